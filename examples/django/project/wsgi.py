@@ -1,0 +1,14 @@
+"""The WSGI application that a server loads."""
+
+import os
+
+from django.core.management import call_command
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+
+application = get_wsgi_application()
+
+# So that one command is enough to try the example. A deployment runs `manage.py migrate` once
+# before it starts its servers.
+call_command("migrate", verbosity=0)

@@ -1,0 +1,86 @@
+"""Where notes and files are kept: a SQLite database, and a folder for the files' contents."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import IO
+
+DATA = Path(os.environ.get("NOTES_DATA") or Path(__file__).with_name("data")).resolve()
+UPLOADS = DATA / "uploads"
+CHUNK = 256 * 1024
+
+SCHEMA = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE IF NOT EXISTS note (
+    id INTEGER PRIMARY KEY,
+    title TEXT NOT NULL,
+    body TEXT NOT NULL,
+    author TEXT NOT NULL,
+    created TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+CREATE TABLE IF NOT EXISTS file (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    author TEXT NOT NULL,
+    created TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+"""
+
+
+def prepare() -> None:
+    """Create the folders and the tables that are missing."""
+    DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
+    UPLOADS.mkdir(exist_ok=True)
+    with closing(connect()) as connection:
+        connection.executescript(SCHEMA)
+
+
+def connect() -> sqlite3.Connection:
+    """Open a connection in autocommit mode; a writer waits up to 20 seconds for its turn."""
+    connection = sqlite3.connect(DATA / "notes.db", timeout=20, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def secret_key() -> str:
+    """Return the key that signs cookies: `SECRET_KEY`, or one made at the first start."""
+    if key := os.environ.get("SECRET_KEY"):
+        return key
+    path = DATA / "secret-key"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+def keep_upload(stream: IO[bytes]) -> tuple[str, int]:
+    """Move an upload to the disk in chunks; return its SHA-256 (hex) and its size in bytes.
+
+    The file is named after its content, so what is sent twice is stored once.
+    """
+    digest = hashlib.sha256()
+    with tempfile.NamedTemporaryFile(dir=UPLOADS, delete=False) as file:
+        try:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
+            size = file.tell()
+            file.flush()
+            Path(file.name).replace(upload_path(digest.hexdigest()))
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+    return digest.hexdigest(), size
+
+
+def upload_path(sha256: str) -> Path:
+    """Return where the content with this digest is kept."""
+    return UPLOADS / sha256

@@ -1,0 +1,194 @@
+"""Every check of the repository: `nox` runs them all, `nox --list` names them.
+
+The tests of a package run outside the repository, against its wheel, in an environment that holds
+nothing but what the package declares.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent
+WHEELS = ROOT / "dist"
+PACKAGES = ("core", "wsgi", "tls", "cli")
+VERSIONS = ("3.11", "3.12", "3.13")
+
+TOOLS = nox.project.load_toml(ROOT / "pyproject.toml")
+PROJECTS = {
+    package: nox.project.load_toml(ROOT / f"packages/rocket-{package}/pyproject.toml")
+    for package in PACKAGES
+}
+
+nox.needs_version = ">=2026.10"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+os.environ.setdefault("UV_SYSTEM_CERTS", "true")  # trust whom the machine trusts, as pip does
+
+
+def interpreter(version: str) -> str | None:
+    """Full path of a Python of this version: from PATH, or else from pyenv; None without one."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    installed = [
+        path
+        for path in pyenv.glob(f"versions/{version}.*/bin/python")
+        if re.fullmatch(rf"{re.escape(version)}\.\d+", path.parts[-3])
+    ]
+    candidates = [
+        *(Path(folder, f"python{version}") for folder in os.get_exec_path()),
+        *sorted(installed, key=lambda path: int(path.parts[-3].rpartition(".")[2]), reverse=True),
+    ]
+    program = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
+    for candidate in candidates:
+        if not os.access(candidate, os.X_OK):
+            continue
+        # A pyenv shim is there for versions that it then refuses to run.
+        command = [str(candidate), "-c", program]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        found, _, executable = answer.stdout.strip().partition(" ")
+        if answer.returncode == 0 and found == version:
+            return executable
+    return None
+
+
+INTERPRETERS = {version: interpreter(version) for version in VERSIONS}
+
+
+def dependencies(package: str) -> tuple[list[str], list[str]]:
+    """What a package declares, with what that declares: (packages from here, other requirements).
+
+    The package itself is the first of the packages.
+    """
+    local = [package]
+    others: list[str] = []
+    for member in local:
+        for line in PROJECTS[member]["project"]["dependencies"]:
+            name = Requirement(line).name
+            if not name.startswith("rocket-"):
+                others.append(line)
+            elif name.removeprefix("rocket-") not in local:
+                local.append(name.removeprefix("rocket-"))
+    return local, others
+
+
+def wheels(packages: list[str]) -> list[str]:
+    """Paths of the packages' wheels.
+
+    An installer that was given a path takes that name from nowhere else, so that a stranger's
+    rocket-core in an index is never looked at.
+    """
+    return [str(path) for package in packages for path in WHEELS.glob(f"rocket_{package}-*.whl")]
+
+
+def group(project: dict[str, object], name: str) -> list[str]:
+    """Requirements of a dependency group."""
+    return list(nox.project.dependency_groups(project, name))
+
+
+def run_pytest(session: nox.Session, tests: Path) -> None:
+    """Run a copy of the tests from a directory outside the repository."""
+    with tempfile.TemporaryDirectory(prefix="rocket-tests-") as directory:
+        copy = Path(directory, "tests")
+        shutil.copytree(tests, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        options = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", directory]
+        with session.chdir(directory):
+            session.run("pytest", *options, str(copy), *session.posargs, env={"PYTHONPATH": None})
+
+
+def require_interpreter(session: nox.Session, version: str) -> None:
+    """Skip the session without a Python of this version; in CI (variable CI), fail it."""
+    if INTERPRETERS[version] is None:
+        message = f"Python {version} is neither on PATH nor among pyenv's versions"
+        if os.environ.get("CI"):
+            session.error(message)
+        session.skip(message)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Rules and format, with ruff."""
+    session.install(*group(TOOLS, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types of the packages, their tests and the tools, with mypy --strict."""
+    requirements = {*group(TOOLS, "types"), *group(TOOLS, "system")}
+    for package in PACKAGES:
+        requirements.update(dependencies(package)[1], group(PROJECTS[package], "test"))
+    session.install(*sorted(requirements))
+    session.run("mypy", *(f"packages/rocket-{package}/src" for package in PACKAGES))
+    session.run("mypy", "bootstrap.py", "noxfile.py", ".ci/imports.py")
+    # One run for each directory: their modules (conftest) have the same names.
+    for package in PACKAGES:
+        session.run("mypy", f"packages/rocket-{package}/tests")
+    session.run("mypy", "tests")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Direction of the imports between the packages, and imports against declarations."""
+    session.install(*group(TOOLS, "imports"))
+    sources = [str(ROOT / f"packages/rocket-{package}/src") for package in PACKAGES]
+    session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(sources)})
+    session.run("python", ".ci/imports.py")
+
+
+@nox.session(default=False)
+def build(session: nox.Session) -> None:
+    """Make dist/: the source distribution of each package, and from it the wheel."""
+    session.install(*group(TOOLS, "build"))
+    shutil.rmtree(WHEELS, ignore_errors=True)
+    for package in PACKAGES:
+        source = str(ROOT / f"packages/rocket-{package}")
+        session.run("python", "-m", "build", "--installer=uv", "--outdir", str(WHEELS), source)
+
+
+def add_tests(package: str, version: str) -> None:
+    """Define the session that runs one package's tests on one version of Python."""
+
+    @nox.session(
+        name=f"{package}-{version}",
+        python=INTERPRETERS[version] or False,
+        requires=["build"],
+    )
+    def tests(session: nox.Session) -> None:
+        """Tests of one package against its wheel."""
+        require_interpreter(session, version)
+        local, _ = dependencies(package)
+        session.install(*wheels(local), *group(PROJECTS[package], "test"))
+        run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
+
+
+for _package in PACKAGES:
+    for _version in VERSIONS:
+        add_tests(_package, _version)
+
+
+@nox.session(python=INTERPRETERS[VERSIONS[0]] or False, venv_backend="uv", requires=["build"])
+@nox.parametrize("package", PACKAGES, ids=PACKAGES)
+def floors(session: nox.Session, package: str) -> None:
+    """Tests of one package with the oldest releases it declares."""
+    require_interpreter(session, VERSIONS[0])
+    local, others = dependencies(package)
+    requirements = [*wheels(local), *others, *group(PROJECTS[package], "test")]
+    session.install("--resolution", "lowest-direct", *requirements)
+    run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
+
+
+@nox.session(python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
+def system(session: nox.Session) -> None:
+    """Tests of all packages together, with the applications and clients of others."""
+    require_interpreter(session, VERSIONS[-1])
+    session.install(*wheels(list(PACKAGES)), *group(TOOLS, "system"))
+    session.run("pytest", "tests", *session.posargs, env={"PYTHONPATH": None})

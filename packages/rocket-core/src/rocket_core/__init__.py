@@ -1,0 +1,97 @@
+"""Connections, listeners, a monitor and threads: the core of a server for any protocol.
+
+A protocol is a subclass of `Worker` with one method::
+
+    class Shout(Worker):
+        def serve(self, connection):
+            connection.write(connection.readline().upper())
+            return State.IDLE
+
+    with Server(Shout, [Listener("127.0.0.1:7000")]) as server:
+        server.wait()
+"""
+
+from rocket_core._address import (
+    Address,
+    Peer,
+    TCPAddress,
+    UnixAddress,
+    parse_address,
+)
+from rocket_core._connection import OUTPUT_BOUND, RECEIVE_SIZE, Connection
+from rocket_core._errors import (
+    AddressError,
+    BindError,
+    ClientGone,
+    HeadError,
+    LifecycleError,
+    NotYet,
+    RocketError,
+    TransitionError,
+)
+from rocket_core._head import (
+    MAX_FIELD,
+    MAX_FIELDS,
+    MAX_HEAD,
+    MAX_REQUEST_LINE,
+    FieldNames,
+    RequestLine,
+    read_fields,
+    split_head,
+)
+from rocket_core._listener import Listener
+from rocket_core._monitor import Monitor
+from rocket_core._poller import READ, WRITE
+from rocket_core._reason import CloseReason
+from rocket_core._sendfile import send_copied
+from rocket_core._server import Lifecycle, Server
+from rocket_core._state import OWNERS, TRANSITIONS, Owner, State
+from rocket_core._statistics import Statistics
+from rocket_core._thread_pool import ThreadPool
+from rocket_core._timeouts import Timeouts
+from rocket_core._version import __version__
+from rocket_core._worker import Worker
+
+__all__ = [
+    "MAX_FIELD",
+    "MAX_FIELDS",
+    "MAX_HEAD",
+    "MAX_REQUEST_LINE",
+    "OUTPUT_BOUND",
+    "OWNERS",
+    "READ",
+    "RECEIVE_SIZE",
+    "TRANSITIONS",
+    "WRITE",
+    "Address",
+    "AddressError",
+    "BindError",
+    "ClientGone",
+    "CloseReason",
+    "Connection",
+    "FieldNames",
+    "HeadError",
+    "Lifecycle",
+    "LifecycleError",
+    "Listener",
+    "Monitor",
+    "NotYet",
+    "Owner",
+    "Peer",
+    "RequestLine",
+    "RocketError",
+    "Server",
+    "State",
+    "Statistics",
+    "TCPAddress",
+    "ThreadPool",
+    "Timeouts",
+    "TransitionError",
+    "UnixAddress",
+    "Worker",
+    "__version__",
+    "parse_address",
+    "read_fields",
+    "send_copied",
+    "split_head",
+]

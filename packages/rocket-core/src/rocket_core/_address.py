@@ -1,0 +1,81 @@
+"""Addresses to listen on and addresses of peers."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rocket_core._errors import AddressError
+
+_WANTED = "use HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH"
+
+
+class Peer(NamedTuple):
+    """One end of a connection. A Unix socket has its path, or nothing, as host and port 0."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        if self.port == 0:
+            return f"unix:{self.host}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def peer_of(address: Any) -> Peer:
+    """The peer for an address as the `socket` module gives it."""
+    if isinstance(address, tuple):
+        return Peer(address[0], address[1])
+    if isinstance(address, bytes):  # a Linux abstract name
+        return Peer("@" + address[1:].decode(errors="replace"), 0)
+    return Peer(address or "", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class TCPAddress:
+    """A host name or IP address, empty for every interface, and a port, 0 for any that is free."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """The path of a Unix domain socket."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Address = TCPAddress | UnixAddress
+
+
+def parse_address(text: str) -> Address:
+    """Read ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT`` or ``unix:PATH``.
+
+    Raises `AddressError`, whose message says what is wrong and what would be right.
+    """
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path:
+            raise AddressError(f"address {text!r} has no path; {_WANTED}")
+        if not hasattr(socket, "AF_UNIX"):
+            raise AddressError(f"address {text!r}: this platform has no Unix sockets")
+        return UnixAddress(Path(path))
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        raise AddressError(f"address {text!r} has no port; {_WANTED}")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise AddressError(f"address {text!r}: an IPv6 address needs brackets; {_WANTED}")
+    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise AddressError(f"address {text!r}: port {port!r} is not a number from 0 to 65535")
+    return TCPAddress(host, int(port))

@@ -1,0 +1,416 @@
+"""A client's connection: a non-blocking socket with a buffered, file-like interface.
+
+Two styles of use are offered. The blocking methods (`read`, `readline`, iteration, `write` of more
+than the bound) wait for the client; a pool that owns the thread is told, and replaces it meanwhile.
+The others (`fill`, `take`, `take_through`, `flush`) never wait and say "not yet".
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Iterator
+from math import inf
+from typing import Any, Final
+
+from rocket_core._address import Peer, peer_of
+from rocket_core._errors import ClientGone, NotYet
+from rocket_core._host import NO_HOST
+from rocket_core._output import Output
+from rocket_core._poller import READ, WRITE
+from rocket_core._reason import CloseReason
+from rocket_core._sendfile import send_file
+from rocket_core._state import TRANSITIONS, State, check_transition
+from rocket_core._timeouts import Timeouts
+
+RECEIVE_SIZE: Final = 16 * 1024
+"""Bytes asked of the system at once. A TLS record carries no more."""
+
+OUTPUT_BOUND: Final = 256 * 1024
+"""Bytes of a response held for a client that does not take them, before its worker must wait."""
+
+_DEFAULT_TIMEOUTS: Final = Timeouts()
+
+
+class Connection:
+    """One client. Only its owner may call its methods; see `State`.
+
+    Attributes:
+        state: what it waits for.
+        peer: the client's address.
+        local: the address the client reached.
+        secure: whether TLS protects it.
+        created: when it was accepted, by `time.time`.
+        requests: how many requests a worker has served on it.
+        context: what the protocol remembers between requests; for the `Worker` to use.
+        host: the server's side of it; see `draining`.
+        claimed_at: when its last event was noticed, by `time.monotonic`.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_output",
+        "_position",
+        "_socket",
+        "_transfer_began",
+        "_transferred",
+        "after",
+        "armed",
+        "claimed_at",
+        "close_reason",
+        "context",
+        "created",
+        "deadline",
+        "descriptor",
+        "host",
+        "local",
+        "peer",
+        "requests",
+        "state",
+        "timeouts",
+        "wants",
+        "watched_at",
+    )
+
+    secure = False
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        peer: Peer | None = None,
+        local: Peer | None = None,
+        *,
+        timeouts: Timeouts = _DEFAULT_TIMEOUTS,
+    ) -> None:
+        """Take ``sock``, which becomes non-blocking; addresses not given are asked for."""
+        sock.setblocking(False)
+        self._socket = sock
+        self.descriptor = sock.fileno()
+        self.peer = peer if peer is not None else peer_of(sock.getpeername())
+        self.local = local if local is not None else peer_of(sock.getsockname())
+        self.created = time.time()
+        self.requests = 0
+        self.context: Any = None
+        self.timeouts = timeouts
+        self.state = State.IDLE
+        self.after = State.CLOSED
+        """The state that follows SENDING."""
+        self.close_reason: CloseReason | None = None
+        self.host = NO_HOST
+        self.deadline = inf
+        self.watched_at = inf
+        self.claimed_at = 0.0
+        self.armed = False
+        self.wants = 0
+        """What a TLS layer needs the socket to be ready for, where it is not what the state says."""
+        self._buffer: bytes | bytearray = b""
+        self._position = 0
+        self._output: Output | None = None
+        self._transfer_began = 0.0
+        self._transferred = 0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.peer} {self.state.value}>"
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server drains, so that this is the connection's last request."""
+        return self.host.draining
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def enter(self, state: State) -> None:
+        """Move to ``state``. Raises `TransitionError` when it does not follow."""
+        if state not in TRANSITIONS[self.state]:
+            check_transition(self.state, state)
+        self.state = state
+
+    def begin_transfer(self, now: float) -> None:
+        """Measure the client's rate from now on."""
+        self._transfer_began = now
+        self._transferred = 0
+        self.deadline = self.timeouts.moving(now, 0, now)
+
+    def transferred(self, count: int) -> None:
+        """``count`` more bytes of the present transfer have moved."""
+        self._transferred += count
+        self.deadline = self.timeouts.moving(
+            self._transfer_began, self._transferred, time.monotonic()
+        )
+
+    # -- receiving, never waiting --------------------------------------------------------------
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received and not yet taken."""
+        return len(self._buffer) - self._position
+
+    def fill(self, size: int = RECEIVE_SIZE) -> int | None:
+        """Receive up to ``size`` bytes once: the number of bytes that came, 0 at the end of the stream, None: not yet.
+
+        Raises `OSError` when the connection is broken.
+        """
+        try:
+            data = self.receive_now(size)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except NotYet as error:
+            self.wants = error.interest
+            return None
+        if self._position == len(self._buffer):
+            self._buffer = data
+            self._position = 0
+        elif isinstance(self._buffer, bytearray):
+            del self._buffer[: self._position]
+            self._buffer += data
+            self._position = 0
+        else:
+            self._buffer = bytearray(memoryview(self._buffer)[self._position :])
+            self._buffer += data
+            self._position = 0
+        return len(data)
+
+    def peek(self, size: int = -1) -> bytes:
+        """Up to ``size`` bytes of what is buffered (-1: all of it), without taking them."""
+        end = len(self._buffer) if size < 0 else self._position + size
+        return bytes(self._buffer[self._position : end])
+
+    def take(self, size: int = -1) -> bytes:
+        """Take up to ``size`` bytes of what is buffered (-1: all of it)."""
+        start = self._position
+        end = len(self._buffer)
+        if 0 <= size < end - start:
+            end = start + size
+        self._position = end
+        return bytes(self._buffer[start:end])
+
+    def find(self, mark: bytes, start: int = 0) -> int:
+        """Where ``mark`` begins in what is buffered, counted from its beginning; -1: nowhere."""
+        at = self._buffer.find(mark, self._position + start)
+        return at if at < 0 else at - self._position
+
+    def take_through(self, mark: bytes) -> bytes | None:
+        """Take what is buffered up to ``mark``, which is taken too but not returned."""
+        start = self._position
+        at = self._buffer.find(mark, start)
+        if at < 0:
+            return None
+        self._position = at + len(mark)
+        return bytes(self._buffer[start:at])
+
+    # -- receiving, waiting --------------------------------------------------------------------
+
+    def read(self, size: int = -1) -> bytes:
+        """Read exactly ``size`` bytes, fewer only at the end of the stream; -1: to the end.
+
+        Raises `ClientGone` when the client resets the connection or is too slow.
+        """
+        self.begin_transfer(time.monotonic())
+        while (size < 0 or self.buffered < size) and self._fill_waiting():
+            pass
+        return self.take(size)
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Read into all of ``buffer``; the number of bytes read. Raises as `read`."""
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def readline(self, limit: int = -1) -> bytes:
+        """Read one line with its LF, at most ``limit`` bytes of it; empty at the end of the stream.
+
+        Raises `ClientGone` as `read`.
+        """
+        self.begin_transfer(time.monotonic())
+        searched = 0
+        while True:
+            at = self.find(b"\n", searched)
+            if at >= 0:
+                return self.take(at + 1 if limit < 0 else min(at + 1, limit))
+            searched = self.buffered
+            if 0 <= limit <= searched or not self._fill_waiting():
+                return self.take(limit)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The lines that the client sends, until it stops sending."""
+        while line := self.readline():
+            yield line
+
+    def _fill_waiting(self) -> int:
+        while True:
+            try:
+                count = self.fill()
+            except OSError as error:
+                raise ClientGone(f"{self.peer} is gone: {error}") from error
+            if count is not None:
+                self.transferred(count)
+                return count
+            self.flush_waiting()
+            self._wait(READ)
+
+    # -- sending -------------------------------------------------------------------------------
+
+    @property
+    def unsent(self) -> bool:
+        """Whether the client has yet to take something that was written."""
+        return bool(self._output)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send ``data``, or keep what the client does not take at once.
+
+        Up to `OUTPUT_BOUND` bytes are kept; beyond that the call waits for the client. Raises
+        `ClientGone` when it is gone or too slow.
+        """
+        try:
+            if self._output:
+                self.flush()
+            if not self._output:
+                sent = self.send_now(data)
+                if sent == len(data):
+                    return
+                view = memoryview(data).cast("B")[sent or 0 :]
+            else:
+                view = memoryview(data).cast("B")
+        except OSError as error:
+            raise ClientGone(f"{self.peer} is gone: {error}") from error
+        self._keep(view, changeable=not isinstance(data, bytes))
+
+    sendall = write
+
+    def _keep(self, view: memoryview, *, changeable: bool) -> None:
+        output = self._output
+        if output is None:
+            self._output = output = Output()
+        room = OUTPUT_BOUND - output.held
+        if len(view) <= room:
+            output.add(memoryview(bytes(view)) if changeable else view)
+            return
+        self.begin_transfer(time.monotonic())
+        while len(view):
+            room = OUTPUT_BOUND - output.held
+            if room > 0:
+                piece = view[:room]
+                output.add(memoryview(bytes(piece)) if changeable else piece)
+                view = view[room:]
+            if len(view):
+                self._wait(WRITE)
+                self._flush_measured()
+
+    def send_file(self, descriptor: int, offset: int, count: int) -> None:
+        """Send ``count`` bytes of an open file; what the client does not take at once is kept.
+
+        The descriptor is duplicated and may be closed at once. Raises `ClientGone` when the client
+        is gone or the file ends early, `OSError` when no descriptor is left.
+        """
+        if count <= 0:
+            return
+        if self._output is None:
+            self._output = Output()
+        self._output.add_file(descriptor, offset, count)
+        self._flush_measured()
+
+    def flush(self) -> bool:
+        """Send what is kept, without waiting; whether all of it is sent.
+
+        Raises `OSError` when the client is gone.
+        """
+        if not self._output:
+            return True
+        moved = self._output.flush(self)
+        if moved:
+            self.transferred(moved)
+        return not self._output
+
+    def _flush_measured(self) -> None:
+        try:
+            self.flush()
+        except OSError as error:
+            raise ClientGone(f"{self.peer} is gone: {error}") from error
+
+    def flush_waiting(self) -> None:
+        """Send what is kept, waiting for the client. Raises `ClientGone`."""
+        if self._output:
+            self.begin_transfer(time.monotonic())
+            self._flush_measured()
+            while self._output:
+                self._wait(WRITE)
+                self._flush_measured()
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def _wait(self, interest: int) -> None:
+        """Wait until the socket is ready, telling the pool. Raises `ClientGone` at the deadline."""
+        if self.wants:
+            interest, self.wants = self.wants, 0
+        with self.host.stalled:
+            timeout = self.deadline - time.monotonic()
+            if timeout <= 0 or not _ready(self._socket, interest, timeout):
+                slow = interest == WRITE
+                self.close_reason = CloseReason.SEND_TIMEOUT if slow else CloseReason.BODY_TIMEOUT
+                raise ClientGone(f"{self.peer} is too slow")
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def discard(self) -> bool:
+        """Throw away what the client sends; whether it has stopped sending.
+
+        Raises `OSError` when the connection is broken.
+        """
+        self._position = len(self._buffer)
+        for _ in range(64):
+            count = self.fill()
+            if count is None:
+                return False
+            if count == 0:
+                return True
+            self._position = len(self._buffer)
+        return False
+
+    def close(self) -> None:
+        """Close the socket at once, and drop what was not sent."""
+        if self._output is not None:
+            self._output.clear()
+        self._socket.close()
+
+    # -- what a TLS connection does differently --------------------------------------------------
+
+    def handshake(self) -> bool:
+        """Take the handshake as far as it goes; whether it is complete. Raises `OSError`."""
+        return True
+
+    def receive_now(self, size: int) -> bytes:
+        """One receive. Raises `BlockingIOError` or `NotYet` when nothing is there, `OSError`."""
+        return self._socket.recv(size)
+
+    def send_now(self, data: bytes | bytearray | memoryview) -> int | None:
+        """One send: the number of bytes taken, or None: not yet. Raises `OSError`."""
+        try:
+            return self._socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            return None
+
+    def send_file_now(self, descriptor: int, offset: int, count: int) -> int | None:
+        """One send from a file: the number of bytes taken, 0 at its end, None: not yet."""
+        return send_file(self._socket, descriptor, offset, count)
+
+    def shut_down(self) -> None:
+        """Tell the client that nothing more will be sent. Raises `OSError`."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def abort(self) -> None:
+        """Make every present and future operation on the socket fail. Any thread may call this."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+
+def _ready(sock: socket.socket, interest: int, timeout: float) -> bool:
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(sock, select.POLLIN if interest == READ else select.POLLOUT)
+        return bool(poll.poll(None if timeout == inf else timeout * 1000))
+    reading, writing = ([sock], []) if interest == READ else ([], [sock])
+    return any(select.select(reading, writing, [], None if timeout == inf else timeout))

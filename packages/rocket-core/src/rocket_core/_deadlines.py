@@ -1,0 +1,86 @@
+"""Deadlines of many connections at constant cost each.
+
+Deadlines are collected in buckets a quarter of a second wide. Moving a deadline later, which is
+what nearly every request does, costs one comparison: the connection stays in its old bucket, and
+is put into the right one when the old one falls due.
+"""
+
+from __future__ import annotations
+
+import threading
+from heapq import heappop, heappush
+from math import ceil, inf
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rocket_core._connection import Connection
+
+TICK: Final = 0.25
+"""The width of a bucket, in seconds: how late a deadline may be noticed."""
+
+
+class Deadlines:
+    """Which connection must be looked at when. All times are those of `time.monotonic`.
+
+    ``_lock`` guards the buckets, the heap of their ticks, and ``watched_at`` of every connection.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._buckets: dict[int, set[Connection]] = {}
+        self._ticks: list[int] = []
+        self.next: float = inf
+        """When the first bucket falls due."""
+
+    def watch(self, connection: Connection, until: float) -> bool:
+        """See to it that ``connection`` comes up soon after ``until``.
+
+        True when it became the first of all, so that whoever sleeps must be told.
+        """
+        with self._lock:
+            self._remove(connection)
+            tick = ceil(until / TICK)
+            bucket = self._buckets.get(tick)
+            if bucket is None:
+                self._buckets[tick] = bucket = set()
+                heappush(self._ticks, tick)
+            bucket.add(connection)
+            due = tick * TICK
+            connection.watched_at = due
+            if due < self.next:
+                self.next = due
+                return True
+            return False
+
+    def forget(self, connection: Connection) -> None:
+        """``connection`` is closed and must not come up any more."""
+        with self._lock:
+            self._remove(connection)
+            connection.watched_at = inf
+
+    def _remove(self, connection: Connection) -> None:
+        if connection.watched_at == inf:
+            return
+        tick = round(connection.watched_at / TICK)
+        bucket = self._buckets.get(tick)
+        if bucket is not None:
+            bucket.discard(connection)
+
+    def due(self, now: float) -> list[Connection]:
+        """The connections of every bucket that has fallen due; none of them is watched any more."""
+        if now < self.next:
+            return []
+        found: list[Connection] = []
+        with self._lock:
+            while self._ticks:
+                tick = self._ticks[0]
+                bucket = self._buckets[tick]
+                if bucket and tick * TICK > now:
+                    break
+                heappop(self._ticks)
+                del self._buckets[tick]
+                for connection in bucket:
+                    connection.watched_at = inf
+                found.extend(bucket)
+            self.next = self._ticks[0] * TICK if self._ticks else inf
+        return found

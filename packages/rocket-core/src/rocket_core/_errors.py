@@ -1,0 +1,56 @@
+"""Errors this package raises."""
+
+from __future__ import annotations
+
+
+class RocketError(Exception):
+    """The base of every error of this package."""
+
+
+class TransitionError(RocketError):
+    """A connection was asked to enter a state that does not follow from its present one."""
+
+    def __init__(self, source: str, target: str) -> None:
+        super().__init__(f"a connection in state {source!r} cannot enter {target!r}")
+
+
+class AddressError(RocketError, ValueError):
+    """An address to bind is malformed."""
+
+
+class BindError(RocketError, OSError):
+    """An address cannot be listened on."""
+
+
+class LifecycleError(RocketError):
+    """A server was asked for something its present phase does not allow."""
+
+
+class NotYet(RocketError):  # noqa: N818 - names the state, as BlockingIOError's users know it
+    """A TLS layer needs the socket to become ready first.
+
+    Attributes:
+        interest: `READ` or `WRITE`, what the socket must be ready for.
+    """
+
+    def __init__(self, interest: int) -> None:
+        super().__init__("not yet")
+        self.interest = interest
+
+
+class ClientGone(RocketError, ConnectionError):  # noqa: N818 - names the event, as the others do
+    """The client closed the connection, or was too slow and was cut off."""
+
+
+class HeadError(RocketError, ValueError):
+    """A request head breaks the rules of RFC 9112.
+
+    Attributes:
+        status: the HTTP status code that tells the client, 400 to 599.
+        reason: one sentence for the client.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status}: {reason}")
+        self.status = status
+        self.reason = reason

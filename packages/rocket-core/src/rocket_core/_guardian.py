@@ -1,0 +1,116 @@
+"""The Monitor's thread: asleep while workers poll, in charge when none does.
+
+It also carries out orders, which arrive through a mailbox that signal handlers may use.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
+from rocket_core._monitor import Monitor
+from rocket_core._phases import Phases
+from rocket_core._statistics import Counters
+from rocket_core._thread_pool import ThreadPool
+from rocket_core._worker import Worker
+
+_log = logging.getLogger("rocket_core.monitor")
+
+TICK: Final = 0.003
+"""Seconds between looks at a busy pool: how long ready work waits before another worker comes."""
+
+_LONGEST_POLL: Final = 0.05
+_QUIET_TICKS: Final = 8
+
+Order = Callable[[], None]
+
+
+class Guardian:
+    """The thread that tends the pool and carries out orders, one after the other."""
+
+    def __init__(
+        self, monitor: Monitor, pool: ThreadPool, phases: Phases, worker: Worker, counters: Counters
+    ) -> None:
+        self._monitor = monitor
+        self._pool = pool
+        self._phases = phases
+        self._worker = worker
+        self._counters = counters
+        self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
+        self._finished = False
+        self.wake_at = inf
+        """When `on_time` is to be called, by `time.monotonic`."""
+        self.on_time: Order = lambda: None
+        self._thread = threading.Thread(target=self._run, name="rocket-monitor", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until the thread has ended."""
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def post(self, order: Order | None) -> None:
+        """Have ``order`` carried out; None only has the pool tended. Signal handlers may call it."""
+        self._orders.put(order)
+        if order is not None:
+            self._monitor.wake()
+
+    def finish(self) -> None:
+        """End the thread after the present order. Called by orders."""
+        self._finished = True
+
+    def _run(self) -> None:
+        while not self._finished:
+            try:
+                self._obey(self._sleep())
+                self._tend()
+            except Exception:
+                _log.exception("the monitor's thread failed and goes on")
+
+    def _sleep(self, limit: float = inf) -> Order | None:
+        """Wait for an order, until `wake_at` or for ``limit`` seconds."""
+        timeout = min(limit, self.wake_at - time.monotonic())
+        try:
+            return self._orders.get(timeout=None if timeout == inf else max(timeout, 0))
+        except queue.Empty:
+            return None
+
+    def _obey(self, order: Order | None) -> None:
+        if order is not None:
+            order()
+        if time.monotonic() >= self.wake_at:
+            self.wake_at = inf
+            self.on_time()
+
+    def _tend(self) -> None:
+        self._pool.guard(on=True)
+        quiet = 0
+        pause = TICK
+        while not self._finished:
+            busy, abandoned = self._pool.tend()
+            if abandoned:
+                self._stand_in(pause)
+                pause = min(pause * 2, _LONGEST_POLL)
+                self._obey(self._sleep(0))
+                continue
+            pause = TICK
+            quiet = 0 if busy else quiet + 1
+            if quiet >= _QUIET_TICKS and self._pool.guard(on=False):
+                return
+            self._obey(self._sleep(TICK))
+
+    def _stand_in(self, timeout: float) -> None:
+        """Poll while all workers are away, and do for the claimed what needs no worker."""
+        for connection in self._monitor.poll(timeout):
+            if self._phases.advance(connection, self._worker, self._counters):
+                self._pool.submit(connection)
+        for connection in self._monitor.expired():
+            self._phases.expire(connection, self._worker, self._counters)

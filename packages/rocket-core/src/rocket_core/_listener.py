@@ -1,0 +1,279 @@
+"""A listening socket and the thread that accepts from it."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import selectors
+import socket
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from typing import Final
+
+from rocket_core._address import Address, Peer, TCPAddress, UnixAddress, parse_address, peer_of
+from rocket_core._connection import Connection
+from rocket_core._errors import BindError
+from rocket_core._signal import Signal
+from rocket_core._timeouts import Timeouts
+
+_log = logging.getLogger("rocket_core.listener")
+
+BACKLOG: Final = 2048
+"""Connections the system keeps for us before we accept them."""
+
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_BACK_OFF: Final = 0.5
+_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
+
+
+class _Phase(Enum):
+    ACCEPTING = "accepting"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+class Listener:
+    """One listening socket. Subclasses override `connect` to make connections of another kind.
+
+    Attributes:
+        accept_errors: how many times accepting failed.
+    """
+
+    scheme = "http"
+    """How clients speak to it, for those who print its address."""
+
+    def __init__(self, address: Address | str | socket.socket, *, backlog: int = BACKLOG) -> None:
+        """Listen on an address, or on a socket that somebody else has bound.
+
+        Raises `AddressError` when the address is malformed.
+        """
+        self._requested = parse_address(address) if isinstance(address, str) else address
+        self._backlog = backlog
+        self._socket: socket.socket | None = None
+        self._local: Peer | None = None
+        self._phase = _Phase.STOPPED
+        self._thread: threading.Thread | None = None
+        self._inode: tuple[int, int] | None = None
+        self.accept_errors = 0
+
+    # -- set-up --------------------------------------------------------------------------------
+
+    def bind(self) -> None:
+        """Bind and listen. Raises `BindError`, which names the address."""
+        requested = self._requested
+        if isinstance(requested, socket.socket):
+            sock = requested
+        elif isinstance(requested, UnixAddress):
+            sock = self._bind_unix(requested)
+        else:
+            sock = self._bind_tcp(requested)
+        try:
+            sock.listen(self._backlog)
+        except OSError as error:
+            sock.close()
+            raise BindError(f"cannot listen on {requested}: {error.strerror}") from error
+        sock.setblocking(False)
+        self._socket = sock
+        local = peer_of(sock.getsockname())
+        self._local = None if local.host in _WILDCARDS else local
+        self._signal = Signal()
+        self._reserve = os.open(os.devnull, os.O_RDONLY)
+
+    def _bind_tcp(self, address: TCPAddress) -> socket.socket:
+        host, port = address.host, address.port
+        try:
+            if not host and socket.has_dualstack_ipv6():
+                family, target = socket.AF_INET6, ("::", port)
+            else:
+                found = socket.getaddrinfo(
+                    host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                )
+                family, target = found[0][0], found[0][4][:2]  # type: ignore[assignment]
+        except (OSError, UnicodeError) as error:
+            raise BindError(f"cannot listen on {address}: {error}") from error
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            if os.name == "posix":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1 if host else 0)
+            # Accepted sockets inherit it: no system call for each connection.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.bind(target)
+        except OSError as error:
+            sock.close()
+            raise BindError(f"cannot listen on {address}: {error.strerror}") from error
+        return sock
+
+    def _bind_unix(self, address: UnixAddress) -> socket.socket:
+        path = str(address.path)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with suppress(FileNotFoundError):
+                if not stat.S_ISSOCK(os.stat(path).st_mode):
+                    raise BindError(f"cannot listen on {address}: the file is not a socket")
+                if _answers(path):
+                    raise BindError(f"cannot listen on {address}: Address already in use")
+                os.unlink(path)
+            sock.bind(path)
+            status = os.stat(path)
+        except BindError:
+            sock.close()
+            raise
+        except OSError as error:
+            sock.close()
+            raise BindError(f"cannot listen on {address}: {error.strerror or error}") from error
+        self._inode = (status.st_dev, status.st_ino)
+        return sock
+
+    @property
+    def address(self) -> Address:
+        """The address, with the port the system chose where 0 was asked for."""
+        if self._socket is not None:
+            if isinstance(self._requested, UnixAddress):
+                return self._requested
+            name = self._socket.getsockname()
+            if isinstance(name, tuple):
+                return TCPAddress(name[0], name[1])
+        if isinstance(self._requested, socket.socket):
+            return TCPAddress("", 0)
+        return self._requested
+
+    # -- accepting -----------------------------------------------------------------------------
+
+    def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
+        """Make the connection for an accepted socket. Raises `OSError` when it is gone already."""
+        return Connection(sock, peer, self._local, timeouts=timeouts)
+
+    def start(
+        self,
+        accepted: Callable[[Connection], None],
+        full: Callable[[], bool],
+        timeouts: Timeouts,
+    ) -> None:
+        """Accept in a thread of its own, and hand each connection to ``accepted``.
+
+        No connection is accepted while ``full`` says true; `wake` tells that it may have changed.
+        """
+        self._accepted = accepted
+        self._full = full
+        self._timeouts = timeouts
+        self._phase = _Phase.ACCEPTING
+        self._thread = threading.Thread(
+            target=self._run, name=f"rocket-listener-{self.address}", daemon=True
+        )
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There may be room again. Any thread may call this."""
+        self._signal.set()
+
+    def drain(self) -> None:
+        """Accept what already waits, then close. Returns at once."""
+        self._finish(_Phase.DRAINING)
+
+    def stop(self) -> None:
+        """Close without accepting what waits. Returns at once."""
+        self._finish(_Phase.STOPPED)
+
+    def _finish(self, phase: _Phase) -> None:
+        self._phase = phase
+        if self._thread is not None:
+            self._signal.set()
+        else:
+            self.close()
+
+    def join(self) -> None:
+        """Wait until the socket is closed."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def close(self) -> None:
+        """Close the socket; a Unix socket's file is removed if it is still ours."""
+        sock, self._socket = self._socket, None
+        if sock is None:
+            return
+        sock.close()
+        os.close(self._reserve)
+        self._signal.close()
+        if self._inode is not None and isinstance(self._requested, UnixAddress):
+            with suppress(OSError):
+                status = os.stat(self._requested.path)
+                if (status.st_dev, status.st_ino) == self._inode:
+                    os.unlink(self._requested.path)
+
+    def _run(self) -> None:
+        assert self._socket is not None
+        try:
+            with selectors.DefaultSelector() as both, selectors.DefaultSelector() as signal:
+                both.register(self._socket, selectors.EVENT_READ)
+                both.register(self._signal.descriptor, selectors.EVENT_READ)
+                signal.register(self._signal.descriptor, selectors.EVENT_READ)
+                while self._phase is _Phase.ACCEPTING:
+                    pause = self._accept_all(self._socket)
+                    ready = signal.select(pause) if pause != 0 else both.select()
+                    if any(key.fd == self._signal.descriptor for key, _ in ready):
+                        self._signal.clear()
+                if self._phase is _Phase.DRAINING:
+                    self._accept_all(self._socket)
+        finally:
+            self.close()
+
+    def _accept_all(self, listening: socket.socket) -> float | None:
+        """Accept until nobody waits. How long to pause then: 0: not, None: until woken."""
+        while not self._full():
+            try:
+                sock, address = listening.accept()
+            except (BlockingIOError, InterruptedError):
+                return 0
+            except OSError as error:
+                self.accept_errors += 1
+                if error.errno not in _EXHAUSTED:
+                    continue  # the client left before it was accepted (accept(2), Linux)
+                _log.error("cannot accept on %s: %s", self.address, error.strerror)
+                self._turn_away(listening)
+                return _BACK_OFF
+            try:
+                self._accepted(self.connect(sock, peer_of(address), self._timeouts))
+            except OSError:
+                self.accept_errors += 1
+                sock.close()
+        return None
+
+    def _turn_away(self, listening: socket.socket) -> None:
+        """Free the reserved descriptor to close the next client's connection: better told than
+        left waiting."""
+        os.close(self._reserve)
+        try:
+            with suppress(OSError):
+                listening.accept()[0].close()
+        finally:
+            self._reserve = _open_reserve()
+
+
+def _open_reserve() -> int:
+    while True:
+        try:
+            return os.open(os.devnull, os.O_RDONLY)
+        except OSError as error:
+            # Another thread took the descriptor that was freed a moment ago.
+            if error.errno not in _EXHAUSTED:
+                raise
+            threading.Event().wait(0.01)
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except BlockingIOError:
+            return True  # its backlog is full: somebody listens
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,133 @@
+"""Every connection whose client has the next move."""
+
+from __future__ import annotations
+
+import time
+from math import inf
+from typing import Final
+
+from rocket_core._connection import Connection
+from rocket_core._deadlines import Deadlines
+from rocket_core._poller import READ, WRITE, Poller, default_poller
+from rocket_core._state import State
+
+BATCH: Final = 64
+"""Connections claimed by one poll."""
+
+_RECHECK: Final = 5.0
+"""Seconds until a connection that a worker has is looked at again."""
+
+_INTEREST: Final = {
+    State.HANDSHAKE: READ,
+    State.IDLE: READ,
+    State.HEAD: READ,
+    State.BODY: READ,
+    State.SENDING: WRITE,
+    State.LINGER: READ,
+}
+
+
+class Monitor:
+    """Holds parked connections and tells which have become ready, or have run out of time.
+
+    Parked connections live in one dictionary, keyed by descriptor. Taking a connection out of it
+    is claiming it: that is atomic, and whoever got it is its owner. Events of the poller are hints;
+    one whose connection is gone means nothing. So any thread may park and poll at any time.
+    """
+
+    def __init__(self, poller: Poller | None = None) -> None:
+        self._poller = default_poller() if poller is None else poller
+        self._parked: dict[int, Connection] = {}
+        self._deadlines = Deadlines()
+
+    def __len__(self) -> int:
+        return len(self._parked)
+
+    def park(self, connection: Connection) -> None:
+        """Take ``connection``; it belongs to the Monitor from here on, and to no caller."""
+        descriptor = connection.descriptor
+        first = not connection.armed
+        connection.armed = True
+        interest = connection.wants or _INTEREST[connection.state]
+        connection.wants = 0
+        deadline = connection.deadline
+        if deadline < connection.watched_at and self._deadlines.watch(connection, deadline):
+            self._poller.wake()
+        self._parked[descriptor] = connection
+        try:
+            self._poller.arm(descriptor, interest, first=first)
+        except (OSError, ValueError):
+            # A claim by deadline or drain came between and closed it.
+            return
+
+    def claim(self, connection: Connection) -> bool:
+        """Take ``connection`` back; False when somebody else has it."""
+        parked = self._parked.pop(connection.descriptor, None)
+        if parked is connection:
+            return True
+        if parked is not None:
+            # The descriptor was used again by another connection.
+            self.park(parked)
+        return False
+
+    def claim_all(self) -> list[Connection]:
+        """Take back every parked connection."""
+        claimed = []
+        for descriptor in list(self._parked):
+            connection = self._parked.pop(descriptor, None)
+            if connection is not None:
+                claimed.append(connection)
+        return claimed
+
+    def poll(self, timeout: float | None) -> list[Connection]:
+        """Wait up to ``timeout`` seconds (None: for ever) and claim what has become ready.
+
+        Returns earlier, perhaps with nothing, when a deadline falls due or `wake` is called.
+        """
+        due = self._deadlines.next
+        if due != inf:
+            until = max(due - time.monotonic(), 0.0)
+            if timeout is None or until < timeout:
+                timeout = until
+        events = self._poller.poll(timeout, BATCH)
+        if not events:
+            return []
+        now = time.monotonic()
+        pop = self._parked.pop
+        claimed = []
+        for descriptor, _ in events:
+            connection = pop(descriptor, None)
+            if connection is not None:
+                connection.claimed_at = now
+                claimed.append(connection)
+        return claimed
+
+    def expired(self) -> list[Connection]:
+        """Claim the connections whose deadline has passed."""
+        now = time.monotonic()
+        claimed = []
+        for connection in self._deadlines.due(now):
+            if connection.state is State.CLOSED:
+                continue
+            if connection.deadline > now:
+                self._deadlines.watch(connection, connection.deadline)
+            elif self.claim(connection):
+                claimed.append(connection)
+            else:
+                # A worker has it. It may be about to park it with a deadline that relies on the
+                # watch just ended, so it stays watched.
+                self._deadlines.watch(connection, now + _RECHECK)
+        return claimed
+
+    def forget(self, connection: Connection) -> None:
+        """``connection``, which the caller owns, is about to be closed."""
+        if connection.watched_at != inf:
+            self._deadlines.forget(connection)
+
+    def wake(self) -> None:
+        """Make one poll return. Any thread and any signal handler may call this."""
+        self._poller.wake()
+
+    def close(self) -> None:
+        """Release the poller's descriptors."""
+        self._poller.close()

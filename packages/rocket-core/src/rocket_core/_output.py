@@ -1,0 +1,92 @@
+"""What a connection has yet to send."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rocket_core._connection import Connection
+
+_SENDFILE_SPAN: Final = 1 << 20
+
+
+@dataclass(slots=True)
+class FileSpan:
+    """Part of an open file; the descriptor belongs to the span."""
+
+    descriptor: int
+    offset: int
+    count: int
+
+
+class Output:
+    """Bytes and parts of files in the order in which they go to the client.
+
+    The bytes are bounded by their producer, who watches `held`; files cost no memory.
+    """
+
+    __slots__ = ("_parts", "held")
+
+    def __init__(self) -> None:
+        self._parts: deque[memoryview | FileSpan] = deque()
+        self.held = 0
+        """Bytes held in memory."""
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def add(self, data: memoryview) -> None:
+        """Append bytes that nobody will change any more."""
+        self._parts.append(data)
+        self.held += len(data)
+
+    def add_file(self, descriptor: int, offset: int, count: int) -> None:
+        """Append ``count`` bytes of a file, whose descriptor is duplicated.
+
+        Raises `OSError` when no descriptor is left.
+        """
+        self._parts.append(FileSpan(os.dup(descriptor), offset, count))
+
+    def flush(self, connection: Connection) -> int:
+        """Send until all is sent or the client takes no more; the bytes sent.
+
+        Raises `OSError` when the client is gone.
+        """
+        moved = 0
+        while self._parts:
+            part = self._parts[0]
+            if isinstance(part, FileSpan):
+                sent = connection.send_file_now(
+                    part.descriptor, part.offset, min(part.count, _SENDFILE_SPAN)
+                )
+                if sent is None:
+                    break
+                if sent == 0:
+                    raise ConnectionAbortedError("a file became shorter while it was sent")
+                part.offset += sent
+                part.count -= sent
+                if part.count == 0:
+                    os.close(part.descriptor)
+                    self._parts.popleft()
+            else:
+                sent = connection.send_now(part)
+                if sent is None:
+                    break
+                self.held -= sent
+                if sent == len(part):
+                    self._parts.popleft()
+                else:
+                    self._parts[0] = part[sent:]
+            moved += sent
+        return moved
+
+    def clear(self) -> None:
+        """Drop everything and close the files."""
+        while self._parts:
+            part = self._parts.popleft()
+            if isinstance(part, FileSpan):
+                os.close(part.descriptor)
+        self.held = 0

@@ -1,0 +1,258 @@
+"""What happens to a connection between two parkings.
+
+Runs on the thread that claimed the connection: a worker's, or the Monitor's own, which does
+everything except calling `Worker.serve`.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from rocket_core._connection import Connection
+from rocket_core._errors import ClientGone
+from rocket_core._host import Host
+from rocket_core._monitor import Monitor
+from rocket_core._reason import CloseReason
+from rocket_core._registry import Registry
+from rocket_core._state import State
+from rocket_core._statistics import Counters
+from rocket_core._timeouts import Timeouts
+from rocket_core._worker import Worker
+
+_log = logging.getLogger("rocket_core.worker")
+
+FAIR_SHARE: Final = 32
+"""Requests one connection may have served in a row before others get their turn."""
+
+DRAIN_GRACE: Final = 1.0
+"""Seconds that a connection without any request yet is given when the server drains."""
+
+_RECEIVING: Final = frozenset({State.IDLE, State.HEAD, State.BODY})
+
+_TIMEOUT_REASONS: Final = {
+    State.HANDSHAKE: CloseReason.HANDSHAKE_TIMEOUT,
+    State.IDLE: CloseReason.KEEP_ALIVE_TIMEOUT,
+    State.HEAD: CloseReason.HEAD_TIMEOUT,
+    State.BODY: CloseReason.BODY_TIMEOUT,
+    State.SENDING: CloseReason.SEND_TIMEOUT,
+    State.LINGER: CloseReason.LINGER_TIMEOUT,
+}
+
+_BROKEN: Final = frozenset(
+    {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ENOTCONN}
+)
+
+
+class Phases:
+    """Advances connections through the table of states."""
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        registry: Registry,
+        timeouts: Timeouts,
+        host: Host,
+    ) -> None:
+        self._monitor = monitor
+        self._registry = registry
+        self._timeouts = timeouts
+        self._host = host
+        self._steps: Final[dict[State, Callable[[Connection, Worker], State]]] = {
+            State.HANDSHAKE: self._handshake,
+            State.IDLE: self._receive,
+            State.HEAD: self._receive,
+            State.BODY: self._receive,
+            State.SENDING: self._send,
+            State.LINGER: self._linger,
+        }
+
+    # -- entrances -----------------------------------------------------------------------------
+
+    def begin(self, connection: Connection, counters: Counters) -> None:
+        """Take a connection that was just accepted."""
+        connection.host = self._host
+        counters.accepted += 1
+        self._registry.add(connection)
+        self._set_deadline(connection)
+        self._monitor.park(connection)
+
+    def advance(self, connection: Connection, worker: Worker, counters: Counters) -> bool:
+        """Take a claimed connection as far as it goes without its client or `Worker.serve`.
+
+        True when it has become READY, and still belongs to the caller; otherwise it is parked or
+        closed.
+        """
+        try:
+            while True:
+                state = connection.state
+                if state is State.READY:
+                    return True
+                target = self._steps[state](connection, worker)
+                if target is state or (target in _RECEIVING and state in _RECEIVING):
+                    if not connection.unsent or state is State.SENDING:
+                        self._park(connection, target, worker, counters)
+                        return False
+                if target is State.READY:
+                    connection.enter(State.READY)
+                    return True
+                if self._settle(connection, target, worker, counters):
+                    return False
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
+            self._fail(connection, worker, counters, error)
+            return False
+
+    def serve(self, connection: Connection, worker: Worker, counters: Counters) -> bool:
+        """Have a READY connection served, and what its client has sent after it, in order.
+
+        True when it is READY again, still belongs to the caller, and others have a turn first;
+        otherwise it is parked or closed.
+        """
+        try:
+            for _ in range(FAIR_SHARE):
+                connection.enter(State.ACTIVE)
+                connection.requests += 1
+                counters.requests += 1
+                target = worker.serve(connection) or State.CLOSED
+                if target is State.IDLE and connection.buffered and not connection.unsent:
+                    target = worker.receive(connection)
+                    if target is State.READY:
+                        connection.enter(State.READY)
+                        continue
+                if target in _RECEIVING and not connection.unsent:
+                    self._park(connection, target, worker, counters)
+                    return False
+                if self._settle(connection, target, worker, counters):
+                    return False
+                return self.advance(connection, worker, counters)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
+            self._fail(connection, worker, counters, error)
+            return False
+        return True
+
+    def expire(self, connection: Connection, worker: Worker, counters: Counters) -> None:
+        """Deal with a claimed connection whose deadline has passed."""
+        state = connection.state
+        connection.close_reason = _TIMEOUT_REASONS[state]
+        try:
+            target = worker.expired(connection) if state in _RECEIVING else State.CLOSED
+            if not self._settle(connection, target, worker, counters):
+                self.advance(connection, worker, counters)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
+            self._fail(connection, worker, counters, error)
+
+    def close(self, connection: Connection, worker: Worker, counters: Counters) -> None:
+        """Close a connection the caller owns, whatever its state, for `close_reason`."""
+        connection.enter(State.CLOSED)
+        self._monitor.forget(connection)
+        connection.close()
+        self._registry.remove(connection)
+        reason = connection.close_reason or CloseReason.SERVED
+        counters.closes[reason] = counters.closes.get(reason, 0) + 1
+        try:
+            worker.closed(connection)
+        except Exception:
+            _log.exception("closing %s", connection.peer)
+
+    # -- steps: from one state to the next, the same one meaning "not yet" -----------------------
+
+    def _handshake(self, connection: Connection, worker: Worker) -> State:
+        del worker
+        return State.IDLE if connection.handshake() else State.HANDSHAKE
+
+    def _receive(self, connection: Connection, worker: Worker) -> State:
+        target = worker.receive(connection)
+        if target is State.CLOSED and connection.close_reason is None:
+            connection.close_reason = CloseReason.CLIENT
+        return target
+
+    def _send(self, connection: Connection, worker: Worker) -> State:
+        del worker
+        return connection.after if connection.flush() else State.SENDING
+
+    def _linger(self, connection: Connection, worker: Worker) -> State:
+        del worker
+        return State.CLOSED if connection.discard() else State.LINGER
+
+    # -- moves ---------------------------------------------------------------------------------
+
+    def _set_deadline(self, connection: Connection) -> None:
+        """The client's time for the state just entered begins."""
+        now = time.monotonic()
+        timeouts = self._timeouts
+        match connection.state:
+            case State.IDLE:
+                connection.deadline = now + timeouts.keep_alive
+                if self._host.draining:
+                    connection.deadline = min(connection.deadline, now + DRAIN_GRACE)
+            case State.HEAD:
+                connection.deadline = now + timeouts.head
+            case State.BODY | State.SENDING:
+                connection.begin_transfer(now)
+            case State.LINGER:
+                connection.deadline = now + timeouts.linger
+            case State.HANDSHAKE:
+                connection.deadline = now + timeouts.handshake
+
+    def _park(
+        self, connection: Connection, target: State, worker: Worker, counters: Counters
+    ) -> None:
+        if target is not connection.state:
+            connection.enter(target)
+            self._set_deadline(connection)
+        if self._host.stopped:
+            connection.close_reason = CloseReason.STOPPED
+            self.close(connection, worker, counters)
+        elif self._host.draining and target is State.IDLE and connection.requests:
+            connection.close_reason = CloseReason.DRAINED
+            self.close(connection, worker, counters)
+        else:
+            self._monitor.park(connection)
+
+    def _settle(
+        self, connection: Connection, target: State, worker: Worker, counters: Counters
+    ) -> bool:
+        """Enter ``target``, after sending what is unsent; True when the connection is given away."""
+        if connection.unsent:
+            connection.after = target
+            self._park(connection, State.SENDING, worker, counters)
+            return True
+        if target is State.CLOSED:
+            self.close(connection, worker, counters)
+            return True
+        connection.enter(target)
+        self._set_deadline(connection)
+        if target is State.LINGER:
+            connection.shut_down()
+        return False
+
+    def _fail(
+        self, connection: Connection, worker: Worker, counters: Counters, error: BaseException
+    ) -> None:
+        active = connection.state is State.ACTIVE
+        if isinstance(error, ClientGone) or (not active and _is_broken(error)):
+            if connection.close_reason is None:
+                connection.close_reason = CloseReason.RESET
+            self.close(connection, worker, counters)
+            return
+        _log.error("serving %s failed", connection.peer, exc_info=error)
+        connection.close_reason = CloseReason.ERROR
+        try:
+            target = worker.failed(connection, error)
+            if not self._settle(connection, target, worker, counters):
+                self.advance(connection, worker, counters)
+        except Exception as again:
+            if not isinstance(again, OSError):
+                _log.exception("serving %s failed again", connection.peer)
+            if connection.state is not State.CLOSED:
+                self.close(connection, worker, counters)
+
+
+def _is_broken(error: BaseException) -> bool:
+    """Whether ``error`` is what a socket raises when its client is gone."""
+    return isinstance(error, ConnectionError | TimeoutError) or (
+        isinstance(error, OSError) and error.errno in _BROKEN
+    )

@@ -1,0 +1,190 @@
+"""Readiness of descriptors, one-shot: an event disarms its descriptor until it is armed again.
+
+One-shot delivery means that no two threads are told of the same event, and that parking a
+connection from any thread never disturbs the thread that polls.
+
+Every method may be called from any thread at any time before `close`.
+"""
+
+from __future__ import annotations
+
+import select
+import selectors
+import sys
+import threading
+from typing import Final, Protocol
+
+from rocket_core._signal import Signal
+
+READ: Final = 1
+WRITE: Final = 2
+
+
+class Poller(Protocol):
+    """What the Monitor needs from the operating system."""
+
+    def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+        """Report ``descriptor`` once, when it is ready for ``interest`` (READ or WRITE).
+
+        ``first`` says that the descriptor was never armed since it was opened. Raises `OSError`
+        when the descriptor was closed meanwhile.
+        """
+
+    def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
+        """Wait up to ``timeout`` seconds (None: for ever); at most ``limit`` (descriptor, events).
+
+        The events are hints of the platform's own kind. The list may be empty or hold descriptors
+        that mean nothing to the caller.
+        """
+
+    def wake(self) -> None:
+        """Make one present or the next `poll` return at once. Safe in a signal handler."""
+
+    def close(self) -> None:
+        """Release the descriptors. Nobody may poll any more."""
+
+
+if sys.platform == "linux":
+    _READ: Final = select.EPOLLIN | select.EPOLLONESHOT
+    _WRITE: Final = select.EPOLLOUT | select.EPOLLONESHOT
+    _EPOLL_INTEREST: Final = {READ: _READ, WRITE: _WRITE, READ | WRITE: _READ | _WRITE}
+
+    class EpollPoller:
+        """Linux: ``EPOLLONESHOT``, one system call to arm."""
+
+        def __init__(self) -> None:
+            self._epoll = select.epoll()
+            self._waker = Signal()
+            self._epoll.register(self._waker.descriptor, _READ)
+
+        def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+            if first:
+                self._epoll.register(descriptor, _EPOLL_INTEREST[interest])
+            else:
+                self._epoll.modify(descriptor, _EPOLL_INTEREST[interest])
+
+        def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
+            events = self._epoll.poll(timeout, limit)
+            for index, (descriptor, _) in enumerate(events):
+                if descriptor == self._waker.descriptor:
+                    self._waker.clear()
+                    self._epoll.modify(descriptor, _READ)
+                    del events[index]
+                    break
+            return events
+
+        def wake(self) -> None:
+            self._waker.set()
+
+        def close(self) -> None:
+            self._epoll.close()
+            self._waker.close()
+
+
+if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover - BSD and macOS
+
+    class KqueuePoller:
+        """BSD and macOS: ``EV_ONESHOT``, which forgets the filter after its event."""
+
+        def __init__(self) -> None:
+            self._kqueue = select.kqueue()
+            self._waker = Signal()
+            self._watch(self._waker.descriptor, READ)
+
+        def _watch(self, descriptor: int, interest: int) -> None:
+            flags = select.KQ_EV_ADD | select.KQ_EV_ONESHOT
+            changes = []
+            if interest & READ:
+                changes.append(select.kevent(descriptor, select.KQ_FILTER_READ, flags))
+            if interest & WRITE:
+                changes.append(select.kevent(descriptor, select.KQ_FILTER_WRITE, flags))
+            self._kqueue.control(changes, 0, 0)
+
+        def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+            del first
+            self._watch(descriptor, interest)
+
+        def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
+            found = []
+            for event in self._kqueue.control(None, limit, timeout):
+                if event.ident == self._waker.descriptor:
+                    self._waker.clear()
+                    self._watch(self._waker.descriptor, READ)
+                else:
+                    found.append((event.ident, READ | WRITE))
+            return found
+
+        def wake(self) -> None:
+            self._waker.set()
+
+        def close(self) -> None:
+            self._kqueue.close()
+            self._waker.close()
+
+
+class SelectorPoller:
+    """Any platform: a selector made for each call, under the rules of one-shot delivery.
+
+    The set of interests changes while a thread waits, which portable selectors do not allow; so
+    arming wakes the waiting thread, and only one thread waits at a time.
+    """
+
+    def __init__(self) -> None:
+        # _lock guards _interests; _turn is held by the one thread that waits.
+        self._lock = threading.Lock()
+        self._turn = threading.Lock()
+        self._interests: dict[int, int] = {}
+        self._waker = Signal()
+
+    def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+        del first
+        if descriptor < 0:
+            raise OSError("closed")
+        with self._lock:
+            self._interests[descriptor] = interest
+        self.wake()
+
+    def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
+        if not self._turn.acquire(timeout=-1 if timeout is None else timeout):
+            return []
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._waker.descriptor, selectors.EVENT_READ)
+                with self._lock:
+                    self._register_all(selector)
+                ready = selector.select(timeout)
+            return self._collect(ready[: limit + 1])
+        finally:
+            self._turn.release()
+
+    def _register_all(self, selector: selectors.BaseSelector) -> None:
+        for descriptor, interest in list(self._interests.items()):
+            try:
+                selector.register(descriptor, interest)
+            except (OSError, ValueError):
+                del self._interests[descriptor]
+
+    def _collect(self, ready: list[tuple[selectors.SelectorKey, int]]) -> list[tuple[int, int]]:
+        found = []
+        with self._lock:
+            for key, events in ready:
+                if key.fd == self._waker.descriptor:
+                    self._waker.clear()
+                elif self._interests.pop(key.fd, None) is not None:
+                    found.append((key.fd, events))
+        return found
+
+    def wake(self) -> None:
+        self._waker.set()
+
+    def close(self) -> None:
+        self._waker.close()
+
+
+def default_poller() -> Poller:
+    """The best poller of this platform."""
+    if sys.platform == "linux":
+        return EpollPoller()
+    if sys.platform == "win32":  # pragma: no cover - Windows
+        return SelectorPoller()
+    return KqueuePoller()  # pragma: no cover - BSD and macOS

@@ -1,0 +1,25 @@
+"""Why connections end."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class CloseReason(Enum):
+    """The reason a connection was closed; the value is the name statistics use."""
+
+    CLIENT = "client closed"
+    RESET = "connection reset"
+    SERVED = "served"
+    ERROR = "error"
+    TLS = "TLS error"
+    HANDSHAKE_TIMEOUT = "handshake timed out"
+    HEAD_TIMEOUT = "head timed out"
+    KEEP_ALIVE_TIMEOUT = "keep-alive timed out"
+    BODY_TIMEOUT = "body too slow"
+    SEND_TIMEOUT = "response taken too slowly"
+    LINGER_TIMEOUT = "linger timed out"
+    DRAINED = "drained"
+    STOPPED = "stopped"
+
+    __hash__ = object.__hash__

@@ -1,0 +1,294 @@
+"""The server: listeners, Monitor, pool and Worker, composed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from enum import Enum
+from types import TracebackType
+from typing import Final
+
+from rocket_core._connection import Connection
+from rocket_core._errors import LifecycleError
+from rocket_core._guardian import Guardian
+from rocket_core._host import Host
+from rocket_core._limits import default_max_connections
+from rocket_core._listener import Listener
+from rocket_core._monitor import Monitor
+from rocket_core._phases import DRAIN_GRACE, Phases
+from rocket_core._reason import CloseReason
+from rocket_core._registry import Registry
+from rocket_core._state import State
+from rocket_core._statistics import Counters, Statistics, Tally
+from rocket_core._thread_pool import MAX_STALLED, ThreadPool
+from rocket_core._timeouts import Timeouts
+from rocket_core._worker import Worker
+
+_log = logging.getLogger("rocket_core.server")
+
+_STOP_PATIENCE: Final = 2.0
+
+
+class Lifecycle(Enum):
+    """The life of a server."""
+
+    NEW = "new"
+    RUNNING = "running"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+_STARTABLE: Final = frozenset({Lifecycle.NEW, Lifecycle.STOPPED})
+
+
+class Server:
+    """Serves the clients of several listeners with one pool of workers.
+
+    As a context manager it starts on entry, and stops and waits on exit. A stopped server may be
+    started again.
+    """
+
+    def __init__(
+        self,
+        worker: Callable[[], Worker],
+        listeners: Iterable[Listener],
+        *,
+        min_threads: int = 8,
+        max_threads: int = 8,
+        max_stalled: int = MAX_STALLED,
+        max_connections: int | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        """Compose a server; nothing is bound or started yet.
+
+        Args:
+            worker: makes a `Worker`, one for each thread.
+            listeners: where to listen.
+            min_threads: threads that are always there.
+            max_threads: threads there may be, besides those that wait for a client.
+            max_stalled: threads that wait for a client and are replaced meanwhile, at most.
+            max_connections: connections beyond which none is accepted until one ends. By default
+                what the limit of open files allows.
+            timeouts: how long to wait for clients.
+
+        Raises:
+            ValueError: a number is out of range.
+        """
+        if not 1 <= min_threads <= max_threads:
+            raise ValueError("threads must satisfy 1 <= min_threads <= max_threads")
+        if max_connections is not None and max_connections < 1:
+            raise ValueError("max_connections must be at least 1")
+        if max_stalled < 0:
+            raise ValueError("max_stalled must not be negative")
+        self.listeners: Final = list(listeners)
+        if not self.listeners:
+            raise ValueError("a server needs at least one listener")
+        self._factory = worker
+        self._min_threads = min_threads
+        self._max_threads = max_threads
+        self._max_stalled = max_stalled
+        self._max_connections = max_connections
+        self._timeouts = timeouts if timeouts is not None else Timeouts()
+        # _lock guards _lifecycle.
+        self._lock = threading.Lock()
+        self._lifecycle = Lifecycle.NEW
+        self._ended = threading.Event()
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """Where in its life the server is."""
+        return self._lifecycle
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self.wait()
+
+    # -- start ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Bind every listener, then start all threads; returns when clients are served.
+
+        Raises `LifecycleError` when the server runs already, `BindError` when an address cannot be
+        listened on; then nothing is left bound.
+        """
+        with self._lock:
+            if self._lifecycle not in _STARTABLE:
+                raise LifecycleError(f"cannot start a server that is {self._lifecycle.value}")
+            worker = self._factory()
+            self._bind()
+            self._compose(worker)
+            self._ended.clear()
+            self._lifecycle = Lifecycle.RUNNING
+        self._pool.start()
+        self._guardian.start()
+        for listener in self.listeners:
+            listener.start(
+                self._accept_into(self._tally.open()), self._registry.full, self._timeouts
+            )
+
+    def _bind(self) -> None:
+        bound: list[Listener] = []
+        try:
+            for listener in self.listeners:
+                listener.bind()
+                bound.append(listener)
+        except BaseException:
+            for listener in bound:
+                listener.close()
+            raise
+
+    def _compose(self, worker: Worker) -> None:
+        limit = self._max_connections
+        self._tally = Tally()
+        self._counters = self._tally.open()
+        self._registry = Registry(default_max_connections() if limit is None else limit)
+        self._registry.on_room = self._wake_listeners
+        self._monitor = Monitor()
+        self._host = Host()
+        self._phases = Phases(self._monitor, self._registry, self._timeouts, self._host)
+        self._pool = ThreadPool(
+            self._monitor,
+            self._phases,
+            self._factory,
+            self._tally,
+            min_threads=self._min_threads,
+            max_threads=self._max_threads,
+            max_stalled=self._max_stalled,
+            alert=lambda: self._guardian.post(None),
+        )
+        self._host.stalled = self._pool.stalled
+        self._worker = worker
+        self._guardian = Guardian(self._monitor, self._pool, self._phases, worker, self._counters)
+
+    def _accept_into(self, counters: Counters) -> Callable[[Connection], None]:
+        begin = self._phases.begin
+        return lambda connection: begin(connection, counters)
+
+    def _wake_listeners(self) -> None:
+        for listener in self.listeners:
+            listener.wake()
+
+    # -- end -----------------------------------------------------------------------------------
+
+    def drain(self, timeout: float | None = None) -> None:
+        """End gently. Returns at once; `wait` waits. Safe in a signal handler, and twice.
+
+        Accepts what is already in the backlogs and no more, serves every request that has begun,
+        closes idle connections, then stops. What is left after ``timeout`` seconds (None: for ever)
+        is logged, one line each, and cut.
+        """
+        if self._lifecycle in (Lifecycle.RUNNING, Lifecycle.DRAINING):
+            self._guardian.post(lambda: self._drain(timeout))
+
+    def stop(self) -> None:
+        """End now: what is in flight is cut. Returns at once. Safe in a signal handler, and twice."""
+        if self._lifecycle in (Lifecycle.RUNNING, Lifecycle.DRAINING):
+            self._guardian.post(self._stop)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the server has stopped, up to ``timeout`` seconds; whether it has.
+
+        A server that was never started has stopped.
+        """
+        if self._lifecycle is Lifecycle.NEW:
+            return True
+        return self._ended.wait(timeout)
+
+    def _drain(self, timeout: float | None) -> None:
+        """On the Monitor's thread."""
+        if timeout is not None:
+            self._guardian.wake_at = min(self._guardian.wake_at, time.monotonic() + timeout)
+            self._guardian.on_time = self._stop_reporting
+        if self._lifecycle is not Lifecycle.RUNNING:
+            return
+        self._lifecycle = Lifecycle.DRAINING
+        self._host.draining = True
+        for listener in self.listeners:
+            listener.drain()
+        for listener in self.listeners:
+            listener.join()
+        self._registry.on_empty = lambda: self._guardian.post(self._stop_if_empty)
+        now = time.monotonic()
+        for connection in self._monitor.claim_all():
+            if connection.state is State.IDLE and not connection.requests:
+                connection.deadline = min(connection.deadline, now + DRAIN_GRACE)
+            # An idle connection may hold a request that nobody has looked at yet.
+            if self._phases.advance(connection, self._worker, self._counters):
+                self._pool.submit(connection)
+        self._stop_if_empty()
+
+    def _stop_if_empty(self) -> None:
+        if not len(self._registry):
+            self._stop()
+
+    def _stop_reporting(self) -> None:
+        for connection in self._registry.snapshot():
+            _log.warning(
+                "cut at the end of the drain: %s %s, %d requests served",
+                connection.peer,
+                connection.state.value,
+                connection.requests,
+            )
+        self._stop()
+
+    def _stop(self) -> None:
+        """On the Monitor's thread."""
+        if self._lifecycle is Lifecycle.STOPPED:
+            return
+        self._host.draining = True
+        self._host.stopped = True
+        self._registry.on_empty = lambda: None
+        for listener in self.listeners:
+            listener.stop()
+        for listener in self.listeners:
+            listener.join()
+        self._pool.stop()
+        for connection in self._monitor.claim_all():
+            connection.close_reason = CloseReason.STOPPED
+            self._phases.close(connection, self._worker, self._counters)
+        for connection in self._registry.snapshot():
+            connection.abort()
+        stuck = self._pool.join(_STOP_PATIENCE)
+        for name in stuck:
+            _log.warning("thread %s is still in the application", name)
+        for connection in self._monitor.claim_all():  # parked while the pool was stopping
+            connection.close_reason = CloseReason.STOPPED
+            self._phases.close(connection, self._worker, self._counters)
+        for connection in self._pool.abandoned():
+            connection.close_reason = CloseReason.STOPPED
+            self._phases.close(connection, self._worker, self._counters)
+        self._monitor.close()
+        self._guardian.finish()
+        self._lifecycle = Lifecycle.STOPPED
+        self._ended.set()
+
+    # -- to be seen ----------------------------------------------------------------------------
+
+    def statistics(self) -> Statistics:
+        """A snapshot. Raises `LifecycleError` before the first start."""
+        if self._lifecycle is Lifecycle.NEW:
+            raise LifecycleError("a server that was never started has no statistics")
+        total = self._tally.total()
+        states = Counter(each.state.value for each in self._registry.snapshot())
+        return Statistics(
+            connections=dict(states),
+            accepted=total.accepted,
+            requests=total.requests,
+            closes={reason.value: count for reason, count in total.closes.items()},
+            accept_errors=sum(listener.accept_errors for listener in self.listeners),
+            threads=self._pool.threads,
+            stalled=self._pool.stalls,
+            ready=self._pool.waiting,
+        )

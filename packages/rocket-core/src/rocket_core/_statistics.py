@@ -1,0 +1,80 @@
+"""What a server has done so far."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from rocket_core._reason import CloseReason
+
+
+@dataclass(slots=True)
+class Counters:
+    """Counts of one thread, which alone writes them; so they need no lock."""
+
+    accepted: int = 0
+    requests: int = 0
+    closes: dict[CloseReason, int] = field(default_factory=dict)
+
+    def add(self, other: Counters) -> None:
+        """Add the counts of ``other`` to these."""
+        self.accepted += other.accepted
+        self.requests += other.requests
+        for reason, count in list(other.closes.items()):
+            self.closes[reason] = self.closes.get(reason, 0) + count
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """A snapshot of a server.
+
+    Attributes:
+        connections: the open connections, counted by the name of their state.
+        accepted: connections accepted so far.
+        requests: requests handed to a worker so far.
+        closes: connections closed so far, by the name of the reason.
+        accept_errors: how many times accepting failed.
+        threads: threads of the pool.
+        stalled: threads of these that wait for a client.
+        ready: connections that wait for a worker.
+    """
+
+    connections: dict[str, int]
+    accepted: int
+    requests: int
+    closes: dict[str, int]
+    accept_errors: int
+    threads: int
+    stalled: int
+    ready: int
+
+
+class Tally:
+    """The counters of all threads. ``_lock`` guards the list and the counts of ended threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._live: list[Counters] = []
+        self._ended = Counters()
+
+    def open(self) -> Counters:
+        """Counters for a new thread."""
+        counters = Counters()
+        with self._lock:
+            self._live.append(counters)
+        return counters
+
+    def close(self, counters: Counters) -> None:
+        """The thread with ``counters`` has ended."""
+        with self._lock:
+            self._live = [each for each in self._live if each is not counters]
+            self._ended.add(counters)
+
+    def total(self) -> Counters:
+        """The sum over all threads."""
+        total = Counters()
+        with self._lock:
+            total.add(self._ended)
+            for counters in self._live:
+                total.add(counters)
+        return total

@@ -1,0 +1,333 @@
+"""The threads that serve, and how few of them are awake at a time.
+
+A worker that runs out of work polls the Monitor itself and serves what it claims; the others sleep.
+Handing a request from one thread to another costs more than parsing it, so that happens only when
+the thread that would serve it is away in the application.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Final
+
+from rocket_core._connection import Connection
+from rocket_core._monitor import Monitor
+from rocket_core._phases import Phases
+from rocket_core._statistics import Counters, Tally
+from rocket_core._worker import Worker
+
+_log = logging.getLogger("rocket_core.pool")
+
+MAX_STALLED: Final = 256
+"""Waiting workers that are replaced, at most."""
+
+IDLE_RETIREMENT: Final = 30.0
+"""Seconds of sleep after which a thread beyond ``min_threads`` ends."""
+
+_EAGER: Final = 0.001
+"""Seconds of typical service above which the next worker is woken before, not after, the fact."""
+
+_WEIGHT: Final = 0.1
+"""How much one service counts in the typical service."""
+
+
+def hot_pollers() -> int:
+    """How many workers poll at once: two with the GIL, one for each core without."""
+    if getattr(sys, "_is_gil_enabled", lambda: True)():
+        return 2
+    return max(2, os.cpu_count() or 2)
+
+
+class _Seat:
+    """One thread of the pool, and the lock it sleeps on."""
+
+    __slots__ = ("thread", "wake")
+
+    def __init__(self) -> None:
+        self.wake = threading.Lock()
+        self.wake.acquire()
+        self.thread: threading.Thread | None = None
+
+
+class _Stalled(AbstractContextManager[None]):
+    """Held by a worker while it waits for its client, so that another may take its place."""
+
+    def __init__(self, pool: ThreadPool) -> None:
+        self._pool = pool
+
+    def __enter__(self) -> None:
+        self._pool.stall()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._pool.resume()
+
+
+class ThreadPool:
+    """``min_threads`` to ``max_threads`` workers over the queue of ready connections.
+
+    ``_lock`` guards the seats, the sleepers, the numbers of threads, pollers and stalled workers,
+    and ``_guarded``. The queue itself needs none: a connection is put into it before the lock is
+    taken to look for sleepers, and a worker looks into it again, with the lock, before it sleeps.
+    """
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        phases: Phases,
+        factory: Callable[[], Worker],
+        tally: Tally,
+        *,
+        min_threads: int,
+        max_threads: int,
+        max_stalled: int = MAX_STALLED,
+        alert: Callable[[], None],
+    ) -> None:
+        """``alert`` is called when the last poller leaves with work and nobody tends the pool."""
+        self._monitor = monitor
+        self._phases = phases
+        self._factory = factory
+        self._tally = tally
+        self._min = min_threads
+        self._max = max_threads
+        self._max_stalled = max_stalled
+        self._alert = alert
+        self._pollers = hot_pollers()
+        self._ready: deque[Connection] = deque()
+        self._lock = threading.Lock()
+        self._seats: set[_Seat] = set()
+        self._sleepers: list[_Seat] = []
+        self._polling = 0
+        self._polls = 0
+        self._stalls = 0
+        self._guarded = False
+        self._stopping = False
+        self._typical = 0.0
+        self._last_head: Connection | None = None
+        self._last_polls = 0
+        self._names = 0
+        self.stalled: Final = _Stalled(self)
+        """Entered by a connection for as long as its worker waits for the client."""
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start ``min_threads`` threads."""
+        with self._lock:
+            for _ in range(self._min):
+                self._grow()
+
+    def stop(self) -> None:
+        """Have every thread end after what it is doing. Returns at once."""
+        with self._lock:
+            self._stopping = True
+            for seat in self._sleepers:
+                seat.wake.release()
+            self._sleepers.clear()
+        self._monitor.wake()
+
+    def join(self, timeout: float) -> list[str]:
+        """Wait up to ``timeout`` seconds; the names of the threads that have not ended."""
+        until = time.monotonic() + timeout
+        with self._lock:
+            threads = [seat.thread for seat in self._seats if seat.thread is not None]
+        for thread in threads:
+            thread.join(max(until - time.monotonic(), 0))
+        return [thread.name for thread in threads if thread.is_alive()]
+
+    def abandoned(self) -> list[Connection]:
+        """What nobody will serve any more, once the threads have ended; the caller owns it now."""
+        claimed = list(self._ready)
+        self._ready.clear()
+        return claimed
+
+    @property
+    def threads(self) -> int:
+        """How many threads there are."""
+        return len(self._seats)
+
+    @property
+    def waiting(self) -> int:
+        """How many ready connections wait for a worker."""
+        return len(self._ready)
+
+    @property
+    def stalls(self) -> int:
+        """How many workers wait for their client."""
+        return self._stalls
+
+    def _limit(self) -> int:
+        return self._max + min(self._stalls, self._max_stalled)
+
+    def _grow(self) -> bool:
+        """With the lock: start a thread if one more is allowed."""
+        if self._stopping or len(self._seats) >= self._limit():
+            return False
+        seat = _Seat()
+        self._names += 1
+        seat.thread = threading.Thread(
+            target=self._run, args=(seat,), name=f"rocket-worker-{self._names}", daemon=True
+        )
+        self._seats.add(seat)
+        try:
+            seat.thread.start()
+        except RuntimeError as error:
+            self._seats.discard(seat)
+            _log.error("cannot start another worker: %s", error)  # noqa: TRY400 - no bug of ours
+            return False
+        return True
+
+    # -- work from elsewhere -------------------------------------------------------------------
+
+    def submit(self, connection: Connection) -> None:
+        """Queue a connection for a worker, and see to it that one comes."""
+        self._ready.append(connection)
+        with self._lock:
+            if not self._wake_sleeper() and self._polling:
+                self._monitor.wake()
+
+    def _wake_sleeper(self) -> bool:
+        """With the lock: wake the worker that fell asleep last, whose caches are warmest."""
+        if not self._sleepers:
+            return False
+        self._sleepers.pop().wake.release()
+        return True
+
+    def _call_another(self) -> bool:
+        """With the lock: get one more worker to look for work."""
+        return self._wake_sleeper() or self._grow()
+
+    def stall(self) -> None:
+        """The calling worker waits for its client; another takes its place if there is need."""
+        with self._lock:
+            self._stalls += 1
+            if self._ready or not self._polling:
+                self._call_another()
+
+    def resume(self) -> None:
+        """The calling worker no longer waits."""
+        with self._lock:
+            self._stalls -= 1
+
+    # -- the Monitor's thread ------------------------------------------------------------------
+
+    def tend(self) -> tuple[bool, bool]:
+        """Called every few milliseconds while the pool is busy: bring in workers where needed.
+
+        Two answers: whether the pool still needs tending; and whether all workers are away, so
+        that the caller must poll in their stead.
+        """
+        try:
+            head = self._ready[0]
+        except IndexError:
+            head = None
+        stuck = head is not None and head is self._last_head
+        self._last_head = head
+        with self._lock:
+            unpolled = not self._polling and self._polls == self._last_polls
+            self._last_polls = self._polls
+            if not stuck and not unpolled:
+                return head is not None or not self._polling, False
+            if self._call_another():
+                return True, False
+            if stuck and self._polling:
+                self._monitor.wake()
+            return True, not self._polling
+
+    def guard(self, *, on: bool) -> bool:
+        """Begin or cease to tend; False when ceasing must wait because nobody polls."""
+        with self._lock:
+            if not on and (not self._polling or self._ready):
+                return False
+            self._guarded = on
+            return True
+
+    # -- a worker's thread ---------------------------------------------------------------------
+
+    def _run(self, seat: _Seat) -> None:
+        counters = self._tally.open()
+        try:
+            worker = self._factory()
+            phases = self._phases
+            while (connection := self._next(seat, worker, counters)) is not None:
+                if not phases.advance(connection, worker, counters):
+                    continue
+                if self._typical > _EAGER and (self._ready or not self._polling):
+                    with self._lock:
+                        self._call_another()
+                began = time.monotonic()
+                if phases.serve(connection, worker, counters):
+                    self._ready.append(connection)
+                self._typical += (time.monotonic() - began - self._typical) * _WEIGHT
+        except BaseException:
+            _log.exception("worker died; it is replaced")
+            with self._lock:
+                self._seats.discard(seat)
+                if len(self._seats) < self._min:
+                    self._grow()
+        finally:
+            self._tally.close(counters)
+
+    def _next(self, seat: _Seat, worker: Worker, counters: Counters) -> Connection | None:
+        """The next connection with something to do; None: the thread is to end."""
+        while True:
+            try:
+                return self._ready.popleft()
+            except IndexError:
+                pass
+            with self._lock:
+                if self._stopping or len(self._seats) > self._limit():
+                    self._leave(seat)
+                    return None
+                if self._ready:
+                    continue
+                poll = self._polling < self._pollers
+                if poll:
+                    self._polling += 1
+                    self._polls += 1
+                else:
+                    self._sleepers.append(seat)
+                    surplus = len(self._seats) > self._min
+            if poll:
+                self._poll()
+                for connection in self._monitor.expired():
+                    self._phases.expire(connection, worker, counters)
+            elif not seat.wake.acquire(timeout=IDLE_RETIREMENT if surplus else -1):
+                with self._lock:
+                    if seat in self._sleepers:
+                        self._sleepers.remove(seat)
+                        if len(self._seats) > self._min:
+                            self._leave(seat)
+                            return None
+                        continue
+                seat.wake.acquire()
+
+    def _leave(self, seat: _Seat) -> None:
+        """With the lock: the thread ends."""
+        self._seats.discard(seat)
+        if self._stopping:
+            self._monitor.wake()
+
+    def _poll(self) -> None:
+        claimed: list[Connection] = []
+        try:
+            claimed = self._monitor.poll(None)
+        finally:
+            self._ready.extend(claimed)
+            with self._lock:
+                self._polling -= 1
+                alert = not self._polling and not self._guarded
+            if alert and claimed:
+                self._alert()

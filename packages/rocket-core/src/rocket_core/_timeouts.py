@@ -1,0 +1,38 @@
+"""How long the server waits for a client, phase by phase."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Deadlines of the phases in which the client has the next move.
+
+    All but ``minimum_rate`` are seconds. Raises `ValueError` for one that is not positive.
+    """
+
+    handshake: float = 10.0
+    """For the whole TLS handshake."""
+    head: float = 30.0
+    """For a whole request head, however many pieces it arrives in."""
+    keep_alive: float = 75.0
+    """For the first byte of the next request: longer than the 60 s of common load balancers, which
+    would otherwise send a request into a connection that is just being closed."""
+    minimum_rate: float = 240.0
+    """Bytes per second below which a body or a response is too slow, averaged since it began."""
+    grace: float = 30.0
+    """Before ``minimum_rate`` counts."""
+    stall: float = 90.0
+    """Without a single byte of a body or a response moving."""
+    linger: float = 2.0
+    """For the client to close after the last response (RFC 9112, 9.6)."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not getattr(self, field.name) > 0:
+                raise ValueError(f"time-out {field.name} must be greater than 0")
+
+    def moving(self, started: float, moved: int, now: float) -> float:
+        """The deadline of a transfer begun at ``started`` that has moved ``moved`` bytes."""
+        return min(started + self.grace + moved / self.minimum_rate, now + self.stall)

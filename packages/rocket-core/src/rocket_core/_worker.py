@@ -1,0 +1,93 @@
+"""The protocol: what a server does with its connections."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from rocket_core._connection import Connection
+from rocket_core._errors import HeadError
+from rocket_core._head import MAX_HEAD, RequestLine, read_fields, split_head
+from rocket_core._state import State
+
+
+class Worker(ABC):
+    """Serves connections. A protocol is a subclass with one method, `serve`.
+
+    Every thread of the pool has an instance of its own, and the Monitor's thread has one as well,
+    so instances need no locks. What belongs to a client is kept in `Connection.context`.
+    """
+
+    @abstractmethod
+    def serve(self, connection: Connection) -> State | None:
+        """Serve one request, or as many as have arrived, on a thread of the pool.
+
+        Returns what the connection waits for next: ``State.IDLE`` for another request,
+        ``State.HEAD`` or ``State.BODY`` for the rest of one that has arrived in part,
+        ``State.LINGER`` to close once the client has read the answer, ``State.CLOSED`` or None to
+        close at once. Output the client has not taken yet is sent in any case.
+
+        An exception is logged with its traceback and closes the connection. `ClientGone`, which
+        reading and writing raise, closes it silently.
+        """
+
+    def receive(self, connection: Connection) -> State:
+        """Receive from the client without waiting, and say whether `serve` has something to do.
+
+        Called whenever something may have arrived: from any thread, often the Monitor's own, so
+        nothing that takes long belongs here. Returns ``State.READY`` to have `serve` called, any
+        state that `serve` may return to wait or to close. Raises `OSError` for a broken connection.
+
+        This implementation is ready as soon as there is anything to read. Protocols that override
+        it to wait for a whole request let no slow client near a thread.
+        """
+        if connection.state is not State.ACTIVE or not connection.buffered:
+            count = connection.fill()
+            if count is None:
+                return State.HEAD if connection.buffered else State.IDLE
+            if count == 0 and not connection.buffered:
+                return State.CLOSED
+        return State.READY
+
+    def expired(self, connection: Connection) -> State:
+        """The client let its time run out in ``connection.state``, IDLE, HEAD or BODY.
+
+        May write a last message. Called like `receive`; returns ``State.CLOSED`` or
+        ``State.LINGER``.
+        """
+        return State.CLOSED
+
+    def failed(self, connection: Connection, error: BaseException) -> State:
+        """`serve` or `receive` raised ``error``, which is already logged. As `expired`."""
+        return State.CLOSED
+
+    def closed(self, connection: Connection) -> None:
+        """``connection`` is closed: release what its context holds."""
+
+    @staticmethod
+    def take_head(connection: Connection) -> bytes | None:
+        """Take a message head that has arrived whole, up to its empty line; None: not yet.
+
+        Empty lines before it are ignored (RFC 9112, section 2.2). Raises `HeadError` with status
+        431 when it exceeds `MAX_HEAD` bytes.
+        """
+        while True:
+            head = connection.take_through(b"\r\n\r\n")
+            if head is None:
+                if connection.buffered > MAX_HEAD:
+                    raise HeadError(431, "the request head is too long")
+                return None
+            if len(head) > MAX_HEAD:
+                raise HeadError(431, "the request head is too long")
+            if head:
+                return head.removeprefix(b"\r\n")
+
+    @staticmethod
+    def parse_head(head: bytes) -> tuple[RequestLine, dict[str, str]]:
+        """The request line and the header fields, by lower-case name.
+
+        A repeated field's values are joined. Raises `HeadError` with the status that tells why.
+        """
+        line, lines = split_head(head)
+        fields: dict[str, str] = {}
+        read_fields(lines, fields)
+        return line, fields

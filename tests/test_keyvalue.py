@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from systemtests.processes import EXAMPLES, PATIENCE, Server, assert_quiet, find_tool, run_python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BENCHMARK_REQUESTS = 3000
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with run_python(EXAMPLES / "keyvalue" / "server.py", "127.0.0.1:0") as server:
+        yield server
+    assert_quiet(server.log)
+
+
+@pytest.fixture
+def store(server: Server) -> Iterator[redis.Redis]:
+    """A client of the server, whose keys are deleted before and after."""
+    host, port = server.address.split(":")
+    with redis.Redis(host, int(port), socket_timeout=PATIENCE) as client:
+        clear(client)
+        yield client
+        clear(client)
+
+
+def clear(client: redis.Redis) -> None:
+    if keys := client.keys("*"):
+        client.delete(*keys)
+
+
+def execute(client: redis.Redis, *words: str) -> object:
+    """Send a command as it stands."""
+    run: Callable[..., object] = client.execute_command
+    return run(*words)
+
+
+def test_ping_and_echo(store: redis.Redis) -> None:
+    assert store.ping() is True
+    assert store.echo("Grüße") == "Grüße".encode()
+
+
+def test_set_get_and_delete(store: redis.Redis) -> None:
+    assert store.get("name") is None
+    assert store.set("name", "Rocket") is True
+    assert store.get("name") == b"Rocket"
+    assert store.set("name", "other") is True
+    assert store.get("name") == b"other"
+    assert store.set("second", "2") is True
+    assert store.delete("name", "second", "missing") == 2
+    assert store.get("name") is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"\r\n", b"$-1\r\n*2\r\n", bytes(range(256)), bytes(2_000_000)],
+    ids=["empty", "line end", "protocol", "every byte", "large"],
+)
+def test_values_are_bytes(store: redis.Redis, value: bytes) -> None:
+    key = b"key \r\n\x00\xff"
+    store.set(key, value)
+    assert store.get(key) == value
+    assert store.keys("*") == [key]
+
+
+def test_increment(store: redis.Redis) -> None:
+    assert [store.incr("counter") for _ in range(3)] == [1, 2, 3]
+    assert store.get("counter") == b"3"
+    store.set("counter", "-10")
+    assert store.incr("counter") == -9
+
+
+def test_increment_by_many_clients_at_once(store: redis.Redis) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(lambda _: store.incr("counter"), range(400)))
+    assert sorted(results) == list(range(1, 401))
+
+
+def test_increment_of_what_is_no_integer(store: redis.Redis) -> None:
+    store.set("name", "Rocket")
+    with pytest.raises(redis.ResponseError, match="not an integer"):
+        store.incr("name")
+    assert store.get("name") == b"Rocket"
+
+
+def test_expiry(store: redis.Redis) -> None:
+    store.set("brief", "x", ex=100)
+    store.set("lasting", "x")
+    assert 0 < store.ttl("brief") <= 100
+    assert store.ttl("lasting") == -1
+    assert store.ttl("missing") == -2
+    assert store.expire("lasting", 200) is True
+    assert store.expire("missing", 200) is False
+    assert 100 < store.ttl("lasting") <= 200
+    store.set("brief", "y")
+    assert store.ttl("brief") == -1
+
+
+def test_expired_key_is_gone(store: redis.Redis) -> None:
+    store.set("name", "x")
+    assert store.expire("name", 0) is True
+    assert store.get("name") is None
+    assert store.keys("*") == []
+
+
+def test_keys_by_pattern(store: redis.Redis) -> None:
+    for key in ["one", "two", "three"]:
+        store.set(key, "x")
+    assert sorted(store.keys("*")) == [b"one", b"three", b"two"]
+    assert sorted(store.keys("t*")) == [b"three", b"two"]
+    assert store.keys("t?o") == [b"two"]
+    assert store.keys("four*") == []
+
+
+def test_pipeline_answers_in_order(store: redis.Redis) -> None:
+    pipeline = store.pipeline(transaction=False)
+    for number in range(500):
+        pipeline.set(f"key {number}", number)
+        pipeline.get(f"key {number}")
+        pipeline.incr("counter")
+    expected = [answer for n in range(500) for answer in (True, b"%d" % n, n + 1)]
+    assert pipeline.execute() == expected
+
+
+def test_error_in_a_pipeline_leaves_the_rest(store: redis.Redis) -> None:
+    pipeline = store.pipeline(transaction=False)
+    pipeline.set("name", "x")
+    pipeline.incr("name")
+    pipeline.get("name")
+    done, error, value = pipeline.execute(raise_on_error=False)
+    assert (done, type(error), value) == (True, redis.ResponseError, b"x")
+
+
+def test_unknown_command(store: redis.Redis) -> None:
+    with pytest.raises(redis.ResponseError, match=r"(?i)unknown command.*frobnicate"):
+        execute(store, "FROBNICATE", "x")
+    assert store.ping() is True
+
+
+@pytest.mark.parametrize("words", [["GET"], ["GET", "a", "b"], ["SET", "a"], ["ECHO"], ["DEL"]])
+def test_wrong_number_of_arguments(store: redis.Redis, words: list[str]) -> None:
+    with pytest.raises(redis.ResponseError, match=f"(?i)wrong number of arguments.*{words[0]}"):
+        execute(store, *words)
+    assert store.ping() is True
+
+
+@pytest.mark.parametrize("pipeline", [1, 16])
+def test_benchmark(server: Server, store: redis.Redis, pipeline: int) -> None:
+    benchmark = find_tool("redis-benchmark")
+    host, port = server.address.split(":")
+    done = subprocess.run(
+        [
+            *(benchmark, "-h", host, "-p", port, "-t", "ping,set,get,incr", "--csv"),
+            *("-n", str(BENCHMARK_REQUESTS), "-c", "20", "-P", str(pipeline)),
+        ],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    measured = [line.split(",")[0].strip('"') for line in done.stdout.splitlines()]
+    for name in ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR"]:
+        assert name in measured, done.stdout + done.stderr
+    assert store.get("key:__rand_int__") is not None
+    count = store.get("counter:__rand_int__")
+    assert count is not None
+    assert int(count) >= BENCHMARK_REQUESTS
