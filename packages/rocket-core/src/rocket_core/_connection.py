@@ -30,6 +30,9 @@ RECEIVE_SIZE: Final = 16 * 1024
 OUTPUT_BOUND: Final = 256 * 1024
 """Bytes of a response held for a client that does not take them, before its worker must wait."""
 
+_LONGEST_WAIT: Final = 1e6
+"""Seconds that `select.poll` takes, which knows nothing longer than 24 days."""
+
 _DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
@@ -345,7 +348,7 @@ class Connection:
         if self.wants:
             interest, self.wants = self.wants, 0
         with self.host.stalled:
-            timeout = self.deadline - time.monotonic()
+            timeout = min(self.deadline - time.monotonic(), _LONGEST_WAIT)
             if timeout <= 0 or not _ready(self._socket, interest, timeout):
                 slow = interest == WRITE
                 self.close_reason = CloseReason.SEND_TIMEOUT if slow else CloseReason.BODY_TIMEOUT

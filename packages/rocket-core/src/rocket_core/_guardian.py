@@ -74,6 +74,7 @@ class Guardian:
                 self._tend()
             except Exception:
                 _log.exception("the monitor's thread failed and goes on")
+                self._orders.put(None)  # the pool relies on being tended
 
     def _sleep(self, limit: float = inf) -> Order | None:
         """Wait for an order, until `wake_at` or for ``limit`` seconds."""

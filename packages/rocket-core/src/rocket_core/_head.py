@@ -57,7 +57,7 @@ _LOWER: Final = FieldNames()
 def split_head(head: bytes) -> tuple[RequestLine, list[str]]:
     """Split a head without its final empty line into the request line and the field lines.
 
-    Raises `HeadError` with status 400, 414, 431, 501 or 505.
+    Raises `HeadError` with status 400, 414, 431 or 505.
     """
     if head.translate(None, _ALLOWED):
         raise HeadError(400, "the request head contains a control character")

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
+from pathlib import Path
 from typing import Final
 
 from rocket_core._address import Address, Peer, TCPAddress, UnixAddress, parse_address, peer_of
@@ -58,6 +59,7 @@ class Listener:
         self._phase = _Phase.STOPPED
         self._thread: threading.Thread | None = None
         self._inode: tuple[int, int] | None = None
+        self._reserve: int | None = None
         self.accept_errors = 0
 
     # -- set-up --------------------------------------------------------------------------------
@@ -139,6 +141,7 @@ class Listener:
             name = self._socket.getsockname()
             if isinstance(name, tuple):
                 return TCPAddress(name[0], name[1])
+            return UnixAddress(Path(peer_of(name).host))
         if isinstance(self._requested, socket.socket):
             return TCPAddress("", 0)
         return self._requested
@@ -199,7 +202,8 @@ class Listener:
         if sock is None:
             return
         sock.close()
-        os.close(self._reserve)
+        if self._reserve is not None:
+            os.close(self._reserve)
         self._signal.close()
         if self._inode is not None and isinstance(self._requested, UnixAddress):
             with suppress(OSError):
@@ -243,28 +247,22 @@ class Listener:
             except OSError:
                 self.accept_errors += 1
                 sock.close()
+            except Exception:
+                self.accept_errors += 1
+                sock.close()
+                _log.exception("connecting %s failed", peer_of(address))
         return None
 
     def _turn_away(self, listening: socket.socket) -> None:
         """Free the reserved descriptor to close the next client's connection: better told than
         left waiting."""
-        os.close(self._reserve)
-        try:
+        if self._reserve is not None:
+            os.close(self._reserve)
+            self._reserve = None
             with suppress(OSError):
                 listening.accept()[0].close()
-        finally:
-            self._reserve = _open_reserve()
-
-
-def _open_reserve() -> int:
-    while True:
-        try:
-            return os.open(os.devnull, os.O_RDONLY)
-        except OSError as error:
-            # Another thread took the descriptor that was freed a moment ago.
-            if error.errno not in _EXHAUSTED:
-                raise
-            threading.Event().wait(0.01)
+        with suppress(OSError):  # unless another thread took the descriptor that was freed
+            self._reserve = os.open(os.devnull, os.O_RDONLY)
 
 
 def _answers(path: str) -> bool:
@@ -272,8 +270,8 @@ def _answers(path: str) -> bool:
         probe.setblocking(False)
         try:
             probe.connect(path)
-        except BlockingIOError:
-            return True  # its backlog is full: somebody listens
-        except OSError:
+        except (ConnectionRefusedError, FileNotFoundError):
             return False
+        except OSError:
+            return True  # its backlog is full, or it is not for us: somebody has it
         return True

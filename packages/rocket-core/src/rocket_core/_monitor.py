@@ -17,6 +17,9 @@ BATCH: Final = 64
 _RECHECK: Final = 5.0
 """Seconds until a connection that a worker has is looked at again."""
 
+_LONGEST_POLL: Final = 86400.0
+"""Seconds that every system call takes; a deadline may be further away."""
+
 _INTEREST: Final = {
     State.HANDSHAKE: READ,
     State.IDLE: READ,
@@ -86,7 +89,7 @@ class Monitor:
         """
         due = self._deadlines.next
         if due != inf:
-            until = max(due - time.monotonic(), 0.0)
+            until = min(max(due - time.monotonic(), 0.0), _LONGEST_POLL)
             if timeout is None or until < timeout:
                 timeout = until
         events = self._poller.poll(timeout, BATCH)
@@ -112,7 +115,11 @@ class Monitor:
             if connection.deadline > now:
                 self._deadlines.watch(connection, connection.deadline)
             elif self.claim(connection):
-                claimed.append(connection)
+                if connection.deadline > now:
+                    # A worker had it, and parked it between the look and the claim.
+                    self.park(connection)
+                else:
+                    claimed.append(connection)
             else:
                 # A worker has it. It may be about to park it with a deadline that relies on the
                 # watch just ended, so it stays watched.

@@ -118,7 +118,7 @@ class Phases:
                 counters.requests += 1
                 target = worker.serve(connection) or State.CLOSED
                 if target is State.IDLE and connection.buffered and not connection.unsent:
-                    target = worker.receive(connection)
+                    target = self._receive_more(connection, worker)
                     if target is State.READY:
                         connection.enter(State.READY)
                         continue
@@ -137,8 +137,11 @@ class Phases:
         """Deal with a claimed connection whose deadline has passed."""
         state = connection.state
         connection.close_reason = _TIMEOUT_REASONS[state]
+        if state not in _RECEIVING:
+            self.close(connection, worker, counters)
+            return
         try:
-            target = worker.expired(connection) if state in _RECEIVING else State.CLOSED
+            target = worker.expired(connection)
             if not self._settle(connection, target, worker, counters):
                 self.advance(connection, worker, counters)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
@@ -154,8 +157,8 @@ class Phases:
         counters.closes[reason] = counters.closes.get(reason, 0) + 1
         try:
             worker.closed(connection)
-        except Exception:
-            _log.exception("closing %s", connection.peer)
+        except BaseException:
+            _log.exception("closing %s failed", connection.peer)
 
     # -- steps: from one state to the next, the same one meaning "not yet" -----------------------
 
@@ -168,6 +171,14 @@ class Phases:
         if target is State.CLOSED and connection.close_reason is None:
             connection.close_reason = CloseReason.CLIENT
         return target
+
+    def _receive_more(self, connection: Connection, worker: Worker) -> State:
+        try:
+            return self._receive(connection, worker)
+        except OSError as error:
+            if _is_broken(error):  # by the client: no failure of the application
+                raise ClientGone(f"{connection.peer} is gone: {error}") from error
+            raise
 
     def _send(self, connection: Connection, worker: Worker) -> State:
         del worker
@@ -240,11 +251,14 @@ class Phases:
             return
         _log.error("serving %s failed", connection.peer, exc_info=error)
         connection.close_reason = CloseReason.ERROR
+        if connection.state is State.SENDING:  # what is unsent cannot be sent, ever
+            self.close(connection, worker, counters)
+            return
         try:
             target = worker.failed(connection, error)
             if not self._settle(connection, target, worker, counters):
                 self.advance(connection, worker, counters)
-        except Exception as again:
+        except BaseException as again:  # noqa: BLE001 - as above
             if not isinstance(again, OSError):
                 _log.exception("serving %s failed again", connection.peer)
             if connection.state is not State.CLOSED:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import select
 import selectors
 import sys
+from collections.abc import Callable
 import threading
 from typing import Final, Protocol
 
@@ -181,10 +182,11 @@ class SelectorPoller:
         self._waker.close()
 
 
-def default_poller() -> Poller:
-    """The best poller of this platform."""
-    if sys.platform == "linux":
-        return EpollPoller()
-    if sys.platform == "win32":  # pragma: no cover - Windows
-        return SelectorPoller()
-    return KqueuePoller()  # pragma: no cover - BSD and macOS
+default_poller: Callable[[], Poller]
+"""Makes the best poller of this platform."""
+if sys.platform == "linux":
+    default_poller = EpollPoller
+elif sys.platform == "win32":  # pragma: no cover - Windows
+    default_poller = SelectorPoller
+else:  # pragma: no cover - BSD and macOS
+    default_poller = KqueuePoller

@@ -132,11 +132,12 @@ class Server:
             self._ended.clear()
             self._lifecycle = Lifecycle.RUNNING
         self._pool.start()
-        self._guardian.start()
         for listener in self.listeners:
             listener.start(
                 self._accept_into(self._tally.open()), self._registry.full, self._timeouts
             )
+        # Last, because it carries out orders, and an order to stop must find all others started.
+        self._guardian.start()
 
     def _bind(self) -> None:
         bound: list[Listener] = []
@@ -204,7 +205,11 @@ class Server:
         """
         if self._lifecycle is Lifecycle.NEW:
             return True
-        return self._ended.wait(timeout)
+        guardian = self._guardian
+        if not self._ended.wait(timeout):
+            return False
+        guardian.join()
+        return True
 
     def _drain(self, timeout: float | None) -> None:
         """On the Monitor's thread."""
@@ -271,8 +276,9 @@ class Server:
             self._phases.close(connection, self._worker, self._counters)
         self._monitor.close()
         self._guardian.finish()
-        self._lifecycle = Lifecycle.STOPPED
-        self._ended.set()
+        with self._lock:  # nobody starts it again in between
+            self._lifecycle = Lifecycle.STOPPED
+            self._ended.set()
 
     # -- to be seen ----------------------------------------------------------------------------
 

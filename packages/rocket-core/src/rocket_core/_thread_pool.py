@@ -328,6 +328,8 @@ class ThreadPool:
             self._ready.extend(claimed)
             with self._lock:
                 self._polling -= 1
-                alert = not self._polling and not self._guarded
-            if alert and claimed:
+                # What this worker does not serve first must not wait for it, nor for a next event.
+                exposed = len(claimed) > 1 or (claimed and not self._polling)
+                alert = exposed and not self._guarded
+            if alert:
                 self._alert()

@@ -33,20 +33,22 @@ class Worker(ABC):
     def receive(self, connection: Connection) -> State:
         """Receive from the client without waiting, and say whether `serve` has something to do.
 
-        Called whenever something may have arrived: from any thread, often the Monitor's own, so
-        nothing that takes long belongs here. Returns ``State.READY`` to have `serve` called, any
-        state that `serve` may return to wait or to close. Raises `OSError` for a broken connection.
+        Called whenever something may have arrived, and after a response when more is buffered:
+        from any thread, often the Monitor's own, so nothing that takes long belongs here. Returns
+        ``State.READY`` to have `serve` called, any state that `serve` may return to wait or to
+        close. In ``State.BODY`` it reports what arrived to `Connection.transferred`, which puts the
+        deadline off. Raises `OSError` for a broken connection.
 
-        This implementation is ready as soon as there is anything to read. Protocols that override
-        it to wait for a whole request let no slow client near a thread.
+        This implementation is ready as soon as there is anything new to read. Protocols that
+        override it to wait for a whole request let no slow client near a thread.
         """
-        if connection.state is not State.ACTIVE or not connection.buffered:
-            count = connection.fill()
-            if count is None:
-                return State.HEAD if connection.buffered else State.IDLE
-            if count == 0 and not connection.buffered:
-                return State.CLOSED
-        return State.READY
+        state = connection.state
+        if connection.buffered and (state is State.IDLE or state is State.ACTIVE):
+            return State.READY
+        count = connection.fill()
+        if count is None:
+            return State.IDLE if state is State.ACTIVE else state
+        return State.READY if count else State.CLOSED
 
     def expired(self, connection: Connection) -> State:
         """The client let its time run out in ``connection.state``, IDLE, HEAD or BODY.

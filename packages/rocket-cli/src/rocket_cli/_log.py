@@ -1,0 +1,62 @@
+"""Where the server's messages and the access log go."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import datetime
+
+from rocket_cli._errors import CommandError
+
+_PACKAGES = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli")
+
+
+class _Formatter(logging.Formatter):
+    def formatTime(  # noqa: N802 - the base class calls it so
+        self,
+        record: logging.LogRecord,
+        datefmt: str | None = None,  # noqa: ARG002 - as above
+    ) -> str:
+        moment = datetime.fromtimestamp(record.created).astimezone()
+        return moment.isoformat(timespec="milliseconds")
+
+
+def configure_log(level: str) -> None:
+    """Write the server's messages of ``level`` and above to standard error.
+
+    To be called after the application is loaded. Its own loggers are left to it.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for package in _PACKAGES:
+        logger = logging.getLogger(package)
+        logger.setLevel(level.upper())
+        logger.addHandler(handler)
+        logger.propagate = False
+    # An application that configures logging disables, unless it takes care, all loggers of others.
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in _PACKAGES:
+            logging.getLogger(name).disabled = False
+
+
+def open_access_log(path: str) -> logging.Logger:
+    """The logger whose lines are appended to the file ``path``, ``-`` for standard output.
+
+    Raises `CommandError` when the file cannot be written.
+    """
+    handler: logging.Handler
+    if path == "-":
+        handler = logging.StreamHandler(sys.stdout)
+    else:
+        try:
+            handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise CommandError(
+                f"--access-log {path!r} cannot be written: {error.strerror}; "
+                "use the path of a file that can, or - for standard output"
+            ) from error
+    logger = logging.getLogger("rocket_wsgi.access")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    logger.propagate = False
+    return logger

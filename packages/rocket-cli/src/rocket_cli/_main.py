@@ -1,0 +1,137 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from wsgiref.types import WSGIApplication
+
+import click
+from rocket_core import BindError, Server
+from rocket_wsgi import WSGIWorker
+
+from rocket_cli._app import load
+from rocket_cli._banner import banner
+from rocket_cli._discovery import discover
+from rocket_cli._errors import CommandError
+from rocket_cli._listeners import explain, make_listeners
+from rocket_cli._log import configure_log, open_access_log
+from rocket_cli._signals import caught_signals, wait_for_end
+from rocket_cli._target import parse_target
+from rocket_cli._threads import parse_threads
+from rocket_cli._version import __version__
+from rocket_cli._welcome import welcome
+
+
+@click.group()
+@click.version_option(__version__, prog_name="rocket-cli", message="%(prog)s %(version)s")
+def main() -> None:
+    """Rocket, a threaded web server for Python."""
+
+
+@main.command()
+@click.argument("target", metavar="[MODULE:APP]", required=False)
+@click.option(
+    "--bind",
+    "binds",
+    metavar="ADDRESS",
+    multiple=True,
+    default=["127.0.0.1:8000"],
+    show_default=True,
+    help="Listen on HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH, with http:// or https:// before "
+    "it or, without that, over HTTPS if there is a certificate. Can be repeated.",
+)
+@click.option(
+    "--threads",
+    metavar="N|MIN:MAX",
+    default="8",
+    show_default=True,
+    help="Threads that run the application.",
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path),
+    help="Certificate chain, PEM.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path),
+    help="Private key, PEM. Without this option it is in the file of --tls-cert.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="Least severe messages on standard error; debug also shows the traceback of an error.",
+)
+@click.option(
+    "--access-log",
+    metavar="PATH",
+    help="File to which a line for each request is appended; - for standard output.",
+)
+def serve(
+    target: str | None,
+    binds: tuple[str, ...],
+    threads: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    log_level: str,
+    access_log: str | None,
+) -> None:
+    """Serve a WSGI application until SIGINT (Ctrl+C) or SIGTERM.
+
+    MODULE:APP names it: myproject.wsgi:application, or myproject:create_app() for a factory. MODULE
+    alone stands for its application or app. Without it, the application of the current directory
+    is served: that of app.py, wsgi.py, a Django project or main.py.
+    """
+    try:
+        _serve(target, binds, parse_threads(threads), (tls_cert, tls_key), log_level, access_log)
+    except CommandError as error:
+        if log_level == "debug":
+            traceback.print_exception(error.__cause__ or error)
+        click.echo(f"rocket-cli: error: {error}", err=True)
+        sys.exit(2)
+
+
+def _serve(
+    target: str | None,
+    binds: tuple[str, ...],
+    threads: tuple[int, int],
+    tls: tuple[Path | None, Path | None],
+    log_level: str,
+    access_log: str | None,
+) -> None:
+    listeners = make_listeners(binds, *tls)
+    name, application, found = _application(target)
+    configure_log(log_level)
+    access_logger = None if access_log is None else open_access_log(access_log)
+    server = Server(
+        lambda: WSGIWorker(application, access_log=access_logger),
+        listeners,
+        min_threads=threads[0],
+        max_threads=threads[1],
+    )
+    with caught_signals() as events:
+        try:
+            server.start()
+        except BindError as error:
+            raise explain(error) from error
+        for line in [*found, *banner(name, threads, listeners)]:
+            click.echo(line, err=True)
+        wait_for_end(server, events)
+
+
+def _application(target: str | None) -> tuple[str, WSGIApplication, list[str]]:
+    """The application's name, itself, and what to say about where it comes from."""
+    directory = Path.cwd()
+    sys.path.insert(0, str(directory))
+    if target is not None:
+        return target, load(parse_target(target)), []
+    found = discover(directory)
+    if found is None:
+        nothing = f"Found no application in {directory}; name one: rocket-cli serve MODULE:APP"
+        return "the welcome page", welcome, [nothing]
+    name = str(found.target)
+    return name, load(found.target), [f"Found {found.kind}: {name}"]

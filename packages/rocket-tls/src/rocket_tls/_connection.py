@@ -1,0 +1,209 @@
+"""A connection protected by TLS."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import ssl
+from contextlib import suppress
+from enum import Enum
+from typing import Final
+
+from rocket_core import (
+    READ,
+    RECEIVE_SIZE,
+    WRITE,
+    CloseReason,
+    Connection,
+    NotYet,
+    Peer,
+    State,
+    Timeouts,
+)
+
+from rocket_tls._errors import TLSError
+
+_log = logging.getLogger("rocket_tls.connection")
+
+RECORD: Final = 1 << 14
+"""Bytes that one record carries at most (RFC 8446, section 5.1)."""
+
+_READ_SIZE: Final = 4 * RECORD
+
+_MESSAGE: Final = b"This port speaks TLS; use https://\n"
+_PLAIN_ANSWER: Final = (
+    b"HTTP/1.1 400 Bad Request\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: %d\r\n"
+    b"Connection: close\r\n"
+    b"\r\n"
+    b"%s"
+) % (len(_MESSAGE), _MESSAGE)
+
+_DEFAULT_TIMEOUTS: Final = Timeouts()
+
+
+class _Layer(Enum):
+    """What the TLS layer is up to."""
+
+    HANDSHAKE = "handshake"
+    OPEN = "open"
+    ENDED = "ended"
+    """Nothing more may be sent through it: closed by us, or broken."""
+
+
+_CLEAN: Final = frozenset(
+    {
+        None,
+        CloseReason.SERVED,
+        CloseReason.CLIENT,
+        CloseReason.KEEP_ALIVE_TIMEOUT,
+        CloseReason.DRAINED,
+    }
+)
+"""Reasons for closing that leave nothing half said."""
+
+
+class TLSConnection(Connection):
+    """A client that speaks TLS. It begins in ``State.HANDSHAKE``.
+
+    A client that closes the connection without saying so in TLS is taken at its word, as HTTP
+    servers are asked to (RFC 9112, section 9.8): that is the end of the stream.
+    """
+
+    __slots__ = ("_layer", "_tls")
+
+    secure = True
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        peer: Peer | None = None,
+        local: Peer | None = None,
+        *,
+        timeouts: Timeouts = _DEFAULT_TIMEOUTS,
+    ) -> None:
+        """Take ``sock``, for the server's side of ``context``; otherwise as `Connection`.
+
+        Raises `OSError` when the client is gone already.
+        """
+        # Of a client that is gone, the SSL module would leave the socket open.
+        sock.getpeername()
+        self._tls = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        self._layer = _Layer.HANDSHAKE
+        super().__init__(self._tls, peer, local, timeouts=timeouts)
+        self.state = State.HANDSHAKE
+
+    def handshake(self) -> bool:
+        """Take the handshake as far as it goes; whether it is complete.
+
+        A client that speaks HTTP without TLS is told so. Raises `TLSError`, and `OSError` when the
+        connection is broken.
+        """
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self.wants = READ
+            return False
+        except ssl.SSLWantWriteError:
+            self.wants = WRITE
+            return False
+        except ssl.SSLError as error:
+            if error.reason == "HTTP_REQUEST":
+                self._answer_plainly()
+            raise self._broken(error) from error
+        self._layer = _Layer.OPEN
+        return True
+
+    def receive_now(self, size: int) -> bytes:
+        """One receive, and what it left of the record inside the TLS layer, where no poller sees it.
+
+        Raises `BlockingIOError` or `NotYet` when nothing is there, `TLSError`, and `OSError`.
+        """
+        if self._layer is _Layer.ENDED:
+            # What comes now is only thrown away: no need to decrypt it.
+            return socket.socket.recv(self._tls, size)
+        try:
+            data = self._tls.recv(size)
+            pending = self._tls.pending()
+            return data + self._tls.recv(pending) if pending else data
+        except ssl.SSLWantReadError:
+            # Not NotYet: unsent output may be what the connection waits for next.
+            raise BlockingIOError from None
+        except ssl.SSLWantWriteError:
+            raise NotYet(WRITE) from None
+        except ssl.SSLError as error:
+            raise self._broken(error) from error
+
+    def send_now(self, data: bytes | bytearray | memoryview) -> int | None:
+        """Send record by record: the number of bytes taken, or None: not yet.
+
+        Raises `TLSError`, and `OSError` when the connection is broken.
+        """
+        # OpenSSL keeps a record the socket did not take, and wants no less than its bytes at the
+        # next attempt. Never offering more than one record, that is what a caller has left.
+        view = memoryview(data).cast("B")
+        sent = 0
+        try:
+            while sent < len(view):
+                sent += self._tls.send(view[sent : sent + RECORD])
+        except ssl.SSLWantWriteError:
+            return sent or None
+        except ssl.SSLWantReadError:
+            self.wants = READ
+            return sent or None
+        except ssl.SSLError as error:
+            raise self._broken(error) from error
+        return sent
+
+    def send_file_now(self, descriptor: int, offset: int, count: int) -> int | None:
+        """Read from a file and send: the number of bytes taken, 0 at its end, None: not yet.
+
+        Raises as `send_now`.
+        """
+        return self.send_now(os.pread(descriptor, min(count, _READ_SIZE), offset))
+
+    def shut_down(self) -> None:
+        """Tell the client, in TLS and in TCP, that nothing more will be sent. Raises `OSError`."""
+        self._close_notify()
+        socket.socket.shutdown(self._tls, socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Close the socket at once, and drop what was not sent.
+
+        Only a connection that ends as it should gets a close_notify; to a client without one, what
+        it has received is cut short (RFC 8446, section 6.1).
+        """
+        if self.close_reason in _CLEAN and not self.unsent:
+            self._close_notify()
+        super().close()
+
+    def abort(self) -> None:
+        """Make every present and future operation on the socket fail. Any thread may call this."""
+        # Not the TLS socket's own shutdown, which takes the TLS layer away from under its owner.
+        with suppress(OSError):
+            socket.socket.shutdown(self._tls, socket.SHUT_RDWR)
+
+    def _close_notify(self) -> None:
+        if self._layer is not _Layer.OPEN:
+            return
+        self._layer = _Layer.ENDED
+        # After sending its own, unwrap looks for the client's close_notify, which we do not await.
+        with suppress(OSError):
+            self._tls.unwrap()
+
+    def _broken(self, error: ssl.SSLError) -> TLSError:
+        gone = isinstance(error, ssl.SSLEOFError)
+        self.close_reason = CloseReason.CLIENT if gone else CloseReason.TLS
+        self._layer = _Layer.ENDED
+        _log.debug("%s: %s", self.peer, error)
+        return TLSError(f"{self.peer}: {error}")
+
+    def _answer_plainly(self) -> None:
+        with suppress(OSError):
+            socket.socket.send(self._tls, _PLAIN_ANSWER)
+            socket.socket.shutdown(self._tls, socket.SHUT_WR)
+            # Closing with something unread would reset the connection, and lose the answer.
+            socket.socket.recv(self._tls, RECEIVE_SIZE)

@@ -1,0 +1,17 @@
+"""A WSGI server (PEP 3333) on the threads and connections of `rocket_core`.
+
+::
+
+    from rocket_core import Listener, Server
+    from rocket_wsgi import WSGIWorker
+
+    with Server(lambda: WSGIWorker(application), [Listener("127.0.0.1:8000")]) as server:
+        server.wait()
+"""
+
+from rocket_wsgi._file_wrapper import FileWrapper
+from rocket_wsgi._head import ApplicationError
+from rocket_wsgi._version import __version__
+from rocket_wsgi._worker import MAX_BODY, WSGIWorker
+
+__all__ = ["MAX_BODY", "ApplicationError", "FileWrapper", "WSGIWorker", "__version__"]

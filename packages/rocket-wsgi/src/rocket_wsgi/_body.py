@@ -1,0 +1,165 @@
+"""Request bodies, collected before a worker is taken."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from enum import Enum
+from io import BytesIO
+from typing import IO, Final
+
+from rocket_core import MAX_FIELDS, MAX_HEAD, Connection, HeadError, read_fields
+
+MEMORY_BOUND: Final = 64 * 1024
+"""Bytes of a body kept in memory; a longer one goes to a temporary file."""
+
+RECEIVE_SIZE: Final = 64 * 1024
+_MAX_CHUNK_LINE: Final = 256
+_CHUNK_LINE: Final = re.compile(
+    rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\Z",
+)
+
+
+class Store:
+    """Where a body is kept: memory up to a bound, then a temporary file."""
+
+    __slots__ = ("_file", "_parts", "size")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._file: IO[bytes] | None = None
+        self.size = 0
+
+    def add(self, data: bytes) -> None:
+        """Append. Raises `OSError` when the disk is full."""
+        self.size += len(data)
+        if self._file is not None:
+            self._file.write(data)
+            return
+        self._parts.append(data)
+        if self.size > MEMORY_BOUND:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the request
+            self._file.writelines(self._parts)
+            self._parts.clear()
+
+    def open(self) -> IO[bytes]:
+        """The body as a file, from its beginning, which belongs to the caller from now on."""
+        if self._file is None:
+            return BytesIO(b"".join(self._parts))
+        file, self._file = self._file, None
+        file.seek(0)
+        return file
+
+    def close(self) -> None:
+        """Drop the body."""
+        self._parts.clear()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+class LengthBody:
+    """A body whose length is known (RFC 9112, section 6.2)."""
+
+    __slots__ = ("_left", "store")
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.store = Store()
+
+    def take(self, connection: Connection) -> bool:
+        """Take what has arrived; whether the body is complete."""
+        if connection.buffered:
+            data = connection.take(self._left)
+            self._left -= len(data)
+            self.store.add(data)
+        return not self._left
+
+
+class _Part(Enum):
+    SIZE = "size"
+    DATA = "data"
+    END = "end"
+    TRAILERS = "trailers"
+
+
+class ChunkedBody:
+    """A chunked body (RFC 9112, section 7.1), decoded; trailers are checked and dropped."""
+
+    __slots__ = ("_left", "_limit", "_part", "_trailers", "store")
+
+    def __init__(self, limit: int) -> None:
+        """``limit`` is the greatest size of the decoded body, in bytes."""
+        self._limit = limit
+        self._left = 0
+        self._part = _Part.SIZE
+        self._trailers = 0
+        self.store = Store()
+
+    def take(self, connection: Connection) -> bool:
+        """Take what has arrived; whether the body is complete.
+
+        Raises `HeadError` with status 400, 413 or 431.
+        """
+        while connection.buffered:
+            match self._part:
+                case _Part.SIZE:
+                    line = _take_line(connection, _MAX_CHUNK_LINE, 400, "a chunk's first line")
+                    if line is None:
+                        return False
+                    self._begin_chunk(line)
+                case _Part.DATA:
+                    data = connection.take(self._left)
+                    self._left -= len(data)
+                    self.store.add(data)
+                    if not self._left:
+                        self._part = _Part.END
+                case _Part.END:
+                    if connection.buffered < 2:
+                        if connection.peek(1) != b"\r":
+                            raise HeadError(400, "a chunk does not end in CR LF")
+                        return False
+                    if connection.take(2) != b"\r\n":
+                        raise HeadError(400, "a chunk does not end in CR LF")
+                    self._part = _Part.SIZE
+                case _Part.TRAILERS:
+                    line = _take_line(connection, MAX_HEAD, 431, "a trailer field")
+                    if line is None:
+                        return False
+                    if not line:
+                        return True
+                    self._check_trailer(line)
+        return False
+
+    def _begin_chunk(self, line: bytes) -> None:
+        match = _CHUNK_LINE.match(line)
+        if match is None:
+            raise HeadError(400, "a chunk's size is malformed")
+        self._left = int(match[1], 16)
+        if self.store.size + self._left > self._limit:
+            raise HeadError(413, "the request body is too long")
+        self._part = _Part.DATA if self._left else _Part.TRAILERS
+
+    def _check_trailer(self, line: bytes) -> None:
+        self._trailers += 1
+        if self._trailers > MAX_FIELDS:
+            raise HeadError(431, "the request has too many trailer fields")
+        if line.translate(None, _TEXT):
+            raise HeadError(400, "a trailer field contains a control character")
+        read_fields([line.decode("latin-1")], {})
+
+
+_TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
+
+
+def _take_line(connection: Connection, limit: int, status: int, what: str) -> bytes | None:
+    line = connection.take_through(b"\r\n")
+    if line is None:
+        if connection.buffered > limit:
+            raise HeadError(status, f"{what} is too long")
+        if connection.find(b"\n") >= 0:
+            raise HeadError(400, f"{what} does not end in CR LF")
+        return None
+    if len(line) > limit:
+        raise HeadError(status, f"{what} is too long")
+    return line

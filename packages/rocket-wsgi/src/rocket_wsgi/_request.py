@@ -1,0 +1,164 @@
+"""A request head, checked and turned into a WSGI environ."""
+
+from __future__ import annotations
+
+from enum import Enum
+from io import BytesIO
+from typing import Any, Final
+
+from rocket_core import FieldNames, HeadError, read_fields, split_head
+from rocket_wsgi._target import parse_target, valid_host
+
+Environ = dict[str, Any]
+
+_MAX_LENGTH_DIGITS: Final = 19
+"""Digits of a Content-Length: more would not fit into 63 bits."""
+
+_SINGLE: Final = frozenset(
+    {"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_HOST", "HTTP_TRANSFER_ENCODING"}
+)
+"""Fields of which two would leave their meaning to whoever reads them."""
+
+
+class Framing(Enum):
+    """How the end of a request's body is found (RFC 9112, section 6.3)."""
+
+    NONE = "none"
+    LENGTH = "length"
+    CHUNKED = "chunked"
+
+    __hash__ = object.__hash__
+
+
+class EnvironNames(FieldNames):
+    """The environ keys of header fields (PEP 3333; RFC 3875, section 4.1.18).
+
+    Two kinds of field are dropped: names with an underscore, which would look like the name with a
+    hyphen; and ``Proxy``, which scripts mistake for a setting of their own.
+    """
+
+    def key(self, name: str) -> str:
+        """The environ key; empty for a field that is to be dropped."""
+        upper = name.upper().replace("-", "_")
+        if "_" in name or upper == "PROXY":
+            return ""
+        if upper in ("CONTENT_LENGTH", "CONTENT_TYPE"):
+            return upper
+        return "HTTP_" + upper
+
+
+_names: Final = EnvironNames()
+
+
+class Request:
+    """A request whose head is complete.
+
+    Attributes:
+        environ: the WSGI environ; its ``wsgi.input`` is set once the body is complete.
+        line: the request line as sent, for the log.
+        method: as sent; methods are case-sensitive.
+        modern: whether the client speaks HTTP/1.1.
+        keep_alive: whether the client wants the connection kept.
+        framing: how the body ends.
+        length: the body's length in bytes where ``framing`` is LENGTH, otherwise 0.
+        expects: whether the client waits for ``100 Continue``.
+    """
+
+    __slots__ = (
+        "body",
+        "environ",
+        "expects",
+        "framing",
+        "keep_alive",
+        "length",
+        "line",
+        "method",
+        "modern",
+    )
+
+    def __init__(self, head: bytes, template: Environ) -> None:
+        """Read ``head`` into a copy of ``template``.
+
+        Raises `HeadError` with the status that tells what is wrong.
+        """
+        self.environ = environ = template.copy()
+        self.line, lines = split_head(head)
+        method, target, version = self.line
+        repeated = read_fields(lines, environ, _names)
+        if repeated and not _SINGLE.isdisjoint(repeated):
+            raise HeadError(400, "a header field that may occur once is repeated")
+        path, query, authority = parse_target(method, target)
+        self.method = environ["REQUEST_METHOD"] = method
+        environ["PATH_INFO"] = path
+        environ["QUERY_STRING"] = query
+        environ["REQUEST_URI"] = target
+        environ["SERVER_PROTOCOL"] = version
+        self.modern = version == "HTTP/1.1"
+        self._check_host(authority)
+        self.expects = False
+        self.framing = Framing.NONE
+        self.length = 0
+        self.body: Any = None
+        if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
+            self._find_framing()
+        if self.framing is Framing.NONE:
+            environ["wsgi.input"] = BytesIO()
+        if "HTTP_EXPECT" in environ:
+            self._check_expectation()
+        connection = environ.get("HTTP_CONNECTION")
+        self.keep_alive = self.modern if connection is None else self._wants_more(connection)
+
+    def _check_host(self, authority: str | None) -> None:
+        host = self.environ.get("HTTP_HOST")
+        if host is None:
+            if self.modern:
+                raise HeadError(400, "the Host header field is missing")
+        elif not valid_host(host):
+            raise HeadError(400, "the Host header field is malformed")
+        if authority is not None:
+            self.environ["HTTP_HOST"] = authority
+
+    def _find_framing(self) -> None:
+        environ = self.environ
+        coding = environ.pop("HTTP_TRANSFER_ENCODING", None)
+        length = environ.get("CONTENT_LENGTH")
+        if coding is not None:
+            if length is not None:
+                raise HeadError(400, "the request has both Transfer-Encoding and Content-Length")
+            if not self.modern:
+                raise HeadError(400, "HTTP/1.0 has no Transfer-Encoding")
+            _check_coding(coding)
+            self.framing = Framing.CHUNKED
+            return
+        if not (length.isascii() and length.isdigit()):
+            raise HeadError(400, "the Content-Length header field is not a number")
+        if len(length) > _MAX_LENGTH_DIGITS:
+            raise HeadError(413, "the request body is too long")
+        self.length = int(length)
+        if self.length:
+            self.framing = Framing.LENGTH
+
+    def _check_expectation(self) -> None:
+        if not self.modern:
+            return  # RFC 9110, 10.1.1: HTTP/1.0 clients cannot mean it
+        if self.environ["HTTP_EXPECT"].lower() != "100-continue":
+            raise HeadError(417, "the only expectation this server meets is 100-continue")
+        self.expects = self.framing is not Framing.NONE
+
+    def _wants_more(self, connection: str) -> bool:
+        options = connection.lower()
+        if options == "keep-alive":
+            return True
+        tokens = {token.strip(" \t") for token in options.split(",")}
+        if "close" in tokens:
+            return False
+        return self.modern or "keep-alive" in tokens
+
+
+def _check_coding(coding: str) -> None:
+    codings = [each.strip(" \t").lower() for each in coding.split(",")]
+    if codings == ["chunked"]:
+        return
+    if codings[-1] != "chunked" or codings.count("chunked") > 1:
+        raise HeadError(400, "the last transfer coding, and only that, must be chunked")
+    raise HeadError(501, "the only transfer coding this server knows is chunked")

@@ -1,0 +1,249 @@
+"""The response to one request: ``start_response``, ``write`` and the body (PEP 3333)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from rocket_wsgi._file_wrapper import FileWrapper
+from rocket_wsgi._head import ApplicationError, Head, Headers
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rocket_core import Connection
+    from rocket_wsgi._date import Clock
+    from rocket_wsgi._request import Request
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
+
+_log = logging.getLogger("rocket_wsgi")
+
+_JOIN_BOUND: Final = 64 * 1024
+"""Bytes up to which copying a body part behind its head is cheaper than a system call."""
+
+
+class _Coding(Enum):
+    """How the client finds the end of the body (RFC 9112, section 6.3)."""
+
+    NONE = "no body"
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    CLOSE = "close"
+
+
+class Response:
+    """One response; its methods are called by the application and by the worker, in one thread.
+
+    Attributes:
+        status: the code that was sent, 0 before.
+        sent: bytes of the body sent so far, without their coding.
+        keep_alive: whether another request may follow.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_coding",
+        "_connection",
+        "_head",
+        "_left",
+        "_request",
+        "_started",
+        "keep_alive",
+        "sent",
+        "status",
+    )
+
+    def __init__(self, connection: Connection, request: Request, clock: Clock) -> None:
+        self._connection = connection
+        self._request = request
+        self._clock = clock
+        self._started: tuple[str, Headers] | None = None
+        self._head: Head | None = None
+        self._coding = _Coding.NONE
+        self._left = 0
+        self.status = 0
+        self.sent = 0
+        self.keep_alive = request.keep_alive and not connection.draining
+
+    @property
+    def began(self) -> bool:
+        """Whether the head has been sent, so that nothing can be taken back."""
+        return self._head is not None
+
+    # -- for the application ---------------------------------------------------------------------
+
+    def start(
+        self, status: str, headers: Headers, exc_info: ExcInfo | None = None, /
+    ) -> Callable[[bytes], None]:
+        """``start_response``; returns ``write``."""
+        if exc_info is not None:
+            try:
+                if self._head is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # PEP 3333: no circular reference
+        elif self._started is not None:
+            raise ApplicationError("start_response was called twice without exc_info")
+        self._started = status, headers
+        return self.write
+
+    def write(self, data: bytes, /) -> None:
+        """Send a part of the body, after the head if that has not been sent."""
+        if type(data) is not bytes and not isinstance(data, bytes):
+            raise ApplicationError(f"a part of the body is {type(data).__name__}, not bytes")
+        if not data:
+            return
+        head = b"" if self._head is not None else self._begin(None)
+        if self._coding is _Coding.NONE:
+            if head:
+                self._connection.write(head)
+            return
+        if self._coding is _Coding.LENGTH:
+            if len(data) > self._left:
+                _log.error("%s: the body is longer than its Content-Length; cut", self._what())
+                data = data[: self._left]
+            self._left -= len(data)
+        self.sent += len(data)
+        if self._coding is _Coding.CHUNKED:
+            self._send(head + b"%x\r\n" % len(data), data, b"\r\n")
+        else:
+            self._send(head, data, b"")
+
+    # -- for the worker --------------------------------------------------------------------------
+
+    def send(self, result: Iterable[bytes]) -> None:
+        """Send all of what the application returned. Raises what its iterator raises."""
+        if type(result) is FileWrapper and self._send_file(result):
+            return
+        try:
+            count = len(result)  # type: ignore[arg-type]
+        except TypeError:
+            count = -1
+        if count in (0, 1) and self._head is None:
+            self._send_whole(result)
+            return
+        for part in result:
+            self.write(part)
+            if self._coding is _Coding.NONE and self._head is not None:
+                break  # HEAD, 204 and 304: the head says all
+        self._end()
+
+    def _send_whole(self, result: Iterable[bytes]) -> None:
+        data = b"".join(result)
+        head = self._begin(len(data))
+        if self._coding is _Coding.NONE:
+            self._connection.write(head)
+            return
+        if self._coding is _Coding.LENGTH and len(data) != self._left:
+            if len(data) > self._left:
+                _log.error("%s: the body is longer than its Content-Length; cut", self._what())
+            data = data[: self._left]
+        self._left -= len(data)
+        self.sent = len(data)
+        self._send(head, data, b"")
+        if self._left:
+            self._cut_short()
+
+    def _send_file(self, wrapper: FileWrapper) -> bool:
+        span = wrapper.span()
+        if span is None or self._head is not None:
+            return False
+        head = self._begin(span.count)
+        self._connection.write(head)
+        if self._coding is _Coding.NONE:
+            return True
+        count = span.count
+        if self._coding is _Coding.LENGTH:
+            count = min(count, self._left)
+            self._left -= count
+        if self._coding is _Coding.CHUNKED:
+            raise AssertionError("a file has a length")
+        self.sent = count
+        self._connection.send_file(span.descriptor, span.offset, count)
+        if self._left:
+            self._cut_short()
+        return True
+
+    def _end(self) -> None:
+        if self._head is None:
+            head = self._begin(0)
+            self._connection.write(head)
+        elif self._coding is _Coding.CHUNKED:
+            self._connection.write(b"0\r\n\r\n")
+        if self._coding is _Coding.LENGTH and self._left:
+            self._cut_short()
+
+    def _cut_short(self) -> None:
+        _log.error("%s: the body is shorter than its Content-Length", self._what())
+        self.keep_alive = False
+
+    def _begin(self, length: int | None) -> bytes:
+        """Settle how the body ends, ``length`` being its size where that is known; the head."""
+        if self._started is None:
+            raise ApplicationError("the application did not call start_response")
+        head = Head(*self._started, self._clock.date())
+        request = self._request
+        status = head.status
+        coding = _Coding.LENGTH
+        ending = ""
+        if status < 200 or status in (204, 304):
+            coding = _Coding.NONE
+            if status != 304 and head.length is not None:
+                raise ApplicationError(f"a response {status} has no Content-Length")
+            if status < 200:
+                self.keep_alive = False
+        elif head.length is None:
+            if length is not None:
+                head.length = length
+                ending = f"Content-Length: {length}\r\n"
+            elif not request.modern:
+                coding = _Coding.CLOSE
+                self.keep_alive = False
+            else:
+                coding = _Coding.CHUNKED
+                ending = "Transfer-Encoding: chunked\r\n"
+        if request.method == "HEAD":
+            coding = _Coding.NONE
+        if not self.keep_alive:
+            ending += "Connection: close\r\n"
+        elif not request.modern:
+            ending += "Connection: keep-alive\r\n"
+        data = head.encode(ending + "\r\n")
+        self._coding = coding
+        self._left = head.length if coding is _Coding.LENGTH and head.length else 0
+        self._head = head
+        self.status = status
+        return data
+
+    def _send(self, before: bytes, data: bytes, after: bytes) -> None:
+        write = self._connection.write
+        if len(data) <= _JOIN_BOUND:
+            write(before + data + after)
+            return
+        if before:
+            write(before)
+        write(data)
+        if after:
+            write(after)
+
+    def _what(self) -> str:
+        return f"{self._request.method} {self._request.line.target}"
+
+
+def plain(
+    status: str, text: str, *, body: bool, keep_alive: bool, headers: Any = (), clock: Clock
+) -> bytes:
+    """A complete response of the server's own."""
+    data = f"{text}\n".encode("latin-1", "replace")
+    head = Head(
+        status,
+        [("Content-Type", "text/plain; charset=latin-1"), *headers],
+        clock.date(),
+    )
+    ending = f"Content-Length: {len(data)}\r\n"
+    if not keep_alive:
+        ending += "Connection: close\r\n"
+    return head.encode(ending + "\r\n") + (data if body else b"")

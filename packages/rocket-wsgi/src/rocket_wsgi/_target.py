@@ -1,0 +1,75 @@
+"""Request targets and the authorities in them (RFC 9112, section 3.2; RFC 3986)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from rocket_core import HeadError
+
+_ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([^#]*)\Z", re.IGNORECASE)
+_AUTHORITY: Final = re.compile(
+    r"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?\Z"
+)
+_KNOWN_HOSTS: Final = 256
+
+
+class Target(NamedTuple):
+    """The parts of a request target.
+
+    Attributes:
+        path: decoded, each byte as one latin-1 character (PEP 3333), or ``*``.
+        query: as sent, without the question mark.
+        authority: from the absolute form, which replaces ``Host``; otherwise None.
+    """
+
+    path: str
+    query: str
+    authority: str | None
+
+
+def parse_target(method: str, target: str) -> Target:
+    """Split a target in origin, absolute or asterisk form.
+
+    Raises `HeadError` with status 400 for any other form that ``method`` does not allow, and 501
+    for ``CONNECT``, whose authority form asks for a proxy.
+    """
+    authority = None
+    if method == "CONNECT":
+        raise HeadError(501, "this server is no proxy")
+    if target[0] != "/":
+        if target == "*" and method == "OPTIONS":
+            return Target("*", "", None)
+        match = _ABSOLUTE.match(target)
+        if match is None:
+            raise HeadError(400, "the request target is neither a path nor an http URL")
+        authority, target = match[1], match[2]
+        if not authority or not valid_host(authority):
+            raise HeadError(400, "the request target has a malformed authority")
+        if not target.startswith("/"):
+            target = "/" + target
+    if "#" in target:
+        raise HeadError(400, "the request target has a fragment")
+    path, _, query = target.partition("?")
+    if "%" in path:
+        path = unquote_to_bytes(path).decode("latin-1")
+    return Target(path, query, authority)
+
+
+class _Hosts(dict[str, bool]):
+    """Whether a ``Host`` value is well-formed, remembered for a bounded number of them."""
+
+    def __missing__(self, host: str) -> bool:
+        valid = not host or _AUTHORITY.match(host) is not None
+        if len(self) < _KNOWN_HOSTS:
+            self[host] = valid
+        return valid
+
+
+_hosts: Final = _Hosts()
+
+
+def valid_host(host: str) -> bool:
+    """Whether ``host`` is a ``Host`` value (RFC 9110, section 7.2), which may be empty."""
+    return _hosts[host]

@@ -1,0 +1,253 @@
+"""The worker that serves WSGI applications."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from rocket_core import ClientGone, Connection, HeadError, Peer, State, Worker
+from rocket_wsgi._access_log import format_line
+from rocket_wsgi._body import RECEIVE_SIZE, ChunkedBody, LengthBody
+from rocket_wsgi._date import Clock
+from rocket_wsgi._file_wrapper import FileWrapper
+from rocket_wsgi._head import SERVER
+from rocket_wsgi._request import Environ, Framing, Request
+from rocket_wsgi._response import Response, plain
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+_log = logging.getLogger("rocket_wsgi")
+
+MAX_BODY: Final = 1 << 30
+"""Bytes of a request body, unless the worker is told otherwise."""
+
+_FILLS: Final = 16
+"""Receives of one upload in a row, before other clients get their turn."""
+
+_TEMPLATES: Final = 64
+
+
+class WSGIWorker(Worker):
+    """Serves HTTP/1.1 and HTTP/1.0 requests with a WSGI application (PEP 3333).
+
+    A request reaches the application once its head and its body have arrived, so that no thread
+    waits for an upload. Malformed requests are answered without the application.
+    """
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        *,
+        multithread: bool = True,
+        max_body: int = MAX_BODY,
+        access_log: logging.Logger | None = None,
+    ) -> None:
+        """Serve ``application``.
+
+        Args:
+            application: any WSGI callable.
+            multithread: whether other threads may call it at the same time.
+            max_body: size of the largest request body, in bytes; larger ones are answered 413.
+            access_log: gets a line for each request, at level INFO; None for no log.
+
+        Raises:
+            TypeError: ``application`` is not callable.
+        """
+        if not callable(application):
+            raise TypeError(f"the application is not callable: {application!r}")
+        self._application = application
+        self._multithread = multithread
+        self._max_body = max_body
+        self._access_log = access_log
+        self._clock = Clock()
+        self._templates: dict[tuple[Peer, bool], Environ] = {}
+
+    # -- receiving: any thread, never waiting ----------------------------------------------------
+
+    def receive(self, connection: Connection) -> State:
+        """Receive a head, then a body, as far as they have arrived."""
+        state = connection.state
+        if state is State.BODY:
+            return self._receive_body(connection)
+        if state is not State.ACTIVE:
+            count = connection.fill()
+            if count is None:
+                return state
+            if count == 0:
+                return State.CLOSED
+        return self._receive_head(connection)
+
+    def _receive_head(self, connection: Connection) -> State:
+        try:
+            head = self.take_head(connection)
+            if head is None:
+                return State.HEAD
+            request = Request(head, self._template(connection))
+            peer = connection.peer
+            request.environ["REMOTE_ADDR"] = peer.host
+            request.environ["REMOTE_PORT"] = str(peer.port)
+            if request.framing is Framing.NONE:
+                connection.context = request
+                return State.READY
+            return self._begin_body(connection, request)
+        except HeadError as error:
+            return self._refuse(connection, error.status, error.reason)
+
+    def _begin_body(self, connection: Connection, request: Request) -> State:
+        if request.length > self._max_body:
+            raise HeadError(413, "the request body is too long")
+        chunked = request.framing is Framing.CHUNKED
+        request.body = ChunkedBody(self._max_body) if chunked else LengthBody(request.length)
+        connection.context = request
+        if request.body.take(connection):
+            return self._complete(request)
+        if request.expects and not connection.buffered:
+            connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return State.BODY
+
+    def _receive_body(self, connection: Connection) -> State:
+        request = connection.context
+        try:
+            for _ in range(_FILLS):
+                count = connection.fill(RECEIVE_SIZE)
+                if count is None:
+                    return State.BODY
+                if count == 0:
+                    return State.CLOSED
+                connection.transferred(count)
+                if request.body.take(connection):
+                    return self._complete(request)
+        except HeadError as error:
+            return self._refuse(connection, error.status, error.reason)
+        return State.BODY
+
+    def _complete(self, request: Request) -> State:
+        store = request.body.store
+        request.environ["wsgi.input"] = store.open()
+        request.environ["CONTENT_LENGTH"] = str(store.size)
+        return State.READY
+
+    def _template(self, connection: Connection) -> Environ:
+        """The part of the environ that all requests to one address share."""
+        key = (connection.local, connection.secure)
+        found = self._templates.get(key)
+        if found is None:
+            if len(self._templates) >= _TEMPLATES:
+                self._templates.clear()
+            self._templates[key] = found = self._make_template(*key)
+        return found
+
+    def _make_template(self, local: Peer, secure: bool) -> Environ:  # noqa: FBT001
+        unix = local.port == 0
+        template: Environ = {
+            "SCRIPT_NAME": "",
+            "SERVER_NAME": "localhost" if unix else local.host,
+            "SERVER_PORT": ("443" if secure else "80") if unix else str(local.port),
+            "SERVER_SOFTWARE": SERVER,
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "https" if secure else "http",
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": self._multithread,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "wsgi.file_wrapper": FileWrapper,
+        }
+        if secure:
+            template["HTTPS"] = "on"
+        return template
+
+    # -- serving: a thread of the pool -----------------------------------------------------------
+
+    def serve(self, connection: Connection) -> State:
+        """Call the application for the request that `receive` completed."""
+        request: Request = connection.context
+        connection.context = None
+        response = Response(connection, request, self._clock)
+        log = self._access_log
+        began = time.perf_counter() if log is not None else 0.0
+        result: Any = None
+        try:
+            result = self._application(request.environ, response.start)
+            response.send(result)
+        except ClientGone:
+            response.keep_alive = False
+            raise
+        except BaseException:  # noqa: BLE001 - an application must not end a thread
+            self._crashed(connection, request, response)
+        finally:
+            self._close(result, request)
+            if log is not None:
+                seconds = time.perf_counter() - began
+                log.info(format_line(request.environ, response.status, response.sent, seconds))
+        return State.IDLE if response.keep_alive else State.CLOSED
+
+    def _close(self, result: Any, request: Request) -> None:
+        try:
+            if hasattr(result, "close"):
+                result.close()
+        except BaseException:
+            _log.exception("%s: close() failed", _what(request))
+        if request.body is not None:
+            request.environ["wsgi.input"].close()
+
+    def _crashed(self, connection: Connection, request: Request, response: Response) -> None:
+        _log.exception("%s: the application failed", _what(request))
+        if response.began:
+            response.keep_alive = False  # the client notices that the body ends early
+            return
+        response.status = 500
+        connection.write(
+            plain(
+                "500 Internal Server Error",
+                "The application failed to answer this request.",
+                body=request.method != "HEAD",
+                keep_alive=response.keep_alive and request.modern,
+                clock=self._clock,
+            )
+        )
+        response.keep_alive = response.keep_alive and request.modern
+
+    # -- when things go wrong --------------------------------------------------------------------
+
+    def expired(self, connection: Connection) -> State:
+        """A request that does not arrive in time is answered 408."""
+        if connection.state is State.IDLE:
+            return State.CLOSED
+        return self._refuse(connection, 408, "the request did not arrive in time")
+
+    def failed(self, connection: Connection, error: BaseException) -> State:
+        """The server itself failed, perhaps for want of disk space."""
+        del error
+        if connection.unsent or connection.context is None:
+            return State.CLOSED
+        return self._refuse(connection, 500, "the server failed to receive this request")
+
+    def closed(self, connection: Connection) -> None:
+        """Drop a body that did not arrive whole."""
+        request, connection.context = connection.context, None
+        if request is not None and request.body is not None:
+            request.body.store.close()
+
+    def _refuse(self, connection: Connection, status: int, reason: str) -> State:
+        phrase = HTTPStatus(status).phrase
+        connection.write(
+            plain(
+                f"{status} {phrase}",
+                f"{phrase}: {reason}.",
+                body=True,
+                keep_alive=False,
+                clock=self._clock,
+            )
+        )
+        if self._access_log is not None:
+            self._access_log.info('%s - - "refused" %d: %s', connection.peer.host, status, reason)
+        return State.LINGER
+
+
+def _what(request: Request) -> str:
+    return f"{request.method} {request.line.target}"
