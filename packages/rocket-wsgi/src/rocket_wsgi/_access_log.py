@@ -20,7 +20,7 @@ def format_line(
     status: int,
     size: int,
     seconds: float,
-    zone: str = time.strftime("%z"),  # noqa: B008 - the process keeps its time zone
+    zone: str = time.strftime("%z"),
 ) -> str:
     """The line for a finished request; ``seconds`` is what the application took.
 

@@ -6,9 +6,12 @@ import re
 import tempfile
 from enum import Enum
 from io import BytesIO
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, ClassVar, Final
 
-from rocket_core import MAX_FIELDS, MAX_HEAD, Connection, HeadError, read_fields
+from rocket_core import MAX_FIELD, MAX_FIELDS, Connection, HeadError, read_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MEMORY_BOUND: Final = 64 * 1024
 """Bytes of a body kept in memory; a longer one goes to a temporary file."""
@@ -43,19 +46,18 @@ class Store:
             self._parts.clear()
 
     def open(self) -> IO[bytes]:
-        """The body as a file, from its beginning, which belongs to the caller from now on."""
+        """The body as a file, from its beginning, until `close`."""
         if self._file is None:
-            return BytesIO(b"".join(self._parts))
-        file, self._file = self._file, None
-        file.seek(0)
-        return file
+            self._file = BytesIO(b"".join(self._parts))
+            self._parts.clear()
+        self._file.seek(0)
+        return self._file
 
     def close(self) -> None:
         """Drop the body."""
         self._parts.clear()
         if self._file is not None:
             self._file.close()
-            self._file = None
 
 
 class LengthBody:
@@ -81,6 +83,7 @@ class _Part(Enum):
     DATA = "data"
     END = "end"
     TRAILERS = "trailers"
+    DONE = "done"
 
 
 class ChunkedBody:
@@ -101,35 +104,54 @@ class ChunkedBody:
 
         Raises `HeadError` with status 400, 413 or 431.
         """
-        while connection.buffered:
-            match self._part:
-                case _Part.SIZE:
-                    line = _take_line(connection, _MAX_CHUNK_LINE, 400, "a chunk's first line")
-                    if line is None:
-                        return False
-                    self._begin_chunk(line)
-                case _Part.DATA:
-                    data = connection.take(self._left)
-                    self._left -= len(data)
-                    self.store.add(data)
-                    if not self._left:
-                        self._part = _Part.END
-                case _Part.END:
-                    if connection.buffered < 2:
-                        if connection.peek(1) != b"\r":
-                            raise HeadError(400, "a chunk does not end in CR LF")
-                        return False
-                    if connection.take(2) != b"\r\n":
-                        raise HeadError(400, "a chunk does not end in CR LF")
-                    self._part = _Part.SIZE
-                case _Part.TRAILERS:
-                    line = _take_line(connection, MAX_HEAD, 431, "a trailer field")
-                    if line is None:
-                        return False
-                    if not line:
-                        return True
-                    self._check_trailer(line)
-        return False
+        while connection.buffered and self._part is not _Part.DONE:
+            if not self._STEPS[self._part](self, connection):
+                return False
+        return self._part is _Part.DONE
+
+    # Each step takes one part, and says False when it has not arrived whole.
+
+    def _take_size(self, connection: Connection) -> bool:
+        line = _take_line(connection, _MAX_CHUNK_LINE, 400, "a chunk's first line")
+        if line is None:
+            return False
+        self._begin_chunk(line)
+        return True
+
+    def _take_data(self, connection: Connection) -> bool:
+        data = connection.take(self._left)
+        self._left -= len(data)
+        self.store.add(data)
+        if not self._left:
+            self._part = _Part.END
+        return True
+
+    def _take_end(self, connection: Connection) -> bool:
+        end = connection.peek(2)
+        if end == b"\r":
+            return False
+        if end != b"\r\n":
+            raise HeadError(400, "a chunk does not end in CR LF")
+        connection.take(2)
+        self._part = _Part.SIZE
+        return True
+
+    def _take_trailer(self, connection: Connection) -> bool:
+        line = _take_line(connection, MAX_FIELD, 431, "a trailer field")
+        if line is None:
+            return False
+        if line:
+            self._check_trailer(line)
+        else:
+            self._part = _Part.DONE
+        return True
+
+    _STEPS: ClassVar[dict[_Part, Callable[[ChunkedBody, Connection], bool]]] = {
+        _Part.SIZE: _take_size,
+        _Part.DATA: _take_data,
+        _Part.END: _take_end,
+        _Part.TRAILERS: _take_trailer,
+    }
 
     def _begin_chunk(self, line: bytes) -> None:
         match = _CHUNK_LINE.match(line)

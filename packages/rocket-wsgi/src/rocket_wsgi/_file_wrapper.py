@@ -13,7 +13,7 @@ class FileSpan(NamedTuple):
 
     descriptor: int
     offset: int
-    count: int
+    size: int
 
 
 class FileWrapper:

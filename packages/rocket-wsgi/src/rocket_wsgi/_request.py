@@ -57,7 +57,7 @@ class Request:
         environ: the WSGI environ; its ``wsgi.input`` is set once the body is complete.
         line: the request line as sent, for the log.
         method: as sent; methods are case-sensitive.
-        modern: whether the client speaks HTTP/1.1.
+        modern: whether the client speaks HTTP/1.1, or a later 1.x (RFC 9110, section 2.5).
         keep_alive: whether the client wants the connection kept.
         framing: how the body ends.
         length: the body's length in bytes where ``framing`` is LENGTH, otherwise 0.
@@ -93,7 +93,7 @@ class Request:
         environ["QUERY_STRING"] = query
         environ["REQUEST_URI"] = target
         environ["SERVER_PROTOCOL"] = version
-        self.modern = version == "HTTP/1.1"
+        self.modern = version != "HTTP/1.0"
         self._check_host(authority)
         self.expects = False
         self.framing = Framing.NONE
@@ -121,9 +121,9 @@ class Request:
     def _find_framing(self) -> None:
         environ = self.environ
         coding = environ.pop("HTTP_TRANSFER_ENCODING", None)
-        length = environ.get("CONTENT_LENGTH")
+        length: str = environ.get("CONTENT_LENGTH", "")
         if coding is not None:
-            if length is not None:
+            if "CONTENT_LENGTH" in environ:
                 raise HeadError(400, "the request has both Transfer-Encoding and Content-Length")
             if not self.modern:
                 raise HeadError(400, "HTTP/1.0 has no Transfer-Encoding")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rocket_wsgi._date import Clock
     from rocket_wsgi._request import Request
 
-    ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 _log = logging.getLogger("rocket_wsgi")
 
@@ -81,7 +81,7 @@ class Response:
         """``start_response``; returns ``write``."""
         if exc_info is not None:
             try:
-                if self._head is not None:
+                if self._head is not None and exc_info[1] is not None:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None  # PEP 3333: no circular reference
@@ -151,16 +151,14 @@ class Response:
         span = wrapper.span()
         if span is None or self._head is not None:
             return False
-        head = self._begin(span.count)
+        head = self._begin(span.size)
         self._connection.write(head)
         if self._coding is _Coding.NONE:
             return True
-        count = span.count
+        count = span.size
         if self._coding is _Coding.LENGTH:
             count = min(count, self._left)
             self._left -= count
-        if self._coding is _Coding.CHUNKED:
-            raise AssertionError("a file has a length")
         self.sent = count
         self._connection.send_file(span.descriptor, span.offset, count)
         if self._left:
@@ -185,38 +183,36 @@ class Response:
         if self._started is None:
             raise ApplicationError("the application did not call start_response")
         head = Head(*self._started, self._clock.date())
-        request = self._request
-        status = head.status
-        coding = _Coding.LENGTH
-        ending = ""
-        if status < 200 or status in (204, 304):
-            coding = _Coding.NONE
-            if status != 304 and head.length is not None:
-                raise ApplicationError(f"a response {status} has no Content-Length")
-            if status < 200:
-                self.keep_alive = False
-        elif head.length is None:
-            if length is not None:
-                head.length = length
-                ending = f"Content-Length: {length}\r\n"
-            elif not request.modern:
-                coding = _Coding.CLOSE
-                self.keep_alive = False
-            else:
-                coding = _Coding.CHUNKED
-                ending = "Transfer-Encoding: chunked\r\n"
-        if request.method == "HEAD":
-            coding = _Coding.NONE
+        coding, ending = self._choose_coding(head, length)
         if not self.keep_alive:
             ending += "Connection: close\r\n"
-        elif not request.modern:
+        elif not self._request.modern:
             ending += "Connection: keep-alive\r\n"
         data = head.encode(ending + "\r\n")
         self._coding = coding
         self._left = head.length if coding is _Coding.LENGTH and head.length else 0
         self._head = head
-        self.status = status
+        self.status = head.status
         return data
+
+    def _choose_coding(self, head: Head, length: int | None) -> tuple[_Coding, str]:
+        """How the body ends, and the fields that say so."""
+        coding, ending = _Coding.LENGTH, ""
+        if head.status < 200 or head.status in (204, 304):
+            if head.status != 304 and head.length is not None:
+                raise ApplicationError(f"a response {head.status} has no Content-Length")
+            self.keep_alive = self.keep_alive and head.status >= 200
+            return _Coding.NONE, ""
+        if head.length is None:
+            if length is not None:
+                head.length = length
+                ending = f"Content-Length: {length}\r\n"
+            elif self._request.modern:
+                coding, ending = _Coding.CHUNKED, "Transfer-Encoding: chunked\r\n"
+            else:
+                coding = _Coding.CLOSE
+                self.keep_alive = False
+        return (_Coding.NONE if self._request.method == "HEAD" else coding), ending
 
     def _send(self, before: bytes, data: bytes, after: bytes) -> None:
         write = self._connection.write

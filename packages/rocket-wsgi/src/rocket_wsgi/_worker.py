@@ -141,7 +141,7 @@ class WSGIWorker(Worker):
             self._templates[key] = found = self._make_template(*key)
         return found
 
-    def _make_template(self, local: Peer, secure: bool) -> Environ:  # noqa: FBT001
+    def _make_template(self, local: Peer, secure: bool) -> Environ:
         unix = local.port == 0
         template: Environ = {
             "SCRIPT_NAME": "",
@@ -190,10 +190,10 @@ class WSGIWorker(Worker):
         try:
             if hasattr(result, "close"):
                 result.close()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - an application must not end a thread
             _log.exception("%s: close() failed", _what(request))
         if request.body is not None:
-            request.environ["wsgi.input"].close()
+            request.body.store.close()
 
     def _crashed(self, connection: Connection, request: Request, response: Response) -> None:
         _log.exception("%s: the application failed", _what(request))

@@ -1,0 +1,335 @@
+"""Whole requests over real connections."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from wsgiref.validate import validator
+
+import pytest
+
+from conftest import Serve
+from rocket_core import Timeouts
+from rocket_wsgi import WSGIWorker
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+
+Environ = dict[str, Any]
+Start = Callable[..., Callable[[bytes], None]]
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def echo(environ: Environ, start_response: Start) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "application/octet-stream")])
+    return [environ["wsgi.input"].read()]
+
+
+def path(environ: Environ, start_response: Start) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["PATH_INFO"].encode("latin-1")]
+
+
+def digest(environ: Environ, start_response: Start) -> list[bytes]:
+    found = hashlib.sha256()
+    while block := environ["wsgi.input"].read(65536):
+        found.update(block)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{environ['CONTENT_LENGTH']} {found.hexdigest()}".encode()]
+
+
+def test_the_application_must_be_callable() -> None:
+    with pytest.raises(TypeError, match="not callable"):
+        WSGIWorker(7)  # type: ignore[arg-type]
+
+
+def test_environ(serve: Serve) -> None:
+    seen: list[Environ] = []
+
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        seen.append(environ)
+        return path(environ, start_response)
+
+    client = serve(application, multithread=False)
+    stream = client.open()
+    stream.send(GET)
+    assert stream.answer().body == b"/"
+    (environ,) = seen
+    assert environ["SERVER_NAME"] == "127.0.0.1"
+    assert environ["SERVER_PORT"] == str(client.address[1])
+    assert environ["REMOTE_ADDR"] == "127.0.0.1"
+    assert environ["REMOTE_PORT"] == str(stream.socket.getsockname()[1])
+    assert environ["SCRIPT_NAME"] == ""
+    assert environ["wsgi.url_scheme"] == "http"
+    assert environ["wsgi.version"] == (1, 0)
+    assert environ["wsgi.multithread"] is False
+    assert environ["wsgi.multiprocess"] is False
+    assert environ["wsgi.run_once"] is False
+    assert environ["wsgi.input_terminated"] is True
+    assert environ["wsgi.input"].read() == b""
+    assert "CONTENT_LENGTH" not in environ
+
+
+def test_validated_by_the_standard_library(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    def application(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        body = environ["wsgi.input"].read(5) + environ["wsgi.input"].readline()
+        yield from (body, b"-", b"".join(environ["wsgi.input"]))
+
+    client = serve(validator(application))
+    body = b"0123456789\nline\nrest"
+    framed = [
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body),
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+    ]
+    for each in framed:
+        stream = client.open()
+        stream.send(b"POST /p?q HTTP/1.1\r\nHost: a\r\nContent-Type: text/x\r\n" + each)
+        assert stream.answer().body == b"0123456789\n-line\nrest"
+    assert client.get("/x", "HEAD").status == 200
+    assert client.get("/x", "DELETE").body == b"-"
+    assert "Traceback" not in caplog.text
+
+
+def test_input_methods(serve: Serve) -> None:
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        start_response("200 OK", [])
+        body = environ["wsgi.input"]
+        found = [body.readline(), body.readline(2), body.read(3), *body.readlines(), body.read(9)]
+        return [repr(found).encode()]
+
+    client = serve(application)
+    for size in (20, 200_000):
+        tail = b"z" * size
+        data = b"one\ntwo three\nfour\n" + tail
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(data)
+        expected = [b"one\n", b"tw", b"o t", b"hree\n", b"four\n", tail, b""]
+        assert client.exchange(head + data).body == repr(expected).encode()
+
+
+@pytest.mark.parametrize("size", [1, 64 * 1024, 64 * 1024 + 1, 5_000_000])
+def test_uploads(serve: Serve, size: int) -> None:
+    client = serve(digest)
+    body = bytes(range(251)) * (size // 251 + 1)
+    body = body[:size]
+    expected = f"{size} {hashlib.sha256(body).hexdigest()}".encode()
+    stream = client.open()
+    stream.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+    stream.send(body)
+    assert stream.answer().body == expected
+    stream.send(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for at in range(0, size, 70_000):
+        piece = body[at : at + 70_000]
+        stream.send(b"%X\r\n" % len(piece) + piece + b"\r\n")
+    stream.send(b"0\r\n\r\n")
+    assert stream.answer().body == expected
+
+
+def test_keep_alive(serve: Serve) -> None:
+    client = serve(path)
+    modern, old = client.open(), client.open()
+    for number in range(3):
+        modern.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+        assert modern.answer().body == b"/%d" % number
+        old.send(b"GET /%d HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" % number)
+        answer = old.answer()
+        assert (answer.body, answer["Connection"]) == (b"/%d" % number, "keep-alive")
+    modern.send(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert modern.answer()["Connection"] == "close"
+    assert modern.rest() == b""
+    old.send(b"GET /x HTTP/1.0\r\n\r\n")
+    assert old.answer()["Connection"] == "close"
+    assert old.rest() == b""
+
+
+def test_pipelining_in_order(serve: Serve) -> None:
+    stream = serve(path).open()
+    count = 500
+    stream.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in range(count)))
+    for number in range(count):
+        assert stream.answer().body == b"/%d" % number
+
+
+def test_pipelining_with_bodies(serve: Serve) -> None:
+    stream = serve(echo).open()
+    one = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+    two = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n"
+    stream.send((one + two + GET) * 50)
+    for _ in range(50):
+        assert [stream.answer().body for _ in range(3)] == [b"abc", b"de", b""]
+
+
+def test_a_request_in_single_bytes(serve: Serve) -> None:
+    stream = serve(echo, threads=1).open()
+    request = b"\r\nPOST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for byte in request + b"3\r\nabc\r\n0\r\nX: y\r\n\r\n":
+        stream.send(bytes([byte]))
+    assert stream.answer().body == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\nHost: a\n\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", 400),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 17_000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 12_000, 431),
+        (b"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        (b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: br, chunked\r\n\r\n", 501),
+        (b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nContent-Length: 1\r\n\r\n", 417),
+        (b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n", 413),
+        (b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nB\r\n", 413),
+        (b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400),
+    ],
+)
+def test_malformed_requests(
+    serve: Serve, caplog: pytest.LogCaptureFixture, request_: bytes, status: int
+) -> None:
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        raise AssertionError("a malformed request reached the application")
+
+    stream = serve(application, threads=1, max_body=10).open()
+    stream.send(request_ + GET)
+    answer = stream.answer()
+    assert answer.status == status
+    assert answer["Connection"] == "close"
+    assert answer.body.startswith(answer.reason.encode())
+    assert stream.rest() == b""  # what follows is never looked at
+    assert not caplog.records
+
+
+def test_continue(serve: Serve) -> None:
+    stream = serve(echo).open()
+    head = b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+    for _ in range(2):
+        stream.send(head)
+        assert stream.head()[1] == 100
+        stream.send(b"abc")
+        assert stream.answer().body == b"abc"
+    stream.send(head + b"abc")  # RFC 9110, 10.1.1: may be omitted when the body is here
+    assert stream.answer().body == b"abc"
+
+
+def test_an_unread_body_does_not_disturb_the_next_request(serve: Serve) -> None:
+    stream = serve(path).open()
+    for size in (10, 100_000):
+        stream.send(b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+        stream.send(b"G" * size + GET)
+        assert [stream.answer().body for _ in range(2)] == [b"/a", b"/"]
+
+
+def test_the_refused_sender_of_a_large_body_reads_the_answer(serve: Serve) -> None:
+    stream = serve(echo, max_body=10).open()
+    stream.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n")
+    stream.send(b"x" * 3_000_000)
+    stream.socket.shutdown(socket.SHUT_WR)
+    assert stream.answer().status == 413
+    assert stream.rest() == b""
+
+
+def test_slow_requests_are_answered_408(serve: Serve) -> None:
+    timeouts = Timeouts(head=0.3, grace=0.3, keep_alive=60)
+    client = serve(echo, timeouts=timeouts)
+    for start in (b"GET / HT", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx"):
+        stream = client.open()
+        stream.send(start)
+        answer = stream.answer()
+        assert (answer.status, answer["Connection"]) == (408, "close")
+        assert stream.rest() == b""
+
+
+def test_an_idle_connection_is_closed_without_a_word(serve: Serve) -> None:
+    stream = serve(echo, timeouts=Timeouts(keep_alive=0.3)).open()
+    stream.send(GET)
+    stream.answer()
+    assert stream.rest() == b""
+
+
+def test_slow_clients_hold_no_thread(serve: Serve) -> None:
+    client = serve(echo, threads=1)
+    starts = [
+        b"",
+        b"GET / HTTP/1.1\r\n",
+        b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx",
+        b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+    ]
+    slow = [(client.open(), start) for start in starts * 10]
+    for stream, start in slow:
+        stream.send(start)
+        assert client.get().status == 200
+    ends = [GET, b"Host: a\r\n\r\n", b"12345678", b"cde\r\n0\r\n\r\n"]
+    for (stream, _), end in zip(slow, ends * 10, strict=True):
+        stream.send(end)
+        assert stream.answer().status == 200
+
+
+def test_slow_readers_hold_no_thread(serve: Serve) -> None:
+    body = b"x" * 8_000_000
+
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        start_response("200 OK", [])
+        return [body if environ["PATH_INFO"] == "/large" else b"small"]
+
+    client = serve(application, threads=1)
+    slow = [client.open() for _ in range(5)]
+    for stream in slow:
+        stream.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.get().body == b"small"
+    for stream in slow:
+        assert stream.answer().body == body
+
+
+def test_drain_says_close(serve: Serve) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        entered.set()
+        assert go_on.wait(30)
+        return path(environ, start_response)
+
+    client = serve(application)
+    idle, busy = client.open(), client.open()
+    go_on.set()
+    idle.send(GET)
+    idle.answer()
+    entered.clear()
+    go_on.clear()
+    busy.send(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert entered.wait(30)
+    client.server.drain(30)
+    assert idle.rest() == b""
+    go_on.set()
+    answer = busy.answer()
+    assert answer.body == b"/busy"
+    assert busy.rest() == b""
+    assert client.server.wait(30)
+
+
+def test_access_log(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("test.access")
+    caplog.set_level(logging.INFO, "test.access")
+    client = serve(path, access_log=log)
+    stream = client.open()
+    stream.send(b'GET /a"b HTTP/1.1\r\nHost: a\r\nUser-Agent: me\r\nConnection: close\r\n\r\n')
+    stream.rest()
+    bad = client.open()
+    bad.send(b"bad\r\n\r\n")
+    bad.rest()
+    client.stop()
+    served, refused = caplog.messages
+    assert re.search(r'"GET /a\\"b HTTP/1.1" 200 4 "-" "me" \d+$', served)
+    assert "400" in refused
+
+
+def test_options_asterisk(serve: Serve) -> None:
+    assert serve(path).get("*", "OPTIONS").body == b"*"
