@@ -88,8 +88,12 @@ def test_application_that_cannot_be_loaded(folder: Path, target: str, named: lis
         assert name in line
 
 
-def test_nothing_to_serve(tmp_path: Path) -> None:
-    assert "MODULE:" in refuse(tmp_path, *PLAIN).upper()
+def test_directory_without_application(tmp_path: Path) -> None:
+    with serve(*PLAIN, cwd=tmp_path) as server:
+        page = httpx.get(server.address, timeout=PATIENCE, trust_env=False)
+    assert page.status_code == 200
+    assert "rocket-cli serve MODULE:APP" in server.log
+    assert_quiet(server.log)
 
 
 def test_debug_shows_the_traceback(folder: Path) -> None:
@@ -140,7 +144,7 @@ def test_key_of_another_certificate(folder: Path, certificates: Certificates) ->
     tls = ["--tls-cert", str(certificates.cert), "--tls-key", str(other)]
     line = refuse(folder, "--bind", "https://127.0.0.1:0", *tls, "good:app")
     assert str(other) in line
-    assert "match" in line
+    assert str(certificates.cert) in line
 
 
 def test_file_that_is_no_certificate(folder: Path, certificates: Certificates) -> None:
@@ -162,6 +166,7 @@ def test_request_in_flight_is_completed(number: signal.Signals) -> None:
                 wait_until_closed(server.address)
             response = answer.result(PATIENCE)
             assert (response.status_code, response.text) == (200, "complete\n")
+            assert server.wait() == 0
     assert_quiet(server.log)
 
 
@@ -174,6 +179,8 @@ def wait_until_closed(address: str) -> None:
             socket.create_connection((host, int(port)), timeout=PATIENCE).close()
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:
+            continue  # the socket was closed before the server accepted this connection
     pytest.fail(f"{address} still accepts connections")
 
 

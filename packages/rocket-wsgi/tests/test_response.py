@@ -268,10 +268,12 @@ def test_broken_applications(
 
 def test_a_body_longer_than_promised_is_cut(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     for result in ([b"hello"], lambda: iter([b"he", b"llo"]), lambda: iter([b"hel", b"lo"])):
-        stream = serve(returning(result, headers=[("Content-Length", "3")])).open()
+        client = serve(returning(result, headers=[("Content-Length", "3")]))
+        stream = client.open()
         for _ in range(2):
             stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert stream.answer().body == b"hel"
+        client.stop()
     assert caplog.text.count("longer than its Content-Length") == 6
 
 

@@ -6,10 +6,9 @@ import platform
 import sys
 from collections.abc import Iterable, Iterator
 
-from rocket_core import Listener
-
 from rocket_cli._listeners import location
 from rocket_cli._version import __version__
+from rocket_core import Listener
 
 
 def banner(

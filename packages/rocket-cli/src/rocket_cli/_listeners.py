@@ -1,16 +1,13 @@
-"""Listeners for what ``--bind``, ``--tls-cert`` and ``--tls-key`` say."""
+"""Making listeners, starting them, and saying where they are."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
-from pathlib import Path
 
-from rocket_core import BindError, Listener, UnixAddress
-from rocket_tls import CertificateError, TLSListener
-
-from rocket_cli._bind import Bind, parse_bind
+from rocket_cli._bind import Bind
 from rocket_cli._errors import CommandError
+from rocket_core import BindError, Listener, Server, UnixAddress
+from rocket_tls import CertificateError, TLSListener
 
 _ADVICE = {
     errno.EADDRINUSE: "stop what listens there, or choose another with --bind",
@@ -20,31 +17,24 @@ _ADVICE = {
 }
 
 
-def make_listeners(
-    binds: Iterable[str], certificate: Path | None, key: Path | None
-) -> list[Listener]:
-    """A listener, not bound yet, for each of ``binds``.
-
-    Without a scheme a bind is HTTPS if there is a certificate, otherwise HTTP. Without ``key`` the
-    private key is in the file ``certificate``. Raises `CommandError`.
-    """
-    if key is not None and certificate is None:
-        raise CommandError(f"--tls-key {key} needs its certificate: give --tls-cert too")
-    return [
-        _listener(parse_bind(text, secure=certificate is not None), certificate, key)
-        for text in binds
-    ]
-
-
-def _listener(bind: Bind, certificate: Path | None, key: Path | None) -> Listener:
-    if not bind.secure:
+def make_listener(bind: Bind) -> Listener:
+    """A listener, not bound yet. Raises `CommandError` when the certificate cannot be used."""
+    if bind.certificate is None:
         return Listener(bind.address)
-    if certificate is None:
-        raise CommandError(f"--bind https://{bind.address} needs a certificate: give --tls-cert")
     try:
-        return TLSListener(bind.address, certificate, key)
+        return TLSListener(bind.address, bind.certificate, bind.key)
     except CertificateError as error:
         raise CommandError(str(error)) from error
+
+
+def start(server: Server) -> None:
+    """Start ``server``. Raises `CommandError` when one of its addresses cannot be listened on."""
+    try:
+        server.start()
+    except BindError as error:
+        number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
+        advice = _ADVICE.get(number or 0, "choose another with --bind")
+        raise CommandError(f"{error}; {advice}") from error
 
 
 def location(listener: Listener) -> str:
@@ -53,10 +43,3 @@ def location(listener: Listener) -> str:
     if isinstance(address, UnixAddress):
         return str(address)
     return f"{listener.scheme}://{address}"
-
-
-def explain(error: BindError) -> CommandError:
-    """The error to report when an address cannot be listened on."""
-    number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
-    advice = _ADVICE.get(number or 0, "choose another with --bind")
-    return CommandError(f"{error}; {advice}")

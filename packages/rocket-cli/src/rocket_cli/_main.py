@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import sys
-import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from traceback import print_exception
 from wsgiref.types import WSGIApplication
 
 import click
-from rocket_core import BindError, Server
-from rocket_wsgi import WSGIWorker
 
 from rocket_cli._app import load
 from rocket_cli._banner import banner
+from rocket_cli._bind import parse_binds
 from rocket_cli._discovery import discover
 from rocket_cli._errors import CommandError
-from rocket_cli._listeners import explain, make_listeners
+from rocket_cli._listeners import make_listener, start
 from rocket_cli._log import configure_log, open_access_log
 from rocket_cli._signals import caught_signals, wait_for_end
 from rocket_cli._target import parse_target
 from rocket_cli._threads import parse_threads
 from rocket_cli._version import __version__
 from rocket_cli._welcome import welcome
+from rocket_core import Server
+from rocket_wsgi import WSGIWorker
 
 
 @click.group()
@@ -72,6 +75,7 @@ def main() -> None:
     help="File to which a line for each request is appended; - for standard output.",
 )
 def serve(
+    *,
     target: str | None,
     binds: tuple[str, ...],
     threads: str,
@@ -86,41 +90,36 @@ def serve(
     alone stands for its application or app. Without it, the application of the current directory
     is served: that of app.py, wsgi.py, a Django project or main.py.
     """
+    with _reported_errors(traceback=log_level == "debug"):
+        counts = parse_threads(threads)
+        parsed = parse_binds(binds, tls_cert, tls_key)
+        name, application, found = _application(target)
+        configure_log(log_level)
+        access_logger = None if access_log is None else open_access_log(access_log)
+        listeners = [make_listener(bind) for bind in parsed]
+        server = Server(
+            lambda: WSGIWorker(application, access_log=access_logger),
+            listeners,
+            min_threads=counts[0],
+            max_threads=counts[1],
+        )
+        with caught_signals() as events:
+            start(server)
+            for line in [*found, *banner(name, counts, listeners)]:
+                click.echo(line, err=True)
+            wait_for_end(server, events)
+
+
+@contextmanager
+def _reported_errors(*, traceback: bool) -> Iterator[None]:
+    """Say in one line what went wrong, after the traceback if it is wanted, and exit with 2."""
     try:
-        _serve(target, binds, parse_threads(threads), (tls_cert, tls_key), log_level, access_log)
+        yield
     except CommandError as error:
-        if log_level == "debug":
-            traceback.print_exception(error.__cause__ or error)
+        if traceback:
+            print_exception(error.__cause__ or error)
         click.echo(f"rocket-cli: error: {error}", err=True)
         sys.exit(2)
-
-
-def _serve(
-    target: str | None,
-    binds: tuple[str, ...],
-    threads: tuple[int, int],
-    tls: tuple[Path | None, Path | None],
-    log_level: str,
-    access_log: str | None,
-) -> None:
-    listeners = make_listeners(binds, *tls)
-    name, application, found = _application(target)
-    configure_log(log_level)
-    access_logger = None if access_log is None else open_access_log(access_log)
-    server = Server(
-        lambda: WSGIWorker(application, access_log=access_logger),
-        listeners,
-        min_threads=threads[0],
-        max_threads=threads[1],
-    )
-    with caught_signals() as events:
-        try:
-            server.start()
-        except BindError as error:
-            raise explain(error) from error
-        for line in [*found, *banner(name, threads, listeners)]:
-            click.echo(line, err=True)
-        wait_for_end(server, events)
 
 
 def _application(target: str | None) -> tuple[str, WSGIApplication, list[str]]:

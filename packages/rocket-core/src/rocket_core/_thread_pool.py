@@ -35,8 +35,12 @@ IDLE_RETIREMENT: Final = 30.0
 _EAGER: Final = 0.001
 """Seconds of typical service above which the next worker is woken before, not after, the fact."""
 
-_WEIGHT: Final = 0.1
-"""How much one service counts in the typical service."""
+_FASTEST: Final = _EAGER / 10
+_SLOWEST: Final = _EAGER * 10
+
+_STEP: Final = 1.1
+"""How far one service moves the estimate of the typical one. It follows the median: neither a few
+slow requests nor a thread that the system held up for once make every request look slow."""
 
 
 def hot_pollers() -> int:
@@ -114,8 +118,8 @@ class ThreadPool:
         self._stalls = 0
         self._guarded = False
         self._stopping = False
-        self._typical = 0.0
-        self._last_head: Connection | None = None
+        self._typical = _EAGER / 2
+        self._last_head: tuple[Connection, float] | None = None
         self._last_polls = 0
         self._names = 0
         self.stalled: Final = _Stalled(self)
@@ -230,10 +234,11 @@ class ThreadPool:
         that the caller must poll in their stead.
         """
         try:
-            head = self._ready[0]
+            first = self._ready[0]
+            head: tuple[Connection, float] | None = (first, first.claimed_at)
         except IndexError:
             head = None
-        stuck = head is not None and head is self._last_head
+        stuck = head is not None and head == self._last_head
         self._last_head = head
         with self._lock:
             unpolled = not self._polling and self._polls == self._last_polls
@@ -268,9 +273,15 @@ class ThreadPool:
                     with self._lock:
                         self._call_another()
                 began = time.monotonic()
-                if phases.serve(connection, worker, counters):
+                again = phases.serve(connection, worker, counters)
+                ended = time.monotonic()
+                if ended - began > self._typical:
+                    self._typical = min(self._typical * _STEP, _SLOWEST)
+                else:
+                    self._typical = max(self._typical / _STEP, _FASTEST)
+                if again:
+                    connection.claimed_at = ended
                     self._ready.append(connection)
-                self._typical += (time.monotonic() - began - self._typical) * _WEIGHT
         except BaseException:
             _log.exception("worker died; it is replaced")
             with self._lock:

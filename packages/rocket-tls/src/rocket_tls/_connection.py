@@ -21,7 +21,6 @@ from rocket_core import (
     State,
     Timeouts,
 )
-
 from rocket_tls._errors import TLSError
 
 _log = logging.getLogger("rocket_tls.connection")
@@ -30,6 +29,7 @@ RECORD: Final = 1 << 14
 """Bytes that one record carries at most (RFC 8446, section 5.1)."""
 
 _READ_SIZE: Final = 4 * RECORD
+_DISCARDS: Final = 64
 
 _MESSAGE: Final = b"This port speaks TLS; use https://\n"
 _PLAIN_ANSWER: Final = (
@@ -50,7 +50,7 @@ class _Layer(Enum):
     HANDSHAKE = "handshake"
     OPEN = "open"
     ENDED = "ended"
-    """Nothing more may be sent through it: closed by us, or broken."""
+    """Closed by us, or broken: nothing goes through it any more."""
 
 
 _CLEAN: Final = frozenset(
@@ -118,13 +118,11 @@ class TLSConnection(Connection):
         return True
 
     def receive_now(self, size: int) -> bytes:
-        """One receive, and what it left of the record inside the TLS layer, where no poller sees it.
+        """One receive, with all that it decrypted: no poller sees what stays inside the TLS layer.
 
         Raises `BlockingIOError` or `NotYet` when nothing is there, `TLSError`, and `OSError`.
         """
-        if self._layer is _Layer.ENDED:
-            # What comes now is only thrown away: no need to decrypt it.
-            return socket.socket.recv(self._tls, size)
+        self._check_usable()
         try:
             data = self._tls.recv(size)
             pending = self._tls.pending()
@@ -137,6 +135,21 @@ class TLSConnection(Connection):
         except ssl.SSLError as error:
             raise self._broken(error) from error
 
+    def discard(self) -> bool:
+        """Throw away what the client sends, encrypted as it is; whether it has stopped sending.
+
+        Raises `OSError` when the connection is broken.
+        """
+        if self._layer is not _Layer.ENDED:
+            return super().discard()
+        try:
+            for _ in range(_DISCARDS):
+                if not socket.socket.recv(self._tls, RECEIVE_SIZE):
+                    return True
+        except (BlockingIOError, InterruptedError):
+            pass
+        return False
+
     def send_now(self, data: bytes | bytearray | memoryview) -> int | None:
         """Send record by record: the number of bytes taken, or None: not yet.
 
@@ -144,6 +157,7 @@ class TLSConnection(Connection):
         """
         # OpenSSL keeps a record the socket did not take, and wants no less than its bytes at the
         # next attempt. Never offering more than one record, that is what a caller has left.
+        self._check_usable()
         view = memoryview(data).cast("B")
         sent = 0
         try:
@@ -166,7 +180,10 @@ class TLSConnection(Connection):
         return self.send_now(os.pread(descriptor, min(count, _READ_SIZE), offset))
 
     def shut_down(self) -> None:
-        """Tell the client, in TLS and in TCP, that nothing more will be sent. Raises `OSError`."""
+        """Tell the client, in TLS and in TCP, that nothing more will be sent.
+
+        Nothing can be received either after that, only discarded. Raises `OSError`.
+        """
         self._close_notify()
         socket.socket.shutdown(self._tls, socket.SHUT_WR)
 
@@ -178,6 +195,7 @@ class TLSConnection(Connection):
         """
         if self.close_reason in _CLEAN and not self.unsent:
             self._close_notify()
+        self._layer = _Layer.ENDED
         super().close()
 
     def abort(self) -> None:
@@ -190,9 +208,15 @@ class TLSConnection(Connection):
         if self._layer is not _Layer.OPEN:
             return
         self._layer = _Layer.ENDED
-        # After sending its own, unwrap looks for the client's close_notify, which we do not await.
+        # After sending its own, unwrap looks for the client's close_notify, which is not awaited,
+        # and fails for good if it finds anything else.
         with suppress(OSError):
             self._tls.unwrap()
+
+    def _check_usable(self) -> None:
+        # Python's TLS sockets turn into plain ones once both sides have said close_notify.
+        if self._layer is _Layer.ENDED:
+            raise TLSError(f"{self.peer}: the TLS connection has ended")
 
     def _broken(self, error: ssl.SSLError) -> TLSError:
         gone = isinstance(error, ssl.SSLEOFError)

@@ -36,7 +36,7 @@ def context_for(files: CertificateFiles) -> ssl.SSLContext:
     try:
         # The files are read once more here, and may have changed. An empty passphrase keeps OpenSSL
         # from asking for one on the terminal.
-        context.load_cert_chain(files.certificate, files.key, password="")  # noqa: S106
+        context.load_cert_chain(files.certificate, files.key, password="")
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or "unknown reason"
         raise CertificateError(

@@ -6,7 +6,6 @@ import socket
 from pathlib import Path
 
 from rocket_core import Address, Connection, Listener, Peer, Timeouts
-
 from rocket_tls._connection import TLSConnection
 from rocket_tls._files import CertificateFiles
 from rocket_tls._reloading import ReloadingContext

@@ -69,4 +69,4 @@ class ReloadingContext:
         complaint = (signature, str(error))
         if complaint != self._complaint:
             self._complaint = complaint
-            _log.error("%s (the previous certificate stays in service)", error)  # noqa: TRY400
+            _log.error("%s (the previous certificate stays in service)", error)

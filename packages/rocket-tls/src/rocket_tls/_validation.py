@@ -21,8 +21,11 @@ from rocket_tls._files import CertificateFiles, Content
 
 _log = logging.getLogger("rocket_tls.certificate")
 
+# A block, or what a file that is still being written has of one: no end, or half a first line.
 _CERTIFICATE: Final = re.compile(
-    rb"-----BEGIN CERTIFICATE-----(?:[^-]*-----END CERTIFICATE-----)?", re.ASCII
+    rb"-----BEGIN CERTIFICATE-----(?:[^-]*-----END CERTIFICATE-----)?"
+    rb"|^-(?!----END [A-Z0-9 ]+-----\s*\Z)[^\n]*\Z",
+    re.ASCII | re.MULTILINE,
 )
 _KEY: Final = re.compile(
     rb"-----BEGIN (?P<label>[A-Z0-9 ]*PRIVATE KEY)-----"
@@ -68,7 +71,7 @@ def _certificates(files: CertificateFiles, content: bytes) -> list[x509.Certific
             certificate.public_key()
         except _UNUSABLE as error:
             raise CertificateError(
-                f"certificate file {files.certificate}: certificate {number} of {len(blocks)} is "
+                f"certificate file {files.certificate}: its certificate number {number} is "
                 "incomplete, damaged or of an unknown kind; put the whole certificate there again"
             ) from error
         chain.append(certificate)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import logging
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+Write = Callable[[str, str], Path]
+
+HELLO = """
+    def {}(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
+        return [b"hello"]
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a file of source code below the test's directory."""
+
+    def write(name: str, source: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(source), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The test's directory, from which this process can import until the test ends."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def loggers() -> Iterator[None]:
+    """Put the loggers of the command's packages back as they were."""
+    names = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli", "rocket_wsgi.access")
+    found = [logging.getLogger(name) for name in names]
+    before = [(each.level, each.propagate, list(each.handlers)) for each in found]
+    yield
+    for logger, (level, propagate, handlers) in zip(found, before, strict=True):
+        logger.setLevel(level)
+        logger.propagate = propagate
+        for handler in set(logger.handlers) - set(handlers):
+            logger.removeHandler(handler)
+            handler.close()
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def leaf(authority: trustme.CA) -> trustme.LeafCert:
+    return authority.issue_cert("127.0.0.1", "::1", "localhost")
+
+
+@pytest.fixture
+def certificate(leaf: trustme.LeafCert, tmp_path: Path) -> Path:
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
+    return path
+
+
+@pytest.fixture
+def key(leaf: trustme.LeafCert, tmp_path: Path) -> Path:
+    path = tmp_path / "key.pem"
+    path.write_bytes(leaf.private_key_pem.bytes())
+    return path

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from rocket_cli._bind import Bind
+from rocket_cli._errors import CommandError
+from rocket_cli._listeners import location, make_listener, start
+from rocket_core import Connection, Listener, Server, State, TCPAddress, UnixAddress, Worker
+
+LOOPBACK = TCPAddress("127.0.0.1", 0)
+
+
+class Echo(Worker):
+    def serve(self, connection: Connection) -> State:
+        connection.write(connection.take())
+        return State.IDLE
+
+
+def test_scheme_follows_the_certificate(certificate: Path, key: Path) -> None:
+    assert make_listener(Bind(LOOPBACK)).scheme == "http"
+    assert make_listener(Bind(LOOPBACK, certificate, key)).scheme == "https"
+
+
+def test_key_in_the_file_of_the_certificate(
+    authority: trustme.CA, leaf: trustme.LeafCert, tmp_path: Path
+) -> None:
+    both = tmp_path / "both.pem"
+    leaf.private_key_and_cert_chain_pem.write_to_path(both)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with Server(Echo, [make_listener(Bind(LOOPBACK, both))], min_threads=1) as server:
+        address = server.listeners[0].address
+        assert isinstance(address, TCPAddress)
+        with (
+            socket.create_connection((address.host, address.port), 30) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as client,
+        ):
+            client.sendall(b"ping")
+            assert client.recv(4) == b"ping"
+
+
+def test_certificate_that_cannot_be_used(tmp_path: Path, key: Path) -> None:
+    missing = tmp_path / "missing.pem"
+    with pytest.raises(CommandError) as caught:
+        make_listener(Bind(LOOPBACK, missing, key))
+    assert str(missing) in str(caught.value)
+    assert caught.value.__cause__ is not None
+
+
+def test_location_of_a_url() -> None:
+    listener = Listener("127.0.0.1:0")
+    listener.bind()
+    try:
+        assert isinstance(listener.address, TCPAddress)
+        assert location(listener) == f"http://127.0.0.1:{listener.address.port}"
+    finally:
+        listener.close()
+
+
+def test_location_of_an_ipv6_url() -> None:
+    assert location(Listener(TCPAddress("::1", 80))) == "http://[::1]:80"
+
+
+def test_location_of_a_unix_socket(certificate: Path, key: Path) -> None:
+    bind = Bind(UnixAddress(Path("/run/rocket.sock")), certificate, key)
+    assert location(make_listener(bind)) == "unix:/run/rocket.sock"
+
+
+def test_address_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        name = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(CommandError) as caught:
+            start(Server(Echo, [Listener(name)]))
+    assert name in str(caught.value)
+    assert "in use" in str(caught.value)
+    assert "another with --bind" in str(caught.value)
+
+
+def test_unix_socket_in_no_directory(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "rocket.sock"
+    with pytest.raises(CommandError) as caught:
+        start(Server(Echo, [Listener(f"unix:{path}")]))
+    assert str(path) in str(caught.value)
+    assert "a directory that exists" in str(caught.value)
+
+
+def test_unix_socket_where_a_file_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("keep me")
+    with pytest.raises(CommandError) as caught:
+        start(Server(Echo, [Listener(f"unix:{path}")]))
+    assert str(path) in str(caught.value)
+    assert "not a socket" in str(caught.value)
+    assert path.read_text() == "keep me"

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import gc
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from coresupport import PATIENCE, descriptors, eventually, rocket_threads
+from hypothesis import settings
+
+from rocket_core import Connection, Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# A loaded machine is slow now and then, and that is no failure.
+settings.register_profile("core", deadline=None, max_examples=60)
+settings.load_profile("core")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """After every test, its descriptors are closed and its threads have ended."""
+    before = descriptors()
+    yield
+    for thread in rocket_threads():
+        thread.join(PATIENCE)
+    assert not rocket_threads()
+    if descriptors() != before:
+        gc.collect()
+    eventually(lambda: descriptors() == before, "for all descriptors to be closed")
+
+
+@pytest.fixture
+def sockets() -> Iterator[Callable[[], tuple[socket.socket, socket.socket]]]:
+    """Make connected pairs of TCP sockets: the server's side and the client's."""
+    made: list[socket.socket] = []
+
+    def make() -> tuple[socket.socket, socket.socket]:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            client = socket.create_connection(listening.getsockname(), PATIENCE)
+            made.append(client)
+            server, _ = listening.accept()
+            made.append(server)
+        return server, client
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def pair(
+    sockets: Callable[[], tuple[socket.socket, socket.socket]],
+) -> Iterator[tuple[Connection, socket.socket]]:
+    """A connection outside of any server, and its client."""
+    server, client = sockets()
+    connection = Connection(server, timeouts=Timeouts(stall=PATIENCE))
+    yield connection, client
+    connection.close()

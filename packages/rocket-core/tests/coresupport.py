@@ -1,0 +1,220 @@
+"""Clients, toy protocols and ways to wait, for the tests of all modules."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from rocket_core import (
+    Connection,
+    Listener,
+    Server,
+    State,
+    TCPAddress,
+    Timeouts,
+    UnixAddress,
+    Worker,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+PATIENCE = 30.0
+"""Seconds after which a test that waits for an event fails."""
+
+
+def eventually(condition: Callable[[], object], what: str = "") -> None:
+    """Return when ``condition`` has become true."""
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until, f"waited in vain {what or 'for a condition'}"
+        time.sleep(0.002)
+
+
+def wait_for(event: threading.Event) -> None:
+    """Return when ``event`` is set."""
+    assert event.wait(PATIENCE), "waited in vain for an event"
+
+
+def descriptors() -> int:
+    """How many descriptors this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def rocket_threads() -> list[threading.Thread]:
+    """The threads of servers."""
+    return [each for each in threading.enumerate() if each.name.startswith("rocket-")]
+
+
+class Client:
+    """A client of a server under test, whose every operation has a time limit."""
+
+    def __init__(self, listener: Listener, *, receive_buffer: int | None = None) -> None:
+        address = listener.address
+        if isinstance(address, UnixAddress):
+            self.socket = socket.socket(socket.AF_UNIX)
+            target: Any = str(address.path)
+        else:
+            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+            self.socket = socket.socket(family)
+            target = (address.host, address.port)
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect(target)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """How the server's log calls this client."""
+        host, port = self.socket.getsockname()[:2]
+        return f"{host}:{port}"
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def read(self, size: int) -> bytes:
+        """Exactly ``size`` bytes, fewer at the end of the stream."""
+        data = bytearray()
+        while len(data) < size and (piece := self.socket.recv(size - len(data))):
+            data += piece
+        return bytes(data)
+
+    def read_line(self) -> bytes:
+        """One line with its LF, shorter at the end of the stream."""
+        line = bytearray()
+        while not line.endswith(b"\n") and (piece := self.socket.recv(1)):
+            line += piece
+        return bytes(line)
+
+    def read_all(self) -> bytes:
+        """Everything up to the end of the stream."""
+        data = bytearray()
+        while piece := self.socket.recv(65536):
+            data += piece
+        return bytes(data)
+
+    def ask(self, line: bytes) -> bytes:
+        """Send a line and return the line that answers it."""
+        self.send(line)
+        return self.read_line()
+
+    def closed_by_server(self) -> bool:
+        """Wait until the server has closed, whatever it sends before; always true."""
+        try:
+            self.read_all()
+        except ConnectionError:
+            pass
+        return True
+
+    def half_close(self) -> None:
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Close so that the server gets a reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def shout(connection: Connection, line: bytes, body: bytes) -> State:
+    """Answer in upper case."""
+    connection.write(line.upper() + b"\n" + body.upper())
+    return State.IDLE
+
+
+class LineWorker(Worker):
+    """A toy protocol that lets no slow client near a thread.
+
+    A request is a line; one that begins with ``body N`` is followed by N bytes.
+    """
+
+    def __init__(
+        self, handler: Callable[[Connection, bytes, bytes], State | None] = shout
+    ) -> None:
+        self._handler = handler
+
+    def receive(self, connection: Connection) -> State:
+        request = connection.context
+        if request is None:
+            while (at := connection.find(b"\n")) < 0:
+                count = connection.fill()
+                if count is None:
+                    return State.HEAD if connection.buffered else State.IDLE
+                if count == 0:
+                    return State.CLOSED
+            line = connection.peek(at)
+            size = int(line.split()[1]) if line.startswith(b"body ") else 0
+            request = connection.context = (connection.take(at + 1)[:-1], size)
+        while connection.buffered < request[1]:
+            count = connection.fill()
+            if count is None:
+                return State.BODY
+            if count == 0:
+                return State.CLOSED
+            connection.transferred(count)
+        return State.READY
+
+    def serve(self, connection: Connection) -> State | None:
+        line, size = connection.context
+        connection.context = None
+        return self._handler(connection, line, connection.take(size))
+
+
+def worker(
+    handler: Callable[[Connection, bytes, bytes], State | None] = shout,
+) -> Callable[[], Worker]:
+    """A factory for a server."""
+    return lambda: LineWorker(handler)
+
+
+@contextmanager
+def serving(
+    factory: Callable[[], Worker],
+    listener: Listener | None = None,
+    *,
+    timeouts: Timeouts | None = None,
+    threads: int = 2,
+    **options: Any,
+) -> Iterator[Server]:
+    """A running server, which is stopped at the end."""
+    listener = listener or Listener("127.0.0.1:0")
+    options.setdefault("min_threads", threads)
+    options.setdefault("max_threads", max(threads, options["min_threads"]))
+    with Server(factory, [listener], timeouts=timeouts, **options) as server:
+        yield server
+    assert server.wait(PATIENCE)
+
+
+def connect(server: Server, **options: Any) -> Client:
+    """A client of the server's first listener."""
+    return Client(server.listeners[0], **options)
+
+
+def port_of(listener: Listener) -> int:
+    """The port a TCP listener has."""
+    assert isinstance(listener.address, TCPAddress)
+    return listener.address.port
+
+
+def states(server: Server) -> dict[str, int]:
+    """How many connections are in which state."""
+    return server.statistics().connections

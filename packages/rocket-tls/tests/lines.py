@@ -1,0 +1,64 @@
+"""A protocol of lines, to have something to serve."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+from pathlib import Path
+
+from rocket_core import CloseReason, Connection, State, Worker
+
+Closes = queue.SimpleQueue[CloseReason | None]
+
+
+def pattern(size: int) -> bytes:
+    """Bytes in which no part looks like its neighbour."""
+    return hashlib.shake_128(b"pattern").digest(size)
+
+
+class Lines(Worker):
+    """Serves a line at a time, once it has arrived whole."""
+
+    def __init__(self, closes: Closes) -> None:
+        self._closes = closes
+
+    def receive(self, connection: Connection) -> State:
+        if connection.find(b"\n") < 0 and connection.fill() == 0:
+            return State.CLOSED
+        if connection.find(b"\n") >= 0:
+            return State.READY
+        return State.HEAD if connection.buffered else State.IDLE
+
+    def serve(self, connection: Connection) -> State:
+        line = connection.readline().decode()
+        command, _, argument = line.strip().partition(" ")
+        match command:
+            case "shout":
+                connection.write(argument.upper().encode() + b"\n")
+            case "secure":
+                connection.write(f"{connection.secure} {connection.peer}\n".encode())
+            case "pattern":
+                connection.write(pattern(int(argument)))
+            case "file":
+                size = Path(argument).stat().st_size
+                descriptor = os.open(argument, os.O_RDONLY)
+                connection.write(b"before ")
+                connection.send_file(descriptor, 0, size)
+                connection.write(b" after")
+                os.close(descriptor)
+            case "digest":
+                connection.write(hashlib.sha256(connection.read(int(argument))).digest())
+            case "fail":
+                connection.write(b"half an ans")
+                raise RuntimeError("asked to")
+            case "close":
+                connection.write(b"closed")
+                return State.CLOSED
+            case "linger":
+                connection.write(b"closed")
+                return State.LINGER
+        return State.IDLE
+
+    def closed(self, connection: Connection) -> None:
+        self._closes.put(connection.close_reason)

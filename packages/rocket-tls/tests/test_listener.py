@@ -1,0 +1,439 @@
+"""TLS over loopback, through a whole server with a single thread."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import queue
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from conftest import (
+    PATIENCE,
+    Files,
+    Serve,
+    Served,
+    chain_of,
+    der_of,
+    exchange,
+    read_all,
+    read_exactly,
+    read_line,
+)
+from lines import Closes, Lines, pattern
+from rocket_core import AddressError, CloseReason, Server, Timeouts
+from rocket_tls import CertificateError, TLSListener
+
+MIB = 1 << 20
+
+
+def handshake_steps(
+    context: ssl.SSLContext, sock: socket.socket, size: int
+) -> Iterator[ssl.SSLObject]:
+    """Shake hands, sending ``size`` bytes at a time; yields before each of them."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    complete = False
+    while not complete:
+        try:
+            client.do_handshake()
+            complete = True
+        except ssl.SSLWantReadError:
+            pass
+        while piece := outgoing.read(size):
+            yield client
+            sock.sendall(piece)
+        if not complete:
+            data = sock.recv(1 << 16)
+            assert data, "the server closed the connection"
+            incoming.write(data)
+
+
+# -- the handshake -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_that_verifies_is_served(
+    serve: Serve, client_context: ssl.SSLContext, version: ssl.TLSVersion
+) -> None:
+    client_context.minimum_version = client_context.maximum_version = version
+    client_context.set_alpn_protocols(["h2", "http/1.1"])
+
+    with serve().connect() as client:
+        assert exchange(client, "shout hello") == b"HELLO\n"
+        assert client.selected_alpn_protocol() == "http/1.1"
+        assert client.compression() is None
+
+
+def test_the_connection_is_secure_and_knows_its_peer(serve: Serve) -> None:
+    served = serve()
+    with served.connect() as client:
+        host, port = client.getsockname()
+        assert exchange(client, "secure") == f"True {host}:{port}\n".encode()
+        assert served.server.listeners[0].scheme == "https"
+
+
+def test_a_key_may_be_in_the_file_of_its_certificate(
+    serve: Serve, tmp_path: Path, leaf: trustme.LeafCert
+) -> None:
+    both = tmp_path / "both.pem"
+    leaf.private_key_and_cert_chain_pem.write_to_path(both)
+
+    assert serve(both, None).certificate() == der_of(leaf)
+
+
+def test_a_client_that_does_not_know_the_authority_refuses(serve: Serve) -> None:
+    served = serve()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        served.connect(ssl.create_default_context())
+    assert served.next_close() is CloseReason.TLS
+    assert served.server.statistics().closes == {"TLS error": 1}
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_tls_1_1_is_refused(serve: Serve, client_context: ssl.SSLContext) -> None:
+    client_context.set_ciphers("ALL:@SECLEVEL=0")
+    client_context.minimum_version = ssl.TLSVersion.TLSv1_1
+    client_context.maximum_version = ssl.TLSVersion.TLSv1_1
+    served = serve()
+
+    with pytest.raises(ssl.SSLError) as raised:
+        served.connect(client_context)
+
+    assert raised.value.reason == "TLSV1_ALERT_PROTOCOL_VERSION"
+    assert served.next_close() is CloseReason.TLS
+
+
+def test_a_session_is_resumed(serve: Serve, client_context: ssl.SSLContext) -> None:
+    client_context.maximum_version = ssl.TLSVersion.TLSv1_2
+    served = serve()
+    with served.connect() as first:
+        session = first.session
+    sock = served.connect_plain()
+    with client_context.wrap_socket(sock, server_hostname="localhost", session=session) as second:
+        assert second.session_reused
+
+
+def test_stalled_handshakes_hold_no_thread(serve: Serve) -> None:
+    served = serve()
+    silent = [served.connect_plain() for _ in range(50)]
+    halfway = [served.connect_plain() for _ in range(5)]
+    for sock in halfway:
+        sock.sendall(b"\x16\x03\x01\x02")
+
+    with served.connect() as client:
+        assert exchange(client, "shout served meanwhile") == b"SERVED MEANWHILE\n"
+        statistics = served.server.statistics()
+    assert statistics.connections["handshake"] == len(silent) + len(halfway)
+    assert statistics.threads == 1
+
+
+def test_a_handshake_that_takes_too_long_is_ended(serve: Serve) -> None:
+    served = serve(timeouts=Timeouts(handshake=0.2))
+    sock = served.connect_plain()
+
+    assert read_all(sock) == b""
+    assert served.next_close() is CloseReason.HANDSHAKE_TIMEOUT
+    assert served.server.statistics().closes == {"handshake timed out": 1}
+
+
+def test_a_handshake_byte_by_byte_lets_others_be_served(
+    serve: Serve, client_context: ssl.SSLContext
+) -> None:
+    served = serve()
+    sock = served.connect_plain()
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with served.connect() as other:
+        for count, _ in enumerate(handshake_steps(client_context, sock, 1)):
+            if count % 50 == 0:
+                assert exchange(other, f"shout {count}") == f"{count}\n".encode()
+        assert count > 300
+        # The Finished message is processed before a later one of another connection.
+        assert exchange(other, "shout done") == b"DONE\n"
+        assert served.server.statistics().connections.get("handshake", 0) == 0
+
+
+def test_a_client_that_leaves_within_the_handshake_is_no_error_of_tls(serve: Serve) -> None:
+    served = serve()
+    served.connect_plain().close()
+    assert served.next_close() is CloseReason.CLIENT
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"HEAD"])
+def test_plain_http_is_answered_readably(serve: Serve, method: bytes) -> None:
+    served = serve()
+    sock = served.connect_plain()
+    sock.sendall(method + b" / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody")
+
+    answer = read_all(sock)
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"Content-Length: %d" % len(body) in head
+    assert body == b"This port speaks TLS; use https://\n"
+    assert served.next_close() is CloseReason.TLS
+
+
+def test_what_is_neither_tls_nor_http_is_cut_off_silently(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "rocket_tls")
+    served = serve()
+    sock = served.connect_plain()
+    sock.sendall(b"HELO\n")  # as many bytes as the server reads before it knows
+
+    assert b"HTTP" not in read_all(sock)
+    assert served.next_close() is CloseReason.TLS
+    assert [record.levelno for record in caplog.records] == [logging.DEBUG]
+    assert str(sock.getsockname()[1]) in caplog.text
+
+
+# -- what follows it ---------------------------------------------------------------------------
+
+
+def test_lines_of_one_record_are_all_served(serve: Serve) -> None:
+    with serve().connect() as client:
+        client.sendall(b"shout a\n" * 2048)  # one record, full
+        assert read_exactly(client, 2 * 2048) == b"A\n" * 2048
+
+
+def test_a_line_over_several_records_is_put_together(serve: Serve) -> None:
+    with serve().connect() as client:
+        for part in (b"sho", b"ut ", b"a" * 20000, b"b" * 20000):
+            client.sendall(part)
+        client.sendall(b"\n")
+        assert read_line(client) == b"A" * 20000 + b"B" * 20000 + b"\n"
+
+
+def test_a_body_larger_than_any_buffer_arrives(serve: Serve) -> None:
+    body = pattern(5 * MIB)
+    with serve().connect() as client:
+        client.sendall(b"digest %d\n" % len(body) + body)
+        assert read_exactly(client, 32) == hashlib.sha256(body).digest()
+
+
+@pytest.mark.parametrize("step", [1000, 1 << 20])
+def test_a_slow_reader_gets_all_and_holds_no_thread(serve: Serve, step: int) -> None:
+    served = serve()
+    with served.connect(buffer=4096) as slow, served.connect() as other:
+        slow.sendall(b"pattern %d\n" % (5 * MIB))
+        assert exchange(other, "shout meanwhile") == b"MEANWHILE\n"
+        assert read_exactly(slow, 5 * MIB, step=step) == pattern(5 * MIB)
+        assert exchange(slow, "shout again") == b"AGAIN\n"
+
+
+def test_a_response_below_the_bound_waits_on_the_monitor(serve: Serve) -> None:
+    served = serve()
+    size = 256 * 1024
+    with served.connect(buffer=4096) as slow, served.connect() as other:
+        # A second request within the same record, behind a response that is not taken.
+        slow.sendall(b"pattern %d\npattern %d\nshout last\n" % (size, size))
+        assert exchange(other, "shout meanwhile") == b"MEANWHILE\n"
+        assert served.server.statistics().stalled == 0
+        assert read_exactly(slow, 2 * size, step=1000) == pattern(size) * 2
+        assert read_line(slow) == b"LAST\n"
+
+
+def test_a_file_is_sent_between_bytes(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(pattern(5 * MIB + 1))
+    served = serve()
+    with served.connect(buffer=4096) as slow, served.connect() as other:
+        slow.sendall(f"file {path}\n".encode())
+        assert exchange(other, "shout meanwhile") == b"MEANWHILE\n"
+        assert served.server.statistics().stalled == 0
+        sent = read_exactly(slow, 5 * MIB + 1 + 13, step=1 << 18)
+        assert sent == b"before " + pattern(5 * MIB + 1) + b" after"
+
+
+# -- the end -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [b"close", b"linger"])
+def test_the_end_is_announced(serve: Serve, command: bytes) -> None:
+    with serve().connect() as client:
+        client.sendall(command + b"\n")
+        # Without a close_notify, this client's last recv raises SSLEOFError.
+        assert read_all(client) == b"closed"
+
+
+def test_an_idle_connection_that_times_out_is_told(serve: Serve) -> None:
+    served = serve(timeouts=Timeouts(keep_alive=0.2))
+    with served.connect() as client:
+        assert read_all(client) == b""
+        assert served.next_close() is CloseReason.KEEP_ALIVE_TIMEOUT
+
+
+def test_an_answer_cut_short_is_not_announced_as_complete(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serve().connect() as client:
+        client.sendall(b"fail\n")
+        assert read_exactly(client, 11) == b"half an ans"
+        with pytest.raises(ssl.SSLEOFError):
+            client.recv(1)
+    assert "asked to" in caplog.text
+
+
+def test_the_last_answer_survives_what_the_client_still_sends(serve: Serve) -> None:
+    served = serve()
+    with served.connect() as client:
+        client.sendall(b"linger\n" + pattern(200 * 1024))
+        assert read_all(client) == b"closed"
+        client.sendall(pattern(200 * 1024))
+        assert client.unwrap() is not None
+    assert served.next_close() is None
+
+
+def test_a_client_that_says_goodbye_is_answered(serve: Serve) -> None:
+    served = serve()
+    with served.connect() as client:
+        assert exchange(client, "shout hello") == b"HELLO\n"
+        client.unwrap()  # waits for the server's close_notify
+    assert served.next_close() is CloseReason.CLIENT
+
+
+def test_a_damaged_record_closes_silently(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    served = serve()
+    with served.connect() as client:
+        assert exchange(client, "shout hello") == b"HELLO\n"
+        socket.socket.sendall(client, b"\x17\x03\x03\x00\x20" + bytes(32))
+        with pytest.raises(ssl.SSLError, match=r"(?i)bad.record.mac"):
+            client.recv(1)
+        assert served.next_close() is CloseReason.TLS
+    assert not caplog.records
+
+
+# -- addresses and certificates ----------------------------------------------------------------
+
+
+def test_a_malformed_address_is_refused(files: Files) -> None:
+    with pytest.raises(AddressError):
+        TLSListener("localhost", files.certificate, files.key)
+
+
+def test_a_certificate_that_cannot_be_loaded_is_refused_at_once(files: Files) -> None:
+    files.key.unlink()
+    with pytest.raises(CertificateError, match="server-key"):
+        TLSListener("localhost:0", files.certificate, files.key)
+
+
+def test_a_unix_socket_speaks_tls_too(
+    tmp_path: Path, files: Files, client_context: ssl.SSLContext
+) -> None:
+    listener = TLSListener(f"unix:{tmp_path / 'socket'}", files.certificate, files.key)
+    closes: Closes = queue.SimpleQueue()
+    with Server(lambda: Lines(closes), [listener]), socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(PATIENCE)
+        sock.connect(str(tmp_path / "socket"))
+        with client_context.wrap_socket(sock, server_hostname="localhost") as client:
+            assert exchange(client, "shout hello") == b"HELLO\n"
+
+
+# -- certificates replaced on disk --------------------------------------------------------------
+
+
+def replace(path: Path, content: bytes) -> None:
+    beside = path.with_suffix(".new")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def certificates(served: Served, count: int) -> set[bytes]:
+    return {served.certificate() for _ in range(count)}
+
+
+def test_a_replaced_pair_is_served_once_it_belongs_together(
+    serve: Serve,
+    files: Files,
+    ca: trustme.CA,
+    leaf: trustme.LeafCert,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "rocket_tls")
+    served = serve()
+    new = ca.issue_cert("localhost")
+    with served.connect() as before:
+        replace(files.certificate, chain_of(new))
+        assert certificates(served, 3) == {der_of(leaf)}
+        assert [record.levelno for record in caplog.records] == [logging.ERROR]
+        assert "does not belong" in caplog.text
+
+        replace(files.key, new.private_key_pem.bytes())
+        assert certificates(served, 3) == {der_of(new)}
+        assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.INFO]
+        assert exchange(before, "shout still here") == b"STILL HERE\n"
+
+
+def test_a_swapped_link_is_noticed(
+    serve: Serve, tmp_path: Path, ca: trustme.CA, leaf: trustme.LeafCert
+) -> None:
+    new = ca.issue_cert("localhost")
+    for name, each in (("1", leaf), ("2", new)):
+        (tmp_path / name).mkdir()
+        each.private_key_and_cert_chain_pem.write_to_path(tmp_path / name / "both.pem")
+    live = tmp_path / "live"
+    live.symlink_to("1")
+    served = serve(live / "both.pem", None)
+    assert served.certificate() == der_of(leaf)
+
+    (tmp_path / "next").symlink_to("2")
+    (tmp_path / "next").replace(live)
+
+    assert served.certificate() == der_of(new)
+
+
+def test_a_half_written_file_leaves_the_old_in_service(
+    serve: Serve, files: Files, ca: trustme.CA, leaf: trustme.LeafCert
+) -> None:
+    new = ca.create_child_ca().issue_cert("localhost")
+    whole = new.private_key_pem.bytes() + chain_of(new)
+    assert whole.count(b"BEGIN CERTIFICATE") == 2
+    both = files.certificate
+    both.write_bytes(leaf.private_key_pem.bytes() + chain_of(leaf))
+    served = serve(both, None)
+    # Within the key, the first certificate, and the second, up to its last line.
+    second = whole.rindex(b"-----BEGIN CERTIFICATE")
+    for size in (0, 100, second - 100, second + 20, len(whole) - 30):
+        both.write_bytes(whole[:size])
+        assert served.certificate() == der_of(leaf)
+
+    both.write_bytes(whole)
+    assert served.certificate() == der_of(new)
+
+
+def test_a_missing_file_leaves_the_old_in_service(
+    serve: Serve, files: Files, leaf: trustme.LeafCert, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = serve()
+    away = files.key.rename(files.key.with_suffix(".away"))
+    assert certificates(served, 3) == {der_of(leaf)}
+    assert len(caplog.records) == 1
+    assert f"{files.key} cannot be read (No such file or directory)" in caplog.text
+
+    away.rename(files.key)
+    assert certificates(served, 3) == {der_of(leaf)}
+    assert len(caplog.records) == 1
+
+
+def test_reload_tells_what_is_wrong(
+    serve: Serve, files: Files, ca: trustme.CA, leaf: trustme.LeafCert
+) -> None:
+    served = serve()
+    listener = served.server.listeners[0]
+    assert isinstance(listener, TLSListener)
+    new = ca.issue_cert("localhost")
+
+    files.certificate.write_bytes(chain_of(new))
+    with pytest.raises(CertificateError, match="does not belong"):
+        listener.reload()
+    assert served.certificate() == der_of(leaf)
+
+    files.write(new)
+    listener.reload()
+    assert served.certificate() == der_of(new)
