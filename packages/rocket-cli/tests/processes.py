@@ -17,7 +17,8 @@ import pytest
 PATIENCE = 30.0
 """Seconds after which a test that waits for the command has failed."""
 
-COMMAND = [sys.executable, "-m", "rocket_cli"]
+COMMAND = [sys.executable, "-P", "-m", "rocket_cli"]
+"""Python itself does not let modules be imported from the current directory (-P)."""
 
 
 def refuse(directory: Path, *arguments: str) -> str:

@@ -11,6 +11,7 @@ import subprocess
 import sysconfig
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -43,6 +44,23 @@ MODULES = {
             start_response("200 OK", [("Content-Length", "8")])
             return [b"complete"]
     """,
+    "forking.py": """
+        import os, signal, time
+        def app(environ, start_response):
+            alive, tell = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.write(tell, b"!")
+                time.sleep(20)
+                os._exit(0)
+            os.read(alive, 1)
+            os.kill(child, signal.SIGTERM)
+            ended = os.WTERMSIG(os.waitpid(child, 0)[1])
+            os.close(alive)
+            os.close(tell)
+            start_response("200 OK", [])
+            return [signal.Signals(ended).name.encode() if ended else b"still alive"]
+    """,
     "crashing.py": """
         import logging.config
         logging.config.dictConfig({"version": 1})
@@ -64,6 +82,17 @@ def site(tmp_path: Path, write: Write) -> Path:
 def client() -> Iterator[httpx.Client]:
     with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
         yield client
+
+
+@pytest.fixture
+def gate() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as gate:
+        gate.settimeout(PATIENCE)
+        yield gate
+
+
+def port(sock: socket.socket) -> str:
+    return str(sock.getsockname()[1])
 
 
 # -- the command itself ------------------------------------------------------------------------
@@ -128,6 +157,22 @@ def test_factory(site: Path, client: httpx.Client) -> None:
         assert client.get(served.location()).text == "hello"
         served.stop()
     assert "Serving factories:create_app()" in served.said
+
+
+@pytest.mark.parametrize("threads", ["2", "1:2"])
+def test_threads(site: Path, client: httpx.Client, gate: socket.socket, threads: str) -> None:
+    """Two requests are in the application at the same time."""
+    with (
+        Served(site, *ANY, "--threads", threads, "gated", GATE=port(gate)) as served,
+        ThreadPoolExecutor(2) as clients,
+    ):
+        url = served.location()
+        answers = [clients.submit(client.get, url) for _ in range(2)]
+        first, second = gate.accept()[0], gate.accept()[0]
+        with first, second:
+            assert not any(answer.done() for answer in answers)
+        assert [answer.result(PATIENCE).text for answer in answers] == ["complete"] * 2
+        served.stop()
 
 
 @pytest.mark.parametrize("name", ["app.py", "wsgi.py"])
@@ -259,15 +304,13 @@ def test_access_log_on_standard_output(site: Path, client: httpx.Client) -> None
 # -- how it ends -------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def gate() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as gate:
-        gate.settimeout(PATIENCE)
-        yield gate
-
-
-def port(sock: socket.socket) -> str:
-    return str(sock.getsockname()[1])
+def wait_until_refused(url: str) -> None:
+    """Return once nobody listens any more, so that the server is draining or stopping."""
+    address = httpx.URL(url)
+    assert address.port is not None
+    with suppress(ConnectionRefusedError, ConnectionResetError):
+        while True:
+            socket.create_connection((address.host, address.port), PATIENCE).close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
@@ -278,11 +321,13 @@ def test_first_signal_completes_what_is_in_flight(
         Served(site, *ANY, "gated", GATE=port(gate)) as served,
         ThreadPoolExecutor(1) as threads,
     ):
-        answer = threads.submit(client.get, served.location())
+        url = served.location()
+        answer = threads.submit(client.get, url)
         running, _ = gate.accept()
         with running:
             served.send(number)
             served.wait_for(f"{number.name}: requests in flight")
+            wait_until_refused(url)
             assert not answer.done()
         assert answer.result(PATIENCE).text == "complete"
         assert served.wait()[0] == 0
@@ -305,6 +350,15 @@ def test_second_signal_cuts_what_is_in_flight(
             assert served.wait()[0] == 0
         with pytest.raises(httpx.TransportError):
             answer.result(PATIENCE)
+
+
+def test_signal_for_a_process_that_the_application_forked(site: Path, client: httpx.Client) -> None:
+    with Served(site, *ANY, "forking") as served:
+        url = served.location()
+        assert client.get(url).text == "SIGTERM"
+        assert client.get(url).text == "SIGTERM"
+        served.stop()
+    assert sum("SIGTERM: " in line for line in served.said) == 1
 
 
 def test_idle_connection_does_not_keep_it(site: Path, client: httpx.Client) -> None:
@@ -391,6 +445,7 @@ def test_debug_shows_the_traceback_first(site: Path) -> None:
     first, *_, last = done.stderr.splitlines()
     assert first == "Traceback (most recent call last):"
     assert 'failing.py", line 2, in <module>' in done.stderr
+    assert "CommandError" not in done.stderr
     assert last.startswith("rocket-cli: error: cannot import failing: ")
 
 

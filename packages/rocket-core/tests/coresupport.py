@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rocket_core import (
     Connection,
     Listener,
+    Peer,
     Server,
     State,
     TCPAddress,
@@ -67,6 +70,7 @@ class Client:
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE)
+        self._buffer = bytearray()
         self.socket.connect(target)
 
     def __enter__(self) -> Self:
@@ -91,24 +95,32 @@ class Client:
 
     def read(self, size: int) -> bytes:
         """Exactly ``size`` bytes, fewer at the end of the stream."""
-        data = bytearray()
-        while len(data) < size and (piece := self.socket.recv(size - len(data))):
-            data += piece
-        return bytes(data)
+        while len(self._buffer) < size and self._fill():
+            pass
+        return self._take(size)
 
     def read_line(self) -> bytes:
         """One line with its LF, shorter at the end of the stream."""
-        line = bytearray()
-        while not line.endswith(b"\n") and (piece := self.socket.recv(1)):
-            line += piece
-        return bytes(line)
+        while (at := self._buffer.find(b"\n")) < 0:
+            if not self._fill():
+                return self._take(len(self._buffer))
+        return self._take(at + 1)
 
     def read_all(self) -> bytes:
         """Everything up to the end of the stream."""
-        data = bytearray()
-        while piece := self.socket.recv(65536):
-            data += piece
-        return bytes(data)
+        while self._fill():
+            pass
+        return self._take(len(self._buffer))
+
+    def _fill(self) -> bool:
+        piece = self.socket.recv(65536)
+        self._buffer += piece
+        return bool(piece)
+
+    def _take(self, size: int) -> bytes:
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data
 
     def ask(self, line: bytes) -> bytes:
         """Send a line and return the line that answers it."""
@@ -139,6 +151,25 @@ def shout(connection: Connection, line: bytes, body: bytes) -> State:
     """Answer in upper case."""
     connection.write(line.upper() + b"\n" + body.upper())
     return State.IDLE
+
+
+def stuff(connection: Connection, line: bytes, body: bytes) -> State:
+    """Send until the client does not take it."""
+    del line, body
+    while not connection.unsent:
+        connection.write(bytes(10_000))
+    return State.IDLE
+
+
+class NarrowListener(Listener):
+    """Its connections take little at once when their clients do not read."""
+
+    def __init__(self) -> None:
+        super().__init__("127.0.0.1:0")
+
+    def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
+        return super().connect(sock, peer, timeouts)
 
 
 class LineWorker(Worker):
@@ -218,3 +249,46 @@ def port_of(listener: Listener) -> int:
 def states(server: Server) -> dict[str, int]:
     """How many connections are in which state."""
     return server.statistics().connections
+
+
+class Script:
+    """A Python program that runs in a process of its own."""
+
+    def __init__(self, program: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+
+    def read_line(self) -> str:
+        """The next line that the program prints."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, self._process.stderr and self._process.stderr.read()
+        return line
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def finish(self, line: str = "") -> str:
+        """Send ``line``, wait for the program to end well, and return what it said of errors."""
+        _, errors = self._process.communicate(line, timeout=PATIENCE)
+        assert self._process.returncode == 0, errors
+        return errors

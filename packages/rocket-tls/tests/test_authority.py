@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-import multiprocessing
 import ssl
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -178,15 +179,14 @@ def test_a_directory_that_cannot_be_one(tmp_path: Path) -> None:
     )
 
 
-def issue_in_process(directory: Path) -> tuple[bytes, bytes, bytes]:
-    authority = LocalAuthority(directory)
-    return authority.certificate.read_bytes(), *content(authority.issue(NAMES))
+def test_those_that_begin_together_agree(directory: Path) -> None:
+    barrier = threading.Barrier(8)
 
+    def issue() -> tuple[bytes, bytes, bytes]:
+        barrier.wait(30)
+        authority = LocalAuthority(directory)
+        return authority.certificate.read_bytes(), *content(authority.issue(NAMES))
 
-def test_processes_that_begin_together_agree(directory: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(4) as pool:
-        results = pool.map_async(issue_in_process, [directory] * 4, chunksize=1).get(60)
-        pool.close()
-        pool.join()
-    assert len(set(results)) == 1
+    with ThreadPoolExecutor(8) as pool:
+        results = [pool.submit(issue) for _ in range(8)]
+    assert len({result.result() for result in results}) == 1

@@ -188,6 +188,13 @@ def test_after_shutting_down_nothing_goes_in_the_clear(open_ends: Ends) -> None:
         connection.receive_now(100)
 
 
+def test_shutting_down_is_told_in_tls_and_in_tcp(open_ends: Ends) -> None:
+    connection, client = open_ends
+    connection.shut_down()
+    assert client.recv(1) == b""
+    assert socket.socket.recv(client, 1) == b""
+
+
 def test_after_shutting_down_what_comes_is_discarded(open_ends: Ends) -> None:
     connection, client = open_ends
     connection.shut_down()
@@ -230,6 +237,7 @@ def test_closing_says_goodbye_unless_something_is_missing(open_ends: Ends, *, un
     if unsent:
         fill_up(connection, b"-" * 1000)
         connection.write(b"-" * 1000)
+        read_now(client)  # there is room for a close_notify
     connection.close()
     if unsent:
         with pytest.raises(ssl.SSLEOFError):

@@ -70,5 +70,17 @@ def test_a_key_encrypted_meanwhile_asks_nobody_for_a_passphrase(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
     )
     monkeypatch.setattr(_context, "validate", lambda *_: files.key.write_bytes(encrypted))
-    with pytest.raises(CertificateError, match="refused by OpenSSL"):
+    with pytest.raises(CertificateError, match=r"refused by OpenSSL \(no reason given\)"):
         load_context(files.certificate, files.key)
+
+
+def test_a_file_that_vanishes_meanwhile_is_named(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_context, "validate", lambda *_: files.key.unlink())
+    with pytest.raises(CertificateError) as raised:
+        load_context(files.certificate, files.key)
+    assert str(raised.value) == (
+        f"certificate file {files.certificate} or key file {files.key} cannot be read "
+        "(No such file or directory); name PEM files that this user may read"
+    )

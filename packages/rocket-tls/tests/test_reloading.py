@@ -25,7 +25,7 @@ def test_files_that_stay_are_not_read_again(
     reloading: ReloadingContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = reloading.current()
-    monkeypatch.delattr(Path, "read_bytes")
+    monkeypatch.delattr(CertificateFiles, "read")
     assert reloading.current() is context
 
 
@@ -58,7 +58,7 @@ def test_what_was_refused_is_not_tried_again(
     old = reloading.current()
     files.certificate.write_bytes(b"")
     assert reloading.current() is old
-    monkeypatch.delattr(Path, "read_bytes")
+    monkeypatch.delattr(CertificateFiles, "read")
     assert reloading.current() is old
 
 

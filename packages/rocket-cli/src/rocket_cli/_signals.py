@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import queue
+import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from rocket_core import Server
@@ -17,29 +17,50 @@ DRAIN_TIME: Final = 30.0
 """Seconds that requests in flight are given to finish."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_ENDED: Final = 0  # the number of no signal
 _log = logging.getLogger("rocket_cli")
 
-Events = queue.SimpleQueue[signal.Signals | None]
-"""Signals that came; None: the server has ended."""
+
+class Events:
+    """SIGINT, SIGTERM and the end of the server, in the order in which they come.
+
+    A byte for each goes through a pair of sockets, because that cannot be lost: the interpreter
+    writes a signal's number the moment the signal arrives, on whatever thread. A handler written in
+    Python, in contrast, runs on the main thread, and only once something wakes it.
+    """
+
+    def __init__(self, reader: socket.socket, writer: socket.socket) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def wait(self) -> signal.Signals | None:
+        """The next signal; None: the server has ended."""
+        while (number := self._reader.recv(1)[0]) != _ENDED:
+            if number in _SIGNALS:  # the application may handle others
+                return signal.Signals(number)
+        return None
+
+    def end(self) -> None:
+        """The server has ended. Any thread may call this."""
+        self._writer.send(bytes([_ENDED]))
 
 
 @contextmanager
 def caught_signals() -> Iterator[Events]:
-    """Catch SIGINT and SIGTERM: they are put into the queue, and nothing else is done.
+    """Catch SIGINT and SIGTERM, on the main thread. At the end they do again what they did before.
 
-    To be used on the main thread. At the end they do again what they did before.
+    So a signal can still end a process that is kept from exiting by threads of the application, and
+    a process that the application forks.
     """
-    events: Events = queue.SimpleQueue()
-
-    def catch(number: int, _frame: FrameType | None) -> None:
-        events.put(signal.Signals(number))
-
-    before = [(number, signal.signal(number, catch)) for number in _SIGNALS]
-    try:
-        yield events
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
+    with ExitStack() as stack:
+        reader, writer = map(stack.enter_context, socket.socketpair())
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        stack.callback(signal.set_wakeup_fd, before)
+        for number in _SIGNALS:
+            stack.callback(signal.signal, number, signal.signal(number, lambda *_: None))
+        os.register_at_fork(after_in_child=stack.close)
+        yield Events(reader, writer)
 
 
 def wait_for_end(server: Server, events: Events) -> None:
@@ -47,19 +68,19 @@ def wait_for_end(server: Server, events: Events) -> None:
 
     def watch() -> None:
         server.wait()
-        events.put(None)
+        events.end()
 
     threading.Thread(target=watch, name="rocket-end", daemon=True).start()
-    if event := events.get():
+    if event := events.wait():
         _log.info(
             "%s: requests in flight have %d seconds to finish; a second signal stops at once",
             event.name,
             DRAIN_TIME,
         )
         server.drain(DRAIN_TIME)
-        if event := events.get():
+        if event := events.wait():
             _log.info("%s: stopping at once", event.name)
             server.stop()
-            while events.get():
+            while events.wait():
                 pass
     _log.info("stopped")

@@ -16,16 +16,13 @@ from typing import Final
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
 from rocket_core._statistics import Counters
-from rocket_core._thread_pool import ThreadPool
+from rocket_core._thread_pool import LOOK, ThreadPool
 from rocket_core._worker import Worker
 
 _log = logging.getLogger("rocket_core.monitor")
 
-TICK: Final = 0.003
-"""Seconds between looks at a busy pool: how long ready work waits before another worker comes."""
-
 _LONGEST_POLL: Final = 0.05
-_QUIET_TICKS: Final = 8
+_QUIET_LOOKS: Final = 8
 
 Order = Callable[[], None]
 
@@ -94,7 +91,7 @@ class Guardian:
     def _tend(self) -> None:
         self._pool.guard(on=True)
         quiet = 0
-        pause = TICK
+        pause = LOOK
         while not self._finished:
             busy, abandoned = self._pool.tend()
             if abandoned:
@@ -102,11 +99,11 @@ class Guardian:
                 pause = min(pause * 2, _LONGEST_POLL)
                 self._obey(self._sleep(0))
                 continue
-            pause = TICK
+            pause = LOOK
             quiet = 0 if busy else quiet + 1
-            if quiet >= _QUIET_TICKS and self._pool.guard(on=False):
+            if quiet >= _QUIET_LOOKS and self._pool.guard(on=False):
                 return
-            self._obey(self._sleep(TICK))
+            self._obey(self._sleep(LOOK))
 
     def _stand_in(self, timeout: float) -> None:
         """Poll while all workers are away, and do for the claimed what needs no worker."""

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 _SENDFILE_SPAN: Final = 1 << 20
 
+_SHARE: Final = 8 << 20
+"""Bytes after which a client that takes all it is given lets others have their turn."""
+
 
 @dataclass(slots=True)
 class FileSpan:
@@ -51,12 +54,12 @@ class Output:
         self._parts.append(FileSpan(os.dup(descriptor), offset, count))
 
     def flush(self, connection: Connection) -> int:
-        """Send until all is sent or the client takes no more; the bytes sent.
+        """Send until all is sent, the client takes no more or has its share; the bytes sent.
 
         Raises `OSError` when the client is gone.
         """
         moved = 0
-        while self._parts:
+        while self._parts and moved < _SHARE:
             part = self._parts[0]
             if isinstance(part, FileSpan):
                 sent = connection.send_file_now(

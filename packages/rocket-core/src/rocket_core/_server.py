@@ -260,25 +260,23 @@ class Server:
         for listener in self.listeners:
             listener.join()
         self._pool.stop()
-        for connection in self._monitor.claim_all():
-            connection.close_reason = CloseReason.STOPPED
-            self._phases.close(connection, self._worker, self._counters)
+        self._close_unowned()
         for connection in self._registry.snapshot():
             connection.abort()
         stuck = self._pool.join(_STOP_PATIENCE)
         for name in stuck:
             _log.warning("thread %s is still in the application", name)
-        for connection in self._monitor.claim_all():  # parked while the pool was stopping
-            connection.close_reason = CloseReason.STOPPED
-            self._phases.close(connection, self._worker, self._counters)
-        for connection in self._pool.abandoned():
-            connection.close_reason = CloseReason.STOPPED
-            self._phases.close(connection, self._worker, self._counters)
+        self._close_unowned()  # what was parked or queued while the pool was stopping
         self._monitor.close()
         self._guardian.finish()
         with self._lock:  # nobody starts it again in between
             self._lifecycle = Lifecycle.STOPPED
             self._ended.set()
+
+    def _close_unowned(self) -> None:
+        for connection in (*self._monitor.claim_all(), *self._pool.abandoned()):
+            connection.close_reason = CloseReason.STOPPED
+            self._phases.close(connection, self._worker, self._counters)
 
     # -- to be seen ----------------------------------------------------------------------------
 

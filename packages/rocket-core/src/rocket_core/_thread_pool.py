@@ -8,17 +8,16 @@ the thread that would serve it is away in the application.
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Final
 
 from rocket_core._connection import Connection
+from rocket_core._demand import Demand, Verdict, usable_cores
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
 from rocket_core._statistics import Counters, Tally
@@ -32,22 +31,13 @@ MAX_STALLED: Final = 256
 IDLE_RETIREMENT: Final = 30.0
 """Seconds of sleep after which a thread beyond ``min_threads`` ends."""
 
-_EAGER: Final = 0.001
-"""Seconds of typical service above which the next worker is woken before, not after, the fact."""
+EAGER_REQUESTS: Final = 1000
+"""Requests for which the next worker is called before, not after, work has waited."""
 
-_FASTEST: Final = _EAGER / 10
-_SLOWEST: Final = _EAGER * 10
+_CALLS: Final = frozenset({Verdict.CALL, Verdict.CALL_EAGERLY})
 
-_STEP: Final = 1.1
-"""How far one service moves the estimate of the typical one. It follows the median: neither a few
-slow requests nor a thread that the system held up for once make every request look slow."""
-
-
-def hot_pollers() -> int:
-    """How many workers poll at once: two with the GIL, one for each core without."""
-    if getattr(sys, "_is_gil_enabled", lambda: True)():
-        return 2
-    return max(2, os.cpu_count() or 2)
+LOOK: Final = 0.003
+"""Seconds between looks at a busy pool: how long ready work waits before another worker comes."""
 
 
 class _Seat:
@@ -83,7 +73,7 @@ class ThreadPool:
     """``min_threads`` to ``max_threads`` workers over the queue of ready connections.
 
     ``_lock`` guards the seats, the sleepers, the numbers of threads, pollers and stalled workers,
-    and ``_guarded``. The queue itself needs none: a connection is put into it before the lock is
+    ``_eager``, ``_dismissing`` and ``_guarded``. The queue itself needs none: a connection is put into it before the lock is
     taken to look for sleepers, and a worker looks into it again, with the lock, before it sleeps.
     """
 
@@ -108,7 +98,10 @@ class ThreadPool:
         self._max = max_threads
         self._max_stalled = max_stalled
         self._alert = alert
-        self._pollers = hot_pollers()
+        self._pollers = usable_cores()
+        self._demand = Demand()
+        self._eager = 0
+        self._dismissing = False
         self._ready: deque[Connection] = deque()
         self._lock = threading.Lock()
         self._seats: set[_Seat] = set()
@@ -118,7 +111,6 @@ class ThreadPool:
         self._stalls = 0
         self._guarded = False
         self._stopping = False
-        self._typical = _EAGER / 2
         self._last_head: tuple[Connection, float] | None = None
         self._last_polls = 0
         self._names = 0
@@ -152,9 +144,11 @@ class ThreadPool:
         return [thread.name for thread in threads if thread.is_alive()]
 
     def abandoned(self) -> list[Connection]:
-        """What nobody will serve any more, once the threads have ended; the caller owns it now."""
-        claimed = list(self._ready)
-        self._ready.clear()
+        """Take what waits for a worker; the caller owns it now."""
+        claimed = []
+        with suppress(IndexError):
+            while True:  # one by one, since threads may take from it meanwhile
+                claimed.append(self._ready.popleft())
         return claimed
 
     @property
@@ -233,21 +227,29 @@ class ThreadPool:
         Two answers: whether the pool still needs tending; and whether all workers are away, so
         that the caller must poll in their stead.
         """
+        now = time.monotonic()
         try:
             first = self._ready[0]
             head: tuple[Connection, float] | None = (first, first.claimed_at)
         except IndexError:
             head = None
-        stuck = head is not None and head == self._last_head
-        self._last_head = head
         with self._lock:
             unpolled = not self._polling and self._polls == self._last_polls
+            stuck = unpolled or (head is not None and head == self._last_head)
             self._last_polls = self._polls
-            if not stuck and not unpolled:
+            self._last_head = head
+            waits = head is not None and now - head[1] > LOOK
+            verdict = self._demand.look(waits=waits or unpolled, stuck=stuck)
+            if verdict is Verdict.DISMISS:
+                self._eager = 0
+                self._dismissing = len(self._seats) - len(self._sleepers) > self._pollers
+            elif verdict is Verdict.CALL_EAGERLY:
+                self._eager = EAGER_REQUESTS
+            if verdict not in _CALLS:
                 return head is not None or not self._polling, False
             if self._call_another():
                 return True, False
-            if stuck and self._polling:
+            if head is not None and self._polling:
                 self._monitor.wake()
             return True, not self._polling
 
@@ -269,18 +271,12 @@ class ThreadPool:
             while (connection := self._next(seat, worker, counters)) is not None:
                 if not phases.advance(connection, worker, counters):
                     continue
-                if self._typical > _EAGER and (self._ready or not self._polling):
+                if self._eager and (self._ready or not self._polling):
                     with self._lock:
+                        self._eager -= 1
                         self._call_another()
-                began = time.monotonic()
-                again = phases.serve(connection, worker, counters)
-                ended = time.monotonic()
-                if ended - began > self._typical:
-                    self._typical = min(self._typical * _STEP, _SLOWEST)
-                else:
-                    self._typical = max(self._typical / _STEP, _FASTEST)
-                if again:
-                    connection.claimed_at = ended
+                if phases.serve(connection, worker, counters):
+                    connection.claimed_at = time.monotonic()
                     self._ready.append(connection)
         except BaseException:
             _log.exception("worker died; it is replaced")
@@ -294,17 +290,19 @@ class ThreadPool:
     def _next(self, seat: _Seat, worker: Worker, counters: Counters) -> Connection | None:
         """The next connection with something to do; None: the thread is to end."""
         while True:
-            try:
-                return self._ready.popleft()
-            except IndexError:
-                pass
+            if not self._dismissing:
+                try:
+                    return self._ready.popleft()
+                except IndexError:
+                    pass
             with self._lock:
                 if self._stopping or len(self._seats) > self._limit():
                     self._leave(seat)
                     return None
-                if self._ready:
+                dismissed, self._dismissing = self._dismissing, False
+                if self._ready and not dismissed:
                     continue
-                poll = self._polling < self._pollers
+                poll = self._polling < self._pollers and not dismissed
                 if poll:
                     self._polling += 1
                     self._polls += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from rocket_tls._errors import CertificateError
+from rocket_tls._errors import CertificateError, UnreadableError
 from rocket_tls._files import CertificateFiles
 from rocket_tls._validation import validate
 
@@ -37,10 +37,15 @@ def context_for(files: CertificateFiles) -> ssl.SSLContext:
         # The files are read once more here, and may have changed. An empty passphrase keeps OpenSSL
         # from asking for one on the terminal.
         context.load_cert_chain(files.certificate, files.key, password="")
-    except OSError as error:
-        reason = getattr(error, "reason", None) or error.strerror or "unknown reason"
+    except ssl.SSLError as error:
+        reason = error.reason.lower().replace("_", " ") if error.reason else "no reason given"
         raise CertificateError(
             f"certificate file {files.certificate} with key file {files.key} is refused by "
-            f"OpenSSL ({reason.lower().replace('_', ' ')}); have the certificate issued anew"
+            f"OpenSSL ({reason}); have the certificate issued anew"
+        ) from error
+    except OSError as error:
+        raise UnreadableError(
+            f"certificate file {files.certificate} or key file {files.key} cannot be read "
+            f"({error.strerror}); name PEM files that this user may read"
         ) from error
     return context

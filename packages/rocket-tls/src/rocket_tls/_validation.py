@@ -88,7 +88,7 @@ def _public_key(files: CertificateFiles, content: bytes) -> PublicKeyTypes:
             else f"key file {files.key} holds no private key; "
             "it must hold the certificate's private key in PEM form"
         )
-    if block["label"].startswith(b"ENCRYPTED") or b"ENCRYPTED" in (block["body"] or b""):
+    if block["label"].startswith(b"ENCRYPTED") or b"4,ENCRYPTED" in (block["body"] or b""):
         raise CertificateError(
             f"key file {files.key} is encrypted; store the key without a passphrase, "
             f"as in: openssl pkey -in {files.key} -out NEW-FILE"

@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from math import inf
+from typing import TYPE_CHECKING
+
+import pytest
+from coresupport import PATIENCE, eventually
+
+from rocket_core import READ, WRITE, Connection, Monitor, State
+from rocket_core._poller import SelectorPoller, default_poller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Sockets = Callable[[], tuple[socket.socket, socket.socket]]
+
+
+@pytest.fixture(params=[default_poller, SelectorPoller], ids=["default", "selector"])
+def monitor(request: pytest.FixtureRequest) -> Iterator[Monitor]:
+    made = Monitor(request.param())
+    yield made
+    made.close()
+
+
+def claim_ready(monitor: Monitor) -> list[Connection]:
+    """The next connections that are ready; a poll may return without any."""
+    for _ in range(20):
+        if found := monitor.poll(PATIENCE):
+            return found
+    pytest.fail("nothing became ready")
+
+
+def quiet(monitor: Monitor) -> bool:
+    return not any(monitor.poll(0) for _ in range(3))
+
+
+def test_parked_connection_is_claimed_when_its_client_sends(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    monitor.park(connection)
+    assert len(monitor) == 1
+    assert quiet(monitor)
+    client.sendall(b"x")
+    assert claim_ready(monitor) == [connection]
+    assert len(monitor) == 0
+    client.sendall(b"y")
+    assert quiet(monitor)
+    assert not monitor.claim(connection)
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+
+
+def test_states_say_what_to_wait_for(monitor: Monitor, sockets: Sockets) -> None:
+    connection = Connection(sockets()[0])
+    monitor.park(connection)
+    assert quiet(monitor)
+    assert monitor.claim(connection)
+    connection.state = State.SENDING
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+    connection.state = State.LINGER
+    monitor.park(connection)
+    assert quiet(monitor)
+
+
+def test_what_a_connection_wants_comes_first(monitor: Monitor, sockets: Sockets) -> None:
+    connection = Connection(sockets()[0])
+    connection.wants = WRITE
+    monitor.park(connection)
+    assert connection.wants == 0
+    assert claim_ready(monitor) == [connection]
+    connection.state = State.SENDING
+    connection.wants = READ
+    monitor.park(connection)
+    assert quiet(monitor)
+
+
+def test_everything_is_claimed_at_once(monitor: Monitor, sockets: Sockets) -> None:
+    connections = [Connection(sockets()[0]) for _ in range(5)]
+    for connection in connections:
+        monitor.park(connection)
+    assert set(monitor.claim_all()) == set(connections)
+    assert monitor.claim_all() == []
+    assert len(monitor) == 0
+
+
+def test_deadline_ends_a_poll(monitor: Monitor, sockets: Sockets) -> None:
+    connection = Connection(sockets()[0])
+    connection.deadline = time.monotonic() + 0.01
+    monitor.park(connection)
+    found: list[Connection] = []
+    while not found:
+        assert monitor.poll(None) == []
+        found = monitor.expired()
+    assert found == [connection]
+    assert connection.deadline <= time.monotonic()
+    assert monitor.expired() == []
+    assert len(monitor) == 0
+
+
+def test_deadline_that_became_the_first_reaches_the_poll_under_way(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    late, early = Connection(sockets()[0]), Connection(sockets()[0])
+    late.deadline = time.monotonic() + 1e6
+    monitor.park(late)
+    found: list[Connection] = []
+
+    def run() -> None:
+        while not found:
+            monitor.poll(None)
+            found.extend(monitor.expired())
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    early.deadline = time.monotonic() + 0.01
+    monitor.park(early)
+    thread.join(PATIENCE)
+    assert found == [early]
+
+
+def test_deadline_that_moved_later_is_kept(monitor: Monitor, sockets: Sockets) -> None:
+    connection = Connection(sockets()[0])
+    connection.deadline = time.monotonic() - 1
+    monitor.park(connection)
+    connection.deadline = time.monotonic() + 1e6
+    assert monitor.expired() == []
+    assert len(monitor) == 1
+    connection.deadline = time.monotonic() - 1
+    assert monitor.claim(connection)
+    monitor.park(connection)
+    eventually(lambda: monitor.expired() == [connection])
+
+
+def test_connection_that_a_worker_has_does_not_expire(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    connection = Connection(sockets()[0])
+    connection.deadline = time.monotonic() - 1
+    monitor.park(connection)
+    assert monitor.claim(connection)
+    assert monitor.expired() == []
+    # It is still watched, because its worker may park it with a deadline no later than before.
+    assert connection.watched_at < inf
+
+
+class Served(Connection):
+    """A worker parks it with a new deadline just after somebody looked at the old one."""
+
+    __slots__ = ("looks",)
+
+    @property
+    def deadline(self) -> float:  # type: ignore[override]
+        self.looks.append(1)
+        return time.monotonic() + (-1 if len(self.looks) < 3 else 1e6)
+
+    @deadline.setter
+    def deadline(self, value: float) -> None:
+        self.looks: list[int] = []
+
+
+def test_deadline_is_looked_at_again_once_the_connection_is_claimed(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    server, client = sockets()
+    connection = Served(server)
+    monitor.park(connection)
+    assert monitor.expired() == []
+    assert len(connection.looks) >= 3
+    assert len(monitor) == 1
+    client.sendall(b"x")
+    assert claim_ready(monitor) == [connection]
+
+
+def test_deadlines_may_be_far_away(monitor: Monitor, sockets: Sockets) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    connection.deadline = time.monotonic() + 1e9
+    monitor.park(connection)
+    client.sendall(b"x")
+    assert claim_ready(monitor) == [connection]
+
+
+def test_forgotten_connection_does_not_come_up(monitor: Monitor, sockets: Sockets) -> None:
+    first, second = Connection(sockets()[0]), Connection(sockets()[0])
+    for connection in (first, second):
+        connection.deadline = time.monotonic() - 1
+        monitor.park(connection)
+    assert monitor.claim(first)
+    monitor.forget(first)
+    assert monitor.expired() == [second]
+
+
+def test_closed_connection_does_not_come_up(monitor: Monitor, sockets: Sockets) -> None:
+    connection = Connection(sockets()[0])
+    connection.deadline = time.monotonic() - 1
+    monitor.park(connection)
+    connection.state = State.CLOSED
+    assert monitor.expired() == []
+
+
+def test_descriptor_that_was_used_again(monitor: Monitor, sockets: Sockets) -> None:
+    server, client = sockets()
+    old, new = Connection(server), Connection(server)
+    monitor.park(old)
+    assert monitor.claim(old)
+    monitor.park(new)
+    assert not monitor.claim(old)
+    assert len(monitor) == 1
+    client.sendall(b"x")
+    assert claim_ready(monitor) == [new]
+
+
+def test_wake_ends_a_poll(monitor: Monitor) -> None:
+    monitor.wake()
+    assert monitor.poll(None) == []
+
+
+def test_parking_a_closed_connection_harms_nobody(monitor: Monitor, sockets: Sockets) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    server.close()
+    monitor.park(connection)
+    monitor.claim(connection)
+    other_server, other_client = sockets()
+    other = Connection(other_server)
+    monitor.park(other)
+    other_client.sendall(b"x")
+    client.close()
+    assert claim_ready(monitor) == [other]
+
+
+def test_every_connection_is_claimed_by_exactly_one(monitor: Monitor, sockets: Sockets) -> None:
+    pairs = [sockets() for _ in range(30)]
+    rounds = 20
+    lock = threading.Lock()
+    counts: dict[Connection, int] = {}
+    owned: set[Connection] = set()
+    done = threading.Event()
+
+    def take(connection: Connection) -> None:
+        with lock:
+            assert connection not in owned
+            owned.add(connection)
+            counts[connection] += 1
+            if min(counts.values()) == rounds:
+                done.set()
+            last = counts[connection] >= rounds
+        with lock:
+            owned.remove(connection)
+        if not last:
+            monitor.park(connection)
+
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            while not done.is_set():
+                for connection in monitor.poll(0.05):
+                    take(connection)
+                for connection in monitor.claim_all():
+                    take(connection)
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    connections = []
+    for server, client in pairs:
+        client.sendall(b"x")
+        connections.append(Connection(server))
+        counts[connections[-1]] = 0
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for connection in connections:
+        monitor.park(connection)
+    assert done.wait(PATIENCE)
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert not failures
+    assert set(counts.values()) == {rounds}

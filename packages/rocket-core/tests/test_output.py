@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rocket_core import Connection, send_copied
+from rocket_core._output import Output
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Pair = tuple[Connection, socket.socket]
+
+
+class Sparing(Connection):
+    """Takes three bytes at a time, and none each other time."""
+
+    __slots__ = ("turn",)
+
+    def send_now(self, data: bytes | bytearray | memoryview) -> int | None:
+        self.turn = not self.turn
+        return super().send_now(memoryview(data)[:3]) if self.turn else None
+
+
+@pytest.fixture
+def open_file(tmp_path: Path) -> int:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    return os.open(path, os.O_RDONLY)
+
+
+def test_parts_go_out_in_order(pair: Pair, open_file: int) -> None:
+    connection, client = pair
+    output = Output()
+    assert not output
+    output.add(memoryview(b"before "))
+    output.add_file(open_file, 2, 5)
+    output.add(memoryview(b" after"))
+    os.close(open_file)
+    assert output
+    assert output.held == len("before  after")
+    assert output.flush(connection) == len("before 23456 after")
+    assert not output
+    assert output.held == 0
+    assert client.recv(100) == b"before 23456 after"
+
+
+def test_what_is_not_taken_stays(pair: Pair) -> None:
+    plain, client = pair
+    connection = Sparing(plain._socket.dup())
+    connection.turn = False
+    output = Output()
+    output.add(memoryview(b"abcdefgh"))
+    assert [output.flush(connection) for _ in range(3)] == [3, 3, 2]
+    assert not output
+    assert client.recv(100) == b"abcdefgh"
+    connection.close()
+
+
+class Greedy(Connection):
+    """Its client takes whatever it is given."""
+
+    __slots__ = ()
+
+    def send_file_now(self, descriptor: int, offset: int, count: int) -> int | None:
+        del descriptor, offset
+        return count
+
+
+def test_client_that_takes_everything_does_not_get_it_at_once(
+    pair: Pair, open_file: int
+) -> None:
+    connection = Greedy(pair[0]._socket.dup())
+    output = Output()
+    total = 1 << 40
+    output.add_file(open_file, 0, total)
+    os.close(open_file)
+    sent = output.flush(connection)
+    assert 0 < sent < total / 1000
+    assert 0 < output.flush(connection) < total / 1000
+    assert output
+    output.clear()
+    connection.close()
+
+
+def test_clear_drops_everything(pair: Pair, open_file: int) -> None:
+    output = Output()
+    output.add(memoryview(b"never sent"))
+    output.add_file(open_file, 0, 10)
+    os.close(open_file)
+    output.clear()
+    assert not output
+    assert output.held == 0
+    assert output.flush(pair[0]) == 0
+
+
+def test_copying_sends_a_part_of_a_file(pair: Pair, open_file: int) -> None:
+    connection, client = pair
+    assert send_copied(connection._socket, open_file, 7, 100) == 3
+    assert send_copied(connection._socket, open_file, 10, 100) == 0
+    assert client.recv(100) == b"789"
+    while (sent := send_copied(connection._socket, open_file, 0, 10)) is not None:
+        assert sent > 0
+    os.close(open_file)

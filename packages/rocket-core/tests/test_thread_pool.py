@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from coresupport import (
+    PATIENCE,
+    LineWorker,
+    NarrowListener,
+    connect,
+    eventually,
+    serving,
+    shout,
+    wait_for,
+    worker,
+)
+
+from rocket_core import Connection, Monitor, State, ThreadPool, Timeouts, Worker
+from rocket_core import _thread_pool as module
+from rocket_core._guardian import Guardian
+from rocket_core._host import Host
+from rocket_core._phases import Phases
+from rocket_core._registry import Registry
+from rocket_core._statistics import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Sockets = Callable[[], tuple[socket.socket, socket.socket]]
+
+
+class Gate:
+    """A handler that holds requests until it is opened."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self._lock = threading.Lock()
+        self.inside = 0
+        self.most = 0
+
+    def __call__(self, connection: Connection, line: bytes, body: bytes) -> State:
+        if line == b"hold":
+            with self._lock:
+                self.inside += 1
+                self.most = max(self.most, self.inside)
+            wait_for(self.opened)
+            with self._lock:
+                self.inside -= 1
+        return shout(connection, line, body)
+
+
+def test_pool_grows_to_its_maximum_while_the_application_blocks() -> None:
+    gate = Gate()
+    with serving(worker(gate), min_threads=1, max_threads=5) as server, ExitStack() as clients:
+        eventually(lambda: server.statistics().threads == 1)
+        crowd = [clients.enter_context(connect(server)) for _ in range(12)]
+        for client in crowd:
+            client.send(b"hold\n")
+        eventually(lambda: gate.inside == 5)
+        eventually(lambda: server.statistics().ready == 7)
+        assert server.statistics().threads == 5
+        gate.opened.set()
+        for client in crowd:
+            assert client.read_line() == b"HOLD\n"
+        assert gate.most == 5
+
+
+def test_all_threads_of_an_idle_pool_serve_at_once() -> None:
+    gate = Gate()
+    with serving(worker(gate), threads=8) as server, ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(8)]
+        eventually(lambda: server.statistics().accepted == 8)
+        for _ in range(5):
+            gate.opened.clear()
+            for client in crowd:
+                client.send(b"hold\n")
+            eventually(lambda: gate.inside == 8)
+            gate.opened.set()
+            for client in crowd:
+                assert client.read_line() == b"HOLD\n"
+
+
+def test_pool_shrinks_when_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE_RETIREMENT", 0.05)
+    gate = Gate()
+    with serving(worker(gate), min_threads=2, max_threads=6) as server, ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(6)]
+        for client in crowd:
+            client.send(b"hold\n")
+        eventually(lambda: gate.inside == 6)
+        assert server.statistics().threads == 6
+        gate.opened.set()
+        for client in crowd:
+            assert client.read_line() == b"HOLD\n"
+        eventually(lambda: server.statistics().threads == 2)
+        for client in crowd:
+            assert client.ask(b"still there\n") == b"STILL THERE\n"
+
+
+class Fixture:
+    """The parts of a server without its listeners."""
+
+    def __init__(self, factory: Callable[[], Worker], threads: int) -> None:
+        self.monitor = Monitor()
+        self.tally = Tally()
+        self.registry = Registry(100)
+        host = Host()
+        self.phases = Phases(self.monitor, self.registry, Timeouts(), host)
+        self.pool = ThreadPool(
+            self.monitor,
+            self.phases,
+            factory,
+            self.tally,
+            min_threads=threads,
+            max_threads=threads,
+            alert=lambda: self.guardian.post(None),
+        )
+        host.stalled = self.pool.stalled
+        self.guardian = Guardian(
+            self.monitor, self.pool, self.phases, factory(), self.tally.open()
+        )
+
+    def start(self) -> None:
+        self.pool.start()
+        self.guardian.start()
+
+    def stop(self) -> None:
+        def close() -> None:
+            self.pool.stop()
+            assert self.pool.join(PATIENCE) == []
+            for connection in self.registry.snapshot():
+                connection.close()
+            self.monitor.close()
+            self.guardian.finish()
+
+        self.guardian.post(close)
+        self.guardian.join()
+
+
+def test_neighbours_of_a_blocked_request_in_a_batch_are_served(sockets: Sockets) -> None:
+    gate = Gate()
+    parts = Fixture(worker(gate), threads=4)
+    clients = []
+    counters = parts.tally.open()
+    for _ in range(3):
+        server, client = sockets()
+        client.sendall(b"hold\n")
+        clients.append(client)
+        parts.phases.begin(Connection(server), counters)
+    # All are ready when the first thread polls, so that it claims them together.
+    parts.start()
+    eventually(lambda: gate.inside == 3)
+    gate.opened.set()
+    for client in clients:
+        assert client.recv(100) == b"HOLD\n"
+    parts.stop()
+
+
+def test_only_connection_left_in_a_queue_is_served(sockets: Sockets) -> None:
+    parts = Fixture(worker(), threads=1)
+    server, client = sockets()
+    connection = Connection(server)
+    connection.host = Host()
+    parts.registry.add(connection)
+    client.sendall(b"x\n")
+    parts.start()
+    eventually(lambda: parts.pool._polling == 1)
+    parts.pool.submit(connection)
+    assert client.recv(100) == b"X\n"
+    parts.stop()
+
+
+LARGE = bytes(8 << 20)
+
+
+def heavy(connection: Connection, line: bytes, body: bytes) -> State:
+    """Answer ``large`` with more than the server keeps for a client."""
+    if line == b"large":
+        connection.write(LARGE)
+    return shout(connection, line, body)
+
+
+def test_worker_that_waits_for_its_client_is_replaced() -> None:
+    with serving(worker(heavy), NarrowListener(), threads=1) as server, ExitStack() as clients:
+        slow = [clients.enter_context(connect(server, receive_buffer=4096)) for _ in range(5)]
+        fast = clients.enter_context(connect(server))
+        for number, client in enumerate(slow, 1):
+            client.send(b"large\n")
+            eventually(lambda number=number: server.statistics().stalled == number)  # type: ignore[misc]
+            assert fast.ask(b"quick\n") == b"QUICK\n"
+        assert server.statistics().threads == 6
+        for client in slow:
+            assert client.read(len(LARGE)) == LARGE
+            assert client.read_line() == b"LARGE\n"
+        eventually(lambda: server.statistics().stalled == 0)
+        # Those who are no longer needed go when they look for work.
+        eventually(lambda: fast.ask(b"quick\n") and server.statistics().threads == 1)
+
+
+def test_reading_worker_is_replaced_too() -> None:
+    class Reading(Worker):
+        def serve(self, connection: Connection) -> State | None:
+            line = connection.readline(100)
+            connection.write(line.upper())
+            return State.IDLE if line else None
+
+    with serving(Reading, threads=1) as server:
+        with connect(server) as slow, connect(server) as fast:
+            slow.send(b"half of ")
+            eventually(lambda: server.statistics().stalled == 1)
+            for _ in range(20):
+                assert fast.ask(b"quick\n") == b"QUICK\n"
+            assert slow.ask(b"a line\n") == b"HALF OF A LINE\n"
+
+
+def test_slow_clients_are_cut_when_no_more_workers_are_replaced() -> None:
+    timeouts = Timeouts(stall=0.5)
+    with serving(
+        worker(heavy), NarrowListener(), threads=1, max_stalled=1, timeouts=timeouts
+    ) as server, ExitStack() as clients:
+        slow = [clients.enter_context(connect(server, receive_buffer=4096)) for _ in range(2)]
+        for client in slow:
+            client.send(b"large\n")
+        fast = clients.enter_context(connect(server))
+        assert fast.ask(b"quick\n") == b"QUICK\n"
+        assert server.statistics().threads <= 2
+        eventually(lambda: server.statistics().closes == {"response taken too slowly": 2})
+
+
+def test_endless_pipeliner_leaves_others_their_turn() -> None:
+    with serving(worker(), threads=1) as server:
+        with connect(server) as endless, connect(server) as fast:
+            stop = threading.Event()
+
+            def send() -> None:
+                requests = b"again\n" * 1000
+                while not stop.is_set():
+                    endless.send(requests)
+                endless.half_close()
+
+            def receive() -> None:
+                while endless.socket.recv(65536):
+                    pass
+
+            threads = [threading.Thread(target=send), threading.Thread(target=receive)]
+            for thread in threads:
+                thread.start()
+            eventually(lambda: server.statistics().requests > 1000)
+            for _ in range(20):
+                assert fast.ask(b"quick\n") == b"QUICK\n"
+            stop.set()
+            for thread in threads:
+                thread.join(PATIENCE)
+
+
+def test_worker_that_cannot_be_made_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[str] = []
+
+    def factory() -> Worker:
+        calls.append(threading.current_thread().name)
+        if len(calls) in (2, 3):
+            raise ConnectionError("the database is away")
+        return LineWorker()
+
+    with serving(factory, threads=2) as server, connect(server) as client:
+        assert client.ask(b"x\n") == b"X\n"
+        eventually(lambda: len(calls) == 5)
+        assert server.statistics().threads == 2
+    assert caplog.text.count("worker died; it is replaced") == 2
+    assert calls[0] == threading.current_thread().name
+
+
+def test_system_without_threads_to_spare(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name.startswith("rocket-worker-") and thread.name != "rocket-worker-1":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with serving(worker(), threads=4) as server, connect(server) as client:
+        assert client.ask(b"x\n") == b"X\n"
+        assert server.statistics().threads == 1
+    assert "cannot start another worker: can't start new thread" in caplog.text
+
+
+@pytest.mark.parametrize("pollers", [1, 2, 4])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_any_number_of_pollers_serves_everybody(
+    monkeypatch: pytest.MonkeyPatch, pollers: int, threads: int
+) -> None:
+    monkeypatch.setattr(module, "usable_cores", lambda: pollers)
+    with serving(worker(), threads=threads) as server, ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(20)]
+        for number in range(20):
+            for client in crowd:
+                client.send(b"n%d\n" % number)
+            for client in crowd:
+                assert client.read_line() == b"N%d\n" % number
+        assert server.statistics().requests == 400
