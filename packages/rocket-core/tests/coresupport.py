@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from rocket_core import (
+    OUTPUT_BOUND,
     Connection,
     Listener,
     Peer,
@@ -71,7 +72,11 @@ class Client:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE)
         self._buffer = bytearray()
-        self.socket.connect(target)
+        try:
+            self.socket.connect(target)
+        except BaseException:
+            self.socket.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -154,9 +159,9 @@ def shout(connection: Connection, line: bytes, body: bytes) -> State:
 
 
 def stuff(connection: Connection, line: bytes, body: bytes) -> State:
-    """Send until the client does not take it."""
+    """Send more than the system takes for a client that does not read, without waiting for it."""
     del line, body
-    while not connection.unsent:
+    while connection._output is None or connection._output.held < OUTPUT_BOUND - 20_000:
         connection.write(bytes(10_000))
     return State.IDLE
 

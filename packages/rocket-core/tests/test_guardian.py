@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def blocked(timeouts: Timeouts | None = None) -> Iterator[Server]:
-    """A server of two threads, both in the application until the end."""
+def blocked(timeouts: Timeouts | None = None) -> Iterator[tuple[Server, threading.Event]]:
+    """A server of two threads, both in the application until the event is set, or the end."""
     leave = threading.Event()
     inside = threading.Semaphore(0)
 
@@ -34,7 +34,7 @@ def blocked(timeouts: Timeouts | None = None) -> Iterator[Server]:
             holder.send(b"hold\n")
             assert inside.acquire(timeout=30)
         try:
-            yield server
+            yield server, leave
         finally:
             leave.set()
         for holder in holders:
@@ -42,23 +42,23 @@ def blocked(timeouts: Timeouts | None = None) -> Iterator[Server]:
 
 
 def test_clients_are_still_accepted_and_read() -> None:
-    with ExitStack() as clients:
-        with blocked() as server:
-            crowd = [clients.enter_context(connect(server)) for _ in range(20)]
-            for client in crowd:
-                client.send(b"hel")
-            eventually(lambda: states(server).get("head") == 20)
-            for client in crowd:
-                client.send(b"lo\n")
-            eventually(lambda: server.statistics().ready == 20)
-            assert states(server) == {"active": 2, "ready": 20}
-            assert server.statistics().requests == 2
+    with blocked() as (server, leave), ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(20)]
+        for client in crowd:
+            client.send(b"hel")
+        eventually(lambda: states(server).get("head") == 20)
+        for client in crowd:
+            client.send(b"lo\n")
+        eventually(lambda: server.statistics().ready == 20)
+        assert states(server) == {"active": 2, "ready": 20}
+        assert server.statistics().requests == 2
+        leave.set()
         for client in crowd:
             assert client.read_line() == b"HELLO\n"
 
 
 def test_time_still_runs_out() -> None:
-    with blocked(Timeouts(head=0.1, keep_alive=0.1)) as server:
+    with blocked(Timeouts(head=0.1, keep_alive=0.1)) as (server, _):
         with connect(server) as idle, connect(server) as slow:
             slow.send(b"half")
             assert idle.closed_by_server()
@@ -70,7 +70,7 @@ def test_time_still_runs_out() -> None:
 
 
 def test_clients_that_leave_are_noticed() -> None:
-    with blocked() as server:
+    with blocked() as (server, _):
         with connect(server) as client:
             client.send(b"half")
             eventually(lambda: states(server).get("head") == 1)
@@ -93,7 +93,7 @@ def test_responses_are_still_sent() -> None:
         return State.IDLE
 
     with serving(worker(handle), threads=1) as server:
-        with connect(server, receive_buffer=4096) as reader, connect(server) as holder:
+        with connect(server, receive_buffer=64 * 1024) as reader, connect(server) as holder:
             reader.send(b"large\n")
             eventually(lambda: states(server).get("sending") == 1)
             holder.send(b"hold\n")
@@ -108,7 +108,7 @@ def test_responses_are_still_sent() -> None:
 def test_failure_of_an_order_is_logged_and_the_pool_is_tended_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with blocked() as server:
+    with blocked() as (server, _):
         server._guardian.post(lambda: int("not a number"))  # type: ignore[arg-type,return-value]
         eventually(lambda: "the monitor's thread failed and goes on" in caplog.text)
         with connect(server) as client:

@@ -101,7 +101,7 @@ def test_closing_waits_until_all_is_sent() -> None:
         connection.write(LARGE[: 4 * OUTPUT_BOUND])
         return State.CLOSED
 
-    with serving(worker(bye)) as server, connect(server, receive_buffer=4096) as client:
+    with serving(worker(bye)) as server, connect(server, receive_buffer=64 * 1024) as client:
         client.send(b"x\n")
         assert client.read_all() == LARGE[: 4 * OUTPUT_BOUND]
         expect_close(server, "served")
@@ -207,7 +207,7 @@ def respond(connection: Connection, line: bytes, body: bytes) -> State:
 
 @pytest.mark.parametrize("factory", [worker(respond), lambda: Blocking(respond)])
 def test_requests_behind_a_slow_response_are_served(factory: Callable[[], Worker]) -> None:
-    with serving(factory) as server, connect(server, receive_buffer=4096) as client:
+    with serving(factory) as server, connect(server, receive_buffer=64 * 1024) as client:
         client.send(b"8000000\n5\n7\n")
         eventually(lambda: states(server) == {"sending": 1} or server.statistics().stalled)
         expected = LARGE[:8_000_000] + LARGE[:5] + LARGE[:7]
@@ -231,7 +231,7 @@ class Blocking(Worker):
 def test_response_not_taken_is_cut(caplog: pytest.LogCaptureFixture) -> None:
     timeouts = Timeouts(stall=0.05)
     with serving(worker(stuff), NarrowListener(), timeouts=timeouts) as server:
-        with connect(server, receive_buffer=4096) as client:
+        with connect(server, receive_buffer=64 * 1024) as client:
             client.send(b"x\n")
             expect_close(server, "response taken too slowly")
             assert server.statistics().connections == {}
@@ -260,7 +260,7 @@ def test_file_that_cannot_be_sent_ends_the_connection(
             connection.send_file(file.fileno(), 0, len(LARGE))
         return State.IDLE
 
-    with serving(worker(send)) as server, connect(server, receive_buffer=4096) as client:
+    with serving(worker(send)) as server, connect(server, receive_buffer=64 * 1024) as client:
         client.send(b"x\n")
         eventually(lambda: states(server) == {"sending": 1})
         broken.set()

@@ -316,7 +316,7 @@ def test_drain_sends_what_clients_have_not_taken() -> None:
         connection.write(content)
         return State.IDLE
 
-    with serving(worker(large)) as server, connect(server, receive_buffer=4096) as client:
+    with serving(worker(large)) as server, connect(server, receive_buffer=64 * 1024) as client:
         client.send(b"x\n")
         eventually(lambda: server.statistics().requests == 1)
         server.drain()

@@ -106,7 +106,7 @@ class Connection:
         self.claimed_at = 0.0
         self.armed = False
         self.wants = 0
-        """What a TLS layer needs the socket to be ready for, where it is not what the state says."""
+        """What a TLS layer needs the socket to be ready for, where the state says otherwise."""
         self._buffer: bytes | bytearray = b""
         self._position = 0
         self._output: Output | None = None
@@ -150,7 +150,9 @@ class Connection:
         return len(self._buffer) - self._position
 
     def fill(self, size: int = RECEIVE_SIZE) -> int | None:
-        """Receive up to ``size`` bytes once: the number of bytes that came, 0 at the end of the stream, None: not yet.
+        """Receive up to ``size`` bytes once.
+
+        Returns the number of bytes that came, 0 at the end of the stream, None: not yet.
 
         Raises `OSError` when the connection is broken.
         """

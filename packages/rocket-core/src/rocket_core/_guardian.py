@@ -55,7 +55,10 @@ class Guardian:
             self._thread.join()
 
     def post(self, order: Order | None) -> None:
-        """Have ``order`` carried out; None only has the pool tended. Signal handlers may call it."""
+        """Have ``order`` carried out; None only has the pool tended.
+
+        Signal handlers may call this.
+        """
         self._orders.put(order)
         if order is not None:
             self._monitor.wake()
@@ -69,7 +72,7 @@ class Guardian:
             try:
                 self._obey(self._sleep())
                 self._tend()
-            except Exception:
+            except Exception:  # noqa: BLE001 - nobody else tends the pool
                 _log.exception("the monitor's thread failed and goes on")
                 self._orders.put(None)  # the pool relies on being tended
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from rocket_core._address import Address, Peer, TCPAddress, UnixAddress, parse_address, peer_of
 from rocket_core._connection import Connection
@@ -212,19 +212,19 @@ class Listener:
                     os.unlink(self._requested.path)
 
     def _run(self) -> None:
-        assert self._socket is not None
+        listening = cast(socket.socket, self._socket)
         try:
             with selectors.DefaultSelector() as both, selectors.DefaultSelector() as signal:
-                both.register(self._socket, selectors.EVENT_READ)
+                both.register(listening, selectors.EVENT_READ)
                 both.register(self._signal.descriptor, selectors.EVENT_READ)
                 signal.register(self._signal.descriptor, selectors.EVENT_READ)
                 while self._phase is _Phase.ACCEPTING:
-                    pause = self._accept_all(self._socket)
+                    pause = self._accept_all(listening)
                     ready = signal.select(pause) if pause != 0 else both.select()
                     if any(key.fd == self._signal.descriptor for key, _ in ready):
                         self._signal.clear()
                 if self._phase is _Phase.DRAINING:
-                    self._accept_all(self._socket)
+                    self._accept_all(listening)
         finally:
             self.close()
 
@@ -247,15 +247,17 @@ class Listener:
             except OSError:
                 self.accept_errors += 1
                 sock.close()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the next client must be accepted
                 self.accept_errors += 1
                 sock.close()
                 _log.exception("connecting %s failed", peer_of(address))
         return None
 
     def _turn_away(self, listening: socket.socket) -> None:
-        """Free the reserved descriptor to close the next client's connection: better told than
-        left waiting."""
+        """Free the reserved descriptor to close the next client's connection.
+
+        That client is told, where otherwise it would be left waiting.
+        """
         if self._reserve is not None:
             os.close(self._reserve)
             self._reserve = None

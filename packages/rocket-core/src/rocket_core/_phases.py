@@ -31,6 +31,12 @@ FAIR_SHARE: Final = 32
 DRAIN_GRACE: Final = 1.0
 """Seconds that a connection without any request yet is given when the server drains."""
 
+# An attribute of an enum costs a search, and these are needed several times a request.
+_IDLE: Final = State.IDLE
+_READY: Final = State.READY
+_ACTIVE: Final = State.ACTIVE
+_CLOSED: Final = State.CLOSED
+
 _RECEIVING: Final = frozenset({State.IDLE, State.HEAD, State.BODY})
 
 _TIMEOUT_REASONS: Final = {
@@ -59,7 +65,6 @@ class Phases:
     ) -> None:
         self._monitor = monitor
         self._registry = registry
-        self._timeouts = timeouts
         self._host = host
         self._steps: Final[dict[State, Callable[[Connection, Worker], State]]] = {
             State.HANDSHAKE: self._handshake,
@@ -68,6 +73,12 @@ class Phases:
             State.BODY: self._receive,
             State.SENDING: self._send,
             State.LINGER: self._linger,
+        }
+        self._seconds: Final = {
+            State.HANDSHAKE: timeouts.handshake,
+            State.IDLE: timeouts.keep_alive,
+            State.HEAD: timeouts.head,
+            State.LINGER: timeouts.linger,
         }
 
     # -- entrances -----------------------------------------------------------------------------
@@ -92,12 +103,13 @@ class Phases:
                 if state is State.READY:
                     return True
                 target = self._steps[state](connection, worker)
-                if target is state or (target in _RECEIVING and state in _RECEIVING):
-                    if not connection.unsent or state is State.SENDING:
-                        self._park(connection, target, worker, counters)
-                        return False
+                if (target is state or (target in _RECEIVING and state in _RECEIVING)) and (
+                    state is State.SENDING or not connection.unsent
+                ):
+                    self._park(connection, target, worker, counters)
+                    return False
                 if target is State.READY:
-                    connection.enter(State.READY)
+                    connection.enter(_READY)
                     return True
                 if self._settle(connection, target, worker, counters):
                     return False
@@ -113,14 +125,14 @@ class Phases:
         """
         try:
             for _ in range(FAIR_SHARE):
-                connection.enter(State.ACTIVE)
+                connection.enter(_ACTIVE)
                 connection.requests += 1
                 counters.requests += 1
-                target = worker.serve(connection) or State.CLOSED
-                if target is State.IDLE and connection.buffered and not connection.unsent:
+                target = worker.serve(connection) or _CLOSED
+                if target is _IDLE and connection.buffered and not connection.unsent:
                     target = self._receive_more(connection, worker)
                     if target is State.READY:
-                        connection.enter(State.READY)
+                        connection.enter(_READY)
                         continue
                 if target in _RECEIVING and not connection.unsent:
                     self._park(connection, target, worker, counters)
@@ -149,7 +161,7 @@ class Phases:
 
     def close(self, connection: Connection, worker: Worker, counters: Counters) -> None:
         """Close a connection the caller owns, whatever its state, for `close_reason`."""
-        connection.enter(State.CLOSED)
+        connection.enter(_CLOSED)
         self._monitor.forget(connection)
         connection.close()
         self._registry.remove(connection)
@@ -157,18 +169,18 @@ class Phases:
         counters.closes[reason] = counters.closes.get(reason, 0) + 1
         try:
             worker.closed(connection)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - whatever it is, the thread must live
             _log.exception("closing %s failed", connection.peer)
 
     # -- steps: from one state to the next, the same one meaning "not yet" -----------------------
 
     def _handshake(self, connection: Connection, worker: Worker) -> State:
         del worker
-        return State.IDLE if connection.handshake() else State.HANDSHAKE
+        return _IDLE if connection.handshake() else State.HANDSHAKE
 
     def _receive(self, connection: Connection, worker: Worker) -> State:
         target = worker.receive(connection)
-        if target is State.CLOSED and connection.close_reason is None:
+        if target is _CLOSED and connection.close_reason is None:
             connection.close_reason = CloseReason.CLIENT
         return target
 
@@ -186,27 +198,18 @@ class Phases:
 
     def _linger(self, connection: Connection, worker: Worker) -> State:
         del worker
-        return State.CLOSED if connection.discard() else State.LINGER
+        return _CLOSED if connection.discard() else State.LINGER
 
     # -- moves ---------------------------------------------------------------------------------
 
     def _set_deadline(self, connection: Connection) -> None:
         """The client's time for the state just entered begins."""
         now = time.monotonic()
-        timeouts = self._timeouts
-        match connection.state:
-            case State.IDLE:
-                connection.deadline = now + timeouts.keep_alive
-                if self._host.draining:
-                    connection.deadline = min(connection.deadline, now + DRAIN_GRACE)
-            case State.HEAD:
-                connection.deadline = now + timeouts.head
-            case State.BODY | State.SENDING:
-                connection.begin_transfer(now)
-            case State.LINGER:
-                connection.deadline = now + timeouts.linger
-            case State.HANDSHAKE:
-                connection.deadline = now + timeouts.handshake
+        seconds = self._seconds.get(connection.state)
+        if seconds is None:
+            connection.begin_transfer(now)
+        else:
+            connection.deadline = now + seconds
 
     def _park(
         self, connection: Connection, target: State, worker: Worker, counters: Counters
@@ -214,19 +217,28 @@ class Phases:
         if target is not connection.state:
             connection.enter(target)
             self._set_deadline(connection)
-        if self._host.stopped:
-            connection.close_reason = CloseReason.STOPPED
-            self.close(connection, worker, counters)
-        elif self._host.draining and target is State.IDLE and connection.requests:
-            connection.close_reason = CloseReason.DRAINED
+        if self._host.draining and self._ends(connection):
             self.close(connection, worker, counters)
         else:
             self._monitor.park(connection)
 
+    def _ends(self, connection: Connection) -> bool:
+        """Whether a connection about to be parked is closed instead, because the server ends."""
+        if self._host.stopped:
+            connection.close_reason = CloseReason.STOPPED
+            return True
+        if connection.state is not _IDLE:
+            return False
+        if connection.requests:
+            connection.close_reason = CloseReason.DRAINED
+            return True
+        connection.deadline = min(connection.deadline, time.monotonic() + DRAIN_GRACE)
+        return False
+
     def _settle(
         self, connection: Connection, target: State, worker: Worker, counters: Counters
     ) -> bool:
-        """Enter ``target``, after sending what is unsent; True when the connection is given away."""
+        """Enter ``target``, after sending what is unsent; True when the caller gave it away."""
         if connection.unsent:
             connection.after = target
             self._park(connection, State.SENDING, worker, counters)
@@ -243,7 +255,7 @@ class Phases:
     def _fail(
         self, connection: Connection, worker: Worker, counters: Counters, error: BaseException
     ) -> None:
-        active = connection.state is State.ACTIVE
+        active = connection.state is _ACTIVE
         if isinstance(error, ClientGone) or (not active and _is_broken(error)):
             if connection.close_reason is None:
                 connection.close_reason = CloseReason.RESET

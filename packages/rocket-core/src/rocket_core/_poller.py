@@ -11,8 +11,8 @@ from __future__ import annotations
 import select
 import selectors
 import sys
-from collections.abc import Callable
 import threading
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from rocket_core._signal import Signal

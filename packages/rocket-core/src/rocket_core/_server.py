@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from enum import Enum
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from rocket_core._connection import Connection
 from rocket_core._errors import LifecycleError
@@ -102,7 +102,7 @@ class Server:
         """Where in its life the server is."""
         return self._lifecycle
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -194,7 +194,7 @@ class Server:
             self._guardian.post(lambda: self._drain(timeout))
 
     def stop(self) -> None:
-        """End now: what is in flight is cut. Returns at once. Safe in a signal handler, and twice."""
+        """End now: what is in flight is cut. As `drain`, returns at once and is safe anywhere."""
         if self._lifecycle in (Lifecycle.RUNNING, Lifecycle.DRAINING):
             self._guardian.post(self._stop)
 

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from enum import Enum
 from types import TracebackType
 from typing import Final
 
@@ -38,6 +39,15 @@ _CALLS: Final = frozenset({Verdict.CALL, Verdict.CALL_EAGERLY})
 
 LOOK: Final = 0.003
 """Seconds between looks at a busy pool: how long ready work waits before another worker comes."""
+
+
+class _Role(Enum):
+    """What a worker that has nothing to serve does."""
+
+    SERVE = "look for ready work again"
+    POLL = "poll the Monitor"
+    SLEEP = "sleep"
+    LEAVE = "end"
 
 
 class _Seat:
@@ -73,8 +83,9 @@ class ThreadPool:
     """``min_threads`` to ``max_threads`` workers over the queue of ready connections.
 
     ``_lock`` guards the seats, the sleepers, the numbers of threads, pollers and stalled workers,
-    ``_eager``, ``_dismissing`` and ``_guarded``. The queue itself needs none: a connection is put into it before the lock is
-    taken to look for sleepers, and a worker looks into it again, with the lock, before it sleeps.
+    ``_eager``, ``_dismissing`` and ``_guarded``. The queue itself needs none: a connection is put
+    into it before the lock is taken to look for sleepers, and a worker looks into it again, with
+    the lock, before it sleeps.
     """
 
     def __init__(
@@ -183,7 +194,7 @@ class ThreadPool:
             seat.thread.start()
         except RuntimeError as error:
             self._seats.discard(seat)
-            _log.error("cannot start another worker: %s", error)  # noqa: TRY400 - no bug of ours
+            _log.error("cannot start another worker: %s", error)
             return False
         return True
 
@@ -278,7 +289,7 @@ class ThreadPool:
                 if phases.serve(connection, worker, counters):
                     connection.claimed_at = time.monotonic()
                     self._ready.append(connection)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - whatever it is, the pool must stay complete
             _log.exception("worker died; it is replaced")
             with self._lock:
                 self._seats.discard(seat)
@@ -295,33 +306,43 @@ class ThreadPool:
                     return self._ready.popleft()
                 except IndexError:
                     pass
-            with self._lock:
-                if self._stopping or len(self._seats) > self._limit():
-                    self._leave(seat)
-                    return None
-                dismissed, self._dismissing = self._dismissing, False
-                if self._ready and not dismissed:
-                    continue
-                poll = self._polling < self._pollers and not dismissed
-                if poll:
-                    self._polling += 1
-                    self._polls += 1
-                else:
-                    self._sleepers.append(seat)
-                    surplus = len(self._seats) > self._min
-            if poll:
+            role = self._take_role(seat)
+            if role is _Role.POLL:
                 self._poll()
                 for connection in self._monitor.expired():
                     self._phases.expire(connection, worker, counters)
-            elif not seat.wake.acquire(timeout=IDLE_RETIREMENT if surplus else -1):
-                with self._lock:
-                    if seat in self._sleepers:
-                        self._sleepers.remove(seat)
-                        if len(self._seats) > self._min:
-                            self._leave(seat)
-                            return None
-                        continue
-                seat.wake.acquire()
+            elif role is _Role.LEAVE or (role is _Role.SLEEP and not self._sleep(seat)):
+                return None
+
+    def _take_role(self, seat: _Seat) -> _Role:
+        with self._lock:
+            if self._stopping or len(self._seats) > self._limit():
+                self._leave(seat)
+                return _Role.LEAVE
+            dismissed, self._dismissing = self._dismissing, False
+            if self._ready and not dismissed:
+                return _Role.SERVE
+            if self._polling < self._pollers and not dismissed:
+                self._polling += 1
+                self._polls += 1
+                return _Role.POLL
+            self._sleepers.append(seat)
+            return _Role.SLEEP
+
+    def _sleep(self, seat: _Seat) -> bool:
+        """Sleep until woken; False when the thread is one too many, and ends."""
+        surplus = len(self._seats) > self._min
+        if seat.wake.acquire(timeout=IDLE_RETIREMENT if surplus else -1):
+            return True
+        with self._lock:
+            if seat in self._sleepers:
+                self._sleepers.remove(seat)
+                if len(self._seats) > self._min:
+                    self._leave(seat)
+                    return False
+                return True
+        seat.wake.acquire()  # it was woken just after its time was up
+        return True
 
     def _leave(self, seat: _Seat) -> None:
         """With the lock: the thread ends."""

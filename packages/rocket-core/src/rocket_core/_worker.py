@@ -56,13 +56,15 @@ class Worker(ABC):
         May write a last message. Called like `receive`; returns ``State.CLOSED`` or
         ``State.LINGER``.
         """
+        del connection
         return State.CLOSED
 
     def failed(self, connection: Connection, error: BaseException) -> State:
         """`serve` or `receive` raised ``error``, which is already logged. As `expired`."""
+        del connection, error
         return State.CLOSED
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: Connection) -> None:  # noqa: B027 - most have nothing to release
         """``connection`` is closed: release what its context holds."""
 
     @staticmethod

@@ -1,24 +1,32 @@
-"""The ``Date`` field, made once a second (RFC 9110, section 6.6.1)."""
+"""The fields every response gets, made once a second (RFC 9110, section 6.6.1)."""
 
 from __future__ import annotations
 
 import time
 from email.utils import formatdate
+from typing import Final
+
+from rocket_wsgi._version import __version__
+
+SERVER: Final = f"Rocket/{__version__}"
 
 
 class Clock:
     """Formats the present second; each thread has one of its own."""
 
-    __slots__ = ("_second", "_text")
+    __slots__ = ("_second", "date", "fields")
 
     def __init__(self) -> None:
         self._second = -1
-        self._text = ""
+        self.date = ""
+        """A line with the ``Date`` field."""
+        self.fields = ""
+        """Lines with the ``Date`` and ``Server`` fields."""
 
-    def date(self) -> str:
-        """The value of a ``Date`` field."""
+    def update(self) -> None:
+        """Bring the lines up to date."""
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self._text = formatdate(second, usegmt=True)
-        return self._text
+            self.date = f"Date: {formatdate(second, usegmt=True)}\r\n"
+            self.fields = f"{self.date}Server: {SERVER}\r\n"

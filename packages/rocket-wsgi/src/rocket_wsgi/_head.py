@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import re
-from enum import IntEnum
 from typing import Any, Final
 
-from rocket_wsgi._version import __version__
-
-SERVER: Final = f"Rocket/{__version__}"
+from rocket_wsgi._date import SERVER, Clock
 
 Headers = list[tuple[str, str]]
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _STATUS: Final = re.compile(r"[1-9][0-9]{2} [\t\x20-\x7e\x80-\xff]*\Z")
-_ALLOWED: Final = bytes([9, 10, 13, *range(32, 127), *range(128, 256)])
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _REMEMBERED: Final = 512
 
 
-class HeaderKind(IntEnum):
-    """What a header field of the application means to the server; 0 means nothing."""
+# What a header field of the application means to the server.
+_PLAIN: Final = 0
+_CONTENT_LENGTH: Final = 1
+_DATE: Final = 2
+_SERVER: Final = 4
+_BOTH: Final = _DATE | _SERVER
 
-    PLAIN = 0
-    CONTENT_LENGTH = 1
-    DATE = 2
-    SERVER = 3
-
-
-_KINDS: Final = {
-    "content-length": HeaderKind.CONTENT_LENGTH,
-    "date": HeaderKind.DATE,
-    "server": HeaderKind.SERVER,
-}
+_KINDS: Final = {"content-length": _CONTENT_LENGTH, "date": _DATE, "server": _SERVER}
 
 _HOP_BY_HOP: Final = frozenset(
     {
@@ -51,10 +42,10 @@ class ApplicationError(Exception):
     """The application broke a rule of PEP 3333."""
 
 
-class _Names(dict[Any, HeaderKind]):
+class _Names(dict[Any, int]):
     """Field names found to be valid, with their kind; a bounded number is remembered."""
 
-    def __missing__(self, name: Any) -> HeaderKind:
+    def __missing__(self, name: Any) -> int:
         if type(name) is not str:
             raise ApplicationError(f"header name {name!r} is not a str")
         if not _TOKEN.match(name):
@@ -62,7 +53,7 @@ class _Names(dict[Any, HeaderKind]):
         lower = name.lower()
         if lower in _HOP_BY_HOP:
             raise ApplicationError(f"{name!r} is a hop-by-hop header, which belongs to the server")
-        kind = _KINDS.get(lower, HeaderKind.PLAIN)
+        kind = _KINDS.get(lower, _PLAIN)
         if len(self) < _REMEMBERED:
             self[name] = kind
         return kind
@@ -94,29 +85,32 @@ class Head:
         length: the application's Content-Length, or None.
     """
 
-    __slots__ = ("_count", "_parts", "length", "status")
+    __slots__ = ("_parts", "length", "status")
 
-    def __init__(self, status: str, headers: Headers, date: str) -> None:
+    def __init__(self, status: str, headers: Headers, clock: Clock) -> None:
         """Take what the application gave. Raises `ApplicationError`."""
         self.status, line = _status_lines[status]
         self.length: int | None = None
         parts = [line]
-        dated = named = False
+        own = _BOTH
         for name, value in headers:
+            kind = _names[name]
             if type(value) is not str:
                 raise ApplicationError(f"the value of header {name!r} is not a str")
-            kind = _names[name]
+            if not value.isprintable():
+                _check_value(name, value)
             parts.append(f"{name}: {value}\r\n")
             if kind:
-                if kind is HeaderKind.CONTENT_LENGTH:
+                if kind == _CONTENT_LENGTH:
                     self._take_length(value)
-                elif kind is HeaderKind.DATE:
-                    dated = True
                 else:
-                    named = True
-        if not dated:
-            parts.append(f"Date: {date}\r\n")
-        if not named:
+                    own &= ~kind
+        clock.update()
+        if own == _BOTH:
+            parts.append(clock.fields)
+        elif own & _DATE:
+            parts.append(clock.date)
+        elif own & _SERVER:
             parts.append(f"Server: {SERVER}\r\n")
         self._parts = parts
 
@@ -130,17 +124,16 @@ class Head:
     def encode(self, ending: str) -> bytes:
         """The bytes of the head, with ``ending``, whole lines, as its last fields.
 
-        Raises `ApplicationError` when a value would break out of its line.
+        Raises `ApplicationError` when a value has a character beyond latin-1.
         """
         self._parts.append(ending)
-        text = "".join(self._parts)
-        lines = len(self._parts) - 1 + ending.count("\n")
         try:
-            data = text.encode("latin-1")
+            return "".join(self._parts).encode("latin-1")
         except UnicodeEncodeError as error:
             raise ApplicationError(f"a header is not latin-1: {error.object!r}") from error
-        if data.count(b"\n") != lines or data.count(b"\r") != lines:
-            raise ApplicationError("a header value contains a line break")
-        if data.translate(None, _ALLOWED):
-            raise ApplicationError("a header value contains a control character")
-        return data
+
+
+def _check_value(name: str, value: str) -> None:
+    """Refuse what would break out of its line (RFC 9110, section 5.5)."""
+    if _CONTROL.search(value):
+        raise ApplicationError(f"the value of header {name!r} contains a control character")

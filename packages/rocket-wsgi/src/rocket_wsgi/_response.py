@@ -34,12 +34,19 @@ class _Coding(Enum):
     CLOSE = "close"
 
 
+# An attribute of an enum costs a search, and these are needed several times a request.
+_NONE: Final = _Coding.NONE
+_LENGTH: Final = _Coding.LENGTH
+_CHUNKED: Final = _Coding.CHUNKED
+
+
 class Response:
     """One response; its methods are called by the application and by the worker, in one thread.
 
     Attributes:
         status: the code that was sent, 0 before.
         sent: bytes of the body sent so far, without their coding.
+        cut: whether the body is incomplete.
         keep_alive: whether another request may follow.
     """
 
@@ -51,6 +58,7 @@ class Response:
         "_left",
         "_request",
         "_started",
+        "cut",
         "keep_alive",
         "sent",
         "status",
@@ -62,10 +70,11 @@ class Response:
         self._clock = clock
         self._started: tuple[str, Headers] | None = None
         self._head: Head | None = None
-        self._coding = _Coding.NONE
+        self._coding = _NONE
         self._left = 0
         self.status = 0
         self.sent = 0
+        self.cut = False
         self.keep_alive = request.keep_alive and not connection.draining
 
     @property
@@ -97,17 +106,17 @@ class Response:
         if not data:
             return
         head = b"" if self._head is not None else self._begin(None)
-        if self._coding is _Coding.NONE:
+        if self._coding is _NONE:
             if head:
                 self._connection.write(head)
             return
-        if self._coding is _Coding.LENGTH:
+        if self._coding is _LENGTH:
             if len(data) > self._left:
                 _log.error("%s: the body is longer than its Content-Length; cut", self._what())
                 data = data[: self._left]
             self._left -= len(data)
         self.sent += len(data)
-        if self._coding is _Coding.CHUNKED:
+        if self._coding is _CHUNKED:
             self._send(head + b"%x\r\n" % len(data), data, b"\r\n")
         else:
             self._send(head, data, b"")
@@ -127,17 +136,17 @@ class Response:
             return
         for part in result:
             self.write(part)
-            if self._coding is _Coding.NONE and self._head is not None:
+            if self._coding is _NONE and self._head is not None:
                 break  # HEAD, 204 and 304: the head says all
         self._end()
 
     def _send_whole(self, result: Iterable[bytes]) -> None:
         data = b"".join(result)
         head = self._begin(len(data))
-        if self._coding is _Coding.NONE:
+        if self._coding is _NONE:
             self._connection.write(head)
             return
-        if self._coding is _Coding.LENGTH and len(data) != self._left:
+        if self._coding is _LENGTH and len(data) != self._left:
             if len(data) > self._left:
                 _log.error("%s: the body is longer than its Content-Length; cut", self._what())
             data = data[: self._left]
@@ -153,10 +162,10 @@ class Response:
             return False
         head = self._begin(span.size)
         self._connection.write(head)
-        if self._coding is _Coding.NONE:
+        if self._coding is _NONE:
             return True
         count = span.size
-        if self._coding is _Coding.LENGTH:
+        if self._coding is _LENGTH:
             count = min(count, self._left)
             self._left -= count
         self.sent = count
@@ -169,20 +178,25 @@ class Response:
         if self._head is None:
             head = self._begin(0)
             self._connection.write(head)
-        elif self._coding is _Coding.CHUNKED:
+        elif self._coding is _CHUNKED:
             self._connection.write(b"0\r\n\r\n")
-        if self._coding is _Coding.LENGTH and self._left:
+        if self._coding is _LENGTH and self._left:
             self._cut_short()
 
     def _cut_short(self) -> None:
         _log.error("%s: the body is shorter than its Content-Length", self._what())
+        self.give_up()
+
+    def give_up(self) -> None:
+        """End before the body is complete; the client notices, because the connection ends too."""
+        self.cut = True
         self.keep_alive = False
 
     def _begin(self, length: int | None) -> bytes:
         """Settle how the body ends, ``length`` being its size where that is known; the head."""
         if self._started is None:
             raise ApplicationError("the application did not call start_response")
-        head = Head(*self._started, self._clock.date())
+        head = Head(*self._started, self._clock)
         coding, ending = self._choose_coding(head, length)
         if not self.keep_alive:
             ending += "Connection: close\r\n"
@@ -190,29 +204,29 @@ class Response:
             ending += "Connection: keep-alive\r\n"
         data = head.encode(ending + "\r\n")
         self._coding = coding
-        self._left = head.length if coding is _Coding.LENGTH and head.length else 0
+        self._left = head.length if coding is _LENGTH and head.length else 0
         self._head = head
         self.status = head.status
         return data
 
     def _choose_coding(self, head: Head, length: int | None) -> tuple[_Coding, str]:
         """How the body ends, and the fields that say so."""
-        coding, ending = _Coding.LENGTH, ""
+        coding, ending = _LENGTH, ""
         if head.status < 200 or head.status in (204, 304):
             if head.status != 304 and head.length is not None:
                 raise ApplicationError(f"a response {head.status} has no Content-Length")
             self.keep_alive = self.keep_alive and head.status >= 200
-            return _Coding.NONE, ""
+            return _NONE, ""
         if head.length is None:
             if length is not None:
                 head.length = length
                 ending = f"Content-Length: {length}\r\n"
             elif self._request.modern:
-                coding, ending = _Coding.CHUNKED, "Transfer-Encoding: chunked\r\n"
+                coding, ending = _CHUNKED, "Transfer-Encoding: chunked\r\n"
             else:
                 coding = _Coding.CLOSE
                 self.keep_alive = False
-        return (_Coding.NONE if self._request.method == "HEAD" else coding), ending
+        return (_NONE if self._request.method == "HEAD" else coding), ending
 
     def _send(self, before: bytes, data: bytes, after: bytes) -> None:
         write = self._connection.write
@@ -237,7 +251,7 @@ def plain(
     head = Head(
         status,
         [("Content-Type", "text/plain; charset=latin-1"), *headers],
-        clock.date(),
+        clock,
     )
     ending = f"Content-Length: {len(data)}\r\n"
     if not keep_alive:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from rocket_core import ClientGone, Connection, HeadError, Peer, State, Worker
-from rocket_wsgi._access_log import format_line
+from rocket_core import ClientGone, CloseReason, Connection, HeadError, Peer, State, Worker
+from rocket_wsgi._access_log import Entry
 from rocket_wsgi._body import RECEIVE_SIZE, ChunkedBody, LengthBody
-from rocket_wsgi._date import Clock
+from rocket_wsgi._date import SERVER, Clock
 from rocket_wsgi._file_wrapper import FileWrapper
-from rocket_wsgi._head import SERVER
 from rocket_wsgi._request import Environ, Framing, Request
 from rocket_wsgi._response import Response, plain
 
@@ -168,8 +166,9 @@ class WSGIWorker(Worker):
         request: Request = connection.context
         connection.context = None
         response = Response(connection, request, self._clock)
-        log = self._access_log
-        began = time.perf_counter() if log is not None else 0.0
+        entry = None
+        if self._access_log is not None:
+            entry = Entry(connection.peer.host, request.line, request.environ)
         result: Any = None
         try:
             result = self._application(request.environ, response.start)
@@ -181,10 +180,13 @@ class WSGIWorker(Worker):
             self._crashed(connection, request, response)
         finally:
             self._close(result, request)
-            if log is not None:
-                seconds = time.perf_counter() - began
-                log.info(format_line(request.environ, response.status, response.sent, seconds))
-        return State.IDLE if response.keep_alive else State.CLOSED
+            if self._access_log is not None and entry is not None:
+                self._access_log.info(entry.format(response.status, response.sent))
+        if response.keep_alive:
+            return State.IDLE
+        if response.cut:
+            connection.close_reason = CloseReason.ERROR
+        return State.CLOSED
 
     def _close(self, result: Any, request: Request) -> None:
         try:
@@ -198,7 +200,7 @@ class WSGIWorker(Worker):
     def _crashed(self, connection: Connection, request: Request, response: Response) -> None:
         _log.exception("%s: the application failed", _what(request))
         if response.began:
-            response.keep_alive = False  # the client notices that the body ends early
+            response.give_up()
             return
         response.status = 500
         connection.write(
