@@ -183,9 +183,7 @@ class LineWorker(Worker):
     A request is a line; one that begins with ``body N`` is followed by N bytes.
     """
 
-    def __init__(
-        self, handler: Callable[[Connection, bytes, bytes], State | None] = shout
-    ) -> None:
+    def __init__(self, handler: Callable[[Connection, bytes, bytes], State | None] = shout) -> None:
         self._handler = handler
 
     def receive(self, connection: Connection) -> State:

@@ -481,9 +481,7 @@ def test_files_are_sent_in_order_with_bytes(pair: Pair, file: tuple[int, bytes])
     assert found == [b"before " + content[10:110] + content + b" after"]
 
 
-def test_descriptor_of_a_file_may_be_closed_at_once(
-    pair: Pair, file: tuple[int, bytes]
-) -> None:
+def test_descriptor_of_a_file_may_be_closed_at_once(pair: Pair, file: tuple[int, bytes]) -> None:
     connection, client = pair
     before = descriptors()
     copy = os.dup(file[0])

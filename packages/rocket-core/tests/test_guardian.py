@@ -64,8 +64,9 @@ def test_time_still_runs_out() -> None:
             assert idle.closed_by_server()
             assert slow.closed_by_server()
             eventually(
-                lambda: server.statistics().closes
-                == {"keep-alive timed out": 1, "head timed out": 1}
+                lambda: (
+                    server.statistics().closes == {"keep-alive timed out": 1, "head timed out": 1}
+                )
             )
 
 

@@ -24,9 +24,7 @@ TARGET = st.text([chr(code) for code in range(0x21, 0x7F)], min_size=1, max_size
 VALUE = st.text(
     [chr(code) for code in (9, 32, *range(0x21, 0x7F), *range(0x80, 0x100))], max_size=60
 )
-FIELDS = st.lists(
-    st.tuples(TOKEN, VALUE), max_size=20, unique_by=lambda field: field[0].lower()
-)
+FIELDS = st.lists(st.tuples(TOKEN, VALUE), max_size=20, unique_by=lambda field: field[0].lower())
 HEADS = st.builds(
     lambda method, target, version, fields: (method, target, version, fields),
     TOKEN,

@@ -137,9 +137,7 @@ def test_deadline_that_moved_later_is_kept(monitor: Monitor, sockets: Sockets) -
     eventually(lambda: monitor.expired() == [connection])
 
 
-def test_connection_that_a_worker_has_does_not_expire(
-    monitor: Monitor, sockets: Sockets
-) -> None:
+def test_connection_that_a_worker_has_does_not_expire(monitor: Monitor, sockets: Sockets) -> None:
     connection = Connection(sockets()[0])
     connection.deadline = time.monotonic() - 1
     monitor.park(connection)

@@ -70,9 +70,7 @@ class Greedy(Connection):
         return count
 
 
-def test_client_that_takes_everything_does_not_get_it_at_once(
-    pair: Pair, open_file: int
-) -> None:
+def test_client_that_takes_everything_does_not_get_it_at_once(pair: Pair, open_file: int) -> None:
     connection = Greedy(pair[0]._socket.dup())
     output = Output()
     total = 1 << 40

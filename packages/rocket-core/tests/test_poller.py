@@ -228,5 +228,3 @@ def test_two_threads_are_never_told_of_the_same_event(poller: Poller) -> None:
     for left, right in pairs:
         left.close()
         right.close()
-
-

@@ -123,16 +123,18 @@ def test_statistics() -> None:
         active.send(b"hold\n")
         gate.wait()
         eventually(
-            lambda: server.statistics()
-            == Statistics(
-                connections={"idle": 1, "head": 1, "active": 1},
-                accepted=3,
-                requests=2,
-                closes={},
-                accept_errors=0,
-                threads=3,
-                stalled=0,
-                ready=0,
+            lambda: (
+                server.statistics()
+                == Statistics(
+                    connections={"idle": 1, "head": 1, "active": 1},
+                    accepted=3,
+                    requests=2,
+                    closes={},
+                    accept_errors=0,
+                    threads=3,
+                    stalled=0,
+                    ready=0,
+                )
             )
         )
         gate.opened.set()
@@ -444,8 +446,7 @@ def test_many_may_wait() -> None:
     with serving(worker()) as server:
         results: list[bool] = []
         threads = [
-            threading.Thread(target=lambda: results.append(server.wait(PATIENCE)))
-            for _ in range(4)
+            threading.Thread(target=lambda: results.append(server.wait(PATIENCE))) for _ in range(4)
         ]
         for thread in threads:
             thread.start()

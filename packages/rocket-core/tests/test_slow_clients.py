@@ -40,9 +40,12 @@ def handle(connection: Connection, line: bytes, body: bytes) -> State:
 def test_crowd_of_slow_clients_holds_no_thread(
     sent: bytes, state: str, timeouts: Timeouts, reason: str
 ) -> None:
-    with serving(
-        lambda: LineWorker(handle), NarrowListener(), threads=2, timeouts=timeouts
-    ) as server, ExitStack() as clients:
+    with (
+        serving(
+            lambda: LineWorker(handle), NarrowListener(), threads=2, timeouts=timeouts
+        ) as server,
+        ExitStack() as clients,
+    ):
         fast = clients.enter_context(connect(server))
         crowd = []
         for _ in range(CROWD):

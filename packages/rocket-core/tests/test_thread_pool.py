@@ -119,9 +119,7 @@ class Fixture:
             alert=lambda: self.guardian.post(None),
         )
         host.stalled = self.pool.stalled
-        self.guardian = Guardian(
-            self.monitor, self.pool, self.phases, factory(), self.tally.open()
-        )
+        self.guardian = Guardian(self.monitor, self.pool, self.phases, factory(), self.tally.open())
 
     def start(self) -> None:
         self.pool.start()
@@ -218,9 +216,12 @@ def test_reading_worker_is_replaced_too() -> None:
 
 def test_slow_clients_are_cut_when_no_more_workers_are_replaced() -> None:
     timeouts = Timeouts(stall=0.5)
-    with serving(
-        worker(heavy), NarrowListener(), threads=1, max_stalled=1, timeouts=timeouts
-    ) as server, ExitStack() as clients:
+    with (
+        serving(
+            worker(heavy), NarrowListener(), threads=1, max_stalled=1, timeouts=timeouts
+        ) as server,
+        ExitStack() as clients,
+    ):
         slow = [clients.enter_context(connect(server, receive_buffer=64 * 1024)) for _ in range(2)]
         for client in slow:
             client.send(b"large\n")

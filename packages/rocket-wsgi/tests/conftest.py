@@ -11,7 +11,7 @@ from rocket_core import Listener, Server, TCPAddress, Timeouts
 from rocket_wsgi import WSGIWorker
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from wsgiref.types import WSGIApplication
 
 Serve = Callable[..., Client]
 

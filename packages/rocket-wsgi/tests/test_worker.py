@@ -18,7 +18,7 @@ from rocket_core import Timeouts
 from rocket_wsgi import WSGIWorker
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse
+    from wsgiref.types import StartResponse
 
 Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], None]]

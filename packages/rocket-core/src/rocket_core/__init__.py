@@ -39,7 +39,7 @@ from rocket_core._head import (
     read_fields,
     split_head,
 )
-from rocket_core._listener import Listener
+from rocket_core._listener import BACKLOG, Listener
 from rocket_core._monitor import Monitor
 from rocket_core._poller import READ, WRITE
 from rocket_core._reason import CloseReason
@@ -53,6 +53,7 @@ from rocket_core._version import __version__
 from rocket_core._worker import Worker
 
 __all__ = [
+    "BACKLOG",
     "MAX_FIELD",
     "MAX_FIELDS",
     "MAX_HEAD",

@@ -74,8 +74,10 @@ def parse_address(text: str) -> Address:
         raise AddressError(f"address {text!r} has no port; {_WANTED}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
+        if ":" not in host:
+            raise AddressError(f"address {text!r} has no IPv6 address in its brackets; {_WANTED}")
     elif ":" in host:
         raise AddressError(f"address {text!r}: an IPv6 address needs brackets; {_WANTED}")
-    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    if not (port.isascii() and port.isdigit() and len(port) <= 5) or int(port) > 65535:
         raise AddressError(f"address {text!r}: port {port!r} is not a number from 0 to 65535")
     return TCPAddress(host, int(port))

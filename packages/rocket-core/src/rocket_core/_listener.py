@@ -42,6 +42,7 @@ class Listener:
 
     Attributes:
         accept_errors: how many times accepting failed.
+        local: the address every client reaches, or None where that differs between them.
     """
 
     scheme = "http"
@@ -55,7 +56,7 @@ class Listener:
         self._requested = parse_address(address) if isinstance(address, str) else address
         self._backlog = backlog
         self._socket: socket.socket | None = None
-        self._local: Peer | None = None
+        self.local: Peer | None = None
         self._phase = _Phase.STOPPED
         self._thread: threading.Thread | None = None
         self._inode: tuple[int, int] | None = None
@@ -81,7 +82,7 @@ class Listener:
         sock.setblocking(False)
         self._socket = sock
         local = peer_of(sock.getsockname())
-        self._local = None if local.host in _WILDCARDS else local
+        self.local = None if local.host in _WILDCARDS else local
         self._signal = Signal()
         self._reserve = os.open(os.devnull, os.O_RDONLY)
 
@@ -150,7 +151,7 @@ class Listener:
 
     def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
         """Make the connection for an accepted socket. Raises `OSError` when it is gone already."""
-        return Connection(sock, peer, self._local, timeouts=timeouts)
+        return Connection(sock, peer, self.local, timeouts=timeouts)
 
     def start(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from rocket_core import Address, Connection, Listener, Peer, Timeouts
+from rocket_core import BACKLOG, Address, Connection, Listener, Peer, Timeouts
 from rocket_tls._connection import TLSConnection
 from rocket_tls._files import CertificateFiles
 from rocket_tls._reloading import ReloadingContext
@@ -26,7 +26,7 @@ class TLSListener(Listener):
         certificate: Path,
         key: Path | None = None,
         *,
-        backlog: int = 2048,
+        backlog: int = BACKLOG,
     ) -> None:
         """Load the certificate; nothing is bound yet.
 
@@ -54,4 +54,4 @@ class TLSListener(Listener):
 
     def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
         """Make the connection for an accepted socket. Raises `OSError` when it is gone already."""
-        return TLSConnection(sock, self._context.current(), peer, self._local, timeouts=timeouts)
+        return TLSConnection(sock, self._context.current(), peer, self.local, timeouts=timeouts)

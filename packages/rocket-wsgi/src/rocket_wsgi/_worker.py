@@ -16,7 +16,7 @@ from rocket_wsgi._request import Environ, Framing, Request
 from rocket_wsgi._response import Response, plain
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from wsgiref.types import WSGIApplication
 
 _log = logging.getLogger("rocket_wsgi")
 
