@@ -5,9 +5,9 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from coresupport import PATIENCE, descriptors, eventually, rocket_threads
 from hypothesis import settings
 
+from coresupport import PATIENCE, descriptors, eventually, rocket_threads
 from rocket_core import Connection, Timeouts
 
 if TYPE_CHECKING:

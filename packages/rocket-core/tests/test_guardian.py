@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from coresupport import connect, eventually, serving, shout, states, wait_for, worker
-
 from rocket_core import Connection, Server, State, Timeouts
 
 if TYPE_CHECKING:
@@ -58,16 +57,17 @@ def test_clients_are_still_accepted_and_read() -> None:
 
 
 def test_time_still_runs_out() -> None:
-    with blocked(Timeouts(head=0.1, keep_alive=0.1)) as (server, _):
-        with connect(server) as idle, connect(server) as slow:
-            slow.send(b"half")
-            assert idle.closed_by_server()
-            assert slow.closed_by_server()
-            eventually(
-                lambda: (
-                    server.statistics().closes == {"keep-alive timed out": 1, "head timed out": 1}
-                )
-            )
+    with (
+        blocked(Timeouts(head=0.1, keep_alive=0.1)) as (server, _),
+        connect(server) as idle,
+        connect(server) as slow,
+    ):
+        slow.send(b"half")
+        assert idle.closed_by_server()
+        assert slow.closed_by_server()
+        eventually(
+            lambda: server.statistics().closes == {"keep-alive timed out": 1, "head timed out": 1}
+        )
 
 
 def test_clients_that_leave_are_noticed() -> None:
@@ -93,24 +93,30 @@ def test_responses_are_still_sent() -> None:
             connection.write(b"\n")
         return State.IDLE
 
-    with serving(worker(handle), threads=1) as server:
-        with connect(server, receive_buffer=64 * 1024) as reader, connect(server) as holder:
-            reader.send(b"large\n")
-            eventually(lambda: states(server).get("sending") == 1)
-            holder.send(b"hold\n")
-            wait_for(inside)
-            received = reader.read_line()  # all of it, while the only worker is away
-            assert len(received) >= 100_000
-            eventually(lambda: states(server).get("idle") == 1)
-            leave.set()
-            assert holder.read_line() == b"held\n"
+    with (
+        serving(worker(handle), threads=1) as server,
+        connect(server, receive_buffer=64 * 1024) as reader,
+        connect(server) as holder,
+    ):
+        reader.send(b"large\n")
+        eventually(lambda: states(server).get("sending") == 1)
+        holder.send(b"hold\n")
+        wait_for(inside)
+        received = reader.read_line()  # all of it, while the only worker is away
+        assert len(received) >= 100_000
+        eventually(lambda: states(server).get("idle") == 1)
+        leave.set()
+        assert holder.read_line() == b"held\n"
 
 
 def test_failure_of_an_order_is_logged_and_the_pool_is_tended_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    def fail() -> None:
+        raise ValueError("an order that fails")
+
     with blocked() as (server, _):
-        server._guardian.post(lambda: int("not a number"))  # type: ignore[arg-type,return-value]
+        server._guardian.post(fail)
         eventually(lambda: "the monitor's thread failed and goes on" in caplog.text)
         with connect(server) as client:
             client.send(b"half")

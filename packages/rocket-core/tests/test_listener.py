@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+
 from coresupport import (
     PATIENCE,
     Client,
@@ -21,7 +22,6 @@ from coresupport import (
     wait_for,
     worker,
 )
-
 from rocket_core import (
     AddressError,
     BindError,

@@ -7,8 +7,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
-from coresupport import PATIENCE, eventually
 
+from coresupport import PATIENCE, eventually
 from rocket_core import READ, WRITE, Connection, Monitor, State
 from rocket_core._poller import SelectorPoller, default_poller
 
@@ -153,7 +153,7 @@ class Served(Connection):
     __slots__ = ("looks",)
 
     @property
-    def deadline(self) -> float:  # type: ignore[override]
+    def deadline(self) -> float:
         self.looks.append(1)
         return time.monotonic() + (-1 if len(self.looks) < 3 else 1e6)
 
@@ -233,52 +233,50 @@ def test_parking_a_closed_connection_harms_nobody(monitor: Monitor, sockets: Soc
     assert claim_ready(monitor) == [other]
 
 
+class Ledger:
+    """Counts who owned a connection how often, and sees those that had two owners at once."""
+
+    def __init__(self, connections: list[Connection], rounds: int) -> None:
+        self._lock = threading.Lock()
+        self._owned: set[Connection] = set()
+        self._rounds = rounds
+        self.counts = dict.fromkeys(connections, 0)
+        self.shared: list[Connection] = []
+        self.done = threading.Event()
+
+    def take(self, connection: Connection) -> bool:
+        """Own a connection for a moment; whether it is to go on."""
+        with self._lock:
+            if connection in self._owned:
+                self.shared.append(connection)
+            self._owned.add(connection)
+            self.counts[connection] += 1
+            if min(self.counts.values()) == self._rounds:
+                self.done.set()
+        with self._lock:
+            self._owned.discard(connection)
+        return self.counts[connection] < self._rounds
+
+
 def test_every_connection_is_claimed_by_exactly_one(monitor: Monitor, sockets: Sockets) -> None:
     pairs = [sockets() for _ in range(30)]
-    rounds = 20
-    lock = threading.Lock()
-    counts: dict[Connection, int] = {}
-    owned: set[Connection] = set()
-    done = threading.Event()
-
-    def take(connection: Connection) -> None:
-        with lock:
-            assert connection not in owned
-            owned.add(connection)
-            counts[connection] += 1
-            if min(counts.values()) == rounds:
-                done.set()
-            last = counts[connection] >= rounds
-        with lock:
-            owned.remove(connection)
-        if not last:
-            monitor.park(connection)
-
-    failures: list[BaseException] = []
+    for _, client in pairs:
+        client.sendall(b"x")
+    ledger = Ledger([Connection(server) for server, _ in pairs], rounds=20)
 
     def run() -> None:
-        try:
-            while not done.is_set():
-                for connection in monitor.poll(0.05):
-                    take(connection)
-                for connection in monitor.claim_all():
-                    take(connection)
-        except BaseException as error:
-            failures.append(error)
-            raise
+        while not ledger.done.is_set():
+            for connection in (*monitor.poll(0.05), *monitor.claim_all()):
+                if ledger.take(connection):
+                    monitor.park(connection)
 
-    connections = []
-    for server, client in pairs:
-        client.sendall(b"x")
-        connections.append(Connection(server))
-        counts[connections[-1]] = 0
     threads = [threading.Thread(target=run, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
-    for connection in connections:
+    for connection in ledger.counts:
         monitor.park(connection)
-    assert done.wait(PATIENCE)
+    assert ledger.done.wait(PATIENCE)
     for thread in threads:
         thread.join(PATIENCE)
-    assert not failures
-    assert set(counts.values()) == {rounds}
+    assert not ledger.shared
+    assert set(ledger.counts.values()) == {20}

@@ -18,7 +18,7 @@ Pair = tuple[Connection, socket.socket]
 class Sparing(Connection):
     """Takes three bytes at a time, and none each other time."""
 
-    __slots__ = ("turn",)
+    turn = False
 
     def send_now(self, data: bytes | bytearray | memoryview) -> int | None:
         self.turn = not self.turn
@@ -51,7 +51,6 @@ def test_parts_go_out_in_order(pair: Pair, open_file: int) -> None:
 def test_what_is_not_taken_stays(pair: Pair) -> None:
     plain, client = pair
     connection = Sparing(plain._socket.dup())
-    connection.turn = False
     output = Output()
     output.add(memoryview(b"abcdefgh"))
     assert [output.flush(connection) for _ in range(3)] == [3, 3, 2]

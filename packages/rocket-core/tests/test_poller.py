@@ -6,8 +6,8 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from coresupport import PATIENCE
 
+from coresupport import PATIENCE
 from rocket_core import READ, WRITE
 from rocket_core._poller import SelectorPoller, default_poller
 

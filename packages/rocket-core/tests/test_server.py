@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from coresupport import (
     PATIENCE,
     Client,
@@ -22,7 +23,6 @@ from coresupport import (
     wait_for,
     worker,
 )
-
 from rocket_core import (
     Connection,
     Lifecycle,
@@ -82,14 +82,14 @@ def draining(server: Server) -> bool:
 
 def test_life() -> None:
     server = Server(worker(), [Listener("127.0.0.1:0")])
-    assert server.lifecycle is Lifecycle.NEW
+    assert Lifecycle(server.lifecycle) is Lifecycle.NEW
     assert server.wait(0)
     with pytest.raises(LifecycleError, match="never started"):
         server.statistics()
     server.stop()
     server.drain()
     server.start()
-    assert server.lifecycle is Lifecycle.RUNNING
+    assert Lifecycle(server.lifecycle) is Lifecycle.RUNNING
     assert not server.wait(0)
     with pytest.raises(LifecycleError, match="cannot start a server that is running"):
         server.start()
@@ -208,28 +208,27 @@ def test_stop_while_starting(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_stop_cuts_everything(gate: Gate) -> None:
-    with ExitStack() as clients:
-        with serving(worker(gate), threads=1) as server:
-            crowd = [clients.enter_context(connect(server)) for _ in range(6)]
-            crowd[0].send(b"hold\n")
-            gate.wait()
-            crowd[1].send(b"half")
-            crowd[2].send(b"body 5\nab")
-            for client in crowd[3:5]:
-                client.send(b"waits for a worker\n")
-            eventually(
-                lambda: states(server) == {"active": 1, "head": 1, "body": 1, "ready": 2, "idle": 1}
-            )
-            server.stop()
-            for client in crowd:
-                assert client.read_all() == b""
-            gate.opened.set()
-            assert server.wait(PATIENCE)
-            statistics = server.statistics()
-            assert statistics.connections == {}
-            assert statistics.requests == 1
-            assert sum(statistics.closes.values()) == 6
-            assert statistics.closes["stopped"] >= 5
+    with ExitStack() as clients, serving(worker(gate), threads=1) as server:
+        crowd = [clients.enter_context(connect(server)) for _ in range(6)]
+        crowd[0].send(b"hold\n")
+        gate.wait()
+        crowd[1].send(b"half")
+        crowd[2].send(b"body 5\nab")
+        for client in crowd[3:5]:
+            client.send(b"waits for a worker\n")
+        eventually(
+            lambda: states(server) == {"active": 1, "head": 1, "body": 1, "ready": 2, "idle": 1}
+        )
+        server.stop()
+        for client in crowd:
+            assert client.read_all() == b""
+        gate.opened.set()
+        assert server.wait(PATIENCE)
+        statistics = server.statistics()
+        assert statistics.connections == {}
+        assert statistics.requests == 1
+        assert sum(statistics.closes.values()) == 6
+        assert statistics.closes["stopped"] >= 5
 
 
 def test_stop_does_not_wait_for_the_application(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
+
 from coresupport import (
     Client,
     LineWorker,
@@ -16,7 +17,6 @@ from coresupport import (
     states,
     stuff,
 )
-
 from rocket_core import Connection, State, Timeouts
 
 CROWD = 100

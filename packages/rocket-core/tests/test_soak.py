@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+
 from coresupport import (
     PATIENCE,
     Client,
@@ -18,7 +19,6 @@ from coresupport import (
     shout,
     stuff,
 )
-
 from rocket_core import Connection, Server, State, Timeouts
 
 if TYPE_CHECKING:

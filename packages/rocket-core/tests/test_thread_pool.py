@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+
 from coresupport import (
     PATIENCE,
     LineWorker,
@@ -14,10 +15,10 @@ from coresupport import (
     eventually,
     serving,
     shout,
+    states,
     wait_for,
     worker,
 )
-
 from rocket_core import Connection, Monitor, State, ThreadPool, Timeouts, Worker
 from rocket_core import _thread_pool as module
 from rocket_core._guardian import Guardian
@@ -171,6 +172,28 @@ def test_only_connection_left_in_a_queue_is_served(sockets: Sockets) -> None:
     parts.stop()
 
 
+def test_thread_that_leaves_has_a_sleeper_poll(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "usable_cores", lambda: 1)
+    parts = Fixture(worker(), threads=1)
+    parts.start()
+    pool = parts.pool
+    eventually(lambda: pool._polling == 1)
+    with pool._lock:  # a worker waits for its client, and another has taken its place
+        pool._stalls = 1
+        assert pool._grow()
+    eventually(lambda: len(pool._sleepers) == 1)
+    pool.resume()
+    parts.monitor.wake()
+    eventually(lambda: pool.threads == 1)
+    server, client = sockets()
+    parts.phases.begin(Connection(server), parts.tally.open())
+    client.sendall(b"x\n")
+    assert client.recv(100) == b"X\n"
+    parts.stop()
+
+
 LARGE = bytes(2 << 20)
 
 
@@ -198,6 +221,35 @@ def test_worker_that_waits_for_its_client_is_replaced() -> None:
         eventually(lambda: fast.ask(b"quick\n") and server.statistics().threads == 1)
 
 
+def test_thread_that_leaves_with_all_others_away_has_the_guardian_poll() -> None:
+    gate = Gate()
+
+    def large_then_hold(connection: Connection, line: bytes, body: bytes) -> State:
+        if line == b"hold":
+            connection.write(LARGE)
+        return gate(connection, line, body)
+
+    with (
+        serving(worker(large_then_hold), NarrowListener(), threads=1) as server,
+        connect(server, receive_buffer=64 * 1024) as slow,
+        connect(server) as other,
+    ):
+        slow.send(b"hold\n")
+        eventually(lambda: server.statistics().stalled == 1 and server._pool._polling == 1)
+        eventually(lambda: not server._pool._guarded)
+        assert slow.read(len(LARGE) // 2) == LARGE[: len(LARGE) // 2]
+        reader = threading.Thread(target=slow.read_line)
+        reader.start()
+        eventually(lambda: gate.inside == 1)
+        server._monitor.wake()
+        eventually(lambda: server.statistics().threads == 1)
+        other.send(b"half")
+        eventually(lambda: states(server).get("head") == 1)
+        gate.opened.set()
+        reader.join(PATIENCE)
+        assert other.ask(b"\n") == b"HALF\n"
+
+
 def test_reading_worker_is_replaced_too() -> None:
     class Reading(Worker):
         def serve(self, connection: Connection) -> State | None:
@@ -205,13 +257,12 @@ def test_reading_worker_is_replaced_too() -> None:
             connection.write(line.upper())
             return State.IDLE if line else None
 
-    with serving(Reading, threads=1) as server:
-        with connect(server) as slow, connect(server) as fast:
-            slow.send(b"half of ")
-            eventually(lambda: server.statistics().stalled == 1)
-            for _ in range(20):
-                assert fast.ask(b"quick\n") == b"QUICK\n"
-            assert slow.ask(b"a line\n") == b"HALF OF A LINE\n"
+    with serving(Reading, threads=1) as server, connect(server) as slow, connect(server) as fast:
+        slow.send(b"half of ")
+        eventually(lambda: server.statistics().stalled == 1)
+        for _ in range(20):
+            assert fast.ask(b"quick\n") == b"QUICK\n"
+        assert slow.ask(b"a line\n") == b"HALF OF A LINE\n"
 
 
 def test_slow_clients_are_cut_when_no_more_workers_are_replaced() -> None:
@@ -232,29 +283,32 @@ def test_slow_clients_are_cut_when_no_more_workers_are_replaced() -> None:
 
 
 def test_endless_pipeliner_leaves_others_their_turn() -> None:
-    with serving(worker(), threads=1) as server:
-        with connect(server) as endless, connect(server) as fast:
-            stop = threading.Event()
+    with (
+        serving(worker(), threads=1) as server,
+        connect(server) as endless,
+        connect(server) as fast,
+    ):
+        stop = threading.Event()
 
-            def send() -> None:
-                requests = b"again\n" * 1000
-                while not stop.is_set():
-                    endless.send(requests)
-                endless.half_close()
+        def send() -> None:
+            requests = b"again\n" * 1000
+            while not stop.is_set():
+                endless.send(requests)
+            endless.half_close()
 
-            def receive() -> None:
-                while endless.socket.recv(65536):
-                    pass
+        def receive() -> None:
+            while endless.socket.recv(65536):
+                pass
 
-            threads = [threading.Thread(target=send), threading.Thread(target=receive)]
-            for thread in threads:
-                thread.start()
-            eventually(lambda: server.statistics().requests > 1000)
-            for _ in range(5):
-                assert fast.ask(b"quick\n") == b"QUICK\n"
-            stop.set()
-            for thread in threads:
-                thread.join(PATIENCE)
+        threads = [threading.Thread(target=send), threading.Thread(target=receive)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: server.statistics().requests > 1000)
+        for _ in range(5):
+            assert fast.ask(b"quick\n") == b"QUICK\n"
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
 
 
 def test_worker_that_cannot_be_made_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:

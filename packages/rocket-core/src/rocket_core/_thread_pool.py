@@ -270,6 +270,7 @@ class ThreadPool:
             if not on and (not self._polling or self._ready):
                 return False
             self._guarded = on
+            self._dismissing = False  # only a pool that is tended gets back a worker too few
             return True
 
     # -- a worker's thread ---------------------------------------------------------------------
@@ -292,7 +293,7 @@ class ThreadPool:
         except BaseException:  # noqa: BLE001 - whatever it is, the pool must stay complete
             _log.exception("worker died; it is replaced")
             with self._lock:
-                self._seats.discard(seat)
+                self._leave(seat)
                 if len(self._seats) < self._min:
                     self._grow()
         finally:
@@ -345,10 +346,12 @@ class ThreadPool:
         return True
 
     def _leave(self, seat: _Seat) -> None:
-        """With the lock: the thread ends."""
+        """With the lock: the thread ends, and leaves nobody without one who polls."""
         self._seats.discard(seat)
         if self._stopping:
             self._monitor.wake()
+        elif not self._polling and not self._wake_sleeper() and not self._guarded:
+            self._alert()
 
     def _poll(self) -> None:
         claimed: list[Connection] = []

@@ -36,9 +36,9 @@ def parse_target(method: str, target: str) -> Target:
     for ``CONNECT``, whose authority form asks for a proxy.
     """
     authority = None
-    if method == "CONNECT":
-        raise HeadError(501, "this server is no proxy")
-    if target[0] != "/":
+    if target[0] != "/" or method == "CONNECT":
+        if method == "CONNECT":
+            raise HeadError(501, "this server is no proxy")
         if target == "*" and method == "OPTIONS":
             return Target("*", "", None)
         match = _ABSOLUTE.match(target)

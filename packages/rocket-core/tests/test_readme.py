@@ -1,0 +1,72 @@
+"""The programs in the README, as the installed package carries it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from importlib.metadata import metadata
+from typing import Any
+
+import pytest
+
+import rocket_core
+from coresupport import PATIENCE, Client, Script, connect, eventually
+from rocket_core import Lifecycle, Listener, Timeouts
+
+
+def readme() -> str:
+    """The README, which package metadata has as its description."""
+    return str(metadata("rocket-core").json["description"])
+
+
+def programs() -> list[str]:
+    blocks = re.findall(r"^```python\n(.*?)^```$", readme(), re.MULTILINE | re.DOTALL)
+    return [block.replace("127.0.0.1:7000", "127.0.0.1:0") for block in blocks]
+
+
+def test_blocking_style() -> None:
+    shout, run, *_ = programs()
+    names: dict[str, Any] = {}
+    thread = threading.Thread(target=exec, args=(shout + run, names), daemon=True)
+    thread.start()
+    eventually(lambda: "server" in names and names["server"].lifecycle is Lifecycle.RUNNING)
+    server = names["server"]
+    with connect(server) as slow, connect(server) as client:
+        slow.send(b"sl")
+        for _ in range(10):
+            assert client.ask(b"hello\n") == b"HELLO\n"
+        assert slow.ask(b"ow\n") == b"SLOW\n"
+    server.stop()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_other_style_and_signals(number: int) -> None:
+    shout, _, patient, run = programs()
+    with Script(shout + patient + run) as script:
+        line = script.read_line()
+        assert line.startswith("Listening on 127.0.0.1:")
+        listener = Listener(line.split()[-1])
+        with Client(listener) as slow, Client(listener) as client:
+            slow.send(b"sl")
+            assert client.ask(b"hello\n") == b"HELLO\n"
+            assert slow.ask(b"ow\nnext\n") == b"SLOW\n"
+            assert slow.read_line() == b"NEXT\n"
+            client.send(b"x" * 5000)
+            assert client.closed_by_server()
+        script.signal(number)
+        assert script.finish() == ""
+
+
+def test_time_outs_in_the_table() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", readme(), re.MULTILINE)
+    assert len(rows) == 6
+    for name, seconds in rows:
+        assert getattr(Timeouts(), name) == float(seconds)
+
+
+def test_public_names_exist() -> None:
+    for name in rocket_core.__all__:
+        assert getattr(rocket_core, name) is not None
