@@ -179,7 +179,10 @@ def test_client_that_resets() -> None:
         expect_close(server, "connection reset")
 
 
-def test_client_that_resets_while_it_is_served(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("answers", [True, False])
+def test_client_that_resets_while_it_is_served(
+    answers: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     entered, leave = threading.Event(), threading.Event()
 
     def hold(connection: Connection, line: bytes, body: bytes) -> State:
@@ -187,7 +190,8 @@ def test_client_that_resets_while_it_is_served(caplog: pytest.LogCaptureFixture)
         if line == b"hold":
             entered.set()
             wait_for(leave)
-        connection.write(b"answer\n")
+        if answers:
+            connection.write(b"answer\n")
         return State.IDLE
 
     with serving(worker(hold)) as server, connect(server) as client:

@@ -139,7 +139,11 @@ class Fixture:
         self.guardian.join()
 
 
-def test_neighbours_of_a_blocked_request_in_a_batch_are_served(sockets: Sockets) -> None:
+@pytest.mark.parametrize("pollers", [1, 2])
+def test_neighbours_of_a_blocked_request_in_a_batch_are_served(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch, pollers: int
+) -> None:
+    monkeypatch.setattr(module, "usable_cores", lambda: pollers)
     gate = Gate()
     parts = Fixture(worker(gate), threads=4)
     clients = []
