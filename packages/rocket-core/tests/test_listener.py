@@ -329,6 +329,28 @@ def test_all_listeners_resume_when_there_is_room() -> None:
         assert server.statistics().accepted == 3
 
 
+class Overtaken(Listener):
+    """Is told to drain before it has looked at its socket for the first time."""
+
+    def _run(self) -> None:
+        self.drain()
+        super()._run()
+
+
+def test_backlog_is_accepted_though_the_drain_is_noticed_first() -> None:
+    listener = Overtaken("127.0.0.1:0")
+    listener.bind()
+    accepted: list[Connection] = []
+    with ExitStack() as clients:
+        for _ in range(3):
+            clients.enter_context(Client(listener))
+        listener.start(accepted.append, lambda: False, Timeouts())
+        listener.join()
+        assert len(accepted) == 3
+        for connection in accepted:
+            connection.close()
+
+
 class Picky(Listener):
     """Refuses the first clients."""
 

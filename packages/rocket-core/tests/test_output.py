@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rocket_core import Connection, send_copied
+from rocket_core._budget import Budget
 from rocket_core._output import Output
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def open_file(tmp_path: Path) -> int:
 
 def test_parts_go_out_in_order(pair: Pair, open_file: int) -> None:
     connection, client = pair
-    output = Output()
+    output = Output(Budget())
     assert not output
     output.add(memoryview(b"before "))
     output.add_file(open_file, 2, 5)
@@ -51,7 +52,7 @@ def test_parts_go_out_in_order(pair: Pair, open_file: int) -> None:
 def test_what_is_not_taken_stays(pair: Pair) -> None:
     plain, client = pair
     connection = Sparing(plain._socket.dup())
-    output = Output()
+    output = Output(Budget())
     output.add(memoryview(b"abcdefgh"))
     assert [output.flush(connection) for _ in range(3)] == [3, 3, 2]
     assert not output
@@ -71,7 +72,7 @@ class Greedy(Connection):
 
 def test_client_that_takes_everything_does_not_get_it_at_once(pair: Pair, open_file: int) -> None:
     connection = Greedy(pair[0]._socket.dup())
-    output = Output()
+    output = Output(Budget())
     total = 1 << 40
     output.add_file(open_file, 0, total)
     os.close(open_file)
@@ -84,7 +85,7 @@ def test_client_that_takes_everything_does_not_get_it_at_once(pair: Pair, open_f
 
 
 def test_clear_drops_everything(pair: Pair, open_file: int) -> None:
-    output = Output()
+    output = Output(Budget())
     output.add(memoryview(b"never sent"))
     output.add_file(open_file, 0, 10)
     os.close(open_file)

@@ -19,7 +19,7 @@ from coresupport import (
     shout,
     stuff,
 )
-from rocket_core import Connection, Server, State, Timeouts
+from rocket_core import Connection, Listener, Server, State, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,13 +102,13 @@ BEHAVIOURS: list[Callable[[Client, random.Random], None]] = [
 ]
 
 
-def live(server: Server, seed: str, failures: list[BaseException]) -> None:
+def live(target: Listener, seed: str, failures: list[BaseException]) -> None:
     """One client's life: several connections, one after the other."""
     chance = random.Random(seed)
     try:
         for _ in range(chance.randrange(1, 4)):
             # Refused, reset or cut, as clients are whose server ends.
-            with suppress(ConnectionError), Client(server.listeners[0]) as client:
+            with suppress(ConnectionError), Client(target) as client:
                 chance.choice(BEHAVIOURS)(client, chance)
     except BaseException as error:
         failures.append(error)
@@ -135,9 +135,10 @@ def test_round(number: int) -> None:
         ),
     )
     server.start()
+    target = Listener(str(server.listeners[0].address))
     failures: list[BaseException] = []
     clients = [
-        threading.Thread(target=live, args=(server, f"{number} {index}", failures))
+        threading.Thread(target=live, args=(target, f"{number} {index}", failures))
         for index in range(CLIENTS)
     ]
     for client in clients:

@@ -19,16 +19,19 @@ from coresupport import (
     wait_for,
     worker,
 )
-from rocket_core import Connection, Monitor, State, ThreadPool, Timeouts, Worker
+from rocket_core import READ, Connection, Monitor, State, ThreadPool, Timeouts, Worker
 from rocket_core import _thread_pool as module
 from rocket_core._guardian import Guardian
 from rocket_core._host import Host
 from rocket_core._phases import Phases
+from rocket_core._poller import default_poller
 from rocket_core._registry import Registry
 from rocket_core._statistics import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from rocket_core._poller import Poller
 
     Sockets = Callable[[], tuple[socket.socket, socket.socket]]
 
@@ -104,8 +107,10 @@ def test_pool_shrinks_when_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatc
 class Fixture:
     """The parts of a server without its listeners."""
 
-    def __init__(self, factory: Callable[[], Worker], threads: int) -> None:
-        self.monitor = Monitor()
+    def __init__(
+        self, factory: Callable[[], Worker], threads: int, poller: Poller | None = None
+    ) -> None:
+        self.monitor = Monitor(poller)
         self.tally = Tally()
         self.registry = Registry(100)
         host = Host()
@@ -139,13 +144,45 @@ class Fixture:
         self.guardian.join()
 
 
-@pytest.mark.parametrize("pollers", [1, 2])
+class BatchPoller:
+    """Tells the thread that polls first of all descriptors at once, and the others of none."""
+
+    def __init__(self) -> None:
+        self._others = default_poller()
+        self._lock = threading.Lock()
+        self._armed: list[int] = []
+        self._polls = 0
+        self.delivered = threading.Event()
+
+    def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+        del interest, first
+        self._armed.append(descriptor)
+
+    def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
+        with self._lock:
+            self._polls += 1
+            first = self._polls == 1
+        if not first:
+            return self._others.poll(timeout, limit)
+        wait_for(self.delivered)
+        return [(descriptor, READ) for descriptor in self._armed]
+
+    def wake(self) -> None:
+        self._others.wake()
+
+    def close(self) -> None:
+        self._others.close()
+
+
 def test_neighbours_of_a_blocked_request_in_a_batch_are_served(
-    sockets: Sockets, monkeypatch: pytest.MonkeyPatch, pollers: int
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "usable_cores", lambda: pollers)
+    monkeypatch.setattr(module, "usable_cores", lambda: 2)
     gate = Gate()
-    parts = Fixture(worker(gate), threads=4)
+    poller = BatchPoller()
+    parts = Fixture(worker(gate), threads=4, poller=poller)
+    parts.start()
+    eventually(lambda: parts.pool._polling == 2)
     clients = []
     counters = parts.tally.open()
     for _ in range(3):
@@ -153,8 +190,7 @@ def test_neighbours_of_a_blocked_request_in_a_batch_are_served(
         client.sendall(b"hold\n")
         clients.append(client)
         parts.phases.begin(Connection(server), counters)
-    # All are ready when the first thread polls, so that it claims them together.
-    parts.start()
+    poller.delivered.set()
     eventually(lambda: gate.inside == 3)
     gate.opened.set()
     for client in clients:

@@ -277,7 +277,7 @@ def test_a_file_is_sent_between_bytes(serve: Serve, tmp_path: Path) -> None:
 def test_the_end_is_announced(serve: Serve, command: bytes) -> None:
     with serve().connect() as client:
         client.sendall(command + b"\n")
-        # Without a close_notify, this client's last recv raises SSLEOFError.
+        # Without a close_notify, this client's last recv raises an error.
         assert read_all(client) == b"closed"
 
 
@@ -294,7 +294,7 @@ def test_an_answer_cut_short_is_not_announced_as_complete(
     with serve().connect() as client:
         client.sendall(b"fail\n")
         assert read_exactly(client, 11) == b"half an ans"
-        with pytest.raises(ssl.SSLEOFError):
+        with pytest.raises(ssl.SSLError, match="(?i)eof"):
             client.recv(1)
     assert "asked to" in caplog.text
 

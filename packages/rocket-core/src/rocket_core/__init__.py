@@ -18,7 +18,7 @@ from rocket_core._address import (
     UnixAddress,
     parse_address,
 )
-from rocket_core._connection import OUTPUT_BOUND, RECEIVE_SIZE, Connection
+from rocket_core._connection import RECEIVE_SIZE, Connection
 from rocket_core._errors import (
     AddressError,
     BindError,
@@ -41,6 +41,7 @@ from rocket_core._head import (
 )
 from rocket_core._listener import BACKLOG, Listener
 from rocket_core._monitor import Monitor
+from rocket_core._output import OUTPUT_BOUND
 from rocket_core._poller import READ, WRITE
 from rocket_core._reason import CloseReason
 from rocket_core._sendfile import send_copied

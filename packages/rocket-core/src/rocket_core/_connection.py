@@ -27,9 +27,6 @@ from rocket_core._timeouts import Timeouts
 RECEIVE_SIZE: Final = 16 * 1024
 """Bytes asked of the system at once. A TLS record carries no more."""
 
-OUTPUT_BOUND: Final = 256 * 1024
-"""Bytes of a response held for a client that does not take them, before its worker must wait."""
-
 _LONGEST_WAIT: Final = 1e6
 """Seconds that `select.poll` takes, which knows nothing longer than 24 days."""
 
@@ -268,40 +265,42 @@ class Connection:
         Up to `OUTPUT_BOUND` bytes are kept; beyond that the call waits for the client. Raises
         `ClientGone` when it is gone or too slow.
         """
+        if type(data) is not bytes:
+            data = memoryview(data).cast("B")
         try:
             if self._output:
                 self.flush()
-            if not self._output:
-                sent = self.send_now(data)
-                if sent == len(data):
-                    return
-                view = memoryview(data).cast("B")[sent or 0 :]
-            else:
-                view = memoryview(data).cast("B")
+            sent = 0 if self._output else self.send_now(data) or 0
         except OSError as error:
             raise ClientGone(f"{self.peer} is gone: {error}") from error
-        self._keep(view, changeable=not isinstance(data, bytes))
+        if sent < len(data):
+            self._keep(memoryview(data)[sent:])
 
     sendall = write
 
-    def _keep(self, view: memoryview, *, changeable: bool) -> None:
-        output = self._output
-        if output is None:
-            self._output = output = Output()
-        room = OUTPUT_BOUND - output.held
-        if len(view) <= room:
-            output.add(memoryview(bytes(view)) if changeable else view)
+    def _keep(self, view: memoryview) -> None:
+        if self._output is None:
+            self._output = Output(self.host.output)
+        view = view[self._output.add(view) :]
+        if not view:
             return
         self.begin_transfer(time.monotonic())
-        while len(view):
-            room = OUTPUT_BOUND - output.held
-            if room > 0:
-                piece = view[:room]
-                output.add(memoryview(bytes(piece)) if changeable else piece)
-                view = view[room:]
-            if len(view):
-                self._wait(WRITE)
-                self._flush_measured()
+        while view:
+            self._wait(WRITE)
+            self._flush_measured()
+            if not self._output:
+                # All connections together hold too much: this one has to do without.
+                view = view[self._send_measured(view) :]
+            view = view[self._output.add(view) :]
+
+    def _send_measured(self, view: memoryview) -> int:
+        try:
+            sent = self.send_now(view) or 0
+        except OSError as error:
+            raise ClientGone(f"{self.peer} is gone: {error}") from error
+        if sent:
+            self.transferred(sent)
+        return sent
 
     def send_file(self, descriptor: int, offset: int, count: int) -> None:
         """Send ``count`` bytes of an open file; what the client does not take at once is kept.
@@ -312,7 +311,7 @@ class Connection:
         if count <= 0:
             return
         if self._output is None:
-            self._output = Output()
+            self._output = Output(self.host.output)
         self._output.add_file(descriptor, offset, count)
         self._flush_measured()
 

@@ -56,6 +56,7 @@ class Listener:
         self._requested = parse_address(address) if isinstance(address, str) else address
         self._backlog = backlog
         self._socket: socket.socket | None = None
+        self._bound: Address | None = None
         self.local: Peer | None = None
         self._phase = _Phase.STOPPED
         self._thread: threading.Thread | None = None
@@ -81,6 +82,7 @@ class Listener:
             raise BindError(f"cannot listen on {requested}: {error.strerror}") from error
         sock.setblocking(False)
         self._socket = sock
+        self._bound = requested if isinstance(requested, UnixAddress) else _address_of(sock)
         local = peer_of(sock.getsockname())
         self.local = None if local.host in _WILDCARDS else local
         self._signal = Signal()
@@ -135,16 +137,11 @@ class Listener:
 
     @property
     def address(self) -> Address:
-        """The address, with the port the system chose where 0 was asked for."""
-        if self._socket is not None:
-            if isinstance(self._requested, UnixAddress):
-                return self._requested
-            name = self._socket.getsockname()
-            if isinstance(name, tuple):
-                return TCPAddress(name[0], name[1])
-            return UnixAddress(Path(peer_of(name).host))
+        """The address; while it is bound, with the port the system chose where 0 was asked for."""
+        if self._bound is not None:
+            return self._bound
         if isinstance(self._requested, socket.socket):
-            return TCPAddress("", 0)
+            return _address_of(self._requested)
         return self._requested
 
     # -- accepting -----------------------------------------------------------------------------
@@ -202,6 +199,7 @@ class Listener:
         sock, self._socket = self._socket, None
         if sock is None:
             return
+        self._bound = None
         sock.close()
         if self._reserve is not None:
             os.close(self._reserve)
@@ -266,6 +264,16 @@ class Listener:
                 listening.accept()[0].close()
         with suppress(OSError):  # unless another thread took the descriptor that was freed
             self._reserve = os.open(os.devnull, os.O_RDONLY)
+
+
+def _address_of(sock: socket.socket) -> Address:
+    try:
+        name = sock.getsockname()
+    except OSError:  # closed
+        return TCPAddress("", 0)
+    if isinstance(name, tuple):
+        return TCPAddress(name[0], name[1])
+    return UnixAddress(Path(peer_of(name).host))
 
 
 def _answers(path: str) -> bool:

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from rocket_core._budget import Budget
     from rocket_core._connection import Connection
+
+OUTPUT_BOUND: Final = 256 * 1024
+"""Bytes of a response held for a client that does not take them, before its worker must wait."""
 
 _SENDFILE_SPAN: Final = 1 << 20
 
@@ -28,12 +32,13 @@ class FileSpan:
 class Output:
     """Bytes and parts of files in the order in which they go to the client.
 
-    The bytes are bounded by their producer, who watches `held`; files cost no memory.
+    The bytes are bounded, and all connections of a server share a budget; files cost no memory.
     """
 
-    __slots__ = ("_parts", "held")
+    __slots__ = ("_budget", "_parts", "held")
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self._parts: deque[memoryview | FileSpan] = deque()
         self.held = 0
         """Bytes held in memory."""
@@ -41,10 +46,13 @@ class Output:
     def __bool__(self) -> bool:
         return bool(self._parts)
 
-    def add(self, data: memoryview) -> None:
-        """Append bytes that nobody will change any more."""
-        self._parts.append(data)
-        self.held += len(data)
+    def add(self, data: memoryview) -> int:
+        """Append a copy of as many bytes as there is room for; how many that were."""
+        taken = self._budget.take(min(len(data), OUTPUT_BOUND - self.held))
+        if taken:
+            self._parts.append(memoryview(bytes(data[:taken])))
+            self.held += taken
+        return taken
 
     def add_file(self, descriptor: int, offset: int, count: int) -> None:
         """Append ``count`` bytes of a file, whose descriptor is duplicated.
@@ -79,6 +87,7 @@ class Output:
                 if sent is None:
                     break
                 self.held -= sent
+                self._budget.give_back(sent)
                 if sent == len(part):
                     self._parts.popleft()
                 else:
@@ -92,4 +101,5 @@ class Output:
             part = self._parts.popleft()
             if isinstance(part, FileSpan):
                 os.close(part.descriptor)
+        self._budget.give_back(self.held)
         self.held = 0

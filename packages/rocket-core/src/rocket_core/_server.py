@@ -8,9 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from enum import Enum
-from types import TracebackType
 from typing import Final, Self
 
+from rocket_core._budget import TOTAL_OUTPUT, Budget
 from rocket_core._connection import Connection
 from rocket_core._errors import LifecycleError
 from rocket_core._guardian import Guardian
@@ -60,6 +60,7 @@ class Server:
         max_threads: int = 8,
         max_stalled: int = MAX_STALLED,
         max_connections: int | None = None,
+        max_output: int = TOTAL_OUTPUT,
         timeouts: Timeouts | None = None,
     ) -> None:
         """Compose a server; nothing is bound or started yet.
@@ -72,6 +73,7 @@ class Server:
             max_stalled: threads that wait for a client and are replaced meanwhile, at most.
             max_connections: connections beyond which none is accepted until one ends. By default
                 what the limit of open files allows.
+            max_output: bytes held for clients that do not take them, over all connections.
             timeouts: how long to wait for clients.
 
         Raises:
@@ -83,6 +85,8 @@ class Server:
             raise ValueError("max_connections must be at least 1")
         if max_stalled < 0:
             raise ValueError("max_stalled must not be negative")
+        if max_output < 0:
+            raise ValueError("max_output must not be negative")
         self.listeners: Final = list(listeners)
         if not self.listeners:
             raise ValueError("a server needs at least one listener")
@@ -91,6 +95,7 @@ class Server:
         self._max_threads = max_threads
         self._max_stalled = max_stalled
         self._max_connections = max_connections
+        self._max_output = max_output
         self._timeouts = timeouts if timeouts is not None else Timeouts()
         # _lock guards _lifecycle.
         self._lock = threading.Lock()
@@ -106,12 +111,7 @@ class Server:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
         self.wait()
 
@@ -157,7 +157,7 @@ class Server:
         self._registry = Registry(default_max_connections() if limit is None else limit)
         self._registry.on_room = self._wake_listeners
         self._monitor = Monitor()
-        self._host = Host()
+        self._host = Host(output=Budget(self._max_output))
         self._phases = Phases(self._monitor, self._registry, self._timeouts, self._host)
         self._pool = ThreadPool(
             self._monitor,

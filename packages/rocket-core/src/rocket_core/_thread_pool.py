@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from enum import Enum
-from types import TracebackType
 from typing import Final
 
 from rocket_core._connection import Connection
@@ -70,12 +69,7 @@ class _Stalled(AbstractContextManager[None]):
     def __enter__(self) -> None:
         self._pool.stall()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pool.resume()
 
 

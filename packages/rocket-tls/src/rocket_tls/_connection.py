@@ -133,6 +133,8 @@ class TLSConnection(Connection):
         except ssl.SSLWantWriteError:
             raise NotYet(WRITE) from None
         except ssl.SSLError as error:
+            if _is_end(error):
+                return b""
             raise self._broken(error) from error
 
     def discard(self) -> bool:
@@ -219,8 +221,7 @@ class TLSConnection(Connection):
             raise TLSError(f"{self.peer}: the TLS connection has ended")
 
     def _broken(self, error: ssl.SSLError) -> TLSError:
-        gone = isinstance(error, ssl.SSLEOFError)
-        self.close_reason = CloseReason.CLIENT if gone else CloseReason.TLS
+        self.close_reason = CloseReason.CLIENT if _is_end(error) else CloseReason.TLS
         self._layer = _Layer.ENDED
         _log.debug("%s: %s", self.peer, error)
         return TLSError(f"{self.peer}: {error}")
@@ -231,3 +232,12 @@ class TLSConnection(Connection):
             socket.socket.shutdown(self._tls, socket.SHUT_WR)
             # Closing with something unread would reset the connection, and lose the answer.
             socket.socket.recv(self._tls, RECEIVE_SIZE)
+
+
+def _is_end(error: ssl.SSLError) -> bool:
+    """Whether the client closed the connection, in TLS or without a word."""
+    # Python 3.11.2 and earlier has other names for the ways in which OpenSSL 3 tells that.
+    return (
+        isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+        or error.reason == "UNEXPECTED_EOF_WHILE_READING"
+    )

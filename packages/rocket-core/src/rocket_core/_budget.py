@@ -1,0 +1,37 @@
+"""How much output all connections of a server may hold together."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+TOTAL_OUTPUT: Final = 64 * 1024 * 1024
+"""Bytes of all responses together, held for clients that do not take them."""
+
+GRAIN: Final = 16 * 1024
+"""Bytes below which only the rest of a response is held: a TLS record (RFC 8446, section 5.1) that
+was offered to OpenSSL must be offered again whole."""
+
+
+class Budget:
+    """Bytes that may be held. ``_lock`` guards the number that is."""
+
+    def __init__(self, limit: int = TOTAL_OUTPUT) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self.held = 0
+
+    def take(self, wanted: int) -> int:
+        """Take up to ``wanted`` bytes: how many, no fewer than `GRAIN` of them, or 0."""
+        with self._lock:
+            room = self._limit - self.held
+            if room < min(wanted, GRAIN):
+                return 0
+            taken = min(wanted, room)
+            self.held += taken
+            return taken
+
+    def give_back(self, count: int) -> None:
+        """Give back ``count`` bytes that were taken."""
+        with self._lock:
+            self.held -= count
