@@ -140,7 +140,11 @@ class Client:
         return True
 
     def half_close(self) -> None:
-        self.socket.shutdown(socket.SHUT_WR)
+        """Send no more. Raises `ConnectionError` when the server has closed."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise ConnectionError(*error.args) from error
 
     def reset(self) -> None:
         """Close so that the server gets a reset."""
@@ -210,6 +214,24 @@ class LineWorker(Worker):
         line, size = connection.context
         connection.context = None
         return self._handler(connection, line, connection.take(size))
+
+
+class Gate:
+    """A handler that holds requests until it is opened."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.entered = threading.Semaphore(0)
+
+    def __call__(self, connection: Connection, line: bytes, body: bytes) -> State:
+        if line == b"hold":
+            self.entered.release()
+            wait_for(self.opened)
+        return shout(connection, line, body)
+
+    def wait(self, count: int = 1) -> None:
+        for _ in range(count):
+            assert self.entered.acquire(timeout=PATIENCE)
 
 
 def worker(

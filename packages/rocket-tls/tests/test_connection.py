@@ -240,7 +240,7 @@ def test_closing_says_goodbye_unless_something_is_missing(open_ends: Ends, *, un
         read_now(client)  # there is room for a close_notify
     connection.close()
     if unsent:
-        with pytest.raises(ssl.SSLError, match="(?i)eof"):
+        with pytest.raises(ssl.SSLError, match=r"(?i)eof"):
             read_now(client)
     else:
         assert client.recv(1) == b""

@@ -294,7 +294,7 @@ def test_an_answer_cut_short_is_not_announced_as_complete(
     with serve().connect() as client:
         client.sendall(b"fail\n")
         assert read_exactly(client, 11) == b"half an ans"
-        with pytest.raises(ssl.SSLError, match="(?i)eof"):
+        with pytest.raises(ssl.SSLError, match=r"(?i)eof"):
             client.recv(1)
     assert "asked to" in caplog.text
 

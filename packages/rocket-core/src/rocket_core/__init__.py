@@ -39,6 +39,7 @@ from rocket_core._head import (
     read_fields,
     split_head,
 )
+from rocket_core._histogram import Histogram
 from rocket_core._listener import BACKLOG, Listener
 from rocket_core._monitor import Monitor
 from rocket_core._output import OUTPUT_BOUND
@@ -47,7 +48,7 @@ from rocket_core._reason import CloseReason
 from rocket_core._sendfile import send_copied
 from rocket_core._server import Lifecycle, Server
 from rocket_core._state import OWNERS, TRANSITIONS, Owner, State
-from rocket_core._statistics import Statistics
+from rocket_core._statistics import Activity, Statistics
 from rocket_core._thread_pool import ThreadPool
 from rocket_core._timeouts import Timeouts
 from rocket_core._version import __version__
@@ -65,6 +66,7 @@ __all__ = [
     "RECEIVE_SIZE",
     "TRANSITIONS",
     "WRITE",
+    "Activity",
     "Address",
     "AddressError",
     "BindError",
@@ -73,6 +75,7 @@ __all__ = [
     "Connection",
     "FieldNames",
     "HeadError",
+    "Histogram",
     "Lifecycle",
     "LifecycleError",
     "Listener",

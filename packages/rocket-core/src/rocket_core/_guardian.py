@@ -17,6 +17,7 @@ from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
 from rocket_core._statistics import Counters
 from rocket_core._thread_pool import LOOK, ThreadPool
+from rocket_core._watchdog import Watchdog
 from rocket_core._worker import Worker
 
 _log = logging.getLogger("rocket_core.monitor")
@@ -31,13 +32,21 @@ class Guardian:
     """The thread that tends the pool and carries out orders, one after the other."""
 
     def __init__(
-        self, monitor: Monitor, pool: ThreadPool, phases: Phases, worker: Worker, counters: Counters
+        self,
+        monitor: Monitor,
+        pool: ThreadPool,
+        phases: Phases,
+        worker: Worker,
+        counters: Counters,
+        *,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self._monitor = monitor
         self._pool = pool
         self._phases = phases
         self._worker = worker
         self._counters = counters
+        self._watchdog = watchdog
         self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._finished = False
         self.wake_at = inf
@@ -70,7 +79,7 @@ class Guardian:
     def _run(self) -> None:
         while not self._finished:
             try:
-                self._obey(self._sleep())
+                self._obey(self._sleep(self._watch()))
                 self._tend()
             except Exception:  # noqa: BLE001 - nobody else tends the pool
                 _log.exception("the monitor's thread failed and goes on")
@@ -91,11 +100,15 @@ class Guardian:
             self.wake_at = inf
             self.on_time()
 
+    def _watch(self) -> float:
+        return inf if self._watchdog is None else self._watchdog.look()
+
     def _tend(self) -> None:
         self._pool.guard(on=True)
         quiet = 0
         pause = LOOK
         while not self._finished:
+            self._watch()
             busy, abandoned = self._pool.tend()
             if abandoned:
                 self._stand_in(pause)

@@ -22,9 +22,10 @@ from rocket_core._phases import DRAIN_GRACE, Phases
 from rocket_core._reason import CloseReason
 from rocket_core._registry import Registry
 from rocket_core._state import State
-from rocket_core._statistics import Counters, Statistics, Tally
+from rocket_core._statistics import Activity, Counters, Statistics, Tally
 from rocket_core._thread_pool import MAX_STALLED, ThreadPool
 from rocket_core._timeouts import Timeouts
+from rocket_core._watchdog import Watchdog
 from rocket_core._worker import Worker
 
 _log = logging.getLogger("rocket_core.server")
@@ -61,6 +62,7 @@ class Server:
         max_stalled: int = MAX_STALLED,
         max_connections: int | None = None,
         max_output: int = TOTAL_OUTPUT,
+        watchdog: float | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
         """Compose a server; nothing is bound or started yet.
@@ -74,6 +76,8 @@ class Server:
             max_connections: connections beyond which none is accepted until one ends. By default
                 what the limit of open files allows.
             max_output: bytes held for clients that do not take them, over all connections.
+            watchdog: seconds after which the stack of a thread that is still busy with one turn is
+                logged, once a turn; None: never.
             timeouts: how long to wait for clients.
 
         Raises:
@@ -87,6 +91,8 @@ class Server:
             raise ValueError("max_stalled must not be negative")
         if max_output < 0:
             raise ValueError("max_output must not be negative")
+        if watchdog is not None and not watchdog > 0:
+            raise ValueError("watchdog must be greater than 0")
         self.listeners: Final = list(listeners)
         if not self.listeners:
             raise ValueError("a server needs at least one listener")
@@ -96,6 +102,7 @@ class Server:
         self._max_stalled = max_stalled
         self._max_connections = max_connections
         self._max_output = max_output
+        self._watchdog = watchdog
         self._timeouts = timeouts if timeouts is not None else Timeouts()
         # _lock guards _lifecycle.
         self._lock = threading.Lock()
@@ -171,7 +178,10 @@ class Server:
         )
         self._host.stalled = self._pool.stalled
         self._worker = worker
-        self._guardian = Guardian(self._monitor, self._pool, self._phases, worker, self._counters)
+        watchdog = None if self._watchdog is None else Watchdog(self._pool, self._watchdog)
+        self._guardian = Guardian(
+            self._monitor, self._pool, self._phases, worker, self._counters, watchdog=watchdog
+        )
 
     def _accept_into(self, counters: Counters) -> Callable[[Connection], None]:
         begin = self._phases.begin
@@ -295,4 +305,13 @@ class Server:
             threads=self._pool.threads,
             stalled=self._pool.stalls,
             ready=self._pool.waiting,
+            held=self._host.output.held,
+            queue_time=total.queue_time,
+            service_time=total.service_time,
         )
+
+    def activities(self) -> list[Activity]:
+        """What each thread of the pool does now, the longest first. Raises as `statistics`."""
+        if self._lifecycle is Lifecycle.NEW:
+            raise LifecycleError("a server that was never started has no threads")
+        return self._pool.activities()

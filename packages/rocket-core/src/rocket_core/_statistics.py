@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
+from rocket_core._address import Peer
+from rocket_core._histogram import Histogram
 from rocket_core._reason import CloseReason
 
 
@@ -15,6 +17,8 @@ class Counters:
     accepted: int = 0
     requests: int = 0
     closes: dict[CloseReason, int] = field(default_factory=dict)
+    queue_time: Histogram = field(default_factory=Histogram)
+    service_time: Histogram = field(default_factory=Histogram)
 
     def add(self, other: Counters) -> None:
         """Add the counts of ``other`` to these."""
@@ -22,6 +26,8 @@ class Counters:
         self.requests += other.requests
         for reason, count in list(other.closes.items()):
             self.closes[reason] = self.closes.get(reason, 0) + count
+        self.queue_time.merge(other.queue_time)
+        self.service_time.merge(other.service_time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,9 @@ class Statistics:
         threads: threads of the pool.
         stalled: threads of these that wait for a client.
         ready: connections that wait for a worker.
+        held: bytes held for clients that have not taken them yet.
+        queue_time: seconds between the event that made a connection ready and its service.
+        service_time: seconds a worker spent on a connection before it parked it.
     """
 
     connections: dict[str, int]
@@ -47,6 +56,26 @@ class Statistics:
     threads: int
     stalled: int
     ready: int
+    held: int
+    queue_time: Histogram = field(compare=False)
+    service_time: Histogram = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What one thread of the pool does.
+
+    Attributes:
+        thread: its name, as `threading.Thread.name`.
+        ident: its number, as `threading.Thread.ident`, by which `sys._current_frames` has it.
+        peer: the client it serves; None: it serves nobody.
+        since: when it began with that, by `time.monotonic`; 0 when it serves nobody.
+    """
+
+    thread: str
+    ident: int | None
+    peer: Peer | None
+    since: float
 
 
 class Tally:

@@ -20,7 +20,7 @@ from rocket_core._connection import Connection
 from rocket_core._demand import Demand, Verdict, usable_cores
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
-from rocket_core._statistics import Counters, Tally
+from rocket_core._statistics import Activity, Counters, Tally
 from rocket_core._worker import Worker
 
 _log = logging.getLogger("rocket_core.pool")
@@ -50,11 +50,15 @@ class _Role(Enum):
 
 
 class _Seat:
-    """One thread of the pool, and the lock it sleeps on."""
+    """One thread of the pool, the lock it sleeps on, and what it does."""
 
-    __slots__ = ("thread", "wake")
+    __slots__ = ("busy", "now", "thread", "wake")
 
     def __init__(self) -> None:
+        self.busy: tuple[Connection, float] | None = None
+        """The connection it serves, and since when by `time.monotonic`."""
+        self.now = 0.0
+        """When it last looked at the clock."""
         self.wake = threading.Lock()
         self.wake.acquire()
         self.thread: threading.Thread | None = None
@@ -119,6 +123,8 @@ class ThreadPool:
         self._last_head: tuple[Connection, float] | None = None
         self._last_polls = 0
         self._names = 0
+        self.watched = False
+        """Whether the Monitor's thread must know of every service."""
         self.stalled: Final = _Stalled(self)
         """Entered by a connection for as long as its worker waits for the client."""
 
@@ -170,6 +176,16 @@ class ThreadPool:
     def stalls(self) -> int:
         """How many workers wait for their client."""
         return self._stalls
+
+    def activities(self) -> list[Activity]:
+        """What each thread does now, the longest first."""
+        found = []
+        for seat in list(self._seats):
+            busy, thread = seat.busy, seat.thread
+            if thread is not None:
+                peer, since = (None, 0.0) if busy is None else (busy[0].peer, busy[1])
+                found.append(Activity(thread.name, thread.ident, peer, since))
+        return sorted(found, key=lambda each: (each.peer is None, each.since))
 
     def _limit(self) -> int:
         return self._max + min(self._stalls, self._max_stalled)
@@ -271,6 +287,7 @@ class ThreadPool:
 
     def _run(self, seat: _Seat) -> None:
         counters = self._tally.open()
+        seat.now = time.monotonic()
         try:
             worker = self._factory()
             phases = self._phases
@@ -281,8 +298,17 @@ class ThreadPool:
                     with self._lock:
                         self._eager -= 1
                         self._call_another()
-                if phases.serve(connection, worker, counters):
-                    connection.claimed_at = time.monotonic()
+                # It begins where the last one ended, or with the poll that claimed it: looking at
+                # the clock costs as much as counting.
+                began = seat.now
+                seat.busy = connection, began
+                counters.queue_time.add(max(began - connection.claimed_at, 0.0))
+                again = phases.serve(connection, worker, counters)
+                seat.now = ended = time.monotonic()
+                seat.busy = None
+                counters.service_time.add(ended - began)
+                if again:
+                    connection.claimed_at = ended
                     self._ready.append(connection)
         except BaseException:  # noqa: BLE001 - whatever it is, the pool must stay complete
             _log.exception("worker died; it is replaced")
@@ -304,6 +330,7 @@ class ThreadPool:
             role = self._take_role(seat)
             if role is _Role.POLL:
                 self._poll()
+                seat.now = time.monotonic()
                 for connection in self._monitor.expired():
                     self._phases.expire(connection, worker, counters)
             elif role is _Role.LEAVE or (role is _Role.SLEEP and not self._sleep(seat)):
@@ -328,6 +355,7 @@ class ThreadPool:
         """Sleep until woken; False when the thread is one too many, and ends."""
         surplus = len(self._seats) > self._min
         if seat.wake.acquire(timeout=IDLE_RETIREMENT if surplus else -1):
+            seat.now = time.monotonic()
             return True
         with self._lock:
             if seat in self._sleepers:
@@ -337,6 +365,7 @@ class ThreadPool:
                     return False
                 return True
         seat.wake.acquire()  # it was woken just after its time was up
+        seat.now = time.monotonic()
         return True
 
     def _leave(self, seat: _Seat) -> None:
@@ -356,7 +385,7 @@ class ThreadPool:
             with self._lock:
                 self._polling -= 1
                 # What this worker does not serve first must not wait for it, nor for a next event.
-                exposed = len(claimed) > 1 or (claimed and not self._polling)
+                exposed = len(claimed) > 1 or (claimed and (self.watched or not self._polling))
                 alert = exposed and not self._guarded
             if alert:
                 self._alert()

@@ -1,0 +1,64 @@
+"""Distributions of times, at the cost of one addition each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_BUCKETS: Final = 40
+
+
+class Histogram:
+    """Counts of times, in buckets each twice as wide as the one before, from a microsecond on.
+
+    One thread adds, any thread reads.
+    """
+
+    __slots__ = ("_counts", "_sum")
+
+    def __init__(self) -> None:
+        self._counts = [0] * _BUCKETS
+        self._sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one time, shorter than 6 days."""
+        self._counts[int(seconds * 1e6).bit_length()] += 1
+        self._sum += seconds
+
+    def merge(self, other: Histogram) -> None:
+        """Add the counts of ``other`` to these."""
+        for index, count in enumerate(list(other._counts)):
+            self._counts[index] += count
+        self._sum += other._sum
+
+    @property
+    def count(self) -> int:
+        """How many times were counted."""
+        return sum(self._counts)
+
+    @property
+    def total(self) -> float:
+        """The sum of all times, in seconds."""
+        return self._sum
+
+    def buckets(self) -> list[tuple[float, int]]:
+        """The upper limit in seconds, and the count, of each bucket up to the last with any."""
+        last = max((index for index, count in enumerate(self._counts) if count), default=-1)
+        return [((1 << index) * 1e-6, self._counts[index]) for index in range(last + 1)]
+
+    def quantile(self, share: float) -> float:
+        """A time in seconds that ``share`` (0 to 1) of all do not exceed; 0 when there are none."""
+        needed = share * self.count
+        found = 0
+        for limit, count in self.buckets():
+            found += count
+            if count and found >= needed:
+                return limit
+        return 0.0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Histogram) and self._counts == other._counts
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<Histogram of {self.count}: median {self.quantile(0.5):g} s>"

@@ -1,0 +1,52 @@
+"""Tells which code holds a thread for too long."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import traceback
+from math import inf
+
+from rocket_core._statistics import Activity
+from rocket_core._thread_pool import ThreadPool
+
+_log = logging.getLogger("rocket_core.watchdog")
+
+
+class Watchdog:
+    """Logs the stack of a thread of the pool that is busy for too long, once.
+
+    Used by one thread.
+    """
+
+    def __init__(self, pool: ThreadPool, limit: float) -> None:
+        """``limit`` is in seconds."""
+        pool.watched = True
+        self._pool = pool
+        self._limit = limit
+        self._reported: set[Activity] = set()
+        self._next = -inf
+
+    def look(self) -> float:
+        """Log what is to be logged; seconds until there may be more, infinite when nobody works."""
+        now = time.monotonic()
+        if now < self._next:
+            return self._next - now
+        busy = [each for each in self._pool.activities() if each.peer is not None]
+        late = [each for each in busy if now - each.since >= self._limit]
+        for each in late:
+            if each not in self._reported:
+                self._report(each, now - each.since)
+        self._reported = set(late)
+        if not busy:
+            return inf
+        due = [each.since + self._limit for each in busy if each not in self._reported]
+        self._next = min([now + self._limit, *due])
+        return self._next - now
+
+    def _report(self, activity: Activity, seconds: float) -> None:
+        frame = sys._current_frames().get(activity.ident or 0)  # noqa: SLF001 - the only way
+        stack = "" if frame is None else "".join(traceback.format_stack(frame))
+        thread, peer = activity.thread, activity.peer
+        _log.warning("thread %s is busy with %s for %.1f s now:\n%s", thread, peer, seconds, stack)

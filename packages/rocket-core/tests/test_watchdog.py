@@ -1,0 +1,54 @@
+"""Who holds a thread can be seen, and is told."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from coresupport import Gate, connect, eventually, serving, worker
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_a_busy_thread_is_logged_once_with_its_stack(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    with (
+        serving(worker(gate), threads=2, watchdog=0.1) as server,
+        connect(server) as busy,
+        connect(server) as other,
+    ):
+        busy.send(b"hold\n")
+        gate.wait()
+        eventually(lambda: "is busy with" in caplog.text)
+        assert "in __call__" in caplog.text
+        for _ in range(10):
+            assert other.ask(b"x\n") == b"X\n"
+        gate.opened.set()
+        assert busy.read_line() == b"HOLD\n"
+    assert caplog.text.count("is busy with") == 1
+
+
+def test_quick_services_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(worker(), watchdog=30) as server, connect(server) as client:
+        for _ in range(50):
+            assert client.ask(b"x\n") == b"X\n"
+    assert not caplog.records
+
+
+def test_activities() -> None:
+    gate = Gate()
+    with serving(worker(gate), threads=3) as server, connect(server) as client:
+        assert [each.peer for each in server.activities()] == [None] * 3
+        client.send(b"hold\n")
+        gate.wait()
+        first, *others = server.activities()
+        assert first.peer is not None
+        assert str(first.peer) == client.name
+        assert first.ident in sys._current_frames()
+        assert first.thread in [thread.name for thread in threading.enumerate()]
+        assert [each.peer for each in others] == [None] * 2
+        gate.opened.set()
+        client.read_line()
+        eventually(lambda: server.activities()[0].peer is None)
