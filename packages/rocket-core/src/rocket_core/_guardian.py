@@ -122,9 +122,10 @@ class Guardian:
             self._obey(self._sleep(LOOK))
 
     def _stand_in(self, timeout: float) -> None:
-        """Poll while all workers are away, and do for the claimed what needs no worker."""
+        """Do for all clients what needs no worker, while all workers are away."""
+        worker, counters = self._worker, self._counters
+        self._pool.sweep(worker, counters)
         for connection in self._monitor.poll(timeout):
-            if self._phases.advance(connection, self._worker, self._counters):
-                self._pool.submit(connection)
+            self._pool.stand_in(connection, worker, counters)
         for connection in self._monitor.expired():
-            self._phases.expire(connection, self._worker, self._counters)
+            self._phases.expire(connection, worker, counters)

@@ -159,6 +159,16 @@ class Phases:
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
             self._fail(connection, worker, counters, error)
 
+    def refuse(self, connection: Connection, worker: Worker, counters: Counters) -> None:
+        """Do without serving a READY connection."""
+        connection.close_reason = CloseReason.OVERLOADED
+        try:
+            target = worker.overloaded(connection)
+            if not self._settle(connection, target, worker, counters):
+                self.advance(connection, worker, counters)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
+            self._fail(connection, worker, counters, error)
+
     def close(self, connection: Connection, worker: Worker, counters: Counters) -> None:
         """Close a connection the caller owns, whatever its state, for `close_reason`."""
         connection.enter(_CLOSED)

@@ -19,6 +19,7 @@ class CloseReason(Enum):
     BODY_TIMEOUT = "body too slow"
     SEND_TIMEOUT = "response taken too slowly"
     LINGER_TIMEOUT = "linger timed out"
+    OVERLOADED = "overloaded"
     DRAINED = "drained"
     STOPPED = "stopped"
 

@@ -23,7 +23,7 @@ from rocket_core._reason import CloseReason
 from rocket_core._registry import Registry
 from rocket_core._state import State
 from rocket_core._statistics import Activity, Counters, Statistics, Tally
-from rocket_core._thread_pool import MAX_STALLED, ThreadPool
+from rocket_core._thread_pool import MAX_QUEUE, MAX_STALLED, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._timeouts import Timeouts
 from rocket_core._watchdog import Watchdog
 from rocket_core._worker import Worker
@@ -61,6 +61,8 @@ class Server:
         max_threads: int = 8,
         max_stalled: int = MAX_STALLED,
         max_connections: int | None = None,
+        max_queue: int = MAX_QUEUE,
+        queue_timeout: float = QUEUE_TIMEOUT,
         max_output: int = TOTAL_OUTPUT,
         watchdog: float | None = None,
         timeouts: Timeouts | None = None,
@@ -75,6 +77,8 @@ class Server:
             max_stalled: threads that wait for a client and are replaced meanwhile, at most.
             max_connections: connections beyond which none is accepted until one ends. By default
                 what the limit of open files allows.
+            max_queue: requests that wait while all threads are busy, before others are refused.
+            queue_timeout: seconds a request waits while all threads are busy, before it is refused.
             max_output: bytes held for clients that do not take them, over all connections.
             watchdog: seconds after which the stack of a thread that is still busy with one turn is
                 logged, once a turn; None: never.
@@ -89,8 +93,10 @@ class Server:
             raise ValueError("max_connections must be at least 1")
         if max_stalled < 0:
             raise ValueError("max_stalled must not be negative")
-        if max_output < 0:
-            raise ValueError("max_output must not be negative")
+        if max_output < 0 or max_queue < 0:
+            raise ValueError("max_output and max_queue must not be negative")
+        if not queue_timeout > 0:
+            raise ValueError("queue_timeout must be greater than 0")
         if watchdog is not None and not watchdog > 0:
             raise ValueError("watchdog must be greater than 0")
         self.listeners: Final = list(listeners)
@@ -101,6 +107,8 @@ class Server:
         self._max_threads = max_threads
         self._max_stalled = max_stalled
         self._max_connections = max_connections
+        self._max_queue = max_queue
+        self._queue_timeout = queue_timeout
         self._max_output = max_output
         self._watchdog = watchdog
         self._timeouts = timeouts if timeouts is not None else Timeouts()
@@ -174,6 +182,8 @@ class Server:
             min_threads=self._min_threads,
             max_threads=self._max_threads,
             max_stalled=self._max_stalled,
+            max_queue=self._max_queue,
+            queue_timeout=self._queue_timeout,
             alert=lambda: self._guardian.post(None),
         )
         self._host.stalled = self._pool.stalled

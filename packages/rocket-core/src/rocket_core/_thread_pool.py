@@ -20,6 +20,7 @@ from rocket_core._connection import Connection
 from rocket_core._demand import Demand, Verdict, usable_cores
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
+from rocket_core._reserve import Reserve
 from rocket_core._statistics import Activity, Counters, Tally
 from rocket_core._worker import Worker
 
@@ -27,6 +28,12 @@ _log = logging.getLogger("rocket_core.pool")
 
 MAX_STALLED: Final = 256
 """Waiting workers that are replaced, at most."""
+
+MAX_QUEUE: Final = 2048
+"""Ready connections that wait while all workers are busy, before others are refused."""
+
+QUEUE_TIMEOUT: Final = 60.0
+"""Seconds that a ready connection waits while all workers are busy, before it is refused."""
 
 IDLE_RETIREMENT: Final = 30.0
 """Seconds of sleep after which a thread beyond ``min_threads`` ends."""
@@ -96,6 +103,8 @@ class ThreadPool:
         min_threads: int,
         max_threads: int,
         max_stalled: int = MAX_STALLED,
+        max_queue: int = MAX_QUEUE,
+        queue_timeout: float = QUEUE_TIMEOUT,
         alert: Callable[[], None],
     ) -> None:
         """``alert`` is called when the last poller leaves with work and nobody tends the pool."""
@@ -106,7 +115,10 @@ class ThreadPool:
         self._min = min_threads
         self._max = max_threads
         self._max_stalled = max_stalled
+        self._max_queue = max_queue
+        self._queue_timeout = queue_timeout
         self._alert = alert
+        self._reserve = Reserve(phases, factory, tally)
         self._pollers = usable_cores()
         self._demand = Demand()
         self._eager = 0
@@ -144,6 +156,7 @@ class ThreadPool:
                 seat.wake.release()
             self._sleepers.clear()
         self._monitor.wake()
+        self._reserve.stop()
 
     def join(self, timeout: float) -> list[str]:
         """Wait up to ``timeout`` seconds; the names of the threads that have not ended."""
@@ -152,7 +165,8 @@ class ThreadPool:
             threads = [seat.thread for seat in self._seats if seat.thread is not None]
         for thread in threads:
             thread.join(max(until - time.monotonic(), 0))
-        return [thread.name for thread in threads if thread.is_alive()]
+        stuck = [thread.name for thread in threads if thread.is_alive()]
+        return stuck + self._reserve.join(max(until - time.monotonic(), 0))
 
     def abandoned(self) -> list[Connection]:
         """Take what waits for a worker; the caller owns it now."""
@@ -213,9 +227,36 @@ class ThreadPool:
     def submit(self, connection: Connection) -> None:
         """Queue a connection for a worker, and see to it that one comes."""
         self._ready.append(connection)
+        self._announce()
+
+    def _announce(self) -> None:
         with self._lock:
             if not self._wake_sleeper() and self._polling:
                 self._monitor.wake()
+
+    def stand_in(self, connection: Connection, worker: Worker, counters: Counters) -> None:
+        """All workers are away: do what needs none of them for a claimed connection.
+
+        Called by the Monitor's thread.
+        """
+        if not self._phases.advance(connection, worker, counters):
+            return
+        waited = time.monotonic() - connection.claimed_at
+        if worker.urgent(connection):
+            self._reserve.submit(connection)
+        elif len(self._ready) >= self._max_queue or waited > self._queue_timeout:
+            self._phases.refuse(connection, worker, counters)
+        else:
+            self.submit(connection)
+
+    def sweep(self, worker: Worker, counters: Counters) -> None:
+        """`stand_in` for all that workers have claimed and not begun with."""
+        for _ in range(len(self._ready)):
+            try:
+                connection = self._ready.popleft()
+            except IndexError:
+                return
+            self.stand_in(connection, worker, counters)
 
     def _wake_sleeper(self) -> bool:
         """With the lock: wake the worker that fell asleep last, whose caches are warmest."""

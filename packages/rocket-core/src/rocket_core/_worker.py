@@ -64,6 +64,23 @@ class Worker(ABC):
         del connection, error
         return State.CLOSED
 
+    def overloaded(self, connection: Connection) -> State:
+        """The request in ``connection`` is complete and waited too long, or too many wait.
+
+        May write why it is not served. As `expired`.
+        """
+        del connection
+        return State.CLOSED
+
+    def urgent(self, connection: Connection) -> bool:
+        """Whether the request in ``connection`` is served even while all workers are busy.
+
+        Asked only then, as `receive` is called, and meant for health checks: one thread serves all
+        such requests, one after the other.
+        """
+        del connection
+        return False
+
     def closed(self, connection: Connection) -> None:  # noqa: B027 - most have nothing to release
         """``connection`` is closed: release what its context holds."""
 

@@ -1,0 +1,140 @@
+"""What happens when all workers are busy."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coresupport import (
+    Gate,
+    LineWorker,
+    connect,
+    descriptors,
+    eventually,
+    rocket_threads,
+    serving,
+    states,
+)
+from rocket_core import Connection, Listener, Server, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Refusing(LineWorker):
+    """Says that it has no time, and lets what begins with an exclamation mark pass."""
+
+    def overloaded(self, connection: Connection) -> State:
+        connection.write(b"busy\n")
+        return State.LINGER
+
+    def urgent(self, connection: Connection) -> bool:
+        line, _ = connection.context
+        return bool(line.startswith(b"!"))
+
+
+def refusing(gate: Gate) -> Callable[[], Refusing]:
+    return lambda: Refusing(gate)
+
+
+def test_beyond_the_bound_requests_are_refused() -> None:
+    gate = Gate()
+    with serving(refusing(gate), threads=2, max_queue=3) as server, ExitStack() as clients:
+        busy, queued, refused = (
+            [clients.enter_context(connect(server)) for _ in range(count)] for count in (2, 3, 4)
+        )
+        for client in busy:
+            client.send(b"hold\n")
+        gate.wait(2)
+        for number, client in enumerate(queued, 1):
+            client.send(b"queued\n")
+            eventually(lambda number=number: states(server).get("ready") == number)
+        for client in refused:
+            assert client.ask(b"one more\n") == b"busy\n"
+            assert client.closed_by_server()
+        assert server.statistics().ready == 3
+        gate.opened.set()
+        assert [client.read_line() for client in queued] == [b"QUEUED\n"] * 3
+        assert [client.read_line() for client in busy] == [b"HOLD\n"] * 2
+        assert server.statistics().closes == {"overloaded": 4}
+
+
+def test_what_waits_for_too_long_is_refused() -> None:
+    gate = Gate()
+    with (
+        serving(refusing(gate), threads=1, queue_timeout=0.2) as server,
+        connect(server) as busy,
+        connect(server) as late,
+    ):
+        busy.send(b"hold\n")
+        gate.wait()
+        assert late.ask(b"x\n") == b"busy\n"
+        gate.opened.set()
+        assert busy.read_line() == b"HOLD\n"
+        assert busy.ask(b"x\n") == b"X\n"
+
+
+def test_urgent_requests_are_served_meanwhile() -> None:
+    gate = Gate()
+    with serving(refusing(gate), threads=2) as server, ExitStack() as clients:
+        busy = [clients.enter_context(connect(server)) for _ in range(2)]
+        for client in busy:
+            client.send(b"hold\n")
+        gate.wait(2)
+        queued, check = (
+            clients.enter_context(connect(server)),
+            clients.enter_context(connect(server)),
+        )
+        queued.send(b"queued\n")
+        eventually(lambda: states(server).get("ready") == 1)
+        for _ in range(20):
+            assert check.ask(b"!health\n") == b"!HEALTH\n"
+        check.send(b"!one\n!two\n!three\n")
+        assert [check.read_line() for _ in range(3)] == [b"!ONE\n", b"!TWO\n", b"!THREE\n"]
+        assert server.statistics().ready == 1
+        gate.opened.set()
+        assert queued.read_line() == b"QUEUED\n"
+    assert not rocket_threads()
+
+
+def test_requests_claimed_by_a_worker_that_is_held_are_not_forgotten() -> None:
+    """A batch is claimed at once: its first request must not keep the urgent ones behind it."""
+    gate = Gate()
+    with serving(refusing(gate), threads=1) as server, ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(20)]
+        for _ in range(10):
+            for client in crowd:
+                client.send(b"hold\n" if client is crowd[0] else b"!quick\n")
+            for client in crowd[1:]:
+                assert client.read_line() == b"!QUICK\n"
+            gate.opened.set()
+            assert crowd[0].read_line() == b"HOLD\n"
+            gate.opened.clear()
+
+
+def test_nothing_is_left_behind_by_a_stop_when_saturated() -> None:
+    before = descriptors()
+    gate = Gate()
+    server = Server(refusing(gate), [Listener("127.0.0.1:0")], min_threads=1, max_threads=1)
+    with ExitStack() as clients, server:
+        busy = clients.enter_context(connect(server))
+        busy.send(b"hold\n")
+        gate.wait()
+        for line in (b"x\n", b"!x\n", b"half"):
+            clients.enter_context(connect(server)).send(line)
+        eventually(lambda: states(server).get("ready") == 1)
+        gate.opened.set()
+    assert not rocket_threads()
+    assert server.statistics().connections == {}
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize(
+    "settings", [{"max_queue": -1}, {"queue_timeout": 0}, {"max_output": -1}, {"watchdog": 0}]
+)
+def test_impossible_settings(settings: dict[str, int]) -> None:
+    (name,) = settings
+    with pytest.raises(ValueError, match=name):
+        Server(LineWorker, [Listener("127.0.0.1:0")], **settings)  # type: ignore[arg-type]
