@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import time
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,14 +72,12 @@ def waiting(connection: Connection) -> threading.Event:
     """An event that is set when the connection's user begins to wait."""
     begun = threading.Event()
 
-    class Told(AbstractContextManager[None]):
-        def __enter__(self) -> None:
-            begun.set()
+    @contextmanager
+    def told(_: Connection) -> Iterator[None]:
+        begun.set()
+        yield
 
-        def __exit__(self, *error: object) -> None:
-            pass
-
-    connection.host = Host(stalled=Told())
+    connection.host = Host(stalled=told)
     return begun
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 
 import pytest
@@ -20,6 +21,7 @@ from coresupport import (
 from rocket_core import Connection, State, Timeouts
 
 CROWD = 100
+FLOOD = 12_000_000
 TIME = 1.5
 
 
@@ -75,3 +77,30 @@ def test_trickling_clients_hold_no_thread() -> None:
             assert server.statistics().requests == number + 1
         for client in crowd:
             assert client.ask(b"\n") == b"XXXXXXXXXX\n"
+
+
+@pytest.mark.parametrize("request_", [b"stuff\n", b"flood\n"], ids=["sending", "waiting"])
+def test_steady_reader_is_not_cut_though_the_system_accepts_nothing_for_long(
+    request_: bytes,
+) -> None:
+    """What counts is what the client takes, not what the system has room for."""
+    timeouts = Timeouts(stall=0.4, grace=0.4)
+
+    def answer(connection: Connection, line: bytes, body: bytes) -> State:
+        if line == b"stuff":
+            return stuff(connection, line, body)
+        connection.write(bytes(FLOOD))
+        return State.IDLE
+
+    with (
+        serving(lambda: LineWorker(answer), threads=2, timeouts=timeouts) as server,
+        connect(server, receive_buffer=16 * 1024) as steady,
+    ):
+        steady.send(request_)
+        eventually(lambda: states(server).get("idle", 0) == 0)
+        waited = threading.Event()
+        for _ in range(30):  # far longer than either time-out, at a rate that is far above
+            assert steady.read(8 * 1024)
+            waited.wait(0.1)
+        assert server.statistics().closes == {}
+        eventually(lambda: server.statistics().closes == {"response taken too slowly": 1})

@@ -220,14 +220,14 @@ def test_thread_that_leaves_has_a_sleeper_poll(
     parts.start()
     pool = parts.pool
     eventually(lambda: pool._polling == 1)
-    with pool._lock:  # a worker waits for its client, and another has taken its place
-        pool._stalls = 1
-        assert pool._grow()
-    eventually(lambda: len(pool._sleepers) == 1)
-    pool.resume()
+    server, client = sockets()
+    other = Connection(sockets()[0])
+    with pool.stalled(other):  # one waits for its client, and another takes its place
+        with pool._lock:
+            assert pool._grow()
+        eventually(lambda: len(pool._sleepers) == 1)
     parts.monitor.wake()
     eventually(lambda: pool.threads == 1)
-    server, client = sockets()
     parts.phases.begin(Connection(server), parts.tally.open())
     client.sendall(b"x\n")
     assert client.recv(100) == b"X\n"
@@ -322,6 +322,28 @@ def test_slow_clients_are_cut_when_no_more_workers_are_replaced() -> None:
         eventually(lambda: server.statistics().closes == {"response taken too slowly": 2})
 
 
+def test_the_slowest_client_is_cut_when_all_workers_wait_for_clients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "STALL_GRACE", 0.2)
+    with (
+        serving(worker(heavy), NarrowListener(), threads=1, max_stalled=1) as server,
+        ExitStack() as clients,
+    ):
+        quicker, slower = (
+            clients.enter_context(connect(server, receive_buffer=64 * 1024)) for _ in range(2)
+        )
+        for client in (quicker, slower):
+            client.send(b"large\n")
+        eventually(lambda: server.statistics().stalled == 2)
+        assert quicker.read(len(LARGE) // 2) == LARGE[: len(LARGE) // 2]
+        eventually(lambda: server.statistics().stalled == 2)
+        fast = clients.enter_context(connect(server))
+        assert fast.ask(b"quick\n") == b"QUICK\n"
+        assert quicker.read(len(LARGE) // 2 + 6) == LARGE[len(LARGE) // 2 :] + b"LARGE\n"
+        assert server.statistics().closes == {"response taken too slowly": 1}
+
+
 def test_endless_pipeliner_leaves_others_their_turn() -> None:
     with (
         serving(worker(), threads=1) as server,
@@ -364,7 +386,7 @@ def test_worker_that_cannot_be_made_is_tried_again(caplog: pytest.LogCaptureFixt
         assert client.ask(b"x\n") == b"X\n"
         eventually(lambda: len(calls) == 5)
         assert server.statistics().threads == 2
-    assert caplog.text.count("worker died; it is replaced") == 2
+    assert caplog.text.count("cannot make another worker") == 2
     assert calls[0] == threading.current_thread().name
 
 

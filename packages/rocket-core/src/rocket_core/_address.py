@@ -27,7 +27,10 @@ class Peer(NamedTuple):
 def peer_of(address: Any) -> Peer:
     """The peer for an address as the `socket` module gives it."""
     if isinstance(address, tuple):
-        return Peer(address[0], address[1])
+        # To a socket for both versions, IPv4 comes mapped (RFC 4291, section 2.5.5.2).
+        return Peer(
+            address[0].removeprefix("::ffff:") if "." in address[0] else address[0], address[1]
+        )
     if isinstance(address, bytes):  # a Linux abstract name
         return Peer("@" + address[1:].decode(errors="replace"), 0)
     return Peer(address or "", 0)

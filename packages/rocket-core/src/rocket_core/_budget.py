@@ -21,10 +21,13 @@ class Budget:
         self._lock = threading.Lock()
         self.held = 0
 
-    def take(self, wanted: int) -> int:
-        """Take up to ``wanted`` bytes: how many, no fewer than `GRAIN` of them, or 0."""
+    def take(self, wanted: int, *, at_least: int = 0) -> int:
+        """Take up to ``wanted`` bytes: how many, no fewer than `GRAIN` of them, or 0.
+
+        ``at_least`` says how many are given in any case.
+        """
         with self._lock:
-            room = self._limit - self.held
+            room = max(self._limit - self.held, at_least)
             if room < min(wanted, GRAIN):
                 return 0
             taken = min(wanted, room)

@@ -23,6 +23,7 @@ from rocket_core._reason import CloseReason
 from rocket_core._sendfile import send_file
 from rocket_core._state import TRANSITIONS, State, check_transition
 from rocket_core._timeouts import Timeouts
+from rocket_core._unsent import unsent_in_system
 
 RECEIVE_SIZE: Final = 16 * 1024
 """Bytes asked of the system at once. A TLS record carries no more."""
@@ -52,7 +53,9 @@ class Connection:
         "_buffer",
         "_output",
         "_position",
+        "_queued",
         "_socket",
+        "_taken",
         "_transfer_began",
         "_transferred",
         "after",
@@ -109,6 +112,8 @@ class Connection:
         self._output: Output | None = None
         self._transfer_began = 0.0
         self._transferred = 0
+        self._queued = 0
+        self._taken = 0
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.peer} {self.state.value}>"
@@ -126,10 +131,12 @@ class Connection:
             check_transition(self.state, state)
         self.state = state
 
-    def begin_transfer(self, now: float) -> None:
+    def begin_transfer(self, now: float, *, sending: bool = False) -> None:
         """Measure the client's rate from now on."""
         self._transfer_began = now
         self._transferred = 0
+        self._queued = unsent_in_system(self.descriptor) if sending else 0
+        self._taken = 0
         self.deadline = self.timeouts.moving(now, 0, now)
 
     def transferred(self, count: int) -> None:
@@ -138,6 +145,24 @@ class Connection:
         self.deadline = self.timeouts.moving(
             self._transfer_began, self._transferred, time.monotonic()
         )
+
+    def still_taking(self) -> bool:
+        """Whether the client, at its deadline, has taken enough to be given more time.
+
+        What the system accepted at once may take a slow client minutes, in which it accepts no
+        more; so at a deadline, and only then, the system is asked how much of it is left.
+        """
+        now = time.monotonic()
+        taken = self._queued + self._transferred - unsent_in_system(self.descriptor)
+        if taken <= self._taken:
+            return False
+        self._taken = taken
+        self.deadline = self.timeouts.moving(self._transfer_began, taken, now)
+        return self.deadline > now
+
+    def pace(self, now: float) -> float:
+        """Bytes per second of the present transfer. Any thread may call this."""
+        return self._transferred / (now - self._transfer_began + 1)
 
     # -- receiving, never waiting --------------------------------------------------------------
 
@@ -284,7 +309,7 @@ class Connection:
         view = view[self._output.add(view) :]
         if not view:
             return
-        self.begin_transfer(time.monotonic())
+        self.begin_transfer(time.monotonic(), sending=True)
         while view:
             self._wait(WRITE)
             self._flush_measured()
@@ -336,7 +361,7 @@ class Connection:
     def flush_waiting(self) -> None:
         """Send what is kept, waiting for the client. Raises `ClientGone`."""
         if self._output:
-            self.begin_transfer(time.monotonic())
+            self.begin_transfer(time.monotonic(), sending=True)
             self._flush_measured()
             while self._output:
                 self._wait(WRITE)
@@ -348,12 +373,17 @@ class Connection:
         """Wait until the socket is ready, telling the pool. Raises `ClientGone` at the deadline."""
         if self.wants:
             interest, self.wants = self.wants, 0
-        with self.host.stalled:
-            timeout = min(self.deadline - time.monotonic(), _LONGEST_WAIT)
-            if timeout <= 0 or not _ready(self._socket, interest, timeout):
-                slow = interest == WRITE
-                self.close_reason = CloseReason.SEND_TIMEOUT if slow else CloseReason.BODY_TIMEOUT
-                raise ClientGone(f"{self.peer} is too slow")
+        with self.host.stalled(self):
+            while True:
+                timeout = min(self.deadline - time.monotonic(), _LONGEST_WAIT)
+                if timeout > 0 and _ready(self._socket, interest, timeout):
+                    return
+                if interest != WRITE or not self.still_taking():
+                    break
+        if self.close_reason is None:
+            slow = interest == WRITE
+            self.close_reason = CloseReason.SEND_TIMEOUT if slow else CloseReason.BODY_TIMEOUT
+        raise ClientGone(f"{self.peer} is too slow")
 
     # -- the end -------------------------------------------------------------------------------
 

@@ -124,6 +124,7 @@ class Guardian:
     def _stand_in(self, timeout: float) -> None:
         """Do for all clients what needs no worker, while all workers are away."""
         worker, counters = self._worker, self._counters
+        self._pool.relieve()
         self._pool.sweep(worker, counters)
         for connection in self._monitor.poll(timeout):
             self._pool.stand_in(connection, worker, counters)

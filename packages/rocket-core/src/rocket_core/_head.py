@@ -24,6 +24,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", 
 _VERSIONS: Final = frozenset({"HTTP/1.1", "HTTP/1.0"})
 _VERSION: Final = re.compile(r"HTTP/([0-9])\.([0-9])\Z")
 _CACHED_NAMES: Final = 512
+_CACHED_LENGTH: Final = 64
 
 
 class RequestLine(NamedTuple):
@@ -44,7 +45,9 @@ class FieldNames(dict[str, str]):
         if not _TOKEN.match(name):
             raise HeadError(400, "a header field name is not a token")
         key = self.key(name)
-        if len(self) < _CACHED_NAMES:
+        if len(name) <= _CACHED_LENGTH:
+            if len(self) >= _CACHED_NAMES:
+                self.clear()  # junk must not keep the usual names out
             self[name] = key
         return key
 
@@ -107,9 +110,9 @@ def read_fields(lines: list[str], into: dict[str, Any], names: FieldNames = _LOW
         name, colon, value = line.partition(":")
         if not colon:
             raise HeadError(400, "a header line has no colon")
-        key = names[name]
         if len(line) > MAX_FIELD:
             raise HeadError(431, "a header field is too long")
+        key = names[name]
         if key in into:
             repeated.append(key)
             joint = "; " if name.lower() == "cookie" else ", "

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rocket_core._budget import Budget
+
+if TYPE_CHECKING:
+    from rocket_core._connection import Connection
+
+
+def _not_stalled(connection: Connection) -> AbstractContextManager[object]:
+    del connection
+    return nullcontext()
 
 
 @dataclass(slots=True, eq=False)
@@ -20,7 +29,7 @@ class Host:
         stopped: whether every connection is closed instead of parked.
     """
 
-    stalled: AbstractContextManager[object] = field(default_factory=nullcontext)
+    stalled: Callable[[Connection], AbstractContextManager[object]] = _not_stalled
     output: Budget = field(default_factory=Budget)
     draining: bool = False
     stopped: bool = False

@@ -11,7 +11,10 @@ _FALLBACK: Final = 512
 
 
 def default_max_connections() -> int:
-    """Connections that leave the application descriptors of its own."""
+    """Connections that leave the application descriptors of its own.
+
+    Each may need a second one, for a body or a response in a file.
+    """
     try:
         import resource  # noqa: PLC0415 - not on every platform
     except ImportError:  # pragma: no cover - Windows
@@ -19,4 +22,4 @@ def default_max_connections() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return 1 << 20
-    return max(soft - _RESERVED, soft // 2)
+    return max((soft - _RESERVED) // 2, soft // 4, 1)

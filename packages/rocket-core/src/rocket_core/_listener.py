@@ -77,6 +77,8 @@ class Listener:
             sock = self._bind_tcp(requested)
         try:
             sock.listen(self._backlog)
+            self._signal = Signal()
+            self._reserve = os.open(os.devnull, os.O_RDONLY)
         except OSError as error:
             sock.close()
             raise BindError(f"cannot listen on {requested}: {error.strerror}") from error
@@ -85,8 +87,6 @@ class Listener:
         self._bound = requested if isinstance(requested, UnixAddress) else _address_of(sock)
         local = peer_of(sock.getsockname())
         self.local = None if local.host in _WILDCARDS else local
-        self._signal = Signal()
-        self._reserve = os.open(os.devnull, os.O_RDONLY)
 
     def _bind_tcp(self, address: TCPAddress) -> socket.socket:
         host, port = address.host, address.port

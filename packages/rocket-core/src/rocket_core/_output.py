@@ -7,6 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._budget import GRAIN
+
 if TYPE_CHECKING:
     from rocket_core._budget import Budget
     from rocket_core._connection import Connection
@@ -48,7 +50,9 @@ class Output:
 
     def add(self, data: memoryview) -> int:
         """Append a copy of as many bytes as there is room for; how many that were."""
-        taken = self._budget.take(min(len(data), OUTPUT_BOUND - self.held))
+        # A first small piece always fits, so that whoever must not wait can say one thing.
+        room = min(len(data), OUTPUT_BOUND - self.held)
+        taken = self._budget.take(room, at_least=0 if self.held else GRAIN)
         if taken:
             self._parts.append(memoryview(bytes(data[:taken])))
             self.held += taken

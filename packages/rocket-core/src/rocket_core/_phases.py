@@ -148,7 +148,11 @@ class Phases:
     def expire(self, connection: Connection, worker: Worker, counters: Counters) -> None:
         """Deal with a claimed connection whose deadline has passed."""
         state = connection.state
-        connection.close_reason = _TIMEOUT_REASONS[state]
+        if state is State.SENDING and connection.still_taking():
+            self._monitor.park(connection)
+            return
+        if connection.close_reason is None:  # else the end was decided before
+            connection.close_reason = _TIMEOUT_REASONS[state]
         if state not in _RECEIVING:
             self.close(connection, worker, counters)
             return
@@ -217,7 +221,7 @@ class Phases:
         now = time.monotonic()
         seconds = self._seconds.get(connection.state)
         if seconds is None:
-            connection.begin_transfer(now)
+            connection.begin_transfer(now, sending=connection.state is State.SENDING)
         else:
             connection.deadline = now + seconds
 
@@ -227,10 +231,14 @@ class Phases:
         if target is not connection.state:
             connection.enter(target)
             self._set_deadline(connection)
-        if self._host.draining and self._ends(connection):
-            self.close(connection, worker, counters)
-        else:
-            self._monitor.park(connection)
+        monitor = self._monitor
+        monitor.park(connection)
+        # Looked at afterwards, or a drain that begins in between would miss this connection.
+        if self._host.draining and monitor.claim(connection):
+            if self._ends(connection):
+                self.close(connection, worker, counters)
+            else:
+                monitor.park(connection)
 
     def _ends(self, connection: Connection) -> bool:
         """Whether a connection about to be parked is closed instead, because the server ends."""

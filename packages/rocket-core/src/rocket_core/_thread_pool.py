@@ -11,8 +11,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import Final
 
@@ -20,6 +20,7 @@ from rocket_core._connection import Connection
 from rocket_core._demand import Demand, Verdict, usable_cores
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
+from rocket_core._reason import CloseReason
 from rocket_core._reserve import Reserve
 from rocket_core._statistics import Activity, Counters, Tally
 from rocket_core._worker import Worker
@@ -34,6 +35,12 @@ MAX_QUEUE: Final = 2048
 
 QUEUE_TIMEOUT: Final = 60.0
 """Seconds that a ready connection waits while all workers are busy, before it is refused."""
+
+GROW_PAUSE: Final = 0.5
+"""Seconds between attempts to make another worker when one has failed."""
+
+STALL_GRACE: Final = 5.0
+"""Seconds that a worker may wait for its client even when no other worker can be had."""
 
 IDLE_RETIREMENT: Final = 30.0
 """Seconds of sleep after which a thread beyond ``min_threads`` ends."""
@@ -69,19 +76,6 @@ class _Seat:
         self.wake = threading.Lock()
         self.wake.acquire()
         self.thread: threading.Thread | None = None
-
-
-class _Stalled(AbstractContextManager[None]):
-    """Held by a worker while it waits for its client, so that another may take its place."""
-
-    def __init__(self, pool: ThreadPool) -> None:
-        self._pool = pool
-
-    def __enter__(self) -> None:
-        self._pool.stall()
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.resume()
 
 
 class ThreadPool:
@@ -129,16 +123,15 @@ class ThreadPool:
         self._sleepers: list[_Seat] = []
         self._polling = 0
         self._polls = 0
-        self._stalls = 0
+        self._stalls: dict[Connection, float] = {}
         self._guarded = False
         self._stopping = False
         self._last_head: tuple[Connection, float] | None = None
         self._last_polls = 0
         self._names = 0
+        self._grow_after = 0.0
         self.watched = False
         """Whether the Monitor's thread must know of every service."""
-        self.stalled: Final = _Stalled(self)
-        """Entered by a connection for as long as its worker waits for the client."""
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -147,6 +140,9 @@ class ThreadPool:
         with self._lock:
             for _ in range(self._min):
                 self._grow()
+            short = len(self._seats) < self._min
+        if short:
+            self._alert()
 
     def stop(self) -> None:
         """Have every thread end after what it is doing. Returns at once."""
@@ -189,7 +185,7 @@ class ThreadPool:
     @property
     def stalls(self) -> int:
         """How many workers wait for their client."""
-        return self._stalls
+        return len(self._stalls)
 
     def activities(self) -> list[Activity]:
         """What each thread does now, the longest first."""
@@ -202,16 +198,24 @@ class ThreadPool:
         return sorted(found, key=lambda each: (each.peer is None, each.since))
 
     def _limit(self) -> int:
-        return self._max + min(self._stalls, self._max_stalled)
+        return self._max + min(len(self._stalls), self._max_stalled)
 
     def _grow(self) -> bool:
         """With the lock: start a thread if one more is allowed."""
         if self._stopping or len(self._seats) >= self._limit():
             return False
+        if time.monotonic() < self._grow_after:
+            return False
+        try:
+            worker = self._factory()
+        except Exception:  # noqa: BLE001 - of the protocol's making
+            _log.exception("cannot make another worker")
+            self._grow_after = time.monotonic() + GROW_PAUSE
+            return False
         seat = _Seat()
         self._names += 1
         seat.thread = threading.Thread(
-            target=self._run, args=(seat,), name=f"rocket-worker-{self._names}", daemon=True
+            target=self._run, args=(seat, worker), name=f"rocket-worker-{self._names}", daemon=True
         )
         self._seats.add(seat)
         try:
@@ -269,17 +273,33 @@ class ThreadPool:
         """With the lock: get one more worker to look for work."""
         return self._wake_sleeper() or self._grow()
 
-    def stall(self) -> None:
-        """The calling worker waits for its client; another takes its place if there is need."""
+    @contextmanager
+    def stalled(self, connection: Connection) -> Iterator[None]:
+        """Entered by a worker while it waits for its client; another takes its place."""
         with self._lock:
-            self._stalls += 1
+            self._stalls[connection] = time.monotonic()
             if self._ready or not self._polling:
                 self._call_another()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._stalls[connection]
 
-    def resume(self) -> None:
-        """The calling worker no longer waits."""
+    def relieve(self) -> None:
+        """Cut the slowest client that a worker waits for, if no other worker can be had.
+
+        Called by the Monitor's thread while all workers are away.
+        """
+        if len(self._stalls) < self._max_stalled or not self._ready:
+            return
+        now = time.monotonic()
         with self._lock:
-            self._stalls -= 1
+            slow = [each for each, since in self._stalls.items() if now - since > STALL_GRACE]
+        slowest = min(slow, key=lambda each: each.pace(now), default=None)
+        if slowest is not None:
+            slowest.close_reason = CloseReason.SEND_TIMEOUT
+            slowest.abort()
 
     # -- the Monitor's thread ------------------------------------------------------------------
 
@@ -304,7 +324,8 @@ class ThreadPool:
             verdict = self._demand.look(waits=waits or unpolled, stuck=stuck)
             if verdict is Verdict.DISMISS:
                 self._eager = 0
-                self._dismissing = len(self._seats) - len(self._sleepers) > self._pollers
+                awake = len(self._seats) - len(self._sleepers) - len(self._stalls)
+                self._dismissing = awake > self._pollers
             elif verdict is Verdict.CALL_EAGERLY:
                 self._eager = EAGER_REQUESTS
             if verdict not in _CALLS:
@@ -326,16 +347,15 @@ class ThreadPool:
 
     # -- a worker's thread ---------------------------------------------------------------------
 
-    def _run(self, seat: _Seat) -> None:
+    def _run(self, seat: _Seat, worker: Worker) -> None:
         counters = self._tally.open()
         seat.now = time.monotonic()
         try:
-            worker = self._factory()
             phases = self._phases
             while (connection := self._next(seat, worker, counters)) is not None:
                 if not phases.advance(connection, worker, counters):
                     continue
-                if self._eager and (self._ready or not self._polling):
+                if self._eager > 0 and (self._ready or not self._polling):
                     with self._lock:
                         self._eager -= 1
                         self._call_another()
@@ -349,6 +369,8 @@ class ThreadPool:
                 seat.busy = None
                 counters.service_time.add(ended - began)
                 if again:
+                    # Others have their turn first, those included whom nobody has looked for.
+                    self._ready.extend(self._monitor.poll(0))
                     connection.claimed_at = ended
                     self._ready.append(connection)
         except BaseException:  # noqa: BLE001 - whatever it is, the pool must stay complete
