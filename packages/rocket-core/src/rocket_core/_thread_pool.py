@@ -36,6 +36,9 @@ MAX_QUEUE: Final = 2048
 QUEUE_TIMEOUT: Final = 60.0
 """Seconds that a ready connection waits while all workers are busy, before it is refused."""
 
+RELIEF_PAUSE: Final = 0.1
+"""Seconds for the worker whose client was cut to come back, before another client is cut."""
+
 GROW_PAUSE: Final = 0.5
 """Seconds between attempts to make another worker when one has failed."""
 
@@ -130,6 +133,7 @@ class ThreadPool:
         self._last_polls = 0
         self._names = 0
         self._grow_after = 0.0
+        self._relieve_after = 0.0
         self.watched = False
         """Whether the Monitor's thread must know of every service."""
 
@@ -294,10 +298,13 @@ class ThreadPool:
         if len(self._stalls) < self._max_stalled or not self._ready:
             return
         now = time.monotonic()
+        if now < self._relieve_after:
+            return
         with self._lock:
             slow = [each for each, since in self._stalls.items() if now - since > STALL_GRACE]
         slowest = min(slow, key=lambda each: each.pace(now), default=None)
         if slowest is not None:
+            self._relieve_after = now + RELIEF_PAUSE
             slowest.close_reason = CloseReason.SEND_TIMEOUT
             slowest.abort()
 
