@@ -42,8 +42,13 @@ class Client:
         for stream in self._streams:
             stream.close()
 
-    def open(self) -> Stream:
-        stream = Stream(socket.create_connection(self.address, timeout=30))
+    def open(self, receive_buffer: int | None = None) -> Stream:
+        sock = socket.socket()
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.settimeout(30)
+        sock.connect(self.address)
+        stream = Stream(sock)
         self._streams.append(stream)
         return stream
 

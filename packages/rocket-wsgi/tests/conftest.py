@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -7,13 +8,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from client import Client
-from rocket_core import Listener, Server, TCPAddress, Timeouts
+from rocket_core import Connection, Listener, Peer, Server, TCPAddress, Timeouts
 from rocket_wsgi import WSGIWorker
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 Serve = Callable[..., Client]
+
+
+class NarrowListener(Listener):
+    """Its connections take little at once when their clients do not read."""
+
+    def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
+        return super().connect(sock, peer, timeouts)
 
 
 @pytest.fixture
@@ -25,20 +34,23 @@ def serve() -> Iterator[Serve]:
             application: WSGIApplication,
             *,
             threads: int = 2,
+            narrow: bool = False,
             timeouts: Timeouts | None = None,
+            server: dict[str, Any] | None = None,
             **settings: Any,
         ) -> Client:
-            listener = Listener("127.0.0.1:0")
-            server = Server(
+            listener = (NarrowListener if narrow else Listener)("127.0.0.1:0")
+            running = Server(
                 lambda: WSGIWorker(application, **settings),
                 [listener],
                 min_threads=threads,
                 max_threads=threads,
                 timeouts=timeouts,
+                **(server or {}),
             )
-            stack.enter_context(server)
+            stack.enter_context(running)
             address = listener.address
             assert isinstance(address, TCPAddress)
-            return stack.enter_context(Client((address.host, address.port), server))
+            return stack.enter_context(Client((address.host, address.port), running))
 
         yield start

@@ -130,6 +130,18 @@ def test_chunks_beyond_the_limit(pair: Pair) -> None:
     assert caught.value.status == 413
 
 
+def test_a_flood_of_tiny_chunks(pair: Pair) -> None:
+    assert refused(pair, *[b"1\r\nx\r\n" * 1000] * 2) == 400
+
+
+def test_many_chunks_of_a_fair_size(pair: Pair) -> None:
+    body = ChunkedBody(LIMIT)
+    one = b"40\r\n" + b"x" * 64 + b"\r\n"
+    assert feed(pair, body, *[one * 100] * 30, b"0\r\n\r\n")
+    assert body.store.size == 64 * 3000
+    body.store.close()
+
+
 def test_too_many_trailers(pair: Pair) -> None:
     assert refused(pair, b"0\r\n" + b"X: y\r\n" * 101) == 431
 

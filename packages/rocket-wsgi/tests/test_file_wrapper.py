@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
+import tempfile
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from rocket_wsgi import FileWrapper
 
@@ -32,6 +39,24 @@ def test_span_of_a_file(tmp_path: Path) -> None:
         assert span == (file.fileno(), 4, 6)
         file.seek(20)
         assert FileWrapper(file).span() == (file.fileno(), 20, 0)
+
+
+def test_span_of_a_temporary_file() -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"0123456789")
+        file.seek(3)
+        assert FileWrapper(file).span() == (file.fileno(), 3, 7)
+
+
+@pytest.mark.parametrize("module", [gzip, bz2, lzma])
+def test_no_span_of_what_reads_differently(tmp_path: Path, module: Any) -> None:
+    path = tmp_path / "file"
+    with module.open(path, "wb") as file:
+        file.write(b"abc" * 1000)
+    with module.open(path, "rb") as file:
+        assert FileWrapper(file).span() is None
+    with path.open(encoding="latin-1") as text:
+        assert FileWrapper(text).span() is None
 
 
 def test_no_span() -> None:

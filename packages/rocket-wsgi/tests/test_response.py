@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 
 from conftest import Serve
 from rocket_core import OUTPUT_BOUND
+from rocket_wsgi import ApplicationError
 
 Start = Callable[..., Callable[[bytes], None]]
 PLAIN = [("Content-Type", "text/plain")]
@@ -267,7 +269,7 @@ def test_broken_applications(
 
 
 def test_a_body_longer_than_promised_is_cut(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    for result in ([b"hello"], lambda: iter([b"he", b"llo"]), lambda: iter([b"hel", b"lo"])):
+    for result in ([b"hello"], lambda: iter([b"he", b"llo"]), lambda: iter([b"hello"])):
         client = serve(returning(result, headers=[("Content-Length", "3")]))
         stream = client.open()
         for _ in range(2):
@@ -275,6 +277,44 @@ def test_a_body_longer_than_promised_is_cut(serve: Serve, caplog: pytest.LogCapt
             assert stream.answer().body == b"hel"
         client.stop()
     assert caplog.text.count("longer than its Content-Length") == 6
+
+
+def test_iteration_ends_with_the_promised_length(serve: Serve) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"abc"
+
+    closing = Closing(endless())
+    stream = serve(returning(closing, headers=[("Content-Length", "6")])).open()
+    stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert stream.answer().body == b"abcabc"
+    assert closing.closed.wait(30)
+
+
+def test_writing_more_than_promised_raises(serve: Serve) -> None:
+    raised = threading.Event()
+
+    def application(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        write = start_response("200 OK", [("Content-Length", "3")])
+        write(b"ab")
+        try:
+            write(b"cd")
+        except ApplicationError:
+            raised.set()
+        return []
+
+    assert serve(application).get().body == b"abc"
+    assert raised.wait(30)
+
+
+def test_no_length_where_there_must_be_none(serve: Serve) -> None:
+    client = serve(returning([], "204 No Content", [("Content-Length", "0")]))
+    answer = client.get()
+    assert (answer.status, "Content-Length" in answer) == (204, False)
+    client = serve(returning([]))
+    assert "Content-Length" not in client.get(method="HEAD")
+    client = serve(returning([], headers=[("Content-Length", "7")]))
+    assert client.get(method="HEAD")["Content-Length"] == "7"
 
 
 def test_a_body_shorter_than_promised_closes(
@@ -319,6 +359,18 @@ def test_what_only_looks_like_a_file(serve: Serve) -> None:
         return environ["wsgi.file_wrapper"](io.BytesIO(b"abc" * 100), 7)
 
     assert serve(application).get().body == b"abc" * 100
+
+
+def test_a_compressed_file_is_sent_as_it_reads(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "file.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(b"plain text " * 1000)
+
+    def application(environ: dict[str, Any], start_response: Start) -> Any:
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](gzip.open(path, "rb"))
+
+    assert serve(application).get().body == b"plain text " * 1000
 
 
 def test_an_empty_file(serve: Serve, tmp_path: Path) -> None:

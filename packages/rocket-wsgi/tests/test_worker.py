@@ -7,12 +7,14 @@ import logging
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from wsgiref.validate import validator
 
 import pytest
 
+from client import Client
 from conftest import Serve
 from rocket_core import Timeouts
 from rocket_wsgi import WSGIWorker
@@ -24,6 +26,12 @@ Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], None]]
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def wait_for_state(client: Client, state: str) -> None:
+    until = time.monotonic() + 30
+    while not client.server.statistics().connections.get(state):
+        assert time.monotonic() < until
 
 
 def echo(environ: Environ, start_response: Start) -> list[bytes]:
@@ -154,6 +162,45 @@ def test_pipelining_in_order(serve: Serve) -> None:
     stream.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in range(count)))
     for number in range(count):
         assert stream.answer().body == b"/%d" % number
+
+
+@pytest.mark.parametrize("half_close", [False, True])
+def test_pipelining_behind_a_response_that_is_not_taken_at_once(
+    serve: Serve, half_close: bool
+) -> None:
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"x" * int(environ["QUERY_STRING"] or 5)]
+
+    client = serve(application, threads=1, narrow=True)
+    stream = client.open(receive_buffer=16 * 1024)
+    stream.send(b"GET /?260000 HTTP/1.1\r\nHost: a\r\n\r\n" + GET * 3)
+    if half_close:
+        stream.socket.shutdown(socket.SHUT_WR)
+    wait_for_state(client, "sending")
+    assert len(stream.answer().body) == 260_000
+    assert [stream.answer().body for _ in range(3)] == [b"xxxxx"] * 3
+
+
+def test_the_end_of_a_half_closed_connection(serve: Serve) -> None:
+    stream = serve(path).open()
+    stream.send(GET)
+    stream.socket.shutdown(socket.SHUT_WR)
+    assert stream.answer().body == b"/"
+    assert stream.rest() == b""
+
+
+def test_closing_with_unread_input_loses_nothing(serve: Serve) -> None:
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"x" * 260_000]
+
+    client = serve(application, narrow=True)
+    stream = client.open(receive_buffer=16 * 1024)
+    stream.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + b"y" * 30_000)
+    wait_for_state(client, "sending")
+    assert len(stream.answer().body) == 260_000
+    assert stream.rest() == b""
 
 
 def test_pipelining_with_bodies(serve: Serve) -> None:
@@ -313,6 +360,30 @@ def test_drain_says_close(serve: Serve) -> None:
     assert answer.body == b"/busy"
     assert busy.rest() == b""
     assert client.server.wait(30)
+
+
+def test_saturation(serve: Serve) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        if environ["PATH_INFO"] == "/slow":
+            entered.set()
+            assert go_on.wait(30)
+        return path(environ, start_response)
+
+    def reserved(environ: Environ) -> bool:
+        return bool(environ["PATH_INFO"] == "/health")
+
+    client = serve(application, threads=1, reserved=reserved, server={"max_queue": 0})
+    slow = client.open()
+    slow.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert entered.wait(30)
+    answer = client.get("/other")
+    assert (answer.status, answer["Retry-After"], answer["Connection"]) == (503, "1", "close")
+    for _ in range(3):
+        assert client.get("/health").body == b"/health"
+    go_on.set()
+    assert slow.answer().body == b"/slow"
 
 
 def test_access_log(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,12 @@ MEMORY_BOUND: Final = 64 * 1024
 """Bytes of a body kept in memory; a longer one goes to a temporary file."""
 
 RECEIVE_SIZE: Final = 64 * 1024
+
+_FEW_CHUNKS: Final = 1024
+_LEAST_AVERAGE: Final = 32
+"""Bytes a chunk must have on average once there are more than a few: taking a chunk costs the same,
+however small it is."""
+
 _MAX_CHUNK_LINE: Final = 256
 _CHUNK_LINE: Final = re.compile(
     rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\Z",
@@ -89,7 +95,7 @@ class _Part(Enum):
 class ChunkedBody:
     """A chunked body (RFC 9112, section 7.1), decoded; trailers are checked and dropped."""
 
-    __slots__ = ("_left", "_limit", "_part", "_trailers", "store")
+    __slots__ = ("_chunks", "_left", "_limit", "_part", "_trailers", "store")
 
     def __init__(self, limit: int) -> None:
         """``limit`` is the greatest size of the decoded body, in bytes."""
@@ -97,6 +103,7 @@ class ChunkedBody:
         self._left = 0
         self._part = _Part.SIZE
         self._trailers = 0
+        self._chunks = 0
         self.store = Store()
 
     def take(self, connection: Connection) -> bool:
@@ -157,6 +164,9 @@ class ChunkedBody:
         match = _CHUNK_LINE.match(line)
         if match is None:
             raise HeadError(400, "a chunk's size is malformed")
+        self._chunks += 1
+        if self._chunks > _FEW_CHUNKS and self.store.size < self._chunks * _LEAST_AVERAGE:
+            raise HeadError(400, "the chunks of the body are too small")
         self._left = int(match[1], 16)
         if self.store.size + self._left > self._limit:
             raise HeadError(413, "the request body is too long")

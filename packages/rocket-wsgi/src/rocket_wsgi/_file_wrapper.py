@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -32,6 +33,11 @@ class FileWrapper:
 
     def span(self) -> FileSpan | None:
         """What a system call could send, or None where there is no regular file beneath."""
+        # Other files have a descriptor too, but what they read is not what is in it: it may be
+        # compressed, or encoded.
+        file = getattr(self.filelike, "file", self.filelike)  # as the wrappers of tempfile have it
+        if not isinstance(getattr(file, "raw", file), io.FileIO):
+            return None
         try:
             descriptor = self.filelike.fileno()
             offset = self.filelike.tell()

@@ -99,12 +99,11 @@ class Head:
                 raise ApplicationError(f"the value of header {name!r} is not a str")
             if not value.isprintable():
                 _check_value(name, value)
+            if kind == _CONTENT_LENGTH:
+                self._take_length(value)  # whether it is sent is not for the application to say
+                continue
+            own &= ~kind
             parts.append(f"{name}: {value}\r\n")
-            if kind:
-                if kind == _CONTENT_LENGTH:
-                    self._take_length(value)
-                else:
-                    own &= ~kind
         clock.update()
         if own == _BOTH:
             parts.append(clock.fields)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rocket_wsgi._file_wrapper import FileWrapper
 from rocket_wsgi._head import ApplicationError, Head, Headers
@@ -82,6 +82,11 @@ class Response:
         """Whether the head has been sent, so that nothing can be taken back."""
         return self._head is not None
 
+    @property
+    def ends_connection(self) -> bool:
+        """Whether the end of the connection is the end of the body."""
+        return self._coding is _Coding.CLOSE
+
     # -- for the application ---------------------------------------------------------------------
 
     def start(
@@ -100,26 +105,31 @@ class Response:
         return self.write
 
     def write(self, data: bytes, /) -> None:
-        """Send a part of the body, after the head if that has not been sent."""
+        """``write``: send a part of the body. Raises `ApplicationError` beyond its length."""
+        if self._put(data):
+            raise ApplicationError("write() was called with more than Content-Length says")
+
+    def _put(self, data: bytes) -> bool:
+        """Send a part of the body, after the head if need be; whether it was too long."""
         if type(data) is not bytes and not isinstance(data, bytes):
             raise ApplicationError(f"a part of the body is {type(data).__name__}, not bytes")
         if not data:
-            return
+            return False
         head = b"" if self._head is not None else self._begin(None)
         if self._coding is _NONE:
             if head:
                 self._connection.write(head)
-            return
+            return False
+        excess = self._coding is _LENGTH and len(data) > self._left
         if self._coding is _LENGTH:
-            if len(data) > self._left:
-                _log.error("%s: the body is longer than its Content-Length; cut", self._what())
-                data = data[: self._left]
+            data = data[: self._left]
             self._left -= len(data)
         self.sent += len(data)
         if self._coding is _CHUNKED:
             self._send(head + b"%x\r\n" % len(data), data, b"\r\n")
         else:
             self._send(head, data, b"")
+        return excess
 
     # -- for the worker --------------------------------------------------------------------------
 
@@ -135,10 +145,17 @@ class Response:
             self._send_whole(result)
             return
         for part in result:
-            self.write(part)
-            if self._coding is _NONE and self._head is not None:
-                break  # HEAD, 204 and 304: the head says all
+            if self._put(part):
+                self._log_excess()
+            if self._complete():
+                break  # PEP 3333 asks to stop iterating
         self._end()
+
+    def _complete(self) -> bool:
+        """Whether nothing more can be sent: all that was promised is, or the head says all."""
+        if self._head is None:
+            return False
+        return self._coding is _NONE or (self._coding is _LENGTH and not self._left)
 
     def _send_whole(self, result: Iterable[bytes]) -> None:
         data = b"".join(result)
@@ -148,7 +165,7 @@ class Response:
             return
         if self._coding is _LENGTH and len(data) != self._left:
             if len(data) > self._left:
-                _log.error("%s: the body is longer than its Content-Length; cut", self._what())
+                self._log_excess()
             data = data[: self._left]
         self._left -= len(data)
         self.sent = len(data)
@@ -183,6 +200,9 @@ class Response:
         if self._coding is _LENGTH and self._left:
             self._cut_short()
 
+    def _log_excess(self) -> None:
+        _log.error("%s: the body is longer than its Content-Length; cut", self._what())
+
     def _cut_short(self) -> None:
         _log.error("%s: the body is shorter than its Content-Length", self._what())
         self.give_up()
@@ -211,22 +231,21 @@ class Response:
 
     def _choose_coding(self, head: Head, length: int | None) -> tuple[_Coding, str]:
         """How the body ends, and the fields that say so."""
-        coding, ending = _LENGTH, ""
-        if head.status < 200 or head.status in (204, 304):
-            if head.status != 304 and head.length is not None:
-                raise ApplicationError(f"a response {head.status} has no Content-Length")
-            self.keep_alive = self.keep_alive and head.status >= 200
-            return _NONE, ""
+        status = head.status
+        if status < 200 or status in (204, 304):
+            # Of these only 304 may tell the length (RFC 9110, section 8.6).
+            self.keep_alive = self.keep_alive and status >= 200
+            told = status == 304 and head.length is not None
+            return _NONE, f"Content-Length: {head.length}\r\n" if told else ""
+        without = self._request.method == "HEAD"
         if head.length is None:
-            if length is not None:
-                head.length = length
-                ending = f"Content-Length: {length}\r\n"
-            elif self._request.modern:
-                coding, ending = _CHUNKED, "Transfer-Encoding: chunked\r\n"
-            else:
-                coding = _Coding.CLOSE
-                self.keep_alive = False
-        return (_NONE if self._request.method == "HEAD" else coding), ending
+            head.length = None if without and not length else length
+        if head.length is not None:
+            return _NONE if without else _LENGTH, f"Content-Length: {head.length}\r\n"
+        if self._request.modern:
+            return _NONE if without else _CHUNKED, "Transfer-Encoding: chunked\r\n"
+        self.keep_alive = False
+        return _NONE if without else _Coding.CLOSE, ""
 
     def _send(self, before: bytes, data: bytes, after: bytes) -> None:
         write = self._connection.write
@@ -244,7 +263,13 @@ class Response:
 
 
 def plain(
-    status: str, text: str, *, body: bool, keep_alive: bool, headers: Any = (), clock: Clock
+    status: str,
+    text: str,
+    *,
+    body: bool,
+    keep_alive: bool,
+    clock: Clock,
+    headers: Sequence[tuple[str, str]] = (),
 ) -> bytes:
     """A complete response of the server's own."""
     data = f"{text}\n".encode("latin-1", "replace")

@@ -16,6 +16,7 @@ from rocket_wsgi._request import Environ, Framing, Request
 from rocket_wsgi._response import Response, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from wsgiref.types import WSGIApplication
 
 _log = logging.getLogger("rocket_wsgi")
@@ -23,7 +24,7 @@ _log = logging.getLogger("rocket_wsgi")
 MAX_BODY: Final = 1 << 30
 """Bytes of a request body, unless the worker is told otherwise."""
 
-_FILLS: Final = 16
+_FILLS: Final = 4
 """Receives of one upload in a row, before other clients get their turn."""
 
 _TEMPLATES: Final = 64
@@ -43,6 +44,7 @@ class WSGIWorker(Worker):
         multithread: bool = True,
         max_body: int = MAX_BODY,
         access_log: logging.Logger | None = None,
+        reserved: Callable[[Environ], bool] | None = None,
     ) -> None:
         """Serve ``application``.
 
@@ -50,6 +52,8 @@ class WSGIWorker(Worker):
             application: any WSGI callable.
             multithread: whether other threads may call it at the same time.
             max_body: size of the largest request body, in bytes; larger ones are answered 413.
+            reserved: says for an environ, at once, whether its request is served in a lane of its
+                own while all threads are busy; meant for health checks.
             access_log: gets a line for each request, at level INFO; None for no log.
 
         Raises:
@@ -61,6 +65,7 @@ class WSGIWorker(Worker):
         self._multithread = multithread
         self._max_body = max_body
         self._access_log = access_log
+        self._reserved = reserved
         self._clock = Clock()
         self._templates: dict[tuple[Peer, bool], Environ] = {}
 
@@ -71,10 +76,11 @@ class WSGIWorker(Worker):
         state = connection.state
         if state is State.BODY:
             return self._receive_body(connection)
-        if state is not State.ACTIVE:
+        # What is buffered in ACTIVE or IDLE was sent behind the last request, and not looked at.
+        if state is State.HEAD or not connection.buffered:
             count = connection.fill()
             if count is None:
-                return state
+                return State.IDLE if state is State.ACTIVE else state
             if count == 0:
                 return State.CLOSED
         return self._receive_head(connection)
@@ -186,7 +192,21 @@ class WSGIWorker(Worker):
             return State.IDLE
         if response.cut:
             connection.close_reason = CloseReason.ERROR
-        return State.CLOSED
+            return State.CLOSED
+        return State.LINGER if self._must_linger(connection, request, response) else State.CLOSED
+
+    def _must_linger(self, connection: Connection, request: Request, response: Response) -> bool:
+        """Whether closing at once could lose the response (RFC 9112, section 9.6).
+
+        It could where the client sends on, because it did not ask for the end; and where the end of
+        the connection is the end of the body, a process that the application forked could hold it.
+        """
+        return (
+            request.keep_alive
+            or response.ends_connection
+            or connection.buffered > 0
+            or connection.fill() is not None
+        )
 
     def _close(self, result: Any, request: Request) -> None:
         try:
@@ -222,6 +242,18 @@ class WSGIWorker(Worker):
             return State.CLOSED
         return self._refuse(connection, 408, "the request did not arrive in time")
 
+    def overloaded(self, connection: Connection) -> State:
+        """A request that waited too long, or behind too many others, is answered 503."""
+        return self._refuse(
+            connection, 503, "all threads are busy; try again later", [("Retry-After", "1")]
+        )
+
+    def urgent(self, connection: Connection) -> bool:
+        """Whether ``reserved`` says so."""
+        if self._reserved is None:
+            return False
+        return self._reserved(connection.context.environ)
+
     def failed(self, connection: Connection, error: BaseException) -> State:
         """The server itself failed, perhaps for want of disk space."""
         del error
@@ -235,7 +267,13 @@ class WSGIWorker(Worker):
         if request is not None and request.body is not None:
             request.body.store.close()
 
-    def _refuse(self, connection: Connection, status: int, reason: str) -> State:
+    def _refuse(
+        self,
+        connection: Connection,
+        status: int,
+        reason: str,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> State:
         phrase = HTTPStatus(status).phrase
         connection.write(
             plain(
@@ -243,6 +281,7 @@ class WSGIWorker(Worker):
                 f"{phrase}: {reason}.",
                 body=True,
                 keep_alive=False,
+                headers=headers,
                 clock=self._clock,
             )
         )
