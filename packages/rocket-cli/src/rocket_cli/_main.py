@@ -50,7 +50,7 @@ def main() -> None:
     metavar="N|MIN:MAX",
     default="8",
     show_default=True,
-    help="Threads that run the application.",
+    help="Threads that run the application. One that waits for its client is replaced meanwhile.",
 )
 @click.option(
     "--tls-cert",

@@ -170,7 +170,7 @@ class ThreadPool:
 
     def abandoned(self) -> list[Connection]:
         """Take what waits for a worker; the caller owns it now."""
-        claimed = []
+        claimed = self._reserve.abandoned()
         with suppress(IndexError):
             while True:  # one by one, since threads may take from it meanwhile
                 claimed.append(self._ready.popleft())
