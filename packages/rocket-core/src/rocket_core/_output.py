@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from rocket_core._budget import GRAIN
 
 if TYPE_CHECKING:
     from rocket_core._budget import Budget
-    from rocket_core._connection import Connection
 
 OUTPUT_BOUND: Final = 256 * 1024
 """Bytes of a response held for a client that does not take them, before its worker must wait."""
@@ -20,6 +19,16 @@ _SENDFILE_SPAN: Final = 1 << 20
 
 _SHARE: Final = 8 << 20
 """Bytes after which a client that takes all it is given lets others have their turn."""
+
+
+class Channel(Protocol):
+    """What takes output: a connection, as far as that matters here."""
+
+    def send_now(self, data: memoryview) -> int | None:
+        """One send: the number of bytes taken, or None: not yet."""
+
+    def send_file_now(self, descriptor: int, offset: int, count: int) -> int | None:
+        """One send from a file: the number of bytes taken, 0 at its end, None: not yet."""
 
 
 @dataclass(slots=True)
@@ -65,7 +74,7 @@ class Output:
         """
         self._parts.append(FileSpan(os.dup(descriptor), offset, count))
 
-    def flush(self, connection: Connection) -> int:
+    def flush(self, channel: Channel) -> int:
         """Send until all is sent, the client takes no more or has its share; the bytes sent.
 
         Raises `OSError` when the client is gone.
@@ -74,7 +83,7 @@ class Output:
         while self._parts and moved < _SHARE:
             part = self._parts[0]
             if isinstance(part, FileSpan):
-                sent = connection.send_file_now(
+                sent = channel.send_file_now(
                     part.descriptor, part.offset, min(part.count, _SENDFILE_SPAN)
                 )
                 if sent is None:
@@ -87,7 +96,7 @@ class Output:
                     os.close(part.descriptor)
                     self._parts.popleft()
             else:
-                sent = connection.send_now(part)
+                sent = channel.send_now(part)
                 if sent is None:
                     break
                 self.held -= sent
