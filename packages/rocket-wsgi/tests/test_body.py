@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rocket_core import Connection, HeadError
-from rocket_wsgi._body import MEMORY_BOUND, ChunkedBody, LengthBody, Store
+from rocket_core import Connection, HeadError, Spool
+from rocket_wsgi._body import ChunkedBody, LengthBody
 
 LIMIT = 1 << 20
 
@@ -39,26 +39,28 @@ def feed(pair: Pair, body: ChunkedBody | LengthBody, *pieces: bytes) -> bool:
 
 
 def content(body: ChunkedBody | LengthBody) -> bytes:
-    data = body.store.open().read()
-    body.store.close()
+    spool = body.store
+    assert isinstance(spool, Spool)
+    data = spool.open().read()
+    spool.close()
     return data
 
 
 def refused(pair: Pair, *pieces: bytes, limit: int = LIMIT) -> int:
     with pytest.raises(HeadError) as caught:
-        feed(pair, ChunkedBody(limit), *pieces)
+        feed(pair, ChunkedBody(limit, Spool()), *pieces)
     return caught.value.status
 
 
 def test_length(pair: Pair) -> None:
-    body = LengthBody(6)
+    body = LengthBody(6, Spool())
     assert feed(pair, body, b"abc", b"defGET")
     assert content(body) == b"abcdef"
     assert pair.connection.take() == b"GET"
 
 
 def test_chunks(pair: Pair) -> None:
-    body = ChunkedBody(LIMIT)
+    body = ChunkedBody(LIMIT, Spool())
     assert feed(pair, body, b"3\r\nabc\r\n0B;a=b\r\nhello world\r\n0\r\nX-T: y\r\n\r\nGET")
     assert content(body) == b"abchello world"
     assert pair.connection.take() == b"GET"
@@ -82,7 +84,7 @@ def test_chunks_split_anywhere(chunks: list[bytes], steps: list[int], trailers: 
     server, client = socket.socketpair()
     connection = Connection(server)
     try:
-        body = ChunkedBody(LIMIT)
+        body = ChunkedBody(LIMIT, Spool())
         assert feed(Pair(connection, client), body, *pieces)
         assert content(body) == b"".join(chunks)
         assert connection.buffered == 0
@@ -126,7 +128,7 @@ def test_malformed_chunks(pair: Pair, wire: bytes) -> None:
 def test_chunks_beyond_the_limit(pair: Pair) -> None:
     assert refused(pair, b"5\r\nabcde\r\n6\r\n", limit=10) == 413
     with pytest.raises(HeadError) as caught:
-        feed(pair, ChunkedBody(10), b"ffffffffffffffff\r\n")
+        feed(pair, ChunkedBody(10, Spool()), b"ffffffffffffffff\r\n")
     assert caught.value.status == 413
 
 
@@ -135,7 +137,7 @@ def test_a_flood_of_tiny_chunks(pair: Pair) -> None:
 
 
 def test_many_chunks_of_a_fair_size(pair: Pair) -> None:
-    body = ChunkedBody(LIMIT)
+    body = ChunkedBody(LIMIT, Spool())
     one = b"40\r\n" + b"x" * 64 + b"\r\n"
     assert feed(pair, body, *[one * 100] * 30, b"0\r\n\r\n")
     assert body.store.size == 64 * 3000
@@ -148,34 +150,3 @@ def test_too_many_trailers(pair: Pair) -> None:
 
 def test_a_long_trailer(pair: Pair) -> None:
     assert refused(pair, b"0\r\n", b"X: ", *[b"y" * 8192] * 3) == 431
-
-
-@pytest.mark.parametrize("size", [0, 1, MEMORY_BOUND, MEMORY_BOUND + 1, 3 * MEMORY_BOUND])
-def test_store(size: int) -> None:
-    store = Store()
-    data = bytes(range(256)) * (size // 256 + 1)
-    data = data[:size]
-    for at in range(0, size, 10_000):
-        store.add(data[at : at + 10_000])
-    assert store.size == size
-    file = store.open()
-    assert file.read() == data
-    assert _has_descriptor(file) is (size > MEMORY_BOUND)
-    store.close()
-    assert file.closed
-
-
-def _has_descriptor(file: object) -> bool:
-    try:
-        file.fileno()  # type: ignore[attr-defined]
-    except OSError:
-        return False
-    return True
-
-
-def test_a_store_that_was_never_opened_closes_its_file() -> None:
-    store = Store()
-    store.add(b"x" * (MEMORY_BOUND + 1))
-    store.close()
-    with pytest.raises(ValueError, match="closed"):
-        store.open()

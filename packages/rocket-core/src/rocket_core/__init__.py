@@ -47,6 +47,7 @@ from rocket_core._poller import READ, WRITE
 from rocket_core._reason import CloseReason
 from rocket_core._sendfile import send_copied
 from rocket_core._server import Lifecycle, Server
+from rocket_core._spool import Spool
 from rocket_core._state import OWNERS, TRANSITIONS, Owner, State
 from rocket_core._statistics import Activity, Statistics
 from rocket_core._thread_pool import ThreadPool
@@ -86,6 +87,7 @@ __all__ = [
     "RequestLine",
     "RocketError",
     "Server",
+    "Spool",
     "State",
     "Statistics",
     "TCPAddress",

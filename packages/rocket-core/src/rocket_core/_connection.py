@@ -234,7 +234,7 @@ class Connection:
         Raises `ClientGone` when the client resets the connection or is too slow.
         """
         self.begin_transfer(time.monotonic())
-        while (size < 0 or self.buffered < size) and self._fill_waiting():
+        while (size < 0 or self.buffered < size) and self.fill_waiting():
             pass
         return self.take(size)
 
@@ -257,7 +257,7 @@ class Connection:
             if at >= 0:
                 return self.take(at + 1 if limit < 0 else min(at + 1, limit))
             searched = self.buffered
-            if 0 <= limit <= searched or not self._fill_waiting():
+            if 0 <= limit <= searched or not self.fill_waiting():
                 return self.take(limit)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -265,7 +265,12 @@ class Connection:
         while line := self.readline():
             yield line
 
-    def _fill_waiting(self) -> int:
+    def fill_waiting(self) -> int:
+        """Receive once, waiting for the client: the number of bytes, 0 at the end of the stream.
+
+        What is kept for the client is sent before. Raises `ClientGone` when it is gone, or too slow
+        for the transfer begun last.
+        """
         while True:
             try:
                 count = self.fill()

@@ -1,20 +1,15 @@
-"""Request bodies, collected before a worker is taken."""
+"""Request bodies: where they end, and what is in them."""
 
 from __future__ import annotations
 
 import re
-import tempfile
 from enum import Enum
-from io import BytesIO
-from typing import IO, TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from rocket_core import MAX_FIELD, MAX_FIELDS, Connection, HeadError, read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-MEMORY_BOUND: Final = 64 * 1024
-"""Bytes of a body kept in memory; a longer one goes to a temporary file."""
 
 RECEIVE_SIZE: Final = 64 * 1024
 
@@ -29,41 +24,16 @@ _CHUNK_LINE: Final = re.compile(
 )
 
 
-class Store:
-    """Where a body is kept: memory up to a bound, then a temporary file."""
+class Store(Protocol):
+    """Where the bytes of a body go."""
 
-    __slots__ = ("_file", "_parts", "size")
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._file: IO[bytes] | None = None
-        self.size = 0
+    size: int
 
     def add(self, data: bytes) -> None:
-        """Append. Raises `OSError` when the disk is full."""
-        self.size += len(data)
-        if self._file is not None:
-            self._file.write(data)
-            return
-        self._parts.append(data)
-        if self.size > MEMORY_BOUND:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the request
-            self._file.writelines(self._parts)
-            self._parts.clear()
-
-    def open(self) -> IO[bytes]:
-        """The body as a file, from its beginning, until `close`."""
-        if self._file is None:
-            self._file = BytesIO(b"".join(self._parts))
-            self._parts.clear()
-        self._file.seek(0)
-        return self._file
+        """Append."""
 
     def close(self) -> None:
-        """Drop the body."""
-        self._parts.clear()
-        if self._file is not None:
-            self._file.close()
+        """Drop everything."""
 
 
 class LengthBody:
@@ -71,9 +41,14 @@ class LengthBody:
 
     __slots__ = ("_left", "store")
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, store: Store) -> None:
         self._left = length
-        self.store = Store()
+        self.store = store
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it has been taken."""
+        return not self._left
 
     def take(self, connection: Connection) -> bool:
         """Take what has arrived; whether the body is complete."""
@@ -97,14 +72,19 @@ class ChunkedBody:
 
     __slots__ = ("_chunks", "_left", "_limit", "_part", "_trailers", "store")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, store: Store) -> None:
         """``limit`` is the greatest size of the decoded body, in bytes."""
         self._limit = limit
         self._left = 0
         self._part = _Part.SIZE
         self._trailers = 0
         self._chunks = 0
-        self.store = Store()
+        self.store = store
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it has been taken."""
+        return self._part is _Part.DONE
 
     def take(self, connection: Connection) -> bool:
         """Take what has arrived; whether the body is complete.

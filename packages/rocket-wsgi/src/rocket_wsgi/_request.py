@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Any, Final
 
 from rocket_core import FieldNames, HeadError, read_fields, split_head
+from rocket_wsgi._body import ChunkedBody, LengthBody
 from rocket_wsgi._target import parse_target, valid_host
 
 Environ = dict[str, Any]
@@ -61,6 +62,8 @@ class Request:
         keep_alive: whether the client wants the connection kept.
         framing: how the body ends.
         length: the body's length in bytes where ``framing`` is LENGTH, otherwise 0.
+        body: takes the body from the connection; None where there is none.
+        spool: where a body is collected.
         expects: whether the client waits for ``100 Continue``.
     """
 
@@ -74,6 +77,7 @@ class Request:
         "line",
         "method",
         "modern",
+        "spool",
     )
 
     def __init__(self, head: bytes, template: Environ) -> None:
@@ -98,7 +102,8 @@ class Request:
         self.expects = False
         self.framing = Framing.NONE
         self.length = 0
-        self.body: Any = None
+        self.body: LengthBody | ChunkedBody | None = None
+        self.spool: Any = None
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             self._find_framing()
         if self.framing is Framing.NONE:
@@ -107,6 +112,11 @@ class Request:
             self._check_expectation()
         connection = environ.get("HTTP_CONNECTION")
         self.keep_alive = self.modern if connection is None else self._wants_more(connection)
+
+    @property
+    def received(self) -> bool:
+        """Whether nothing of the body is left on the connection."""
+        return self.body is None or self.body.complete
 
     def _check_host(self, authority: str | None) -> None:
         host = self.environ.get("HTTP_HOST")

@@ -217,6 +217,8 @@ class Response:
         if self._started is None:
             raise ApplicationError("the application did not call start_response")
         head = Head(*self._started, self._clock)
+        if not self._request.received:
+            self.keep_alive = False  # what the application does not read is in the way
         coding, ending = self._choose_coding(head, length)
         if not self.keep_alive:
             ending += "Connection: close\r\n"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from rocket_core import ClientGone, CloseReason, Connection, HeadError, Peer, State, Worker
+from rocket_core import ClientGone, CloseReason, Connection, HeadError, Peer, Spool, State, Worker
 from rocket_wsgi._access_log import Entry
-from rocket_wsgi._body import RECEIVE_SIZE, ChunkedBody, LengthBody
+from rocket_wsgi._body import RECEIVE_SIZE, ChunkedBody, LengthBody, Store
 from rocket_wsgi._date import SERVER, Clock
 from rocket_wsgi._file_wrapper import FileWrapper
 from rocket_wsgi._request import Environ, Framing, Request
 from rocket_wsgi._response import Response, plain
+from rocket_wsgi._stream import BodyStream, Passage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +46,7 @@ class WSGIWorker(Worker):
         *,
         multithread: bool = True,
         max_body: int = MAX_BODY,
+        stream_bodies: bool = False,
         access_log: logging.Logger | None = None,
         reserved: Callable[[Environ], bool] | None = None,
     ) -> None:
@@ -54,6 +58,8 @@ class WSGIWorker(Worker):
             max_body: size of the largest request body, in bytes; larger ones are answered 413.
             reserved: says for an environ, at once, whether its request is served in a lane of its
                 own while all threads are busy; meant for health checks.
+            stream_bodies: whether the application is called before the body has arrived, and waits
+                for it as it reads. Its thread is replaced meanwhile.
             access_log: gets a line for each request, at level INFO; None for no log.
 
         Raises:
@@ -64,6 +70,7 @@ class WSGIWorker(Worker):
         self._application = application
         self._multithread = multithread
         self._max_body = max_body
+        self._stream_bodies = stream_bodies
         self._access_log = access_log
         self._reserved = reserved
         self._clock = Clock()
@@ -104,14 +111,26 @@ class WSGIWorker(Worker):
     def _begin_body(self, connection: Connection, request: Request) -> State:
         if request.length > self._max_body:
             raise HeadError(413, "the request body is too long")
-        chunked = request.framing is Framing.CHUNKED
-        request.body = ChunkedBody(self._max_body) if chunked else LengthBody(request.length)
         connection.context = request
+        if self._stream_bodies:
+            passage = Passage()
+            request.body = body = self._make_body(request, passage)
+            connection.begin_transfer(time.monotonic())
+            stream = BodyStream(connection, body, passage, expected=request.expects)
+            request.environ["wsgi.input"] = io.BufferedReader(stream)
+            return State.READY
+        request.spool = Spool()
+        request.body = self._make_body(request, request.spool)
         if request.body.take(connection):
             return self._complete(request)
         if request.expects and not connection.buffered:
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return State.BODY
+
+    def _make_body(self, request: Request, store: Store) -> LengthBody | ChunkedBody:
+        if request.framing is Framing.CHUNKED:
+            return ChunkedBody(self._max_body, store)
+        return LengthBody(request.length, store)
 
     def _receive_body(self, connection: Connection) -> State:
         request = connection.context
@@ -130,9 +149,8 @@ class WSGIWorker(Worker):
         return State.BODY
 
     def _complete(self, request: Request) -> State:
-        store = request.body.store
-        request.environ["wsgi.input"] = store.open()
-        request.environ["CONTENT_LENGTH"] = str(store.size)
+        request.environ["wsgi.input"] = request.spool.open()
+        request.environ["CONTENT_LENGTH"] = str(request.spool.size)
         return State.READY
 
     def _template(self, connection: Connection) -> Environ:
@@ -223,16 +241,16 @@ class WSGIWorker(Worker):
             response.give_up()
             return
         response.status = 500
+        response.keep_alive = response.keep_alive and request.modern and request.received
         connection.write(
             plain(
                 "500 Internal Server Error",
                 "The application failed to answer this request.",
                 body=request.method != "HEAD",
-                keep_alive=response.keep_alive and request.modern,
+                keep_alive=response.keep_alive,
                 clock=self._clock,
             )
         )
-        response.keep_alive = response.keep_alive and request.modern
 
     # -- when things go wrong --------------------------------------------------------------------
 
