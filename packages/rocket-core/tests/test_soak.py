@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from contextlib import suppress
@@ -24,7 +25,7 @@ from rocket_core import Connection, Listener, Server, State, Timeouts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROUNDS = 30
+ROUNDS = int(os.environ.get("ROCKET_SOAK_ROUNDS", "30"))
 CLIENTS = 12
 LARGE = bytes(1 << 20)
 

@@ -84,10 +84,10 @@ class _Seat:
 class ThreadPool:
     """``min_threads`` to ``max_threads`` workers over the queue of ready connections.
 
-    ``_lock`` guards the seats, the sleepers, the numbers of threads, pollers and stalled workers,
-    ``_eager``, ``_dismissing`` and ``_guarded``. The queue itself needs none: a connection is put
-    into it before the lock is taken to look for sleepers, and a worker looks into it again, with
-    the lock, before it sleeps.
+    ``_lock`` guards the seats, those who leave, the sleepers, the numbers of threads, pollers and
+    stalled workers, ``_eager``, ``_dismissing`` and ``_guarded``. The queue itself needs none: a
+    connection is put into it before the lock is taken to look for sleepers, and a worker looks into
+    it again, with the lock, before it sleeps.
     """
 
     def __init__(
@@ -123,6 +123,7 @@ class ThreadPool:
         self._ready: deque[Connection] = deque()
         self._lock = threading.Lock()
         self._seats: set[_Seat] = set()
+        self._leaving: list[threading.Thread] = []
         self._sleepers: list[_Seat] = []
         self._polling = 0
         self._polls = 0
@@ -163,6 +164,7 @@ class ThreadPool:
         until = time.monotonic() + timeout
         with self._lock:
             threads = [seat.thread for seat in self._seats if seat.thread is not None]
+            threads += self._leaving
         for thread in threads:
             thread.join(max(until - time.monotonic(), 0))
         stuck = [thread.name for thread in threads if thread.is_alive()]
@@ -439,8 +441,10 @@ class ThreadPool:
         return True
 
     def _leave(self, seat: _Seat) -> None:
-        """With the lock: the thread ends, and leaves nobody without one who polls."""
+        """With the lock: the calling thread ends, and leaves nobody without one who polls."""
         self._seats.discard(seat)
+        self._leaving = [thread for thread in self._leaving if thread.is_alive()]
+        self._leaving.append(threading.current_thread())
         if self._stopping:
             self._monitor.wake()
         elif not self._polling and not self._wake_sleeper() and not self._guarded:
