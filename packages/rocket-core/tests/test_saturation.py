@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from coresupport import (
+    PATIENCE,
     Gate,
     LineWorker,
     connect,
@@ -97,6 +98,66 @@ def test_urgent_requests_are_served_meanwhile() -> None:
         gate.opened.set()
         assert queued.read_line() == b"QUEUED\n"
     assert not rocket_threads()
+
+
+def test_a_failing_look_costs_its_own_request_only(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Refusing):
+        def urgent(self, connection: Connection) -> bool:
+            if connection.context[0] == b"bad":
+                raise KeyError("no such header")
+            return super().urgent(connection)
+
+    gate = Gate()
+    with serving(lambda: Failing(gate), threads=1) as server, ExitStack() as clients:
+        busy, bad, good, urgent = (clients.enter_context(connect(server)) for _ in range(4))
+        busy.send(b"hold\n")
+        gate.wait()
+        for client, line in ((bad, b"bad\n"), (good, b"good\n")):
+            client.send(line)
+        assert bad.closed_by_server()
+        assert urgent.ask(b"!x\n") == b"!X\n"
+        gate.opened.set()
+        assert good.read_line() == b"GOOD\n"
+    assert "no such header" in caplog.text
+
+
+def test_a_reserved_lane_that_cannot_be_opened_is_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gate = Gate()
+    made = 0
+
+    def factory() -> Refusing:
+        nonlocal made
+        made += 1
+        if made == 3:  # after the Monitor's own and the pool's
+            raise ConnectionError("the database is away")
+        return Refusing(gate)
+
+    with serving(factory, threads=1) as server, ExitStack() as clients:
+        busy, check, second = (clients.enter_context(connect(server)) for _ in range(3))
+        busy.send(b"hold\n")
+        gate.wait()
+        check.send(b"!x\n")
+        eventually(lambda: "cannot open the reserved lane" in caplog.text)
+        assert second.ask(b"!y\n") == b"!Y\n"
+        gate.opened.set()
+        assert check.read_line() == b"!X\n"
+
+
+def test_a_drain_does_not_count_as_waiting() -> None:
+    gate = Gate()
+    with serving(refusing(gate), threads=1, queue_timeout=20) as server, ExitStack() as clients:
+        busy, *crowd = (clients.enter_context(connect(server)) for _ in range(20))
+        for client in crowd:
+            assert client.ask(b"before\n") == b"BEFORE\n"
+        busy.send(b"hold\n")
+        gate.wait()
+        for client in crowd:
+            client.send(b"x\n")
+        server.drain(PATIENCE)
+        gate.opened.set()
+        assert [client.read_line() for client in crowd] == [b"X\n"] * len(crowd)
 
 
 def test_requests_claimed_by_a_worker_that_is_held_are_not_forgotten() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -97,6 +98,62 @@ def test_an_unread_body_ends_the_connection_and_not_the_answer(serve: Serve) -> 
     answer = stream.answer()
     assert (answer.body, answer["Connection"]) == (b"ignored", "close")
     assert stream.rest() == b""
+
+
+def test_an_early_answer_is_not_lost_to_a_client_that_sends_on(serve: Serve) -> None:
+    stream = serve(ignoring, stream_bodies=True).open()
+    stream.send(
+        b"PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n"
+    )
+    answer = stream.answer()
+    for _ in range(10):
+        stream.send(bytes(100_000))
+    assert (answer.body, stream.rest()) == (b"ignored", b"")
+
+
+def test_no_continue_in_the_midst_of_an_answer(serve: Serve) -> None:
+    def application(environ: dict[str, Any], start_response: Start) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"first"
+        yield environ["wsgi.input"].read(3)
+
+    stream = serve(application, stream_bodies=True).open()
+    stream.send(b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+    stream.head()
+    assert stream.chunk() == b"first"
+    stream.send(b"abc")
+    assert [stream.chunk(), stream.chunk()] == [b"abc", b""]
+
+
+def test_the_time_of_the_application_is_not_the_clients(serve: Serve) -> None:
+    def application(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        time.sleep(0.6)  # what is shown is that this much time does not count
+        first = environ["wsgi.input"].read(1)
+        time.sleep(0.6)
+        start_response("200 OK", [])
+        return [first + environ["wsgi.input"].read()]
+
+    stream = serve(application, stream_bodies=True, timeouts=Timeouts(grace=0.5)).open()
+    head = b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+    stream.send(head)
+    assert stream.head()[1] == 100
+    stream.send(b"a")
+    threading.Timer(0.7, stream.send, [b"bc"]).start()
+    assert stream.answer().body == b"abc"
+
+
+def test_the_input_ends_with_the_request(serve: Serve) -> None:
+    kept: list[Any] = []
+
+    def application(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        kept.append(environ["wsgi.input"])
+        return ignoring(environ, start_response)
+
+    stream = serve(application, stream_bodies=True).open()
+    stream.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+    assert stream.rest()
+    with pytest.raises(ValueError, match="closed"):
+        kept[0].read()
 
 
 def test_malformed_chunks_are_an_error_of_reading(

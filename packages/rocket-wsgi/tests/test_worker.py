@@ -380,6 +380,7 @@ def test_saturation(serve: Serve) -> None:
     assert entered.wait(30)
     answer = client.get("/other")
     assert (answer.status, answer["Retry-After"], answer["Connection"]) == (503, "1", "close")
+    assert client.get("/other", "HEAD").body == b""
     for _ in range(3):
         assert client.get("/health").body == b"/health"
     go_on.set()

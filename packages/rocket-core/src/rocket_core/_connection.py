@@ -70,6 +70,8 @@ class Connection:
         "local",
         "peer",
         "requests",
+        "stalled_request",
+        "stalled_since",
         "state",
         "timeouts",
         "wants",
@@ -104,6 +106,10 @@ class Connection:
         self.deadline = inf
         self.watched_at = inf
         self.claimed_at = 0.0
+        self.stalled_request = -1
+        """The number of the request in which a worker had to wait for the client."""
+        self.stalled_since = 0.0
+        """When that began."""
         self.armed = False
         self.wants = 0
         """What a TLS layer needs the socket to be ready for, where the state says otherwise."""
@@ -138,6 +144,11 @@ class Connection:
         self._queued = unsent_in_system(self.descriptor) if sending else 0
         self._taken = 0
         self.deadline = self.timeouts.moving(now, 0, now)
+
+    def put_off(self, seconds: float) -> None:
+        """Time in which the client was not waited for does not count against it."""
+        self._transfer_began += seconds
+        self.deadline += seconds
 
     def transferred(self, count: int) -> None:
         """``count`` more bytes of the present transfer have moved."""
@@ -388,6 +399,8 @@ class Connection:
         if self.close_reason is None:
             slow = interest == WRITE
             self.close_reason = CloseReason.SEND_TIMEOUT if slow else CloseReason.BODY_TIMEOUT
+        # What was to be sent next is lost, so that nothing may follow it.
+        self.abort()
         raise ClientGone(f"{self.peer} is too slow")
 
     # -- the end -------------------------------------------------------------------------------

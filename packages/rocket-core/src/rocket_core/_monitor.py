@@ -76,9 +76,11 @@ class Monitor:
     def claim_all(self) -> list[Connection]:
         """Take back every parked connection."""
         claimed = []
+        now = time.monotonic()
         for descriptor in list(self._parked):
             connection = self._parked.pop(descriptor, None)
             if connection is not None:
+                connection.claimed_at = now
                 claimed.append(connection)
         return claimed
 

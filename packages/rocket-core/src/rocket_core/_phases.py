@@ -163,6 +163,14 @@ class Phases:
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
             self._fail(connection, worker, counters, error)
 
+    def is_urgent(self, connection: Connection, worker: Worker, counters: Counters) -> bool | None:
+        """Whether a READY connection is to be served at once; None: that failed, and it is gone."""
+        try:
+            return worker.urgent(connection)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
+            self._fail(connection, worker, counters, error)
+            return None
+
     def refuse(self, connection: Connection, worker: Worker, counters: Counters) -> None:
         """Do without serving a READY connection."""
         connection.close_reason = CloseReason.OVERLOADED
@@ -233,8 +241,9 @@ class Phases:
             self._set_deadline(connection)
         monitor = self._monitor
         monitor.park(connection)
+        host = self._host
         # Looked at afterwards, or a drain that begins in between would miss this connection.
-        if self._host.draining and monitor.claim(connection):
+        if host.draining and (target is _IDLE or host.stopped) and monitor.claim(connection):
             if self._ends(connection):
                 self.close(connection, worker, counters)
             else:

@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from rocket_core._connection import Connection
 from rocket_core._phases import Phases
@@ -25,13 +26,25 @@ class Reserve:
         self._queue: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def submit(self, connection: Connection) -> None:
-        """Have a READY connection served."""
+    def submit(self, connection: Connection) -> bool:
+        """Have a READY connection served; False when there is no thread for it."""
+        if self._thread is None and not self._start():
+            return False
         self._queue.put(connection)
-        if self._thread is None:
-            thread = threading.Thread(target=self._run, name="rocket-reserve", daemon=True)
+        return True
+
+    def _start(self) -> bool:
+        try:
+            worker = self._factory()
+            thread = threading.Thread(
+                target=self._run, args=(worker,), name="rocket-reserve", daemon=True
+            )
             thread.start()
-            self._thread = thread
+        except Exception:  # noqa: BLE001 - of the protocol's making, or the system's
+            _log.exception("cannot open the reserved lane")
+            return False
+        self._thread = thread
+        return True
 
     def stop(self) -> None:
         """Have the thread end after what it is doing."""
@@ -47,20 +60,19 @@ class Reserve:
     def abandoned(self) -> list[Connection]:
         """What nobody will serve any more; the caller owns it now."""
         found = []
-        while not self._queue.empty():
-            connection = self._queue.get()
-            if connection is not None:
-                found.append(connection)
+        with suppress(queue.Empty):
+            while True:
+                connection = self._queue.get_nowait()
+                if connection is not None:
+                    found.append(connection)
+        self._queue.put(None)  # the thread may not have seen it yet
         return found
 
-    def _run(self) -> None:
+    def _run(self, worker: Worker) -> None:
         counters = self._tally.open()
         try:
-            worker = self._factory()
             while (connection := self._queue.get()) is not None:
                 if self._phases.serve(connection, worker, counters):
                     self._queue.put(connection)
-        except BaseException:  # noqa: BLE001 - whatever it is, it must be seen
-            _log.exception("the reserved lane is closed")
         finally:
             self._tally.close(counters)

@@ -127,7 +127,7 @@ class ThreadPool:
         self._sleepers: list[_Seat] = []
         self._polling = 0
         self._polls = 0
-        self._stalls: dict[Connection, float] = {}
+        self._stalls: set[Connection] = set()
         self._guarded = False
         self._stopping = False
         self._last_head: tuple[Connection, float] | None = None
@@ -229,6 +229,7 @@ class ThreadPool:
         except RuntimeError as error:
             self._seats.discard(seat)
             _log.error("cannot start another worker: %s", error)
+            self._grow_after = time.monotonic() + GROW_PAUSE
             return False
         return True
 
@@ -252,9 +253,10 @@ class ThreadPool:
         if not self._phases.advance(connection, worker, counters):
             return
         waited = time.monotonic() - connection.claimed_at
-        if worker.urgent(connection):
-            self._reserve.submit(connection)
-        elif len(self._ready) >= self._max_queue or waited > self._queue_timeout:
+        urgent = self._phases.is_urgent(connection, worker, counters)
+        if urgent is None or (urgent and self._reserve.submit(connection)):
+            return
+        if len(self._ready) >= self._max_queue or waited > self._queue_timeout:
             self._phases.refuse(connection, worker, counters)
         else:
             self.submit(connection)
@@ -283,19 +285,22 @@ class ThreadPool:
     def stalled(self, connection: Connection) -> Iterator[None]:
         """Entered by a worker while it waits for its client; another takes its place."""
         with self._lock:
-            self._stalls[connection] = time.monotonic()
+            self._stalls.add(connection)
+            if connection.stalled_request != connection.requests:
+                connection.stalled_request = connection.requests
+                connection.stalled_since = time.monotonic()
             if self._ready or not self._polling:
                 self._call_another()
         try:
             yield
         finally:
             with self._lock:
-                del self._stalls[connection]
+                self._stalls.discard(connection)
 
     def relieve(self) -> None:
-        """Cut the slowest client that a worker waits for, if no other worker can be had.
+        """Cut the slowest clients that workers wait for, if no other workers can be had.
 
-        Called by the Monitor's thread while all workers are away.
+        As many as others wait. Called by the Monitor's thread while all workers are away.
         """
         if len(self._stalls) < self._max_stalled or not self._ready:
             return
@@ -303,12 +308,12 @@ class ThreadPool:
         if now < self._relieve_after:
             return
         with self._lock:
-            slow = [each for each, since in self._stalls.items() if now - since > STALL_GRACE]
-        slowest = min(slow, key=lambda each: each.pace(now), default=None)
-        if slowest is not None:
+            slow = [each for each in self._stalls if now - each.stalled_since > STALL_GRACE]
+        slow.sort(key=lambda each: each.pace(now))
+        for each in slow[: len(self._ready)]:
             self._relieve_after = now + RELIEF_PAUSE
-            slowest.close_reason = CloseReason.SEND_TIMEOUT
-            slowest.abort()
+            each.close_reason = CloseReason.SEND_TIMEOUT
+            each.abort()
 
     # -- the Monitor's thread ------------------------------------------------------------------
 
@@ -378,10 +383,8 @@ class ThreadPool:
                 seat.busy = None
                 counters.service_time.add(ended - began)
                 if again:
-                    # Others have their turn first, those included whom nobody has looked for.
-                    self._ready.extend(self._monitor.poll(0))
                     connection.claimed_at = ended
-                    self._ready.append(connection)
+                    self._yield_to_others(connection)
         except BaseException:  # noqa: BLE001 - whatever it is, the pool must stay complete
             _log.exception("worker died; it is replaced")
             with self._lock:
@@ -390,6 +393,18 @@ class ThreadPool:
                     self._grow()
         finally:
             self._tally.close(counters)
+
+    def _yield_to_others(self, connection: Connection) -> None:
+        """Put ``connection`` behind the others, those included whom nobody has looked for yet."""
+        if not self._polling:
+            self._ready.extend(self._monitor.poll(0))
+        self._ready.append(connection)
+        with self._lock:
+            if self._polling:
+                self._monitor.wake()  # a wake-up meant for that worker may just have been taken
+            alert = not self._guarded
+        if alert:
+            self._alert()
 
     def _next(self, seat: _Seat, worker: Worker, counters: Counters) -> Connection | None:
         """The next connection with something to do; None: the thread is to end."""

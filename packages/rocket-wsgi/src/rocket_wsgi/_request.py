@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from enum import Enum
 from io import BytesIO
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from rocket_core import FieldNames, HeadError, read_fields, split_head
 from rocket_wsgi._body import ChunkedBody, LengthBody
@@ -64,6 +65,7 @@ class Request:
         length: the body's length in bytes where ``framing`` is LENGTH, otherwise 0.
         body: takes the body from the connection; None where there is none.
         spool: where a body is collected.
+        file: what the application reads the body from.
         expects: whether the client waits for ``100 Continue``.
     """
 
@@ -71,6 +73,7 @@ class Request:
         "body",
         "environ",
         "expects",
+        "file",
         "framing",
         "keep_alive",
         "length",
@@ -104,6 +107,7 @@ class Request:
         self.length = 0
         self.body: LengthBody | ChunkedBody | None = None
         self.spool: Any = None
+        self.file: IO[bytes] | io.BufferedReader | None = None
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             self._find_framing()
         if self.framing is Framing.NONE:

@@ -217,6 +217,7 @@ class Response:
         if self._started is None:
             raise ApplicationError("the application did not call start_response")
         head = Head(*self._started, self._clock)
+        self._request.expects = False  # 100 Continue has no place after this
         if not self._request.received:
             self.keep_alive = False  # what the application does not read is in the way
         coding, ending = self._choose_coding(head, length)

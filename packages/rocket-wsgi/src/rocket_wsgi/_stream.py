@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from typing import TYPE_CHECKING, Any
 
 from rocket_core import ClientGone, HeadError
@@ -10,6 +11,7 @@ from rocket_core import ClientGone, HeadError
 if TYPE_CHECKING:
     from rocket_core import Connection
     from rocket_wsgi._body import ChunkedBody, LengthBody
+    from rocket_wsgi._request import Request
 
 
 class Passage:
@@ -55,16 +57,15 @@ class BodyStream(io.RawIOBase):
     def __init__(
         self,
         connection: Connection,
+        request: Request,
         body: LengthBody | ChunkedBody,
         passage: Passage,
-        *,
-        expected: bool,
     ) -> None:
-        """``expected`` says that the client waits for ``100 Continue``."""
         self._connection = connection
+        self._request = request
         self._body = body
         self._passage = passage
-        self._expected = expected
+        self._waited_until: float | None = None
 
     def readable(self) -> bool:
         """True."""
@@ -73,12 +74,23 @@ class BodyStream(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         """Read up to the size of ``buffer``; 0 at the end of the body."""
         while not self._passage and not self._take():
-            if self._expected:
-                self._expected = False
-                self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            if not self._connection.fill_waiting():
-                raise ClientGone("the client left in the midst of its request")
+            self._wait()
         return self._passage.move_into(memoryview(buffer).cast("B"))
+
+    def _wait(self) -> None:
+        connection = self._connection
+        if self._request.expects:
+            self._request.expects = False
+            connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        now = time.monotonic()
+        if self._waited_until is None:
+            connection.begin_transfer(now)
+        else:
+            connection.put_off(now - self._waited_until)
+        count = connection.fill_waiting()
+        self._waited_until = time.monotonic()
+        if not count:
+            raise ClientGone("the client left in the midst of its request")
 
     def _take(self) -> bool:
         """Take what has arrived; whether there is something to read, or the end."""

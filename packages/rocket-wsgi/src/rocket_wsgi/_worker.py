@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import sys
-import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -115,9 +114,8 @@ class WSGIWorker(Worker):
         if self._stream_bodies:
             passage = Passage()
             request.body = body = self._make_body(request, passage)
-            connection.begin_transfer(time.monotonic())
-            stream = BodyStream(connection, body, passage, expected=request.expects)
-            request.environ["wsgi.input"] = io.BufferedReader(stream)
+            request.file = io.BufferedReader(BodyStream(connection, request, body, passage))
+            request.environ["wsgi.input"] = request.file
             return State.READY
         request.spool = Spool()
         request.body = self._make_body(request, request.spool)
@@ -149,7 +147,7 @@ class WSGIWorker(Worker):
         return State.BODY
 
     def _complete(self, request: Request) -> State:
-        request.environ["wsgi.input"] = request.spool.open()
+        request.environ["wsgi.input"] = request.file = request.spool.open()
         request.environ["CONTENT_LENGTH"] = str(request.spool.size)
         return State.READY
 
@@ -219,12 +217,12 @@ class WSGIWorker(Worker):
         It could where the client sends on, because it did not ask for the end; and where the end of
         the connection is the end of the body, a process that the application forked could hold it.
         """
-        return (
-            request.keep_alive
-            or response.ends_connection
-            or connection.buffered > 0
-            or connection.fill() is not None
-        )
+        if request.keep_alive or response.ends_connection or not request.received:
+            return True
+        try:
+            return connection.buffered > 0 or connection.fill() is not None
+        except OSError:
+            return False  # the client is gone, and has what it wanted
 
     def _close(self, result: Any, request: Request) -> None:
         try:
@@ -233,6 +231,8 @@ class WSGIWorker(Worker):
         except BaseException:  # noqa: BLE001 - an application must not end a thread
             _log.exception("%s: close() failed", _what(request))
         if request.body is not None:
+            if request.file is not None:
+                request.file.close()  # what follows on the connection is not for this request
             request.body.store.close()
 
     def _crashed(self, connection: Connection, request: Request, response: Response) -> None:
@@ -293,11 +293,12 @@ class WSGIWorker(Worker):
         headers: Sequence[tuple[str, str]] = (),
     ) -> State:
         phrase = HTTPStatus(status).phrase
+        request: Request | None = connection.context
         connection.write(
             plain(
                 f"{status} {phrase}",
                 f"{phrase}: {reason}.",
-                body=True,
+                body=request is None or request.method != "HEAD",
                 keep_alive=False,
                 headers=headers,
                 clock=self._clock,
