@@ -337,6 +337,11 @@ def test_the_slowest_client_is_cut_when_all_workers_wait_for_clients(
             client.send(b"large\n")
         eventually(lambda: server.statistics().stalled == 2)
         assert quicker.read(len(LARGE) // 2) == LARGE[: len(LARGE) // 2]
+
+        def moved() -> list[int]:
+            return sorted(each._transferred for each in server._registry.snapshot())
+
+        eventually(lambda: moved()[1] - moved()[0] > len(LARGE) // 4)
         eventually(lambda: server.statistics().stalled == 2)
         fast = clients.enter_context(connect(server))
         assert fast.ask(b"quick\n") == b"QUICK\n"
