@@ -300,9 +300,10 @@ class ThreadPool:
     def relieve(self) -> None:
         """Cut the slowest clients that workers wait for, if no other workers can be had.
 
-        As many as others wait. Called by the Monitor's thread while all workers are away.
+        As many as others wait, and no more than are too many. Called by the Monitor's thread while all workers are away.
         """
-        if len(self._stalls) < self._max_stalled or not self._ready:
+        too_many = len(self._stalls) - self._max_stalled
+        if too_many <= 0 or not self._ready:
             return
         now = time.monotonic()
         if now < self._relieve_after:
@@ -310,7 +311,7 @@ class ThreadPool:
         with self._lock:
             slow = [each for each in self._stalls if now - each.stalled_since > STALL_GRACE]
         slow.sort(key=lambda each: each.pace(now))
-        for each in slow[: len(self._ready)]:
+        for each in slow[: min(too_many, len(self._ready))]:
             self._relieve_after = now + RELIEF_PAUSE
             each.close_reason = CloseReason.SEND_TIMEOUT
             each.abort()
