@@ -300,7 +300,8 @@ class ThreadPool:
     def relieve(self) -> None:
         """Cut the slowest clients that workers wait for, if no other workers can be had.
 
-        As many as others wait, and no more than are too many. Called by the Monitor's thread while all workers are away.
+        As many as others wait, and no more than are too many. Called by the Monitor's thread while
+        all workers are away.
         """
         too_many = len(self._stalls) - self._max_stalled
         if too_many <= 0 or not self._ready:
