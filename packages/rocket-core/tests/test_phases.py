@@ -274,7 +274,8 @@ def test_file_that_cannot_be_sent_ends_the_connection(
         client.send(b"x\n")
         eventually(lambda: states(server) == {"sending": 1})
         broken.set()
-        assert LARGE.startswith(client.read_all())
+        with suppress(ConnectionResetError):  # as a system short of memory ends it
+            assert LARGE.startswith(client.read_all())
         expect_close(server, "error")
     (record,) = caplog.records
     assert "the disk is broken" in str(record.exc_info)
