@@ -242,7 +242,7 @@ def test_drain_closes_idle_connections() -> None:
 def test_drain_waits_a_moment_for_new_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(worker()) as server, connect(server) as quick, connect(server) as silent:
         eventually(lambda: states(server) == {"idle": 2})
-        monkeypatch.setattr("rocket_core._server.DRAIN_GRACE", 0.5)
+        monkeypatch.setattr("rocket_core._phases.DRAIN_GRACE", 0.5)
         server.drain()
         eventually(lambda: draining(server))
         assert quick.ask(b"x\n") == b"X\n"

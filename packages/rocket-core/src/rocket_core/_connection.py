@@ -198,15 +198,13 @@ class Connection:
             return None
         if self._position == len(self._buffer):
             self._buffer = data
-            self._position = 0
-        elif isinstance(self._buffer, bytearray):
-            del self._buffer[: self._position]
-            self._buffer += data
-            self._position = 0
         else:
-            self._buffer = bytearray(memoryview(self._buffer)[self._position :])
+            if isinstance(self._buffer, bytearray):
+                del self._buffer[: self._position]
+            else:
+                self._buffer = bytearray(memoryview(self._buffer)[self._position :])
             self._buffer += data
-            self._position = 0
+        self._position = 0
         return len(data)
 
     def peek(self, size: int = -1) -> bytes:
@@ -286,7 +284,7 @@ class Connection:
             try:
                 count = self.fill()
             except OSError as error:
-                raise ClientGone(f"{self.peer} is gone: {error}") from error
+                raise self._gone(error) from error
             if count is not None:
                 self.transferred(count)
                 return count
@@ -313,7 +311,7 @@ class Connection:
                 self.flush()
             sent = 0 if self._output else self.send_now(data) or 0
         except OSError as error:
-            raise ClientGone(f"{self.peer} is gone: {error}") from error
+            raise self._gone(error) from error
         if sent < len(data):
             self._keep(memoryview(data)[sent:])
 
@@ -338,7 +336,7 @@ class Connection:
         try:
             sent = self.send_now(view) or 0
         except OSError as error:
-            raise ClientGone(f"{self.peer} is gone: {error}") from error
+            raise self._gone(error) from error
         if sent:
             self.transferred(sent)
         return sent
@@ -372,7 +370,7 @@ class Connection:
         try:
             self.flush()
         except OSError as error:
-            raise ClientGone(f"{self.peer} is gone: {error}") from error
+            raise self._gone(error) from error
 
     def flush_waiting(self) -> None:
         """Send what is kept, waiting for the client. Raises `ClientGone`."""
@@ -382,6 +380,9 @@ class Connection:
             while self._output:
                 self._wait(WRITE)
                 self._flush_measured()
+
+    def _gone(self, error: OSError) -> ClientGone:
+        return ClientGone(f"{self.peer} is gone: {error}")
 
     # -- waiting -------------------------------------------------------------------------------
 

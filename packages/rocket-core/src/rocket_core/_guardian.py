@@ -128,5 +128,4 @@ class Guardian:
         self._pool.sweep(worker, counters)
         for connection in self._monitor.poll(timeout):
             self._pool.stand_in(connection, worker, counters)
-        for connection in self._monitor.expired():
-            self._phases.expire(connection, worker, counters)
+        self._phases.expire_all(worker, counters)

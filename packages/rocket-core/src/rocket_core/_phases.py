@@ -100,7 +100,7 @@ class Phases:
         try:
             while True:
                 state = connection.state
-                if state is State.READY:
+                if state is _READY:
                     return True
                 target = self._steps[state](connection, worker)
                 if (target is state or (target in _RECEIVING and state in _RECEIVING)) and (
@@ -108,7 +108,7 @@ class Phases:
                 ):
                     self._park(connection, target, worker, counters)
                     return False
-                if target is State.READY:
+                if target is _READY:
                     connection.enter(_READY)
                     return True
                 if self._settle(connection, target, worker, counters):
@@ -131,7 +131,7 @@ class Phases:
                 target = worker.serve(connection) or _CLOSED
                 if target is _IDLE and connection.buffered and not connection.unsent:
                     target = self._receive_more(connection, worker)
-                    if target is State.READY:
+                    if target is _READY:
                         connection.enter(_READY)
                         continue
                 if target in _RECEIVING and not connection.unsent:
@@ -156,12 +156,12 @@ class Phases:
         if state not in _RECEIVING:
             self.close(connection, worker, counters)
             return
-        try:
-            target = worker.expired(connection)
-            if not self._settle(connection, target, worker, counters):
-                self.advance(connection, worker, counters)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
-            self._fail(connection, worker, counters, error)
+        self._conclude(connection, worker, counters, worker.expired)
+
+    def expire_all(self, worker: Worker, counters: Counters) -> None:
+        """Deal with every parked connection whose deadline has passed."""
+        for connection in self._monitor.expired():
+            self.expire(connection, worker, counters)
 
     def is_urgent(self, connection: Connection, worker: Worker, counters: Counters) -> bool | None:
         """Whether a READY connection is to be served at once; None: that failed, and it is gone."""
@@ -174,12 +174,7 @@ class Phases:
     def refuse(self, connection: Connection, worker: Worker, counters: Counters) -> None:
         """Do without serving a READY connection."""
         connection.close_reason = CloseReason.OVERLOADED
-        try:
-            target = worker.overloaded(connection)
-            if not self._settle(connection, target, worker, counters):
-                self.advance(connection, worker, counters)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
-            self._fail(connection, worker, counters, error)
+        self._conclude(connection, worker, counters, worker.overloaded)
 
     def close(self, connection: Connection, worker: Worker, counters: Counters) -> None:
         """Close a connection the caller owns, whatever its state, for `close_reason`."""
@@ -222,6 +217,20 @@ class Phases:
         del worker
         return _CLOSED if connection.discard() else State.LINGER
 
+    def _conclude(
+        self,
+        connection: Connection,
+        worker: Worker,
+        counters: Counters,
+        last_word: Callable[[Connection], State],
+    ) -> None:
+        """Let the worker say a last word to the client, and go where that leads."""
+        try:
+            if not self._settle(connection, last_word(connection), worker, counters):
+                self.advance(connection, worker, counters)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
+            self._fail(connection, worker, counters, error)
+
     # -- moves ---------------------------------------------------------------------------------
 
     def _set_deadline(self, connection: Connection) -> None:
@@ -250,12 +259,10 @@ class Phases:
                 monitor.park(connection)
 
     def _ends(self, connection: Connection) -> bool:
-        """Whether a connection about to be parked is closed instead, because the server ends."""
+        """Whether a connection is closed instead of parked, idle or in a server that stopped."""
         if self._host.stopped:
             connection.close_reason = CloseReason.STOPPED
             return True
-        if connection.state is not _IDLE:
-            return False
         if connection.requests:
             connection.close_reason = CloseReason.DRAINED
             return True
@@ -270,7 +277,7 @@ class Phases:
             connection.after = target
             self._park(connection, State.SENDING, worker, counters)
             return True
-        if target is State.CLOSED:
+        if target is _CLOSED:
             self.close(connection, worker, counters)
             return True
         connection.enter(target)
@@ -300,7 +307,7 @@ class Phases:
         except BaseException as again:  # noqa: BLE001 - as above
             if not isinstance(again, OSError):
                 _log.exception("serving %s failed again", connection.peer)
-            if connection.state is not State.CLOSED:
+            if connection.state is not _CLOSED:
                 self.close(connection, worker, counters)
 
 

@@ -18,10 +18,9 @@ from rocket_core._host import Host
 from rocket_core._limits import default_max_connections
 from rocket_core._listener import Listener
 from rocket_core._monitor import Monitor
-from rocket_core._phases import DRAIN_GRACE, Phases
+from rocket_core._phases import Phases
 from rocket_core._reason import CloseReason
 from rocket_core._registry import Registry
-from rocket_core._state import State
 from rocket_core._statistics import Activity, Counters, Statistics, Tally
 from rocket_core._thread_pool import MAX_QUEUE, MAX_STALLED, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._timeouts import Timeouts
@@ -245,10 +244,7 @@ class Server:
         for listener in self.listeners:
             listener.join()
         self._registry.on_empty = lambda: self._guardian.post(self._stop_if_empty)
-        now = time.monotonic()
         for connection in self._monitor.claim_all():
-            if connection.state is State.IDLE and not connection.requests:
-                connection.deadline = min(connection.deadline, now + DRAIN_GRACE)
             # An idle connection may hold a request that nobody has looked at yet.
             if self._phases.advance(connection, self._worker, self._counters):
                 self._pool.submit(connection)

@@ -238,9 +238,6 @@ class ThreadPool:
     def submit(self, connection: Connection) -> None:
         """Queue a connection for a worker, and see to it that one comes."""
         self._ready.append(connection)
-        self._announce()
-
-    def _announce(self) -> None:
         with self._lock:
             if not self._wake_sleeper() and self._polling:
                 self._monitor.wake()
@@ -417,13 +414,12 @@ class ThreadPool:
                 except IndexError:
                     pass
             role = self._take_role(seat)
+            if role is _Role.LEAVE or (role is _Role.SLEEP and not self._sleep(seat)):
+                return None
             if role is _Role.POLL:
                 self._poll()
-                seat.now = time.monotonic()
-                for connection in self._monitor.expired():
-                    self._phases.expire(connection, worker, counters)
-            elif role is _Role.LEAVE or (role is _Role.SLEEP and not self._sleep(seat)):
-                return None
+                self._phases.expire_all(worker, counters)
+            seat.now = time.monotonic()
 
     def _take_role(self, seat: _Seat) -> _Role:
         with self._lock:
@@ -444,7 +440,6 @@ class ThreadPool:
         """Sleep until woken; False when the thread is one too many, and ends."""
         surplus = len(self._seats) > self._min
         if seat.wake.acquire(timeout=IDLE_RETIREMENT if surplus else -1):
-            seat.now = time.monotonic()
             return True
         with self._lock:
             if seat in self._sleepers:
@@ -454,7 +449,6 @@ class ThreadPool:
                     return False
                 return True
         seat.wake.acquire()  # it was woken just after its time was up
-        seat.now = time.monotonic()
         return True
 
     def _leave(self, seat: _Seat) -> None:

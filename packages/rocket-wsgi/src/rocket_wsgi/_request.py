@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from enum import Enum
 from io import BytesIO
-from typing import IO, Any, Final
+from typing import Any, Final
 
-from rocket_core import FieldNames, HeadError, read_fields, split_head
+from rocket_core import FieldNames, HeadError, Spool, read_fields, split_head
 from rocket_wsgi._body import ChunkedBody, LengthBody
 from rocket_wsgi._target import parse_target, valid_host
 
@@ -65,7 +65,7 @@ class Request:
         length: the body's length in bytes where ``framing`` is LENGTH, otherwise 0.
         body: takes the body from the connection; None where there is none.
         spool: where a body is collected.
-        file: what the application reads the body from.
+        stream: what the application reads the body from where it is not collected.
         expects: whether the client waits for ``100 Continue``.
     """
 
@@ -73,7 +73,6 @@ class Request:
         "body",
         "environ",
         "expects",
-        "file",
         "framing",
         "keep_alive",
         "length",
@@ -81,6 +80,7 @@ class Request:
         "method",
         "modern",
         "spool",
+        "stream",
     )
 
     def __init__(self, head: bytes, template: Environ) -> None:
@@ -106,8 +106,8 @@ class Request:
         self.framing = Framing.NONE
         self.length = 0
         self.body: LengthBody | ChunkedBody | None = None
-        self.spool: Any = None
-        self.file: IO[bytes] | io.BufferedReader | None = None
+        self.spool: Spool | None = None
+        self.stream: io.BufferedReader | None = None
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             self._find_framing()
         if self.framing is Framing.NONE:

@@ -111,7 +111,7 @@ class Response:
 
     def _put(self, data: bytes) -> bool:
         """Send a part of the body, after the head if need be; whether it was too long."""
-        if type(data) is not bytes and not isinstance(data, bytes):
+        if not isinstance(data, bytes):
             raise ApplicationError(f"a part of the body is {type(data).__name__}, not bytes")
         if not data:
             return False
@@ -120,8 +120,9 @@ class Response:
             if head:
                 self._connection.write(head)
             return False
-        excess = self._coding is _LENGTH and len(data) > self._left
+        excess = False
         if self._coding is _LENGTH:
+            excess = len(data) > self._left
             data = data[: self._left]
             self._left -= len(data)
         self.sent += len(data)
@@ -163,9 +164,8 @@ class Response:
         if self._coding is _NONE:
             self._connection.write(head)
             return
-        if self._coding is _LENGTH and len(data) != self._left:
-            if len(data) > self._left:
-                self._log_excess()
+        if len(data) > self._left:
+            self._log_excess()
             data = data[: self._left]
         self._left -= len(data)
         self.sent = len(data)
@@ -181,10 +181,8 @@ class Response:
         self._connection.write(head)
         if self._coding is _NONE:
             return True
-        count = span.size
-        if self._coding is _LENGTH:
-            count = min(count, self._left)
-            self._left -= count
+        count = min(span.size, self._left)
+        self._left -= count
         self.sent = count
         self._connection.send_file(span.descriptor, span.offset, count)
         if self._left:

@@ -55,11 +55,11 @@ class WSGIWorker(Worker):
             application: any WSGI callable.
             multithread: whether other threads may call it at the same time.
             max_body: size of the largest request body, in bytes; larger ones are answered 413.
-            reserved: says for an environ, at once, whether its request is served in a lane of its
-                own while all threads are busy; meant for health checks.
             stream_bodies: whether the application is called before the body has arrived, and waits
                 for it as it reads. Its thread is replaced meanwhile.
             access_log: gets a line for each request, at level INFO; None for no log.
+            reserved: says for an environ, at once, whether its request is served in a lane of its
+                own while all threads are busy; meant for health checks.
 
         Raises:
             TypeError: ``application`` is not callable.
@@ -114,13 +114,13 @@ class WSGIWorker(Worker):
         if self._stream_bodies:
             passage = Passage()
             request.body = body = self._make_body(request, passage)
-            request.file = io.BufferedReader(BodyStream(connection, request, body, passage))
-            request.environ["wsgi.input"] = request.file
+            request.stream = io.BufferedReader(BodyStream(connection, request, body, passage))
+            request.environ["wsgi.input"] = request.stream
             return State.READY
-        request.spool = Spool()
-        request.body = self._make_body(request, request.spool)
+        request.spool = spool = Spool()
+        request.body = self._make_body(request, spool)
         if request.body.take(connection):
-            return self._complete(request)
+            return self._complete(request, spool)
         if request.expects and not connection.buffered:
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return State.BODY
@@ -141,14 +141,14 @@ class WSGIWorker(Worker):
                     return State.CLOSED
                 connection.transferred(count)
                 if request.body.take(connection):
-                    return self._complete(request)
+                    return self._complete(request, request.spool)
         except HeadError as error:
             return self._refuse(connection, error.status, error.reason)
         return State.BODY
 
-    def _complete(self, request: Request) -> State:
-        request.environ["wsgi.input"] = request.file = request.spool.open()
-        request.environ["CONTENT_LENGTH"] = str(request.spool.size)
+    def _complete(self, request: Request, spool: Spool) -> State:
+        request.environ["wsgi.input"] = spool.open()
+        request.environ["CONTENT_LENGTH"] = str(spool.size)
         return State.READY
 
     def _template(self, connection: Connection) -> Environ:
@@ -230,9 +230,9 @@ class WSGIWorker(Worker):
                 result.close()
         except BaseException:  # noqa: BLE001 - an application must not end a thread
             _log.exception("%s: close() failed", _what(request))
+        if request.stream is not None:
+            request.stream.close()  # what follows on the connection is not for this request
         if request.body is not None:
-            if request.file is not None:
-                request.file.close()  # what follows on the connection is not for this request
             request.body.store.close()
 
     def _crashed(self, connection: Connection, request: Request, response: Response) -> None:
