@@ -463,6 +463,21 @@ def test_draining_from_a_signal_handler() -> None:
         assert script.finish() == ""
 
 
+ELSEWHERE = """
+# No signal comes to the main thread, which alone can handle it: another one receives it.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+server.wait()
+"""
+
+
+def test_signal_that_another_thread_receives() -> None:
+    with Script(SIGNALLED.replace("server.wait()\n", ELSEWHERE)) as script:
+        script.read_line()
+        script.signal(signal.SIGTERM)
+        assert script.read_line() == "stopped 1\n"
+        assert script.finish() == ""
+
+
 def test_stopping_from_a_signal_handler() -> None:
     with Script(SIGNALLED) as script:
         listener = Listener(f"127.0.0.1:{int(script.read_line())}")

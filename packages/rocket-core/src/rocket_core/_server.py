@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from rocket_core._budget import TOTAL_OUTPUT, Budget
 from rocket_core._connection import Connection
+from rocket_core._end import End
 from rocket_core._errors import LifecycleError
 from rocket_core._guardian import Guardian
 from rocket_core._host import Host
@@ -114,7 +115,7 @@ class Server:
         # _lock guards _lifecycle.
         self._lock = threading.Lock()
         self._lifecycle = Lifecycle.NEW
-        self._ended = threading.Event()
+        self._ended = End()
 
     @property
     def lifecycle(self) -> Lifecycle:
@@ -220,7 +221,8 @@ class Server:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the server has stopped, up to ``timeout`` seconds; whether it has.
 
-        A server that was never started has stopped.
+        A server that was never started has stopped. On the main thread, signal handlers run
+        meanwhile.
         """
         if self._lifecycle is Lifecycle.NEW:
             return True

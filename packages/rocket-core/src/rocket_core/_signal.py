@@ -16,6 +16,8 @@ class Signal:
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         self.descriptor = self._reader.fileno()
+        self.writer = self._writer.fileno()
+        """What to write to, for those who cannot call `set`."""
 
     def set(self) -> None:
         """Make the descriptor readable."""
