@@ -10,7 +10,7 @@ import pytest
 
 from coresupport import PATIENCE, eventually
 from rocket_core import READ, WRITE, Connection, Monitor, State
-from rocket_core._poller import SelectorPoller, default_poller
+from rocket_core._poller import EpollPoller, SelectorPoller, default_poller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +51,127 @@ def test_parked_connection_is_claimed_when_its_client_sends(
     client.sendall(b"y")
     assert quiet(monitor)
     assert not monitor.claim(connection)
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+
+
+class CountedPoller(EpollPoller):
+    """Counts how often a descriptor is armed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.armed = 0
+
+    def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+        self.armed += 1
+        super().arm(descriptor, interest, first=first)
+
+
+@pytest.fixture
+def counted() -> Iterator[CountedPoller]:
+    made = CountedPoller()
+    yield made
+    made.close()
+
+
+def test_busy_connection_is_armed_only_once(counted: CountedPoller, sockets: Sockets) -> None:
+    monitor = Monitor(counted)
+    server, client = sockets()
+    connection = Connection(server)
+    for _ in range(3):
+        monitor.park(connection)
+        client.sendall(b"request")
+        assert claim_ready(monitor) == [connection]
+        assert connection.fill() == 7
+    assert counted.armed == 1
+
+
+def test_rest_of_what_was_received_in_part_is_not_forgotten(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    monitor.park(connection)
+    client.sendall(b"request")
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill(4) == 4
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill(100) == 3
+    monitor.park(connection)
+    assert quiet(monitor)
+
+
+def test_event_of_a_connection_that_is_not_parked_is_not_lost(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    monitor.park(connection)
+    client.sendall(b"first")
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 5
+    client.sendall(b"second")
+    assert quiet(monitor)  # another thread is told, while this one still has the connection
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 6
+
+
+def test_connection_parked_while_its_event_is_missed_is_claimed(sockets: Sockets) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    poller = default_poller()
+    monitor = Monitor(poller)
+    monitor.park(connection)
+    client.sendall(b"first")
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 5
+
+    class ParkingMissed(set[int]):
+        """Parks the connection between the event and the note that it was missed."""
+
+        def add(self, descriptor: int, /) -> None:
+            monitor.park(connection)
+            super().add(descriptor)
+
+    if not poller.lasting:
+        pytest.skip("this poller does not tell of connections that are not parked")
+    monitor._missed = ParkingMissed()
+    client.sendall(b"second")
+    assert claim_ready(monitor) == [connection]
+    monitor.close()
+
+
+def test_end_of_the_stream_behind_a_request_is_not_forgotten(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    monitor.park(connection)
+    client.sendall(b"request")
+    client.shutdown(socket.SHUT_WR)
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 7
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 0
+
+
+def test_connection_that_does_not_tell_what_it_drained_is_asked_again(
+    counted: CountedPoller, sockets: Sockets
+) -> None:
+    class Buffering(Connection):
+        def receive_now(self, size: int) -> bytes:
+            return self._socket.recv(min(size, 2))
+
+    monitor = Monitor(counted)
+    server, client = sockets()
+    connection = Buffering(server)
+    monitor.park(connection)
+    client.sendall(b"abcd")
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 2
     monitor.park(connection)
     assert claim_ready(monitor) == [connection]
 

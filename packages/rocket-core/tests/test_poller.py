@@ -56,7 +56,7 @@ def test_default_is_the_best_of_the_platform() -> None:
     made.close()
 
 
-def test_reading_is_reported_once_for_each_arming(
+def test_reading_is_reported_at_arrivals_or_once_for_each_arming(
     poller: Poller, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     left, right = ends
@@ -64,13 +64,40 @@ def test_reading_is_reported_once_for_each_arming(
     assert quiet(poller)
     right.send(b"x")
     assert wait(poller) == [left.fileno()]
-    right.send(b"y")
     assert quiet(poller)
+    right.send(b"y")
+    assert quiet(poller) is not poller.lasting
     poller.arm(left.fileno(), READ, first=False)
     assert wait(poller) == [left.fileno()]
     left.recv(2)
     poller.arm(left.fileno(), READ, first=False)
     assert quiet(poller)
+
+
+def test_what_was_armed_for_writing_is_not_reported_for_reading(
+    poller: Poller, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    left, right = ends
+    poller.arm(left.fileno(), READ, first=True)
+    poller.arm(left.fileno(), WRITE, first=False)
+    assert wait(poller) == [left.fileno()]
+    right.send(b"x")
+    assert quiet(poller)
+
+
+def test_arrival_and_nothing_else_is_told_as_such(
+    poller: Poller, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    if not poller.lasting:
+        pytest.skip("this poller tells of states")
+    left, right = ends
+    poller.arm(left.fileno(), READ, first=True)
+    right.send(b"x")
+    assert poller.poll(PATIENCE, 64) == [(left.fileno(), READ)]
+    right.shutdown(socket.SHUT_WR)
+    [(descriptor, events)] = poller.poll(PATIENCE, 64)
+    assert descriptor == left.fileno()
+    assert events != READ
 
 
 def test_writing_is_reported_when_there_is_room(

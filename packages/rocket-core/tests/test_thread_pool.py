@@ -147,6 +147,8 @@ class Fixture:
 class BatchPoller:
     """Tells the thread that polls first of all descriptors at once, and the others of none."""
 
+    lasting = False
+
     def __init__(self) -> None:
         self._others = default_poller()
         self._lock = threading.Lock()

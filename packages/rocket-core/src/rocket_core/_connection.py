@@ -47,6 +47,9 @@ class Connection:
         context: what the protocol remembers between requests; for the `Worker` to use.
         host: the server's side of it; see `draining`.
         claimed_at: when its last event was noticed, by `time.monotonic`.
+        unsent: whether the client has yet to take something that was written.
+        drained: whether the last `receive_now` took all there was. A subclass that does not tell,
+            and leaves it False, is asked again whenever it is parked.
     """
 
     __slots__ = (
@@ -66,7 +69,9 @@ class Connection:
         "created",
         "deadline",
         "descriptor",
+        "drained",
         "host",
+        "lasting",
         "local",
         "peer",
         "requests",
@@ -74,6 +79,7 @@ class Connection:
         "stalled_since",
         "state",
         "timeouts",
+        "unsent",
         "wants",
         "watched_at",
     )
@@ -111,6 +117,10 @@ class Connection:
         self.stalled_since = 0.0
         """When that began."""
         self.armed = False
+        self.lasting = False
+        """Whether the poller reports every arrival from now on."""
+        self.drained = False
+        self.unsent = False
         self.wants = 0
         """What a TLS layer needs the socket to be ready for, where the state says otherwise."""
         self._buffer: bytes | bytearray = b""
@@ -293,11 +303,6 @@ class Connection:
 
     # -- sending -------------------------------------------------------------------------------
 
-    @property
-    def unsent(self) -> bool:
-        """Whether the client has yet to take something that was written."""
-        return bool(self._output)
-
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send ``data``, or keep what the client does not take at once.
 
@@ -307,9 +312,9 @@ class Connection:
         if type(data) is not bytes:
             data = memoryview(data).cast("B")
         try:
-            if self._output:
+            if self.unsent:
                 self.flush()
-            sent = 0 if self._output else self.send_now(data) or 0
+            sent = 0 if self.unsent else self.send_now(data) or 0
         except OSError as error:
             raise self._gone(error) from error
         if sent < len(data):
@@ -321,16 +326,18 @@ class Connection:
         if self._output is None:
             self._output = Output(self.host.output)
         view = view[self._output.add(view) :]
+        self.unsent = True
         if not view:
             return
         self.begin_transfer(time.monotonic(), sending=True)
         while view:
             self._wait(WRITE)
             self._flush_measured()
-            if not self._output:
+            if not self.unsent:
                 # All connections together hold too much: this one has to do without.
                 view = view[self._send_measured(view) :]
             view = view[self._output.add(view) :]
+            self.unsent = bool(self._output)
 
     def _send_measured(self, view: memoryview) -> int:
         try:
@@ -352,6 +359,7 @@ class Connection:
         if self._output is None:
             self._output = Output(self.host.output)
         self._output.add_file(descriptor, offset, count)
+        self.unsent = True
         self._flush_measured()
 
     def flush(self) -> bool:
@@ -359,12 +367,13 @@ class Connection:
 
         Raises `OSError` when the client is gone.
         """
-        if not self._output:
+        if self._output is None or not self.unsent:
             return True
         moved = self._output.flush(self)
         if moved:
             self.transferred(moved)
-        return not self._output
+        self.unsent = bool(self._output)
+        return not self.unsent
 
     def _flush_measured(self) -> None:
         try:
@@ -374,10 +383,10 @@ class Connection:
 
     def flush_waiting(self) -> None:
         """Send what is kept, waiting for the client. Raises `ClientGone`."""
-        if self._output:
+        if self.unsent:
             self.begin_transfer(time.monotonic(), sending=True)
             self._flush_measured()
-            while self._output:
+            while self.unsent:
                 self._wait(WRITE)
                 self._flush_measured()
 
@@ -425,6 +434,7 @@ class Connection:
         """Close the socket at once, and drop what was not sent."""
         if self._output is not None:
             self._output.clear()
+            self.unsent = False
         self._socket.close()
 
     # -- what a TLS connection does differently --------------------------------------------------
@@ -435,7 +445,9 @@ class Connection:
 
     def receive_now(self, size: int) -> bytes:
         """One receive. Raises `BlockingIOError` or `NotYet` when nothing is there, `OSError`."""
-        return self._socket.recv(size)
+        data = self._socket.recv(size)
+        self.drained = len(data) < size
+        return data
 
     def send_now(self, data: bytes | bytearray | memoryview) -> int | None:
         """One send: the number of bytes taken, or None: not yet. Raises `OSError`."""

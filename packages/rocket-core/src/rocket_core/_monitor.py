@@ -34,13 +34,18 @@ class Monitor:
     """Holds parked connections and tells which have become ready, or have run out of time.
 
     Parked connections live in one dictionary, keyed by descriptor. Taking a connection out of it
-    is claiming it: that is atomic, and whoever got it is its owner. Events of the poller are hints;
-    one whose connection is gone means nothing. So any thread may park and poll at any time.
+    is claiming it: that is atomic, and whoever got it is its owner. So any thread may park and poll
+    at any time.
+
+    Events of the poller are hints. One for a connection that is not parked leaves its descriptor
+    in ``_missed``. Whoever parks a connection looks there *after* parking it, and whoever missed
+    one looks for it again *after* leaving word, so one of them finds it.
     """
 
     def __init__(self, poller: Poller | None = None) -> None:
         self._poller = default_poller() if poller is None else poller
         self._parked: dict[int, Connection] = {}
+        self._missed: set[int] = set()
         self._deadlines = Deadlines()
 
     def __len__(self) -> int:
@@ -49,14 +54,25 @@ class Monitor:
     def park(self, connection: Connection) -> None:
         """Take ``connection``; it belongs to the Monitor from here on, and to no caller."""
         descriptor = connection.descriptor
-        first = not connection.armed
-        connection.armed = True
         interest = connection.wants or _INTEREST[connection.state]
         connection.wants = 0
         deadline = connection.deadline
         if deadline < connection.watched_at and self._deadlines.watch(connection, deadline):
             self._poller.wake()
+        if connection.lasting and connection.drained and interest == READ:
+            self._parked[descriptor] = connection
+            # Looked at afterwards: whoever missed it looks for the connection afterwards, too.
+            if descriptor in self._missed:
+                self._missed.discard(descriptor)
+                self._arm(descriptor, interest, first=False)
+            return
+        first = not connection.armed
+        connection.armed = True
+        connection.lasting = interest == READ and self._poller.lasting
         self._parked[descriptor] = connection
+        self._arm(descriptor, interest, first=first)
+
+    def _arm(self, descriptor: int, interest: int, *, first: bool) -> None:
         try:
             self._poller.arm(descriptor, interest, first=first)
         except (OSError, ValueError):
@@ -100,12 +116,19 @@ class Monitor:
         now = time.monotonic()
         pop = self._parked.pop
         claimed = []
-        for descriptor, _ in events:
-            connection = pop(descriptor, None)
+        for descriptor, event in events:
+            connection = pop(descriptor, None) or self._miss(descriptor)
             if connection is not None:
                 connection.claimed_at = now
+                if event != READ:
+                    connection.lasting = False  # the end of the stream may follow what is read
                 claimed.append(connection)
         return claimed
+
+    def _miss(self, descriptor: int) -> Connection | None:
+        """Leave word for whoever owns the connection that there was an event."""
+        self._missed.add(descriptor)
+        return self._parked.pop(descriptor, None)
 
     def expired(self) -> list[Connection]:
         """Claim the connections whose deadline has passed."""
@@ -130,6 +153,7 @@ class Monitor:
 
     def forget(self, connection: Connection) -> None:
         """``connection``, which the caller owns, is about to be closed."""
+        self._missed.discard(connection.descriptor)
         if connection.watched_at != inf:
             self._deadlines.forget(connection)
 

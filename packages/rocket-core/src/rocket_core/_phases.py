@@ -66,14 +66,7 @@ class Phases:
         self._monitor = monitor
         self._registry = registry
         self._host = host
-        self._steps: Final[dict[State, Callable[[Connection, Worker], State]]] = {
-            State.HANDSHAKE: self._handshake,
-            State.IDLE: self._receive,
-            State.HEAD: self._receive,
-            State.BODY: self._receive,
-            State.SENDING: self._send,
-            State.LINGER: self._linger,
-        }
+        self._keep_alive: Final = timeouts.keep_alive
         self._seconds: Final = {
             State.HANDSHAKE: timeouts.handshake,
             State.IDLE: timeouts.keep_alive,
@@ -102,15 +95,18 @@ class Phases:
                 state = connection.state
                 if state is _READY:
                     return True
-                target = self._steps[state](connection, worker)
-                if (target is state or (target in _RECEIVING and state in _RECEIVING)) and (
+                receiving = state in _RECEIVING
+                target = worker.receive(connection) if receiving else _STEPS[state](connection)
+                if target is _READY:
+                    connection.state = _READY  # a move that every state has but LINGER
+                    return True
+                if receiving and target is _CLOSED:
+                    _note_client(connection)
+                if (target is state or (target in _RECEIVING and receiving)) and (
                     state is State.SENDING or not connection.unsent
                 ):
                     self._park(connection, target, worker, counters)
                     return False
-                if target is _READY:
-                    connection.enter(_READY)
-                    return True
                 if self._settle(connection, target, worker, counters):
                     return False
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
@@ -125,14 +121,21 @@ class Phases:
         """
         try:
             for _ in range(FAIR_SHARE):
-                connection.enter(_ACTIVE)
+                connection.state = _ACTIVE  # from READY, which needs no look at the table
                 connection.requests += 1
                 counters.requests += 1
                 target = worker.serve(connection) or _CLOSED
-                if target is _IDLE and connection.buffered and not connection.unsent:
+                if target is _IDLE and not connection.unsent:
+                    if not connection.buffered:
+                        connection.state = _IDLE  # as most requests end, so nor does this
+                        connection.deadline = time.monotonic() + self._keep_alive
+                        self._monitor.park(connection)
+                        if self._host.draining:
+                            self._reconsider(connection, worker, counters)
+                        return False
                     target = self._receive_more(connection, worker)
                     if target is _READY:
-                        connection.enter(_READY)
+                        connection.state = _READY
                         continue
                 if target in _RECEIVING and not connection.unsent:
                     self._park(connection, target, worker, counters)
@@ -189,33 +192,17 @@ class Phases:
         except BaseException:  # noqa: BLE001 - whatever it is, the thread must live
             _log.exception("closing %s failed", connection.peer)
 
-    # -- steps: from one state to the next, the same one meaning "not yet" -----------------------
-
-    def _handshake(self, connection: Connection, worker: Worker) -> State:
-        del worker
-        return _IDLE if connection.handshake() else State.HANDSHAKE
-
-    def _receive(self, connection: Connection, worker: Worker) -> State:
-        target = worker.receive(connection)
-        if target is _CLOSED and connection.close_reason is None:
-            connection.close_reason = CloseReason.CLIENT
-        return target
-
     def _receive_more(self, connection: Connection, worker: Worker) -> State:
+        """`Worker.receive` for what a client has sent behind the request just served."""
         try:
-            return self._receive(connection, worker)
+            target = worker.receive(connection)
         except OSError as error:
             if _is_broken(error):  # by the client: no failure of the application
                 raise ClientGone(f"{connection.peer} is gone: {error}") from error
             raise
-
-    def _send(self, connection: Connection, worker: Worker) -> State:
-        del worker
-        return connection.after if connection.flush() else State.SENDING
-
-    def _linger(self, connection: Connection, worker: Worker) -> State:
-        del worker
-        return _CLOSED if connection.discard() else State.LINGER
+        if target is _CLOSED:
+            _note_client(connection)
+        return target
 
     def _conclude(
         self,
@@ -248,15 +235,18 @@ class Phases:
         if target is not connection.state:
             connection.enter(target)
             self._set_deadline(connection)
-        monitor = self._monitor
-        monitor.park(connection)
-        host = self._host
+        self._monitor.park(connection)
         # Looked at afterwards, or a drain that begins in between would miss this connection.
-        if host.draining and (target is _IDLE or host.stopped) and monitor.claim(connection):
+        if self._host.draining and (target is _IDLE or self._host.stopped):
+            self._reconsider(connection, worker, counters)
+
+    def _reconsider(self, connection: Connection, worker: Worker, counters: Counters) -> None:
+        """A connection was parked in a server that drains."""
+        if self._monitor.claim(connection):
             if self._ends(connection):
                 self.close(connection, worker, counters)
             else:
-                monitor.park(connection)
+                self._monitor.park(connection)
 
     def _ends(self, connection: Connection) -> bool:
         """Whether a connection is closed instead of parked, idle or in a server that stopped."""
@@ -309,6 +299,33 @@ class Phases:
                 _log.exception("serving %s failed again", connection.peer)
             if connection.state is not _CLOSED:
                 self.close(connection, worker, counters)
+
+
+# Steps from one state to the next, the same one meaning "not yet"; `Worker.receive` is another.
+
+
+def _handshake(connection: Connection) -> State:
+    return _IDLE if connection.handshake() else State.HANDSHAKE
+
+
+def _send(connection: Connection) -> State:
+    return connection.after if connection.flush() else State.SENDING
+
+
+def _linger(connection: Connection) -> State:
+    return _CLOSED if connection.discard() else State.LINGER
+
+
+_STEPS: Final[dict[State, Callable[[Connection], State]]] = {
+    State.HANDSHAKE: _handshake,
+    State.SENDING: _send,
+    State.LINGER: _linger,
+}
+
+
+def _note_client(connection: Connection) -> None:
+    if connection.close_reason is None:
+        connection.close_reason = CloseReason.CLIENT
 
 
 def _is_broken(error: BaseException) -> bool:

@@ -1,7 +1,8 @@
-"""Readiness of descriptors, one-shot: an event disarms its descriptor until it is armed again.
+"""Readiness of descriptors, each event told once, to one thread.
 
-One-shot delivery means that no two threads are told of the same event, and that parking a
-connection from any thread never disturbs the thread that polls.
+Armed for writing, or on a system that knows nothing better, a descriptor is disarmed by its event.
+Armed for reading, where the system can tell of arrivals instead of a state, it stays armed: then
+a busy connection need not be armed again for every request.
 
 Every method may be called from any thread at any time before `close`.
 """
@@ -22,20 +23,29 @@ WRITE: Final = 2
 
 
 class Poller(Protocol):
-    """What the Monitor needs from the operating system."""
+    """What the Monitor needs from the operating system.
+
+    Attributes:
+        lasting: whether a descriptor armed for READ is reported whenever something arrives, until
+            it is armed for something else.
+    """
+
+    lasting: bool
 
     def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
-        """Report ``descriptor`` once, when it is ready for ``interest`` (READ or WRITE).
+        """Report ``descriptor`` once, when it is, or becomes, ready for ``interest``.
 
-        ``first`` says that the descriptor was never armed since it was opened. Raises `OSError`
+        ``interest`` is READ, WRITE or both. With `lasting`, READ goes on being reported. ``first``
+        says that the descriptor was never armed since it was opened. Raises `OSError`
         when the descriptor was closed meanwhile.
         """
 
     def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
         """Wait up to ``timeout`` seconds (None: for ever); at most ``limit`` (descriptor, events).
 
-        The events are hints of the platform's own kind. The list may be empty or hold descriptors
-        that mean nothing to the caller.
+        The events are hints of the platform's own kind; READ alone says that something arrived and
+        that nothing else happened. The list may be empty or hold descriptors that mean nothing to
+        the caller.
         """
 
     def wake(self) -> None:
@@ -46,17 +56,22 @@ class Poller(Protocol):
 
 
 if sys.platform == "linux":
-    _READ: Final = select.EPOLLIN | select.EPOLLONESHOT
-    _WRITE: Final = select.EPOLLOUT | select.EPOLLONESHOT
-    _EPOLL_INTEREST: Final = {READ: _READ, WRITE: _WRITE, READ | WRITE: _READ | _WRITE}
+    _EPOLL_INTEREST: Final = {
+        READ: select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET,
+        WRITE: select.EPOLLOUT | select.EPOLLONESHOT,
+        READ | WRITE: select.EPOLLIN | select.EPOLLOUT | select.EPOLLONESHOT,
+    }
 
     class EpollPoller:
-        """Linux: ``EPOLLONESHOT``, one system call to arm."""
+        """Linux: edge-triggered for reading, ``EPOLLONESHOT`` otherwise; ``EPOLLIN`` is READ."""
+
+        lasting = True
 
         def __init__(self) -> None:
             self._epoll = select.epoll()
             self._waker = Signal()
-            self._epoll.register(self._waker.descriptor, _READ)
+            self._awakening = (self._waker.descriptor, select.EPOLLIN)
+            self._epoll.register(self._waker.descriptor, select.EPOLLIN | select.EPOLLET)
 
         def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
             if first:
@@ -66,12 +81,9 @@ if sys.platform == "linux":
 
         def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
             events = self._epoll.poll(timeout, limit)
-            for index, (descriptor, _) in enumerate(events):
-                if descriptor == self._waker.descriptor:
-                    self._waker.clear()
-                    self._epoll.modify(descriptor, _READ)
-                    del events[index]
-                    break
+            if self._awakening in events:
+                events.remove(self._awakening)
+                self._waker.clear()
             return events
 
         def wake(self) -> None:
@@ -86,6 +98,8 @@ if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover - BS
 
     class KqueuePoller:
         """BSD and macOS: ``EV_ONESHOT``, which forgets the filter after its event."""
+
+        lasting = False
 
         def __init__(self) -> None:
             self._kqueue = select.kqueue()
@@ -129,6 +143,8 @@ class SelectorPoller:
     The set of interests changes while a thread waits, which portable selectors do not allow; so
     arming wakes the waiting thread, and only one thread waits at a time.
     """
+
+    lasting = False
 
     def __init__(self) -> None:
         # _lock guards _interests; _turn is held by the one thread that waits.

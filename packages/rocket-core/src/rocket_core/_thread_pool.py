@@ -364,26 +364,8 @@ class ThreadPool:
         counters = self._tally.open()
         seat.now = time.monotonic()
         try:
-            phases = self._phases
-            while (connection := self._next(seat, worker, counters)) is not None:
-                if not phases.advance(connection, worker, counters):
-                    continue
-                if self._eager > 0 and (self._ready or not self._polling):
-                    with self._lock:
-                        self._eager -= 1
-                        self._call_another()
-                # It begins where the last one ended, or with the poll that claimed it: looking at
-                # the clock costs as much as counting.
-                began = seat.now
-                seat.busy = connection, began
-                counters.queue_time.add(max(began - connection.claimed_at, 0.0))
-                again = phases.serve(connection, worker, counters)
-                seat.now = ended = time.monotonic()
-                seat.busy = None
-                counters.service_time.add(ended - began)
-                if again:
-                    connection.claimed_at = ended
-                    self._yield_to_others(connection)
+            while self._look_for_work(seat, worker, counters):
+                self._serve_ready(seat, worker, counters)
         except BaseException:  # noqa: BLE001 - whatever it is, the pool must stay complete
             _log.exception("worker died; it is replaced")
             with self._lock:
@@ -392,6 +374,32 @@ class ThreadPool:
                     self._grow()
         finally:
             self._tally.close(counters)
+
+    def _serve_ready(self, seat: _Seat, worker: Worker, counters: Counters) -> None:
+        """Serve connections until there are none, or the pool wants a worker fewer."""
+        ready, phases = self._ready, self._phases
+        while not self._dismissing:
+            try:
+                connection = ready.popleft()
+            except IndexError:
+                break
+            if not phases.advance(connection, worker, counters):
+                continue
+            if self._eager > 0 and (ready or not self._polling):
+                with self._lock:
+                    self._eager -= 1
+                    self._call_another()
+            # It begins where the last one ended, or with the poll that claimed it: looking at the
+            # clock costs as much as counting.
+            claimed, began = connection.claimed_at, seat.now
+            seat.busy = connection, began
+            again = phases.serve(connection, worker, counters)
+            seat.now = ended = time.monotonic()
+            counters.served(began - claimed, ended - began)
+            if again:
+                connection.claimed_at = ended
+                self._yield_to_others(connection)
+        seat.busy = None
 
     def _yield_to_others(self, connection: Connection) -> None:
         """Put ``connection`` behind the others, those included whom nobody has looked for yet."""
@@ -405,21 +413,16 @@ class ThreadPool:
         if alert:
             self._alert()
 
-    def _next(self, seat: _Seat, worker: Worker, counters: Counters) -> Connection | None:
-        """The next connection with something to do; None: the thread is to end."""
-        while True:
-            if not self._dismissing:
-                try:
-                    return self._ready.popleft()
-                except IndexError:
-                    pass
-            role = self._take_role(seat)
-            if role is _Role.LEAVE or (role is _Role.SLEEP and not self._sleep(seat)):
-                return None
-            if role is _Role.POLL:
-                self._poll()
-                self._phases.expire_all(worker, counters)
-            seat.now = time.monotonic()
+    def _look_for_work(self, seat: _Seat, worker: Worker, counters: Counters) -> bool:
+        """Poll or sleep until there may be ready connections; False: the thread is to end."""
+        role = self._take_role(seat)
+        if role is _Role.LEAVE or (role is _Role.SLEEP and not self._sleep(seat)):
+            return False
+        if role is _Role.POLL:
+            self._poll()
+            self._phases.expire_all(worker, counters)
+        seat.now = time.monotonic()
+        return True
 
     def _take_role(self, seat: _Seat) -> _Role:
         with self._lock:
