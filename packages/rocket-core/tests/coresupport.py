@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -12,6 +13,8 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+import pytest
 
 from rocket_core import (
     OUTPUT_BOUND,
@@ -45,6 +48,19 @@ def eventually(condition: Callable[[], object], what: str = "") -> None:
 def wait_for(event: threading.Event) -> None:
     """Return when ``event`` is set."""
     assert event.wait(PATIENCE), "waited in vain for an event"
+
+
+@contextmanager
+def many_descriptors(count: int) -> Iterator[None]:
+    """Let this process and those it starts open ``count`` descriptors, or skip the test."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        pytest.skip(f"the system allows {hard} open files, and this takes {count}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def descriptors() -> int:
@@ -307,6 +323,13 @@ class Script:
         line = self._process.stdout.readline()
         assert line, self._process.stderr and self._process.stderr.read()
         return line
+
+    def ask(self, line: str) -> str:
+        """Send a line and return the line that the program prints then."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self.read_line()
 
     def signal(self, number: int) -> None:
         self._process.send_signal(number)

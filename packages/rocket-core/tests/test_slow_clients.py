@@ -3,71 +3,209 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import pytest
 
 from coresupport import (
     Client,
     LineWorker,
-    NarrowListener,
     connect,
     eventually,
+    many_descriptors,
     serving,
-    shout,
     states,
     stuff,
+    worker,
 )
 from rocket_core import Connection, State, Timeouts
+from rocket_core._budget import GRAIN, TOTAL_OUTPUT
+from slowserver import THREADS, SlowServer
 
-CROWD = 100
+CROWD = 300
 FLOOD = 12_000_000
-TIME = 1.5
+TIME = 1.2
+CONNECTION_MEMORY = 16 * 1024
+THREAD_MEMORY = 64 * 1024
 
 
-def handle(connection: Connection, line: bytes, body: bytes) -> State:
-    return (stuff if line == b"stuff" else shout)(connection, line, body)
+@dataclass(frozen=True, kw_only=True)
+class Slowness:
+    """What each client of a crowd does, and what becomes of it.
+
+    Attributes:
+        sent: what it begins with.
+        answered: what the server says to that before the client becomes slow.
+        dripped: what it goes on sending.
+        state: what its connection waits for.
+        stalls: whether a thread waits for it, and is replaced.
+        timeouts: what ends it, in seconds, and bytes per second.
+        reason: why it is closed.
+        held: bytes of a response that the server may hold for it.
+    """
+
+    sent: bytes = b""
+    answered: bytes = b""
+    dripped: bytes = b""
+    state: str
+    stalls: bool = False
+    timeouts: dict[str, float]
+    reason: str
+    held: int = 0
 
 
-@pytest.mark.parametrize(
-    ("sent", "state", "timeouts", "reason"),
-    [
-        (b"", "idle", Timeouts(keep_alive=TIME), "keep-alive timed out"),
-        (b"half a li", "head", Timeouts(head=TIME), "head timed out"),
-        (b"body 100\nhalf", "body", Timeouts(stall=TIME), "body too slow"),
-        (b"stuff\n", "sending", Timeouts(stall=TIME), "response taken too slowly"),
-    ],
-    ids=["idle", "head", "body", "sending"],
-)
-def test_crowd_of_slow_clients_holds_no_thread(
-    sent: bytes, state: str, timeouts: Timeouts, reason: str
-) -> None:
+SLOWNESS = {
+    "silent": Slowness(
+        state="idle",
+        timeouts={"keep_alive": TIME},
+        reason="keep-alive timed out",
+    ),
+    "kept alive": Slowness(
+        sent=b"hello\n",
+        answered=b"HELLO\n",
+        state="idle",
+        timeouts={"keep_alive": TIME},
+        reason="keep-alive timed out",
+    ),
+    "head": Slowness(
+        sent=b"half a li",
+        dripped=b"x",
+        state="head",
+        timeouts={"head": TIME},
+        reason="head timed out",
+    ),
+    "body": Slowness(
+        sent=b"body 1000000\nhalf",
+        dripped=b"x",
+        state="body",
+        timeouts={"grace": TIME, "minimum_rate": 1_000_000},
+        reason="body too slow",
+    ),
+    "body that a thread waits for": Slowness(
+        sent=b"ask\nhalf",
+        state="active",
+        stalls=True,
+        timeouts={"stall": TIME},
+        reason="body too slow",
+    ),
+    "response": Slowness(
+        sent=b"size 200000\n",
+        state="sending",
+        timeouts={"stall": TIME},
+        reason="response taken too slowly",
+        held=200_000,
+    ),
+    "response from a file": Slowness(
+        sent=b"file\n",
+        state="sending",
+        timeouts={"stall": TIME},
+        reason="response taken too slowly",
+    ),
+    "response beyond the bound": Slowness(
+        sent=b"pieces 1000\n",
+        state="active",
+        stalls=True,
+        timeouts={"stall": TIME},
+        reason="response taken too slowly",
+        held=TOTAL_OUTPUT // CROWD + GRAIN,
+    ),
+    "linger": Slowness(
+        sent=b"bye\n",
+        answered=b"BYE\n",
+        dripped=b"more\n",
+        state="linger",
+        timeouts={"linger": TIME},
+        reason="linger timed out",
+    ),
+}
+
+
+class Crowd:
+    """Clients that are slow in one way."""
+
+    def __init__(self, server: SlowServer, slowness: Slowness) -> None:
+        self._slowness = slowness
+        self._clients = [server.connect() for _ in range(CROWD)]
+        for client in self._clients:
+            client.send(slowness.sent)
+        for client in self._clients:
+            assert client.read(len(slowness.answered)) == slowness.answered
+
+    def drip(self) -> bool:
+        """Have each send a little more; whether the server has closed them all."""
+        return sum(map(self._is_closed, self._clients)) == CROWD
+
+    def _is_closed(self, client: Client) -> bool:
+        try:
+            client.send(self._slowness.dripped)
+        except ConnectionError:
+            return True
+        return False
+
+    def wait_for_close(self) -> None:
+        """Return when each has noticed that the server has closed."""
+        if self._slowness.dripped:
+            eventually(self.drip)
+        else:
+            assert all(map(Client.closed_by_server, self._clients))
+
+
+@pytest.mark.parametrize("slowness", SLOWNESS.values(), ids=SLOWNESS)
+def test_a_crowd_of_slow_clients_holds_no_thread(slowness: Slowness) -> None:
+    stalled = CROWD if slowness.stalls else 0
+    in_place = Counter({slowness.state: CROWD}) + Counter(idle=1)
     with (
-        serving(
-            lambda: LineWorker(handle), NarrowListener(), threads=2, timeouts=timeouts
-        ) as server,
-        ExitStack() as clients,
+        many_descriptors(4 * CROWD),
+        SlowServer(slowness.timeouts, max_stalled=CROWD) as server,
     ):
-        fast = clients.enter_context(connect(server))
-        crowd = []
-        for _ in range(CROWD):
-            client = clients.enter_context(connect(server, receive_buffer=16 * 1024))
-            client.send(sent)
-            crowd.append(client)
-        eventually(lambda: states(server).get(state, 0) >= CROWD)
-        for _ in range(50):
-            assert fast.ask(b"quick\n") == b"QUICK\n"
-        statistics = server.statistics()
-        assert statistics.connections[state] >= CROWD
-        assert statistics.stalled == 0
-        assert statistics.threads == 2
+        fast = server.connect()
+        assert fast.ask(b"quick\n") == b"QUICK\n"
+        before = server.until(lambda report: not report.busy)
+
+        crowd = Crowd(server, slowness)
+        server.until(lambda report: report.connections.get(slowness.state, 0) >= CROWD)
+        for number in range(100):
+            assert fast.ask(b"quick %d\n" % number) == b"QUICK %d\n" % number
+            if number % 10 == 0:
+                crowd.drip()
+        report = server.until(lambda report: report.busy == report.stalled == stalled)
+        assert report.connections == in_place
+        assert report.closes == {}
+        assert report.threads <= THREADS + stalled
+        assert report.held <= CROWD * slowness.held
+        grown = report.resident - before.resident
+        assert grown <= CROWD * (slowness.held + CONNECTION_MEMORY) + stalled * THREAD_MEMORY
+
         fast.close()
-        eventually(lambda: server.statistics().closes.get(reason) == CROWD)
-        assert all(map(Client.closed_by_server, crowd))
+        closes = {slowness.reason: CROWD, "client closed": 1}
+        eventually(lambda: (crowd.drip(), server.report().closes == closes)[1])
+        crowd.wait_for_close()
+        report = server.until(lambda report: not report.busy)
+        assert (report.connections, report.held) == ({}, 0)
+        assert report.descriptors == before.descriptors - 1
+
+
+def test_no_more_threads_wait_than_are_allowed_and_others_are_served_in_the_end() -> None:
+    with many_descriptors(4 * CROWD), SlowServer({"stall": TIME}, max_stalled=CROWD) as server:
+        held = CROWD + THREADS
+        slow = [server.connect() for _ in range(held)]
+        for client in slow:
+            client.send(b"pieces 1000\n")
+        server.until(lambda report: report.stalled == held)
+        fast = server.connect()
+        fast.send(b"quick\n")
+        report = server.until(lambda report: report.connections.get("ready") == 1)
+        assert report.threads == held
+        assert fast.read_line() == b"QUICK\n"
+        server.until(lambda report: report.closes == {"response taken too slowly": held})
+        assert all(map(Client.closed_by_server, slow))
+        server.until(lambda report: (report.threads, report.busy) == (THREADS, 0))
 
 
 def test_trickling_clients_hold_no_thread() -> None:
-    with serving(lambda: LineWorker(handle), threads=2) as server, ExitStack() as clients:
+    with serving(worker(), threads=4) as server, ExitStack() as clients:
         fast = clients.enter_context(connect(server))
         crowd = [clients.enter_context(connect(server)) for _ in range(CROWD)]
         for number in range(10):
