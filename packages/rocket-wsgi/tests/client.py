@@ -43,12 +43,7 @@ class Client:
             stream.close()
 
     def open(self, receive_buffer: int | None = None) -> Stream:
-        sock = socket.socket()
-        if receive_buffer is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        sock.settimeout(30)
-        sock.connect(self.address)
-        stream = Stream(sock)
+        stream = Stream.open(self.address, receive_buffer)
         self._streams.append(stream)
         return stream
 
@@ -74,6 +69,15 @@ class Stream:
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
         self._reader = sock.makefile("rb")
+
+    @classmethod
+    def open(cls, address: tuple[str, int], receive_buffer: int | None = None) -> Self:
+        sock = socket.socket()
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.settimeout(30)
+        sock.connect(address)
+        return cls(sock)
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
