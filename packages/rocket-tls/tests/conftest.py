@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 import queue
+import resource
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,26 +116,56 @@ Serve = Callable[..., Served]
 
 @pytest.fixture
 def serve(files: Files, client_context: ssl.SSLContext) -> Iterator[Serve]:
-    """Serves lines with one thread; everything ends with the test."""
+    """Serves lines, by default with one thread; everything ends with the test."""
     with ExitStack() as stack:
 
         def start(
             certificate: Path = files.certificate,
             key: Path | None = files.key,
             timeouts: Timeouts | None = None,
+            threads: int = 1,
         ) -> Served:
             closes: Closes = queue.SimpleQueue()
             server = Server(
                 lambda: Lines(closes),
                 [TLSListener("127.0.0.1:0", certificate, key)],
-                min_threads=1,
-                max_threads=1,
+                min_threads=threads,
+                max_threads=threads,
                 timeouts=timeouts,
             )
             stack.enter_context(server)
             return Served(server, client_context, closes, stack)
 
         yield start
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return when ``condition`` has become true."""
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.002)
+
+
+@contextmanager
+def many_descriptors(count: int) -> Iterator[None]:
+    """Let this process open ``count`` descriptors, or skip the test."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        pytest.skip(f"the system allows {hard} open files, and this takes {count}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def resident() -> int:
+    """Bytes of memory that this process has; nothing is known of it beyond Linux: 0."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 0
+    return int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def exchange(client: ssl.SSLSocket, line: str) -> bytes:

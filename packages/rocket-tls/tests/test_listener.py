@@ -1,4 +1,4 @@
-"""TLS over loopback, through a whole server with a single thread."""
+"""TLS over loopback, through a whole server, mostly with a single thread."""
 
 from __future__ import annotations
 
@@ -21,15 +21,23 @@ from conftest import (
     chain_of,
     der_of,
     exchange,
+    many_descriptors,
     read_all,
     read_exactly,
     read_line,
+    resident,
+    wait_until,
 )
 from lines import Closes, Lines, pattern
 from rocket_core import AddressError, CloseReason, Server, Timeouts
 from rocket_tls import CertificateError, TLSListener
 
 MIB = 1 << 20
+
+CROWD = 300
+HANDSHAKE = 2.0
+HANDSHAKE_MEMORY = 96 * 1024
+"""What OpenSSL, this side's objects and the client in the same process have for a connection."""
 
 
 class Dripping:
@@ -139,18 +147,33 @@ def test_a_session_is_resumed(serve: Serve, client_context: ssl.SSLContext) -> N
         assert second.session_reused
 
 
-def test_stalled_handshakes_hold_no_thread(serve: Serve) -> None:
-    served = serve()
-    silent = [served.connect_plain() for _ in range(50)]
-    halfway = [served.connect_plain() for _ in range(5)]
-    for sock in halfway:
-        sock.sendall(b"\x16\x03\x01\x02")
+@pytest.mark.parametrize(
+    "opening", [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03half"], ids=["silent", "half"]
+)
+def test_stalled_handshakes_hold_no_thread_and_little_memory(serve: Serve, opening: bytes) -> None:
+    with (
+        many_descriptors(4 * CROWD),
+        (served := serve(timeouts=Timeouts(handshake=HANDSHAKE), threads=4)).connect() as client,
+    ):
+        assert exchange(client, "shout hello") == b"HELLO\n"
+        before = resident()
 
-    with served.connect() as client:
-        assert exchange(client, "shout served meanwhile") == b"SERVED MEANWHILE\n"
+        stalled = [served.connect_plain() for _ in range(CROWD)]
+        for sock in stalled:
+            sock.sendall(opening)
+        wait_until(lambda: served.server.statistics().connections.get("handshake") == CROWD)
+        for number in range(100):
+            assert exchange(client, f"shout again {number}") == f"AGAIN {number}\n".encode()
+        wait_until(lambda: all(each.peer is None for each in served.server.activities()))
         statistics = served.server.statistics()
-    assert statistics.connections["handshake"] == len(silent) + len(halfway)
-    assert statistics.threads == 1
+        assert statistics.connections == {"handshake": CROWD, "idle": 1}
+        assert (statistics.threads, statistics.stalled, statistics.closes) == (4, 0, {})
+        assert resident() - before <= CROWD * HANDSHAKE_MEMORY
+
+        assert [read_all(sock) for sock in stalled] == [b""] * CROWD
+        closes = {"handshake timed out": CROWD}
+        wait_until(lambda: served.server.statistics().closes == closes)
+        assert exchange(client, "shout at last") == b"AT LAST\n"
 
 
 def test_a_handshake_that_takes_too_long_is_ended(serve: Serve) -> None:
