@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,9 +17,9 @@ if TYPE_CHECKING:
 BENCHMARK_REQUESTS = 3000
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with run_python(EXAMPLES / "keyvalue" / "server.py", "127.0.0.1:0") as server:
+@pytest.fixture(scope="module", params=["server.py", "blocking.py"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with run_python(EXAMPLES / "keyvalue" / request.param, "127.0.0.1:0") as server:
         yield server
     assert_quiet(server.log)
 
@@ -30,6 +32,14 @@ def store(server: Server) -> Iterator[redis.Redis]:
         clear(client)
         yield client
         clear(client)
+
+
+@pytest.fixture
+def connect(server: Server) -> Iterator[Callable[[], socket.socket]]:
+    """Make clients that send exactly the bytes they are given."""
+    host, port = server.address.split(":")
+    with ExitStack() as clients:
+        yield lambda: clients.enter_context(socket.create_connection((host, int(port)), PATIENCE))
 
 
 def clear(client: redis.Redis) -> None:
@@ -150,6 +160,65 @@ def test_wrong_number_of_arguments(store: redis.Redis, words: list[str]) -> None
     with pytest.raises(redis.ResponseError, match=f"(?i)wrong number of arguments.*{words[0]}"):
         execute(store, *words)
     assert store.ping() is True
+
+
+def test_version_3(server: Server, store: redis.Redis) -> None:
+    host, port = server.address.split(":")
+    with redis.Redis(host, int(port), socket_timeout=PATIENCE, protocol=3) as client:
+        hello = execute(client, "HELLO", "3")
+        assert isinstance(hello, dict)
+        assert hello[b"proto"] == 3
+        assert client.get("missing") is None
+        assert client.set("name", "x") is True
+        assert client.keys("*") == [b"name"]
+    with pytest.raises(redis.ResponseError, match="unsupported protocol version"):
+        execute(store, "HELLO", "4")
+
+
+def test_inline_commands_and_arrays_in_one_piece(connect: Callable[[], socket.socket]) -> None:
+    client = connect()
+    client.sendall(
+        b"PING\r\n\r\nSET inline 1\r\n*2\r\n$3\r\nGET\r\n$6\r\ninline\r\n*0\r\nDEL inline\r\n"
+    )
+    expected = b"+PONG\r\n+OK\r\n$1\r\n1\r\n:1\r\n"
+    with client.makefile("rb") as answers:
+        assert answers.read(len(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"*x\r\n",
+        b"*1025\r\n",
+        b"*1\r\n+4\r\nPING\r\n",
+        b"*1\r\n$99999999\r\n",
+        b"*1\r\n$4\r\nPINGPONG\r\n",
+        b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$67108864\r\n",
+        b"x" * 70_000,
+    ],
+    ids=["array", "many", "kind", "large", "longer", "together", "line"],
+)
+def test_errors_of_the_protocol(connect: Callable[[], socket.socket], data: bytes) -> None:
+    client = connect()
+    client.sendall(b"PING\r\n" + data)
+    client.shutdown(socket.SHUT_WR)
+    with client.makefile("rb") as answers:
+        assert answers.readline() == b"+PONG\r\n"
+        assert answers.readline().startswith(b"-ERR ")
+        assert answers.read() == b""
+
+
+def test_half_a_command_keeps_nobody_else_waiting(
+    connect: Callable[[], socket.socket], store: redis.Redis
+) -> None:
+    half = [connect() for _ in range(20)]
+    for number, client in enumerate(half):
+        client.sendall(b"INCR counter\r\n*2\r\n$4\r\nINCR\r\n$7\r\ncou")
+        assert client.recv(100) == b":%d\r\n" % (number + 1)
+        assert store.ping() is True
+    for number, client in enumerate(half):
+        client.sendall(b"nter\r\n")
+        assert client.recv(100) == b":%d\r\n" % (number + 21)
 
 
 @pytest.mark.parametrize("pipeline", [1, 16])
