@@ -86,6 +86,10 @@ class Stream:
         self._reader.close()
         self.socket.close()
 
+    def read(self, size: int) -> bytes:
+        """``size`` bytes, fewer at the end of the stream."""
+        return self._reader.read(size)
+
     def rest(self) -> bytes:
         """Everything up to the end of the stream."""
         return self._reader.read()

@@ -57,8 +57,9 @@ class Report:
 class SlowServer:
     """Serves `application` with `THREADS` threads, replaced while they wait for a client."""
 
-    def __init__(self, timeouts: dict[str, float], max_stalled: int, **settings: Any) -> None:
-        program = f"import slowserver; slowserver.main({timeouts!r}, {max_stalled}, {settings!r})"
+    def __init__(self, timeouts: dict[str, float], settings: dict[str, Any], **server: Any) -> None:
+        """``settings`` are those of the worker."""
+        program = f"import slowserver; slowserver.main({timeouts!r}, {settings!r}, {server!r})"
         self._process = subprocess.Popen(
             [sys.executable, "-c", program],
             stdin=subprocess.PIPE,
@@ -114,7 +115,7 @@ class SlowServer:
 # -- in the other process --------------------------------------------------------------------------
 
 
-def main(timeouts: dict[str, float], max_stalled: int, settings: dict[str, Any]) -> None:
+def main(timeouts: dict[str, float], settings: dict[str, Any], options: dict[str, Any]) -> None:
     """Serve until standard input ends, and answer each of its lines with a report."""
     with tempfile.NamedTemporaryFile() as file:
         file.truncate(FILE_SIZE)
@@ -137,8 +138,8 @@ def main(timeouts: dict[str, float], max_stalled: int, settings: dict[str, Any])
             [listener],
             min_threads=THREADS,
             max_threads=THREADS,
-            max_stalled=max_stalled,
             timeouts=Timeouts(**timeouts),
+            **options,
         ) as server:
             assert isinstance(listener.address, TCPAddress)
             say(listener.address.port)

@@ -30,6 +30,8 @@ THREAD_MEMORY = 64 * 1024
 BEGUN = bytes(200_000)
 """As much of a body as does not stay in memory."""
 
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes by /proc")
 
 
@@ -190,10 +192,10 @@ def test_a_crowd_of_slow_clients_holds_no_thread(slowness: Slowness) -> None:
     stalled = CROWD if slowness.stalls else 0
     with (
         many_descriptors(4 * CROWD),
-        SlowServer(slowness.timeouts, max_stalled=CROWD, **slowness.settings) as server,
+        SlowServer(slowness.timeouts, slowness.settings, max_stalled=CROWD) as server,
     ):
         fast = server.connect()
-        fast.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        fast.send(GET)
         assert fast.answer().body == b"0"
         before = server.until(lambda report: not report.busy)
 
@@ -228,3 +230,31 @@ def test_a_crowd_of_slow_clients_holds_no_thread(slowness: Slowness) -> None:
         report = server.until(lambda report: not report.busy)
         assert (report.connections, report.held, report.spooled) == ({}, 0, [])
         assert report.descriptors == before.descriptors - 1
+
+
+def test_readers_of_a_long_response_that_are_slow_but_steady_are_not_cut() -> None:
+    readers = 200
+    with many_descriptors(4 * readers), SlowServer({}, {}) as server:
+        fast = server.connect()
+        fast.send(GET)
+        assert fast.answer().body == b"0"
+        before = server.until(lambda report: not report.busy)
+        slow = [server.connect() for _ in range(readers)]
+        for stream in slow:
+            stream.send(b"GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert stream.head()[1] == 200
+        server.until(lambda report: report.stalled == readers)
+        for _ in range(20):
+            for stream in slow:
+                assert len(stream.read(1024)) == 1024
+            fast.send(GET)
+            assert fast.answer().body == b"0"
+        report = server.until(lambda report: report.busy == report.stalled == readers)
+        assert report.threads <= THREADS + readers
+        assert report.closes == {}
+        assert report.held <= TOTAL_OUTPUT + readers * GRAIN
+        assert report.resident - before.resident < 150 << 20
+        for stream in slow:
+            stream.close()
+        report = server.until(lambda report: report.threads == THREADS)
+        assert (report.stalled, report.held) == (0, 0)
