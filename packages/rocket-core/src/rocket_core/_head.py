@@ -16,13 +16,17 @@ MAX_FIELD: Final = 16 * 1024
 MAX_HEAD: Final = 64 * 1024
 MAX_FIELDS: Final = 100
 
-_ALLOWED: Final = bytes([9, 10, 13, *range(32, 127), *range(128, 256)])
+_TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
+"""What a line may consist of."""
+
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 """The usual ones, which need no closer look."""
 
 _VERSIONS: Final = frozenset({"HTTP/1.1", "HTTP/1.0"})
 _VERSION: Final = re.compile(r"HTTP/([0-9])\.([0-9])\Z")
+_EMPTY_LINE: Final = b"\r\n\r\n"
+_STRAY: Final = re.compile(rb"[^\t\r\n\x20-\x7e\x80-\xff]|(?<!\r)\n|\r(?!\n|\Z)")
 _CACHED_NAMES: Final = 512
 _CACHED_LENGTH: Final = 64
 
@@ -64,23 +68,16 @@ def split_head(head: bytes) -> tuple[RequestLine, list[str]]:
 
     Raises `HeadError` with status 400, 414, 431 or 505.
     """
-    if head.translate(None, _ALLOWED):
-        raise HeadError(400, "the request head contains a control character")
     lines = head.decode("latin-1").split("\r\n")
-    ends = len(lines) - 1
-    if head.count(b"\r") != ends or head.count(b"\n") != ends:
-        raise HeadError(400, "a line of the request head does not end in CR LF")
+    if not _seems_sound(head, lines):
+        _find_fault(head + _EMPTY_LINE)
     first = lines.pop(0)
-    if len(first) > MAX_REQUEST_LINE:
-        raise HeadError(414, "the request line is too long")
-    if len(lines) > MAX_FIELDS:
-        raise HeadError(431, "the request has too many header fields")
     parts = first.split(" ")
     if len(parts) != 3:
         raise HeadError(400, "the request line is not method, target and version")
     method, target, version = parts
     if version not in _VERSIONS:
-        _refuse_version(version)
+        _refuse_version(method, version)
     if method not in _METHODS and not _TOKEN.match(method):
         raise HeadError(400, "the method is not a token")
     # Of the bytes that a head may contain, these are left once it is split at spaces.
@@ -89,11 +86,74 @@ def split_head(head: bytes) -> tuple[RequestLine, list[str]]:
     return RequestLine(method, target, version), lines
 
 
-def _refuse_version(version: str) -> None:
+def check_arriving(part: bytes) -> None:
+    """Refuse the beginning of a head that no continuation makes valid.
+
+    Looks for what breaks the limits and for bytes that no head contains; it finds what `split_head`
+    would find first, so that the answer does not depend on the pieces in which a head arrives.
+    Raises `HeadError` with status 400, 414 or 431.
+    """
+    part = part.removeprefix(b"\r\n")
+    whole = part.removesuffix(b"\r")  # which a line feed may follow
+    if not _seems_sound(whole, whole.split(b"\r\n")):
+        _find_fault(part)
+
+
+def _seems_sound(head: bytes, lines: list[str] | list[bytes]) -> bool:
+    """Whether a head, or its beginning, certainly keeps the limits and has no stray byte."""
+    return (
+        head.translate(None, _TEXT) == b"\r\n" * (len(lines) - 1)
+        and len(lines[0]) <= MAX_REQUEST_LINE
+        and len(lines) <= MAX_FIELDS + 1
+        and (
+            len(head) <= MAX_FIELD or (len(head) <= MAX_HEAD and max(map(len, lines)) <= MAX_FIELD)
+        )
+    )
+
+
+def _find_fault(data: bytes) -> None:
+    """Raise the fault of a head, or of its beginning, that the fewest of its bytes show."""
+    faults: list[tuple[int, int, str]] = []
+    stray = _STRAY.search(data)
+    if stray is not None:
+        if stray[0] in b"\r\n":
+            reason = "a line of the request head does not end in CR LF"
+        else:
+            reason = "the request head contains a control character"
+        faults.append((stray.start() + (2 if stray[0] == b"\r" else 1), 400, reason))
+    if len(data) > MAX_HEAD + len(_EMPTY_LINE):
+        faults.append((MAX_HEAD + len(_EMPTY_LINE) + 1, 431, "the request head is too long"))
+    start = number = 0
+    while start < len(data):
+        limit, status, reason = _limit(number)
+        end = data.find(b"\r\n", start, start + limit + 2)
+        if end < 0:
+            faults.append((start + limit + 2, status, reason))
+            break
+        start = end + 2
+        number += 1
+    if faults:
+        needed, status, reason = min(faults)
+        if needed <= len(data):
+            raise HeadError(status, reason)
+
+
+def _limit(number: int) -> tuple[int, int, str]:
+    """The length of line ``number`` of a head, and how a longer one is refused."""
+    if number == 0:
+        return MAX_REQUEST_LINE, 414, "the request line is too long"
+    if number <= MAX_FIELDS:
+        return MAX_FIELD, 431, "a header field is too long"
+    return 0, 431, "the request has too many header fields"
+
+
+def _refuse_version(method: str, version: str) -> None:
     match = _VERSION.match(version)
     if match is None:
         raise HeadError(400, "the protocol version is malformed")
     if match[1] != "1":
+        if method == "PRI":  # RFC 9113, 3.4
+            raise HeadError(505, "this is how HTTP/2 begins, and this server speaks HTTP/1.1")
         raise HeadError(505, "this server speaks HTTP/1.0 and HTTP/1.1")
 
 
@@ -103,15 +163,13 @@ def read_fields(lines: list[str], into: dict[str, Any], names: FieldNames = _LOW
     The dictionary may hold other things, under other keys. Values lose the white space around
     them. A repeated field is joined with a comma (RFC 9110, 5.3), ``Cookie`` with a semicolon
     (RFC 6265, 5.4). Returns the keys that were repeated, for the caller to refuse those that must
-    not be. A key that is empty drops its field. Raises `HeadError` with status 400 or 431.
+    not be. A key that is empty drops its field. Raises `HeadError` with status 400.
     """
     repeated: list[str] = []
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon:
             raise HeadError(400, "a header line has no colon")
-        if len(line) > MAX_FIELD:
-            raise HeadError(431, "a header field is too long")
         key = names[name]
         if key in into:
             repeated.append(key)

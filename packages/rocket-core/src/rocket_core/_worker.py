@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from rocket_core._connection import Connection
 from rocket_core._errors import HeadError
-from rocket_core._head import MAX_HEAD, RequestLine, read_fields, split_head
+from rocket_core._head import RequestLine, check_arriving, read_fields, split_head
 from rocket_core._state import State
 
 
@@ -88,19 +88,16 @@ class Worker(ABC):
     def take_head(connection: Connection) -> bytes | None:
         """Take a message head that has arrived whole, up to its empty line; None: not yet.
 
-        Empty lines before it are ignored (RFC 9112, section 2.2). Raises `HeadError` with status
-        431 when it exceeds `MAX_HEAD` bytes.
+        One empty line before it is ignored (RFC 9112, section 2.2). A head that is too long, or
+        broken, is refused as soon as that is known: raises `HeadError` with status 400, 414 or 431.
         """
-        while True:
-            head = connection.take_through(b"\r\n\r\n")
-            if head is None:
-                if connection.buffered > MAX_HEAD:
-                    raise HeadError(431, "the request head is too long")
-                return None
-            if len(head) > MAX_HEAD:
-                raise HeadError(431, "the request head is too long")
-            if head:
-                return head.removeprefix(b"\r\n")
+        head = connection.take_through(b"\r\n\r\n")
+        if head is None:
+            check_arriving(connection.peek())
+            return None
+        if not head:
+            raise HeadError(400, "the request begins with more than one empty line")
+        return head.removeprefix(b"\r\n")
 
     @staticmethod
     def parse_head(head: bytes) -> tuple[RequestLine, dict[str, str]]:
