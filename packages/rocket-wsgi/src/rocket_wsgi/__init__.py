@@ -11,7 +11,15 @@
 
 from rocket_wsgi._file_wrapper import FileWrapper
 from rocket_wsgi._head import ApplicationError
+from rocket_wsgi._names import Underscores
 from rocket_wsgi._version import __version__
 from rocket_wsgi._worker import MAX_BODY, WSGIWorker
 
-__all__ = ["MAX_BODY", "ApplicationError", "FileWrapper", "WSGIWorker", "__version__"]
+__all__ = [
+    "MAX_BODY",
+    "ApplicationError",
+    "FileWrapper",
+    "Underscores",
+    "WSGIWorker",
+    "__version__",
+]

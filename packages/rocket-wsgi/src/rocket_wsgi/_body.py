@@ -6,7 +6,7 @@ import re
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-from rocket_core import MAX_FIELD, MAX_FIELDS, Connection, HeadError, read_fields
+from rocket_core import MAX_FIELD, MAX_FIELDS, MAX_HEAD, Connection, HeadError, read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +19,16 @@ _LEAST_AVERAGE: Final = 32
 however small it is."""
 
 _MAX_CHUNK_LINE: Final = 256
-_CHUNK_LINE: Final = re.compile(
-    rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\Z",
-)
+_MAX_TRAILERS: Final = MAX_HEAD
+"""Bytes of all trailer fields together."""
+
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_QUOTED: Final = rb'"(?:[\t !\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
+_EXTENSION: Final = rb"[ \t]*+;[ \t]*+%b(?:[ \t]*+=[ \t]*+(?:%b|%b))?+" % (_TOKEN, _TOKEN, _QUOTED)
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:%b)*+\Z" % _EXTENSION)
+"""RFC 9112, section 7.1. Nothing in it is tried twice."""
+
+_TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
 
 
 class Store(Protocol):
@@ -70,7 +77,7 @@ class _Part(Enum):
 class ChunkedBody:
     """A chunked body (RFC 9112, section 7.1), decoded; trailers are checked and dropped."""
 
-    __slots__ = ("_chunks", "_left", "_limit", "_part", "_trailers", "store")
+    __slots__ = ("_chunks", "_left", "_limit", "_part", "_trailer_bytes", "_trailers", "store")
 
     def __init__(self, limit: int, store: Store) -> None:
         """``limit`` is the greatest size of the decoded body, in bytes."""
@@ -78,6 +85,7 @@ class ChunkedBody:
         self._left = 0
         self._part = _Part.SIZE
         self._trailers = 0
+        self._trailer_bytes = 0
         self._chunks = 0
         self.store = store
 
@@ -154,24 +162,21 @@ class ChunkedBody:
 
     def _check_trailer(self, line: bytes) -> None:
         self._trailers += 1
-        if self._trailers > MAX_FIELDS:
+        self._trailer_bytes += len(line)
+        if self._trailers > MAX_FIELDS or self._trailer_bytes > _MAX_TRAILERS:
             raise HeadError(431, "the request has too many trailer fields")
         if line.translate(None, _TEXT):
             raise HeadError(400, "a trailer field contains a control character")
         read_fields([line.decode("latin-1")], {})
 
 
-_TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
-
-
 def _take_line(connection: Connection, limit: int, status: int, what: str) -> bytes | None:
-    line = connection.take_through(b"\r\n")
-    if line is None:
-        if connection.buffered > limit:
-            raise HeadError(status, f"{what} is too long")
-        if connection.find(b"\n") >= 0:
-            raise HeadError(400, f"{what} does not end in CR LF")
-        return None
-    if len(line) > limit:
+    """Take a line; what is wrong with it does not depend on the pieces in which it arrives."""
+    line = connection.take_through(b"\n")
+    if (connection.buffered if line is None else len(line)) > limit + 1:
         raise HeadError(status, f"{what} is too long")
-    return line
+    if line is None:
+        return None
+    if not line.endswith(b"\r"):
+        raise HeadError(400, f"{what} does not end in CR LF")
+    return line[:-1]

@@ -7,14 +7,18 @@ from enum import Enum
 from io import BytesIO
 from typing import Any, Final
 
-from rocket_core import FieldNames, HeadError, Spool, read_fields, split_head
+from rocket_core import HeadError, Spool, read_fields, split_head
 from rocket_wsgi._body import ChunkedBody, LengthBody
+from rocket_wsgi._names import EnvironNames
 from rocket_wsgi._target import parse_target, valid_host
 
 Environ = dict[str, Any]
 
 _MAX_LENGTH_DIGITS: Final = 19
 """Digits of a Content-Length: more would not fit into 63 bits."""
+
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose requests usually have a body."""
 
 _SINGLE: Final = frozenset(
     {"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_HOST", "HTTP_TRANSFER_ENCODING"}
@@ -30,23 +34,6 @@ class Framing(Enum):
     CHUNKED = "chunked"
 
     __hash__ = object.__hash__
-
-
-class EnvironNames(FieldNames):
-    """The environ keys of header fields (PEP 3333; RFC 3875, section 4.1.18).
-
-    Two kinds of field are dropped: names with an underscore, which would look like the name with a
-    hyphen; and ``Proxy``, which scripts mistake for a setting of their own.
-    """
-
-    def key(self, name: str) -> str:
-        """The environ key; empty for a field that is to be dropped."""
-        upper = name.upper().replace("-", "_")
-        if "_" in name or upper == "PROXY":
-            return ""
-        if upper in ("CONTENT_LENGTH", "CONTENT_TYPE"):
-            return upper
-        return "HTTP_" + upper
 
 
 _names: Final = EnvironNames()
@@ -83,15 +70,15 @@ class Request:
         "stream",
     )
 
-    def __init__(self, head: bytes, template: Environ) -> None:
-        """Read ``head`` into a copy of ``template``.
+    def __init__(self, head: bytes, template: Environ, names: EnvironNames = _names) -> None:
+        """Read ``head`` into a copy of ``template``, under the keys that ``names`` has for fields.
 
         Raises `HeadError` with the status that tells what is wrong.
         """
         self.environ = environ = template.copy()
         self.line, lines = split_head(head)
         method, target, version = self.line
-        repeated = read_fields(lines, environ, _names)
+        repeated = read_fields(lines, environ, names)
         if repeated and not _SINGLE.isdisjoint(repeated):
             raise HeadError(400, "a header field that may occur once is repeated")
         path, query, authority = parse_target(method, target)
@@ -116,6 +103,8 @@ class Request:
             self._check_expectation()
         connection = environ.get("HTTP_CONNECTION")
         self.keep_alive = self.modern if connection is None else self._wants_more(connection)
+        if not self.modern and self.keep_alive and method in _WITH_BODY:
+            self._require_length()
 
     @property
     def received(self) -> bool:
@@ -152,6 +141,11 @@ class Request:
         if self.length:
             self.framing = Framing.LENGTH
 
+    def _require_length(self) -> None:
+        """Refuse a body that could be taken for the next request (RFC 1945, section 8.3)."""
+        if "CONTENT_LENGTH" not in self.environ:
+            raise HeadError(411, "with HTTP/1.0 a kept connection needs a Content-Length")
+
     def _check_expectation(self) -> None:
         if not self.modern:
             return  # RFC 9110, 10.1.1: HTTP/1.0 clients cannot mean it
@@ -173,6 +167,6 @@ def _check_coding(coding: str) -> None:
     codings = [each.strip(" \t").lower() for each in coding.split(",")]
     if codings == ["chunked"]:
         return
-    if codings[-1] != "chunked" or codings.count("chunked") > 1:
+    if codings[-1] != "chunked" or codings.count("chunked") > 1 or "" in codings:
         raise HeadError(400, "the last transfer coding, and only that, must be chunked")
     raise HeadError(501, "the only transfer coding this server knows is chunked")

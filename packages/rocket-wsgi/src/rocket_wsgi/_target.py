@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -10,8 +11,9 @@ from rocket_core import HeadError
 
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([^#]*)\Z", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(
-    r"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?\Z"
+    r"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?\Z"
 )
+_MAX_PORT: Final = 65535
 _KNOWN_HOSTS: Final = 256
 
 
@@ -33,11 +35,13 @@ def parse_target(method: str, target: str) -> Target:
     """Split a target in origin, absolute or asterisk form.
 
     Raises `HeadError` with status 400 for any other form that ``method`` does not allow, and 501
-    for ``CONNECT``, whose authority form asks for a proxy.
+    for ``CONNECT`` with an authority, which asks for a proxy.
     """
     authority = None
     if target[0] != "/" or method == "CONNECT":
         if method == "CONNECT":
+            if not valid_host(target) or target.rpartition(":")[2] in ("", target):
+                raise HeadError(400, "the target of CONNECT is not a host and a port")
             raise HeadError(501, "this server is no proxy")
         if target == "*" and method == "OPTIONS":
             return Target("*", "", None)
@@ -57,11 +61,24 @@ def parse_target(method: str, target: str) -> Target:
     return Target(path, query, authority)
 
 
+def _is_authority(text: str) -> bool:
+    match = _AUTHORITY.match(text)
+    if match is None:
+        return False
+    literal, port = match.groups()
+    if literal is not None:
+        try:
+            IPv6Address(literal)
+        except ValueError:
+            return False
+    return not port or int(port) <= _MAX_PORT
+
+
 class _Hosts(dict[str, bool]):
     """Whether a ``Host`` value is well-formed, remembered for a bounded number of them."""
 
     def __missing__(self, host: str) -> bool:
-        valid = not host or _AUTHORITY.match(host) is not None
+        valid = not host or _is_authority(host)
         if len(self) < _KNOWN_HOSTS:
             self[host] = valid
         return valid

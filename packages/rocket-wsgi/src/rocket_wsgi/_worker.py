@@ -13,6 +13,7 @@ from rocket_wsgi._access_log import Entry
 from rocket_wsgi._body import RECEIVE_SIZE, ChunkedBody, LengthBody, Store
 from rocket_wsgi._date import SERVER, Clock
 from rocket_wsgi._file_wrapper import FileWrapper
+from rocket_wsgi._names import EnvironNames, Underscores
 from rocket_wsgi._request import Environ, Framing, Request
 from rocket_wsgi._response import Response, plain
 from rocket_wsgi._stream import BodyStream, Passage
@@ -46,6 +47,7 @@ class WSGIWorker(Worker):
         multithread: bool = True,
         max_body: int = MAX_BODY,
         stream_bodies: bool = False,
+        underscores: Underscores = Underscores.DROP,
         access_log: logging.Logger | None = None,
         reserved: Callable[[Environ], bool] | None = None,
     ) -> None:
@@ -57,12 +59,14 @@ class WSGIWorker(Worker):
             max_body: size of the largest request body, in bytes; larger ones are answered 413.
             stream_bodies: whether the application is called before the body has arrived, and waits
                 for it as it reads. Its thread is replaced meanwhile.
+            underscores: what happens to header fields with an underscore in their name.
             access_log: gets a line for each request, at level INFO; None for no log.
             reserved: says for an environ, at once, whether its request is served in a lane of its
                 own while all threads are busy; meant for health checks.
 
         Raises:
             TypeError: ``application`` is not callable.
+            ValueError: ``underscores`` is not one of `Underscores`.
         """
         if not callable(application):
             raise TypeError(f"the application is not callable: {application!r}")
@@ -70,6 +74,7 @@ class WSGIWorker(Worker):
         self._multithread = multithread
         self._max_body = max_body
         self._stream_bodies = stream_bodies
+        self._names = EnvironNames(Underscores(underscores))
         self._access_log = access_log
         self._reserved = reserved
         self._clock = Clock()
@@ -96,7 +101,7 @@ class WSGIWorker(Worker):
             head = self.take_head(connection)
             if head is None:
                 return State.HEAD
-            request = Request(head, self._template(connection))
+            request = Request(head, self._template(connection), self._names)
             peer = connection.peer
             request.environ["REMOTE_ADDR"] = peer.host
             request.environ["REMOTE_PORT"] = str(peer.port)
