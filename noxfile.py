@@ -192,3 +192,16 @@ def system(session: nox.Session) -> None:
     require_interpreter(session, VERSIONS[-1])
     session.install(*wheels(list(PACKAGES)), *group(TOOLS, "system"))
     session.run("pytest", "tests", *session.posargs, env={"PYTHONPATH": None})
+
+
+@nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the parser of requests for ten minutes, or as told: `nox -s fuzz -- SECONDS`."""
+    require_interpreter(session, VERSIONS[-1])
+    local, _ = dependencies("wsgi")
+    session.install(*wheels(local), *group(PROJECTS["wsgi"], "fuzz"))
+    seconds = session.posargs[0] if session.posargs else "600"
+    options = [f"-max_total_time={seconds}", "-print_final_stats=1"]
+    with session.chdir(session.create_tmp()):
+        program = str(ROOT / "packages/rocket-wsgi/fuzz/parser.py")
+        session.run("python", program, "corpus", *options, env={"PYTHONPATH": None})

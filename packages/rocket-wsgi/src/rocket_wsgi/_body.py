@@ -22,6 +22,9 @@ _MAX_CHUNK_LINE: Final = 256
 _MAX_TRAILERS: Final = MAX_HEAD
 """Bytes of all trailer fields together."""
 
+_NO_TRAILERS: Final = frozenset({"content-length", "transfer-encoding", "host"})
+"""RFC 9110, section 6.5.1: what is needed before the body, or tells where it ends."""
+
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED: Final = rb'"(?:[\t !\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
 _EXTENSION: Final = rb"[ \t]*+;[ \t]*+%b(?:[ \t]*+=[ \t]*+(?:%b|%b))?+" % (_TOKEN, _TOKEN, _QUOTED)
@@ -167,7 +170,10 @@ class ChunkedBody:
             raise HeadError(431, "the request has too many trailer fields")
         if line.translate(None, _TEXT):
             raise HeadError(400, "a trailer field contains a control character")
-        read_fields([line.decode("latin-1")], {})
+        fields: dict[str, str] = {}
+        read_fields([line.decode("latin-1")], fields)
+        if not _NO_TRAILERS.isdisjoint(fields):
+            raise HeadError(400, "a trailer field may tell neither the framing nor the host")
 
 
 def _take_line(connection: Connection, limit: int, status: int, what: str) -> bytes | None:

@@ -13,6 +13,7 @@ _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([^#]*)\Z", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(
     r"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?\Z"
 )
+_WITH_PORT: Final = re.compile(r":[0-9]+\Z")
 _MAX_PORT: Final = 65535
 _KNOWN_HOSTS: Final = 256
 
@@ -40,7 +41,7 @@ def parse_target(method: str, target: str) -> Target:
     authority = None
     if target[0] != "/" or method == "CONNECT":
         if method == "CONNECT":
-            if not valid_host(target) or target.rpartition(":")[2] in ("", target):
+            if not valid_host(target) or not _WITH_PORT.search(target):
                 raise HeadError(400, "the target of CONNECT is not a host and a port")
             raise HeadError(501, "this server is no proxy")
         if target == "*" and method == "OPTIONS":

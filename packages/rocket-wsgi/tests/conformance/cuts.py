@@ -1,0 +1,37 @@
+"""Ways to cut what is sent."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+_SHORT = 1200
+_EDGE = 150
+_STEP = 997
+
+
+def whole(data: bytes) -> list[bytes]:
+    return [data]
+
+
+def single_bytes(data: bytes) -> list[bytes]:
+    """One byte each; of what is long, the bytes at its ends."""
+    if len(data) <= _SHORT:
+        return [data[at : at + 1] for at in range(len(data))]
+    head, middle, tail = data[:_EDGE], data[_EDGE:-_EDGE], data[-_EDGE:]
+    steps = [middle[at : at + _STEP] for at in range(0, len(middle), _STEP)]
+    return [*single_bytes(head), *steps, *single_bytes(tail)]
+
+
+def at_random(data: bytes, seed: str) -> list[bytes]:
+    """A few pieces, the same for the same seed."""
+    dice = random.Random(seed)
+    places = sorted(dice.randrange(len(data)) for _ in range(dice.randint(1, 8)))
+    return list(between(data, places))
+
+
+def between(data: bytes, places: list[int]) -> Iterator[bytes]:
+    """The pieces between these places."""
+    for start, end in zip([0, *places], [*places, len(data)], strict=True):
+        if start < end:
+            yield data[start:end]
