@@ -138,6 +138,7 @@ class Request:
         if len(length) > _MAX_LENGTH_DIGITS:
             raise HeadError(413, "the request body is too long")
         self.length = int(length)
+        environ["CONTENT_LENGTH"] = str(self.length)  # without leading zeros
         if self.length:
             self.framing = Framing.LENGTH
 

@@ -27,6 +27,7 @@ CASES = [
     _posted("length", _LENGTH, _length(b"2"), b"ab"),
     _posted("length zero", _LENGTH, post(b"Content-Length: 0")),
     _posted("length with leading zeros", _LENGTH, _length(b"0002"), b"ab"),
+    _posted("length of two zeros", _LENGTH, post(b"Content-Length: 00")),
     _posted("length between white space", "RFC 9110, 5.5", _length(b"\t 2 \t"), b"ab"),
     _posted("neither length nor coding", _BOTH, post()),
     _posted(

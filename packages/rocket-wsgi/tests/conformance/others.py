@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import h11
@@ -85,8 +86,6 @@ def with_httptools(data: bytes) -> list[Parsed]:
     """The complete requests that httptools finds, up to its first error."""
     collector = _Collector()
     parser = collector.parser = httptools.HttpRequestParser(collector)
-    try:
+    with suppress(httptools.HttpParserError, httptools.HttpParserUpgrade):
         parser.feed_data(data)
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-        pass
     return collector.found

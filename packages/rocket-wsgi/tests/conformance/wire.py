@@ -25,6 +25,11 @@ class Wire(Connection):
         self.pieces = [piece for piece in pieces if piece][::-1]
         self.sent = b""
 
+    @property
+    def ahead(self) -> int:
+        """Bytes that the worker has not taken yet."""
+        return self.buffered + sum(map(len, self.pieces))
+
     def receive_now(self, size: int) -> bytes:
         if not self.pieces:
             raise BlockingIOError
@@ -43,12 +48,13 @@ class Outcome:
     """What came of it.
 
     ``seen`` are the requests that reached the application, ``targets`` their targets as sent,
-    ``answers`` what the client gets, without the date, and ``state`` is what the server then waits
+    ``behind`` the number of bytes behind each; ``answers`` is what the client gets, without the date, and ``state`` is what the server then waits
     for, CLOSED where it closes.
     """
 
     seen: tuple[Seen, ...]
     targets: tuple[str, ...]
+    behind: tuple[int, ...]
     answers: bytes
     state: State
 
@@ -63,10 +69,12 @@ def exchange(pieces: Iterable[bytes]) -> Outcome:
     """Let a worker serve a client that sends these pieces, as a server would let it."""
     requests: list[Seen] = []
     targets: list[str] = []
+    behind: list[int] = []
 
     def application(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
         requests.append(seen(environ))
         targets.append(environ["REQUEST_URI"])
+        behind.append(wire.ahead)
         start_response("200 OK", [])
         return [b"served\n"]
 
@@ -77,7 +85,8 @@ def exchange(pieces: Iterable[bytes]) -> Outcome:
         worker.closed(wire)
     finally:
         wire.close()
-    return Outcome(tuple(requests), tuple(targets), _DATE.sub(b"", wire.sent), state)
+    answers = _DATE.sub(b"", wire.sent)
+    return Outcome(tuple(requests), tuple(targets), tuple(behind), answers, state)
 
 
 def _serve(worker: WSGIWorker, wire: Wire) -> State:

@@ -1,0 +1,41 @@
+"""What holds for any bytes, and for every cut of them."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conformance.cuts import between, single_bytes
+from conformance.generated import mutated, requests, streams
+from conformance.rules import check
+from conformance.wire import exchange
+from rocket_core import State
+
+
+@given(requests())
+def test_sound_requests_are_accepted_or_refused_with_a_reason(data: bytes) -> None:
+    outcome = exchange([data])
+    check(outcome)
+    # A target that its method does not allow, Content-Type twice, a kept HTTP/1.0 upload: no more.
+    assert outcome.statuses[:1] in ([200], [400], [411], [501]), outcome
+
+
+@given(streams(), st.lists(st.integers(0, 1000), max_size=8))
+def test_cuts_do_not_matter(data: bytes, places: list[int]) -> None:
+    outcome = exchange([data])
+    check(outcome)
+    places = sorted(place for place in places if place <= len(data))
+    assert exchange(between(data, places)) == outcome
+    assert exchange(single_bytes(data)) == outcome
+
+
+@given(mutated())
+def test_damaged_requests_keep_the_rules(data: bytes) -> None:
+    check(exchange([data]))
+
+
+@given(streams(), streams())
+def test_nothing_is_read_behind_an_error(data: bytes, more: bytes) -> None:
+    outcome = exchange([data])
+    if outcome.state is State.CLOSED:
+        assert exchange([data + more]) == outcome
