@@ -131,7 +131,7 @@ def compare(data: bytes, other: Other) -> set[Difference]:
     used: set[Difference] = set()
     start = 0
     for index, seen in enumerate(outcome.seen):
-        end = len(data) - outcome.behind[index]
+        end = outcome.ends[index]
         accepted = Accepted(data[start:end], data[:start], seen, outcome.targets[index])
         start = end
         if index < len(found) and theirs(found[index]) == ours(accepted):

@@ -23,12 +23,13 @@ class Wire(Connection):
     def __init__(self, pieces: Iterable[bytes]) -> None:
         super().__init__(socket.socket(), _PEER, _PEER)
         self.pieces = [piece for piece in pieces if piece][::-1]
+        self._size = sum(map(len, self.pieces))
         self.sent = b""
 
     @property
-    def ahead(self) -> int:
-        """Bytes that the worker has not taken yet."""
-        return self.buffered + sum(map(len, self.pieces))
+    def taken(self) -> int:
+        """Bytes that the worker has taken."""
+        return self._size - sum(map(len, self.pieces)) - self.buffered
 
     def receive_now(self, size: int) -> bytes:
         if not self.pieces:
@@ -48,13 +49,13 @@ class Outcome:
     """What came of it.
 
     ``seen`` are the requests that reached the application, ``targets`` their targets as sent,
-    ``behind`` the number of bytes behind each; ``answers`` is what the client gets, without the date, and ``state`` is what the server then waits
-    for, CLOSED where it closes.
+    ``ends`` the number of bytes taken up to the end of each; ``answers`` is what the client gets,
+    without the date, and ``state`` is what the server then waits for, CLOSED where it closes.
     """
 
     seen: tuple[Seen, ...]
     targets: tuple[str, ...]
-    behind: tuple[int, ...]
+    ends: tuple[int, ...]
     answers: bytes
     state: State
 
@@ -69,12 +70,12 @@ def exchange(pieces: Iterable[bytes]) -> Outcome:
     """Let a worker serve a client that sends these pieces, as a server would let it."""
     requests: list[Seen] = []
     targets: list[str] = []
-    behind: list[int] = []
+    ends: list[int] = []
 
     def application(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
         requests.append(seen(environ))
         targets.append(environ["REQUEST_URI"])
-        behind.append(wire.ahead)
+        ends.append(wire.taken)
         start_response("200 OK", [])
         return [b"served\n"]
 
@@ -86,7 +87,7 @@ def exchange(pieces: Iterable[bytes]) -> Outcome:
     finally:
         wire.close()
     answers = _DATE.sub(b"", wire.sent)
-    return Outcome(tuple(requests), tuple(targets), tuple(behind), answers, state)
+    return Outcome(tuple(requests), tuple(targets), tuple(ends), answers, state)
 
 
 def _serve(worker: WSGIWorker, wire: Wire) -> State:
