@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext, suppress
 
 import pytest
 
@@ -48,8 +48,11 @@ def test_over_a_connection(client: Client, case: Case, cut: Cut) -> None:
     expected = [*case.seen, *([SENTINEL_SEEN] if case.kept else [])]
     with closing(client.open()) as stream:
         stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for piece in cut(case.sent):
-            stream.send(piece)
+        # Who asks for the end and sends on may find the connection reset behind the answer.
+        may_be_reset = case.status == 200 and not case.kept
+        with suppress(ConnectionError) if may_be_reset else nullcontext():
+            for piece in cut(case.sent):
+                stream.send(piece)
         for request in expected:
             answer = stream.answer()
             assert answer.status == 200, answer.body
@@ -62,7 +65,8 @@ def test_over_a_connection(client: Client, case: Case, cut: Cut) -> None:
             assert 0 < len(answer.body) < 150
         if case.kept:
             stream.socket.shutdown(socket.SHUT_WR)
-        assert stream.rest() == b""
+        with suppress(ConnectionResetError) if may_be_reset else nullcontext():
+            assert stream.rest() == b""
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
