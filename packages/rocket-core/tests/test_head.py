@@ -18,6 +18,7 @@ from rocket_core import (
     read_fields,
     split_head,
 )
+from rocket_core._head import check_arriving
 
 TOKEN = st.text("!#$%&'*+-.^_`|~" + string.digits + string.ascii_letters, min_size=1, max_size=20)
 TARGET = st.text([chr(code) for code in range(0x21, 0x7F)], min_size=1, max_size=60)
@@ -188,3 +189,70 @@ def test_names_learnt_are_bounded() -> None:
         assert names[f"X-{number}"] == f"x-{number}"
     assert 0 < len(names) < 1000
     assert MAX_HEAD >= MAX_FIELD
+
+
+def arriving(part: bytes) -> tuple[int, str] | None:
+    try:
+        check_arriving(part)
+    except HeadError as error:
+        return error.status, error.reason
+    return None
+
+
+@pytest.mark.parametrize(
+    ("part", "status"),
+    [
+        (b"A" * (MAX_REQUEST_LINE + 2), 414),
+        (b"\r\n" + b"A" * (MAX_REQUEST_LINE + 2), 414),
+        (b"GET / HTTP/1.1\r\n" + b"A" * (MAX_FIELD + 2), 431),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * MAX_FIELDS + b"A:", 431),
+        (b"GET / HTTP/1.1\r\n" + (b"A: " + b"b" * 16_000 + b"\r\n") * 5, 431),
+        (b"GET / HTTP/1.1\n", 400),
+        (b"GET / HTTP/1.1\rH", 400),
+        (b"\x16\x03\x01", 400),
+    ],
+)
+def test_a_hopeless_beginning_is_refused(part: bytes, status: int) -> None:
+    found = arriving(part)
+    assert found is not None
+    assert found[0] == status
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"",
+        b"\r",
+        b"\r\n\r",
+        b"GET / HTTP/1.1\r",
+        b"A" * MAX_REQUEST_LINE + b"\r",
+        b"GET / HTTP/1.1\r\n" + b"A" * MAX_FIELD + b"\r",
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * MAX_FIELDS + b"\r",
+    ],
+)
+def test_a_beginning_that_may_end_well_is_not_refused(part: bytes) -> None:
+    assert arriving(part) is None
+
+
+LINES = st.one_of(
+    st.sampled_from(
+        [b"GET / HTTP/1.1", b"Host: here", b"X: \0", b"X: a\rb", b"X: a\nb", b"\r", b"no"]
+    ),
+    st.integers(MAX_REQUEST_LINE - 2, MAX_REQUEST_LINE + 2).map(lambda size: b"A" * size),
+    st.integers(MAX_FIELD - 2, MAX_FIELD + 2).map(lambda size: b"X:" + b"a" * (size - 2)),
+    st.integers(MAX_FIELDS - 3, MAX_FIELDS + 1).map(lambda count: b"\r\n".join([b"X: y"] * count)),
+)
+
+
+@given(st.lists(LINES, min_size=1, max_size=6), st.data())
+def test_the_answer_does_not_depend_on_how_much_has_arrived(
+    lines: list[bytes], data: st.DataObject
+) -> None:
+    whole = b"\r\n".join(lines) + b"\r\n\r\n"
+    head = whole[: whole.index(b"\r\n\r\n")]
+    found = arriving(head[: data.draw(st.integers(0, len(head)))])
+    if found is None:
+        return
+    with pytest.raises(HeadError) as caught:
+        Worker.parse_head(head)
+    assert (caught.value.status, caught.value.reason) == found
