@@ -52,6 +52,8 @@ from rocket_core._state import OWNERS, TRANSITIONS, Owner, State
 from rocket_core._statistics import Activity, Statistics
 from rocket_core._thread_pool import ThreadPool
 from rocket_core._timeouts import Timeouts
+from rocket_core._turn import Right, Turn
+from rocket_core._upgraded import UpgradedSocket
 from rocket_core._version import __version__
 from rocket_core._worker import Worker
 
@@ -85,6 +87,7 @@ __all__ = [
     "Owner",
     "Peer",
     "RequestLine",
+    "Right",
     "RocketError",
     "Server",
     "Spool",
@@ -94,7 +97,9 @@ __all__ = [
     "ThreadPool",
     "Timeouts",
     "TransitionError",
+    "Turn",
     "UnixAddress",
+    "UpgradedSocket",
     "Worker",
     "__version__",
     "parse_address",

@@ -11,8 +11,9 @@ import select
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from math import inf
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rocket_core._address import Peer, peer_of
 from rocket_core._errors import ClientGone, NotYet
@@ -24,6 +25,9 @@ from rocket_core._sendfile import send_file
 from rocket_core._state import TRANSITIONS, State, check_transition
 from rocket_core._timeouts import Timeouts
 from rocket_core._unsent import unsent_in_system
+
+if TYPE_CHECKING:
+    from rocket_core._turn import Turn
 
 RECEIVE_SIZE: Final = 16 * 1024
 """Bytes asked of the system at once. A TLS record carries no more."""
@@ -50,6 +54,10 @@ class Connection:
         unsent: whether the client has yet to take something that was written.
         drained: whether the last `receive_now` took all there was. A subclass that does not tell,
             and leaves it False, is asked again whenever it is parked.
+        queue_time: seconds its present request waited for a worker.
+        turn: the present request's, where the server limits the time of requests. A worker that
+            offers it while it does not use the connection can be overtaken, and claims it again
+            before it does; see `Turn`.
     """
 
     __slots__ = (
@@ -74,11 +82,13 @@ class Connection:
         "lasting",
         "local",
         "peer",
+        "queue_time",
         "requests",
         "stalled_request",
         "stalled_since",
         "state",
         "timeouts",
+        "turn",
         "unsent",
         "wants",
         "watched_at",
@@ -112,6 +122,8 @@ class Connection:
         self.deadline = inf
         self.watched_at = inf
         self.claimed_at = 0.0
+        self.queue_time = 0.0
+        self.turn: Turn | None = None
         self.stalled_request = -1
         """The number of the request in which a worker had to wait for the client."""
         self.stalled_since = 0.0
@@ -381,6 +393,14 @@ class Connection:
         except OSError as error:
             raise self._gone(error) from error
 
+    def client_left(self) -> bool:
+        """Whether the client has closed the connection, or its side of it. Never waits.
+
+        What it sent before stays to be received. Nobody can tell a client that has closed from one
+        that will send nothing more and still reads, until something is sent to it.
+        """
+        return _has_left(self._socket)
+
     def flush_waiting(self) -> None:
         """Send what is kept, waiting for the client. Raises `ClientGone`."""
         if self.unsent:
@@ -464,6 +484,15 @@ class Connection:
         """Tell the client that nothing more will be sent. Raises `OSError`."""
         self._socket.shutdown(socket.SHUT_WR)
 
+    def keep_alive(self) -> None:
+        """Have the system ask a silent client whether it is there. Raises `OSError`."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def end_input(self) -> None:
+        """Have what has arrived be the last that is received. Any thread may call this."""
+        with suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_RD)
+
     def abort(self) -> None:
         """Make every present and future operation on the socket fail. Any thread may call this."""
         try:
@@ -479,3 +508,24 @@ def _ready(sock: socket.socket, interest: int, timeout: float) -> bool:
         return bool(poll.poll(None if timeout == inf else timeout * 1000))
     reading, writing = ([sock], []) if interest == READ else ([], [sock])
     return any(select.select(reading, writing, [], None if timeout == inf else timeout))
+
+
+if hasattr(select, "POLLRDHUP"):
+    _LEFT: Final = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+    def _has_left(sock: socket.socket) -> bool:
+        if sock.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(sock, _LEFT)
+        return bool(poll.poll(0))
+
+else:  # pragma: no cover - not Linux
+
+    def _has_left(sock: socket.socket) -> bool:
+        try:
+            return not socket.socket.recv(sock, 1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            return True

@@ -9,15 +9,14 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
-from typing import Final
+from typing import Final, Protocol
 
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
 from rocket_core._statistics import Counters
 from rocket_core._thread_pool import LOOK, ThreadPool
-from rocket_core._watchdog import Watchdog
 from rocket_core._worker import Worker
 
 _log = logging.getLogger("rocket_core.monitor")
@@ -26,6 +25,13 @@ _LONGEST_POLL: Final = 0.05
 _QUIET_LOOKS: Final = 8
 
 Order = Callable[[], None]
+
+
+class Watcher(Protocol):
+    """Something that looks at the busy threads from time to time."""
+
+    def look(self) -> float:
+        """Look now; seconds until the next look, infinite when nobody works."""
 
 
 class Guardian:
@@ -39,14 +45,14 @@ class Guardian:
         worker: Worker,
         counters: Counters,
         *,
-        watchdog: Watchdog | None = None,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         self._monitor = monitor
         self._pool = pool
         self._phases = phases
         self._worker = worker
         self._counters = counters
-        self._watchdog = watchdog
+        self._watchers = watchers
         self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._finished = False
         self.wake_at = inf
@@ -101,7 +107,7 @@ class Guardian:
             self.on_time()
 
     def _watch(self) -> float:
-        return inf if self._watchdog is None else self._watchdog.look()
+        return min((each.look() for each in self._watchers), default=inf)
 
     def _tend(self) -> None:
         self._pool.guard(on=True)

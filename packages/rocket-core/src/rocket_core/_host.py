@@ -18,6 +18,15 @@ def _not_stalled(connection: Connection) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def _not_replaced(key: object) -> bool:
+    del key
+    return True
+
+
+def _not_returned(key: object) -> None:
+    del key
+
+
 @dataclass(slots=True, eq=False)
 class Host:
     """Shared by all connections of a server.
@@ -25,11 +34,16 @@ class Host:
     Attributes:
         stalled: entered by a worker for as long as it must wait for its client.
         draining: whether idle connections are closed instead of kept.
+        replace: has another thread take the place of one that will not come back soon, given any
+            key; False when too many are replaced already.
+        returned: the thread with that key has come back.
         output: what all connections may hold for clients that do not take it.
         stopped: whether every connection is closed instead of parked.
     """
 
     stalled: Callable[[Connection], AbstractContextManager[object]] = _not_stalled
+    replace: Callable[[object], bool] = _not_replaced
+    returned: Callable[[object], None] = _not_returned
     output: Budget = field(default_factory=Budget)
     draining: bool = False
     stopped: bool = False

@@ -18,6 +18,7 @@ from rocket_core._host import Host
 from rocket_core._monitor import Monitor
 from rocket_core._reason import CloseReason
 from rocket_core._registry import Registry
+from rocket_core._request_limit import RequestLimit
 from rocket_core._state import State
 from rocket_core._statistics import Counters
 from rocket_core._timeouts import Timeouts
@@ -62,10 +63,12 @@ class Phases:
         registry: Registry,
         timeouts: Timeouts,
         host: Host,
+        limit: RequestLimit | None = None,
     ) -> None:
         self._monitor = monitor
         self._registry = registry
         self._host = host
+        self._limit = limit
         self._keep_alive: Final = timeouts.keep_alive
         self._seconds: Final = {
             State.HANDSHAKE: timeouts.handshake,
@@ -119,12 +122,18 @@ class Phases:
         True when it is READY again, still belongs to the caller, and others have a turn first;
         otherwise it is parked or closed.
         """
+        limit = self._limit
         try:
             for _ in range(FAIR_SHARE):
                 connection.state = _ACTIVE  # from READY, which needs no look at the table
                 connection.requests += 1
                 counters.requests += 1
-                target = worker.serve(connection) or _CLOSED
+                if limit is None:
+                    target = worker.serve(connection) or _CLOSED
+                elif (within := _serve_within(limit, connection, worker)) is None:
+                    return False
+                else:
+                    target = within
                 if target is _IDLE and not connection.unsent:
                     if not connection.buffered:
                         connection.state = _IDLE  # as most requests end, so nor does this
@@ -136,6 +145,7 @@ class Phases:
                     target = self._receive_more(connection, worker)
                     if target is _READY:
                         connection.state = _READY
+                        connection.queue_time = 0.0
                         continue
                 if target in _RECEIVING and not connection.unsent:
                     self._park(connection, target, worker, counters)
@@ -178,6 +188,14 @@ class Phases:
         """Do without serving a READY connection."""
         connection.close_reason = CloseReason.OVERLOADED
         self._conclude(connection, worker, counters, worker.overloaded)
+
+    def overtake(self, connection: Connection, worker: Worker, counters: Counters) -> None:
+        """Answer for a worker that has lost an ACTIVE connection to the caller."""
+        connection.close_reason = CloseReason.REQUEST_TIMEOUT
+        context = None if connection.turn is None else connection.turn.context
+        self._conclude(
+            connection, worker, counters, lambda overdue: worker.overdue(overdue, context)
+        )
 
     def close(self, connection: Connection, worker: Worker, counters: Counters) -> None:
         """Close a connection the caller owns, whatever its state, for `close_reason`."""
@@ -326,6 +344,20 @@ _STEPS: Final[dict[State, Callable[[Connection], State]]] = {
 def _note_client(connection: Connection) -> None:
     if connection.close_reason is None:
         connection.close_reason = CloseReason.CLIENT
+
+
+def _serve_within(limit: RequestLimit, connection: Connection, worker: Worker) -> State | None:
+    """`Worker.serve`; None when the time was up, and the connection is the worker's no more."""
+    turn = limit.begin(connection)
+    try:
+        target = worker.serve(connection) or _CLOSED
+    except BaseException as error:  # whatever it is, the connection may be another thread's
+        if limit.end(turn, connection):
+            raise
+        if not isinstance(error, ClientGone):
+            _log.exception("a request that ran for too long failed")
+        return None
+    return target if limit.end(turn, connection) else None
 
 
 def _is_broken(error: BaseException) -> bool:

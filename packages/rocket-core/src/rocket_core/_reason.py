@@ -20,6 +20,7 @@ class CloseReason(Enum):
     SEND_TIMEOUT = "response taken too slowly"
     LINGER_TIMEOUT = "linger timed out"
     OVERLOADED = "overloaded"
+    REQUEST_TIMEOUT = "request timed out"
     DRAINED = "drained"
     STOPPED = "stopped"
 

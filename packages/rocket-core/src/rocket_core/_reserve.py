@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -72,6 +73,7 @@ class Reserve:
         counters = self._tally.open()
         try:
             while (connection := self._queue.get()) is not None:
+                connection.queue_time = max(time.monotonic() - connection.claimed_at, 0.0)
                 if self._phases.serve(connection, worker, counters):
                     self._queue.put(connection)
         finally:

@@ -14,7 +14,7 @@ from rocket_core._budget import TOTAL_OUTPUT, Budget
 from rocket_core._connection import Connection
 from rocket_core._end import End
 from rocket_core._errors import LifecycleError
-from rocket_core._guardian import Guardian
+from rocket_core._guardian import Guardian, Watcher
 from rocket_core._host import Host
 from rocket_core._limits import default_max_connections
 from rocket_core._listener import Listener
@@ -22,6 +22,8 @@ from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
 from rocket_core._reason import CloseReason
 from rocket_core._registry import Registry
+from rocket_core._request_limit import RequestLimit
+from rocket_core._state import State
 from rocket_core._statistics import Activity, Counters, Statistics, Tally
 from rocket_core._thread_pool import MAX_QUEUE, MAX_STALLED, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._timeouts import Timeouts
@@ -65,6 +67,7 @@ class Server:
         queue_timeout: float = QUEUE_TIMEOUT,
         max_output: int = TOTAL_OUTPUT,
         watchdog: float | None = None,
+        request_timeout: float | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
         """Compose a server; nothing is bound or started yet.
@@ -82,6 +85,10 @@ class Server:
             max_output: bytes held for clients that do not take them, over all connections.
             watchdog: seconds after which the stack of a thread that is still busy with one turn is
                 logged, once a turn; None: never.
+            request_timeout: seconds that one request may take, not counting those in which its
+                client was waited for. Then the server answers instead (`Worker.overdue`) or, where
+                it cannot, cuts the connection; the stack of the thread is logged, and another takes
+                its place, up to ``max_stalled``, until it is done. None: no limit.
             timeouts: how long to wait for clients.
 
         Raises:
@@ -99,6 +106,8 @@ class Server:
             raise ValueError("queue_timeout must be greater than 0")
         if watchdog is not None and not watchdog > 0:
             raise ValueError("watchdog must be greater than 0")
+        if request_timeout is not None and not request_timeout > 0:
+            raise ValueError("request_timeout must be greater than 0")
         self.listeners: Final = list(listeners)
         if not self.listeners:
             raise ValueError("a server needs at least one listener")
@@ -111,6 +120,7 @@ class Server:
         self._queue_timeout = queue_timeout
         self._max_output = max_output
         self._watchdog = watchdog
+        self._request_timeout = request_timeout
         self._timeouts = timeouts if timeouts is not None else Timeouts()
         # _lock guards _lifecycle.
         self._lock = threading.Lock()
@@ -143,6 +153,11 @@ class Server:
                 raise LifecycleError(f"cannot start a server that is {self._lifecycle.value}")
             worker = self._factory()
             self._bind()
+            try:
+                worker.started()
+            except BaseException:
+                self._unbind(self.listeners)
+                raise
             self._compose(worker)
             self._ended.clear()
             self._lifecycle = Lifecycle.RUNNING
@@ -161,9 +176,12 @@ class Server:
                 listener.bind()
                 bound.append(listener)
         except BaseException:
-            for listener in bound:
-                listener.close()
+            self._unbind(bound)
             raise
+
+    def _unbind(self, bound: Iterable[Listener]) -> None:
+        for listener in bound:
+            listener.close()
 
     def _compose(self, worker: Worker) -> None:
         limit = self._max_connections
@@ -173,7 +191,11 @@ class Server:
         self._registry.on_room = self._wake_listeners
         self._monitor = Monitor()
         self._host = Host(output=Budget(self._max_output))
-        self._phases = Phases(self._monitor, self._registry, self._timeouts, self._host)
+        seconds = self._request_timeout
+        request_limit = None if seconds is None else RequestLimit(seconds, self._host)
+        self._phases = Phases(
+            self._monitor, self._registry, self._timeouts, self._host, request_limit
+        )
         self._pool = ThreadPool(
             self._monitor,
             self._phases,
@@ -187,11 +209,22 @@ class Server:
             alert=lambda: self._guardian.post(None),
         )
         self._host.stalled = self._pool.stalled
+        self._host.replace = self._pool.replace
+        self._host.returned = self._pool.returned
         self._worker = worker
-        watchdog = None if self._watchdog is None else Watchdog(self._pool, self._watchdog)
+        watchers: list[Watcher] = []
+        if self._watchdog is not None:
+            watchers.append(Watchdog(self._pool, self._watchdog))
+        if request_limit is not None:
+            request_limit.answer = self._overtake
+            self._pool.watched = True
+            watchers.append(request_limit)
         self._guardian = Guardian(
-            self._monitor, self._pool, self._phases, worker, self._counters, watchdog=watchdog
+            self._monitor, self._pool, self._phases, worker, self._counters, watchers=watchers
         )
+
+    def _overtake(self, connection: Connection) -> None:
+        self._phases.overtake(connection, self._worker, self._counters)
 
     def _accept_into(self, counters: Counters) -> Callable[[Connection], None]:
         begin = self._phases.begin
@@ -246,6 +279,9 @@ class Server:
         for listener in self.listeners:
             listener.join()
         self._registry.on_empty = lambda: self._guardian.post(self._stop_if_empty)
+        for connection in self._registry.snapshot():
+            if connection.state is State.UPGRADED:
+                connection.end_input()
         for connection in self._monitor.claim_all():
             # An idle connection may hold a request that nobody has looked at yet.
             if self._phases.advance(connection, self._worker, self._counters):
@@ -285,6 +321,10 @@ class Server:
         for name in stuck:
             _log.warning("thread %s is still in the application", name)
         self._close_unowned()  # what was parked or queued while the pool was stopping
+        try:
+            self._worker.stopped()
+        except BaseException:  # noqa: BLE001 - of the protocol's making
+            _log.exception("the worker's stopped() failed")
         self._monitor.close()
         self._guardian.finish()
         with self._lock:  # nobody starts it again in between

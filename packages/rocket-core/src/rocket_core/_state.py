@@ -36,6 +36,8 @@ class State(Enum):
     """A request is complete and waits for a worker."""
     ACTIVE = "active"
     """A worker runs the application."""
+    UPGRADED = "upgraded"
+    """The application speaks a protocol of its own with the client (RFC 9110, section 7.8)."""
     SENDING = "sending"
     """The response waits for the client to take it."""
     LINGER = "linger"
@@ -54,6 +56,7 @@ OWNERS: Final[dict[State, Owner]] = {
     State.BODY: Owner.MONITOR,
     State.READY: Owner.QUEUE,
     State.ACTIVE: Owner.WORKER,
+    State.UPGRADED: Owner.WORKER,
     State.SENDING: Owner.MONITOR,
     State.LINGER: Owner.MONITOR,
     State.CLOSED: Owner.NOBODY,
@@ -73,11 +76,13 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
             State.HEAD,
             State.BODY,
             State.READY,
+            State.UPGRADED,
             State.SENDING,
             State.LINGER,
             State.CLOSED,
         }
     ),
+    State.UPGRADED: frozenset({State.LINGER, State.CLOSED}),
     State.SENDING: frozenset(
         {State.IDLE, State.HEAD, State.BODY, State.READY, State.LINGER, State.CLOSED}
     ),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from rocket_core._address import Peer
 from rocket_core._histogram import Histogram
 from rocket_core._reason import CloseReason
+from rocket_core._state import State
 
 
 @dataclass(slots=True)
@@ -22,7 +23,7 @@ class Counters:
 
     def served(self, waited: float, spent: float) -> None:
         """A connection was served for ``spent`` seconds after it had waited for ``waited``."""
-        self.queue_time.add(waited if waited > 0 else 0.0)
+        self.queue_time.add(waited)
         self.service_time.add(spent)
 
     def add(self, other: Counters) -> None:
@@ -46,7 +47,8 @@ class Statistics:
         closes: connections closed so far, by the name of the reason.
         accept_errors: how many times accepting failed.
         threads: threads of the pool.
-        stalled: threads of these that wait for a client.
+        stalled: threads of these that wait for a client, serve an upgraded connection or overran
+            the request time-out.
         ready: connections that wait for a worker.
         held: bytes held for clients that have not taken them yet.
         queue_time: seconds between the event that made a connection ready and its service.
@@ -75,12 +77,14 @@ class Activity:
         ident: its number, as `threading.Thread.ident`, by which `sys._current_frames` has it.
         peer: the client it serves; None: it serves nobody.
         since: when it began with that, by `time.monotonic`; 0 when it serves nobody.
+        state: the state of that client's connection; None when it serves nobody.
     """
 
     thread: str
     ident: int | None
     peer: Peer | None
     since: float
+    state: State | None
 
 
 class Tally:

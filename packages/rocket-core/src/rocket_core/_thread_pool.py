@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 
@@ -84,10 +85,10 @@ class _Seat:
 class ThreadPool:
     """``min_threads`` to ``max_threads`` workers over the queue of ready connections.
 
-    ``_lock`` guards the seats, those who leave, the sleepers, the numbers of threads, pollers and
-    stalled workers, ``_eager``, ``_dismissing`` and ``_guarded``. The queue itself needs none: a
-    connection is put into it before the lock is taken to look for sleepers, and a worker looks into
-    it again, with the lock, before it sleeps.
+    ``_lock`` guards the seats, those who leave, the sleepers, the numbers of threads and pollers,
+    the stalled workers and those away, ``_eager``, ``_dismissing`` and ``_guarded``. The queue
+    itself needs none: a connection is put into it before the lock is taken to look for sleepers,
+    and a worker looks into it again, with the lock, before it sleeps.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class ThreadPool:
         self._polling = 0
         self._polls = 0
         self._stalls: set[Connection] = set()
+        self._away: set[object] = set()
         self._guarded = False
         self._stopping = False
         self._last_head: tuple[Connection, float] | None = None
@@ -190,21 +192,30 @@ class ThreadPool:
 
     @property
     def stalls(self) -> int:
-        """How many workers wait for their client."""
-        return len(self._stalls)
+        """How many workers wait for their client, or will not come back soon."""
+        return self._missing()
 
     def activities(self) -> list[Activity]:
         """What each thread does now, the longest first."""
         found = []
         for seat in list(self._seats):
             busy, thread = seat.busy, seat.thread
-            if thread is not None:
-                peer, since = (None, 0.0) if busy is None else (busy[0].peer, busy[1])
-                found.append(Activity(thread.name, thread.ident, peer, since))
+            if thread is None:
+                continue
+            activity = Activity(thread.name, thread.ident, None, 0.0, None)
+            if busy is not None:
+                connection, since = busy
+                activity = replace(
+                    activity, peer=connection.peer, since=since, state=connection.state
+                )
+            found.append(activity)
         return sorted(found, key=lambda each: (each.peer is None, each.since))
 
     def _limit(self) -> int:
-        return self._max + min(len(self._stalls), self._max_stalled)
+        return self._max + min(self._missing(), self._max_stalled)
+
+    def _missing(self) -> int:
+        return len(self._stalls) + len(self._away)
 
     def _grow(self) -> bool:
         """With the lock: start a thread if one more is allowed."""
@@ -288,11 +299,34 @@ class ThreadPool:
                 connection.stalled_since = time.monotonic()
             if self._ready or not self._polling:
                 self._call_another()
+        turn = connection.turn
+        if turn is not None:
+            turn.wait(time.monotonic())
         try:
             yield
         finally:
+            if turn is not None:
+                turn.resume(time.monotonic())
             with self._lock:
                 self._stalls.discard(connection)
+
+    def replace(self, key: object) -> bool:
+        """Have another worker take the place of one that will not come back soon.
+
+        ``key`` stands for that worker's task. False when too many are replaced already.
+        """
+        with self._lock:
+            if self._missing() >= self._max_stalled:
+                return False
+            self._away.add(key)
+            if self._ready or not self._polling:
+                self._call_another()
+            return True
+
+    def returned(self, key: object) -> None:
+        """The worker with the task ``key``, replaced or not, is done with it."""
+        with self._lock:
+            self._away.discard(key)
 
     def relieve(self) -> None:
         """Cut the slowest clients that workers wait for, if no other workers can be had.
@@ -300,7 +334,7 @@ class ThreadPool:
         As many as others wait, and no more than are too many. Called by the Monitor's thread while
         all workers are away.
         """
-        too_many = len(self._stalls) - self._max_stalled
+        too_many = self._missing() - self._max_stalled
         if too_many <= 0 or not self._ready:
             return
         now = time.monotonic()
@@ -337,7 +371,7 @@ class ThreadPool:
             verdict = self._demand.look(waits=waits or unpolled, stuck=stuck)
             if verdict is Verdict.DISMISS:
                 self._eager = 0
-                awake = len(self._seats) - len(self._sleepers) - len(self._stalls)
+                awake = len(self._seats) - len(self._sleepers) - self._missing()
                 self._dismissing = awake > self._pollers
             elif verdict is Verdict.CALL_EAGERLY:
                 self._eager = EAGER_REQUESTS
@@ -391,11 +425,13 @@ class ThreadPool:
                     self._call_another()
             # It begins where the last one ended, or with the poll that claimed it: looking at the
             # clock costs as much as counting.
-            claimed, began = connection.claimed_at, seat.now
+            began = seat.now
             seat.busy = connection, began
+            waited = began - connection.claimed_at
+            connection.queue_time = waited = waited if waited > 0 else 0.0
             again = phases.serve(connection, worker, counters)
             seat.now = ended = time.monotonic()
-            counters.served(began - claimed, ended - began)
+            counters.served(waited, ended - began)
             if again:
                 connection.claimed_at = ended
                 self._yield_to_others(connection)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
-import traceback
 from math import inf
 
+from rocket_core._stack import stack_of
+from rocket_core._state import State
 from rocket_core._statistics import Activity
 from rocket_core._thread_pool import ThreadPool
 
@@ -33,7 +33,11 @@ class Watchdog:
         now = time.monotonic()
         if now < self._next:
             return self._next - now
-        busy = [each for each in self._pool.activities() if each.peer is not None]
+        busy = [
+            each
+            for each in self._pool.activities()
+            if each.peer is not None and each.state is not State.UPGRADED
+        ]
         late = [each for each in busy if now - each.since >= self._limit]
         for each in late:
             if each not in self._reported:
@@ -46,7 +50,5 @@ class Watchdog:
         return self._next - now
 
     def _report(self, activity: Activity, seconds: float) -> None:
-        frame = sys._current_frames().get(activity.ident or 0)  # noqa: SLF001 - the only way
-        stack = "" if frame is None else "".join(traceback.format_stack(frame))
-        thread, peer = activity.thread, activity.peer
+        thread, peer, stack = activity.thread, activity.peer, stack_of(activity.ident)
         _log.warning("thread %s is busy with %s for %.1f s now:\n%s", thread, peer, seconds, stack)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from rocket_core._connection import Connection
 from rocket_core._errors import HeadError
@@ -71,6 +72,25 @@ class Worker(ABC):
         """
         del connection
         return State.CLOSED
+
+    def overdue(self, connection: Connection, context: Any) -> State:
+        """The request in ``connection`` ran for longer than the server's ``request_timeout``.
+
+        Only for a protocol whose `serve` offers the right to answer while it does not use the
+        connection: see `Connection.turn`. ``context`` is what it offered it with; its thread still
+        runs, and has lost the connection. As `expired`.
+        """
+        del connection, context
+        return State.CLOSED
+
+    def started(self) -> None:  # noqa: B027 - most have nothing to begin
+        """The server starts. Called on one worker for all of them.
+
+        For what all workers of a server share; may fail, and then the server does not start.
+        """
+
+    def stopped(self) -> None:  # noqa: B027 - most have nothing to end
+        """The server has stopped. Called on the worker that was told `started`."""
 
     def urgent(self, connection: Connection) -> bool:
         """Whether the request in ``connection`` is served even while all workers are busy.
