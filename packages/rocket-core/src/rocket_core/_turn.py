@@ -49,8 +49,7 @@ class Turn:
     Attributes:
         began: when the request began, by `time.monotonic`; later by what its client was waited for.
         thread: the number of the thread that serves it, as `threading.get_ident`.
-        context: what the worker lets `Worker.overdue` know of the request; set before the first
-            `release`.
+        context: what the worker lets `Worker.overdue` know of the request.
     """
 
     __slots__ = ("_lock", "_right", "_uses", "_waits_since", "began", "context", "thread")
@@ -71,11 +70,13 @@ class Turn:
         """The right at present."""
         return self._right
 
-    def release(self) -> None:
-        """The worker does not use the connection from here on, until it has claimed it again.
+    def offer(self, context: Any) -> None:
+        """The worker, which holds the right from the beginning, does not use the connection now."""
+        self.context = context
+        self.release()
 
-        Each `release` undoes one `claim`, the first that with which the turn begins.
-        """
+    def release(self) -> None:
+        """Undo one `claim`."""
         with self._lock:
             self._uses -= 1
             if not self._uses and self._right is Right.HELD:

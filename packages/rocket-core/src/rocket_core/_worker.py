@@ -77,7 +77,7 @@ class Worker(ABC):
         """The request in ``connection`` ran for longer than the server's ``request_timeout``.
 
         Only for a protocol whose `serve` offers the right to answer while it does not use the
-        connection: see `Connection.turn`. ``context`` is what it offered it with; its thread still
+        connection: see `Turn`. ``context`` is what it offered it with; its thread still
         runs, and has lost the connection. As `expired`.
         """
         del connection, context

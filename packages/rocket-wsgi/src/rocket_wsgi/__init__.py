@@ -9,6 +9,7 @@
         server.wait()
 """
 
+from rocket_wsgi._executor import Executor, Future, RememberedFutures
 from rocket_wsgi._file_wrapper import FileWrapper
 from rocket_wsgi._head import ApplicationError
 from rocket_wsgi._names import Underscores
@@ -18,7 +19,10 @@ from rocket_wsgi._worker import MAX_BODY, WSGIWorker
 __all__ = [
     "MAX_BODY",
     "ApplicationError",
+    "Executor",
     "FileWrapper",
+    "Future",
+    "RememberedFutures",
     "Underscores",
     "WSGIWorker",
     "__version__",

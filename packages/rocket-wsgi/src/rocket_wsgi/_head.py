@@ -132,6 +132,18 @@ class Head:
             raise ApplicationError(f"a header is not latin-1: {error.object!r}") from error
 
 
+def field_line(name: str, value: str) -> str:
+    """One header field of the application, checked as those of its response are.
+
+    Raises `ApplicationError`.
+    """
+    _names[name]  # raises for what is no name
+    if type(value) is not str:
+        raise ApplicationError(f"the value of header {name!r} is not a str")
+    _check_value(name, value)
+    return f"{name}: {value}\r\n"
+
+
 def _check_value(name: str, value: str) -> None:
     """Refuse what would break out of its line (RFC 9110, section 5.5)."""
     if _CONTROL.search(value):

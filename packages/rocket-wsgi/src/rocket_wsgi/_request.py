@@ -106,6 +106,9 @@ class Request:
         if not self.modern and self.keep_alive and method in _WITH_BODY:
             self._require_length()
 
+    def __str__(self) -> str:
+        return f"{self.method} {self.line.target}"
+
     @property
     def received(self) -> bool:
         """Whether nothing of the body is left on the connection."""

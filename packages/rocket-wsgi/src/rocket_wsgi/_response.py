@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from rocket_core import ClientGone, Right
+from rocket_wsgi._early_hints import encode_hints
 from rocket_wsgi._file_wrapper import FileWrapper
 from rocket_wsgi._head import ApplicationError, Head, Headers
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rocket_core import Connection
+    from rocket_core import Connection, UpgradedSocket
     from rocket_wsgi._date import Clock
     from rocket_wsgi._request import Request
 
@@ -48,6 +50,8 @@ class Response:
         sent: bytes of the body sent so far, without their coding.
         cut: whether the body is incomplete.
         keep_alive: whether another request may follow.
+        upgrade: what the application may take over the connection with, if anything.
+        over: whether the request is done with, so that nothing may use the connection for it.
     """
 
     __slots__ = (
@@ -58,10 +62,13 @@ class Response:
         "_left",
         "_request",
         "_started",
+        "_turn",
         "cut",
         "keep_alive",
+        "over",
         "sent",
         "status",
+        "upgrade",
     )
 
     def __init__(self, connection: Connection, request: Request, clock: Clock) -> None:
@@ -75,6 +82,9 @@ class Response:
         self.status = 0
         self.sent = 0
         self.cut = False
+        self.over = False
+        self.upgrade: UpgradedSocket | None = None
+        self._turn = connection.turn
         self.keep_alive = request.keep_alive and not connection.draining
 
     @property
@@ -109,6 +119,34 @@ class Response:
         if self._put(data):
             raise ApplicationError("write() was called with more than Content-Length says")
 
+    def hint(self, headers: Iterable[tuple[str, str]], /) -> None:
+        """``wsgi.early_hints``: send a 103 response, at once; clients of HTTP/1.0 get none.
+
+        Raises `ApplicationError` for headers that cannot be sent, and once the response has begun.
+        """
+        if self.over or self.began or self.handed_over:
+            raise ApplicationError("early hints must be sent before the response")
+        data = encode_hints(headers)
+        if not self._request.modern or not data:
+            return
+        if self._turn is None:
+            self._connection.write(data)
+            return
+        with self._turn.use():
+            self._connection.write(data)
+
+    def client_gone(self) -> bool:
+        """``rocket.client_gone``: whether the client has closed its side, so far as is known."""
+        if self.over:
+            return True
+        if self._turn is None:
+            return self._connection.client_left()
+        try:
+            with self._turn.use():
+                return self._connection.client_left()
+        except ClientGone:
+            return True
+
     def _put(self, data: bytes) -> bool:
         """Send a part of the body, after the head if need be; whether it was too long."""
         if not isinstance(data, bytes):
@@ -131,6 +169,33 @@ class Response:
         else:
             self._send(head, data, b"")
         return excess
+
+    # -- who may use the connection --------------------------------------------------------------
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether the application has taken the connection over."""
+        return self.upgrade is not None and self.upgrade.taken
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether the request took too long, and the server has answered."""
+        return self._turn is not None and self._turn.right is Right.OVERTAKEN
+
+    def claim(self) -> None:
+        """Make sure that nobody else answers. Raises `ClientGone` when somebody has."""
+        if self._turn is not None:
+            self._turn.claim()
+        if self.upgrade is not None and not self.upgrade.withdraw():
+            raise ClientGone("the application has taken the connection over")
+
+    def take_back(self, upgrade: UpgradedSocket) -> None:
+        """The application is done with a connection that it was offered."""
+        upgrade.end()
+        if upgrade.taken:
+            self.status = 101
+            self.sent = upgrade.sent
+            self.keep_alive = False
 
     # -- for the worker --------------------------------------------------------------------------
 
@@ -214,6 +279,7 @@ class Response:
         """Settle how the body ends, ``length`` being its size where that is known; the head."""
         if self._started is None:
             raise ApplicationError("the application did not call start_response")
+        self.claim()
         head = Head(*self._started, self._clock)
         self._request.expects = False  # 100 Continue has no place after this
         if not self._request.received:

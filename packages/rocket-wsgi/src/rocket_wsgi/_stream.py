@@ -73,6 +73,13 @@ class BodyStream(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Read up to the size of ``buffer``; 0 at the end of the body."""
+        turn = self._connection.turn
+        if turn is None:
+            return self._read(buffer)
+        with turn.use():
+            return self._read(buffer)
+
+    def _read(self, buffer: Any) -> int:
         while not self._passage and not self._take():
             self._wait()
         return self._passage.move_into(memoryview(buffer).cast("B"))

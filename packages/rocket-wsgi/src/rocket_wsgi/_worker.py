@@ -12,11 +12,13 @@ from rocket_core import ClientGone, CloseReason, Connection, HeadError, Peer, Sp
 from rocket_wsgi._access_log import Entry
 from rocket_wsgi._body import RECEIVE_SIZE, ChunkedBody, LengthBody, Store
 from rocket_wsgi._date import SERVER, Clock
+from rocket_wsgi._executor import Executor
 from rocket_wsgi._file_wrapper import FileWrapper
 from rocket_wsgi._names import EnvironNames, Underscores
 from rocket_wsgi._request import Environ, Framing, Request
 from rocket_wsgi._response import Response, plain
 from rocket_wsgi._stream import BodyStream, Passage
+from rocket_wsgi._upgrade import offer_upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +52,7 @@ class WSGIWorker(Worker):
         underscores: Underscores = Underscores.DROP,
         access_log: logging.Logger | None = None,
         reserved: Callable[[Environ], bool] | None = None,
+        executor: Executor | None = None,
     ) -> None:
         """Serve ``application``.
 
@@ -63,6 +66,7 @@ class WSGIWorker(Worker):
             access_log: gets a line for each request, at level INFO; None for no log.
             reserved: says for an environ, at once, whether its request is served in a lane of its
                 own while all threads are busy; meant for health checks.
+            executor: does work that requests begin and need not wait for; one for all workers.
 
         Raises:
             TypeError: ``application`` is not callable.
@@ -77,6 +81,7 @@ class WSGIWorker(Worker):
         self._names = EnvironNames(Underscores(underscores))
         self._access_log = access_log
         self._reserved = reserved
+        self._executor = executor
         self._clock = Clock()
         self._templates: dict[tuple[Peer, bool], Environ] = {}
 
@@ -184,6 +189,9 @@ class WSGIWorker(Worker):
         }
         if secure:
             template["HTTPS"] = "on"
+        if self._executor is not None:
+            template["wsgiorg.executor"] = self._executor
+            template["wsgiorg.futures"] = self._executor.futures
         return template
 
     # -- serving: a thread of the pool -----------------------------------------------------------
@@ -194,23 +202,32 @@ class WSGIWorker(Worker):
         connection.context = None
         response = Response(connection, request, self._clock)
         entry = None
+        environ = request.environ
         if self._access_log is not None:
-            entry = Entry(connection.peer.host, request.line, request.environ)
+            entry = Entry(connection.peer.host, request.line, environ)
+        environ["wsgi.early_hints"] = response.hint
+        environ["rocket.client_gone"] = response.client_gone
+        environ["rocket.queue_time"] = connection.queue_time
+        if "HTTP_UPGRADE" in environ:
+            response.upgrade = offer_upgrade(connection, request)
+        if connection.turn is not None:
+            connection.turn.offer(request)
         result: Any = None
         try:
-            result = self._application(request.environ, response.start)
+            result = self._application(environ, response.start)
             response.send(result)
         except ClientGone:
             response.keep_alive = False
-            raise
-        except BaseException:  # noqa: BLE001 - an application must not end a thread
-            self._crashed(connection, request, response)
+            if not response.handed_over:
+                raise
+        except BaseException as error:  # noqa: BLE001 - an application must not end a thread
+            self._crashed(connection, request, response, error)
         finally:
-            self._close(result, request)
-            if self._access_log is not None and entry is not None:
-                self._access_log.info(entry.format(response.status, response.sent))
+            self._finish(result, request, response, entry)
         if response.keep_alive:
             return State.IDLE
+        if response.handed_over:
+            return State.LINGER
         if response.cut:
             connection.close_reason = CloseReason.ERROR
             return State.CLOSED
@@ -229,22 +246,37 @@ class WSGIWorker(Worker):
         except OSError:
             return False  # the client is gone, and has what it wanted
 
-    def _close(self, result: Any, request: Request) -> None:
+    def _finish(
+        self, result: Any, request: Request, response: Response, entry: Entry | None
+    ) -> None:
         try:
             if hasattr(result, "close"):
                 result.close()
         except BaseException:  # noqa: BLE001 - an application must not end a thread
-            _log.exception("%s: close() failed", _what(request))
+            _log.exception("%s: close() failed", request)
         if request.stream is not None:
             request.stream.close()  # what follows on the connection is not for this request
         if request.body is not None:
             request.body.store.close()
+        response.over = True
+        if response.upgrade is not None:
+            response.take_back(response.upgrade)
+        if self._access_log is not None and entry is not None and not response.overtaken:
+            self._access_log.info(entry.format(response.status, response.sent))
+        del request.environ  # which refers to the response, which refers to the request
 
-    def _crashed(self, connection: Connection, request: Request, response: Response) -> None:
-        _log.exception("%s: the application failed", _what(request))
+    def _crashed(
+        self, connection: Connection, request: Request, response: Response, error: BaseException
+    ) -> None:
+        if response.handed_over and isinstance(error, StopIteration | ConnectionError):
+            return  # so frameworks say that there is no response
+        _log.error("%s: the application failed", request, exc_info=error)
+        if response.handed_over:
+            return
         if response.began:
             response.give_up()
             return
+        response.claim()
         response.status = 500
         response.keep_alive = response.keep_alive and request.modern and request.received
         connection.write(
@@ -277,6 +309,25 @@ class WSGIWorker(Worker):
             return False
         return self._reserved(connection.context.environ)
 
+    def overdue(self, connection: Connection, context: Any) -> State:
+        """A request that runs for too long is answered 504 while its thread still runs.
+
+        Not 503, which says that the request may be sent again: it has begun.
+        """
+        return self._refuse(
+            connection, 504, "the application did not answer in time", request=context
+        )
+
+    def started(self) -> None:
+        """The executor takes work."""
+        if self._executor is not None:
+            self._executor.open()
+
+    def stopped(self) -> None:
+        """The executor takes no more work."""
+        if self._executor is not None:
+            self._executor.close()
+
     def failed(self, connection: Connection, error: BaseException) -> State:
         """The server itself failed, perhaps for want of disk space."""
         del error
@@ -296,9 +347,10 @@ class WSGIWorker(Worker):
         status: int,
         reason: str,
         headers: Sequence[tuple[str, str]] = (),
+        request: Request | None = None,
     ) -> State:
         phrase = HTTPStatus(status).phrase
-        request: Request | None = connection.context
+        request = request or connection.context
         connection.write(
             plain(
                 f"{status} {phrase}",
@@ -312,7 +364,3 @@ class WSGIWorker(Worker):
         if self._access_log is not None:
             self._access_log.info('%s - - "refused" %d: %s', connection.peer.host, status, reason)
         return State.LINGER
-
-
-def _what(request: Request) -> str:
-    return f"{request.method} {request.line.target}"
