@@ -595,3 +595,17 @@ def test_transfer_moves_its_deadline(pair: Pair) -> None:
     assert connection.deadline == 1020.0
     connection.begin_transfer(2000.0)
     assert connection.deadline == 2010.0
+
+
+def test_a_client_that_left_is_noticed_behind_what_it_sent(
+    pair: tuple[Connection, socket.socket],
+) -> None:
+    connection, client = pair
+    assert not connection.client_left()
+    client.sendall(b"sent before")
+    assert not connection.client_left()
+    client.close()
+    eventually(connection.client_left)
+    assert connection.read() == b"sent before"
+    connection.close()
+    assert connection.client_left()

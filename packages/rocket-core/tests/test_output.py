@@ -19,11 +19,11 @@ Pair = tuple[Connection, socket.socket]
 class Sparing(Connection):
     """Takes three bytes at a time, and none each other time."""
 
-    turn = False
+    takes = False
 
     def send_now(self, data: bytes | bytearray | memoryview) -> int | None:
-        self.turn = not self.turn
-        return super().send_now(memoryview(data)[:3]) if self.turn else None
+        self.takes = not self.takes
+        return super().send_now(memoryview(data)[:3]) if self.takes else None
 
 
 @pytest.fixture
