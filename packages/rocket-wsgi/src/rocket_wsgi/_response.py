@@ -277,9 +277,9 @@ class Response:
 
     def _begin(self, length: int | None) -> bytes:
         """Settle how the body ends, ``length`` being its size where that is known; the head."""
+        self.claim()
         if self._started is None:
             raise ApplicationError("the application did not call start_response")
-        self.claim()
         head = Head(*self._started, self._clock)
         self._request.expects = False  # 100 Continue has no place after this
         if not self._request.received:
