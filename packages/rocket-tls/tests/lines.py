@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import queue
+import select
 from pathlib import Path
 
-from rocket_core import CloseReason, Connection, State, Worker
+from rocket_core import CloseReason, Connection, State, UpgradedSocket, Worker
 
 Closes = queue.SimpleQueue[CloseReason | None]
 
@@ -15,6 +16,18 @@ Closes = queue.SimpleQueue[CloseReason | None]
 def pattern(size: int) -> bytes:
     """Bytes in which no part looks like its neighbour."""
     return hashlib.shake_128(b"pattern").digest(size)
+
+
+def echo(sock: UpgradedSocket, size: int) -> State:
+    """Send back what comes, read ``size`` bytes at a time when the descriptor says so."""
+    try:
+        sock.sendall(b"taken\n")
+        while select.select([sock], [], [])[0] and (data := sock.recv(size)):
+            sock.sendall(data)
+    except OSError:
+        sock.close()
+    sock.end()
+    return State.LINGER
 
 
 class Lines(Worker):
@@ -55,6 +68,8 @@ class Lines(Worker):
             case "close":
                 connection.write(b"closed")
                 return State.CLOSED
+            case "echo":
+                return echo(UpgradedSocket(connection), int(argument))
             case "linger":
                 connection.write(b"closed")
                 return State.LINGER

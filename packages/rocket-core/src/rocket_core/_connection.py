@@ -7,11 +7,11 @@ The others (`fill`, `take`, `take_through`, `flush`) never wait and say "not yet
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +28,7 @@ from rocket_core._unsent import unsent_in_system
 
 if TYPE_CHECKING:
     from rocket_core._turn import Turn
+    from rocket_core._upgraded import UpgradedSocket
 
 RECEIVE_SIZE: Final = 16 * 1024
 """Bytes asked of the system at once. A TLS record carries no more."""
@@ -58,6 +59,7 @@ class Connection:
         turn: the present request's, where the server limits the time of requests. A worker that
             offers it while it does not use the connection can be overtaken, and claims it again
             before it does; see `Turn`.
+        upgraded: what the application uses the connection through while it has taken it over.
     """
 
     __slots__ = (
@@ -90,6 +92,7 @@ class Connection:
         "timeouts",
         "turn",
         "unsent",
+        "upgraded",
         "wants",
         "watched_at",
     )
@@ -124,6 +127,7 @@ class Connection:
         self.claimed_at = 0.0
         self.queue_time = 0.0
         self.turn: Turn | None = None
+        self.upgraded: UpgradedSocket | None = None
         self.stalled_request = -1
         """The number of the request in which a worker had to wait for the client."""
         self.stalled_since = 0.0
@@ -481,17 +485,17 @@ class Connection:
         return send_file(self._socket, descriptor, offset, count)
 
     def shut_down(self) -> None:
-        """Tell the client that nothing more will be sent. Raises `OSError`."""
-        self._socket.shutdown(socket.SHUT_WR)
+        """Tell the client, unless it is gone, that nothing more will be sent. Raises `OSError`."""
+        try:
+            # A TLS socket's own method would take the TLS layer away.
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
 
     def keep_alive(self) -> None:
         """Have the system ask a silent client whether it is there. Raises `OSError`."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-
-    def end_input(self) -> None:
-        """Have what has arrived be the last that is received. Any thread may call this."""
-        with suppress(OSError):
-            socket.socket.shutdown(self._socket, socket.SHUT_RD)
 
     def abort(self) -> None:
         """Make every present and future operation on the socket fail. Any thread may call this."""

@@ -23,7 +23,6 @@ from rocket_core._phases import Phases
 from rocket_core._reason import CloseReason
 from rocket_core._registry import Registry
 from rocket_core._request_limit import RequestLimit
-from rocket_core._state import State
 from rocket_core._statistics import Activity, Counters, Statistics, Tally
 from rocket_core._thread_pool import MAX_QUEUE, MAX_STALLED, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._timeouts import Timeouts
@@ -280,8 +279,9 @@ class Server:
             listener.join()
         self._registry.on_empty = lambda: self._guardian.post(self._stop_if_empty)
         for connection in self._registry.snapshot():
-            if connection.state is State.UPGRADED:
-                connection.end_input()
+            upgraded = connection.upgraded
+            if upgraded is not None:
+                upgraded.end_input()
         for connection in self._monitor.claim_all():
             # An idle connection may hold a request that nobody has looked at yet.
             if self._phases.advance(connection, self._worker, self._counters):

@@ -82,7 +82,7 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
             State.CLOSED,
         }
     ),
-    State.UPGRADED: frozenset({State.LINGER, State.CLOSED}),
+    State.UPGRADED: frozenset({State.SENDING, State.LINGER, State.CLOSED}),
     State.SENDING: frozenset(
         {State.IDLE, State.HEAD, State.BODY, State.READY, State.LINGER, State.CLOSED}
     ),

@@ -31,10 +31,17 @@ class _Phase(Enum):
     """The server's, until the first use."""
     TAKEN = "taken"
     """The application's."""
+    DRAINING = "draining"
+    """As before, but what has arrived is the last that it receives."""
     CLOSED = "closed"
     """The application is done with it; the server has yet to take it back."""
     ENDED = "ended"
     """The server's, for good."""
+
+    __hash__ = object.__hash__
+
+
+_USABLE: Final = frozenset({_Phase.TAKEN, _Phase.DRAINING})
 
 
 class UpgradedSocket:
@@ -92,12 +99,26 @@ class UpgradedSocket:
             if self._wake is None:
                 return
             self._wake.set()
+            with suppress(OSError):
+                self._connection.shut_down()  # wakes those who send
             self._lock.wait_for(lambda: not self._waiting)
             self._wake.close()
             if self._readiness is not None:
                 self._readiness.close()
                 self._readiness = None
+            self._connection.upgraded = None
         self._connection.host.returned(self)
+
+    def end_input(self) -> None:
+        """Have what has arrived be the last that is received. Any thread may call this."""
+        with self._lock:
+            self._end_input()
+
+    def _end_input(self) -> None:
+        if self._phase is _Phase.TAKEN and self._wake is not None:
+            self._phase = _Phase.DRAINING
+            self._wake.set()
+            self._show(self._connection)
 
     def _take(self) -> None:
         """With the lock: take the connection over. Raises `OSError` when that cannot be."""
@@ -119,16 +140,16 @@ class UpgradedSocket:
         self._phase = _Phase.TAKEN
         connection.enter(State.UPGRADED)
         connection.keep_alive()
+        connection.upgraded = self
         # Looked at afterwards, or a drain that begins in between would miss this connection.
         if connection.host.draining:
-            connection.end_input()
-        connection.flush_waiting()
+            self._end_input()
 
     def _use(self) -> Connection:
         """With the lock: the connection. Raises `OSError` when it is closed."""
         if self._phase is _Phase.OFFERED:
             self._take()
-        if self._phase is not _Phase.TAKEN:
+        if self._phase not in _USABLE:
             raise OSError(errno.EBADF, "the connection is closed")
         return self._connection
 
@@ -148,8 +169,13 @@ class UpgradedSocket:
                 raise
             if self._readiness is None:
                 self._readiness = _Readiness(connection.descriptor)
-                self._readiness.show(pending=connection.buffered > 0)
+                self._show(connection)
             return self._readiness.descriptor
+
+    def _show(self, connection: Connection) -> None:
+        if self._readiness is not None:
+            ended = self._phase is _Phase.DRAINING
+            self._readiness.show(pending=ended or connection.buffered > 0)
 
     def settimeout(self, seconds: float | None) -> None:
         """How long receiving and sending wait; None: as long as the connection is good for."""
@@ -175,9 +201,10 @@ class UpgradedSocket:
                 connection = self._use()
                 if connection.buffered or connection.fill() is not None:
                     data = connection.take(size)
-                    if self._readiness is not None:
-                        self._readiness.show(pending=connection.buffered > 0)
+                    self._show(connection)
                     return data
+                if self._phase is _Phase.DRAINING:
+                    return b""
                 if not self._wait(READ, until):
                     raise TimeoutError("timed out")
 
@@ -198,7 +225,7 @@ class UpgradedSocket:
                 connection = self._use()
                 stall = connection.timeouts.stall if self._timeout is None else self._timeout
                 until = _until(stall)
-                while (sent := connection.send_now(part)) is None:
+                while (sent := _send(connection, part)) is None:
                     if not self._wait(WRITE, until):
                         connection.abort()
                         raise TimeoutError("the client takes nothing")
@@ -218,14 +245,14 @@ class UpgradedSocket:
             if how != socket.SHUT_RD:
                 connection.shut_down()
             if how != socket.SHUT_WR:
-                connection.end_input()
+                self._end_input()
 
     def close(self) -> None:
         """Tell the client that nothing more will be sent, and have every further use fail."""
         with self._lock:
             if self._phase is _Phase.OFFERED:
                 self._take()
-            if self._phase is _Phase.TAKEN and self._wake is not None:
+            if self._phase in _USABLE and self._wake is not None:
                 self._phase = _Phase.CLOSED
                 self._wake.set()
                 with suppress(OSError):
@@ -240,7 +267,9 @@ class UpgradedSocket:
         self._waiting += 1
         self._lock.release()
         try:
-            return _ready(connection.descriptor, interest, wake.descriptor, until)
+            # Those who send are woken by what makes sending fail.
+            waking = wake.descriptor if interest == READ else None
+            return _ready(connection.descriptor, interest, waking, until)
         finally:
             self._lock.acquire()
             self._waiting -= 1
@@ -320,15 +349,22 @@ def _until(timeout: float | None) -> float:
     return inf if timeout is None else time.monotonic() + timeout
 
 
-def _ready(descriptor: int, interest: int, wake: int, until: float) -> bool:
-    """Wait for a socket or the waking descriptor; False when the time is up."""
+def _send(connection: Connection, data: memoryview) -> int | None:
+    """Send once, after what the server has yet to send; the bytes sent, None: not yet."""
+    return connection.send_now(data) if connection.flush() else None
+
+
+def _ready(descriptor: int, interest: int, wake: int | None, until: float) -> bool:
+    """Wait for a socket, or for the descriptor ``wake``; False when the time is up."""
     timeout = None if until == inf else max(until - time.monotonic(), 0.0)
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(descriptor, _EVENTS[interest])
-        poll.register(wake, select.POLLIN)
+        if wake is not None:
+            poll.register(wake, select.POLLIN)
         return bool(poll.poll(None if timeout is None else timeout * 1000))
-    reading = [wake, descriptor] if interest & READ else [wake]  # pragma: no cover - Windows
+    reading = [descriptor] if interest & READ else []  # pragma: no cover - Windows
+    reading += [] if wake is None else [wake]  # pragma: no cover - Windows
     writing = [descriptor] if interest & WRITE else []  # pragma: no cover - Windows
     return any(select.select(reading, writing, [], timeout))  # pragma: no cover - Windows
 

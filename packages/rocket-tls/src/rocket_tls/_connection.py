@@ -187,7 +187,7 @@ class TLSConnection(Connection):
         Nothing can be received either after that, only discarded. Raises `OSError`.
         """
         self._close_notify()
-        socket.socket.shutdown(self._tls, socket.SHUT_WR)
+        super().shut_down()
 
     def close(self) -> None:
         """Close the socket at once, and drop what was not sent.

@@ -1,0 +1,54 @@
+"""Connections that an application takes over, through TLS."""
+
+from __future__ import annotations
+
+import threading
+
+from conftest import PATIENCE, Serve, exchange, read_all, read_exactly
+from lines import pattern
+from rocket_core import CloseReason
+
+
+def test_the_descriptor_knows_what_is_decrypted_already(serve: Serve) -> None:
+    """A record holds more than is read at once, and the socket has nothing left to tell."""
+    served = serve()
+    client = served.connect()
+    assert exchange(client, "echo 10") == b"taken\n"
+    message = pattern(16_000)
+    client.sendall(message)
+    assert read_exactly(client, len(message)) == message
+    client.sendall(b"again")
+    assert read_exactly(client, 5) == b"again"
+
+
+def test_both_directions_at_once(serve: Serve) -> None:
+    served = serve()
+    client = served.connect(buffer=4096)
+    assert exchange(client, "echo 65536") == b"taken\n"
+    message = pattern(5_000_000)
+    sender = threading.Thread(target=client.sendall, args=(message,))
+    sender.start()
+    assert read_exactly(client, len(message)) == message
+    sender.join(PATIENCE)
+
+
+def test_it_ends_as_tls_does(serve: Serve) -> None:
+    served = serve()
+    client = served.connect()
+    assert exchange(client, "echo 100") == b"taken\n"
+    client.sendall(b"last words")
+    assert read_exactly(client, 10) == b"last words"
+    served.server.drain()  # ends what is received
+    assert read_all(client) == b""  # with a close_notify, or reading would fail
+    client.close()
+    assert served.next_close() in (CloseReason.SERVED, CloseReason.STOPPED)
+    assert served.server.wait(PATIENCE)
+
+
+def test_a_client_that_leaves_without_a_word(serve: Serve) -> None:
+    served = serve()
+    client = served.connect()
+    assert exchange(client, "echo 100") == b"taken\n"
+    client.close()
+    assert served.next_close() is not None
+    assert served.server.statistics().stalled == 0
