@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import rocket_core
-from coresupport import PATIENCE, Client, Script, connect, eventually
+from coresupport import PATIENCE, Client, Script, connect, eventually, serving
 from rocket_core import Lifecycle, Listener, Timeouts
 
 
@@ -44,7 +44,7 @@ def test_blocking_style() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_other_style_and_signals(number: int) -> None:
-    shout, _, patient, run = programs()
+    shout, _, patient, run, _ = programs()
     with Script(shout + patient + run) as script:
         line = script.read_line()
         assert line.startswith("Listening on 127.0.0.1:")
@@ -58,6 +58,23 @@ def test_other_style_and_signals(number: int) -> None:
             assert client.closed_by_server()
         script.signal(number)
         assert script.finish() == ""
+
+
+def test_a_protocol_that_answers_in_time() -> None:
+    leave = threading.Event()
+
+    def compute(line: bytes) -> bytes:
+        if line == b"slow\n":
+            assert leave.wait(PATIENCE)
+        return line.upper()
+
+    names: dict[str, Any] = {"compute": compute}
+    exec(programs()[-1], names)
+    with serving(names["Slow"], request_timeout=0.2) as server, connect(server) as client:
+        assert client.ask(b"quick\n") == b"QUICK\n"
+        assert client.ask(b"slow\n") == b"no answer in time\n"
+        leave.set()
+        assert client.read_all() == b""
 
 
 def test_time_outs_in_the_table() -> None:
