@@ -50,7 +50,7 @@ def test_both_sides_talk_and_others_are_served_meanwhile() -> None:
         assert client.read_line() == b"and this, sent with it\n"
         assert client.ask(b"more\n") == b"more\n"
         assert other.ask(b"x\n") == b"X\n"
-        assert states(server) == {"upgraded": 1, "idle": 1}
+        eventually(lambda: states(server) == {"upgraded": 1, "idle": 1})
         assert server.statistics().stalled == 1
         client.half_close()
         assert client.read_all() == b""

@@ -277,7 +277,8 @@ class Response:
 
     def _begin(self, length: int | None) -> bytes:
         """Settle how the body ends, ``length`` being its size where that is known; the head."""
-        self.claim()
+        if self._turn is not None or self.upgrade is not None:
+            self.claim()
         if self._started is None:
             raise ApplicationError("the application did not call start_response")
         head = Head(*self._started, self._clock)
