@@ -116,7 +116,10 @@ class Phases:
             self._fail(connection, worker, counters, error)
             return False
 
-    def serve(self, connection: Connection, worker: Worker, counters: Counters) -> bool:
+    # In one piece, because every request passes through it and each call costs.
+    def serve(  # noqa: C901, PLR0911
+        self, connection: Connection, worker: Worker, counters: Counters
+    ) -> bool:
         """Have a READY connection served, and what its client has sent after it, in order.
 
         True when it is READY again, still belongs to the caller, and others have a turn first;
