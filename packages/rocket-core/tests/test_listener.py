@@ -381,7 +381,6 @@ class Greeted(Connection):
     """Has a handshake: the client says hello."""
 
     __slots__ = ()
-    secure = True
 
     def handshake(self) -> bool:
         self.fill()

@@ -26,6 +26,7 @@ from rocket_core._errors import (
     HeadError,
     LifecycleError,
     NotYet,
+    ProxyHeaderError,
     RocketError,
     TransitionError,
 )
@@ -42,6 +43,7 @@ from rocket_core._head import (
 from rocket_core._histogram import Histogram
 from rocket_core._listener import BACKLOG, Listener
 from rocket_core._monitor import Monitor
+from rocket_core._networks import Networks
 from rocket_core._output import OUTPUT_BOUND
 from rocket_core._poller import READ, WRITE
 from rocket_core._reason import CloseReason
@@ -83,9 +85,11 @@ __all__ = [
     "LifecycleError",
     "Listener",
     "Monitor",
+    "Networks",
     "NotYet",
     "Owner",
     "Peer",
+    "ProxyHeaderError",
     "RequestLine",
     "Right",
     "RocketError",

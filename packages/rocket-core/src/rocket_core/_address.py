@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +19,23 @@ class Peer(NamedTuple):
     host: str
     port: int
 
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is the end of a Unix socket."""
+        return self.port == 0 and not _is_ip(self.host)
+
     def __str__(self) -> str:
-        if self.port == 0:
+        if self.is_unix:
             return f"unix:{self.host}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def peer_of(address: Any) -> Peer:
@@ -33,7 +47,8 @@ def peer_of(address: Any) -> Peer:
         )
     if isinstance(address, bytes):  # a Linux abstract name
         return Peer("@" + address[1:].decode(errors="replace"), 0)
-    return Peer(address or "", 0)
+    # Whoever may name a Unix socket must not pass it off as an address.
+    return Peer(f"./{address}" if _is_ip(address or "") else address or "", 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from rocket_core._errors import ClientGone, NotYet
 from rocket_core._host import NO_HOST
 from rocket_core._output import Output
 from rocket_core._poller import READ, WRITE
+from rocket_core._preamble import Preamble
 from rocket_core._reason import CloseReason
 from rocket_core._sendfile import send_file
 from rocket_core._state import TRANSITIONS, State, check_transition
@@ -46,7 +47,10 @@ class Connection:
         state: what it waits for.
         peer: the client's address.
         local: the address the client reached.
-        secure: whether TLS protects it.
+        proxy: the other end of the socket, where that is a proxy that announced the client (see
+            `Listener`); otherwise None.
+        secure: whether TLS protects it, or the way to the proxy.
+        preamble: what a proxy sends first, until it has arrived.
         created: when it was accepted, by `time.time`.
         requests: how many requests a worker has served on it.
         context: what the protocol remembers between requests; for the `Worker` to use.
@@ -84,8 +88,11 @@ class Connection:
         "lasting",
         "local",
         "peer",
+        "preamble",
+        "proxy",
         "queue_time",
         "requests",
+        "secure",
         "stalled_request",
         "stalled_since",
         "state",
@@ -97,14 +104,13 @@ class Connection:
         "watched_at",
     )
 
-    secure = False
-
     def __init__(
         self,
         sock: socket.socket,
         peer: Peer | None = None,
         local: Peer | None = None,
         *,
+        secure: bool = False,
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
     ) -> None:
         """Take ``sock``, which becomes non-blocking; addresses not given are asked for."""
@@ -113,6 +119,9 @@ class Connection:
         self.descriptor = sock.fileno()
         self.peer = peer if peer is not None else peer_of(sock.getpeername())
         self.local = local if local is not None else peer_of(sock.getsockname())
+        self.proxy: Peer | None = None
+        self.preamble: Preamble | None = None
+        self.secure = secure
         self.created = time.time()
         self.requests = 0
         self.context: Any = None
@@ -460,6 +469,24 @@ class Connection:
             self._output.clear()
             self.unsent = False
         self._socket.close()
+
+    # -- the beginning -------------------------------------------------------------------------
+
+    def expect(self, preamble: Preamble) -> None:
+        """Begin with ``preamble``, in ``State.HANDSHAKE``."""
+        self.preamble = preamble
+        self.state = State.HANDSHAKE
+
+    def begin(self) -> bool:
+        """Take the preamble, then the handshake, as far as they go; whether both are complete.
+
+        Raises `OSError`.
+        """
+        if self.preamble is not None:
+            if not self.preamble.receive(self, self._socket):
+                return False
+            self.preamble = None
+        return self.handshake()
 
     # -- what a TLS connection does differently --------------------------------------------------
 

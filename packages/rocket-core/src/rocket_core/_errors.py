@@ -42,6 +42,10 @@ class ClientGone(RocketError, ConnectionError):  # noqa: N818 - names the event,
     """The client closed the connection, or was too slow and was cut off."""
 
 
+class ProxyHeaderError(RocketError, ConnectionError):
+    """A connection that must begin with a PROXY protocol header does not."""
+
+
 class HeadError(RocketError, ValueError):
     """A request head breaks the rules of RFC 9112.
 

@@ -9,7 +9,7 @@ import selectors
 import socket
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
@@ -18,6 +18,9 @@ from typing import Final, cast
 from rocket_core._address import Address, Peer, TCPAddress, UnixAddress, parse_address, peer_of
 from rocket_core._connection import Connection
 from rocket_core._errors import BindError
+from rocket_core._networks import Networks
+from rocket_core._preamble import Preamble
+from rocket_core._rare_log import RareLog
 from rocket_core._signal import Signal
 from rocket_core._timeouts import Timeouts
 
@@ -42,16 +45,32 @@ class Listener:
 
     Attributes:
         accept_errors: how many times accepting failed.
+        refused: connections closed at once, because their peer is not among the proxies.
         local: the address every client reaches, or None where that differs between them.
     """
 
     scheme = "http"
     """How clients speak to it, for those who print its address."""
 
-    def __init__(self, address: Address | str | socket.socket, *, backlog: int = BACKLOG) -> None:
+    def __init__(
+        self,
+        address: Address | str | socket.socket,
+        *,
+        backlog: int = BACKLOG,
+        proxy_protocol: Iterable[str] | None = None,
+    ) -> None:
         """Listen on an address, or on a socket that somebody else has bound.
 
-        Raises `AddressError` when the address is malformed.
+        Args:
+            address: where, as `parse_address` reads it.
+            backlog: connections the system keeps before they are accepted.
+            proxy_protocol: the proxies' networks, as `Networks` reads them. Every connection must
+                come from one of them and begin with a PROXY protocol header, version 1 or 2, whose
+                addresses it then has. None: there is no such header.
+
+        Raises:
+            AddressError: the address, or one of the networks, is malformed.
+            ValueError: no network is given.
         """
         self._requested = parse_address(address) if isinstance(address, str) else address
         self._backlog = backlog
@@ -63,6 +82,11 @@ class Listener:
         self._inode: tuple[int, int] | None = None
         self._reserve: int | None = None
         self.accept_errors = 0
+        self.refused = 0
+        self._proxies = None if proxy_protocol is None else Networks(proxy_protocol)
+        if self._proxies is not None and not self._proxies:
+            raise ValueError("proxy_protocol needs the network of a proxy, or None")
+        self._rare_log = RareLog(_log)
 
     # -- set-up --------------------------------------------------------------------------------
 
@@ -242,7 +266,7 @@ class Listener:
                 self._turn_away(listening)
                 return _BACK_OFF
             try:
-                self._accepted(self.connect(sock, peer_of(address), self._timeouts))
+                self._begin(sock, peer_of(address))
             except OSError:
                 self.accept_errors += 1
                 sock.close()
@@ -251,6 +275,21 @@ class Listener:
                 sock.close()
                 _log.exception("connecting %s failed", peer_of(address))
         return None
+
+    def _begin(self, sock: socket.socket, peer: Peer) -> None:
+        if self._proxies is None:
+            self._accepted(self.connect(sock, peer, self._timeouts))
+            return
+        if peer.host not in self._proxies:
+            self.refused += 1
+            sock.close()
+            self._rare_log.warning(
+                "refused %s on %s: it is none of the proxies of proxy_protocol", peer, self.address
+            )
+            return
+        connection = self.connect(sock, peer, self._timeouts)
+        connection.expect(Preamble(self._rare_log))
+        self._accepted(connection)
 
     def _turn_away(self, listening: socket.socket) -> None:
         """Free the reserved descriptor to close the next client's connection.

@@ -326,7 +326,7 @@ class Phases:
 
 
 def _handshake(connection: Connection) -> State:
-    return _IDLE if connection.handshake() else State.HANDSHAKE
+    return _IDLE if connection.begin() else State.HANDSHAKE
 
 
 def _send(connection: Connection) -> State:

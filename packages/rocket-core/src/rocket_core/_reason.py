@@ -13,6 +13,7 @@ class CloseReason(Enum):
     SERVED = "served"
     ERROR = "error"
     TLS = "TLS error"
+    PROXY = "PROXY header error"
     HANDSHAKE_TIMEOUT = "handshake timed out"
     HEAD_TIMEOUT = "head timed out"
     KEEP_ALIVE_TIMEOUT = "keep-alive timed out"

@@ -350,6 +350,7 @@ class Server:
             requests=total.requests,
             closes={reason.value: count for reason, count in total.closes.items()},
             accept_errors=sum(listener.accept_errors for listener in self.listeners),
+            refused=sum(listener.refused for listener in self.listeners),
             threads=self._pool.threads,
             stalled=self._pool.stalls,
             ready=self._pool.waiting,

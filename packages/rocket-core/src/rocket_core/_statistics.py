@@ -46,6 +46,8 @@ class Statistics:
         requests: requests handed to a worker so far.
         closes: connections closed so far, by the name of the reason.
         accept_errors: how many times accepting failed.
+        refused: connections closed at once, because their peer is none of the proxies that a
+            listener takes connections from.
         threads: threads of the pool.
         stalled: threads of these that wait for a client, serve an upgraded connection or overran
             the request time-out.
@@ -60,6 +62,7 @@ class Statistics:
     requests: int
     closes: dict[str, int]
     accept_errors: int
+    refused: int
     threads: int
     stalled: int
     ready: int

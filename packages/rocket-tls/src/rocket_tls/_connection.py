@@ -74,8 +74,6 @@ class TLSConnection(Connection):
 
     __slots__ = ("_layer", "_tls")
 
-    secure = True
-
     def __init__(
         self,
         sock: socket.socket,
@@ -93,7 +91,7 @@ class TLSConnection(Connection):
         sock.getpeername()
         self._tls = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self._layer = _Layer.HANDSHAKE
-        super().__init__(self._tls, peer, local, timeouts=timeouts)
+        super().__init__(self._tls, peer, local, secure=True, timeouts=timeouts)
         self.state = State.HANDSHAKE
 
     def handshake(self) -> bool:

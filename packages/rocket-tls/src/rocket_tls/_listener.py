@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 from rocket_core import BACKLOG, Address, Connection, Listener, Peer, Timeouts
@@ -27,6 +28,7 @@ class TLSListener(Listener):
         key: Path | None = None,
         *,
         backlog: int = BACKLOG,
+        proxy_protocol: Iterable[str] | None = None,
     ) -> None:
         """Load the certificate; nothing is bound yet.
 
@@ -35,12 +37,14 @@ class TLSListener(Listener):
             certificate: a PEM file with the server's certificate, followed by its chain.
             key: a PEM file with its private key; None: it is in the file ``certificate``.
             backlog: connections the system keeps before they are accepted.
+            proxy_protocol: as for `Listener`; the header comes before the TLS handshake.
 
         Raises:
-            AddressError: the address is malformed.
+            AddressError: the address, or one of the networks, is malformed.
+            ValueError: ``proxy_protocol`` has no network.
             CertificateError: the certificate or its key cannot be used.
         """
-        super().__init__(address, backlog=backlog)
+        super().__init__(address, backlog=backlog, proxy_protocol=proxy_protocol)
         self._context = ReloadingContext(
             CertificateFiles(certificate, certificate if key is None else key)
         )

@@ -1,0 +1,73 @@
+"""Which addresses belong to a set of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Final
+
+from rocket_core._errors import AddressError
+
+_UNIX: Final = "unix"
+_WANTED: Final = "use an address, a network such as 10.0.0.0/8, or unix"
+_REMEMBERED: Final = 1024
+_MAPPED_BITS: Final = 96
+
+
+class Networks:
+    """A set of networks. ``host in networks`` asks for the `host` of a `Peer`.
+
+    Answers are remembered for a bounded number of hosts, so that asking again costs one look-up.
+    """
+
+    __slots__ = ("_known", "_networks", "_unix")
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        """Read addresses and networks, IPv4 or IPv6, and ``unix``, for every Unix socket's peer.
+
+        Raises `AddressError`, whose message says what is wrong and what would be right, and
+        `TypeError` when the networks are a single string.
+        """
+        if isinstance(networks, str):
+            raise TypeError(f"networks are a list of strings: use [{networks!r}]")
+        self._networks: list[IPv4Network | IPv6Network] = []
+        self._unix = False
+        for text in networks:
+            if text == _UNIX:
+                self._unix = True
+            else:
+                self._networks.append(_parse(text))
+        self._known: dict[str, bool] = {}
+
+    def __contains__(self, host: str) -> bool:
+        known = self._known.get(host)
+        if known is None:
+            known = self._find(host)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[host] = known
+        return known
+
+    def __bool__(self) -> bool:
+        return self._unix or bool(self._networks)
+
+    def _find(self, host: str) -> bool:
+        try:
+            address = ip_address(host.partition("%")[0])
+        except ValueError:
+            return self._unix
+        return any(address in network for network in self._networks)
+
+
+def _parse(text: str) -> IPv4Network | IPv6Network:
+    try:
+        network = ip_network(text)
+    except ValueError as error:
+        raise AddressError(f"{text!r} is no network ({error}); {_WANTED}") from error
+    if isinstance(network, IPv6Network):
+        first = network.network_address
+        if first.scope_id is not None:
+            raise AddressError(f"network {text!r} has a zone, which no peer has; {_WANTED}")
+        if network.prefixlen >= _MAPPED_BITS and first.ipv4_mapped is not None:
+            raise AddressError(f"network {text!r} is IPv4 in IPv6 form; use the IPv4 network")
+    return network
