@@ -91,7 +91,8 @@ def _host(word: str, family: Callable[[str], IPv4Address | IPv6Address]) -> str:
         raise ProxyHeaderError("an address is not of the family that the line names") from error
     if "%" in word:
         raise ProxyHeaderError("an address has a zone")
-    return str(address)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
 
 
 def _port(word: str) -> int:
