@@ -61,13 +61,17 @@ class Served:
         sock = socket.create_connection(self.address, PATIENCE)
         return self._stack.enter_context(sock)
 
-    def connect(self, context: ssl.SSLContext | None = None, *, buffer: int = 0) -> ssl.SSLSocket:
+    def connect(
+        self, context: ssl.SSLContext | None = None, *, buffer: int = 0, preamble: bytes = b""
+    ) -> ssl.SSLSocket:
+        """Connect, say ``preamble`` in the clear, and shake hands."""
         sock = socket.socket()
         sock.settimeout(PATIENCE)
         if buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self._stack.enter_context(sock)
         sock.connect(self.address)
+        sock.sendall(preamble)
         secured = (context or self.context).wrap_socket(
             sock, server_hostname="localhost", suppress_ragged_eofs=False
         )
@@ -124,11 +128,12 @@ def serve(files: Files, client_context: ssl.SSLContext) -> Iterator[Serve]:
             key: Path | None = files.key,
             timeouts: Timeouts | None = None,
             threads: int = 1,
+            proxy_protocol: list[str] | None = None,
         ) -> Served:
             closes: Closes = queue.SimpleQueue()
             server = Server(
                 lambda: Lines(closes),
-                [TLSListener("127.0.0.1:0", certificate, key)],
+                [TLSListener("127.0.0.1:0", certificate, key, proxy_protocol=proxy_protocol)],
                 min_threads=threads,
                 max_threads=threads,
                 timeouts=timeouts,
