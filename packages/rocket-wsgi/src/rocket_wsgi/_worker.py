@@ -15,13 +15,14 @@ from rocket_wsgi._date import SERVER, Clock
 from rocket_wsgi._executor import Executor
 from rocket_wsgi._file_wrapper import FileWrapper
 from rocket_wsgi._names import EnvironNames, Underscores
+from rocket_wsgi._proxies import Proxies
 from rocket_wsgi._request import Environ, Framing, Request
 from rocket_wsgi._response import Response, plain
 from rocket_wsgi._stream import BodyStream, Passage
 from rocket_wsgi._upgrade import offer_upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from wsgiref.types import WSGIApplication
 
 _log = logging.getLogger("rocket_wsgi")
@@ -53,6 +54,8 @@ class WSGIWorker(Worker):
         access_log: logging.Logger | None = None,
         reserved: Callable[[Environ], bool] | None = None,
         executor: Executor | None = None,
+        trusted_proxies: Iterable[str] | None = None,
+        proxy_fields: Iterable[str] | None = None,
     ) -> None:
         """Serve ``application``.
 
@@ -67,10 +70,18 @@ class WSGIWorker(Worker):
             reserved: says for an environ, at once, whether its request is served in a lane of its
                 own while all threads are busy; meant for health checks.
             executor: does work that requests begin and need not wait for; one for all workers.
+            trusted_proxies: the networks, as `rocket_core.Networks` reads them, of proxies that are
+                believed in what they tell of clients; nobody else may tell such things, and none at
+                all where the list is empty. None: what is told is left to the application.
+            proxy_fields: the header fields that these proxies set, ``Forwarded`` or some of
+                ``X-Forwarded-For``, ``-Proto``, ``-Host``, ``-Port`` and ``-Prefix``. None: the
+                first two of those.
 
         Raises:
-            TypeError: ``application`` is not callable.
-            ValueError: ``underscores`` is not one of `Underscores`.
+            AddressError: one of ``trusted_proxies`` is malformed.
+            TypeError: ``application`` is not callable, or a list is a string.
+            ValueError: ``underscores`` is not one of `Underscores`; ``proxy_fields`` are unknown,
+                of both kinds, or those of no proxy.
         """
         if not callable(application):
             raise TypeError(f"the application is not callable: {application!r}")
@@ -82,6 +93,12 @@ class WSGIWorker(Worker):
         self._access_log = access_log
         self._reserved = reserved
         self._executor = executor
+        if trusted_proxies is not None:
+            self._proxies: Proxies | None = Proxies(trusted_proxies, proxy_fields, underscores)
+        elif proxy_fields is not None:
+            raise ValueError("proxy_fields needs trusted_proxies")
+        else:
+            self._proxies = None
         self._clock = Clock()
         self._templates: dict[tuple[Peer, bool], Environ] = {}
 
@@ -106,10 +123,16 @@ class WSGIWorker(Worker):
             head = self.take_head(connection)
             if head is None:
                 return State.HEAD
-            request = Request(head, self._template(connection), self._names)
             peer = connection.peer
+            proxies = self._proxies
+            names = self._names if proxies is None else proxies.names(peer)
+            request = Request(head, self._template(connection), names)
             request.environ["REMOTE_ADDR"] = peer.host
             request.environ["REMOTE_PORT"] = str(peer.port)
+            if connection.proxy is not None:
+                request.environ["rocket.peer"] = str(connection.proxy)
+            if proxies is not None and names is proxies.trusted_names:
+                proxies.apply(request.environ, peer)
             if request.framing is Framing.NONE:
                 connection.context = request
                 return State.READY
@@ -172,7 +195,7 @@ class WSGIWorker(Worker):
         return found
 
     def _make_template(self, local: Peer, secure: bool) -> Environ:
-        unix = local.port == 0
+        unix = local.is_unix
         template: Environ = {
             "SCRIPT_NAME": "",
             "SERVER_NAME": "localhost" if unix else local.host,
@@ -204,7 +227,7 @@ class WSGIWorker(Worker):
         entry = None
         environ = request.environ
         if self._access_log is not None:
-            entry = Entry(connection.peer.host, request.line, environ)
+            entry = Entry(environ["REMOTE_ADDR"], request.line, environ)
         environ["wsgi.early_hints"] = response.hint
         environ["rocket.client_gone"] = response.client_gone
         environ["rocket.queue_time"] = connection.queue_time
@@ -362,5 +385,6 @@ class WSGIWorker(Worker):
             )
         )
         if self._access_log is not None:
-            self._access_log.info('%s - - "refused" %d: %s', connection.peer.host, status, reason)
+            host = connection.peer.host if request is None else request.environ["REMOTE_ADDR"]
+            self._access_log.info('%s - - "refused" %d: %s', host or "-", status, reason)
         return State.LINGER
