@@ -17,6 +17,9 @@ _BARE_IPV6: Final = re.compile(r"[0-9A-Fa-f:.]+\Z")
 _UNIX: Final = "unix:"
 """What nginx calls a client of a Unix socket."""
 
+_REMEMBERED: Final = 512
+_LONGEST: Final = 64
+
 
 class Node(NamedTuple):
     """One that sent the request on.
@@ -50,11 +53,30 @@ def parse_node(text: str) -> Node:
     return Node(_ipv4(ipv4) if ipv4 else _ipv6(ipv6), port)
 
 
+class _LooseNodes(dict[str, Node]):
+    """Nodes that were read; a bounded number is remembered."""
+
+    def __missing__(self, text: str) -> Node:
+        node = _read_loose_node(text)
+        if len(text) <= _LONGEST:
+            if len(self) >= _REMEMBERED:
+                self.clear()  # clients come and go
+            self[text] = node
+        return node
+
+
+_loose_nodes: Final = _LooseNodes()
+
+
 def parse_loose_node(text: str) -> Node:
     """Read a node as ``X-Forwarded-For`` has it: IPv6 without brackets, too, and ``unix:``.
 
     Raises `HeadError` with status 400.
     """
+    return _loose_nodes[text]
+
+
+def _read_loose_node(text: str) -> Node:
     if text.count(":") > 1 and _BARE_IPV6.match(text):
         return Node(_ipv6(text), None)
     if text == _UNIX:

@@ -158,12 +158,16 @@ def _keys(fields: Iterable[str]) -> frozenset[str]:
 
 def _from_the_right(value: str) -> Iterator[str]:
     """The elements of a list, the last one first, without empty ones (RFC 9110, 5.6.1)."""
+    if value and "," not in value:
+        return iter((value,))
     return filter(None, (text.strip(" \t") for text in reversed(value.split(","))))
 
 
 def _last(value: str | None) -> str | None:
     """The last element: what comes before it may be the client's."""
-    return next(_from_the_right(value), None) if value else None
+    if value and "," in value:
+        return next(_from_the_right(value), None)
+    return value
 
 
 def _set_client(environ: Environ, peer: Peer, client: Node) -> None:
