@@ -25,7 +25,7 @@ class State(Enum):
     """What a connection waits for. The value is the name statistics use."""
 
     HANDSHAKE = "handshake"
-    """TLS negotiation is under way; the client's move."""
+    """A proxy's header or TLS negotiation is under way; the client's move."""
     IDLE = "idle"
     """No byte of the next request has arrived; the client's move."""
     HEAD = "head"

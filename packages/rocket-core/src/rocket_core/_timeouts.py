@@ -13,7 +13,7 @@ class Timeouts:
     """
 
     handshake: float = 10.0
-    """For the whole TLS handshake."""
+    """For the whole TLS handshake, with a proxy's header before it."""
     head: float = 30.0
     """For a whole request head, however many pieces it arrives in."""
     keep_alive: float = 75.0
