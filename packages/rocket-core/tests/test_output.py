@@ -49,6 +49,37 @@ def test_parts_go_out_in_order(pair: Pair, open_file: int) -> None:
     assert client.recv(100) == b"before 23456 after"
 
 
+SPANS = [(b"<", 2, 3), (b"|", 0, 1), (b">", 0, 0)]
+
+
+def test_spans_of_a_file_share_a_descriptor(pair: Pair, open_file: int) -> None:
+    connection, client = pair
+    before = len(os.listdir("/dev/fd"))
+    budget = Budget(0)
+    output = Output(budget)
+    output.add_spans(open_file, SPANS)
+    os.close(open_file)
+    assert len(os.listdir("/dev/fd")) == before
+    assert output.held == budget.held == 3
+    assert output.flush(connection) == 7
+    assert client.recv(100) == b"<234|0>"
+    assert len(os.listdir("/dev/fd")) == before - 1
+    assert not output
+    assert output.held == budget.held == 0
+
+
+def test_spans_that_are_dropped_close_their_descriptor(pair: Pair, open_file: int) -> None:
+    before = len(os.listdir("/dev/fd"))
+    connection = Sparing(pair[0]._socket.dup())
+    output = Output(Budget())
+    output.add_spans(open_file, SPANS)
+    os.close(open_file)
+    assert output.flush(connection) == len("<234")
+    output.clear()
+    connection.close()
+    assert len(os.listdir("/dev/fd")) == before - 1
+
+
 def test_what_is_not_taken_stays(pair: Pair) -> None:
     plain, client = pair
     connection = Sparing(plain._socket.dup())

@@ -100,6 +100,21 @@ def test_urgent_requests_are_served_meanwhile() -> None:
     assert not rocket_threads()
 
 
+def test_what_follows_an_urgent_request_does_not_take_its_lane() -> None:
+    gate = Gate()
+    with serving(refusing(gate), threads=1) as server, ExitStack() as clients:
+        busy, cunning, check = (clients.enter_context(connect(server)) for _ in range(3))
+        busy.send(b"hold\n")
+        gate.wait()
+        cunning.send(b"!first\nhold\n!last\n")
+        assert cunning.read_line() == b"!FIRST\n"
+        for _ in range(5):
+            assert check.ask(b"!health\n") == b"!HEALTH\n"
+        gate.opened.set()
+        assert [cunning.read_line() for _ in range(2)] == [b"HOLD\n", b"!LAST\n"]
+        assert busy.read_line() == b"HOLD\n"
+
+
 def test_a_failing_look_costs_its_own_request_only(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(Refusing):
         def urgent(self, connection: Connection) -> bool:

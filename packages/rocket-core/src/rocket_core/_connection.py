@@ -11,7 +11,7 @@ import errno
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -385,6 +385,17 @@ class Connection:
             self._output = Output(self.host.output)
         self._output.add_file(descriptor, offset, count)
         self.unsent = True
+        self._flush_measured()
+
+    def send_spans(self, descriptor: int, spans: Sequence[tuple[bytes, int, int]]) -> None:
+        """Send parts of one open file, each (bytes before it, offset, count), in their order.
+
+        The bytes are few, such as the heads of parts; a count may be 0, but not all of them. Never
+        waits. Otherwise as `send_file`.
+        """
+        if self._output is None:
+            self._output = Output(self.host.output)
+        self._output.add_spans(descriptor, spans)
         self._flush_measured()
 
     def flush(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -33,11 +34,12 @@ class Channel(Protocol):
 
 @dataclass(slots=True)
 class FileSpan:
-    """Part of an open file; the descriptor belongs to the span."""
+    """Part of an open file; the descriptor belongs to the last span that has it."""
 
     descriptor: int
     offset: int
     count: int
+    last: bool = True
 
 
 class Output:
@@ -74,6 +76,21 @@ class Output:
         """
         self._parts.append(FileSpan(os.dup(descriptor), offset, count))
 
+    def add_spans(self, descriptor: int, spans: Sequence[tuple[bytes, int, int]]) -> None:
+        """Append parts of a file, each (bytes before it, offset, count), with one duplicate.
+
+        The bytes are few, and are held whatever the bound. Raises `OSError` when no descriptor is
+        left.
+        """
+        last = max(index for index, (_, _, count) in enumerate(spans) if count)
+        own = os.dup(descriptor)
+        for index, (before, offset, count) in enumerate(spans):
+            if before:
+                self.held += self._budget.take(len(before), at_least=len(before))
+                self._parts.append(memoryview(before))
+            if count:
+                self._parts.append(FileSpan(own, offset, count, index == last))
+
     def flush(self, channel: Channel) -> int:
         """Send until all is sent, the client takes no more or has its share; the bytes sent.
 
@@ -93,8 +110,9 @@ class Output:
                 part.offset += sent
                 part.count -= sent
                 if part.count == 0:
-                    os.close(part.descriptor)
                     self._parts.popleft()
+                    if part.last:
+                        os.close(part.descriptor)
             else:
                 sent = channel.send_now(part)
                 if sent is None:
@@ -112,7 +130,7 @@ class Output:
         """Drop everything and close the files."""
         while self._parts:
             part = self._parts.popleft()
-            if isinstance(part, FileSpan):
+            if isinstance(part, FileSpan) and part.last:
                 os.close(part.descriptor)
         self._budget.give_back(self.held)
         self.held = 0

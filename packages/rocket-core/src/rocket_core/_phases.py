@@ -118,16 +118,21 @@ class Phases:
 
     # In one piece, because every request passes through it and each call costs.
     def serve(  # noqa: C901, PLR0911
-        self, connection: Connection, worker: Worker, counters: Counters
+        self,
+        connection: Connection,
+        worker: Worker,
+        counters: Counters,
+        *,
+        share: int = FAIR_SHARE,
     ) -> bool:
-        """Have a READY connection served, and what its client has sent after it, in order.
+        """Have a READY connection served, and up to ``share`` requests of it in a row.
 
         True when it is READY again, still belongs to the caller, and others have a turn first;
         otherwise it is parked or closed.
         """
         limit = self._limit
         try:
-            for _ in range(FAIR_SHARE):
+            for _ in range(share):
                 connection.state = _ACTIVE  # from READY, which needs no look at the table
                 connection.requests += 1
                 counters.requests += 1

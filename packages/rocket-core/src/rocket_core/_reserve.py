@@ -20,7 +20,15 @@ _log = logging.getLogger("rocket_core.pool")
 class Reserve:
     """One thread beside the pool, started when it is first needed. `submit` is for one thread."""
 
-    def __init__(self, phases: Phases, factory: Callable[[], Worker], tally: Tally) -> None:
+    def __init__(
+        self,
+        phases: Phases,
+        factory: Callable[[], Worker],
+        tally: Tally,
+        pass_on: Callable[[Connection], None],
+    ) -> None:
+        """``pass_on`` takes a READY connection whose next request does not belong here."""
+        self._pass_on = pass_on
         self._phases = phases
         self._factory = factory
         self._tally = tally
@@ -74,7 +82,14 @@ class Reserve:
         try:
             while (connection := self._queue.get()) is not None:
                 connection.queue_time = max(time.monotonic() - connection.claimed_at, 0.0)
-                if self._phases.serve(connection, worker, counters):
+                # What follows a request on its connection need not be as urgent.
+                if not self._phases.serve(connection, worker, counters, share=1):
+                    continue
+                connection.claimed_at = time.monotonic()
+                urgent = self._phases.is_urgent(connection, worker, counters)
+                if urgent:
                     self._queue.put(connection)
+                elif urgent is not None:
+                    self._pass_on(connection)
         finally:
             self._tally.close(counters)

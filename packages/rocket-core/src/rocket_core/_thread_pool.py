@@ -116,7 +116,7 @@ class ThreadPool:
         self._max_queue = max_queue
         self._queue_timeout = queue_timeout
         self._alert = alert
-        self._reserve = Reserve(phases, factory, tally)
+        self._reserve = Reserve(phases, factory, tally, self.submit)
         self._pollers = usable_cores()
         self._demand = Demand()
         self._eager = 0
