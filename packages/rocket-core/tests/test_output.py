@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from coresupport import descriptors
 from rocket_core import Connection, send_copied
 from rocket_core._budget import Budget
 from rocket_core._output import Output
@@ -54,22 +55,22 @@ SPANS = [(b"<", 2, 3), (b"|", 0, 1), (b">", 0, 0)]
 
 def test_spans_of_a_file_share_a_descriptor(pair: Pair, open_file: int) -> None:
     connection, client = pair
-    before = len(os.listdir("/dev/fd"))
+    before = descriptors()
     budget = Budget(0)
     output = Output(budget)
     output.add_spans(open_file, SPANS)
     os.close(open_file)
-    assert len(os.listdir("/dev/fd")) == before
+    assert descriptors() == before
     assert output.held == budget.held == 3
     assert output.flush(connection) == 7
     assert client.recv(100) == b"<234|0>"
-    assert len(os.listdir("/dev/fd")) == before - 1
+    assert descriptors() == before - 1
     assert not output
     assert output.held == budget.held == 0
 
 
 def test_spans_that_are_dropped_close_their_descriptor(pair: Pair, open_file: int) -> None:
-    before = len(os.listdir("/dev/fd"))
+    before = descriptors()
     connection = Sparing(pair[0]._socket.dup())
     output = Output(Budget())
     output.add_spans(open_file, SPANS)
@@ -77,7 +78,7 @@ def test_spans_that_are_dropped_close_their_descriptor(pair: Pair, open_file: in
     assert output.flush(connection) == len("<234")
     output.clear()
     connection.close()
-    assert len(os.listdir("/dev/fd")) == before - 1
+    assert descriptors() == before - 1
 
 
 def test_what_is_not_taken_stays(pair: Pair) -> None:

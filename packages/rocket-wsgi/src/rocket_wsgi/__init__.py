@@ -10,9 +10,11 @@
 """
 
 from rocket_wsgi._executor import Executor, Future, RememberedFutures
+from rocket_wsgi._file_worker import FileWorker
 from rocket_wsgi._file_wrapper import FileWrapper
 from rocket_wsgi._head import ApplicationError
 from rocket_wsgi._names import Underscores
+from rocket_wsgi._static import StaticFiles
 from rocket_wsgi._version import __version__
 from rocket_wsgi._worker import MAX_BODY, WSGIWorker
 
@@ -20,9 +22,11 @@ __all__ = [
     "MAX_BODY",
     "ApplicationError",
     "Executor",
+    "FileWorker",
     "FileWrapper",
     "Future",
     "RememberedFutures",
+    "StaticFiles",
     "Underscores",
     "WSGIWorker",
     "__version__",

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from rocket_wsgi._request import Environ
 
-_ELEMENT: Final = re.compile(
-    r'[ \t]*+(?:(W/)?("[\x21\x23-\x7e\x80-\xff]*+"))?+[ \t]*+(?:,|\Z)'
-)
+_ELEMENT: Final = re.compile(r'[ \t]*+(?:(W/)?("[\x21\x23-\x7e\x80-\xff]*+"))?+[ \t]*+(?:,|\Z)')
 
 _MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _TIME: Final = r"(?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})"
 _MONTH: Final = r"(?P<month>[A-Z][a-z]{2})"
 _DATES: Final = (
-    re.compile(rf"[A-Z][a-z]{{2}}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} GMT\Z"),
+    re.compile(
+        rf"[A-Z][a-z]{{2}}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} GMT\Z"
+    ),
     re.compile(
         rf"[A-Z][a-z]{{5,8}}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT\Z"
     ),
@@ -51,26 +51,31 @@ class Outcome(Enum):
 
 def evaluate(environ: Environ, validators: Validators) -> Outcome:
     """Evaluate the conditions of a GET or HEAD request in their order (section 13.2.2)."""
-    etag, modified = validators
+    return Outcome.FAILED if _fails(environ, validators) else _compare(environ, validators)
+
+
+def _fails(environ: Environ, validators: Validators) -> bool:
+    """Whether ``If-Match``, or without it ``If-Unmodified-Since``, is false."""
     match = environ.get("HTTP_IF_MATCH")
     if match is not None:
-        if not _matches(match, etag, weakly=False):
-            return Outcome.FAILED
-    elif (since := _date(environ.get("HTTP_IF_UNMODIFIED_SINCE"))) is not None:
-        if modified > since:
-            return Outcome.FAILED
-    none_match = environ.get("HTTP_IF_NONE_MATCH")
-    if none_match is not None:
-        if _matches(none_match, etag, weakly=True):
-            return Outcome.NOT_MODIFIED
-    elif (since := _date(environ.get("HTTP_IF_MODIFIED_SINCE"))) is not None:
-        if modified <= since:
-            return Outcome.NOT_MODIFIED
-    return Outcome.PROCEED
+        return not _matches(match, validators.etag, weakly=False)
+    since = _date(environ.get("HTTP_IF_UNMODIFIED_SINCE"))
+    return since is not None and validators.modified > since
+
+
+def _compare(environ: Environ, validators: Validators) -> Outcome:
+    """What ``If-None-Match``, or without it ``If-Modified-Since``, comes to."""
+    match = environ.get("HTTP_IF_NONE_MATCH")
+    if match is not None:
+        same = _matches(match, validators.etag, weakly=True)
+    else:
+        since = _date(environ.get("HTTP_IF_MODIFIED_SINCE"))
+        same = since is not None and validators.modified <= since
+    return Outcome.NOT_MODIFIED if same else Outcome.PROCEED
 
 
 def range_applies(environ: Environ, validators: Validators) -> bool:
-    """Whether ``If-Range``, where there is one, lets ``Range`` have its meaning (section 13.1.5)."""
+    """Whether ``If-Range``, where there is one, lets ``Range`` count (section 13.1.5)."""
     value: str | None = environ.get("HTTP_IF_RANGE")
     if value is None or value == validators.etag:
         return True

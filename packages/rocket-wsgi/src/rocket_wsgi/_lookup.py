@@ -11,6 +11,7 @@ import errno
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 _READ: Final = (
@@ -47,7 +48,10 @@ def split_path(path: str, *, windows: bool = WINDOWS) -> list[str] | None:
     if _NEVER.search(path) or (windows and _NOT_ON_WINDOWS.search(path)):
         return None
     if not path.isascii():
-        path = os.fsdecode(path.encode("latin-1"))
+        try:
+            path = os.fsdecode(path.encode("latin-1"))
+        except UnicodeDecodeError:  # where names are no bytes
+            return None
     names = path[1:].split("/")
     if "" in names[:-1]:
         return None
@@ -72,16 +76,16 @@ def open_beneath(root: str, names: Sequence[str], *, follow_links: bool) -> int:
             if error.errno not in _LINK_ERRORS:
                 raise
     base = os.path.realpath(root, strict=True)
-    path = resolve_beneath(base, os.path.join(base, *names))
+    path = resolve_beneath(base, str(Path(base, *names)))
     if not _STEPWISE:  # pragma: no cover - Windows
         return os.open(path, _READ)
-    return _open_stepwise(base, os.path.relpath(path, base).split("/"))
+    return _open_stepwise(base, Path(path).relative_to(base).parts)
 
 
 def resolve_beneath(base: str, path: str) -> str:
     """The real path of ``path``. Raises `OSError`, also where it is not beneath ``base``."""
     found = os.path.realpath(path, strict=True)
-    if found != base and not found.startswith(os.path.join(base, "")):
+    if not Path(found).is_relative_to(base):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     return found
 

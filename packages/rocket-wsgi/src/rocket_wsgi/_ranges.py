@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 MAX_RANGES: Final = 16
@@ -13,14 +14,14 @@ _SPEC: Final = re.compile(r"[ \t]*+([0-9]{0,19})-([0-9]{0,19})[ \t]*+\Z")
 
 
 class ByteRange(NamedTuple):
-    """Part of a representation: ``count`` bytes, at least one, from ``offset`` on."""
+    """Part of a representation: ``length`` bytes from ``offset`` on."""
 
     offset: int
-    count: int
+    length: int
 
     def content_range(self, size: int) -> str:
         """The value of ``Content-Range`` for this part of ``size`` bytes (section 14.4)."""
-        return f"bytes {self.offset}-{self.offset + self.count - 1}/{size}"
+        return f"bytes {self.offset}-{self.offset + self.length - 1}/{size}"
 
 
 def parse_ranges(value: str, size: int) -> list[ByteRange] | None:
@@ -44,16 +45,16 @@ def parse_ranges(value: str, size: int) -> list[ByteRange] | None:
         if first and last and int(first) > int(last):
             return None
         each = _resolve(first, last, size)
-        if each.count > 0:
+        if each.length > 0:
             found.append(each)
     return None if _overlap(found) else found
 
 
 def _resolve(first: str, last: str, size: int) -> ByteRange:
-    """What one range is in ``size`` bytes; its count is not positive where there is nothing."""
+    """What one range is in ``size`` bytes; its length is not positive where there is nothing."""
     if not first:
-        count = min(int(last), size)
-        return ByteRange(size - count, count)
+        length = min(int(last), size)
+        return ByteRange(size - length, length)
     offset = int(first)
     end = min(int(last) + 1, size) if last else size
     return ByteRange(offset, end - offset)
@@ -61,7 +62,4 @@ def _resolve(first: str, last: str, size: int) -> ByteRange:
 
 def _overlap(ranges: list[ByteRange]) -> bool:
     ordered = sorted(ranges)
-    return any(
-        before.offset + before.count > after.offset
-        for before, after in zip(ordered, ordered[1:], strict=False)
-    )
+    return any(before.offset + before.length > after.offset for before, after in pairwise(ordered))

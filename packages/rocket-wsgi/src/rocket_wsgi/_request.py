@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 from enum import Enum
 from io import BytesIO
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rocket_core import HeadError, Spool, read_fields, split_head
 from rocket_wsgi._body import ChunkedBody, LengthBody
 from rocket_wsgi._names import EnvironNames
 from rocket_wsgi._target import parse_target, valid_host
+
+if TYPE_CHECKING:
+    from rocket_wsgi._mounts import Mount
 
 Environ = dict[str, Any]
 
@@ -52,6 +55,7 @@ class Request:
         length: the body's length in bytes where ``framing`` is LENGTH, otherwise 0.
         body: takes the body from the connection; None where there is none.
         spool: where a body is collected.
+        mount: the static files that its path belongs to; None where the application is called.
         stream: what the application reads the body from where it is not collected.
         expects: whether the client waits for ``100 Continue``.
     """
@@ -66,6 +70,7 @@ class Request:
         "line",
         "method",
         "modern",
+        "mount",
         "spool",
         "stream",
     )
@@ -95,6 +100,7 @@ class Request:
         self.body: LengthBody | ChunkedBody | None = None
         self.spool: Spool | None = None
         self.stream: io.BufferedReader | None = None
+        self.mount: Mount | None = None
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             self._find_framing()
         if self.framing is Framing.NONE:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from rocket_core import ClientGone, Right
 from rocket_wsgi._early_hints import encode_hints
-from rocket_wsgi._file_wrapper import FileWrapper
+from rocket_wsgi._file_wrapper import FileSpan, FileWrapper
 from rocket_wsgi._head import ApplicationError, Head, Headers
 
 if TYPE_CHECKING:
@@ -242,17 +242,33 @@ class Response:
         span = wrapper.span()
         if span is None or self._head is not None:
             return False
+        self.send_span(span)
+        return True
+
+    def send_span(self, span: FileSpan) -> None:
+        """Send part of a file as all of the body. Raises `OSError` when no descriptor is left."""
         head = self._begin(span.size)
         self._connection.write(head)
         if self._coding is _NONE:
-            return True
+            return
         count = min(span.size, self._left)
         self._left -= count
         self.sent = count
         self._connection.send_file(span.descriptor, span.offset, count)
         if self._left:
             self._cut_short()
-        return True
+
+    def send_spans(self, descriptor: int, spans: Sequence[tuple[bytes, int, int]]) -> None:
+        """Send parts of a file, each (bytes before it, offset, count), as all of the body.
+
+        Never waits for the client. Raises `OSError` when no descriptor is left.
+        """
+        size = sum(len(before) + count for before, _, count in spans)
+        (before, offset, count), *others = spans
+        self.sent = size
+        head = self._begin(size)
+        self._left = 0
+        self._connection.send_spans(descriptor, [(head + before, offset, count), *others])
 
     def _end(self) -> None:
         if self._head is None:

@@ -14,15 +14,17 @@ from rocket_wsgi._body import RECEIVE_SIZE, ChunkedBody, LengthBody, Store
 from rocket_wsgi._date import SERVER, Clock
 from rocket_wsgi._executor import Executor
 from rocket_wsgi._file_wrapper import FileWrapper
+from rocket_wsgi._mounts import Mounts
 from rocket_wsgi._names import EnvironNames, Underscores
 from rocket_wsgi._proxies import Proxies
 from rocket_wsgi._request import Environ, Framing, Request
 from rocket_wsgi._response import Response, plain
+from rocket_wsgi._static import StaticFiles, refusal
 from rocket_wsgi._stream import BodyStream, Passage
 from rocket_wsgi._upgrade import offer_upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from wsgiref.types import WSGIApplication
 
 _log = logging.getLogger("rocket_wsgi")
@@ -56,6 +58,7 @@ class WSGIWorker(Worker):
         executor: Executor | None = None,
         trusted_proxies: Iterable[str] | None = None,
         proxy_fields: Iterable[str] | None = None,
+        static: Mapping[str, StaticFiles] | None = None,
     ) -> None:
         """Serve ``application``.
 
@@ -76,12 +79,15 @@ class WSGIWorker(Worker):
             proxy_fields: the header fields that these proxies set, ``Forwarded`` or some of
                 ``X-Forwarded-For``, ``-Proto``, ``-Host``, ``-Port`` and ``-Prefix``. None: the
                 first two of those.
+            static: files that are served, in the reserved lane too, instead of calling the application, by
+                the path they are mounted at: ``{"/static": StaticFiles("public")}``.
 
         Raises:
             AddressError: one of ``trusted_proxies`` is malformed.
             TypeError: ``application`` is not callable, or a list is a string.
             ValueError: ``underscores`` is not one of `Underscores`; ``proxy_fields`` are unknown,
-                of both kinds, or those of no proxy.
+                of both kinds, or those of no proxy; a path in ``static`` is none that files can be
+                mounted at.
         """
         if not callable(application):
             raise TypeError(f"the application is not callable: {application!r}")
@@ -99,6 +105,7 @@ class WSGIWorker(Worker):
             raise ValueError("proxy_fields needs trusted_proxies")
         else:
             self._proxies = None
+        self._mounts = Mounts(static) if static else None
         self._clock = Clock()
         self._templates: dict[tuple[Peer, bool], Environ] = {}
 
@@ -133,9 +140,14 @@ class WSGIWorker(Worker):
                 request.environ["rocket.peer"] = str(connection.proxy)
             if proxies is not None and names is proxies.trusted_names:
                 proxies.apply(request.environ, peer)
+            if self._mounts is not None:
+                request.mount = self._mounts.find(request.environ["PATH_INFO"])
             if request.framing is Framing.NONE:
                 connection.context = request
                 return State.READY
+            if request.mount is not None:
+                connection.context = request
+                return self._refuse(connection, *refusal(request))
             return self._begin_body(connection, request)
         except HeadError as error:
             return self._refuse(connection, error.status, error.reason)
@@ -237,8 +249,11 @@ class WSGIWorker(Worker):
             connection.turn.offer(request)
         result: Any = None
         try:
-            result = self._application(environ, response.start)
-            response.send(result)
+            if request.mount is None:
+                result = self._application(environ, response.start)
+                response.send(result)
+            else:
+                request.mount.files.answer(request, request.mount.prefix, response)
         except ClientGone:
             response.keep_alive = False
             if not response.handed_over:
@@ -327,10 +342,11 @@ class WSGIWorker(Worker):
         )
 
     def urgent(self, connection: Connection) -> bool:
-        """Whether ``reserved`` says so."""
-        if self._reserved is None:
-            return False
-        return self._reserved(connection.context.environ)
+        """Whether ``reserved`` says so, or a file is asked for."""
+        request: Request = connection.context
+        if request.mount is not None:
+            return True
+        return self._reserved is not None and self._reserved(request.environ)
 
     def overdue(self, connection: Connection, context: Any) -> State:
         """A request that runs for too long is answered 504 while its thread still runs.

@@ -1,0 +1,35 @@
+"""The worker that serves files, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rocket_wsgi._static import ALLOW, StaticFiles
+from rocket_wsgi._worker import WSGIWorker
+
+if TYPE_CHECKING:
+    import logging
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+
+class FileWorker(WSGIWorker):
+    """Serves the files of one directory over HTTP/1.1 and HTTP/1.0."""
+
+    def __init__(self, files: StaticFiles, *, access_log: logging.Logger | None = None) -> None:
+        """Serve ``files``.
+
+        Args:
+            files: what is served, at the path ``/``.
+            access_log: gets a line for each request, at level INFO; None for no log.
+
+        Raises:
+            TypeError: ``files`` is not `StaticFiles`.
+        """
+        super().__init__(_no_path, static={"/": files}, access_log=access_log)
+
+
+def _no_path(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    """Answer ``OPTIONS *``, the one request that is for no path (RFC 9110, section 9.3.7)."""
+    del environ
+    start_response("204 No Content", [ALLOW])
+    return []
