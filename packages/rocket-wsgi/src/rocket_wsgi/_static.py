@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 ALLOW: Final = ("Allow", "GET, HEAD, OPTIONS")
 
-_READ_BOUND: Final = 16 * 1024
-"""Bytes up to which reading a file is cheaper than having the system send it; a connection holds as
-many of them for its client in any case, so that nobody waits."""
+_READ_BOUND: Final = 14 * 1024
+"""Bytes up to which reading a file is cheaper than having the system send it. With its head it is
+what a connection may hold for its client in any case, so that nobody ever waits."""
 
 _NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
 _ACCEPT_RANGES: Final = ("Accept-Ranges", "bytes")
@@ -293,7 +293,8 @@ def _send_part(
     if not body:
         response.send(())
     elif part.length <= _READ_BOUND:
-        os.lseek(file.descriptor, part.offset, os.SEEK_SET)
+        if part.offset:
+            os.lseek(file.descriptor, part.offset, os.SEEK_SET)
         response.send([os.read(file.descriptor, part.length)])
     else:
         response.send_span(FileSpan(file.descriptor, part.offset, part.length))
