@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rocket_wsgi import StaticFiles, WSGIWorker
+from rocket_wsgi import StaticFiles
 from rocket_wsgi._mounts import Mounts
 
 
@@ -42,9 +42,9 @@ def test_all_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["", "static", "//", "/a//b", "/../a", "/.hidden", "/a/./b"])
 def test_impossible_paths(tmp_path: Path, path: str) -> None:
     with pytest.raises(ValueError, match="'/static'"):
-        WSGIWorker(print, static={path: StaticFiles(tmp_path)})
+        Mounts({path: StaticFiles(tmp_path)})
 
 
 def test_what_is_mounted_must_be_files(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="not StaticFiles"):
-        WSGIWorker(print, static={"/static": tmp_path})  # type: ignore[dict-item]
+        Mounts({"/static": tmp_path})  # type: ignore[dict-item]
