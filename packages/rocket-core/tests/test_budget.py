@@ -38,3 +38,13 @@ def test_many_threads() -> None:
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(work, range(5000)))
     assert budget.held == 0
+
+
+def test_ample_up_to_the_half() -> None:
+    budget = Budget(4 * GRAIN)
+    assert budget.ample
+    budget.take(2 * GRAIN)
+    assert not budget.ample
+    budget.give_back(1)
+    assert budget.ample
+    assert not Budget(0).ample

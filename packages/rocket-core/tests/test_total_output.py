@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack
 
 from coresupport import LineWorker, NarrowListener, connect, eventually, serving
-from rocket_core import Connection, State
-from rocket_core._budget import GRAIN
+from rocket_core import OUTPUT_BOUND, Connection, State
+from rocket_core._budget import GRAIN, Budget
+from rocket_core._host import Host
 
 PIECE = bytes(200_000)
 LIMIT = 1_000_000
@@ -48,3 +50,14 @@ def test_nothing_is_held_once_connections_are_gone() -> None:
                 client.send(b"large\n")
                 assert client.read(1000) == PIECE[:1000]
         eventually(lambda: server.statistics().held == 0)
+
+
+def test_what_is_held_without_waiting(pair: tuple[Connection, socket.socket]) -> None:
+    connection, _ = pair
+    connection.host = Host(output=Budget(4 * GRAIN))
+    assert connection.holds(GRAIN)
+    assert connection.holds(OUTPUT_BOUND)
+    assert not connection.holds(OUTPUT_BOUND + 1)
+    connection.host.output.take(2 * GRAIN)
+    assert connection.holds(GRAIN)
+    assert not connection.holds(GRAIN + 1)

@@ -120,7 +120,7 @@ def test_file(serve_files: ServeFiles, root: Path) -> None:
     assert client.get("/empty").body == b""
 
 
-@pytest.mark.parametrize("size", [14 * 1024 - 1, 14 * 1024, 14 * 1024 + 1, 3_000_000])
+@pytest.mark.parametrize("size", [14 * 1024, 14 * 1024 + 1, 64 * 1024, 64 * 1024 + 1, 3_000_000])
 def test_sizes(serve_files: ServeFiles, root: Path, size: int) -> None:
     data = os.urandom(size)
     (root / "file").write_bytes(data)
@@ -635,6 +635,22 @@ def test_a_slow_reader_gets_all_of_it(serve_files: ServeFiles, huge: Path) -> No
     stream = serve_files(narrow=True).open(receive_buffer=65536)
     stream.send(b"GET /huge HTTP/1.1\r\nHost: a\r\n\r\n")
     assert len(stream.answer().body) == LARGE
+
+
+def test_nobody_waits_where_nothing_may_be_held(serve: Serve, root: Path) -> None:
+    """Files that are read when there is room for them are sent by the system when there is none."""
+    (root / "medium").write_bytes(b"x" * 60_000)
+    client = serve(
+        application, narrow=True, server={"max_output": 0}, static={"/": StaticFiles(root)}
+    )
+    request = b"GET /medium HTTP/1.1\r\nHost: a\r\n\r\n"
+    slow = [client.open(receive_buffer=4096) for _ in range(10)]
+    for stream in slow:
+        stream.send(request * 10)
+    eventually(lambda: client.server.statistics().connections.get("sending") == 10)
+    assert client.server.statistics().stalled == 0
+    for stream in slow:
+        assert [stream.answer().body for _ in range(10)] == [b"x" * 60_000] * 10
 
 
 def test_a_drain_sends_what_has_begun(serve_files: ServeFiles, root: Path, huge: Path) -> None:

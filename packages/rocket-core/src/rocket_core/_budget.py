@@ -34,6 +34,11 @@ class Budget:
             self.held += taken
             return taken
 
+    @property
+    def ample(self) -> bool:
+        """Whether less than half is held, so that what a few threads add now will find room."""
+        return self.held * 2 < self._limit
+
     def give_back(self, count: int) -> None:
         """Give back ``count`` bytes that were taken."""
         with self._lock:

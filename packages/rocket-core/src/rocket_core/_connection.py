@@ -16,9 +16,10 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from rocket_core._address import Peer, peer_of
+from rocket_core._budget import GRAIN
 from rocket_core._errors import ClientGone, NotYet
 from rocket_core._host import NO_HOST
-from rocket_core._output import Output
+from rocket_core._output import OUTPUT_BOUND, Output
 from rocket_core._poller import READ, WRITE
 from rocket_core._preamble import Preamble
 from rocket_core._reason import CloseReason
@@ -327,6 +328,10 @@ class Connection:
             self._wait(READ)
 
     # -- sending -------------------------------------------------------------------------------
+
+    def holds(self, size: int) -> bool:
+        """Whether `write` of ``size`` bytes, after all else was sent, will not wait."""
+        return size <= GRAIN or (size <= OUTPUT_BOUND and self.host.output.ample)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send ``data``, or keep what the client does not take at once.

@@ -26,6 +26,9 @@ _log = logging.getLogger("rocket_wsgi")
 _JOIN_BOUND: Final = 64 * 1024
 """Bytes up to which copying a body part behind its head is cheaper than a system call."""
 
+_HEAD_SIZE: Final = 2 * 1024
+"""Bytes that the head of a response hardly exceeds."""
+
 
 class _Coding(Enum):
     """How the client finds the end of the body (RFC 9112, section 6.3)."""
@@ -244,6 +247,13 @@ class Response:
             return False
         self.send_span(span)
         return True
+
+    def prefers_bytes(self, size: int) -> bool:
+        """Whether a body of ``size`` bytes costs less in memory than as part of a file.
+
+        So it does up to where it is copied behind its head, unless the client were waited for.
+        """
+        return size <= _JOIN_BOUND and self._connection.holds(size + _HEAD_SIZE)
 
     def send_span(self, span: FileSpan) -> None:
         """Send part of a file as all of the body. Raises `OSError` when no descriptor is left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import secrets
 import stat
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
     from rocket_wsgi._request import Environ, Request
     from rocket_wsgi._response import Response
 
-ALLOW: Final = ("Allow", "GET, HEAD, OPTIONS")
+_log = logging.getLogger("rocket_wsgi")
 
-_READ_BOUND: Final = 14 * 1024
-"""Bytes up to which reading a file is cheaper than having the system send it. With its head it is
-what a connection may hold for its client in any case, so that nobody ever waits."""
+ALLOW: Final = ("Allow", "GET, HEAD, OPTIONS")
 
 _NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
 _ACCEPT_RANGES: Final = ("Accept-Ranges", "bytes")
@@ -151,7 +150,7 @@ class StaticFiles:
             descriptor = self._open(names if names[-1] else [*names[:-1], self._index])
         except OSError as error:
             if names[-1] or not self._listing or error.errno != errno.ENOENT:
-                _say_error(response, error)
+                _say_error(request, response, error)
             else:
                 self._list(names, request, prefix, response)
             return
@@ -249,13 +248,13 @@ class StaticFiles:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            _say_error(response, error)
+            _say_error(request, response, error)
             return
         page = render(request.environ["PATH_INFO"], items, top=len(names) == 1 and not prefix)
         headers = [_NOSNIFF, ("Content-Type", "text/html; charset=utf-8")]
         headers.append(("Content-Length", str(len(page))))
         response.start("200 OK", headers)
-        if len(page) <= _READ_BOUND or request.method == "HEAD":
+        if response.prefers_bytes(len(page)) or request.method == "HEAD":
             response.send([page])
             return
         with tempfile.TemporaryFile() as file:  # which waits for the client without a thread
@@ -292,7 +291,7 @@ def _send_part(
     """Send one part, or without ``body`` only the head, with the fields `Response.start` has."""
     if not body:
         response.send(())
-    elif part.length <= _READ_BOUND:
+    elif response.prefers_bytes(part.length):
         if part.offset:
             os.lseek(file.descriptor, part.offset, os.SEEK_SET)
         response.send([os.read(file.descriptor, part.length)])
@@ -346,8 +345,9 @@ def _say(response: Response, status: str, headers: Headers | None = None) -> Non
     response.send([f"{status[4:]}\n".encode()])
 
 
-def _say_error(response: Response, error: OSError) -> None:
+def _say_error(request: Request, response: Response, error: OSError) -> None:
     status = _STATUSES.get(error.errno or 0)
     if status is None:
-        raise error
+        _log.error("%s %s: the file cannot be opened: %s", *request.line[:2], error)
+        status = "500 Internal Server Error"
     _say(response, status, [("Retry-After", "1")] if status.startswith("503") else None)
