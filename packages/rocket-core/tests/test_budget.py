@@ -41,10 +41,8 @@ def test_many_threads() -> None:
 
 
 def test_ample_up_to_the_half() -> None:
-    budget = Budget(4 * GRAIN)
-    assert budget.ample
-    budget.take(2 * GRAIN)
-    assert not budget.ample
-    budget.give_back(1)
-    assert budget.ample
+    for held, ample in ((0, True), (2 * GRAIN - 1, True), (2 * GRAIN, False)):
+        budget = Budget(4 * GRAIN)
+        budget.take(held)
+        assert budget.ample is ample
     assert not Budget(0).ample

@@ -99,6 +99,7 @@ def tree(tmp_path: Path) -> Path:
     (root / "a" / "file").symlink_to("../top")
     (root / "out").symlink_to(tmp_path / "outside")
     (root / "a" / "out").symlink_to("../../secret")
+    (root / "a" / "b" / "out").symlink_to("../../../outside")
     (root / "absolute").symlink_to(tmp_path / "secret")
     (root / "loop").symlink_to("loop")
     (root / "dangling").symlink_to("nothing")
@@ -123,6 +124,7 @@ def test_links_that_stay_inside(tree: Path) -> None:
     "path",
     [
         "out/file",
+        "a/b/out/file",
         "a/out",
         "absolute",
         "beside",
