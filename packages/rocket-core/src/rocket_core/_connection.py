@@ -401,6 +401,7 @@ class Connection:
         if self._output is None:
             self._output = Output(self.host.output)
         self._output.add_spans(descriptor, spans)
+        self.unsent = True
         self._flush_measured()
 
     def flush(self) -> bool:

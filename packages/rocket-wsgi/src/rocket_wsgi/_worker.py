@@ -55,10 +55,10 @@ class WSGIWorker(Worker):
         underscores: Underscores = Underscores.DROP,
         access_log: logging.Logger | None = None,
         reserved: Callable[[Environ], bool] | None = None,
+        static: Mapping[str, StaticFiles] | None = None,
         executor: Executor | None = None,
         trusted_proxies: Iterable[str] | None = None,
         proxy_fields: Iterable[str] | None = None,
-        static: Mapping[str, StaticFiles] | None = None,
     ) -> None:
         """Serve ``application``.
 
@@ -72,6 +72,8 @@ class WSGIWorker(Worker):
             access_log: gets a line for each request, at level INFO; None for no log.
             reserved: says for an environ, at once, whether its request is served in a lane of its
                 own while all threads are busy; meant for health checks.
+            static: files that are served, in that lane too, instead of calling the application, by
+                the path they are mounted at: ``{"/static": StaticFiles("public")}``.
             executor: does work that requests begin and need not wait for; one for all workers.
             trusted_proxies: the networks, as `rocket_core.Networks` reads them, of proxies that are
                 believed in what they tell of clients; nobody else may tell such things, and none at
@@ -79,8 +81,6 @@ class WSGIWorker(Worker):
             proxy_fields: the header fields that these proxies set, ``Forwarded`` or some of
                 ``X-Forwarded-For``, ``-Proto``, ``-Host``, ``-Port`` and ``-Prefix``. None: the
                 first two of those.
-            static: files that are served, in the reserved lane too, instead of calling the application, by
-                the path they are mounted at: ``{"/static": StaticFiles("public")}``.
 
         Raises:
             AddressError: one of ``trusted_proxies`` is malformed.
@@ -240,16 +240,16 @@ class WSGIWorker(Worker):
         environ = request.environ
         if self._access_log is not None:
             entry = Entry(environ["REMOTE_ADDR"], request.line, environ)
-        environ["wsgi.early_hints"] = response.hint
-        environ["rocket.client_gone"] = response.client_gone
-        environ["rocket.queue_time"] = connection.queue_time
-        if "HTTP_UPGRADE" in environ:
-            response.upgrade = offer_upgrade(connection, request)
         if connection.turn is not None:
             connection.turn.offer(request)
         result: Any = None
         try:
             if request.mount is None:
+                environ["wsgi.early_hints"] = response.hint
+                environ["rocket.client_gone"] = response.client_gone
+                environ["rocket.queue_time"] = connection.queue_time
+                if "HTTP_UPGRADE" in environ:
+                    response.upgrade = offer_upgrade(connection, request)
                 result = self._application(environ, response.start)
                 response.send(result)
             else:
@@ -262,8 +262,10 @@ class WSGIWorker(Worker):
             self._crashed(connection, request, response, error)
         finally:
             self._finish(result, request, response, entry)
-        if response.keep_alive:
-            return State.IDLE
+        return State.IDLE if response.keep_alive else self._part(connection, request, response)
+
+    def _part(self, connection: Connection, request: Request, response: Response) -> State:
+        """How a connection ends that no further request may follow on."""
         if response.handed_over:
             return State.LINGER
         if response.cut:
