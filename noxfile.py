@@ -205,3 +205,10 @@ def fuzz(session: nox.Session) -> None:
     with session.chdir(session.create_tmp()):
         program = str(ROOT / "packages/rocket-wsgi/fuzz/parser.py")
         session.run("python", program, "corpus", *options, env={"PYTHONPATH": None})
+
+
+@nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
+def bench(session: nox.Session) -> None:
+    """Measure Rocket beside other servers; `nox -s bench -- --help` names the options."""
+    session.install(*wheels(list(PACKAGES)), *group(TOOLS, "bench"))
+    session.run("python", "-m", "bench", *session.posargs, env={"PYTHONPATH": None})

@@ -1,0 +1,84 @@
+"""The command line: python -m bench."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+from bench.errors import BenchError
+from bench.measure import allow_descriptors
+from bench.report import page
+from bench.runner import run_all
+from bench.servers import ROOT
+from bench.workloads import ALL, Workload
+
+_DESCRIPTORS: Final = 25_000
+"""For 10,000 connections of a server that keeps half of its descriptors for its application."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bench", description="Measure Rocket beside other servers, on this machine."
+    )
+    parser.add_argument(
+        "--only", metavar="NAMES", help="workloads or groups of them, with commas; see --list"
+    )
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds (3; quick: 1)")
+    parser.add_argument("--seconds", type=int, metavar="N", help="seconds a sample (4; quick: 1)")
+    parser.add_argument("--quick", action="store_true", help="a glance: few workloads, one round")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        default=ROOT / "bench-results.json",
+        help="JSON file for the results (bench-results.json)",
+    )
+    parser.add_argument("--list", action="store_true", help="name the workloads, and do no more")
+    return parser
+
+
+def _choose(only: str | None, *, quick: bool) -> list[Workload]:
+    if only is None:
+        return [each for each in ALL if each.quick or not quick]
+    names = only.split(",")
+    known = {each.name for each in ALL} | {each.group for each in ALL}
+    if unknown := [name for name in names if name not in known]:
+        raise BenchError(f"no workload is called {unknown[0]!r}: --list names them")
+    return [each for each in ALL if each.name in names or each.group in names]
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = _parser()
+    options = parser.parse_args()
+    rounds = options.rounds or (1 if options.quick else 3)
+    seconds = options.seconds or (1 if options.quick else 4)
+    if rounds < 1 or seconds < 1:
+        parser.error("--rounds and --seconds must be at least 1")
+    if options.list:
+        for each in ALL:
+            print(f"{each.name:24} {each.title}")
+        return
+    try:
+        workloads = _choose(options.only, quick=options.quick)
+        allow_descriptors(_DESCRIPTORS)
+        results = run_all(
+            workloads, rounds=rounds, seconds=seconds, output=options.output, say=_say
+        )
+    except BenchError as error:
+        sys.exit(f"bench: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    print(page(results))
+    _say(f"The results are in {options.output}")
+
+
+def _say(line: str) -> None:
+    """Progress goes to standard error, so that standard output holds the report alone."""
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Many connections that rest after one request each.
+
+python -m bench.idle_clients PORT COUNT
+
+Says on a line of JSON how many it could open, holds them until its standard input ends, and then
+says how many of them the server has closed meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import select
+import socket
+import sys
+from typing import Final
+
+from bench.measure import allow_descriptors
+from bench.open_loop import read_answer
+
+_PER_ADDRESS: Final = 4000
+"""Connections from one source address: a port serves one at a time, and there are 28,000."""
+
+_PATIENCE: Final = 5.0
+
+
+def connect(port: int, index: int) -> socket.socket:
+    """Open one connection, from an address of its own for each few thousand, and use it once."""
+    client = socket.socket()
+    try:
+        client.settimeout(_PATIENCE)
+        client.bind((f"127.0.0.{2 + index // _PER_ADDRESS}", 0))
+        client.connect(("127.0.0.1", port))
+        client.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        read_answer(client)
+    except OSError:
+        client.close()
+        raise
+    return client
+
+
+def closed(clients: list[socket.socket]) -> int:
+    """How many of them have something to read, which can only be the end."""
+    poll = select.poll()
+    for client in clients:
+        poll.register(client, select.POLLIN | select.POLLRDHUP)
+    return len(poll.poll(0))
+
+
+def main() -> None:
+    """Open, hold and close."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port", type=int)
+    parser.add_argument("count", type=int)
+    options = parser.parse_args()
+    allow_descriptors(options.count + 100)
+    clients: list[socket.socket] = []
+    error = ""
+    try:
+        for index in range(options.count):
+            clients.append(connect(options.port, index))  # noqa: PERF401 - keep what there is
+    except OSError as found:
+        error = str(found) or type(found).__name__
+    print(json.dumps({"opened": len(clients), "error": error}), flush=True)
+    sys.stdin.read()
+    print(json.dumps({"closed": closed(clients)}), flush=True)
+    for client in clients:
+        client.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Tables in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from bench.load import Figures
+from bench.results import Result, Results, Row
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a figure is shown."""
+
+    heading: str
+    digits: int
+    unit: str = ""
+
+
+METRICS: Final[dict[str, Metric]] = {
+    "rate": Metric("requests/s", 0),
+    "set_rate": Metric("SET/s", 0),
+    "get_rate": Metric("GET/s", 0),
+    "cpu_us": Metric("CPU µs/request", 1),
+    "p50_ms": Metric("p50 ms", 2),
+    "p99_ms": Metric("p99 ms", 2),
+    "max_ms": Metric("longest ms", 1),
+    "mixed_p50_ms": Metric("p50 ms beside slow", 2),
+    "mixed_p99_ms": Metric("p99 ms beside slow", 2),
+    "idle_opened": Metric("idle", 0),
+    "idle_closed": Metric("of these closed by the server", 0),
+    "idle_kib": Metric("KiB each", 2),
+    "idle_cpu_ms": Metric("CPU ms/s at rest", 1),
+    "beside_rate": Metric("requests/s beside idle", 0),
+    "beside_p50_ms": Metric("p50 ms beside idle", 2),
+    "beside_p99_ms": Metric("p99 ms beside idle", 2),
+    "switches": Metric("switches/request", 2),
+    "resident_mb": Metric("memory MB", 0),
+    "calls": Metric("calls/request", 2),
+    "errors": Metric("errors", 0),
+}
+"""Columns, in their order; `requests` is not among them. A key calls:NAME counts system calls."""
+
+_CALLS: Final = "calls:"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def brief(figures: Figures) -> str:
+    """Figures on a line."""
+    return ", ".join(
+        f"{METRICS[key].heading} {_number(value, METRICS[key].digits)}"
+        for key, value in figures.items()
+        if key in METRICS
+    )
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _columns(result: Result) -> list[str]:
+    found = {key for row in result.rows for key in row.keys}
+    return [key for key in METRICS if key in found]
+
+
+def table(result: Result) -> str:
+    """The medians of all rows; then, for what is compared, the ratio of the first row to each."""
+    columns = _columns(result)
+    compared = [key for key in result.compared if key in columns] if len(result.rows) > 1 else []
+    first = result.rows[0]
+    headings = ["", *(METRICS[key].heading for key in columns)]
+    headings += [f"first ÷ this: {METRICS[key].heading}" for key in compared]
+    lines = [_line(headings), _line(["---", *["--:"] * (len(headings) - 1)])]
+    for row in result.rows:
+        if row.failure and not any(row.samples):
+            lines.append(_line([row.name, row.failure, *[""] * (len(headings) - 2)]))
+            continue
+        cells = [row.name]
+        cells += [_number(row.median(key), METRICS[key].digits) for key in columns]
+        cells += [_ratio(first, row, key) for key in compared]
+        lines.append(_line(cells))
+    return "\n".join([*lines, *_calls_table(result)])
+
+
+def _ratio(first: Row, row: Row, key: str) -> str:
+    return "" if row is first else _number(first.ratio(row, key), 2)
+
+
+def _calls_table(result: Result) -> list[str]:
+    """System calls by name, one column for each row of ``result``."""
+    names = {key for row in result.rows for key in row.keys if key.startswith(_CALLS)}
+    if not names:
+        return []
+    rows = [row for row in result.rows if any(row.samples)]
+
+    def order(key: str) -> float:
+        return -max(row.median(key) or 0.0 for row in rows)
+
+    lines = ["", _line(["call", *(row.name for row in rows)])]
+    lines.append(_line(["---", *["--:" for _ in rows]]))
+    for key in sorted(names, key=order):
+        cells = [_number(row.median(key) or 0.0, 3) for row in rows]
+        lines.append(_line([key.removeprefix(_CALLS), *cells]))
+    return lines
+
+
+def section(result: Result) -> str:
+    """Heading, remark and table of a workload."""
+    parts = [f"### {result.title}"]
+    if result.remark:
+        parts.append(result.remark)
+    return "\n\n".join([*parts, table(result)])
+
+
+def page(results: Results) -> str:
+    """Everything that was measured."""
+    machine = "\n".join(f"- {key}: {value}" for key, value in results.machine.items())
+    run = f"- medians of {results.rounds} rounds of {results.seconds} s"
+    return "\n\n".join([f"{machine}\n{run}", *map(section, results.results)])
