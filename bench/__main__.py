@@ -9,9 +9,9 @@ from typing import Final
 
 from bench.errors import BenchError
 from bench.measure import allow_descriptors
+from bench.paths import ROOT
 from bench.report import page
 from bench.runner import run_all
-from bench.servers import ROOT
 from bench.workloads import ALL, Workload
 
 _DESCRIPTORS: Final = 25_000

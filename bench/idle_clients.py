@@ -13,6 +13,7 @@ import json
 import select
 import socket
 import sys
+from collections import deque
 from typing import Final
 
 from bench.measure import allow_descriptors
@@ -21,10 +22,13 @@ from bench.open_loop import read_answer
 _PER_ADDRESS: Final = 4000
 """Connections from one source address: a port serves one at a time, and there are 28,000."""
 
+_BATCH: Final = 32
+"""Connections whose first requests are on their way together."""
+
 _PATIENCE: Final = 5.0
 
 
-def connect(port: int, index: int) -> socket.socket:
+def send(port: int, index: int) -> socket.socket:
     """Open one connection, from an address of its own for each few thousand, and use it once."""
     client = socket.socket()
     try:
@@ -32,11 +36,28 @@ def connect(port: int, index: int) -> socket.socket:
         client.bind((f"127.0.0.{2 + index // _PER_ADDRESS}", 0))
         client.connect(("127.0.0.1", port))
         client.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
-        read_answer(client)
     except OSError:
         client.close()
         raise
     return client
+
+
+def open_all(port: int, count: int) -> tuple[list[socket.socket], str]:
+    """Up to ``count`` connections that got an answer, and why there are not more."""
+    clients: list[socket.socket] = []
+    sent: deque[socket.socket] = deque()
+    try:
+        while len(clients) < count:
+            while len(sent) < _BATCH and len(clients) + len(sent) < count:
+                sent.append(send(port, len(clients) + len(sent)))
+            while sent:
+                read_answer(sent[0])
+                clients.append(sent.popleft())
+    except OSError as error:
+        for client in sent:
+            client.close()
+        return clients, str(error) or type(error).__name__
+    return clients, ""
 
 
 def closed(clients: list[socket.socket]) -> int:
@@ -54,13 +75,7 @@ def main() -> None:
     parser.add_argument("count", type=int)
     options = parser.parse_args()
     allow_descriptors(options.count + 100)
-    clients: list[socket.socket] = []
-    error = ""
-    try:
-        for index in range(options.count):
-            clients.append(connect(options.port, index))  # noqa: PERF401 - keep what there is
-    except OSError as found:
-        error = str(found) or type(found).__name__
+    clients, error = open_all(options.port, options.count)
     print(json.dumps({"opened": len(clients), "error": error}), flush=True)
     sys.stdin.read()
     print(json.dumps({"closed": closed(clients)}), flush=True)

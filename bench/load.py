@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from bench import tools
+from bench.data import Data
 from bench.errors import BenchError
 from bench.measure import Usage, usage
-from bench.servers import ROOT, Running
+from bench.paths import ROOT
+from bench.servers import Running
 
 Figures = dict[str, float]
 """By the key of a metric; see `bench.report.METRICS`."""
@@ -35,18 +37,30 @@ class Load(Protocol):
         """Measure ``target`` for about ``seconds``. Raises `BenchError`."""
 
 
+def call_alone(application: str, path: str, data: Data, seconds: int) -> Figures:
+    """The call of a WSGI application without any server: a floor for all of them."""
+    command = _python("applications.call_loop", application, path, seconds)
+    done = tools.run(command, timeout=seconds + _MARGIN, environment=data.environment)
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {
+        "requests": found["requests"],
+        "rate": found["requests"] / found["seconds"],
+        "cpu_us": found["cpu"] / found["requests"] * 1e6,
+    }
+
+
 def _python(module: str, *arguments: object) -> list[str]:
     return [sys.executable, "-m", f"bench.{module}", *map(str, arguments)]
 
 
 def _per(before: Usage, after: Usage, count: float) -> Figures:
-    """What each of ``count`` requests took."""
+    """What each of ``count`` requests took, if there were any."""
+    memory = {"resident_mb": after.resident / 1e6}
     if not count:
-        raise BenchError("not one request was answered")
-    return {
+        return memory
+    return memory | {
         "cpu_us": (after.cpu - before.cpu) / count * 1e6,
         "switches": (after.switches - before.switches) / count,
-        "resident_mb": after.resident / 1e6,
     }
 
 
@@ -62,25 +76,31 @@ class Wrk:
 
     def command(self, target: Running, seconds: int) -> list[str]:
         """The command that makes this load."""
+        scheme = "https" if target.site.tls else "http"
+        url = f"{scheme}://{target.site.address}{self.path}"
         return [
             tools.find("wrk"),
             *("-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", "10s"),
-            *("-s", str(_SCRIPT), f"http://127.0.0.1:{target.site.port}{self.path}", "--"),
+            *("-s", str(_SCRIPT), url, "--"),
             *(self.method, str(self.body), "close" if self.close else "keep-alive"),
         ]
 
-    @staticmethod
-    def figures(output: str) -> Figures:
+    def figures(self, output: str) -> Figures:
         """What the script has reported."""
         found = json.loads(output.strip().splitlines()[-1])
-        errors = sum(found[key] for key in ("connect", "read", "write", "status", "timeout"))
-        return {
+        rate = found["requests"] / found["microseconds"] * 1e6
+        figures: Figures = {
             "requests": found["requests"],
-            "rate": found["requests"] / found["microseconds"] * 1e6,
-            "p50_ms": found["p50"] / 1e3,
-            "p99_ms": found["p99"] / 1e3,
-            "errors": errors,
+            "rate": rate,
+            "errors": sum(found[key] for key in ("connect", "read", "write", "status", "timeout")),
         }
+        if found["requests"]:
+            figures |= {"p50_ms": found["p50"] / 1e3, "p99_ms": found["p99"] / 1e3}
+            if self.connections > 1 and not self.close:
+                # Every connection waits for an answer all the time, so those that get any, and
+                # only those, are rate times mean latency.
+                figures["served"] = min(rate * found["mean"] / 1e6, self.connections)
+        return figures
 
     def run(self, target: Running, seconds: int) -> Figures:
         """Rate, latency, and what it cost the server."""
@@ -133,6 +153,11 @@ def _background(command: list[str]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+def _latencies(figures: Figures, prefix: str = "") -> Figures:
+    """The latencies among ``figures``, by longer names; none where no request was answered."""
+    return {prefix + key: figures[key] for key in ("p50_ms", "p99_ms") if key in figures}
+
+
 @dataclass(frozen=True)
 class Mixed:
     """Fast requests alone, and then beside slow ones that leave threads free."""
@@ -147,10 +172,8 @@ class Mixed:
             time.sleep(0.5)  # the slow ones have arrived and are being served
             mixed = self.fast.run(target, seconds)
         return {
-            "p50_ms": alone["p50_ms"],
-            "p99_ms": alone["p99_ms"],
-            "mixed_p50_ms": mixed["p50_ms"],
-            "mixed_p99_ms": mixed["p99_ms"],
+            **_latencies(alone),
+            **_latencies(mixed, "mixed_"),
             "errors": alone["errors"] + mixed["errors"],
         }
 
@@ -180,11 +203,9 @@ class Idle:
             "idle_kib": (settled.resident - before.resident) / opened / 1024,
             "idle_cpu_ms": (rested.cpu - settled.cpu) / seconds * 1e3,
             "rate": without["rate"],
-            "p50_ms": without["p50_ms"],
-            "p99_ms": without["p99_ms"],
+            **_latencies(without),
             "beside_rate": beside["rate"],
-            "beside_p50_ms": beside["p50_ms"],
-            "beside_p99_ms": beside["p99_ms"],
+            **_latencies(beside, "beside_"),
             "errors": without["errors"] + beside["errors"],
         }
 
@@ -276,7 +297,7 @@ class CountedCalls:
             done = tools.run(command, timeout=seconds + _MARGIN)
             rows = [row for row in csv.reader(counts) if len(row) > 2]
         figures = self.load.figures(done.stdout)
-        requests = figures["requests"]
+        requests = figures["requests"] or 1
         calls: Figures = {}
         for row in rows:
             if not row[0].isdigit():
@@ -318,7 +339,7 @@ class TracedCalls:
             if len(fields) == 2 and fields[1].isdigit()
         }
         total = counts.pop("total")
-        requests = figures["requests"]
+        requests = figures["requests"] or 1
         calls = {f"calls:{name}": count / requests for name, count in counts.items()}
         return figures | {"calls": total / requests, **calls}
 

@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.servers import ROOT
+from bench.paths import ROOT
 
 
 def _processor() -> str:

@@ -36,6 +36,7 @@ METRICS: Final[dict[str, Metric]] = {
     "beside_rate": Metric("requests/s beside idle", 0),
     "beside_p50_ms": Metric("p50 ms beside idle", 2),
     "beside_p99_ms": Metric("p99 ms beside idle", 2),
+    "served": Metric("connections served", 0),
     "switches": Metric("switches/request", 2),
     "resident_mb": Metric("memory MB", 0),
     "calls": Metric("calls/request", 2),

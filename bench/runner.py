@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bench import machine
+from bench.data import Data
 from bench.errors import BenchError
-from bench.load import Figures
+from bench.load import Figures, call_alone
 from bench.report import brief
 from bench.results import Result, Results, Row
-from bench.servers import Running, running
+from bench.servers import Running, Server, running
 from bench.workloads import Contender, Workload
 
 Say = Callable[[str], None]
@@ -20,16 +22,21 @@ Say = Callable[[str], None]
 def run_all(
     workloads: Iterable[Workload], *, rounds: int, seconds: int, output: Path, say: Say
 ) -> Results:
-    """Run the workloads; after each, everything so far is written to ``output``."""
+    """Run the workloads; after each, everything so far is written to ``output``.
+
+    Raises `BenchError` when what all of them need cannot be had.
+    """
     results = Results(machine.describe(), rounds, seconds)
-    for workload in workloads:
-        say(f"{workload.name}: {workload.title}")
-        results.results.append(_run(workload, rounds, seconds, say))
-        results.save(output)
+    with TemporaryDirectory(prefix="rocket-bench-") as directory:
+        data = Data(Path(directory))
+        for workload in workloads:
+            say(f"{workload.name}: {workload.title}")
+            results.results.append(_run(workload, data, rounds, seconds, say))
+            results.save(output)
     return results
 
 
-def _run(workload: Workload, rounds: int, seconds: int, say: Say) -> Result:
+def _run(workload: Workload, data: Data, rounds: int, seconds: int, say: Say) -> Result:
     result = Result(
         workload.name,
         workload.group,
@@ -40,7 +47,7 @@ def _run(workload: Workload, rounds: int, seconds: int, say: Say) -> Result:
     )
     with ExitStack() as stack:
         entries = [
-            _Entry(workload, contender, row, stack)
+            _Entry(workload, contender, row, data, stack)
             for contender, row in zip(workload.contenders, result.rows, strict=True)
         ]
         for _ in range(rounds):
@@ -54,12 +61,12 @@ class _Entry:
     """A contender of a workload, its row, and its server when that stays for all rounds."""
 
     def __init__(
-        self, workload: Workload, contender: Contender, row: Row, stack: ExitStack
+        self, workload: Workload, contender: Contender, row: Row, data: Data, stack: ExitStack
     ) -> None:
         self.row = row
-        self._load = workload.load
-        self._apart = workload.apart
+        self._workload = workload
         self._contender = contender
+        self._data = data
         self._stack = stack
         self._running: Running | None = None
 
@@ -75,11 +82,31 @@ class _Entry:
         return brief(figures)
 
     def _measure(self, seconds: int) -> Figures:
-        server, threads = self._contender.server, self._contender.threads
+        workload, server = self._workload, self._contender.server
+        if server is None:
+            return call_alone(workload.application, "/", self._data, seconds)
         self.row.version = server.version()
-        if self._apart:
-            with running(server, threads) as fresh:
-                return self._load.run(fresh, seconds)
+        if workload.apart:
+            with self._start(server) as fresh:
+                return self._load(fresh, seconds)
         if self._running is None:
-            self._running = self._stack.enter_context(running(server, threads))
-        return self._load.run(self._running, seconds)
+            self._running = self._stack.enter_context(self._start(server))
+        return self._load(self._running, seconds)
+
+    def _start(self, server: Server) -> AbstractContextManager[Running]:
+        return running(
+            server,
+            self._contender.threads,
+            application=self._workload.application,
+            tls=self._workload.tls,
+            data=self._data,
+        )
+
+    def _load(self, target: Running, seconds: int) -> Figures:
+        try:
+            figures = self._workload.load.run(target, seconds)
+        except BenchError:
+            target.check()  # if it has ended, what it said tells more
+            raise
+        target.check()
+        return figures

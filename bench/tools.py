@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from bench.errors import BenchError, UnavailableError
+from bench.paths import ROOT
 
 PACKAGES: Final[Mapping[str, str]] = {
     "nginx": "nginx-light",
@@ -28,10 +29,20 @@ def find(name: str) -> str:
     return path
 
 
-def run(command: list[str], *, timeout: float) -> subprocess.CompletedProcess[str]:
+def run(
+    command: list[str], *, timeout: float, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command for up to ``timeout`` seconds. Raises `BenchError` when it fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+            env=environment,
+            cwd=ROOT,
+        )
     except subprocess.TimeoutExpired:
         raise BenchError(f"no end after {timeout:g} s: {' '.join(command[:3])} ...") from None
     if done.returncode != 0:

@@ -10,18 +10,26 @@ from bench import servers
 from bench.load import CountedCalls, Idle, Load, Mixed, OpenLoop, RedisBenchmark, TracedCalls, Wrk
 from bench.servers import Server
 
+THREADS: Final = 8
+"""How many run the application where nothing else is said."""
+
+APPLICATION: Final = "bench.applications.pages:application"
+FLASK: Final = "app:app"
+
 
 @dataclass(frozen=True)
 class Contender:
-    """A server with a number of threads."""
+    """A server with a number of threads; without a server, the application is called in a loop."""
 
-    server: Server
-    threads: int = 8
+    server: Server | None
+    threads: int = THREADS
 
     @property
     def name(self) -> str:
         """What its rows are called."""
-        if not self.server.threads:
+        if self.server is None:
+            return "application alone"
+        if not self.server.threads or self.threads == THREADS:
             return self.server.name
         return f"{self.server.name}, {self.threads} threads"
 
@@ -38,6 +46,8 @@ class Workload:
         contenders: the servers; the others are compared with the first.
         compared: keys of the metrics that are compared.
         apart: whether each sample gets a server that has just been started.
+        application: what the servers of WSGI applications serve.
+        tls: whether they speak TLS.
         quick: whether it belongs to a quick run.
         remark: what a reader must know to read its figures.
     """
@@ -49,6 +59,8 @@ class Workload:
     contenders: Sequence[Contender]
     compared: tuple[str, ...] = ("rate", "cpu_us")
     apart: bool = False
+    application: str = APPLICATION
+    tls: bool = False
     quick: bool = False
     remark: str = ""
 
@@ -103,6 +115,7 @@ CORE: Final = (
         (_CORE, _LOOP),
         compared=(),
         apart=True,
+        remark="Memory is that of the server's process; the kernel's for sockets comes on top.",
     ),
     Workload(
         "core-redis",
@@ -172,4 +185,187 @@ CORE: Final = (
     ),
 )
 
-ALL: Final = CORE
+_ROCKET: Final = Contender(servers.ROCKET)
+_THREADED: Final = (
+    _ROCKET,
+    Contender(servers.GRANIAN),
+    Contender(servers.UWSGI),
+    Contender(servers.WAITRESS),
+    Contender(servers.CHEROOT),
+    Contender(servers.GUNICORN),
+    Contender(servers.ROCKET3),
+)
+"""Those that run applications in threads, the fastest first."""
+
+_BJOERN: Final = Contender(servers.BJOERN)
+_PEERS: Final = (*_THREADED, _BJOERN)
+_FLOOR: Final = Contender(servers.WSGI_LOOP)
+_ALONE: Final = Contender(None)
+_TLS: Final = tuple(
+    Contender(server)
+    for server in (
+        servers.ROCKET,
+        servers.GRANIAN,
+        servers.CHEROOT,
+        servers.GUNICORN,
+        servers.ROCKET3,
+    )
+)
+
+WSGI: Final = (
+    Workload(
+        "hello-1",
+        "wsgi",
+        "13 bytes, 1 connection",
+        Wrk(1),
+        (*_PEERS, _FLOOR),
+    ),
+    Workload(
+        "hello",
+        "wsgi",
+        "13 bytes, 32 connections",
+        Wrk(32),
+        (*_PEERS, _FLOOR),
+        quick=True,
+        remark="The WSGI loop is a floor for Python: one thread, a parser that trusts its clients, "
+        "no time-outs, no limits.",
+    ),
+    Workload(
+        "hello-256",
+        "wsgi",
+        "13 bytes, 256 connections",
+        Wrk(256),
+        (*_PEERS, _FLOOR),
+    ),
+    Workload(
+        "hello-2000",
+        "wsgi",
+        "13 bytes, 2,000 connections",
+        Wrk(2000),
+        (*_PEERS, _FLOOR),
+    ),
+    Workload(
+        "fresh",
+        "wsgi",
+        "13 bytes, a new connection for each request, 32 at a time",
+        Wrk(32, close=True),
+        (*_PEERS, _FLOOR),
+        quick=True,
+    ),
+    Workload("body-64k", "wsgi", "64 KiB, 32 connections", Wrk(32, "/64k"), _PEERS),
+    Workload("body-1m", "wsgi", "1 MiB, 32 connections", Wrk(32, "/1m"), _PEERS),
+    Workload(
+        "post-1k",
+        "wsgi",
+        "POST of 1 KiB, 32 connections",
+        Wrk(32, "/upload", method="POST", body=1024),
+        _PEERS,
+    ),
+    Workload(
+        "post-1m",
+        "wsgi",
+        "POST of 1 MiB, 32 connections",
+        Wrk(32, "/upload", method="POST", body=1048576),
+        _PEERS,
+    ),
+    Workload(
+        "chunks",
+        "wsgi",
+        "A generator of ten parts of 1 KiB, 32 connections",
+        Wrk(32, "/chunks"),
+        _PEERS,
+    ),
+    Workload(
+        "static",
+        "wsgi",
+        "A file of 100 KiB, 32 connections",
+        Wrk(32, "/static/100k.bin"),
+        (
+            *_PEERS,
+            Contender(servers.GRANIAN_STATIC),
+            Contender(servers.UWSGI_STATIC),
+            Contender(servers.NGINX),
+        ),
+        remark="From the application, by the `wsgi.file_wrapper` of the server if it has one; the "
+        "last three serve the directory themselves.",
+    ),
+    Workload(
+        "flask",
+        "wsgi",
+        "A Flask page with a template and an SQLite query, 32 connections",
+        Wrk(32),
+        (*_PEERS, _ALONE),
+        application=FLASK,
+        quick=True,
+        remark="The last row calls the application in a loop, without any server: what is "
+        "more than that is the server's.",
+    ),
+    Workload(
+        "compute",
+        "wsgi",
+        "A millisecond of Python, 32 connections",
+        Wrk(32, "/compute"),
+        (*_PEERS, _FLOOR),
+    ),
+    Workload(
+        "sleep",
+        "wsgi",
+        "A page that sleeps for 20 ms, 64 connections",
+        Wrk(64, "/sleep"),
+        _THREADED,
+        quick=True,
+        remark="Eight threads can serve 400 requests in a second.",
+    ),
+    Workload(
+        "mixed",
+        "wsgi",
+        "200 fast requests a second beside five that sleep for 100 ms",
+        Mixed(OpenLoop(200), Wrk(5, "/slow")),
+        _THREADED,
+        compared=(),
+        remark="Three of eight threads are free all the time. From the times at which requests "
+        "were due.",
+    ),
+    Workload(
+        "tls",
+        "wsgi",
+        "TLS, 13 bytes, 32 connections",
+        Wrk(32),
+        _TLS,
+        tls=True,
+        quick=True,
+    ),
+    Workload(
+        "tls-fresh",
+        "wsgi",
+        "TLS, 13 bytes, a new connection for each request, 32 at a time",
+        Wrk(32, close=True),
+        _TLS,
+        tls=True,
+    ),
+    Workload(
+        "idle",
+        "wsgi",
+        "One active connection beside 5,000 idle ones",
+        Idle(5_000, Wrk(1)),
+        _PEERS,
+        compared=(),
+        apart=True,
+        remark="Memory is that of the server's processes; the kernel's for sockets comes on top.",
+    ),
+    Workload(
+        "threads",
+        "wsgi",
+        "13 bytes, 32 connections, 1 to 32 threads",
+        Wrk(32),
+        tuple(
+            Contender(server, threads)
+            for threads in (1, 4, 16, 32)
+            for server in (servers.ROCKET, servers.GRANIAN, servers.WAITRESS, servers.GUNICORN)
+        ),
+        compared=(),
+        remark="Eight threads are the row of the same workload above.",
+    ),
+)
+
+ALL: Final = (*CORE, *WSGI)

@@ -21,8 +21,8 @@ function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
     '\n{"requests": %d, "microseconds": %d, "bytes": %d, "connect": %d, "read": %d, ' ..
-    '"write": %d, "status": %d, "timeout": %d, "p50": %d, "p99": %d, "max": %d}\n',
+    '"write": %d, "status": %d, "timeout": %d, "mean": %d, "p50": %d, "p99": %d, "max": %d}\n',
     summary.requests, summary.duration, summary.bytes, errors.connect, errors.read,
     errors.write, errors.status, errors.timeout,
-    latency:percentile(50), latency:percentile(99), latency.max))
+    latency.mean, latency:percentile(50), latency:percentile(99), latency.max))
 end
