@@ -123,7 +123,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types of the packages, their tests and the tools, with mypy --strict."""
-    requirements = {*group(TOOLS, "types"), *group(TOOLS, "system")}
+    requirements = {name for use in ("types", "system", "plots") for name in group(TOOLS, use)}
     for package in PACKAGES:
         requirements.update(dependencies(package)[1], group(PROJECTS[package], "test"))
     session.install(*sorted(requirements))
@@ -133,6 +133,7 @@ def types(session: nox.Session) -> None:
     for package in PACKAGES:
         session.run("mypy", f"packages/rocket-{package}/tests")
     session.run("mypy", "tests")
+    session.run("mypy", "bench")
 
 
 @nox.session
@@ -211,4 +212,6 @@ def fuzz(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure Rocket beside other servers; `nox -s bench -- --help` names the options."""
     session.install(*wheels(list(PACKAGES)), *group(TOOLS, "bench"))
+    # Built from source, for which it needs a C compiler and libev; without it, it is left out.
+    session.install("bjoern>=3.2", silent=True, success_codes=[0, 1, 2])
     session.run("python", "-m", "bench", *session.posargs, env={"PYTHONPATH": None})

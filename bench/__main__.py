@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from bench import page, tools
 from bench.errors import BenchError
 from bench.measure import allow_descriptors
-from bench.paths import ROOT
-from bench.report import page
+from bench.paths import PAGE, ROOT
+from bench.report import everything
+from bench.results import Results
 from bench.runner import run_all
 from bench.workloads import ALL, Workload
 
-_DESCRIPTORS: Final = 25_000
+DESCRIPTORS: Final = 25_000
 """For 10,000 connections of a server that keeps half of its descriptors for its application."""
 
 
@@ -26,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only", metavar="NAMES", help="workloads or groups of them, with commas; see --list"
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds (3; quick: 1)")
-    parser.add_argument("--seconds", type=int, metavar="N", help="seconds a sample (4; quick: 1)")
+    parser.add_argument("--seconds", type=int, metavar="N", help="seconds a sample (3; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="a glance: few workloads, one round")
     parser.add_argument(
         "--output",
@@ -34,6 +36,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         default=ROOT / "bench-results.json",
         help="JSON file for the results (bench-results.json)",
+    )
+    parser.add_argument(
+        "--show", type=Path, metavar="FILE", help="measure nothing: show results of an earlier run"
+    )
+    parser.add_argument(
+        "--page", action="store_true", help="make the page in docs/benchmarks of the results"
     )
     parser.add_argument("--list", action="store_true", help="name the workloads, and do no more")
     return parser
@@ -53,26 +61,43 @@ def main() -> None:
     """Run what was asked for."""
     parser = _parser()
     options = parser.parse_args()
-    rounds = options.rounds or (1 if options.quick else 3)
-    seconds = options.seconds or (1 if options.quick else 4)
-    if rounds < 1 or seconds < 1:
-        parser.error("--rounds and --seconds must be at least 1")
     if options.list:
         for each in ALL:
-            print(f"{each.name:24} {each.title}")
+            print(f"{each.name:22} {each.title}")
         return
     try:
-        workloads = _choose(options.only, quick=options.quick)
-        allow_descriptors(_DESCRIPTORS)
-        results = run_all(
-            workloads, rounds=rounds, seconds=seconds, output=options.output, say=_say
-        )
+        results = _shown(options.show) if options.show else _measured(parser, options)
+        if options.page:
+            page.write(results, PAGE)
+            _say(f"The page is {PAGE / 'README.md'}")
     except BenchError as error:
         sys.exit(f"bench: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-    print(page(results))
-    _say(f"The results are in {options.output}")
+    print(everything(results))
+
+
+def _shown(path: Path) -> Results:
+    try:
+        return Results.load(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"{path} cannot be read as results: {error}") from None
+
+
+def _measured(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Results:
+    rounds = options.rounds or (1 if options.quick else 3)
+    seconds = options.seconds or (1 if options.quick else 3)
+    if rounds < 1 or seconds < 1:
+        parser.error("--rounds and --seconds must be at least 1")
+    workloads = _choose(options.only, quick=options.quick)
+    tools.find("wrk")
+    limit = allow_descriptors(DESCRIPTORS)
+    if limit < DESCRIPTORS:
+        _say(f"Only {limit} open files are allowed (ulimit -n): fewer idle connections are held.")
+    output: Path = options.output
+    results = run_all(workloads, rounds=rounds, seconds=seconds, output=output, say=_say)
+    _say(f"The results are in {output}")
+    return results
 
 
 def _say(line: str) -> None:

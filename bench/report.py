@@ -16,7 +16,6 @@ class Metric:
 
     heading: str
     digits: int
-    unit: str = ""
 
 
 METRICS: Final[dict[str, Metric]] = {
@@ -64,6 +63,11 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _rule(numbers: int) -> str:
+    """The line under the headings of one column of names and several of numbers."""
+    return _line(["---", *["--:"] * numbers])
+
+
 def _columns(result: Result) -> list[str]:
     found = {key for row in result.rows for key in row.keys}
     return [key for key in METRICS if key in found]
@@ -75,16 +79,16 @@ def table(result: Result) -> str:
     compared = [key for key in result.compared if key in columns] if len(result.rows) > 1 else []
     first = result.rows[0]
     headings = ["", *(METRICS[key].heading for key in columns)]
-    headings += [f"first ÷ this: {METRICS[key].heading}" for key in compared]
-    lines = [_line(headings), _line(["---", *["--:"] * (len(headings) - 1)])]
+    headings += [f"{first.name} ÷ this: {METRICS[key].heading}" for key in compared]
+    lines = [_line(headings), _rule(len(headings) - 1)]
     for row in result.rows:
-        if row.failure and not any(row.samples):
-            lines.append(_line([row.name, row.failure, *[""] * (len(headings) - 2)]))
-            continue
         cells = [row.name]
         cells += [_number(row.median(key), METRICS[key].digits) for key in columns]
         cells += [_ratio(first, row, key) for key in compared]
         lines.append(_line(cells))
+    failures = [f"- {row.name}: {row.failure}" for row in result.rows if row.failure]
+    if failures:
+        lines += ["", "Failed:", "", *failures]
     return "\n".join([*lines, *_calls_table(result)])
 
 
@@ -103,7 +107,7 @@ def _calls_table(result: Result) -> list[str]:
         return -max(row.median(key) or 0.0 for row in rows)
 
     lines = ["", _line(["call", *(row.name for row in rows)])]
-    lines.append(_line(["---", *["--:" for _ in rows]]))
+    lines.append(_rule(len(rows)))
     for key in sorted(names, key=order):
         cells = [_number(row.median(key) or 0.0, 3) for row in rows]
         lines.append(_line([key.removeprefix(_CALLS), *cells]))
@@ -118,8 +122,41 @@ def section(result: Result) -> str:
     return "\n\n".join([*parts, table(result)])
 
 
-def page(results: Results) -> str:
-    """Everything that was measured."""
-    machine = "\n".join(f"- {key}: {value}" for key, value in results.machine.items())
-    run = f"- medians of {results.rounds} rounds of {results.seconds} s"
-    return "\n\n".join([f"{machine}\n{run}", *map(section, results.results)])
+def sections(results: Results, group: str) -> str:
+    """All workloads of a group."""
+    return "\n\n".join(section(each) for each in results.results if each.group == group)
+
+
+def machine(results: Results) -> str:
+    """What it was measured on, and what was measured."""
+    versions = {
+        row.name.partition(",")[0]: row.version
+        for result in results.results
+        for row in result.rows
+        if row.version
+    }
+    lines = [f"- {key}: {value}" for key, value in results.machine.items()]
+    lines.append(f"- medians of {results.rounds} rounds; {results.seconds} s a sample")
+    lines.append("- " + "; ".join(f"{name}: {version}" for name, version in versions.items()))
+    return "\n".join(lines)
+
+
+def summary(results: Results, group: str, key: str) -> str:
+    """For each workload of a group, the ratio of its first row's metric to that of the others."""
+    chosen = [each for each in results.results if each.group == group and key in each.compared]
+    others = list(dict.fromkeys(row.name for each in chosen for row in each.rows[1:]))
+    if not others:
+        return ""
+    lines = [_line([f"{METRICS[key].heading}, {chosen[0].rows[0].name} ÷ other", *others])]
+    lines.append(_rule(len(others)))
+    for result in chosen:
+        first, *rest = result.rows
+        ratios = {row.name: _number(first.ratio(row, key), 2) for row in rest}
+        lines.append(_line([result.title, *(ratios.get(name, "") for name in others)]))
+    return "\n".join(lines)
+
+
+def everything(results: Results) -> str:
+    """All tables, for a terminal."""
+    groups = dict.fromkeys(each.group for each in results.results)
+    return "\n\n".join([machine(results), *(sections(results, group) for group in groups)])

@@ -285,13 +285,7 @@ def _uwsgi(site: Site) -> list[str]:
     # Its own HTTP sockets keep a thread for each connection; the router is what faces clients.
     return [
         *(_script("uwsgi"), "--http", site.address, "--http-keepalive=1"),
-        *(
-            f"--http-timeout={KEEP_ALIVE}",
-            "--http-auto-chunked",
-            "--tcp-nodelay",
-            "--listen",
-            str(BACKLOG),
-        ),
+        *(f"--http-timeout={KEEP_ALIVE}", "--http-auto-chunked", "--listen", str(BACKLOG)),
         *("--master", "--die-on-term", "--need-app", "--disable-logging", "--single-interpreter"),
         *("--processes", "1", "--threads", str(site.threads), "--module", site.application),
     ]
