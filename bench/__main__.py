@@ -85,8 +85,11 @@ def _shown(path: Path) -> Results:
 
 
 def _measured(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Results:
-    rounds = options.rounds or (1 if options.quick else 3)
-    seconds = options.seconds or (1 if options.quick else 3)
+    rounds, seconds = (1, 1) if options.quick else (3, 3)
+    if options.rounds is not None:
+        rounds = options.rounds
+    if options.seconds is not None:
+        seconds = options.seconds
     if rounds < 1 or seconds < 1:
         parser.error("--rounds and --seconds must be at least 1")
     workloads = _choose(options.only, quick=options.quick)

@@ -13,6 +13,17 @@ from bench.results import Result, Results, Row
 
 _OURS: Final = "#c0392b"
 _OTHERS: Final = "#7f8c8d"
+_LINES: Final = (
+    "#2c3e50",
+    "#2980b9",
+    "#16a085",
+    "#27ae60",
+    "#8e44ad",
+    "#95a5a6",
+    "#f39c12",
+    "#1abc9c",
+)
+"""Colours of the others' lines, none of them near to red."""
 _WIDTH: Final = 8.0
 
 _CONNECTIONS: Final = {"hello-1": 1, "hello": 32, "hello-256": 256, "hello-2000": 2000}
@@ -106,6 +117,7 @@ def _lines(lines: dict[str, list[tuple[int, float]]], label: str) -> Figure | No
     if not lines:
         return None
     figure, (axis,) = _figure(1, 4.0)
+    axis.set_prop_cycle(color=_LINES)
     for name, points in lines.items():
         (line,) = axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=name)
         if _is_ours(name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -93,7 +94,12 @@ def table(result: Result) -> str:
 
 
 def _ratio(first: Row, row: Row, key: str) -> str:
-    return "" if row is first else _number(first.ratio(row, key), 2)
+    """The median of the rounds' ratios, and from where to where they go."""
+    ratios = [] if row is first else first.ratios(row, key)
+    if not ratios:
+        return ""
+    median = f"{statistics.median(ratios):.2f}"
+    return median if len(ratios) == 1 else f"{median} ({min(ratios):.2f}-{max(ratios):.2f})"
 
 
 def _calls_table(result: Result) -> list[str]:
@@ -151,7 +157,7 @@ def summary(results: Results, group: str, key: str) -> str:
     lines.append(_rule(len(others)))
     for result in chosen:
         first, *rest = result.rows
-        ratios = {row.name: _number(first.ratio(row, key), 2) for row in rest}
+        ratios = {row.name: _ratio(first, row, key) for row in rest}
         lines.append(_line([result.title, *(ratios.get(name, "") for name in others)]))
     return "\n".join(lines)
 

@@ -27,14 +27,13 @@ class Row:
         values = [sample[key] for sample in self.samples if sample and key in sample]
         return statistics.median(values) if values else None
 
-    def ratio(self, other: Row, key: str) -> float | None:
-        """The median of the ratios, round by round, of this row's metric to that of ``other``."""
-        ratios = [
+    def ratios(self, other: Row, key: str) -> list[float]:
+        """The ratios, round by round, of this row's metric to that of ``other``."""
+        return [
             mine[key] / theirs[key]
             for mine, theirs in zip(self.samples, other.samples, strict=False)
             if mine and theirs and key in mine and theirs.get(key)
         ]
-        return statistics.median(ratios) if ratios else None
 
     @property
     def keys(self) -> list[str]:
