@@ -133,7 +133,7 @@ class Subject:
 def subject(size: int, threads: int) -> Iterator[Subject]:
     """A server in a process of its own."""
     command = [sys.executable, __file__, "--serve", "--size", str(size), "--threads", str(threads)]
-    with subprocess.Popen(  # noqa: S603 - this very file
+    with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         yield Subject(process)
