@@ -80,12 +80,11 @@ class Phases:
     # -- entrances -----------------------------------------------------------------------------
 
     def begin(self, connection: Connection, counters: Counters) -> None:
-        """Take a connection that was just accepted."""
+        """Count a connection that was just accepted, and whose time begins now."""
         connection.host = self._host
         counters.accepted += 1
         self._registry.add(connection)
         self._set_deadline(connection)
-        self._monitor.park(connection)
 
     def advance(self, connection: Connection, worker: Worker, counters: Counters) -> bool:
         """Take a claimed connection as far as it goes without its client or `Worker.serve`.

@@ -226,8 +226,13 @@ class Server:
         self._phases.overtake(connection, self._worker, self._counters)
 
     def _accept_into(self, counters: Counters) -> Callable[[Connection], None]:
-        begin = self._phases.begin
-        return lambda connection: begin(connection, counters)
+        begin, welcome = self._phases.begin, self._pool.welcome
+
+        def accepted(connection: Connection) -> None:
+            begin(connection, counters)
+            welcome(connection)
+
+        return accepted
 
     def _wake_listeners(self) -> None:
         for listener in self.listeners:

@@ -253,6 +253,20 @@ class ThreadPool:
             if not self._wake_sleeper() and self._polling:
                 self._monitor.wake()
 
+    def welcome(self, connection: Connection) -> None:
+        """Take a connection that has just begun.
+
+        A worker that polls hears of its first bytes. While none does, one will look for work soon,
+        and may find them there already; to be told would cost another system call.
+        """
+        if not self._polling:
+            connection.claimed_at = time.monotonic()
+            with self._lock:
+                if not self._polling and self._guarded:
+                    self._ready.append(connection)
+                    return
+        self._monitor.park(connection)
+
     def stand_in(self, connection: Connection, worker: Worker, counters: Counters) -> None:
         """All workers are away: do what needs none of them for a claimed connection.
 

@@ -282,7 +282,7 @@ class WSGIWorker(Worker):
         if request.keep_alive or response.ends_connection or not request.received:
             return True
         try:
-            return connection.buffered > 0 or connection.fill() is not None
+            return connection.buffered > 0 or bool(connection.fill())
         except OSError:
             return False  # the client is gone, and has what it wanted
 
