@@ -7,6 +7,7 @@ import sys
 from datetime import datetime
 
 from rocket_cli._errors import CommandError
+from rocket_wsgi import AccessLog
 
 _PACKAGES = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli")
 
@@ -39,24 +40,17 @@ def configure_log(level: str) -> None:
             logging.getLogger(name).disabled = False
 
 
-def open_access_log(path: str) -> logging.Logger:
-    """The logger whose lines are appended to the file ``path``, ``-`` for standard output.
+def open_access_log(path: str) -> AccessLog:
+    """The access log that appends to the file ``path``, ``-`` for standard output.
 
     Raises `CommandError` when the file cannot be written.
     """
-    handler: logging.Handler
     if path == "-":
-        handler = logging.StreamHandler(sys.stdout)
-    else:
-        try:
-            handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            raise CommandError(
-                f"--access-log {path!r} cannot be written: {error.strerror}; "
-                "use the path of a file that can, or - for standard output"
-            ) from error
-    logger = logging.getLogger("rocket_wsgi.access")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    logger.propagate = False
-    return logger
+        return AccessLog(sys.stdout)
+    try:
+        return AccessLog(path)
+    except OSError as error:
+        raise CommandError(
+            f"--access-log {path!r} cannot be written: {error.strerror}; "
+            "use the path of a file that can, or - for standard output"
+        ) from error

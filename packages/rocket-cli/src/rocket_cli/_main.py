@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from traceback import print_exception
 from wsgiref.types import WSGIApplication
@@ -95,15 +95,15 @@ def serve(
         parsed = parse_binds(binds, tls_cert, tls_key)
         name, application, found = _application(target)
         configure_log(log_level)
-        access_logger = None if access_log is None else open_access_log(access_log)
+        log = None if access_log is None else open_access_log(access_log)
         listeners = [make_listener(bind) for bind in parsed]
         server = Server(
-            lambda: WSGIWorker(application, access_log=access_logger),
+            lambda: WSGIWorker(application, access_log=log),
             listeners,
             min_threads=counts[0],
             max_threads=counts[1],
         )
-        with caught_signals() as events:
+        with log or nullcontext(), caught_signals() as events:
             start(server)
             for line in [*found, *banner(name, counts, listeners)]:
                 click.echo(line, err=True)

@@ -67,7 +67,9 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.IDLE: frozenset(
         {State.HEAD, State.BODY, State.READY, State.SENDING, State.LINGER, State.CLOSED}
     ),
-    State.HEAD: frozenset({State.BODY, State.READY, State.SENDING, State.LINGER, State.CLOSED}),
+    State.HEAD: frozenset(
+        {State.IDLE, State.BODY, State.READY, State.SENDING, State.LINGER, State.CLOSED}
+    ),
     State.BODY: frozenset({State.READY, State.SENDING, State.LINGER, State.CLOSED}),
     State.READY: frozenset({State.ACTIVE, State.SENDING, State.LINGER, State.CLOSED}),
     State.ACTIVE: frozenset(

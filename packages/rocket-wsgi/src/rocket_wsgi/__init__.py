@@ -9,23 +9,28 @@
         server.wait()
 """
 
+from rocket_wsgi._access_log import MAX_LINES, AccessLog
 from rocket_wsgi._executor import Executor, Future, RememberedFutures
 from rocket_wsgi._file_worker import FileWorker
 from rocket_wsgi._file_wrapper import FileWrapper
 from rocket_wsgi._head import ApplicationError
 from rocket_wsgi._names import Underscores
+from rocket_wsgi._request_id import RequestIds
 from rocket_wsgi._static import StaticFiles
 from rocket_wsgi._version import __version__
 from rocket_wsgi._worker import MAX_BODY, WSGIWorker
 
 __all__ = [
     "MAX_BODY",
+    "MAX_LINES",
+    "AccessLog",
     "ApplicationError",
     "Executor",
     "FileWorker",
     "FileWrapper",
     "Future",
     "RememberedFutures",
+    "RequestIds",
     "StaticFiles",
     "Underscores",
     "WSGIWorker",

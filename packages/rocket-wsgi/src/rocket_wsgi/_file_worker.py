@@ -8,19 +8,20 @@ from rocket_wsgi._static import ALLOW, StaticFiles
 from rocket_wsgi._worker import WSGIWorker
 
 if TYPE_CHECKING:
-    import logging
     from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from rocket_wsgi._access_log import AccessLog
 
 
 class FileWorker(WSGIWorker):
     """Serves the files of one directory over HTTP/1.1 and HTTP/1.0."""
 
-    def __init__(self, files: StaticFiles, *, access_log: logging.Logger | None = None) -> None:
+    def __init__(self, files: StaticFiles, *, access_log: AccessLog | None = None) -> None:
         """Serve ``files``.
 
         Args:
             files: what is served, at the path ``/``.
-            access_log: gets a line for each request, at level INFO; None for no log.
+            access_log: gets a line for each request; None for no log.
 
         Raises:
             TypeError: ``files`` is not `StaticFiles`.

@@ -13,6 +13,7 @@ from rocket_wsgi._names import EnvironNames
 from rocket_wsgi._target import parse_target, valid_host
 
 if TYPE_CHECKING:
+    from rocket_wsgi._log_entry import Entry
     from rocket_wsgi._mounts import Mount
 
 Environ = dict[str, Any]
@@ -57,11 +58,14 @@ class Request:
         spool: where a body is collected.
         mount: the static files that its path belongs to; None where the application is called.
         stream: what the application reads the body from where it is not collected.
+        entry: the access log's, once the application is called.
+        request_id: its id; empty where it has none.
         expects: whether the client waits for ``100 Continue``.
     """
 
     __slots__ = (
         "body",
+        "entry",
         "environ",
         "expects",
         "framing",
@@ -71,6 +75,7 @@ class Request:
         "method",
         "modern",
         "mount",
+        "request_id",
         "spool",
         "stream",
     )
@@ -101,6 +106,8 @@ class Request:
         self.spool: Spool | None = None
         self.stream: io.BufferedReader | None = None
         self.mount: Mount | None = None
+        self.entry: Entry | None = None
+        self.request_id = ""
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             self._find_framing()
         if self.framing is Framing.NONE:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from rocket_core import ClientGone, CloseReason, Connection, HeadError, Peer, Spool, State, Worker
-from rocket_wsgi._access_log import Entry
 from rocket_wsgi._body import RECEIVE_SIZE, ChunkedBody, LengthBody, Store
 from rocket_wsgi._date import SERVER, Clock
 from rocket_wsgi._executor import Executor
 from rocket_wsgi._file_wrapper import FileWrapper
+from rocket_wsgi._health import answer_health
 from rocket_wsgi._mounts import Mounts
 from rocket_wsgi._names import EnvironNames, Underscores
 from rocket_wsgi._proxies import Proxies
 from rocket_wsgi._request import Environ, Framing, Request
+from rocket_wsgi._request_id import HEADER, IdSource, echoing
 from rocket_wsgi._response import Response, plain
 from rocket_wsgi._static import StaticFiles, refusal
 from rocket_wsgi._stream import BodyStream, Passage
@@ -27,10 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from wsgiref.types import WSGIApplication
 
+    from rocket_wsgi._access_log import AccessLog
+    from rocket_wsgi._request_id import RequestIds
+
 _log = logging.getLogger("rocket_wsgi")
 
 MAX_BODY: Final = 1 << 30
 """Bytes of a request body, unless the worker is told otherwise."""
+
+_RAW_LINE: Final = 512
+"""Bytes logged of what is no request line."""
 
 _FILLS: Final = 4
 """Receives of one upload in a row, before other clients get their turn."""
@@ -53,12 +61,14 @@ class WSGIWorker(Worker):
         max_body: int = MAX_BODY,
         stream_bodies: bool = False,
         underscores: Underscores = Underscores.DROP,
-        access_log: logging.Logger | None = None,
+        access_log: AccessLog | None = None,
         reserved: Callable[[Environ], bool] | None = None,
         static: Mapping[str, StaticFiles] | None = None,
         executor: Executor | None = None,
         trusted_proxies: Iterable[str] | None = None,
         proxy_fields: Iterable[str] | None = None,
+        request_ids: RequestIds | None = None,
+        health: str | None = None,
     ) -> None:
         """Serve ``application``.
 
@@ -69,9 +79,10 @@ class WSGIWorker(Worker):
             stream_bodies: whether the application is called before the body has arrived, and waits
                 for it as it reads. Its thread is replaced meanwhile.
             underscores: what happens to header fields with an underscore in their name.
-            access_log: gets a line for each request, at level INFO; None for no log.
+            access_log: gets a line for each request, those for ``health`` excepted; None for no
+                log.
             reserved: says for an environ, at once, whether its request is served in a lane of its
-                own while all threads are busy; meant for health checks.
+                own while all threads are busy; meant for health checks of the application.
             static: files that are served, in that lane too, instead of calling the application, by
                 the path they are mounted at: ``{"/static": StaticFiles("public")}``.
             executor: does work that requests begin and need not wait for; one for all workers.
@@ -81,13 +92,16 @@ class WSGIWorker(Worker):
             proxy_fields: the header fields that these proxies set, ``Forwarded`` or some of
                 ``X-Forwarded-For``, ``-Proto``, ``-Host``, ``-Port`` and ``-Prefix``. None: the
                 first two of those.
+            request_ids: where the ids of requests come from and go; None: requests have none.
+            health: the path of a health check that is answered without the application and
+                without a thread of the pool: 200, and 503 once the server drains; None for none.
 
         Raises:
             AddressError: one of ``trusted_proxies`` is malformed.
             TypeError: ``application`` is not callable, or a list is a string.
             ValueError: ``underscores`` is not one of `Underscores`; ``proxy_fields`` are unknown,
                 of both kinds, or those of no proxy; a path in ``static`` is none that files can be
-                mounted at.
+                mounted at; ``health`` is not a path.
         """
         if not callable(application):
             raise TypeError(f"the application is not callable: {application!r}")
@@ -106,6 +120,11 @@ class WSGIWorker(Worker):
         else:
             self._proxies = None
         self._mounts = Mounts(static) if static else None
+        self._ids = None if request_ids is None else IdSource(request_ids)
+        self._echo_ids = request_ids is not None and request_ids.echo
+        if health is not None and not health.startswith("/"):
+            raise ValueError(f"health {health!r} is not a path; it must begin with /")
+        self._health = health
         self._clock = Clock()
         self._templates: dict[tuple[Peer, bool], Environ] = {}
 
@@ -123,9 +142,13 @@ class WSGIWorker(Worker):
                 return State.IDLE if state is State.ACTIVE else state
             if count == 0:
                 return State.CLOSED
-        return self._receive_head(connection)
+        state = self._receive_head(connection)
+        while state is State.IDLE and connection.buffered and not connection.unsent:
+            state = self._receive_head(connection)  # what was sent behind a health check
+        return state
 
     def _receive_head(self, connection: Connection) -> State:
+        head = None
         try:
             head = self.take_head(connection)
             if head is None:
@@ -140,6 +163,10 @@ class WSGIWorker(Worker):
                 request.environ["rocket.peer"] = str(connection.proxy)
             if proxies is not None and names is proxies.trusted_names:
                 proxies.apply(request.environ, peer)
+            if self._ids is not None:
+                self._ids.assign(request, peer)
+            if request.environ["PATH_INFO"] == self._health:
+                return self._answer_health(connection, request)
             if self._mounts is not None:
                 request.mount = self._mounts.find(request.environ["PATH_INFO"])
             if request.framing is Framing.NONE:
@@ -150,12 +177,32 @@ class WSGIWorker(Worker):
                 return self._refuse(connection, *refusal(request))
             return self._begin_body(connection, request)
         except HeadError as error:
-            return self._refuse(connection, error.status, error.reason)
+            return self._refuse(connection, error.status, error.reason, raw=head)
+
+    def _answer_health(self, connection: Connection, request: Request) -> State:
+        data, keep_alive = answer_health(
+            request,
+            draining=connection.draining,
+            headers=self._echoed(request),
+            clock=self._clock,
+        )
+        connection.write(data)
+        if not keep_alive:
+            return State.LINGER
+        # From IDLE to IDLE is no move, but the client's time for another request begins.
+        connection.deadline = time.monotonic() + connection.timeouts.keep_alive
+        return State.IDLE
+
+    def _echoed(self, request: Request | None) -> list[tuple[str, str]]:
+        """The field with a request's id, where responses have it."""
+        if not self._echo_ids or request is None:
+            return []
+        return [(HEADER, request.request_id)]
 
     def _begin_body(self, connection: Connection, request: Request) -> State:
+        connection.context = request
         if request.length > self._max_body:
             raise HeadError(413, "the request body is too long")
-        connection.context = request
         if self._stream_bodies:
             passage = Passage()
             request.body = body = self._make_body(request, passage)
@@ -236,10 +283,12 @@ class WSGIWorker(Worker):
         request: Request = connection.context
         connection.context = None
         response = Response(connection, request, self._clock)
-        entry = None
         environ = request.environ
+        start = response.start
+        if self._echo_ids:
+            start = echoing(start, request.request_id)
         if self._access_log is not None:
-            entry = Entry(environ["REMOTE_ADDR"], request.line, environ)
+            request.entry = self._access_log.begin(connection, request.line, environ)
         if connection.turn is not None:
             connection.turn.offer(request)
         result: Any = None
@@ -250,18 +299,20 @@ class WSGIWorker(Worker):
                 environ["rocket.queue_time"] = connection.queue_time
                 if "HTTP_UPGRADE" in environ:
                     response.upgrade = offer_upgrade(connection, request)
-                result = self._application(environ, response.start)
+                result = self._application(environ, start)
                 response.send(result)
             else:
                 request.mount.files.answer(request, request.mount.prefix, response)
         except ClientGone:
             response.keep_alive = False
             if not response.handed_over:
+                if request.entry is not None:
+                    request.entry.error = "the client is gone"
                 raise
         except BaseException as error:  # noqa: BLE001 - an application must not end a thread
             self._crashed(connection, request, response, error)
         finally:
-            self._finish(result, request, response, entry)
+            self._finish(result, request, response)
         return State.IDLE if response.keep_alive else self._part(connection, request, response)
 
     def _part(self, connection: Connection, request: Request, response: Response) -> State:
@@ -286,9 +337,7 @@ class WSGIWorker(Worker):
         except OSError:
             return False  # the client is gone, and has what it wanted
 
-    def _finish(
-        self, result: Any, request: Request, response: Response, entry: Entry | None
-    ) -> None:
+    def _finish(self, result: Any, request: Request, response: Response) -> None:
         try:
             if hasattr(result, "close"):
                 result.close()
@@ -301,8 +350,9 @@ class WSGIWorker(Worker):
         response.over = True
         if response.upgrade is not None:
             response.take_back(response.upgrade)
-        if self._access_log is not None and entry is not None and not response.overtaken:
-            self._access_log.info(entry.format(response.status, response.sent))
+        log, entry = self._access_log, request.entry
+        if log is not None and entry is not None and not response.overtaken:
+            log.end(entry, request.environ, response.status, response.sent)
         del request.environ  # which refers to the response, which refers to the request
 
     def _crashed(
@@ -311,20 +361,26 @@ class WSGIWorker(Worker):
         if response.handed_over and isinstance(error, StopIteration | ConnectionError):
             return  # so frameworks say that there is no response
         _log.error("%s: the application failed", request, exc_info=error)
+        if request.entry is not None:
+            request.entry.error = "the application failed"
         if response.handed_over:
             return
         if response.began:
             response.give_up()
             return
         response.claim()
+        text = "The application failed to answer this request."
+        body = request.method != "HEAD"
         response.status = 500
+        response.sent = len(text) + 1 if body else 0
         response.keep_alive = response.keep_alive and request.modern and request.received
         connection.write(
             plain(
                 "500 Internal Server Error",
-                "The application failed to answer this request.",
-                body=request.method != "HEAD",
+                text,
+                body=body,
                 keep_alive=response.keep_alive,
+                headers=self._echoed(request),
                 clock=self._clock,
             )
         )
@@ -377,7 +433,16 @@ class WSGIWorker(Worker):
         return self._refuse(connection, 500, "the server failed to receive this request")
 
     def closed(self, connection: Connection) -> None:
-        """Drop a body that did not arrive whole."""
+        """Drop a request that was not served."""
+        request: Request | None = connection.context
+        if request is None:
+            return
+        self._drop(connection)
+        if self._access_log is not None:
+            reason = connection.close_reason or CloseReason.CLIENT
+            self._access_log.refused(connection, request, 0, reason=reason.value)
+
+    def _drop(self, connection: Connection) -> None:
         request, connection.context = connection.context, None
         if request is not None and request.body is not None:
             request.body.store.close()
@@ -388,21 +453,33 @@ class WSGIWorker(Worker):
         status: int,
         reason: str,
         headers: Sequence[tuple[str, str]] = (),
+        *,
         request: Request | None = None,
+        raw: bytes | None = None,
     ) -> State:
+        """Answer without the application. ``raw`` is what came of a head that is not understood."""
         phrase = HTTPStatus(status).phrase
         request = request or connection.context
+        body = request is None or request.method != "HEAD"
+        text = f"{phrase}: {reason}."
         connection.write(
             plain(
                 f"{status} {phrase}",
-                f"{phrase}: {reason}.",
-                body=request is None or request.method != "HEAD",
+                text,
+                body=body,
                 keep_alive=False,
-                headers=headers,
+                headers=[*headers, *self._echoed(request)],
                 clock=self._clock,
             )
         )
         if self._access_log is not None:
-            host = connection.peer.host if request is None else request.environ["REMOTE_ADDR"]
-            self._access_log.info('%s - - "refused" %d: %s', host or "-", status, reason)
+            self._access_log.refused(
+                connection,
+                request,
+                status,
+                reason=reason,
+                size=len(text) + 1 if body else 0,
+                raw=connection.peek(_RAW_LINE) if raw is None else raw[:_RAW_LINE],
+            )
+        self._drop(connection)
         return State.LINGER
