@@ -39,20 +39,7 @@ _ENVIRON: Final = {
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 
-_MONTHS: Final = [
-    "Jan",
-    "Feb",
-    "Mar",
-    "Apr",
-    "May",
-    "Jun",
-    "Jul",
-    "Aug",
-    "Sep",
-    "Oct",
-    "Nov",
-    "Dec",
-]
+_MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
 Value = str | int | float | None
 _Getter = Callable[["Entry"], Value]
@@ -74,7 +61,7 @@ class _Clock:
         minutes = moment.tm_gmtoff // 60
         sign = "-" if minutes < 0 else "+"
         hours, minutes = divmod(abs(minutes), 60)
-        month = _MONTHS[moment.tm_mon - 1]
+        month = _MONTHS[3 * moment.tm_mon - 3 : 3 * moment.tm_mon]
         self._iso = time.strftime("%Y-%m-%dT%H:%M:%S", moment)
         self._zone = f"{sign}{hours:02}:{minutes:02}"
         self._clf = (

@@ -10,10 +10,11 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from rocket_wsgi._log_entry import Entry
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rocket_wsgi._log_entry import Entry
     from rocket_wsgi._log_target import Target
 
 _log = logging.getLogger("rocket_wsgi.access_log")
@@ -147,7 +148,7 @@ class Writer:
                 self._write(lines)
                 self._hurry.wait(_PAUSE)
                 continue
-            if not isinstance(item, _Order | threading.Event):
+            if isinstance(item, Entry):
                 lines.append(self._line(item))
                 if len(lines) == _BATCH:
                     self._write(lines)

@@ -1,0 +1,353 @@
+"""The interface of the original Rocket web server, for programs that were written for it.
+
+::
+
+    from rocket_wsgi.compat import Rocket
+
+    Rocket(("127.0.0.1", 8000), "wsgi", {"wsgi_app": application}).start()
+
+A program that imports a module of the original's is given this one in its place, before it does::
+
+    import sys
+    import rocket_wsgi.compat
+
+    sys.modules["rocket3"] = rocket_wsgi.compat
+
+What differs from the original is meant to: an interface that cannot listen, or whose certificate
+cannot be used, fails the constructor; ``app_info`` is not modified; SIGTERM lets requests finish.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rocket_core import BACKLOG, Lifecycle, Listener, Peer, Server, TCPAddress, Timeouts
+from rocket_wsgi._access_log import AccessLog
+from rocket_wsgi._date import SERVER
+from rocket_wsgi._early import EarlyListener
+from rocket_wsgi._forwarding import ForwardedErrors
+from rocket_wsgi._version import __version__
+from rocket_wsgi._worker import WSGIWorker
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+    from rocket_wsgi._request import Environ
+
+__all__ = [
+    "HTTP_SERVER_SOFTWARE",
+    "SERVER_NAME",
+    "SERVER_SOFTWARE",
+    "SOCKET_TIMEOUT",
+    "CherryPyWSGIServer",
+    "Rocket",
+    "Rocket3",
+    "__version__",
+    "has_ssl",
+]
+
+SERVER_SOFTWARE: Final = SERVER
+HTTP_SERVER_SOFTWARE: Final = SERVER
+
+SERVER_NAME: str = socket.gethostname()
+"""What applications find in ``SERVER_NAME``; set it before a `Rocket` is made."""
+
+SOCKET_TIMEOUT: float | None = None
+"""Seconds without a byte of a body or a response moving, after which a client is cut; set it before
+a `Rocket` is made. None: as `rocket_core.Timeouts` has it."""
+
+has_ssl: Final = importlib.util.find_spec("rocket_tls") is not None
+"""Whether rocket-tls is installed, which HTTPS interfaces need."""
+
+MIN_THREADS: Final = 10
+MAX_THREADS: Final = 1024
+"""What "unlimited" means."""
+
+STOP_TIME: Final = 30.0
+"""Seconds that requests in flight are given to finish."""
+
+Interface = tuple[Any, ...]
+"""``(host, port)`` or, with files in PEM form, ``(host, port, key, certificate)``."""
+
+
+class _Worker(WSGIWorker):
+    """Tells applications a name that is given."""
+
+    def __init__(self, application: WSGIApplication, name: str, log: AccessLog | None) -> None:
+        super().__init__(application, access_log=log)
+        self._name = name
+
+    def _make_template(self, local: Peer, secure: bool) -> Environ:
+        template = super()._make_template(local, secure)
+        template["SERVER_NAME"] = self._name
+        return template
+
+
+class Rocket:
+    """A server for one application, as the original Rocket had it.
+
+    Attributes:
+        server: what it is made of; for statistics, and the addresses it listens on.
+    """
+
+    def __init__(  # noqa: PLR0917 - callers rely on the order
+        self,
+        interfaces: Interface | Sequence[Interface] = ("127.0.0.1", 8000),
+        method: str = "wsgi",
+        app_info: Mapping[str, Any] | None = None,
+        min_threads: int | None = None,
+        max_threads: int | None = None,
+        queue_size: int | None = None,
+        timeout: float = 600,
+        handle_signals: bool = True,
+    ) -> None:
+        """Listen on all interfaces; clients are accepted once it is started.
+
+        Args:
+            interfaces: one tuple or several: host and port and, for HTTPS, the paths of the private
+                key and of the certificate, in this order.
+            method: ``wsgi``.
+            app_info: ``{"wsgi_app": application}``.
+            min_threads: threads that are always there; 10 by default.
+            max_threads: threads there may be; 1,024 by default, and for 0.
+            queue_size: connections the system keeps for each interface before they are accepted.
+            timeout: seconds that an idle connection is kept.
+            handle_signals: whether SIGTERM stops the server, at the second time at once, and
+                SIGUSR1 restarts it, where it is started on the main thread.
+
+        Raises:
+            BindError: an interface cannot be listened on.
+            TypeError: ``app_info`` has no application.
+            ImportError: an interface has a certificate, and rocket-tls is not installed.
+            ValueError: an argument is none of what is offered; a certificate that cannot be used
+                raises the `CertificateError` of rocket-tls.
+        """
+        application = _application(method, app_info)
+        log = logging.getLogger("Rocket.Requests")
+        self._access_log = AccessLog(log) if log.isEnabledFor(logging.INFO) else None
+        self._server_name = SERVER_NAME
+        self._stop_time = STOP_TIME
+        maximum = max_threads or MAX_THREADS
+        self.server = Server(
+            lambda: _Worker(application, self._server_name, self._access_log),
+            [_listener(each, queue_size or BACKLOG) for each in _several(interfaces)],
+            min_threads=min(MIN_THREADS, maximum) if min_threads is None else max(min_threads, 1),
+            max_threads=maximum,
+            timeouts=(
+                Timeouts(keep_alive=timeout)
+                if SOCKET_TIMEOUT is None
+                else Timeouts(keep_alive=timeout, stall=SOCKET_TIMEOUT)
+            ),
+        )
+        self._handle_signals = handle_signals
+        self._lock = threading.Lock()
+        """Held by whoever restarts the server."""
+        self._stopping = False
+        self._restarting = False
+        self._before: dict[int, Any] = {}
+        self._errors = ForwardedErrors("Rocket.Errors")
+        self._bind()
+
+    def _bind(self) -> None:
+        try:
+            for listener in self.server.listeners:
+                listener.bind()
+        except BaseException:
+            self._unbind()
+            raise
+
+    def _unbind(self) -> None:
+        for listener in self.server.listeners:
+            listener.close()
+
+    # -- for programs ----------------------------------------------------------------------------
+
+    def start(self, background: bool = False) -> None:
+        """Serve: until it is stopped, or with ``background`` in threads of its own.
+
+        Ctrl+C stops it, where this waits on the main thread. Raises `LifecycleError` when it runs
+        already, `BindError` when it was stopped and an address is taken meanwhile.
+        """
+        self._stopping = self._restarting = False
+        self._run()
+        self._errors.attach()
+        self._catch_signals()
+        if background:
+            threading.Thread(target=self._wait, name="rocket-wait", daemon=True).start()
+            return
+        try:
+            self._wait()
+        except KeyboardInterrupt:
+            self.stop()
+        finally:
+            self._end()
+
+    def stop(self, stoplogging: bool = False) -> None:
+        """Stop, and wait until requests in flight are finished, for up to 30 seconds.
+
+        Any thread may call this, and any signal handler. It can be started again afterwards.
+
+        Args:
+            stoplogging: whether to shut down all logging of the process, too.
+        """
+        self._stopping = True
+        if self.server.lifecycle is Lifecycle.NEW:
+            self._unbind()
+        self.server.drain(self._stop_time)
+        self.server.wait()
+        self._end()
+        if stoplogging:
+            logging.shutdown()
+
+    def restart(self) -> None:
+        """Stop as `stop` does, and start again; a `start` that waits goes on waiting."""
+        with self._lock:
+            self.server.drain(self._stop_time)
+            self.server.wait()
+            self._run()
+
+    # -- the rest --------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self.server.start()
+        if self._stopping:  # it was, before there was anything to stop
+            self.server.drain(self._stop_time)
+
+    def _wait(self) -> None:
+        """Wait for the end, and restart where a signal asked for that."""
+        while True:
+            self.server.wait()
+            with self._lock:
+                if self.server.lifecycle is not Lifecycle.STOPPED:
+                    continue  # `restart` was called
+                if self._stopping or not self._restarting:
+                    return
+                self._restarting = False
+                self._run()
+
+    def _end(self) -> None:
+        if self._access_log is not None:
+            self._access_log.flush()
+        self._errors.detach()
+        if threading.current_thread() is threading.main_thread():
+            while self._before:
+                signal.signal(*self._before.popitem())
+
+    def _catch_signals(self) -> None:
+        if not self._handle_signals or (threading.current_thread() is not threading.main_thread()):
+            return
+        self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda *_: self._on_stop())
+        if hasattr(signal, "SIGUSR1"):
+            self._before[signal.SIGUSR1] = signal.signal(
+                signal.SIGUSR1, lambda *_: self._on_restart()
+            )
+
+    def _on_stop(self) -> None:
+        if self._stopping:
+            self.server.stop()
+            return
+        self._stopping = True
+        self.server.drain(self._stop_time)
+
+    def _on_restart(self) -> None:
+        self._restarting = True
+        self.server.drain(self._stop_time)
+
+
+Rocket3 = Rocket
+
+
+class CherryPyWSGIServer(Rocket):
+    """A `Rocket` that is made as CherryPy's server is."""
+
+    def __init__(  # noqa: PLR0917 - callers rely on the order
+        self,
+        bind_addr: Interface | Sequence[Interface],
+        wsgi_app: WSGIApplication,
+        numthreads: int = 10,
+        server_name: str | None = None,
+        max: int = -1,  # noqa: A002 - CherryPy calls it so
+        request_queue_size: int = 5,
+        timeout: float = 10,
+        shutdown_timeout: float = 5,
+    ) -> None:
+        """Listen on all interfaces. Raises as `Rocket`.
+
+        Args:
+            bind_addr: as ``interfaces`` of `Rocket`.
+            wsgi_app: the application.
+            numthreads: threads that are always there.
+            server_name: what applications find in ``SERVER_NAME``; None: that of this module.
+            max: threads there may be; 1,024 where it is 0 or less.
+            request_queue_size: as ``queue_size`` of `Rocket`.
+            timeout: seconds that an idle connection is kept.
+            shutdown_timeout: seconds that requests in flight are given to finish.
+        """
+        super().__init__(
+            bind_addr,
+            "wsgi",
+            {"wsgi_app": wsgi_app},
+            min_threads=numthreads,
+            max_threads=max if max > 0 else None,
+            queue_size=request_queue_size,
+            timeout=timeout,
+        )
+        self._stop_time = shutdown_timeout
+        if server_name is not None:
+            self._server_name = server_name
+
+
+def _application(method: str, app_info: Mapping[str, Any] | None) -> WSGIApplication:
+    if method == "fs":
+        raise ValueError("method 'fs' is not offered here; use 'wsgi'")
+    if method != "wsgi":
+        raise ValueError(f"method {method!r} is not known; use 'wsgi'")
+    info = app_info or {}
+    if info.get("futures"):
+        raise ValueError("app_info has 'futures', which is not offered; leave it out")
+    application: WSGIApplication | None = info.get("wsgi_app")
+    if not callable(application):
+        raise TypeError(
+            f"app_info has no WSGI application but {application!r}; use {{'wsgi_app': application}}"
+        )
+    return application
+
+
+def _several(interfaces: Interface | Sequence[Interface]) -> Sequence[Interface]:
+    if isinstance(interfaces, tuple) and not all(isinstance(each, tuple) for each in interfaces):
+        return [interfaces]
+    return interfaces
+
+
+def _listener(interface: Interface, backlog: int) -> Listener:
+    wanted = "use (host, port) or, with paths, (host, port, key, certificate)"
+    if len(interface) == 5 and interface[4] is not None:
+        raise ValueError(
+            f"interface {interface!r}: certificates of clients are not asked for; {wanted}"
+        )
+    host, port, key, certificate = (*interface, None, None)[:4]
+    if len(interface) not in (2, 4, 5) or not isinstance(host, str) or not isinstance(port, int):
+        raise ValueError(f"interface {interface!r} is malformed; {wanted}")
+    address = TCPAddress(host, port)
+    if key is None and certificate is None:
+        return EarlyListener(address, backlog=backlog)
+    if key is None or certificate is None:
+        raise ValueError(f"interface {interface!r} lacks its key or its certificate; {wanted}")
+    try:
+        tls: Any = importlib.import_module("rocket_tls")
+    except ImportError as error:
+        raise ImportError(
+            f"interface {interface!r} has a certificate, which needs rocket-tls: "
+            "pip install rocket-tls"
+        ) from error
+    kind: Any = type("EarlyTLSListener", (EarlyListener, tls.TLSListener), {})
+    listener: Listener = kind(address, Path(certificate), Path(key), backlog=backlog)
+    return listener
