@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import re
 import socket
 import threading
 import time
@@ -385,22 +383,6 @@ def test_saturation(serve: Serve) -> None:
         assert client.get("/health").body == b"/health"
     go_on.set()
     assert slow.answer().body == b"/slow"
-
-
-def test_access_log(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    log = logging.getLogger("test.access")
-    caplog.set_level(logging.INFO, "test.access")
-    client = serve(path, access_log=log)
-    stream = client.open()
-    stream.send(b'GET /a"b HTTP/1.1\r\nHost: a\r\nUser-Agent: me\r\nConnection: close\r\n\r\n')
-    stream.rest()
-    bad = client.open()
-    bad.send(b"bad\r\n\r\n")
-    bad.rest()
-    client.stop()
-    served, refused = caplog.messages
-    assert re.search(r'"GET /a\\"b HTTP/1.1" 200 4 "-" "me" \d+$', served)
-    assert "400" in refused
 
 
 def test_options_asterisk(serve: Serve) -> None:
