@@ -45,7 +45,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def loggers() -> Iterator[None]:
     """Put the loggers of the command's packages back as they were."""
-    names = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli", "rocket_wsgi.access")
+    names = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli")
     found = [logging.getLogger(name) for name in names]
     before = [(each.level, each.propagate, list(each.handlers)) for each in found]
     yield

@@ -61,21 +61,6 @@ def test_application_that_disabled_all_loggers(capsys: pytest.CaptureFixture[str
     assert "to be seen" in capsys.readouterr().err
 
 
-def test_access_log_is_appended_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "access.log"
-    path.write_text("yesterday\n")
-    configure_log("error")
-    open_access_log(str(path)).info("GET / 200")
-    assert path.read_text() == "yesterday\nGET / 200\n"
-    assert capsys.readouterr() == ("", "")
-
-
-def test_access_log_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_log("error")
-    open_access_log("-").info("GET / 200")
-    assert capsys.readouterr() == ("GET / 200\n", "")
-
-
 @pytest.mark.parametrize(("name", "reason"), [("", "directory"), ("missing/access.log", "No such")])
 def test_access_log_that_cannot_be_written(tmp_path: Path, name: str, reason: str) -> None:
     path = str(tmp_path / name)

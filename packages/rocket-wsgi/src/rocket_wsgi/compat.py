@@ -29,7 +29,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rocket_core import BACKLOG, Lifecycle, Listener, Peer, Server, TCPAddress, Timeouts
+from rocket_core import (
+    BACKLOG,
+    Lifecycle,
+    LifecycleError,
+    Listener,
+    Peer,
+    Server,
+    TCPAddress,
+    Timeouts,
+)
 from rocket_wsgi._access_log import AccessLog
 from rocket_wsgi._date import SERVER
 from rocket_wsgi._early import EarlyListener
@@ -125,14 +134,13 @@ class Rocket:
 
         Raises:
             BindError: an interface cannot be listened on.
-            TypeError: ``app_info`` has no application.
+            TypeError: ``app_info`` has no application, or a host or a port is of another type.
             ImportError: an interface has a certificate, and rocket-tls is not installed.
             ValueError: an argument is none of what is offered; a certificate that cannot be used
                 raises the `CertificateError` of rocket-tls.
         """
         application = _application(method, app_info)
-        log = logging.getLogger("Rocket.Requests")
-        self._access_log = AccessLog(log) if log.isEnabledFor(logging.INFO) else None
+        self._access_log: AccessLog | None = None
         self._server_name = SERVER_NAME
         self._stop_time = STOP_TIME
         maximum = max_threads or MAX_THREADS
@@ -176,19 +184,22 @@ class Rocket:
         Ctrl+C stops it, where this waits on the main thread. Raises `LifecycleError` when it runs
         already, `BindError` when it was stopped and an address is taken meanwhile.
         """
-        self._stopping = self._restarting = False
-        self._run()
-        self._errors.attach()
-        self._catch_signals()
-        if background:
-            threading.Thread(target=self._wait, name="rocket-wait", daemon=True).start()
-            return
+        if self.server.lifecycle not in (Lifecycle.NEW, Lifecycle.STOPPED):
+            raise LifecycleError(f"cannot start a Rocket that is {self.server.lifecycle.value}")
+        self._stopping = False
+        self._begin()
         try:
+            self._run()
+            if background:
+                threading.Thread(target=self._wait, name="rocket-wait", daemon=True).start()
+                return
             self._wait()
         except KeyboardInterrupt:
             self.stop()
-        finally:
+        except BaseException:
             self._end()
+            raise
+        self._end()
 
     def stop(self, stoplogging: bool = False) -> None:
         """Stop, and wait until requests in flight are finished, for up to 30 seconds.
@@ -208,8 +219,15 @@ class Rocket:
             logging.shutdown()
 
     def restart(self) -> None:
-        """Stop as `stop` does, and start again; a `start` that waits goes on waiting."""
+        """Stop as `stop` does, and start again; a `start` that waits goes on waiting.
+
+        Raises `LifecycleError` when it does not run.
+        """
         with self._lock:
+            if self.server.lifecycle is not Lifecycle.RUNNING:
+                raise LifecycleError(
+                    f"cannot restart a Rocket that is {self.server.lifecycle.value}"
+                )
             self.server.drain(self._stop_time)
             self.server.wait()
             self._run()
@@ -217,6 +235,7 @@ class Rocket:
     # -- the rest --------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        self._restarting = False
         self.server.start()
         if self._stopping:  # it was, before there was anything to stop
             self.server.drain(self._stop_time)
@@ -230,12 +249,19 @@ class Rocket:
                     continue  # `restart` was called
                 if self._stopping or not self._restarting:
                     return
-                self._restarting = False
                 self._run()
 
+    def _begin(self) -> None:
+        log = logging.getLogger("Rocket.Requests")
+        if log.isEnabledFor(logging.INFO):
+            self._access_log = AccessLog(log)
+        self._errors.attach()
+        self._catch_signals()
+
     def _end(self) -> None:
-        if self._access_log is not None:
-            self._access_log.flush()
+        log, self._access_log = self._access_log, None
+        if log is not None:
+            log.close()
         self._errors.detach()
         if threading.current_thread() is threading.main_thread():
             while self._before:
@@ -333,9 +359,11 @@ def _listener(interface: Interface, backlog: int) -> Listener:
         raise ValueError(
             f"interface {interface!r}: certificates of clients are not asked for; {wanted}"
         )
-    host, port, key, certificate = (*interface, None, None)[:4]
-    if len(interface) not in (2, 4, 5) or not isinstance(host, str) or not isinstance(port, int):
+    if len(interface) not in (2, 4, 5):
         raise ValueError(f"interface {interface!r} is malformed; {wanted}")
+    host, port, key, certificate = (*interface, None, None)[:4]
+    if not isinstance(host, str) or not isinstance(port, int):
+        raise TypeError(f"interface {interface!r} is malformed; {wanted}")
     address = TCPAddress(host, port)
     if key is None and certificate is None:
         return EarlyListener(address, backlog=backlog)

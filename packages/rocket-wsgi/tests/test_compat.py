@@ -1,0 +1,397 @@
+from __future__ import annotations
+
+import importlib.util
+import logging
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from client import Client
+from rocket_core import BindError, LifecycleError, Server, TCPAddress
+from rocket_wsgi import compat
+from rocket_wsgi.compat import CherryPyWSGIServer, Rocket, Rocket3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+Environ = dict[str, Any]
+ANY = ("127.0.0.1", 0)
+
+
+def name(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["SERVER_NAME"].encode()]
+
+
+def port(rocket: Rocket, number: int = 0) -> int:
+    address = rocket.server.listeners[number].address
+    assert isinstance(address, TCPAddress)
+    return address.port
+
+
+@contextmanager
+def client(rocket: Rocket, number: int = 0) -> Iterator[Client]:
+    with Client(("127.0.0.1", port(rocket, number)), rocket.server) as found:
+        yield found
+
+
+@contextmanager
+def serving(rocket: Rocket) -> Iterator[Client]:
+    rocket.start(background=True)
+    try:
+        with client(rocket) as found:
+            yield found
+    finally:
+        rocket.stop()
+
+
+def closed(address: tuple[str, int]) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(address) != 0
+
+
+# -- the shapes that callers use ---------------------------------------------------------------
+
+
+def test_shape_of_py4web_and_ombott() -> None:
+    rocket = Rocket3(ANY, "wsgi", {"wsgi_app": name})
+    with serving(rocket) as visitor:
+        assert visitor.get().body == socket.gethostname().encode()
+
+
+def test_shape_of_web2py(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started and stopped off the main thread, with the module's attributes set before."""
+    monkeypatch.setattr(compat, "SERVER_NAME", "web2py.example")
+    monkeypatch.setattr(compat, "SOCKET_TIMEOUT", 5)
+    rocket = Rocket(
+        ANY,
+        method="wsgi",
+        app_info={"wsgi_app": name},
+        min_threads=None,
+        max_threads=None,
+        queue_size=5,
+        timeout=10,
+        handle_signals=False,
+    )
+    thread = threading.Thread(target=rocket.start)
+    thread.start()
+    with client(rocket) as visitor:
+        assert visitor.get().body == b"web2py.example"
+        rocket.stop(False)
+        thread.join(30)
+        assert not thread.is_alive()
+        assert closed(visitor.address)
+
+
+def test_shape_of_cherrypy() -> None:
+    rocket = CherryPyWSGIServer(ANY, name, 3, server_name="shop.example", max=4)
+    with serving(rocket) as visitor:
+        assert visitor.get().body == b"shop.example"
+        assert rocket.server.statistics().threads == 3
+
+
+def test_names_that_programs_import() -> None:
+    assert Rocket3 is Rocket
+    assert compat.has_ssl is (importlib.util.find_spec("rocket_tls") is not None)
+    assert compat.SERVER_SOFTWARE.startswith("Rocket/")
+
+
+def test_several_interfaces() -> None:
+    rocket = Rocket([ANY, ANY], "wsgi", {"wsgi_app": name})
+    with serving(rocket), client(rocket, 1) as other:
+        assert other.get().status == 200
+    with serving(Rocket((ANY, ANY), "wsgi", {"wsgi_app": name})) as visitor:
+        assert visitor.get().status == 200
+
+
+def test_app_info_is_not_modified() -> None:
+    info = {"wsgi_app": name}
+    with serving(Rocket(ANY, "wsgi", info)) as visitor:
+        visitor.get()
+    assert info == {"wsgi_app": name}
+
+
+# -- what is refused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"method": "fs"}, ValueError, "'fs' is not offered here; use 'wsgi'"),
+        ({"method": "asgi"}, ValueError, "'asgi' is not known; use 'wsgi'"),
+        ({"app_info": None}, TypeError, r"use \{'wsgi_app': application\}"),
+        ({"app_info": {"wsgi_app": 7}}, TypeError, "but 7"),
+        ({"app_info": {"wsgi_app": name, "futures": True}}, ValueError, "futures"),
+        ({"interfaces": ("127.0.0.1",)}, ValueError, "is malformed; use "),
+        ({"interfaces": ("127.0.0.1", "80")}, TypeError, "is malformed; use "),
+        ({"interfaces": (*ANY, "key.pem")}, ValueError, "is malformed; use "),
+        ({"interfaces": (*ANY, "key.pem", None)}, ValueError, "lacks its key or its"),
+        ({"interfaces": (*ANY, "k", "c", "ca")}, ValueError, "certificates of clients"),
+        ({"interfaces": []}, ValueError, "at least one listener"),
+        ({"min_threads": 5, "max_threads": 4}, ValueError, "min_threads <= max_threads"),
+        ({"timeout": 0}, ValueError, "keep_alive must be greater than 0"),
+    ],
+)
+def test_arguments_that_are_wrong(
+    arguments: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    usual: dict[str, Any] = {"interfaces": ANY, "app_info": {"wsgi_app": name}}
+    with pytest.raises(kind, match=message):
+        Rocket(**(usual | arguments))
+
+
+def test_certificate_without_rocket_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rocket_tls", None)
+    with pytest.raises(ImportError, match="needs rocket-tls: pip install rocket-tls"):
+        Rocket((*ANY, "key.pem", "certificate.pem"), "wsgi", {"wsgi_app": name})
+
+
+def test_interface_that_cannot_listen_fails_the_constructor() -> None:
+    with socket.socket() as taken:
+        taken.bind(ANY)
+        taken.listen()
+        with pytest.raises(BindError, match="cannot listen on 127"):
+            Rocket([ANY, taken.getsockname()], "wsgi", {"wsgi_app": name})
+
+
+# -- its life ----------------------------------------------------------------------------------
+
+
+def test_listens_once_made() -> None:
+    """A client may come before it is started, and is served then."""
+    rocket = Rocket(ANY, "wsgi", {"wsgi_app": name})
+    with client(rocket) as visitor:
+        stream = visitor.open()
+        stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        rocket.start(background=True)
+        assert stream.answer().status == 200
+        rocket.stop()
+
+
+def test_stopped_without_being_started() -> None:
+    rocket = Rocket(ANY, "wsgi", {"wsgi_app": name})
+    address = ("127.0.0.1", port(rocket))
+    rocket.stop()
+    assert closed(address)
+    with serving(rocket) as visitor:
+        assert visitor.get().status == 200
+
+
+def test_start_stop_start_stop() -> None:
+    rocket = Rocket(ANY, "wsgi", {"wsgi_app": name})
+    for _ in range(3):
+        with serving(rocket) as visitor:
+            assert visitor.get().status == 200
+            with pytest.raises(LifecycleError):
+                rocket.start()
+        assert closed(visitor.address)
+
+
+class Gate:
+    """An application that does not return before it is told to."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.go_on = threading.Event()
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+        self.entered.set()
+        self.go_on.wait(30)
+        return name(environ, start_response)
+
+
+def wait_until_drains(server: Server) -> None:
+    until = time.monotonic() + 30
+    while server.lifecycle.value != "draining":
+        assert time.monotonic() < until
+
+
+def test_requests_in_flight_are_finished() -> None:
+    gate = Gate()
+    rocket = Rocket(ANY, "wsgi", {"wsgi_app": gate})
+    rocket.start(background=True)
+    with client(rocket) as visitor:
+        stream = visitor.open()
+        stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert gate.entered.wait(30)
+        stopper = threading.Thread(target=rocket.stop)
+        stopper.start()
+        wait_until_drains(rocket.server)
+        gate.go_on.set()
+        assert stream.answer().status == 200
+        stopper.join(30)
+        assert not stopper.is_alive()
+
+
+def test_restart_of_what_does_not_run() -> None:
+    rocket = Rocket(ANY, "wsgi", {"wsgi_app": name})
+    with pytest.raises(LifecycleError, match="cannot restart a Rocket that is new"):
+        rocket.restart()
+    rocket.stop()
+
+
+def test_restart_while_another_thread_waits() -> None:
+    rocket = Rocket(ANY, "wsgi", {"wsgi_app": name})
+    thread = threading.Thread(target=rocket.start)
+    thread.start()
+    with client(rocket) as visitor:
+        assert visitor.get().status == 200
+    rocket.restart()
+    with client(rocket) as visitor:
+        assert visitor.get().status == 200
+        assert thread.is_alive()
+    rocket.stop()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_stoplogging(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[None] = []
+    monkeypatch.setattr(logging, "shutdown", lambda: calls.append(None))
+    rocket = Rocket(ANY, "wsgi", {"wsgi_app": name})
+    rocket.start(background=True)
+    rocket.stop()
+    assert not calls
+    rocket.stop(stoplogging=True)
+    assert calls
+
+
+# -- signals -----------------------------------------------------------------------------------
+
+
+def after(event: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=event)
+    thread.start()
+    return thread
+
+
+def test_signals() -> None:
+    """SIGUSR1 restarts it, SIGTERM stops it, and then they do what they did before."""
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR1)
+    rocket = Rocket(ANY, "wsgi", {"wsgi_app": name})
+    main = threading.main_thread().ident
+    assert main is not None
+    found: list[int] = []
+
+    def visit() -> None:
+        with client(rocket) as visitor:
+            found.append(visitor.get().status)
+        first = port(rocket)
+        signal.pthread_kill(main, signal.SIGUSR1)
+        until = time.monotonic() + 30
+        while rocket.server.lifecycle.value != "running" or port(rocket) in (0, first):
+            assert time.monotonic() < until
+        with client(rocket) as visitor:
+            found.append(visitor.get().status)
+        signal.pthread_kill(main, signal.SIGTERM)
+
+    visitor = after(visit)
+    rocket.start()
+    visitor.join(30)
+    assert found == [200, 200]
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR1)) == before
+
+
+def test_second_sigterm_stops_at_once() -> None:
+    gate = Gate()
+    rocket = Rocket(ANY, "wsgi", {"wsgi_app": gate})
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def visit() -> None:
+        with client(rocket) as visitor:
+            stream = visitor.open()
+            stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert gate.entered.wait(30)
+            signal.pthread_kill(main, signal.SIGTERM)
+            wait_until_drains(rocket.server)
+            signal.pthread_kill(main, signal.SIGTERM)
+            assert stream.rest() == b""
+        gate.go_on.set()
+
+    visitor = after(visit)
+    rocket.start()
+    visitor.join(30)
+    assert gate.go_on.is_set()
+
+
+def test_stopped_by_a_handler_of_the_program() -> None:
+    """On the main thread, which waits in start() at that time."""
+    rocket = Rocket(ANY, "wsgi", {"wsgi_app": name}, handle_signals=False)
+    before = signal.signal(signal.SIGTERM, lambda *_: rocket.stop())
+    main = threading.main_thread().ident
+    assert main is not None
+    try:
+
+        def visit() -> None:
+            with client(rocket) as visitor:
+                visitor.get()
+            signal.pthread_kill(main, signal.SIGTERM)
+
+        visitor = after(visit)
+        rocket.start()
+        visitor.join(30)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# -- logs --------------------------------------------------------------------------------------
+
+
+class Kept(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append((record.levelname, record.getMessage()))
+
+
+@pytest.fixture
+def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
+    """What a handler of the logger ``Rocket`` gets."""
+    handler = Kept()
+    logger = logging.getLogger("Rocket")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+
+
+def test_requests_are_logged(kept: Kept) -> None:
+    with serving(Rocket(ANY, "wsgi", {"wsgi_app": name})) as visitor:
+        visitor.get("/page")
+    ((level, line),) = kept.found
+    assert level == "INFO"
+    assert '"GET /page HTTP/1.1" 200' in line
+
+
+def test_errors_are_logged_once(kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+        raise RuntimeError("broken")
+
+    logging.getLogger("Rocket.Requests").setLevel(logging.WARNING)
+    try:
+        with serving(Rocket(ANY, "wsgi", {"wsgi_app": broken})) as visitor:
+            assert visitor.get().status == 500
+    finally:
+        logging.getLogger("Rocket.Requests").setLevel(logging.NOTSET)
+    assert kept.found == [("ERROR", "GET /: the application failed")]
+    assert [each.name for each in caplog.records] == ["rocket_wsgi"]
+    logging.getLogger("rocket_wsgi").error("after the end")
+    assert len(kept.found) == 1
+
+
+def test_nothing_is_logged_where_nobody_listens(tmp_path: Path) -> None:
+    rocket = Rocket(ANY, "wsgi", {"wsgi_app": name})
+    with serving(rocket) as visitor:
+        visitor.get()
+        assert "rocket-access-log" not in [each.name for each in threading.enumerate()]
