@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rocket_core import Connection
     from rocket_wsgi._request import Environ, Request
+    from rocket_wsgi._response import Response
 
 MAX_LINES: Final = 16384
 """Lines that wait to be written, before others are dropped."""
@@ -102,18 +103,18 @@ class AccessLog:
         entry.requests = connection.requests
         entry.thread = threading.current_thread().name if self._threads else ""
         entry.queued = connection.queue_time
-        entry.error = None
         entry.when = time.time()
         entry.began = time.monotonic()
         return entry
 
-    def end(self, entry: Entry, environ: Environ, status: int, size: int) -> None:
-        """The application is done, and ``size`` bytes of a body are sent."""
+    def end(self, entry: Entry, environ: Environ, response: Response) -> None:
+        """The application is done."""
         entry.seconds = time.monotonic() - entry.began
         user = environ.get("REMOTE_USER")
         entry.user = user if isinstance(user, str) else None
-        entry.status = status
-        entry.size = size
+        entry.status = response.status
+        entry.size = response.sent
+        entry.error = response.error
         self._writer.put(entry)
 
     def refused(

@@ -54,6 +54,7 @@ class Response:
         cut: whether the body is incomplete.
         keep_alive: whether another request may follow.
         upgrade: what the application may take over the connection with, if anything.
+        error: why the response is not the application's, or not whole; None where it is.
         over: whether the request is done with, so that nothing may use the connection for it.
     """
 
@@ -67,6 +68,7 @@ class Response:
         "_started",
         "_turn",
         "cut",
+        "error",
         "keep_alive",
         "over",
         "sent",
@@ -85,6 +87,7 @@ class Response:
         self.status = 0
         self.sent = 0
         self.cut = False
+        self.error: str | None = None
         self.over = False
         self.upgrade: UpgradedSocket | None = None
         self._turn = connection.turn

@@ -278,7 +278,8 @@ class WSGIWorker(Worker):
 
     # -- serving: a thread of the pool -----------------------------------------------------------
 
-    def serve(self, connection: Connection) -> State:
+    # In one piece, because every request passes through it and each call costs.
+    def serve(self, connection: Connection) -> State:  # noqa: C901
         """Call the application for the request that `receive` completed."""
         request: Request = connection.context
         connection.context = None
@@ -306,8 +307,7 @@ class WSGIWorker(Worker):
         except ClientGone:
             response.keep_alive = False
             if not response.handed_over:
-                if request.entry is not None:
-                    request.entry.error = "the client is gone"
+                response.error = "the client is gone"
                 raise
         except BaseException as error:  # noqa: BLE001 - an application must not end a thread
             self._crashed(connection, request, response, error)
@@ -352,7 +352,7 @@ class WSGIWorker(Worker):
             response.take_back(response.upgrade)
         log, entry = self._access_log, request.entry
         if log is not None and entry is not None and not response.overtaken:
-            log.end(entry, request.environ, response.status, response.sent)
+            log.end(entry, request.environ, response)
         del request.environ  # which refers to the response, which refers to the request
 
     def _crashed(
@@ -361,8 +361,7 @@ class WSGIWorker(Worker):
         if response.handed_over and isinstance(error, StopIteration | ConnectionError):
             return  # so frameworks say that there is no response
         _log.error("%s: the application failed", request, exc_info=error)
-        if request.entry is not None:
-            request.entry.error = "the application failed"
+        response.error = "the application failed"
         if response.handed_over:
             return
         if response.began:
