@@ -50,7 +50,8 @@ def test_py4web(scheme: str, tmp_path: Path, certificates: Certificates) -> None
     command = [sys.executable, launcher, "py4web", "run", "apps", "--dashboard_mode", "none"]
     with Server([*command, *options], tmp_path) as server:
         trust = ssl.create_default_context(cafile=certificates.ca)
-        with httpx.Client(base_url=server.address, verify=trust, timeout=30) as client:
+        transport = httpx.HTTPTransport(verify=trust, retries=6)  # py4web announces too early
+        with httpx.Client(base_url=server.address, transport=transport, timeout=30) as client:
             answer = client.get("/")
             assert answer.text.startswith("hello from py4web on Rocket/")
             assert answer.headers["Server"].startswith("Rocket/")
