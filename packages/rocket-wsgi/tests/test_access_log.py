@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -17,6 +18,7 @@ import pytest
 from conftest import Serve
 from rocket_core import Timeouts
 from rocket_wsgi import AccessLog
+from rocket_wsgi._log_target import FileTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -372,3 +374,49 @@ def test_target_that_fails_is_warned_of(serve: Serve, caplog: pytest.LogCaptureF
     lost = [each for each in messages if "were lost" in each]
     assert sum(int(each.split()[0]) for each in lost) == 2
     assert "No space left" in lost[0]
+
+
+def test_half_a_line_spoils_no_other(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full in the midst of a line, and then it is not."""
+    write = os.write
+    left = [8]
+
+    def write_some(descriptor: int, data: bytes) -> int:
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        count = write(descriptor, data[: left[0]])
+        left[0] -= count
+        return count
+
+    target = FileTarget(path)
+    monkeypatch.setattr(os, "write", write_some)
+    for lines in (["one", "other"], ["lost"]):
+        with pytest.raises(OSError, match="No space left"):
+            target.write(lines)
+    left[0] = 100
+    target.write(["third"])
+    target.write(["fourth"])
+    target.close()
+    assert path.read_text().splitlines() == ["one", "othe", "third", "fourth"]
+
+
+def test_no_thread_to_be_had(
+    serve: Serve, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No request fails for it, and what could be kept is written when there is one again."""
+    start = threading.Thread.start
+
+    def fail(thread: threading.Thread) -> None:
+        if thread.name.startswith("rocket-access-log"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    log = AccessLog(path, "{target}", max_lines=3)
+    client = serve(hello, access_log=log)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        for number in range(4):
+            assert client.get(f"/{number}").status == 200
+    log.close()
+    assert path.read_text() == "/0\n/1\n/2\n"
+    assert "1 lines of the access log were lost" in caplog.text

@@ -14,6 +14,7 @@ import pytest
 
 from conftest import Serve
 from rocket_core import ClientGone
+from rocket_wsgi import AccessLog
 
 Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], None]]
@@ -71,11 +72,12 @@ def test_it_is_answered_504_and_what_follows_is_dropped(
 ) -> None:
     caplog.set_level(logging.INFO, "access")
     application = Held(finish=finish)
+    log = AccessLog(logging.getLogger("access"))
     client = serve(
         application,
         threads=1,
         server={"request_timeout": 0.2},
-        access_log=logging.getLogger("access"),
+        access_log=log,
     )
     stream = client.open()
     stream.send(f"{method} /hold HTTP/1.1\r\nHost: a\r\n\r\n".encode() + GET)
@@ -90,6 +92,7 @@ def test_it_is_answered_504_and_what_follows_is_dropped(
         assert isinstance(application.outcomes[0], ClientGone)
     assert client.get().body == b"quick"
     client.stop()
+    log.close()
     assert f"the request {method} /hold is not done after 0.2 s: answered" in caplog.text
     assert "in __call__" in caplog.text
     assert "Traceback" not in caplog.text

@@ -12,6 +12,7 @@ import pytest
 
 from client import Client, Stream
 from conftest import Serve
+from rocket_wsgi import AccessLog
 
 Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], None]]
@@ -86,7 +87,7 @@ def closes(environ: Environ, start_response: Start) -> list[bytes]:
 def test_however_the_application_ends(
     serve: Serve, application: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log = logging.getLogger("access")
+    log = AccessLog(logging.getLogger("access"))
     caplog.set_level(logging.INFO, "access")
     client = serve(application, access_log=log, threads=1)
     stream = take(client)
@@ -97,6 +98,7 @@ def test_however_the_application_ends(
     eventually(lambda: "upgraded" not in client.server.statistics().connections)
     assert client.server.statistics().stalled == 0
     client.stop()
+    log.close()
     lines = [each.getMessage() for each in caplog.records if each.name == "access"]
     taken = [line for line in lines if '"GET /ws HTTP/1.1"' in line]
     assert len(taken) == 1

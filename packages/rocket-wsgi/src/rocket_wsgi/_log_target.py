@@ -31,19 +31,27 @@ class FileTarget(Target):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
         self._descriptor = self._open()
+        self._torn = False
+        """Whether the file ends in a part of a line."""
 
     def _open(self) -> int:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
 
     def write(self, lines: Sequence[str]) -> None:
-        data = memoryview(("\n".join(lines) + "\n").encode("ascii"))
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        data = ("\n" * self._torn + "\n".join(lines) + "\n").encode("ascii")
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+        finally:
+            if written:
+                self._torn = not data.endswith(b"\n", 0, written)
 
     def reopen(self) -> None:
         descriptor = self._open()
         os.close(self._descriptor)
         self._descriptor = descriptor
+        self._torn = False
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -7,6 +7,7 @@ import logging
 import queue
 import threading
 import time
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -57,9 +58,11 @@ class _Losses:
                 return
             self._warn_after = now + _WARNING_PAUSE
         # By a thread of its own: what blocks the access log may block other logs too.
-        threading.Thread(
+        thread = threading.Thread(
             target=self.report, args=(reason,), name="rocket-access-log-lost", daemon=True
-        ).start()
+        )
+        with suppress(RuntimeError):  # no thread to be had; the next warning will count these, too
+            thread.start()
 
     def report(self, reason: str) -> None:
         """Warn of what was lost since the last warning."""
@@ -112,12 +115,16 @@ class Writer:
 
     def close(self, timeout: float | None) -> None:
         """Write what is queued, for up to ``timeout`` seconds, and close the target."""
+        if not self._running and self._queue.qsize():
+            self._start()
         with self._lock:
             if self._closed:
                 return
             self._closed = True
             thread = self._thread
+        reason = "its target did not take them before the end"
         if thread is None:
+            self._losses.report(reason)
             self._target.close()
             return
         atexit.unregister(self.close)
@@ -125,15 +132,19 @@ class Writer:
         self._hurry.set()
         thread.join(timeout)
         if thread.is_alive():
-            self._losses.add(self._queue.qsize(), "")
-        self._losses.report("its target did not take them before the end")
+            self._losses.add(self._queue.qsize() - 1, reason)  # the order to end is one of them
+        self._losses.report(reason)
 
     def _start(self) -> None:
         with self._lock:
             if self._running or self._closed:
                 return
-            self._thread = threading.Thread(target=self._run, name="rocket-access-log", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="rocket-access-log", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return  # no thread to be had; the next entry tries again
+            self._thread = thread
             self._running = True
             atexit.register(self.close, _EXIT_PATIENCE)
 
