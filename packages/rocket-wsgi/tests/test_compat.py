@@ -97,6 +97,15 @@ def test_shape_of_cherrypy() -> None:
         assert rocket.server.statistics().threads == 3
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_files(tmp_path: Path, listed: bool) -> None:
+    (tmp_path / "page.txt").write_text("hello")
+    info = {"document_root": str(tmp_path), "display_index": listed}
+    with serving(Rocket(ANY, "fs", info)) as visitor:
+        assert visitor.get("/page.txt").body == b"hello"
+        assert (b"page.txt" in visitor.get("/").body) is listed
+
+
 def test_names_that_programs_import() -> None:
     assert Rocket3 is Rocket
     assert compat.has_ssl is (importlib.util.find_spec("rocket_tls") is not None)
@@ -124,8 +133,8 @@ def test_app_info_is_not_modified() -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ({"method": "fs"}, ValueError, "'fs' is not offered here; use 'wsgi'"),
-        ({"method": "asgi"}, ValueError, "'asgi' is not known; use 'wsgi'"),
+        ({"method": "fs"}, TypeError, r"use \{'document_root': 'path', ...\}"),
+        ({"method": "asgi"}, ValueError, "'asgi' is not known; use 'wsgi' or 'fs'"),
         ({"app_info": None}, TypeError, r"use \{'wsgi_app': application\}"),
         ({"app_info": {"wsgi_app": 7}}, TypeError, "but 7"),
         ({"app_info": {"wsgi_app": name, "futures": True}}, ValueError, "futures"),

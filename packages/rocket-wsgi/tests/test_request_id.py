@@ -7,7 +7,7 @@ import pytest
 
 from conftest import Serve
 from rocket_core import Peer
-from rocket_wsgi import AccessLog, RequestIds
+from rocket_wsgi import AccessLog, RequestIds, StaticFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +92,14 @@ def test_echo_of_the_application_stays(serve: Serve) -> None:
 
     client = serve(application, request_ids=RequestIds(echo=True))
     assert client.exchange(request())["X-Request-ID"] == "mine"
+
+
+def test_echo_with_a_file(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "page.txt").write_text("hello")
+    files = {"/static": StaticFiles(tmp_path)}
+    client = serve(told, request_ids=RequestIds(trusted=local, echo=True), static=files)
+    answer = client.exchange(request("chosen").replace(b"GET /", b"GET /static/page.txt"))
+    assert (answer.body, answer["X-Request-ID"]) == (b"hello", "chosen")
 
 
 def test_echo_of_what_the_server_answers(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:

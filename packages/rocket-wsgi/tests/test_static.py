@@ -20,7 +20,7 @@ import pytest
 from client import Answer, Client
 from conftest import NarrowListener, Serve
 from rocket_core import Listener, Server, TCPAddress
-from rocket_wsgi import FileWorker, StaticFiles
+from rocket_wsgi import AccessLog, FileWorker, StaticFiles
 
 Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], None]]
@@ -72,7 +72,7 @@ def serve_files(root: Path) -> Iterator[Callable[..., Client]]:
     with ExitStack() as stack:
 
         def start(
-            *, narrow: bool = False, access_log: logging.Logger | None = None, **settings: Any
+            *, narrow: bool = False, access_log: AccessLog | None = None, **settings: Any
         ) -> Client:
             listener = (NarrowListener if narrow else Listener)("127.0.0.1:0")
             files = StaticFiles(root, **settings)
@@ -699,13 +699,14 @@ def test_nothing_stays_open(serve_files: ServeFiles, root: Path) -> None:
 
 def test_access_log(serve_files: ServeFiles, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    log = logging.getLogger("test.static")
+    log = AccessLog(logging.getLogger("test.static"))
     client = serve_files(access_log=log)
     client.get("/a.txt")
     client.get("/large")
     client.get("/none")
     ask(client, "/large", Range="bytes=0-1")
     client.stop()
+    log.close()
     lines = [record.getMessage() for record in caplog.records if record.name == "test.static"]
     assert '"GET /a.txt HTTP/1.1" 200 10 ' in lines[0]
     assert '"GET /large HTTP/1.1" 200 100000 ' in lines[1]

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from rocket_core import Peer
     from rocket_wsgi._head import Headers
     from rocket_wsgi._request import Request
-    from rocket_wsgi._response import ExcInfo
 
 HEADER: Final = "X-Request-ID"
 
@@ -67,16 +66,8 @@ class IdSource:
         request.request_id = environ[_KEY] = environ[_HEADER_KEY] = given
 
 
-def echoing(
-    start: Callable[..., Callable[[bytes], None]], request_id: str
-) -> Callable[..., Callable[[bytes], None]]:
-    """A ``start_response`` that adds the id, unless the application sends one itself."""
-
-    def start_response(
-        status: str, headers: Headers, exc_info: ExcInfo | None = None, /
-    ) -> Callable[[bytes], None]:
-        if not any(str(name).lower() == "x-request-id" for name, _ in headers):
-            headers = [*headers, (HEADER, request_id)]
-        return start(status, headers, exc_info)
-
-    return start_response
+def with_id(headers: Headers, request_id: str) -> Headers:
+    """``headers`` with the field that has the id, unless the application sends one itself."""
+    if any(str(name).lower() == "x-request-id" for name, _ in headers):
+        return headers
+    return [*headers, (HEADER, request_id)]

@@ -11,6 +11,7 @@ from rocket_core import ClientGone, Right
 from rocket_wsgi._early_hints import encode_hints
 from rocket_wsgi._file_wrapper import FileSpan, FileWrapper
 from rocket_wsgi._head import ApplicationError, Head, Headers
+from rocket_wsgi._request_id import with_id
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -54,6 +55,7 @@ class Response:
         cut: whether the body is incomplete.
         keep_alive: whether another request may follow.
         upgrade: what the application may take over the connection with, if anything.
+        echo: the id that the response tells; None where it tells none.
         error: why the response is not the application's, or not whole; None where it is.
         over: whether the request is done with, so that nothing may use the connection for it.
     """
@@ -68,6 +70,7 @@ class Response:
         "_started",
         "_turn",
         "cut",
+        "echo",
         "error",
         "keep_alive",
         "over",
@@ -88,6 +91,7 @@ class Response:
         self.sent = 0
         self.cut = False
         self.error: str | None = None
+        self.echo: str | None = None
         self.over = False
         self.upgrade: UpgradedSocket | None = None
         self._turn = connection.turn
@@ -117,6 +121,8 @@ class Response:
                 exc_info = None  # PEP 3333: no circular reference
         elif self._started is not None:
             raise ApplicationError("start_response was called twice without exc_info")
+        if self.echo is not None:
+            headers = with_id(headers, self.echo)
         self._started = status, headers
         return self.write
 

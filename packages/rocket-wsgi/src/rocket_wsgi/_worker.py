@@ -19,7 +19,7 @@ from rocket_wsgi._mounts import Mounts
 from rocket_wsgi._names import EnvironNames, Underscores
 from rocket_wsgi._proxies import Proxies
 from rocket_wsgi._request import Environ, Framing, Request
-from rocket_wsgi._request_id import HEADER, IdSource, echoing
+from rocket_wsgi._request_id import HEADER, IdSource
 from rocket_wsgi._response import Response, plain
 from rocket_wsgi._static import StaticFiles, refusal
 from rocket_wsgi._stream import BodyStream, Passage
@@ -278,16 +278,14 @@ class WSGIWorker(Worker):
 
     # -- serving: a thread of the pool -----------------------------------------------------------
 
-    # In one piece, because every request passes through it and each call costs.
-    def serve(self, connection: Connection) -> State:  # noqa: C901
+    def serve(self, connection: Connection) -> State:
         """Call the application for the request that `receive` completed."""
         request: Request = connection.context
         connection.context = None
         response = Response(connection, request, self._clock)
         environ = request.environ
-        start = response.start
         if self._echo_ids:
-            start = echoing(start, request.request_id)
+            response.echo = request.request_id
         if self._access_log is not None:
             request.entry = self._access_log.begin(connection, request.line, environ)
         if connection.turn is not None:
@@ -300,7 +298,7 @@ class WSGIWorker(Worker):
                 environ["rocket.queue_time"] = connection.queue_time
                 if "HTTP_UPGRADE" in environ:
                     response.upgrade = offer_upgrade(connection, request)
-                result = self._application(environ, start)
+                result = self._application(environ, response.start)
                 response.send(result)
             else:
                 request.mount.files.answer(request, request.mount.prefix, response)

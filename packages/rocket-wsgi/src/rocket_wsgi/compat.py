@@ -22,10 +22,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import os
 import signal
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,7 +43,9 @@ from rocket_core import (
 from rocket_wsgi._access_log import AccessLog
 from rocket_wsgi._date import SERVER
 from rocket_wsgi._early import EarlyListener
+from rocket_wsgi._file_worker import FileWorker
 from rocket_wsgi._forwarding import ForwardedErrors
+from rocket_wsgi._static import StaticFiles
 from rocket_wsgi._version import __version__
 from rocket_wsgi._worker import WSGIWorker
 
@@ -123,8 +126,9 @@ class Rocket:
         Args:
             interfaces: one tuple or several: host and port and, for HTTPS, the paths of the private
                 key and of the certificate, in this order.
-            method: ``wsgi``.
-            app_info: ``{"wsgi_app": application}``.
+            method: ``wsgi``, or ``fs`` for the files of a directory.
+            app_info: ``{"wsgi_app": application}``; for ``fs``, ``{"document_root": path}``, with
+                ``"display_index": True`` to list directories.
             min_threads: threads that are always there; 10 by default.
             max_threads: threads there may be; 1,024 by default, and for 0.
             queue_size: connections the system keeps for each interface before they are accepted.
@@ -134,18 +138,30 @@ class Rocket:
 
         Raises:
             BindError: an interface cannot be listened on.
-            TypeError: ``app_info`` has no application, or a host or a port is of another type.
+            TypeError: ``app_info`` has no application or directory, or a host or a port is of another
+                type.
             ImportError: an interface has a certificate, and rocket-tls is not installed.
             ValueError: an argument is none of what is offered; a certificate that cannot be used
                 raises the `CertificateError` of rocket-tls.
         """
-        application = _application(method, app_info)
+        info = app_info or {}
+        make_worker: Callable[[], WSGIWorker]
+        if method == "fs":
+            files = _files(info)
+            make_worker = lambda: FileWorker(files, access_log=self._access_log)  # noqa: E731
+        elif method == "wsgi":
+            application = _application(info)
+            make_worker = lambda: _Worker(  # noqa: E731
+                application, self._server_name, self._access_log
+            )
+        else:
+            raise ValueError(f"method {method!r} is not known; use 'wsgi' or 'fs'")
         self._access_log: AccessLog | None = None
         self._server_name = SERVER_NAME
         self._stop_time = STOP_TIME
         maximum = max_threads or MAX_THREADS
         self.server = Server(
-            lambda: _Worker(application, self._server_name, self._access_log),
+            make_worker,
             [_listener(each, queue_size or BACKLOG) for each in _several(interfaces)],
             min_threads=min(MIN_THREADS, maximum) if min_threads is None else max(min_threads, 1),
             max_threads=maximum,
@@ -331,12 +347,16 @@ class CherryPyWSGIServer(Rocket):
             self._server_name = server_name
 
 
-def _application(method: str, app_info: Mapping[str, Any] | None) -> WSGIApplication:
-    if method == "fs":
-        raise ValueError("method 'fs' is not offered here; use 'wsgi'")
-    if method != "wsgi":
-        raise ValueError(f"method {method!r} is not known; use 'wsgi'")
-    info = app_info or {}
+def _files(info: Mapping[str, Any]) -> StaticFiles:
+    root = info.get("document_root")
+    if not isinstance(root, str | os.PathLike):
+        raise TypeError(
+            f"app_info has no directory but {root!r}; use {{'document_root': 'path', ...}}"
+        )
+    return StaticFiles(root, listing=bool(info.get("display_index")))
+
+
+def _application(info: Mapping[str, Any]) -> WSGIApplication:
     if info.get("futures"):
         raise ValueError("app_info has 'futures', which is not offered; leave it out")
     application: WSGIApplication | None = info.get("wsgi_app")
