@@ -138,7 +138,7 @@ class Rocket:
 
         Raises:
             BindError: an interface cannot be listened on.
-            TypeError: ``app_info`` has no application or directory, or a host or a port is of another
+            TypeError: ``app_info`` has no application or directory, or a host or port is of another
                 type.
             ImportError: an interface has a certificate, and rocket-tls is not installed.
             ValueError: an argument is none of what is offered; a certificate that cannot be used
