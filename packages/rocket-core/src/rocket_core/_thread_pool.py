@@ -259,13 +259,13 @@ class ThreadPool:
         A worker that polls hears of its first bytes. While none does, one will look for work soon,
         and may find them there already; to be told would cost another system call.
         """
-        if not self._polling:
-            connection.claimed_at = time.monotonic()
-            with self._lock:
-                if not self._polling and self._guarded:
-                    self._ready.append(connection)
-                    return
-        self._monitor.park(connection)
+        with self._lock:
+            queued = self._guarded and not self._polling
+            if queued:
+                connection.claimed_at = time.monotonic()
+                self._ready.append(connection)
+        if not queued:
+            self._monitor.park(connection)
 
     def stand_in(self, connection: Connection, worker: Worker, counters: Counters) -> None:
         """All workers are away: do what needs none of them for a claimed connection.
