@@ -21,11 +21,6 @@ class Counters:
     queue_time: Histogram = field(default_factory=Histogram)
     service_time: Histogram = field(default_factory=Histogram)
 
-    def served(self, waited: float, spent: float) -> None:
-        """A connection was served for ``spent`` seconds after it had waited for ``waited``."""
-        self.queue_time.add(waited)
-        self.service_time.add(spent)
-
     def add(self, other: Counters) -> None:
         """Add the counts of ``other`` to these."""
         self.accepted += other.accepted

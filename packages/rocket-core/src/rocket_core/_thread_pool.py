@@ -445,7 +445,8 @@ class ThreadPool:
             connection.queue_time = waited = waited if waited > 0 else 0.0
             again = phases.serve(connection, worker, counters)
             seat.now = ended = time.monotonic()
-            counters.served(waited, ended - began)
+            counters.queue_time.add(waited)
+            counters.service_time.add(ended - began)
             if again:
                 connection.claimed_at = ended
                 self._yield_to_others(connection)

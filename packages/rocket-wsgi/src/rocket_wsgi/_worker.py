@@ -157,18 +157,19 @@ class WSGIWorker(Worker):
             proxies = self._proxies
             names = self._names if proxies is None else proxies.names(peer)
             request = Request(head, self._template(connection), names)
-            request.environ["REMOTE_ADDR"] = peer.host
-            request.environ["REMOTE_PORT"] = str(peer.port)
+            environ = request.environ
+            environ["REMOTE_ADDR"] = peer.host
+            environ["REMOTE_PORT"] = str(peer.port)
             if connection.proxy is not None:
-                request.environ["rocket.peer"] = str(connection.proxy)
+                environ["rocket.peer"] = str(connection.proxy)
             if proxies is not None and names is proxies.trusted_names:
-                proxies.apply(request.environ, peer)
+                proxies.apply(environ, peer)
             if self._ids is not None:
                 self._ids.assign(request, peer)
-            if request.environ["PATH_INFO"] == self._health:
+            if environ["PATH_INFO"] == self._health:
                 return self._answer_health(connection, request)
             if self._mounts is not None:
-                request.mount = self._mounts.find(request.environ["PATH_INFO"])
+                request.mount = self._mounts.find(environ["PATH_INFO"])
             if request.framing is Framing.NONE:
                 connection.context = request
                 return State.READY
