@@ -14,7 +14,6 @@ from rocket_wsgi._target import parse_target, valid_host
 
 if TYPE_CHECKING:
     from rocket_wsgi._log_entry import Entry
-    from rocket_wsgi._mounts import Mount
 
 Environ = dict[str, Any]
 
@@ -56,7 +55,6 @@ class Request:
         length: the body's length in bytes where ``framing`` is LENGTH, otherwise 0.
         body: takes the body from the connection; None where there is none.
         spool: where a body is collected.
-        mount: the static files that its path belongs to; None where the application is called.
         stream: what the application reads the body from where it is not collected.
         entry: the access log's, once the application is called.
         request_id: its id; empty where it has none.
@@ -74,7 +72,6 @@ class Request:
         "line",
         "method",
         "modern",
-        "mount",
         "request_id",
         "spool",
         "stream",
@@ -105,7 +102,6 @@ class Request:
         self.body: LengthBody | ChunkedBody | None = None
         self.spool: Spool | None = None
         self.stream: io.BufferedReader | None = None
-        self.mount: Mount | None = None
         self.entry: Entry | None = None
         self.request_id = ""
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:

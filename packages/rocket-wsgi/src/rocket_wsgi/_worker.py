@@ -15,7 +15,7 @@ from rocket_wsgi._date import SERVER, Clock
 from rocket_wsgi._executor import Executor
 from rocket_wsgi._file_wrapper import FileWrapper
 from rocket_wsgi._health import answer_health
-from rocket_wsgi._mounts import Mounts
+from rocket_wsgi._mounts import Mount, Mounts
 from rocket_wsgi._names import EnvironNames, Underscores
 from rocket_wsgi._proxies import Proxies
 from rocket_wsgi._request import Environ, Framing, Request
@@ -168,12 +168,10 @@ class WSGIWorker(Worker):
                 self._ids.assign(request, peer)
             if environ["PATH_INFO"] == self._health:
                 return self._answer_health(connection, request)
-            if self._mounts is not None:
-                request.mount = self._mounts.find(environ["PATH_INFO"])
             if request.framing is Framing.NONE:
                 connection.context = request
                 return State.READY
-            if request.mount is not None:
+            if self._mount(request) is not None:
                 connection.context = request
                 return self._refuse(connection, *refusal(request))
             return self._begin_body(connection, request)
@@ -199,6 +197,10 @@ class WSGIWorker(Worker):
         if not self._echo_ids or request is None:
             return []
         return [(HEADER, request.request_id)]
+
+    def _mount(self, request: Request) -> Mount | None:
+        """The static files that answer ``request`` instead of the application."""
+        return None if self._mounts is None else self._mounts.find(request.environ["PATH_INFO"])
 
     def _begin_body(self, connection: Connection, request: Request) -> State:
         connection.context = request
@@ -291,9 +293,10 @@ class WSGIWorker(Worker):
             request.entry = self._access_log.begin(connection, request.line, environ)
         if connection.turn is not None:
             connection.turn.offer(request)
+        mount = self._mount(request)
         result: Any = None
         try:
-            if request.mount is None:
+            if mount is None:
                 environ["wsgi.early_hints"] = response.hint
                 environ["rocket.client_gone"] = response.client_gone
                 environ["rocket.queue_time"] = connection.queue_time
@@ -302,7 +305,7 @@ class WSGIWorker(Worker):
                 result = self._application(environ, response.start)
                 response.send(result)
             else:
-                request.mount.files.answer(request, request.mount.prefix, response)
+                mount.files.answer(request, mount.prefix, response)
         except ClientGone:
             response.keep_alive = False
             if not response.handed_over:
@@ -400,7 +403,7 @@ class WSGIWorker(Worker):
     def urgent(self, connection: Connection) -> bool:
         """Whether ``reserved`` says so, or a file is asked for."""
         request: Request = connection.context
-        if request.mount is not None:
+        if self._mount(request) is not None:
             return True
         return self._reserved is not None and self._reserved(request.environ)
 
