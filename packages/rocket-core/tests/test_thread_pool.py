@@ -331,7 +331,7 @@ def test_slow_clients_are_cut_when_no_more_workers_are_replaced() -> None:
 def test_the_slowest_client_is_cut_when_all_workers_wait_for_clients(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "STALL_GRACE", 0.2)
+    monkeypatch.setattr(module, "STALL_GRACE", 0.0)
     with (
         serving(worker(heavy), NarrowListener(), threads=1, max_stalled=1) as server,
         ExitStack() as clients,
