@@ -9,7 +9,7 @@ SUFFIXES: Final = {"br": ".br", "gzip": ".gz"}
 """Codings of files made beforehand, the smaller first, and how their names end."""
 
 _ELEMENT: Final = re.compile(
-    r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:[ \t]*+;[ \t]*+[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?\Z"
+    r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?\Z"
 )
 _REMEMBERED: Final = 256
 

@@ -7,18 +7,18 @@ from typing import Final
 
 from rocket_core import HeadError
 
-# Possessive quantifiers: nothing that was matched is given back, so time is linear in the length.
+# No two neighbours match the same character, so time is linear in the length.
 _PAIR: Final = re.compile(
     r"""
-    [ \t]*+
+    [ \t]*
     (?:
-        ([!#$%&'*+\-.^_`|~0-9A-Za-z]++)=
+        ([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=
         (?:
-            ([!#$%&'*+\-.^_`|~0-9A-Za-z]++)
-            | "((?:[\t !\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+)"
+            ([!#$%&'*+\-.^_`|~0-9A-Za-z]+)
+            | "((?:[\t !\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*)"
         )
-        [ \t]*+
-    )?+
+        [ \t]*
+    )?
     (;|,|\Z)
     """,
     re.VERBOSE,

@@ -10,7 +10,7 @@ MAX_RANGES: Final = 16
 """Ranges of one request; a request for more gets the whole."""
 
 # Nineteen digits count more bytes than any file has.
-_SPEC: Final = re.compile(r"[ \t]*+([0-9]{0,19})-([0-9]{0,19})[ \t]*+\Z")
+_SPEC: Final = re.compile(r"[ \t]*([0-9]{0,19})-([0-9]{0,19})[ \t]*\Z")
 
 
 class ByteRange(NamedTuple):
