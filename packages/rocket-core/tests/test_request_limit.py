@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from coresupport import (
     worker,
 )
 from rocket_core import ClientGone, Connection, Server, State
+from rocket_core._guardian import Guardian
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,6 +156,45 @@ def test_time_in_which_the_client_was_waited_for_does_not_count() -> None:
             leave.set()
         client.send(b"two\n")
         assert client.read_line() == b"ONETWO\n"
+
+
+def test_a_request_that_begins_while_nobody_looks_any_more_is_seen(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The Monitor's thread falls asleep between the arrival of a request and its beginning."""
+    tended: list[int] = []
+    asleep = threading.Event()
+    tend, sleep = Guardian._tend, Guardian._sleep
+
+    def note_tending(guardian: Guardian) -> None:
+        tend(guardian)
+        tended.append(1)
+
+    def note_sleep(guardian: Guardian, limit: float = inf) -> Any:
+        if limit == inf and tended:
+            asleep.set()
+        return sleep(guardian, limit)
+
+    class Late(LineWorker):
+        def receive(self, connection: Connection) -> State:
+            state = super().receive(connection)
+            if state is State.READY:
+                server._guardian.post(None)
+                wait_for(asleep)
+            return state
+
+    monkeypatch.setattr("rocket_core._thread_pool.usable_cores", lambda: 2)
+    monkeypatch.setattr(Guardian, "_tend", note_tending)
+    monkeypatch.setattr(Guardian, "_sleep", note_sleep)
+    gate = Gate()
+    with (
+        serving(lambda: Late(gate), threads=2, request_timeout=0.1) as server,
+        connect(server) as held,
+    ):
+        held.send(b"hold\n")
+        assert held.closed_by_server()
+        assert "its connection is cut" in caplog.text
+        gate.opened.set()
 
 
 def test_a_limit_is_positive() -> None:

@@ -27,6 +27,10 @@ def _leave(connection: Connection) -> None:
     connection.abort()
 
 
+def _tell_nobody() -> None:
+    return
+
+
 class RequestLimit:
     """Ends requests that take too long, while their threads still run.
 
@@ -41,12 +45,15 @@ class RequestLimit:
         self._next = -inf
         self.answer: Callable[[Connection], None] = _leave
         """Called on the Monitor's thread, which then owns the connection it has overtaken."""
+        self.begun: Callable[[], None] = _tell_nobody
+        """Called when a request has begun, and `look` would find it."""
 
     def begin(self, connection: Connection) -> Turn:
         """The calling thread begins with a request."""
         turn = Turn(time.monotonic())
         connection.turn = turn
         self._turns[turn] = connection
+        self.begun()
         return turn
 
     def end(self, turn: Turn, connection: Connection) -> bool:

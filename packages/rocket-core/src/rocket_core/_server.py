@@ -216,7 +216,7 @@ class Server:
             watchers.append(Watchdog(self._pool, self._watchdog))
         if request_limit is not None:
             request_limit.answer = self._overtake
-            self._pool.watched = True
+            request_limit.begun = self._pool.rouse
             watchers.append(request_limit)
         self._guardian = Guardian(
             self._monitor, self._pool, self._phases, worker, self._counters, watchers=watchers

@@ -138,7 +138,7 @@ class ThreadPool:
         self._grow_after = 0.0
         self._relieve_after = 0.0
         self.watched = False
-        """Whether the Monitor's thread must know of every service."""
+        """Whether the Monitor's thread must know what every seat does."""
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -406,6 +406,15 @@ class ThreadPool:
             self._dismissing = False  # only a pool that is tended gets back a worker too few
             return True
 
+    def rouse(self) -> None:
+        """Have the Monitor's thread look at what has just begun, unless it will look anyway.
+
+        It ceases to tend the pool before it looks for the last time, so one of the two sees the
+        other.
+        """
+        if not self._guarded:
+            self._alert()
+
     # -- a worker's thread ---------------------------------------------------------------------
 
     def _run(self, seat: _Seat, worker: Worker) -> None:
@@ -441,6 +450,8 @@ class ThreadPool:
             # clock costs as much as counting.
             began = seat.now
             seat.busy = connection, began
+            if self.watched:
+                self.rouse()
             waited = began - connection.claimed_at
             connection.queue_time = waited = waited if waited > 0 else 0.0
             again = phases.serve(connection, worker, counters)
@@ -524,7 +535,7 @@ class ThreadPool:
             with self._lock:
                 self._polling -= 1
                 # What this worker does not serve first must not wait for it, nor for a next event.
-                exposed = len(claimed) > 1 or (claimed and (self.watched or not self._polling))
+                exposed = len(claimed) > 1 or (claimed and not self._polling)
                 alert = exposed and not self._guarded
             if alert:
                 self._alert()
