@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -156,6 +157,69 @@ def test_end_of_the_stream_behind_a_request_is_not_forgotten(
     monitor.park(connection)
     assert claim_ready(monitor) == [connection]
     assert connection.fill() == 0
+
+
+def test_what_was_announced_and_not_received_is_announced_again(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    monitor.park(connection)
+    client.sendall(b"first")
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 5
+    monitor.park(connection)
+    client.sendall(b"second")
+    for _ in range(3):  # its worker has no use for more, at present
+        assert claim_ready(monitor) == [connection]
+        monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 6
+
+
+class ArmedByItsOwner(EpollPoller):
+    """Another thread deals with whatever is parked when a descriptor is armed again."""
+
+    def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+        if not first:
+            self.come_between()
+        super().arm(descriptor, interest, first=first)
+
+    def come_between(self) -> None:
+        """Set by the test."""
+
+
+def test_a_descriptor_is_not_armed_for_the_connection_that_had_it_before(
+    sockets: Sockets,
+) -> None:
+    """Another thread closes a connection that was just parked, and a new one gets its number."""
+    poller = ArmedByItsOwner()
+    monitor = Monitor(poller)
+    server, client = sockets()
+    other, _ = sockets()
+    old = Connection(server)
+    made: list[Connection] = []
+
+    def come_between() -> None:
+        if monitor.claim(old):
+            poller.come_between = lambda: None  # type: ignore[method-assign]
+            monitor.forget(old)
+            old.close()
+            number = os.dup2(other.fileno(), old.descriptor)
+            new = Connection(socket.socket(fileno=number))
+            new.state = State.SENDING
+            monitor.park(new)
+            made.append(new)
+
+    monitor.park(old)
+    client.sendall(b"x")
+    assert claim_ready(monitor) == [old]
+    poller.come_between = come_between  # type: ignore[method-assign]
+    monitor.park(old)
+    come_between()
+    assert claim_ready(monitor) == made
+    made[0].close()
+    monitor.close()
 
 
 def test_connection_that_does_not_tell_what_it_drained_is_asked_again(

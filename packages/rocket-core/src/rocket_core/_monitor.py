@@ -59,24 +59,33 @@ class Monitor:
         deadline = connection.deadline
         if deadline < connection.watched_at and self._deadlines.watch(connection, deadline):
             self._poller.wake()
-        if connection.lasting and connection.drained and interest == READ:
+        if not connection.armed:
+            connection.armed = True
+            connection.lasting = interest == READ and self._poller.lasting
+            # Armed afterwards, or a request that is there already would mostly be missed.
             self._parked[descriptor] = connection
-            # Looked at afterwards: whoever missed it looks for the connection afterwards, too.
-            if descriptor in self._missed:
-                self._missed.discard(descriptor)
-                self._arm(descriptor, interest, first=False)
+            self._arm(descriptor, interest, first=True)
             return
-        first = not connection.armed
-        connection.armed = True
-        connection.lasting = interest == READ and self._poller.lasting
+        if not (connection.lasting and connection.drained and interest == READ):
+            self._arm_again(connection, interest)
         self._parked[descriptor] = connection
-        self._arm(descriptor, interest, first=first)
+        # Looked at afterwards: whoever missed it looks for the connection afterwards, too.
+        while descriptor in self._missed and self.claim(connection):
+            self._arm_again(connection, interest)
+            self._parked[descriptor] = connection
+
+    def _arm_again(self, connection: Connection, interest: int) -> None:
+        """Arm a connection that the caller owns: of one that is parked already, the descriptor may
+        be another connection's by then."""
+        connection.lasting = interest == READ and self._poller.lasting
+        self._missed.discard(connection.descriptor)
+        self._arm(connection.descriptor, interest, first=False)
 
     def _arm(self, descriptor: int, interest: int, *, first: bool) -> None:
         try:
             self._poller.arm(descriptor, interest, first=first)
         except (OSError, ValueError):
-            # A claim by deadline or drain came between and closed it.
+            # It was claimed and closed meanwhile, or the server has stopped.
             return
 
     def claim(self, connection: Connection) -> bool:
@@ -120,6 +129,7 @@ class Monitor:
             connection = pop(descriptor, None) or self._miss(descriptor)
             if connection is not None:
                 connection.claimed_at = now
+                connection.drained = False  # until it is read, which perhaps it is not
                 if event != READ:
                     connection.lasting = False  # the end of the stream may follow what is read
                 claimed.append(connection)
