@@ -65,6 +65,12 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         ("/run/x", Peer("/run/x", 0), "unix:/run/x"),
         ("", Peer("", 0), "unix:"),
         (b"\0name", Peer("@name", 0), "unix:@name"),
+        ("10.0.0.1", Peer("./10.0.0.1", 0), "unix:./10.0.0.1"),
+        ("fe80::1%eth0", Peer("./fe80::1%eth0", 0), "unix:./fe80::1%eth0"),
+        ("/run/\u00fc", Peer("/run/\u00fc", 0), "unix:/run/\u00fc"),
+        ("/run/x\n10.0.0.1", Peer("/run/x\\n10.0.0.1", 0), "unix:/run/x\\n10.0.0.1"),
+        ("/run/\udcff", Peer("/run/\\udcff", 0), "unix:/run/\\udcff"),
+        (b"\0a\x1b[2J", Peer("@a\\x1b[2J", 0), "unix:@a\\x1b[2J"),
     ],
 )
 def test_peers(address: object, peer: Peer, text: str) -> None:

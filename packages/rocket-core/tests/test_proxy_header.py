@@ -118,7 +118,7 @@ def test_ipv4_in_ipv6_is_ipv4() -> None:
     ("name", "host"),
     [
         (b"/run/client.sock", "/run/client.sock"),
-        (b"/run/\xff", "/run/\udcff"),
+        (b"/run/\xff", "/run/\\udcff"),
         (b"\0hidden", "@hidden"),
         (b"", ""),
         (b"x" * 108, "x" * 108),

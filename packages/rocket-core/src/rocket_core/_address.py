@@ -46,9 +46,15 @@ def peer_of(address: Any) -> Peer:
             address[0].removeprefix("::ffff:") if "." in address[0] else address[0], address[1]
         )
     if isinstance(address, bytes):  # a Linux abstract name
-        return Peer("@" + address[1:].decode(errors="replace"), 0)
+        return Peer(_in_one_line("@" + address[1:].decode(errors="replace")), 0)
     # Whoever may name a Unix socket must not pass it off as an address.
-    return Peer(f"./{address}" if _is_ip(address or "") else address or "", 0)
+    path = _in_one_line(address or "")
+    return Peer(f"./{path}" if _is_ip(path) else path, 0)
+
+
+def _in_one_line(name: str) -> str:
+    """A name that whoever made it may have chosen to break the line of a log."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Networks:
 
     def _find(self, host: str) -> bool:
         try:
-            address = ip_address(host.partition("%")[0])
+            address = ip_address(host)
         except ValueError:
             return self._unix
         return any(address in network for network in self._networks)
