@@ -75,8 +75,10 @@ class Monitor:
             self._parked[descriptor] = connection
 
     def _arm_again(self, connection: Connection, interest: int) -> None:
-        """Arm a connection that the caller owns: of one that is parked already, the descriptor may
-        be another connection's by then."""
+        """Arm a connection that the caller still owns.
+
+        Once it is parked, its descriptor may become another connection's.
+        """
         connection.lasting = interest == READ and self._poller.lasting
         self._missed.discard(connection.descriptor)
         self._arm(connection.descriptor, interest, first=False)
