@@ -11,6 +11,7 @@ import pytest
 from coresupport import (
     Gate,
     LineWorker,
+    NarrowListener,
     connect,
     eventually,
     serving,
@@ -20,9 +21,11 @@ from coresupport import (
     worker,
 )
 from rocket_core import ClientGone, Connection, Server, State
-from rocket_core._guardian import Guardian
+from rocket_core._host import Host
+from rocket_core._request_limit import RequestLimit
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
 
@@ -158,43 +161,63 @@ def test_time_in_which_the_client_was_waited_for_does_not_count() -> None:
         assert client.read_line() == b"ONETWO\n"
 
 
-def test_a_request_that_begins_while_nobody_looks_any_more_is_seen(
+def test_whoever_looks_is_told_of_a_request_that_can_be_seen(
+    pair: tuple[Connection, socket.socket],
+) -> None:
+    """Told before, the Monitor's thread could look too early and sleep for ever."""
+    found: list[float] = []
+    limit = RequestLimit(60, Host())
+    assert limit.look() == inf
+    limit.begun = lambda: found.append(limit.look())
+    limit.end(limit.begin(pair[0]), pair[0])
+    assert 0 < found[0] <= 60
+    assert limit.look() < inf  # until then it need not be looked at again
+
+
+def test_a_request_is_noticed_while_another_worker_polls(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The Monitor's thread falls asleep between the arrival of a request and its beginning."""
-    tended: list[int] = []
-    asleep = threading.Event()
-    tend, sleep = Guardian._tend, Guardian._sleep
-
-    def note_tending(guardian: Guardian) -> None:
-        tend(guardian)
-        tended.append(1)
-
-    def note_sleep(guardian: Guardian, limit: float = inf) -> Any:
-        if limit == inf and tended:
-            asleep.set()
-        return sleep(guardian, limit)
-
-    class Late(LineWorker):
-        def receive(self, connection: Connection) -> State:
-            state = super().receive(connection)
-            if state is State.READY:
-                server._guardian.post(None)
-                wait_for(asleep)
-            return state
-
     monkeypatch.setattr("rocket_core._thread_pool.usable_cores", lambda: 2)
-    monkeypatch.setattr(Guardian, "_tend", note_tending)
-    monkeypatch.setattr(Guardian, "_sleep", note_sleep)
     gate = Gate()
     with (
-        serving(lambda: Late(gate), threads=2, request_timeout=0.1) as server,
+        serving(worker(gate), threads=2, request_timeout=0.1, watchdog=0.1) as server,
         connect(server) as held,
     ):
+        eventually(lambda: server._pool._polling == 2)
         held.send(b"hold\n")
         assert held.closed_by_server()
-        assert "its connection is cut" in caplog.text
+        eventually(lambda: "its connection is cut" in caplog.text)
+        eventually(lambda: "is busy with" in caplog.text)
         gate.opened.set()
+
+
+def test_the_monitors_thread_does_not_wait_for_a_client_that_takes_nothing() -> None:
+    leave = threading.Event()
+    full = threading.Event()
+
+    def handle(connection: Connection, line: bytes, body: bytes) -> State:
+        assert connection.turn is not None
+        while line == b"fill" and not connection.unsent:
+            connection.write(bytes(1000))
+        connection.turn.offer(line)
+        full.set()
+        wait_for(leave)
+        return State.CLOSED
+
+    with (
+        serving(
+            lambda: Offering(handle), NarrowListener(), request_timeout=0.1, max_output=0
+        ) as server,
+        connect(server, receive_buffer=4096) as stuck,
+    ):
+        stuck.send(b"fill\n")
+        wait_for(full)
+        eventually(lambda: states(server) == {"sending": 1})
+        with connect(server) as other:
+            other.send(b"hold\n")
+            assert other.read_all() == b"late: hold\n"
+        assert not stuck.read_all().strip(b"\0")
+        leave.set()
 
 
 def test_a_limit_is_positive() -> None:

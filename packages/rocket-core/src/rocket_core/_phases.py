@@ -200,9 +200,12 @@ class Phases:
         """Answer for a worker that has lost an ACTIVE connection to the caller."""
         connection.close_reason = CloseReason.REQUEST_TIMEOUT
         context = None if connection.turn is None else connection.turn.context
-        self._conclude(
-            connection, worker, counters, lambda overdue: worker.overdue(overdue, context)
-        )
+
+        def last_word(overdue: Connection) -> State:
+            # Behind what the client has yet to take, a last word could have to wait for it.
+            return _CLOSED if overdue.unsent else worker.overdue(overdue, context)
+
+        self._conclude(connection, worker, counters, last_word)
 
     def close(self, connection: Connection, worker: Worker, counters: Counters) -> None:
         """Close a connection the caller owns, whatever its state, for `close_reason`."""
