@@ -110,6 +110,11 @@ def test_remembers_who_is_connected(pair: Pair) -> None:
     assert not connection.draining
 
 
+def test_tells_applications_nothing_by_itself(pair: Pair) -> None:
+    connection, _ = pair
+    assert connection.environ is None
+
+
 def test_enters_only_what_follows(pair: Pair) -> None:
     connection, _ = pair
     connection.enter(State.READY)

@@ -46,6 +46,7 @@ from rocket_core._monitor import Monitor
 from rocket_core._networks import Networks
 from rocket_core._output import OUTPUT_BOUND
 from rocket_core._poller import READ, WRITE
+from rocket_core._rare_log import RareLog
 from rocket_core._reason import CloseReason
 from rocket_core._sendfile import send_copied
 from rocket_core._server import Lifecycle, Server
@@ -90,6 +91,7 @@ __all__ = [
     "Owner",
     "Peer",
     "ProxyHeaderError",
+    "RareLog",
     "RequestLine",
     "Right",
     "RocketError",

@@ -11,7 +11,7 @@ import errno
 import select
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,6 +51,9 @@ class Connection:
         proxy: the other end of the socket, where that is a proxy that announced the client (see
             `Listener`); otherwise None.
         secure: whether TLS protects it, or the way to the proxy.
+        environ: what a layer below the protocol tells applications of the connection, such as who
+            the client has proved to be, under the names they know; None where there is nothing.
+            Set once, before the first request.
         preamble: what a proxy sends first, until it has arrived.
         created: when it was accepted, by `time.time`.
         requests: how many requests a worker has served on it.
@@ -85,6 +88,7 @@ class Connection:
         "deadline",
         "descriptor",
         "drained",
+        "environ",
         "host",
         "lasting",
         "local",
@@ -121,6 +125,7 @@ class Connection:
         self.peer = peer if peer is not None else peer_of(sock.getpeername())
         self.local = local if local is not None else peer_of(sock.getsockname())
         self.proxy: Peer | None = None
+        self.environ: Mapping[str, str] | None = None
         self.preamble: Preamble | None = None
         self.secure = secure
         self.created = time.time()
