@@ -162,6 +162,8 @@ class WSGIWorker(Worker):
             environ["REMOTE_PORT"] = str(peer.port)
             if connection.proxy is not None:
                 environ["rocket.peer"] = str(connection.proxy)
+            if connection.environ is not None:
+                environ.update(connection.environ)
             if proxies is not None and names is proxies.trusted_names:
                 proxies.apply(environ, peer)
             if self._ids is not None:
