@@ -16,7 +16,7 @@ import trustme
 
 from lines import Closes, Lines
 from rocket_core import CloseReason, Server, TCPAddress, Timeouts
-from rocket_tls import TLSListener
+from rocket_tls import CertificateStore, TLSListener, TLSSettings
 
 PATIENCE = 30.0
 """Seconds after which a test that waits for the other side has failed."""
@@ -124,16 +124,25 @@ def serve(files: Files, client_context: ssl.SSLContext) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(
-            certificate: Path = files.certificate,
+            certificate: Path | CertificateStore = files.certificate,
             key: Path | None = files.key,
+            *,
             timeouts: Timeouts | None = None,
             threads: int = 1,
             proxy_protocol: list[str] | None = None,
+            settings: TLSSettings | None = None,
         ) -> Served:
             closes: Closes = queue.SimpleQueue()
+            listener = TLSListener(
+                "127.0.0.1:0",
+                certificate,
+                key,
+                settings=settings or TLSSettings(),
+                proxy_protocol=proxy_protocol,
+            )
             server = Server(
                 lambda: Lines(closes),
-                [TLSListener("127.0.0.1:0", certificate, key, proxy_protocol=proxy_protocol)],
+                [listener],
                 min_threads=threads,
                 max_threads=threads,
                 timeouts=timeouts,

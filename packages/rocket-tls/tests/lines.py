@@ -51,6 +51,11 @@ class Lines(Worker):
                 connection.write(argument.upper().encode() + b"\n")
             case "secure":
                 connection.write(f"{connection.secure} {connection.peer}\n".encode())
+            case "environ":
+                told = (connection.environ or {}).items()
+                connection.write(
+                    "".join(f"{key}={value}\0" for key, value in told).encode() + b"\n"
+                )
             case "pattern":
                 connection.write(pattern(int(argument)))
             case "file":
@@ -65,14 +70,11 @@ class Lines(Worker):
             case "fail":
                 connection.write(b"half an ans")
                 raise RuntimeError("asked to")
-            case "close":
-                connection.write(b"closed")
-                return State.CLOSED
             case "echo":
                 return echo(UpgradedSocket(connection), int(argument))
-            case "linger":
+            case "close" | "linger":
                 connection.write(b"closed")
-                return State.LINGER
+                return State.CLOSED if command == "close" else State.LINGER
         return State.IDLE
 
     def closed(self, connection: Connection) -> None:

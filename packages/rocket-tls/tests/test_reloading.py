@@ -12,31 +12,34 @@ import pytest
 import trustme
 
 from conftest import Files
-from rocket_tls._files import CertificateFiles
-from rocket_tls._reloading import ReloadingContext
+from rocket_tls import CertificateChain, CertificateFiles, CertificateStore
 
 
 @pytest.fixture
-def reloading(files: Files) -> ReloadingContext:
-    return ReloadingContext(CertificateFiles(files.certificate, files.key))
+def reloading(files: Files) -> CertificateStore:
+    return CertificateStore([CertificateFiles(files.certificate, files.key)])
+
+
+def current(store: CertificateStore) -> CertificateChain:
+    return store.choose("localhost", "127.0.0.1")
 
 
 def test_files_that_stay_are_not_read_again(
-    reloading: ReloadingContext, monkeypatch: pytest.MonkeyPatch
+    reloading: CertificateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context = reloading.current()
+    chain = current(reloading)
     monkeypatch.delattr(CertificateFiles, "read")
-    assert reloading.current() is context
+    assert current(reloading) is chain
 
 
 def test_what_could_not_be_read_is_tried_again(
-    reloading: ReloadingContext,
+    reloading: CertificateStore,
     files: Files,
     ca: trustme.CA,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    old = reloading.current()
+    old = current(reloading)
     files.write(ca.issue_cert("localhost"))
 
     def exhausted(path: Path) -> bytes:
@@ -44,34 +47,34 @@ def test_what_could_not_be_read_is_tried_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", exhausted)
-        assert reloading.current() is old
-        assert reloading.current() is old
+        assert current(reloading) is old
+        assert current(reloading) is old
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "Too many open files" in caplog.text
 
-    assert reloading.current() is not old
+    assert current(reloading) is not old
 
 
 def test_what_was_refused_is_not_tried_again(
-    reloading: ReloadingContext, files: Files, monkeypatch: pytest.MonkeyPatch
+    reloading: CertificateStore, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = reloading.current()
+    old = current(reloading)
     files.certificate.write_bytes(b"")
-    assert reloading.current() is old
+    assert current(reloading) is old
     monkeypatch.delattr(CertificateFiles, "read")
-    assert reloading.current() is old
+    assert current(reloading) is old
 
 
 def test_the_same_fault_is_told_again_after_a_success(
-    reloading: ReloadingContext, files: Files, caplog: pytest.LogCaptureFixture
+    reloading: CertificateStore, files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
     away = files.key.with_suffix(".away")
     for _ in range(2):
         files.key.rename(away)
-        reloading.current()
+        current(reloading)
         away.rename(files.key)
         files.key.touch()
-        reloading.current()
+        current(reloading)
     assert len(caplog.records) == 2
 
 
@@ -86,8 +89,8 @@ def test_the_same_fault_is_told_again_after_a_success(
     ids=["touch", "size", "times", "mode"],
 )
 def test_every_change_is_noticed(
-    reloading: ReloadingContext, files: Files, change: Callable[[Path], object]
+    reloading: CertificateStore, files: Files, change: Callable[[Path], object]
 ) -> None:
-    old = reloading.current()
+    old = current(reloading)
     change(files.key)
-    assert reloading.current() is not old
+    assert current(reloading) is not old

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -16,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from conftest import Files, chain_of
-from rocket_tls import CertificateError, load_context
-from rocket_tls._files import CertificateFiles, Content
-from rocket_tls._validation import validate
+from rocket_tls import CertificateError, CertificateFiles, load_context
+from rocket_tls._chain import load_chain
+from rocket_tls._sources import Content
 
 
 def refusal(certificate: Path, key: Path | None) -> str:
@@ -67,11 +70,11 @@ def test_every_incomplete_chain(files: Files, ca: trustme.CA) -> None:
     whole, key = chain_of(leaf), leaf.private_key_pem.bytes()
     pair = CertificateFiles(files.certificate, files.key)
     second = whole.rindex(b"-----BEGIN")
-    validate(pair, Content(whole, key))
-    validate(pair, Content(whole.rstrip(), key))
+    load_chain(pair, Content(whole, key))
+    load_chain(pair, Content(whole.rstrip(), key))
     for size in range(second + 1, len(whole.rstrip())):
         with pytest.raises(CertificateError, match="certificate number 2 is incomplete"):
-            validate(pair, Content(whole[:size], key))
+            load_chain(pair, Content(whole[:size], key))
 
 
 def test_no_key(files: Files) -> None:
@@ -101,28 +104,66 @@ def test_an_encrypted_key(files: Files, leaf: trustme.LeafCert, form: PrivateFor
     key = load_pem_private_key(leaf.private_key_pem.bytes(), password=None)
     files.key.write_bytes(key.private_bytes(Encoding.PEM, form, BestAvailableEncryption(b"secret")))
     assert refusal(files.certificate, files.key) == (
-        f"key file {files.key} is encrypted; store the key without a passphrase, "
-        f"as in: openssl pkey -in {files.key} -out NEW-FILE"
+        f"key file {files.key} is encrypted; give its password, or store the key without one, "
+        "as in: openssl pkey -in FILE -out NEW-FILE"
     )
 
 
 def test_the_key_of_another_certificate(files: Files, ca: trustme.CA) -> None:
     ca.issue_cert("localhost").private_key_pem.write_to_path(files.key)
     assert refusal(files.certificate, files.key) == (
-        f"key file {files.key} does not belong to the certificate in {files.certificate}; "
+        f"key file {files.key} does not belong to certificate file {files.certificate}; "
         "name the key that the certificate was made for"
     )
 
 
-def test_a_chain_in_the_wrong_order(files: Files, ca: trustme.CA) -> None:
-    leaf = ca.create_child_ca().issue_cert("localhost")
-    own, intermediate = (blob.bytes() for blob in leaf.cert_chain_pems)
-    files.certificate.write_bytes(intermediate + own)
-    files.key.write_bytes(leaf.private_key_pem.bytes())
-    assert refusal(files.certificate, files.key) == (
-        f"certificate file {files.certificate} must begin with the server's own certificate, the "
-        f"one that key file {files.key} belongs to; put it before the others"
+@pytest.mark.parametrize("turn", [1, -1], ids=["in order", "reversed"])
+def test_a_chain_in_any_order_is_put_in_order(
+    files: Files, ca: trustme.CA, caplog: pytest.LogCaptureFixture, turn: int
+) -> None:
+    leaf = ca.create_child_ca().create_child_ca().issue_cert("localhost")
+    blocks = [blob.bytes() for blob in leaf.cert_chain_pems]
+    assert len(blocks) == 3
+    pair = CertificateFiles(files.certificate, files.key)
+    content = Content(b"".join(blocks[::turn]), leaf.private_key_pem.bytes())
+    assert [each.public_bytes(Encoding.PEM) for each in load_chain(pair, content).certificates] == (
+        blocks
     )
+    assert not caplog.records
+
+
+def test_a_certificate_that_is_not_of_the_chain_is_told_of(
+    files: Files, leaf: trustme.LeafCert, caplog: pytest.LogCaptureFixture
+) -> None:
+    files.certificate.write_bytes(trustme.CA().cert_pem.bytes() + chain_of(leaf))
+    load_context(files.certificate, files.key)
+    assert caplog.messages == [
+        f"certificate file {files.certificate}: its certificate number 1 is not part of the chain"
+    ]
+
+
+def test_a_renewed_certificate_beside_the_old_one_is_preferred(
+    files: Files, leaf: trustme.LeafCert
+) -> None:
+    key = load_pem_private_key(leaf.private_key_pem.bytes(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    old = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes())
+    renewed = (
+        x509.CertificateBuilder()
+        .subject_name(old.subject)
+        .issuer_name(old.subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(old.not_valid_before_utc)
+        .not_valid_after(old.not_valid_after_utc + timedelta(days=1))
+        .sign(key, SHA256())
+    )
+    content = Content(
+        old.public_bytes(Encoding.PEM) + renewed.public_bytes(Encoding.PEM),
+        leaf.private_key_pem.bytes(),
+    )
+    pair = CertificateFiles(files.certificate, files.key)
+    assert load_chain(pair, content).certificates[0] == renewed
 
 
 @pytest.mark.parametrize("key_type", list(trustme.KeyType))

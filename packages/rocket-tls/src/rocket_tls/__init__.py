@@ -8,19 +8,31 @@ A `TLSListener` takes the place of a `Listener`; nothing else changes::
 """
 
 from rocket_tls._authority import IssuedCertificate, LocalAuthority
+from rocket_tls._chain import CertificateChain
 from rocket_tls._connection import TLSConnection
-from rocket_tls._context import load_context
+from rocket_tls._contexts import load_context
 from rocket_tls._errors import CertificateError, TLSError
 from rocket_tls._listener import TLSListener
+from rocket_tls._settings import ClientCertificates, Profile, TLSSettings
+from rocket_tls._sources import CertificateData, CertificateDirectory, CertificateFiles
+from rocket_tls._store import CertificateStore
 from rocket_tls._version import __version__
 
 __all__ = [
+    "CertificateChain",
+    "CertificateData",
+    "CertificateDirectory",
     "CertificateError",
+    "CertificateFiles",
+    "CertificateStore",
+    "ClientCertificates",
     "IssuedCertificate",
     "LocalAuthority",
+    "Profile",
     "TLSConnection",
     "TLSError",
     "TLSListener",
+    "TLSSettings",
     "__version__",
     "load_context",
 ]

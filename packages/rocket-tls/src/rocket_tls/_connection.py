@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import ssl
@@ -21,9 +20,10 @@ from rocket_core import (
     State,
     Timeouts,
 )
+from rocket_tls._contexts import ServerSocket
 from rocket_tls._errors import TLSError
-
-_log = logging.getLogger("rocket_tls.connection")
+from rocket_tls._fault import TIMEOUT, UNREADABLE, TLSFaults, reason_of
+from rocket_tls._identity import describe
 
 RECORD: Final = 1 << 14
 """Bytes that one record carries at most (RFC 8446, section 5.1)."""
@@ -72,7 +72,7 @@ class TLSConnection(Connection):
     servers are asked to (RFC 9112, section 9.8): that is the end of the stream.
     """
 
-    __slots__ = ("_layer", "_tls")
+    __slots__ = ("_faults", "_layer", "_tls")
 
     def __init__(
         self,
@@ -82,8 +82,11 @@ class TLSConnection(Connection):
         local: Peer | None = None,
         *,
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
+        faults: TLSFaults | None = None,
     ) -> None:
         """Take ``sock``, for the server's side of ``context``; otherwise as `Connection`.
+
+        What fails in TLS is counted in ``faults``.
 
         Raises `OSError` when the client is gone already.
         """
@@ -91,6 +94,7 @@ class TLSConnection(Connection):
         sock.getpeername()
         self._tls = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self._layer = _Layer.HANDSHAKE
+        self._faults = faults
         super().__init__(self._tls, peer, local, secure=True, timeouts=timeouts)
         self.state = State.HANDSHAKE
 
@@ -100,6 +104,8 @@ class TLSConnection(Connection):
         A client that speaks HTTP without TLS is told so. Raises `TLSError`, and `OSError` when the
         connection is broken.
         """
+        if isinstance(self._tls, ServerSocket):
+            self._tls.local = self.local  # which a proxy may have announced by now
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
@@ -113,6 +119,12 @@ class TLSConnection(Connection):
                 self._answer_plainly()
             raise self._broken(error) from error
         self._layer = _Layer.OPEN
+        try:
+            self.environ = describe(self._tls)
+        except ValueError as error:
+            self._count(UNREADABLE)
+            self.close_reason = CloseReason.TLS
+            raise TLSError(f"{self.peer}: the client certificate cannot be read") from error
         return True
 
     def receive_now(self, size: int) -> bytes:
@@ -195,6 +207,8 @@ class TLSConnection(Connection):
         """
         if self.close_reason in _CLEAN and not self.unsent:
             self._close_notify()
+        elif self.close_reason is CloseReason.HANDSHAKE_TIMEOUT:
+            self._count(TIMEOUT)
         self._layer = _Layer.ENDED
         super().close()
 
@@ -221,8 +235,13 @@ class TLSConnection(Connection):
     def _broken(self, error: ssl.SSLError) -> TLSError:
         self.close_reason = CloseReason.CLIENT if _is_end(error) else CloseReason.TLS
         self._layer = _Layer.ENDED
-        _log.debug("%s: %s", self.peer, error)
+        if self.close_reason is CloseReason.TLS:
+            self._count(reason_of(error), error)
         return TLSError(f"{self.peer}: {error}")
+
+    def _count(self, reason: str, error: object = None) -> None:
+        if self._faults is not None:
+            self._faults.add(self.peer, reason, error)
 
     def _answer_plainly(self) -> None:
         with suppress(OSError):

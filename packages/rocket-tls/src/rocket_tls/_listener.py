@@ -5,11 +5,17 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from rocket_core import BACKLOG, Address, Connection, Listener, Peer, Timeouts
 from rocket_tls._connection import TLSConnection
-from rocket_tls._files import CertificateFiles
-from rocket_tls._reloading import ReloadingContext
+from rocket_tls._contexts import Contexts
+from rocket_tls._fault import TLSFaults
+from rocket_tls._settings import TLSSettings
+from rocket_tls._sources import CertificateFiles
+from rocket_tls._store import CertificateStore
+
+_SETTINGS: Final = TLSSettings()
 
 
 class TLSListener(Listener):
@@ -17,6 +23,9 @@ class TLSListener(Listener):
 
     The files may be replaced at any time: each new connection looks at them, and gets the new
     certificate as soon as both are there and belong together. Until then the old one is served.
+
+    Attributes:
+        certificates: what is served; see `CertificateStore.chains`.
     """
 
     scheme = "https"
@@ -24,9 +33,10 @@ class TLSListener(Listener):
     def __init__(
         self,
         address: Address | str | socket.socket,
-        certificate: Path,
+        certificate: Path | CertificateStore,
         key: Path | None = None,
         *,
+        settings: TLSSettings = _SETTINGS,
         backlog: int = BACKLOG,
         proxy_protocol: Iterable[str] | None = None,
     ) -> None:
@@ -34,28 +44,43 @@ class TLSListener(Listener):
 
         Args:
             address: as for `Listener`.
-            certificate: a PEM file with the server's certificate, followed by its chain.
+            certificate: a PEM file with the server's certificate and its chain, or a store of
+                certificates.
             key: a PEM file with its private key; None: it is in the file ``certificate``.
+            settings: what clients are offered, and what is asked of them.
             backlog: connections the system keeps before they are accepted.
             proxy_protocol: as for `Listener`; the header comes before the TLS handshake.
 
         Raises:
             AddressError: the address, or one of the networks, is malformed.
-            ValueError: ``proxy_protocol`` has no network.
-            CertificateError: the certificate or its key cannot be used.
+            ValueError: ``proxy_protocol`` has no network, or there is a ``key`` beside a store.
+            CertificateError: the certificate or its key cannot be used, or the files of the
+                clients' authorities.
         """
         super().__init__(address, backlog=backlog, proxy_protocol=proxy_protocol)
-        self._context = ReloadingContext(
-            CertificateFiles(certificate, certificate if key is None else key)
-        )
+        if isinstance(certificate, Path):
+            certificate = CertificateStore([CertificateFiles(certificate, key)])
+        elif key is not None:
+            raise ValueError("a CertificateStore has the keys; leave out key")
+        self.certificates: Final = certificate
+        self._contexts = Contexts(certificate, settings)
+        self._faults = TLSFaults()
+
+    @property
+    def tls_errors(self) -> dict[str, int]:
+        """How often TLS has failed, by the reason. Any thread may ask."""
+        return self._faults.counts()
 
     def reload(self) -> None:
-        """Load the certificate and its key now, changed or not. Any thread may call this.
+        """Load certificates, keys, authorities and revocations now. Any thread may call this.
 
-        Raises `CertificateError`; then the previous certificate stays in service.
+        Raises `CertificateError`; then what cannot be used stays as it was.
         """
-        self._context.reload()
+        self._contexts.reload()
 
     def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
         """Make the connection for an accepted socket. Raises `OSError` when it is gone already."""
-        return TLSConnection(sock, self._context.current(), peer, self.local, timeouts=timeouts)
+        context = self._contexts.current()
+        return TLSConnection(
+            sock, context, peer, self.local, timeouts=timeouts, faults=self._faults
+        )

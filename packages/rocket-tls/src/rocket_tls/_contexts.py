@@ -1,0 +1,143 @@
+"""The SSL contexts of a listener: one that every handshake begins with, one for each chain."""
+
+from __future__ import annotations
+
+import logging
+import re
+import ssl
+import threading
+from pathlib import Path
+from typing import Final
+
+from rocket_core import Peer
+from rocket_tls._chain import CertificateChain
+from rocket_tls._errors import CertificateError
+from rocket_tls._settings import TLSSettings
+from rocket_tls._sources import CertificateFiles
+from rocket_tls._store import CertificateStore
+from rocket_tls._trust import Trust
+
+_log = logging.getLogger("rocket_tls.certificate")
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
+
+
+class ServerSocket(ssl.SSLSocket):
+    """The server's side of a TLS connection.
+
+    Attributes:
+        local: the address that the client has reached.
+        server_name: the host name that it asks for (RFC 6066, section 3), once it has.
+    """
+
+    local: Peer | None = None
+    server_name: str | None = None
+
+
+def load_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
+    """A context that serves one certificate, with the default settings.
+
+    Args:
+        certificate: a PEM file with the server's certificate and its chain.
+        key: a PEM file with its private key; None: it is in the file ``certificate``.
+
+    Raises:
+        CertificateError: they cannot be used.
+    """
+    context = TLSSettings().make_context(None)
+    CertificateStore([CertificateFiles(certificate, key)]).chains[0].load_into(context)
+    return context
+
+
+class Contexts:
+    """The contexts for the certificates of a store, all with the same settings.
+
+    Every handshake begins with one context, and goes on with the one of the chain that is chosen
+    then. OpenSSL keeps the keys of session tickets in the first one. So that sessions are resumed
+    whatever is replaced meanwhile, it stays, but for one reason: a resumed session is not verified
+    again, so none may outlive the authorities, and lists of revoked certificates, that it was
+    verified with.
+    """
+
+    def __init__(self, store: CertificateStore, settings: TLSSettings) -> None:
+        """Serve ``store``. Raises `CertificateError` when the clients' authorities cannot be used.
+
+        ``_lock`` guards replacing the trust.
+        """
+        self._store = store
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._complaint: str | None = None
+        self._trust = self._load_trust()
+        self._front = _Front(store, settings, self._trust)
+
+    def current(self) -> ssl.SSLContext:
+        """The context for the next connection."""
+        trust = self._trust
+        if trust is not None and trust.changed and self._lock.acquire(blocking=False):
+            try:
+                self._replace()
+                _log.info("client_ca file %s is in service anew", self._settings.client_ca)
+                self._complaint = None
+            except CertificateError as error:
+                if str(error) != self._complaint:
+                    self._complaint = str(error)
+                    _log.error("%s (the previous authorities stay in service)", error)
+            finally:
+                self._lock.release()
+        return self._front.context
+
+    def reload(self) -> None:
+        """Load everything now, changed or not. Raises `CertificateError`."""
+        with self._lock:
+            self._replace()
+        self._store.reload()
+
+    def _replace(self) -> None:
+        trust = self._load_trust()
+        if trust is not None:
+            self._trust = trust
+            self._front = _Front(self._store, self._settings, trust)
+
+    def _load_trust(self) -> Trust | None:
+        ca = self._settings.client_ca
+        return None if ca is None else Trust(ca, self._settings.client_crl)
+
+
+class _Front:
+    """The context that handshakes begin with."""
+
+    def __init__(self, store: CertificateStore, settings: TLSSettings, trust: Trust | None) -> None:
+        self._store = store
+        self._settings = settings
+        self._trust = trust
+        # Replaced as a whole; should two threads do so, one of the contexts is made once more.
+        self._contexts: dict[CertificateChain, ssl.SSLContext] = {}
+        self.context = settings.make_context(trust)
+        self.context.sslsocket_class = ServerSocket
+        self.context.sni_callback = self._choose
+
+    def _choose(
+        self, sock: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext
+    ) -> int | None:
+        try:
+            if name is not None and not _NAME.fullmatch(name):
+                name = None
+            address = ""
+            if isinstance(sock, ServerSocket):
+                sock.server_name = name
+                address = sock.local.host.partition("%")[0] if sock.local is not None else ""
+            chain = self._store.choose(name, address)
+            sock.context = self._contexts.get(chain) or self._make(chain)
+        except Exception:  # noqa: BLE001 - otherwise it would be printed, and the client left to guess
+            _log.exception("no certificate could be chosen")
+            return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
+        return None
+
+    def _make(self, chain: CertificateChain) -> ssl.SSLContext:
+        context = self._settings.make_context(self._trust)
+        chain.load_into(context)
+        live = set(self._store.chains)
+        kept = {each: made for each, made in self._contexts.items() if each in live}
+        self._contexts = {**kept, chain: context}
+        return context

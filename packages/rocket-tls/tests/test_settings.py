@@ -1,0 +1,114 @@
+"""What clients are offered."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Serve, exchange
+from rocket_core import CloseReason
+from rocket_tls import ClientCertificates, Profile, TLSListener, TLSSettings
+
+V1_2, V1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+
+
+def names(settings: TLSSettings) -> list[str]:
+    ciphers = settings.make_context(None).get_ciphers()
+    return [each["name"] for each in ciphers if not each["name"].startswith("TLS_")]
+
+
+def test_the_intermediate_profile_is_the_default() -> None:
+    # https://ssl-config.mozilla.org/guidelines/6.0.json
+    assert TLSSettings() == TLSSettings(profile=Profile.INTERMEDIATE)
+    assert TLSSettings().make_context(None).minimum_version is V1_2
+    assert sorted(names(TLSSettings())) == [
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        "ECDHE-RSA-AES256-GCM-SHA384",
+        "ECDHE-RSA-CHACHA20-POLY1305",
+    ]
+    options = TLSSettings().make_context(None).options
+    assert not options & ssl.OP_CIPHER_SERVER_PREFERENCE
+    assert options & ssl.OP_NO_RENEGOTIATION
+    assert options & ssl.OP_NO_COMPRESSION
+
+
+def test_a_profile_by_name() -> None:
+    modern = TLSSettings(profile="modern")
+    assert modern.profile is Profile.MODERN
+    assert modern.make_context(None).minimum_version is V1_3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"profile": "old"}, "'old' is none of 'modern', 'intermediate'"),
+        ({"client_certificates": "maybe"}, "'maybe' is none of 'off', 'optional', 'required'"),
+        ({"min_version": ssl.TLSVersion.TLSv1_1}, "min_version must be"),
+        ({"min_version": ssl.TLSVersion.MINIMUM_SUPPORTED}, "min_version must be"),
+        ({"ciphers": "NO-SUCH-CIPHER"}, "ciphers 'NO-SUCH-CIPHER' select no cipher"),
+        ({"client_certificates": "required"}, "client_certificates needs client_ca"),
+        ({"client_ca": Path("ca.pem")}, "client_ca and client_crl need client_certificates"),
+        ({"client_crl": Path("crl.pem")}, "client_ca and client_crl need client_certificates"),
+    ],
+)
+def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TLSSettings(**settings)
+
+
+def test_off_takes_no_authority() -> None:
+    assert TLSSettings().client_certificates is ClientCertificates.OFF
+    assert TLSSettings().make_context(None).verify_mode is ssl.CERT_NONE
+
+
+@pytest.mark.parametrize(
+    "settings", [TLSSettings(profile="modern"), TLSSettings(min_version=V1_3)], ids=str
+)
+def test_tls_1_2_may_be_refused(
+    serve: Serve, client_context: ssl.SSLContext, settings: TLSSettings
+) -> None:
+    served = serve(settings=settings)
+    with served.connect() as client:
+        assert client.version() == "TLSv1.3"
+    assert served.next_close() is CloseReason.CLIENT
+    client_context.maximum_version = V1_2
+    with pytest.raises(ssl.SSLError) as raised:
+        served.connect(client_context)
+    assert raised.value.reason == "TLSV1_ALERT_PROTOCOL_VERSION"
+    assert served.next_close() is CloseReason.TLS
+    listener = served.server.listeners[0]
+    assert isinstance(listener, TLSListener)
+    assert listener.tls_errors == {"unsupported protocol": 1}
+
+
+def test_the_client_chooses_among_the_ciphers_of_tls_1_2(
+    serve: Serve, client_context: ssl.SSLContext
+) -> None:
+    served = serve(settings=TLSSettings(ciphers="ECDHE+AESGCM"))
+    client_context.maximum_version = V1_2
+    for cipher in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"):
+        other = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384"
+        client_context.set_ciphers(f"{cipher}:{other}")
+        with served.connect() as client:
+            found = client.cipher()
+            assert found is not None
+            assert found[0] == cipher
+            assert exchange(client, "shout a") == b"A\n"
+
+
+def test_a_cipher_that_is_not_offered(serve: Serve, client_context: ssl.SSLContext) -> None:
+    served = serve(settings=TLSSettings(ciphers="ECDHE-ECDSA-AES256-GCM-SHA384"))
+    client_context.maximum_version = V1_2
+    client_context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
+    with pytest.raises(ssl.SSLError):
+        served.connect(client_context)
+    assert served.next_close() is CloseReason.TLS
+    listener = served.server.listeners[0]
+    assert isinstance(listener, TLSListener)
+    assert listener.tls_errors == {"no shared cipher": 1}
