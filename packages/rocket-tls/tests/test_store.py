@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import ssl
 import threading
@@ -244,10 +243,14 @@ def test_pairs_that_come_and_go(
     for _ in range(3):
         assert store.choose("b.test", "").names == {"b.test"}
     assert caplog.messages == [
-        f"certificate directory {tmp_path} holds no certificate; store one there, as NAME.crt "
-        "with its key NAME.key (the previous certificates stay in service)",
-        f"certificate file {tmp_path / 'b.crt'} cannot be read (No such file or directory); "
-        "name a PEM file that this user may read (the previous certificate stays in service)",
+        (
+            f"certificate directory {tmp_path} holds no certificate; store one there, as NAME.crt "
+            "with its key NAME.key (the previous certificates stay in service)"
+        ),
+        (
+            f"certificate file {tmp_path / 'b.crt'} cannot be read (No such file or directory); "
+            "name a PEM file that this user may read (the previous certificate stays in service)"
+        ),
     ]
 
 
@@ -265,10 +268,20 @@ def test_a_pair_that_is_not_complete_yet_is_left_out(
     (tmp_path / "b.key").write_bytes(late.private_key_pem.bytes())
     assert store.choose("b.test", "").names == {"b.test"}
     assert caplog.messages == [
-        f"key file {tmp_path / 'b.key'} cannot be read (No such file or directory); "
-        "name a PEM file that this user may read (left out)",
+        (
+            f"key file {tmp_path / 'b.key'} cannot be read (No such file or directory); "
+            "name a PEM file that this user may read (left out)"
+        ),
         f"certificate file {tmp_path / 'b.crt'} is in service",
     ]
+
+
+def test_the_directory_of_one_certificate_of_certbot(tmp_path: Path, ca: trustme.CA) -> None:
+    leaf = ca.issue_cert("a.test")
+    write_pair(leaf, tmp_path / "fullchain.pem", tmp_path / "privkey.pem")
+    leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    ca.cert_pem.write_to_path(tmp_path / "chain.pem")
+    assert names(CertificateStore([CertificateDirectory(tmp_path)])) == ["a.test"]
 
 
 def test_an_empty_directory(tmp_path: Path) -> None:
@@ -443,9 +456,9 @@ def test_nothing_of_a_key_is_left_open(files: Files, ca: trustme.CA) -> None:
         pytest.skip("no /proc")
     store = CertificateStore([CertificateFiles(files.certificate, files.key)])
     files.write(ca.issue_cert("localhost"))
-    before = len(os.listdir(fds))
+    before = len(list(fds.iterdir()))
     store.choose("localhost", "")
-    assert len(os.listdir(fds)) == before
+    assert len(list(fds.iterdir())) == before
 
 
 def chains_of(sources: Iterable[CertificateData]) -> tuple[CertificateChain, ...]:

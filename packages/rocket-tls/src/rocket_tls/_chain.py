@@ -41,6 +41,9 @@ _KEY: Final = re.compile(
     rb"(?:(?P<body>.*?)-----END (?P=label)-----)?",
     re.ASCII | re.DOTALL,
 )
+_UNREADABLE: Final = (x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError)
+"""What extensions raise that `cryptography` cannot read."""
+
 _UNUSABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
@@ -222,7 +225,7 @@ def _names(certificate: x509.Certificate) -> frozenset[str]:
         alternatives = certificate.extensions.get_extension_for_class(
             x509.SubjectAlternativeName
         ).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *_UNREADABLE):
         return frozenset()
     hosts = alternatives.get_values_for_type(x509.DNSName)
     addresses = alternatives.get_values_for_type(x509.IPAddress)

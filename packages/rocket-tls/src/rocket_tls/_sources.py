@@ -125,8 +125,8 @@ class CertificateDirectory:
 
     A pair is ``NAME.crt`` and ``NAME.key``; ``NAME.pem`` and ``NAME-key.pem``; ``NAME.pem`` that
     holds both; or, in a directory ``NAME`` within it, ``fullchain.pem`` and ``privkey.pem`` or
-    ``tls.crt`` and ``tls.key``. Names that begin with a dot are left out. Pairs that come, change
-    or go are noticed.
+    ``tls.crt`` and ``tls.key``. A directory with a ``fullchain.pem`` itself is that of one pair.
+    Names that begin with a dot are left out. Pairs that come, change or go are noticed.
 
     Attributes:
         path: the directory.
@@ -140,7 +140,10 @@ class CertificateDirectory:
         """The pairs, in the order of their names. Raises `CertificateError` when there is none."""
         try:
             paths = sorted(each for each in self.path.iterdir() if each.name[0] != ".")
-            found = [pair for path in paths for pair in self._pairs(path)]
+            if self.path / "fullchain.pem" in paths:
+                found = self._within(self.path)  # among copies of its parts
+            else:
+                found = [pair for path in paths for pair in self._pairs(path)]
         except OSError as error:
             raise UnreadableError(
                 f"certificate directory {self.path} cannot be read ({error.strerror}); "
@@ -158,6 +161,9 @@ class CertificateDirectory:
             return [self._pair(path, path.with_suffix(".key"))]
         if path.suffix == ".pem" and not path.stem.endswith("-key"):
             return [self._pair(path, path.with_name(f"{path.stem}-key.pem"))]
+        return self._within(path)
+
+    def _within(self, path: Path) -> list[CertificateFiles]:
         inner = (("fullchain.pem", "privkey.pem"), ("tls.crt", "tls.key"))
         return [
             self._pair(path / certificate, path / key)
