@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from conftest import Files, Serve, Served, exchange
+from conftest import Files, Serve, Served, exchange, wait_until
 from rocket_core import CloseReason
 from rocket_tls import CertificateError, TLSListener, TLSSettings
 
@@ -211,7 +211,7 @@ def test_a_revoked_certificate_fails_the_handshake(
     served = serve(settings=authority.settings(crl=True))
     assert accepted(served, client(alice))
     assert not accepted(served, client(bob))
-    assert errors(served) == {"certificate verify failed: certificate revoked": 1}
+    wait_until(lambda: errors(served) == {"certificate verify failed: certificate revoked": 1})
 
 
 def test_a_new_list_counts_for_the_next_connection_and_for_its_session(

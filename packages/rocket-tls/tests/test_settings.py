@@ -76,6 +76,7 @@ def test_tls_1_2_may_be_refused(
     served = serve(settings=settings)
     with served.connect() as client:
         assert client.version() == "TLSv1.3"
+        assert exchange(client, "shout a") == b"A\n"  # with it come the tickets
     assert served.next_close() is CloseReason.CLIENT
     client_context.maximum_version = V1_2
     with pytest.raises(ssl.SSLError) as raised:
