@@ -28,6 +28,7 @@ from rocket_tls import (
     CertificateFiles,
     CertificateStore,
     TLSListener,
+    _sources,
     _store,
 )
 from rocket_tls._contexts import _NAME
@@ -403,6 +404,48 @@ def test_no_handshake_fails_while_files_are_replaced(
         assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
 
+def test_a_pair_replaced_between_two_reads_is_read_again(
+    files: Files, ca: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = ca.issue_cert("localhost")
+    genuine = _sources.read_file
+    read: list[Path] = []
+
+    def read_file(kind: str, path: Path) -> bytes:
+        content = genuine(kind, path)
+        if not read:
+            files.write(new)
+        read.append(path)
+        return content
+
+    monkeypatch.setattr(_sources, "read_file", read_file)
+    store = CertificateStore([CertificateFiles(files.certificate, files.key)])
+    assert der(store.chains[0]) == der_of(new)
+    assert len(read) == 4
+
+
+def test_a_pair_that_never_rests_is_tried_again_later(
+    files: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pair = CertificateFiles(files.certificate, files.key)
+    store = CertificateStore([pair])
+    (old,) = store.chains
+    genuine = _sources.read_file
+
+    def read_file(kind: str, path: Path) -> bytes:
+        content = genuine(kind, path)
+        with path.open("ab") as file:
+            file.write(b"\n")
+        return content
+
+    files.key.touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(_sources, "read_file", read_file)
+        assert store.choose("localhost", "") is old
+    assert "changes while it is read" in caplog.text
+    assert store.choose("localhost", "") is not old
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_sessions_are_resumed_across_replacements(
     serve: Serve,
@@ -445,6 +488,7 @@ def test_many_threads_choose_while_one_loads(files: Files, ca: trustme.CA) -> No
     loading = threading.Thread(target=store.choose, args=("localhost", ""))
     loading.start()
     assert entered.wait(30)
+    files.key.touch()  # so that this one would load, too
     assert der(store.choose("localhost", "")) == der_of(leaf)  # does not wait
     leave.set()
     loading.join()
