@@ -280,6 +280,17 @@ def test_a_list_that_cannot_be_used_leaves_the_old_one_in_service(
         listener.reload()
 
 
+def test_reload_tells_of_certificates_and_authorities(files: Files, authority: Authority) -> None:
+    listener = TLSListener(
+        "127.0.0.1:0", files.certificate, files.key, settings=authority.settings()
+    )
+    files.certificate.write_bytes(b"")
+    authority.ca_file.write_bytes(b"")
+    with pytest.raises(CertificateError) as raised:
+        listener.reload()
+    assert str(raised.value).count("holds no certificate") == 2
+
+
 @pytest.mark.parametrize("kind", list(trustme.KeyType))
 def test_a_list_of_another_authority_is_refused(
     files: Files, authority: Authority, kind: trustme.KeyType

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from conftest import Files, chain_of
-from rocket_tls import CertificateError, CertificateFiles, load_context
+from rocket_tls import CertificateError, CertificateFiles, _chain, load_context
 from rocket_tls._chain import load_chain
 from rocket_tls._sources import Content
 
@@ -179,6 +180,32 @@ def test_what_surrounds_the_blocks_does_not_matter(files: Files) -> None:
     files.certificate.write_bytes(text + files.certificate.read_bytes() + b"\nthe end\n")
     files.key.write_bytes(text + files.key.read_bytes())
     load_context(files.certificate, files.key)
+
+
+def test_a_certificate_without_a_name_is_served_with_a_warning(
+    files: Files, ca: trustme.CA, caplog: pytest.LogCaptureFixture
+) -> None:
+    files.write(ca.issue_cert(common_name="localhost"))
+    load_context(files.certificate, files.key)
+    assert caplog.messages == [
+        (
+            f"certificate file {files.certificate}: the certificate names no host and no IP "
+            "address; clients will refuse it"
+        )
+    ]
+
+
+def test_without_proc_openssl_reads_a_temporary_file(
+    files: Files, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(_chain, "_DESCRIPTORS", tmp_path / "nowhere")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    load_context(files.certificate, files.key)
+    assert not list((tmp_path / "temporary").iterdir())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(CertificateError, match="cannot be handed to OpenSSL"):
+        load_context(files.certificate, files.key)
 
 
 def test_an_expired_certificate_is_served_with_a_warning(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -41,6 +42,8 @@ _KEY: Final = re.compile(
     rb"(?:(?P<body>.*?)-----END (?P=label)-----)?",
     re.ASCII | re.DOTALL,
 )
+_DESCRIPTORS: Final = Path("/proc/self/fd")
+
 _UNREADABLE: Final = (x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError)
 """What extensions raise that `cryptography` cannot read."""
 
@@ -93,14 +96,14 @@ class CertificateChain:
 @contextmanager
 def readable(content: bytes) -> Iterator[str]:
     """The path of a file with ``content``, for this user alone and for the time being."""
-    if hasattr(os, "memfd_create"):
+    if hasattr(os, "memfd_create") and _DESCRIPTORS.exists():
         # Nothing is written to a disk, and no directory has to be writable.
         with os.fdopen(os.memfd_create("rocket-tls"), "wb") as file:
             file.write(content)
             file.flush()
-            yield f"/proc/self/fd/{file.fileno()}"
+            yield str(_DESCRIPTORS / str(file.fileno()))
         return
-    with tempfile.NamedTemporaryFile() as file:  # pragma: no cover - not Linux
+    with tempfile.NamedTemporaryFile() as file:
         file.write(content)
         file.flush()
         yield file.name

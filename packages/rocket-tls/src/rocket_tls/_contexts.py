@@ -89,9 +89,18 @@ class Contexts:
 
     def reload(self) -> None:
         """Load everything now, changed or not. Raises `CertificateError`."""
-        with self._lock:
-            self._replace()
-        self._store.reload()
+        errors = []
+        try:
+            with self._lock:
+                self._replace()
+        except CertificateError as error:
+            errors.append(str(error))
+        try:
+            self._store.reload()
+        except CertificateError as error:
+            errors.append(str(error))
+        if errors:
+            raise CertificateError("; ".join(errors))
 
     def _replace(self) -> None:
         trust = self._load_trust()
