@@ -16,7 +16,13 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtensionOID
 
 from conftest import Files, Serve, Served, exchange, wait_until
 from rocket_core import CloseReason
@@ -198,6 +204,49 @@ def test_without_mutual_tls_no_client_is_told_of(serve: Serve, client: Client) -
     found = environ(serve(), client(None))
     assert set(found) == {"SSL_PROTOCOL", "SSL_CIPHER", "SSL_CLIENT_VERIFY", "SSL_TLS_SNI"}
     assert found["SSL_CLIENT_VERIFY"] == "NONE"
+
+
+def with_alternative_names(ca: trustme.CA, der: bytes, path: Path) -> None:
+    """Write a client's certificate whose alternative names are these bytes."""
+    issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
+    issuer_key = load_pem_private_key(ca.private_key_pem.bytes(), password=None)
+    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Eve")]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime.now(UTC) - timedelta(hours=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(hours=1))
+        .add_extension(
+            x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, der),
+            critical=False,
+        )
+        .sign(issuer_key, SHA256())
+    )
+    path.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + certificate.public_bytes(Encoding.PEM)
+    )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [b"\x30\x03\x82\x01\xff", b"\x30\x09\xa5\x07\xa1\x05\x0c\x03abc"],
+    ids=["not ASCII", "of a kind that nobody uses"],
+)
+def test_a_certificate_that_nobody_can_read_is_refused(
+    serve: Serve, authority: Authority, client: Client, tmp_path: Path, names: bytes
+) -> None:
+    served = serve(settings=authority.settings())
+    with_alternative_names(authority.ca, names, tmp_path / "eve.pem")
+    context = client(None)
+    context.load_cert_chain(tmp_path / "eve.pem")
+    assert not accepted(served, context)
+    assert served.next_close() is CloseReason.TLS
+    assert errors(served) == {"unreadable client certificate": 1}
 
 
 # -- revocation --------------------------------------------------------------------------------

@@ -77,6 +77,8 @@ def _alternatives(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise ValueError("extensions that cannot be read") from error
     kinds: dict[str, list[str]] = {
         "Email": names.get_values_for_type(x509.RFC822Name),
         "DNS": names.get_values_for_type(x509.DNSName),
