@@ -21,9 +21,9 @@ COMMAND = [sys.executable, "-P", "-m", "rocket_cli"]
 """Python itself does not let modules be imported from the current directory (-P)."""
 
 
-def refuse(directory: Path, *arguments: str) -> str:
+def refuse(directory: Path, *arguments: str, command: str = "serve", **variables: str) -> str:
     """Run `rocket-cli serve`, which must give up with one line; return what follows its prefix."""
-    done = run(directory, "serve", *arguments)
+    done = run(directory, command, *arguments, **variables)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout == ""
     assert done.stderr.endswith("\n")
@@ -33,10 +33,11 @@ def refuse(directory: Path, *arguments: str) -> str:
     return done.stderr.removeprefix(prefix).rstrip()
 
 
-def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(directory: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *arguments],
         cwd=directory,
+        env={**os.environ, **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",

@@ -4,12 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rocket_cli._bind import Bind, parse_binds
-from rocket_cli._errors import CommandError
+from rocket_cli._bind import Bind, parse_bind
 from rocket_core import Address, TCPAddress, UnixAddress
-
-CERTIFICATE = Path("certificate.pem")
-KEY = Path("key.pem")
 
 
 @pytest.mark.parametrize(
@@ -22,40 +18,42 @@ KEY = Path("key.pem")
         ("unix:/run/rocket.sock", UnixAddress(Path("/run/rocket.sock"))),
     ],
 )
-def test_certificate_decides_where_there_is_no_scheme(text: str, address: Address) -> None:
-    assert parse_binds([text], None, None) == [Bind(address)]
-    assert parse_binds([text], CERTIFICATE, KEY) == [Bind(address, CERTIFICATE, KEY)]
-    assert parse_binds([text], CERTIFICATE, None) == [Bind(address, CERTIFICATE, None)]
+@pytest.mark.parametrize("scheme", ["", "http://", "https://"])
+def test_address_with_and_without_scheme(scheme: str, text: str, address: Address) -> None:
+    bind = parse_bind(scheme + text)
+    assert bind == Bind(address, scheme.removesuffix("://") or None)
+    assert str(bind) == scheme + text
 
 
-def test_scheme_decides_for_each_bind() -> None:
-    binds = parse_binds(["http://[::1]:80", "https://:443", "http://unix:a"], CERTIFICATE, KEY)
-    assert binds == [
-        Bind(TCPAddress("::1", 80)),
-        Bind(TCPAddress("", 443), CERTIFICATE, KEY),
-        Bind(UnixAddress(Path("a"))),
-    ]
+@pytest.mark.parametrize(
+    ("scheme", "certificate", "secure"),
+    [
+        (None, True, True),
+        (None, False, False),
+        ("http", True, False),
+        ("https", True, True),
+        ("https", False, True),
+    ],
+)
+def test_certificate_decides_where_there_is_no_scheme(
+    scheme: str | None, certificate: bool, secure: bool
+) -> None:
+    assert Bind(TCPAddress("", 0), scheme).secure(certificate=certificate) is secure
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("nonsense", ["--bind", "'nonsense'", "HOST:PORT"]),
-        ("127.0.0.1:http", ["--bind", "'http'"]),
-        ("http://127.0.0.1:99999", ["--bind", "'99999'"]),
-        ("::1:80", ["--bind", "brackets"]),
-        ("unix:", ["--bind", "path"]),
-        ("ftp://127.0.0.1:80", ["--bind", "'ftp://127.0.0.1:80'", "https://"]),
-        ("https://127.0.0.1:80", ["--bind", "'https://127.0.0.1:80'", "--tls-cert"]),
+        ("nonsense", ["'nonsense'", "HOST:PORT"]),
+        ("127.0.0.1:http", ["'http'"]),
+        ("http://127.0.0.1:99999", ["'99999'"]),
+        ("::1:80", ["brackets"]),
+        ("unix:", ["path"]),
+        ("ftp://127.0.0.1:80", ["'ftp://127.0.0.1:80'", "https://"]),
     ],
 )
 def test_bad_bind(text: str, named: list[str]) -> None:
-    with pytest.raises(CommandError) as caught:
-        parse_binds(["127.0.0.1:0", text], None, None)
+    with pytest.raises(ValueError, match=r".") as caught:
+        parse_bind(text)
     for name in named:
         assert name in str(caught.value)
-
-
-def test_key_without_certificate() -> None:
-    with pytest.raises(CommandError, match=r"^--tls-key key\.pem .* --tls-cert"):
-        parse_binds([], None, KEY)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import trustme
 
-from rocket_cli._bind import Bind
+from choosing import choose
 from rocket_cli._errors import CommandError
-from rocket_cli._listeners import location, make_listener, start
-from rocket_core import Connection, Listener, Server, State, TCPAddress, UnixAddress, Worker
+from rocket_cli._listeners import location, make_listeners, start
+from rocket_core import Connection, Listener, Server, State, TCPAddress, Worker
 
-LOOPBACK = TCPAddress("127.0.0.1", 0)
+LOOPBACK = ["--bind", "127.0.0.1:0"]
 
 
 class Echo(Worker):
@@ -22,8 +22,10 @@ class Echo(Worker):
 
 
 def test_scheme_follows_the_certificate(certificate: Path, key: Path) -> None:
-    assert make_listener(Bind(LOOPBACK)).scheme == "http"
-    assert make_listener(Bind(LOOPBACK, certificate, key)).scheme == "https"
+    binds = ["--bind", "127.0.0.1:0", "--bind", "http://127.0.0.1:0"]
+    tls = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    assert [each.scheme for each in make_listeners(choose(*binds))] == ["http", "http"]
+    assert [each.scheme for each in make_listeners(choose(*binds, *tls))] == ["https", "http"]
 
 
 def test_key_in_the_file_of_the_certificate(
@@ -33,7 +35,8 @@ def test_key_in_the_file_of_the_certificate(
     leaf.private_key_and_cert_chain_pem.write_to_path(both)
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    with Server(Echo, [make_listener(Bind(LOOPBACK, both))], min_threads=1) as server:
+    listeners = make_listeners(choose(*LOOPBACK, "--tls-cert", str(both)))
+    with Server(Echo, listeners, min_threads=1) as server:
         address = server.listeners[0].address
         assert isinstance(address, TCPAddress)
         with (
@@ -47,9 +50,16 @@ def test_key_in_the_file_of_the_certificate(
 def test_certificate_that_cannot_be_used(tmp_path: Path, key: Path) -> None:
     missing = tmp_path / "missing.pem"
     with pytest.raises(CommandError) as caught:
-        make_listener(Bind(LOOPBACK, missing, key))
-    assert str(missing) in str(caught.value)
+        make_listeners(choose(*LOOPBACK, "--tls-cert", str(missing), "--tls-key", str(key)))
+    assert str(caught.value).startswith(f"--tls-cert: certificate file {missing}")
     assert caught.value.__cause__ is not None
+
+
+def test_certificate_that_is_missing(key: Path) -> None:
+    with pytest.raises(CommandError, match=r"^--bind: https://:0 needs .* --tls-cert"):
+        make_listeners(choose("--bind", "https://:0"))
+    with pytest.raises(CommandError, match=r"^--tls-key does nothing without --tls-cert"):
+        choose(*LOOPBACK, "--tls-key", str(key))
 
 
 def test_location_of_a_url() -> None:
@@ -67,8 +77,9 @@ def test_location_of_an_ipv6_url() -> None:
 
 
 def test_location_of_a_unix_socket(certificate: Path, key: Path) -> None:
-    bind = Bind(UnixAddress(Path("/run/rocket.sock")), certificate, key)
-    assert location(make_listener(bind)) == "unix:/run/rocket.sock"
+    tls = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    (listener,) = make_listeners(choose("--bind", "unix:/run/rocket.sock", *tls))
+    assert location(listener) == "unix:/run/rocket.sock"
 
 
 def test_address_in_use() -> None:

@@ -9,6 +9,9 @@ import pytest
 
 from rocket_cli._errors import CommandError
 from rocket_cli._log import configure_log, open_access_log
+from rocket_cli._origin import Origin
+
+OPTION = Origin("command line", "--access-log", "--access-log")
 
 pytestmark = pytest.mark.usefixtures("loggers")
 
@@ -65,6 +68,6 @@ def test_application_that_disabled_all_loggers(capsys: pytest.CaptureFixture[str
 def test_access_log_that_cannot_be_written(tmp_path: Path, name: str, reason: str) -> None:
     path = str(tmp_path / name)
     with pytest.raises(CommandError) as caught:
-        open_access_log(path)
+        open_access_log(path, OPTION)
     assert f"--access-log {path!r}" in str(caught.value)
     assert reason in str(caught.value)

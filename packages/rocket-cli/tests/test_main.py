@@ -21,6 +21,8 @@ import trustme
 from conftest import HELLO, Write
 from processes import PATIENCE, Served, refuse, run
 from rocket_cli import __version__
+from rocket_cli._setting import Section
+from rocket_cli._settings import SETTINGS
 
 ANY = ["--bind", "127.0.0.1:0"]
 
@@ -115,15 +117,16 @@ def test_script_is_installed(tmp_path: Path) -> None:
 def test_help_names_every_option(tmp_path: Path) -> None:
     done = run(tmp_path, "serve", "--help")
     assert done.returncode == 0
+    options = {f"--{each.name}" for each in SETTINGS if not each.argument}
     assert set(re.findall(r"^ +(--[a-z-]+)", done.stdout, re.MULTILINE)) == {
-        "--bind",
-        "--threads",
-        "--tls-cert",
-        "--tls-key",
-        "--log-level",
-        "--access-log",
+        *options,
+        "--config",
         "--help",
     }
+    titles = re.findall(r"^(\S[^:\n]*):$", done.stdout, re.MULTILINE)
+    assert titles == [each.value for each in Section if each is not Section.APPLICATION] + [
+        "Options"
+    ]
 
 
 # -- what is served ----------------------------------------------------------------------------
@@ -407,7 +410,7 @@ def test_found_module_that_fails(site: Path, write: Write) -> None:
         (["--bind", "unix:missing/rocket.sock"], ["unix:missing/rocket.sock", "directory"]),
         (["--bind", f"unix:{'long' * 50}"], ["unix:longlong", "too long"]),
         (["--threads", "many"], ["--threads", "'many'", "MIN:MAX"]),
-        (["--tls-key", "key.pem"], ["--tls-key", "key.pem", "--tls-cert"]),
+        (["--tls-key", "key.pem"], ["--tls-key", "--tls-cert"]),
         (["--access-log", "missing/access.log"], ["--access-log", "missing/access.log"]),
     ],
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from processes import PATIENCE
 from rocket_cli._signals import caught_signals, wait_for_end
 from rocket_core import Connection, Lifecycle, Listener, Server, State, Worker
 
@@ -67,12 +68,12 @@ def test_handlers_are_put_back() -> None:
 def test_signal_ends_an_idle_server(server: Server) -> None:
     with caught_signals() as events:
         signal.raise_signal(signal.SIGTERM)
-        wait_for_end(server, events)
+        wait_for_end(server, events, PATIENCE)
     assert server.lifecycle is Lifecycle.STOPPED
 
 
 def test_server_that_ends_by_itself(server: Server) -> None:
     with caught_signals() as events:
         server.stop()
-        wait_for_end(server, events)
+        wait_for_end(server, events, PATIENCE)
     assert server.lifecycle is Lifecycle.STOPPED

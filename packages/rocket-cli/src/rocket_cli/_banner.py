@@ -7,18 +7,16 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from rocket_cli._listeners import location
+from rocket_cli._threads import Threads
 from rocket_cli._version import __version__
 from rocket_core import Listener
 
 
-def banner(
-    application: str, threads: tuple[int, int], listeners: Iterable[Listener]
-) -> Iterator[str]:
+def banner(application: str, threads: Threads, listeners: Iterable[Listener]) -> Iterator[str]:
     """The lines to print, given what is served and listeners that are bound."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     gil = "on" if gil_enabled() else "off"
-    least, most = threads
-    count = f"{most}" if least == most else f"{least} to {most}"
+    count = str(threads).replace(":", " to ")
     yield f"Rocket {__version__}, {python} (GIL {gil}), threads: {count}"
     yield f"Serving {application}"
     for listener in listeners:

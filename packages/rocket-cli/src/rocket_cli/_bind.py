@@ -1,13 +1,10 @@
-"""The option ``--bind``: where to listen, and whether with TLS."""
+"""Where to listen, and by which protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from rocket_cli._errors import CommandError
-from rocket_core import Address, AddressError, parse_address
+from rocket_core import Address, parse_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,36 +13,28 @@ class Bind:
 
     Attributes:
         address: the address.
-        certificate: for TLS, the file of the certificate; None for plain HTTP.
-        key: the file of its private key; None where that is in the same file.
+        scheme: ``http`` or ``https``; None for whichever there is a certificate for.
     """
 
     address: Address
-    certificate: Path | None = None
-    key: Path | None = None
+    scheme: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.address}" if self.scheme is None else f"{self.scheme}://{self.address}"
+
+    def secure(self, *, certificate: bool) -> bool:
+        """Whether to speak TLS, given whether there is a certificate."""
+        return self.scheme == "https" or (self.scheme is None and certificate)
 
 
-def parse_binds(texts: Iterable[str], certificate: Path | None, key: Path | None) -> list[Bind]:
-    """Read addresses with or without a scheme, given ``--tls-cert`` and ``--tls-key``.
+def parse_bind(text: str) -> Bind:
+    """Read an address with or without a scheme.
 
-    Without a scheme a bind is HTTPS if there is a certificate, otherwise HTTP. Raises
-    `CommandError`, also when TLS is wanted without a certificate.
+    Raises `ValueError`, whose message says what is wrong and what would be right.
     """
-    if key is not None and certificate is None:
-        raise CommandError(f"--tls-key {key} needs its certificate: give --tls-cert too")
-    return [_parse(text, certificate, key) for text in texts]
-
-
-def _parse(text: str, certificate: Path | None, key: Path | None) -> Bind:
     scheme, separator, address = text.partition("://")
     if not separator:
-        scheme, address = "http" if certificate is None else "https", text
+        return Bind(parse_address(text))
     if scheme not in {"http", "https"}:
-        raise CommandError(f"--bind {text!r}: the scheme must be http:// or https://")
-    if scheme == "https" and certificate is None:
-        raise CommandError(f"--bind {text!r} needs a certificate: give --tls-cert too")
-    try:
-        where = parse_address(address)
-    except AddressError as error:
-        raise CommandError(f"--bind: {error}") from error
-    return Bind(where, certificate, key) if scheme == "https" else Bind(where)
+        raise ValueError(f"{text!r}: the scheme must be http:// or https://")
+    return Bind(parse_address(address), scheme)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 
 from rocket_cli._bind import Bind
+from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
+from rocket_cli._setting import Part
 from rocket_core import BindError, Listener, Server, UnixAddress
 from rocket_tls import CertificateError, TLSListener
 
@@ -17,14 +19,24 @@ _ADVICE = {
 }
 
 
-def make_listener(bind: Bind) -> Listener:
-    """A listener, not bound yet. Raises `CommandError` when the certificate cannot be used."""
-    if bind.certificate is None:
-        return Listener(bind.address)
+def make_listeners(chosen: Chosen) -> list[Listener]:
+    """Listeners, not bound yet. Raises `CommandError`, also for HTTPS without a certificate."""
+    return [_listener(bind, chosen) for bind in chosen["bind"]]
+
+
+def _listener(bind: Bind, chosen: Chosen) -> Listener:
+    common = chosen.arguments(Part.LISTENER)
+    options = chosen.arguments(Part.TLS)
+    if not bind.secure(certificate=bool(options)):
+        return Listener(bind.address, **common)
+    if not options:
+        raise CommandError(
+            f"{chosen.origin('bind')}: {bind} needs a certificate: give --tls-cert too"
+        )
     try:
-        return TLSListener(bind.address, bind.certificate, bind.key)
+        return TLSListener(bind.address, **options, **common)
     except CertificateError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(f"{chosen.origin('tls-cert')}: {error}") from error
 
 
 def start(server: Server) -> None:

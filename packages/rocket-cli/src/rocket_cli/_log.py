@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 from rocket_cli._errors import CommandError
+from rocket_cli._origin import Origin
 from rocket_wsgi import AccessLog
 
 _PACKAGES = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli")
@@ -40,17 +44,35 @@ def configure_log(level: str) -> None:
             logging.getLogger(name).disabled = False
 
 
-def open_access_log(path: str) -> AccessLog:
+def open_access_log(path: str, origin: Origin, **options: Any) -> AccessLog:
     """The access log that appends to the file ``path``, ``-`` for standard output.
 
-    Raises `CommandError` when the file cannot be written.
+    Raises `CommandError`, which tells the origin, when the file cannot be written.
     """
     if path == "-":
-        return AccessLog(sys.stdout)
+        return AccessLog(sys.stdout, **options)
     try:
-        return AccessLog(path)
+        return AccessLog(path, **options)
     except OSError as error:
         raise CommandError(
-            f"--access-log {path!r} cannot be written: {error.strerror}; "
+            f"{origin} {path!r} cannot be written: {error.strerror}; "
             "use the path of a file that can, or - for standard output"
         ) from error
+
+
+def check_access_log(path: str, origin: Origin) -> None:
+    """Raise `CommandError` if `open_access_log` would; no file is made."""
+    if path == "-":
+        return
+    file = Path(path)
+    directory = file.absolute().parent
+    if file.is_dir():
+        reason = "it is a directory"
+    elif file.exists():
+        reason = "" if os.access(file, os.W_OK) else "permission denied"
+    elif not directory.is_dir():
+        reason = f"there is no directory {directory}"
+    else:
+        reason = "" if os.access(directory, os.W_OK | os.X_OK) else "permission denied"
+    if reason:
+        raise CommandError(f"{origin} {path!r} cannot be written: {reason}")

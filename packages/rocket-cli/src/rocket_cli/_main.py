@@ -5,26 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from traceback import print_exception
-from wsgiref.types import WSGIApplication
 
 import click
 
-from rocket_cli._app import load
 from rocket_cli._banner import banner
-from rocket_cli._bind import parse_binds
-from rocket_cli._discovery import discover
+from rocket_cli._command import Chosen, SettingsCommand
 from rocket_cli._errors import CommandError
-from rocket_cli._listeners import make_listener, start
-from rocket_cli._log import configure_log, open_access_log
+from rocket_cli._listeners import location, start
+from rocket_cli._log import check_access_log, configure_log, open_access_log
+from rocket_cli._serving import find_site, make_server
+from rocket_cli._setting import Part
+from rocket_cli._show import as_json, as_toml
 from rocket_cli._signals import caught_signals, wait_for_end
-from rocket_cli._target import parse_target
-from rocket_cli._threads import parse_threads
 from rocket_cli._version import __version__
-from rocket_cli._welcome import welcome
-from rocket_core import Server
-from rocket_wsgi import WSGIWorker
+from rocket_wsgi import AccessLog
 
 
 @click.group()
@@ -33,104 +28,78 @@ def main() -> None:
     """Rocket, a threaded web server for Python."""
 
 
-@main.command()
-@click.argument("target", metavar="[MODULE:APP]", required=False)
-@click.option(
-    "--bind",
-    "binds",
-    metavar="ADDRESS",
-    multiple=True,
-    default=["127.0.0.1:8000"],
-    show_default=True,
-    help="Listen on HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH, with http:// or https:// before "
-    "it or, without that, over HTTPS if there is a certificate. Can be repeated.",
+_EPILOG = (
+    "Each setting can also be given in the environment, --max-body as ROCKET_MAX_BODY, or in a "
+    "TOML file, as max-body. The command line goes before the environment, and that before the "
+    "file."
 )
-@click.option(
-    "--threads",
-    metavar="N|MIN:MAX",
-    default="8",
-    show_default=True,
-    help="Threads that run the application. One that waits for its client is replaced meanwhile.",
-)
-@click.option(
-    "--tls-cert",
-    type=click.Path(path_type=Path),
-    help="Certificate chain, PEM.",
-)
-@click.option(
-    "--tls-key",
-    type=click.Path(path_type=Path),
-    help="Private key, PEM. Without this option it is in the file of --tls-cert.",
-)
-@click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    default="info",
-    show_default=True,
-    help="Least severe messages on standard error; debug also shows the traceback of an error.",
-)
-@click.option(
-    "--access-log",
-    metavar="PATH",
-    help="File to which a line for each request is appended; - for standard output.",
-)
-def serve(
-    *,
-    target: str | None,
-    binds: tuple[str, ...],
-    threads: str,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    log_level: str,
-    access_log: str | None,
-) -> None:
+
+
+@main.command(cls=SettingsCommand, epilog=_EPILOG)
+def serve(*, chosen: Chosen) -> None:
     """Serve a WSGI application until SIGINT (Ctrl+C) or SIGTERM.
 
     MODULE:APP names it: myproject.wsgi:application, or myproject:create_app() for a factory. MODULE
     alone stands for its application or app. Without it, the application of the current directory
     is served: that of app.py, wsgi.py, a Django project or main.py.
     """
-    with _reported_errors(traceback=log_level == "debug"):
-        counts = parse_threads(threads)
-        parsed = parse_binds(binds, tls_cert, tls_key)
-        name, application, found = _application(target)
-        configure_log(log_level)
-        log = None if access_log is None else open_access_log(access_log)
-        listeners = [make_listener(bind) for bind in parsed]
-        server = Server(
-            lambda: WSGIWorker(application, access_log=log),
-            listeners,
-            min_threads=counts[0],
-            max_threads=counts[1],
-        )
-        with log or nullcontext(), caught_signals() as events:
+    with _traceback(chosen):
+        site = find_site(chosen)
+        configure_log(chosen["log-level"])
+        access_log = _open_access_log(chosen)
+        server = make_server(chosen, site, access_log)
+        with access_log or nullcontext(), caught_signals() as events:
             start(server)
-            for line in [*found, *banner(name, counts, listeners)]:
+            if site.found:
+                click.echo(site.found, err=True)
+            for line in banner(site.name, chosen["threads"], server.listeners):
                 click.echo(line, err=True)
-            wait_for_end(server, events)
+            wait_for_end(server, events, chosen["graceful-timeout"])
+
+
+@main.command(cls=SettingsCommand, epilog=_EPILOG)
+def check(*, chosen: Chosen) -> None:
+    """Do all that serve does before it listens, and say whether it would.
+
+    The application and the certificates are loaded; nothing is bound, and no file written. The exit
+    code is 0 if all is well, and 2 if not.
+    """
+    with _traceback(chosen):
+        site = find_site(chosen)
+        path = chosen["access-log"]
+        if path is not None:
+            check_access_log(path, chosen.origin("access-log"))
+        server = make_server(chosen, site, None)
+        if site.found:
+            click.echo(site.found)
+        where = ", ".join(map(location, server.listeners))
+        click.echo(f"OK: would serve {site.name} at {where}")
+
+
+@main.command(cls=SettingsCommand, epilog=_EPILOG)
+@click.option("--json", "form", flag_value="json", help="Print JSON instead of TOML.")
+def config(*, chosen: Chosen, form: str | None) -> None:
+    """Print the settings that serve would use, and where each comes from.
+
+    What is printed is a file that serve can read.
+    """
+    click.echo(as_toml(chosen) if form is None else as_json(chosen), nl=False)
+
+
+def _open_access_log(chosen: Chosen) -> AccessLog | None:
+    path = chosen["access-log"]
+    if path is None:
+        return None
+    options = chosen.arguments(Part.ACCESS_LOG)
+    return open_access_log(path, chosen.origin("access-log"), **options)
 
 
 @contextmanager
-def _reported_errors(*, traceback: bool) -> Iterator[None]:
-    """Say in one line what went wrong, after the traceback if it is wanted, and exit with 2."""
+def _traceback(chosen: Chosen) -> Iterator[None]:
+    """Show where an error comes from before it is reported, if that is wanted."""
     try:
         yield
     except CommandError as error:
-        if traceback:
-            print_exception(error.__cause__ or error)
-        click.echo(f"rocket-cli: error: {error}", err=True)
-        sys.exit(2)
-
-
-def _application(target: str | None) -> tuple[str, WSGIApplication, list[str]]:
-    """The application's name, itself, and what to say about where it comes from."""
-    directory = Path.cwd()
-    sys.path.insert(0, str(directory))
-    if target is not None:
-        return target, load(parse_target(target)), []
-    found = discover(directory)
-    if found is None:
-        nothing = f"Found no application in {directory}; name one: rocket-cli serve MODULE:APP"
-        return "the welcome page", welcome, [nothing]
-    name = str(found.target)
-    return name, load(found.target), [f"Found {found.kind}: {name}"]
+        if chosen["log-level"] == "debug":
+            print_exception(error.__cause__ or error, file=sys.stderr)
+        raise

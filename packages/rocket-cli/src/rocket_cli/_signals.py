@@ -13,9 +13,6 @@ from typing import Final
 
 from rocket_core import Server
 
-DRAIN_TIME: Final = 30.0
-"""Seconds that requests in flight are given to finish."""
-
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _ENDED: Final = 0  # the number of no signal
 _log = logging.getLogger("rocket_cli")
@@ -63,8 +60,11 @@ def caught_signals() -> Iterator[Events]:
         yield Events(reader, writer)
 
 
-def wait_for_end(server: Server, events: Events) -> None:
-    """Return when ``server`` has ended: the first signal drains it, the second stops it."""
+def wait_for_end(server: Server, events: Events, patience: float) -> None:
+    """Return when ``server`` has ended: the first signal drains it, the second stops it.
+
+    Requests in flight have ``patience`` seconds to finish.
+    """
 
     def watch() -> None:
         server.wait()
@@ -73,11 +73,11 @@ def wait_for_end(server: Server, events: Events) -> None:
     threading.Thread(target=watch, name="rocket-end", daemon=True).start()
     if event := events.wait():
         _log.info(
-            "%s: requests in flight have %d seconds to finish; a second signal stops at once",
+            "%s: requests in flight have %g seconds to finish; a second signal stops at once",
             event.name,
-            DRAIN_TIME,
+            patience,
         )
-        server.drain(DRAIN_TIME)
+        server.drain(patience)
         if event := events.wait():
             _log.info("%s: stopping at once", event.name)
             server.stop()

@@ -1,23 +1,28 @@
-"""The option ``--threads``."""
+"""How many threads there are to be."""
 
 from __future__ import annotations
 
-from rocket_cli._errors import CommandError
+from typing import NamedTuple
 
 
-def parse_threads(text: str) -> tuple[int, int]:
-    """The least and the greatest number of threads, read from ``N`` or ``MIN:MAX``.
+class Threads(NamedTuple):
+    """The least and the greatest number of threads."""
 
-    Raises `CommandError`.
-    """
+    least: int
+    most: int
+
+    def __str__(self) -> str:
+        return f"{self.least}" if self.least == self.most else f"{self.least}:{self.most}"
+
+
+def parse_threads(text: str) -> Threads:
+    """Read ``N`` or ``MIN:MAX``. Raises `ValueError`, whose message says what would be right."""
     least, colon, most = text.partition(":")
-    try:
-        numbers = (int(least), int(most if colon else least))
-    except ValueError:
-        numbers = (0, 0)
-    if not 1 <= numbers[0] <= numbers[1]:
-        raise CommandError(
-            f"--threads {text!r}: use a number from 1 up, such as 8, "
-            "or two as MIN:MAX, such as 4:16"
-        )
-    return numbers
+    numbers = (least, most if colon else least)
+    if all(each.isascii() and each.isdigit() for each in numbers):
+        threads = Threads(*map(int, numbers))
+        if 1 <= threads.least <= threads.most:
+            return threads
+    raise ValueError(
+        f"{text!r}: use a number from 1 up, such as 8, or two as MIN:MAX, such as 4:16"
+    )

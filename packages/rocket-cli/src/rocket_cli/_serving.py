@@ -1,0 +1,120 @@
+"""The server that settings describe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from rocket_cli._app import load
+from rocket_cli._command import Chosen
+from rocket_cli._discovery import discover
+from rocket_cli._errors import CommandError
+from rocket_cli._listeners import make_listeners
+from rocket_cli._setting import Part
+from rocket_cli._welcome import welcome
+from rocket_core import Networks, Server, Timeouts
+from rocket_wsgi import AccessLog, Executor, RequestIds, StaticFiles, WSGIWorker
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is served.
+
+    Attributes:
+        name: what it is, for a person to read.
+        application: the application.
+        found: what to say about where it comes from.
+    """
+
+    name: str
+    application: WSGIApplication
+    found: str | None = None
+
+
+def find_site(chosen: Chosen) -> Site:
+    """Load what is to be served. Raises `CommandError`."""
+    target = chosen["app"]
+    directory = next((each.directory for each in chosen["static"] if each.path == "/"), None)
+    if directory is not None:
+        if target is not None:
+            raise CommandError(
+                f"{chosen.origin('static')}: {directory} at / leaves no path to {target}: "
+                f"mount it at another, as /static={directory}"
+            )
+        return Site(f"the files of {directory}", _no_path)
+    sys.path.insert(0, str(Path.cwd()))
+    if target is not None:
+        return Site(str(target), load(target))
+    found = discover(Path.cwd())
+    if found is None:
+        nothing = f"Found no application in {Path.cwd()}; name one: rocket-cli serve MODULE:APP"
+        return Site("the welcome page", welcome, nothing)
+    return Site(str(found.target), load(found.target), f"Found {found.kind}: {found.target}")
+
+
+def _no_path(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    """Answer ``OPTIONS *``, which is for no path and so for no file (RFC 9110, section 9.3.7)."""
+    del environ
+    start_response("204 No Content", [("Allow", "GET, HEAD, OPTIONS")])
+    return []
+
+
+def make_server(chosen: Chosen, site: Site, access_log: AccessLog | None) -> Server:
+    """Compose the server; nothing is bound yet. Raises `CommandError`."""
+    threads = chosen["threads"]
+    listeners = make_listeners(chosen)
+    return Server(
+        _worker_factory(chosen, site, access_log),
+        listeners,
+        min_threads=threads.least,
+        max_threads=threads.most,
+        timeouts=Timeouts(**chosen.arguments(Part.TIMEOUTS)),
+        **chosen.arguments(Part.SERVER),
+    )
+
+
+def _worker_factory(
+    chosen: Chosen, site: Site, access_log: AccessLog | None
+) -> Callable[[], WSGIWorker]:
+    options = chosen.arguments(Part.WORKER)
+    if chosen["executor-threads"] is not None:
+        options["executor"] = Executor(chosen["executor-threads"])
+    if paths := frozenset(chosen["reserved"]):
+        options["reserved"] = lambda environ: environ["PATH_INFO"] in paths
+    if chosen["request-ids"]:
+        options["request_ids"] = _request_ids(**chosen.arguments(Part.REQUEST_IDS))
+    if static := _mounts(chosen):
+        options["static"] = static
+
+    def make() -> WSGIWorker:
+        return WSGIWorker(site.application, access_log=access_log, **options)
+
+    try:
+        make()
+    except ValueError as error:  # of a path to mount files at, which only the worker judges
+        raise CommandError(f"{chosen.origin('static')}: {error}") from error
+    return make
+
+
+def _request_ids(*, echo: bool, trusted: list[str] | None = None) -> RequestIds:
+    if trusted is None:
+        return RequestIds(echo=echo)
+    networks = Networks(trusted)
+    return RequestIds(trusted=lambda peer: peer.host in networks, echo=echo)
+
+
+def _mounts(chosen: Chosen) -> dict[str, StaticFiles]:
+    mounts: dict[str, StaticFiles] = {}
+    for mount in chosen["static"]:
+        if mount.path in mounts:
+            raise CommandError(
+                f"{chosen.origin('static')}: two directories are served at {mount.path}"
+            )
+        try:
+            mounts[mount.path] = StaticFiles(mount.directory, **chosen.arguments(Part.FILES))
+        except NotADirectoryError as error:
+            raise CommandError(f"{chosen.origin('static')}: {error}") from error
+    return mounts

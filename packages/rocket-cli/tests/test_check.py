@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from conftest import HELLO, Write
+from processes import refuse, run
+
+
+def test_all_is_well(tmp_path: Path, write: Write, certificate: Path, key: Path) -> None:
+    """Even where the server runs already: nothing is bound, and no file is made."""
+    write("good.py", HELLO.format("app"))
+    write("rocket.toml", 'access-log = "access.log"')
+    with socket.create_server(("127.0.0.1", 0)) as running:
+        bind = f"127.0.0.1:{running.getsockname()[1]}"
+        tls = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+        done = run(tmp_path, "check", "--bind", bind, "--bind", "unix:a.sock", *tls, "good:app")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"OK: would serve good:app at https://{bind}, unix:a.sock\n"
+    assert not (tmp_path / "access.log").exists()
+    assert not (tmp_path / "a.sock").exists()
+
+
+def test_found_application(tmp_path: Path, write: Write) -> None:
+    write("app.py", HELLO.format("app"))
+    done = run(tmp_path, "check")
+    assert done.returncode == 0
+    assert done.stdout == (
+        "Found application: app:app\nOK: would serve app:app at http://127.0.0.1:8000\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("app = 'missing'", "no module 'missing'"),
+        ("app = 'a.py'", "rocket.toml:1: app: 'a.py' is a file"),
+        ("\ntls-cert = 'missing.pem'", "rocket.toml:2: tls-cert: certificate file missing.pem"),
+        (
+            "tls-key = 'missing.pem'",
+            "rocket.toml:1: tls-key does nothing without --tls-cert: give that, too",
+        ),
+        ("bind = ['https://:1']", "rocket.toml:1: bind: https://:1 needs a certificate"),
+        (
+            "proxy-fields = ['Forwarded']",
+            "rocket.toml:1: proxy-fields does nothing without --trusted-proxies",
+        ),
+        ("proxy-protocol = []", "rocket.toml:1: proxy-protocol: the list is empty"),
+        ("static = ['/a=missing']", "rocket.toml:1: static: the root of static files is no"),
+        ("static = ['/.a=.']", "rocket.toml:1: static: files are mounted at a path"),
+        ("static = ['/a=.', '/a/=.']", "rocket.toml:1: static: two directories"),
+        ("app = 'good'\nstatic = ['.']", "rocket.toml:2: static: . at / leaves no path to good"),
+        ("static-listing = true", "rocket.toml:1: static-listing does nothing without --static:"),
+        ("access-log-format = 'json:x'", "rocket.toml:1: access-log-format: "),
+        ("health = 'x'", "rocket.toml:1: health: 'x' is not a path"),
+        ("request-ids-echo = true", "rocket.toml:1: request-ids-echo does nothing without"),
+        ("static-index = 'a/b'", "rocket.toml:1: static-index: the index must be"),
+        ("static-cache-control = 'é'", "rocket.toml:1: static-cache-control: cache_control"),
+        ("reserved = ['health']", "rocket.toml:1: reserved: 'health' is not a path"),
+        ("access-log = 'no/access.log'", "rocket.toml:1: access-log 'no/access.log' cannot be"),
+        ("access-log = '.'", "rocket.toml:1: access-log '.' cannot be written"),
+    ],
+)
+def test_what_is_wrong(tmp_path: Path, write: Write, content: str, line: str) -> None:
+    write("good.py", HELLO.format("app"))
+    write("rocket.toml", content)
+    assert refuse(tmp_path, command="check").startswith(line)
+    assert refuse(tmp_path).startswith(line)

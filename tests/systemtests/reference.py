@@ -1,0 +1,42 @@
+"""The table of settings in the README of rocket-cli; run as a program it writes that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rocket_cli._setting import Section, Setting
+from rocket_cli._settings import SETTINGS
+
+README = Path(__file__).parents[2] / "packages/rocket-cli/README.md"
+BEGIN = "<!-- settings: made by tests/systemtests/reference.py -->\n"
+END = "<!-- end of settings -->\n"
+
+
+def table() -> str:
+    lines = [
+        "",
+        "| setting | value | default | meaning | in gunicorn |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for section in Section:
+        lines.append(f"| **{section.value}** | | | | |")
+        lines += [_row(each) for each in SETTINGS if each.section is section]
+    return "\n".join([*lines, "", ""])
+
+
+def _row(setting: Setting) -> str:
+    value = "yes or no" if bool in setting.kind.types else f"`{setting.metavar}`"
+    default = f"`{setting.default_text}`" if setting.default_text else ""
+    names = ", ".join(f"`{each}`" for each in setting.gunicorn.split(", ") if each)
+    cells = [f"`{setting.name}`", value.replace("|", "\\|"), default, setting.help, names]
+    return f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")
+
+
+def written(text: str) -> str:
+    """``text`` with the table between its marks."""
+    before, rest = text.split(BEGIN)
+    return before + BEGIN + table() + END + rest.split(END)[1]
+
+
+if __name__ == "__main__":
+    README.write_text(written(README.read_text(encoding="utf-8")), encoding="utf-8")
