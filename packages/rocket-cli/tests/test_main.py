@@ -9,7 +9,8 @@ import socket
 import ssl
 import subprocess
 import sysconfig
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -316,9 +317,8 @@ def wait_until_refused(url: str) -> None:
             socket.create_connection((address.host, address.port), PATIENCE).close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
-def test_first_signal_completes_what_is_in_flight(
-    site: Path, client: httpx.Client, gate: socket.socket, number: signal.Signals
+def test_sigterm_completes_what_is_in_flight(
+    site: Path, client: httpx.Client, gate: socket.socket
 ) -> None:
     with (
         Served(site, *ANY, "gated", GATE=port(gate)) as served,
@@ -328,16 +328,26 @@ def test_first_signal_completes_what_is_in_flight(
         answer = threads.submit(client.get, url)
         running, _ = gate.accept()
         with running:
-            served.send(number)
-            served.wait_for(f"{number.name}: requests in flight")
+            served.send(signal.SIGTERM)
+            served.wait_for("SIGTERM: requests in flight")
             wait_until_refused(url)
             assert not answer.done()
         assert answer.result(PATIENCE).text == "complete"
         assert served.wait()[0] == 0
 
 
-def test_second_signal_cuts_what_is_in_flight(
-    site: Path, client: httpx.Client, gate: socket.socket
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [signal.SIGINT],
+        [signal.SIGQUIT],
+        [signal.SIGTERM, signal.SIGTERM],
+        [signal.SIGTERM, signal.SIGINT],
+    ],
+    ids=lambda numbers: "+".join(number.name for number in numbers),
+)
+def test_what_is_in_flight_is_cut(
+    site: Path, client: httpx.Client, gate: socket.socket, numbers: list[signal.Signals]
 ) -> None:
     with (
         Served(site, *ANY, "gated", GATE=port(gate)) as served,
@@ -346,10 +356,12 @@ def test_second_signal_cuts_what_is_in_flight(
         answer = threads.submit(client.get, served.location())
         running, _ = gate.accept()
         with running:
-            served.send(signal.SIGINT)
-            served.wait_for("SIGINT: requests in flight")
-            served.send(signal.SIGTERM)
-            served.wait_for("SIGTERM: stopping at once")
+            *gentle, quick = numbers
+            for number in gentle:
+                served.send(number)
+                served.wait_for(f"{number.name}: requests in flight")
+            served.send(quick)
+            served.wait_for(f"{quick.name}: stopping at once")
             assert served.wait()[0] == 0
         with pytest.raises(httpx.TransportError):
             answer.result(PATIENCE)
@@ -367,6 +379,56 @@ def test_signal_for_a_process_that_the_application_forked(site: Path, client: ht
 def test_idle_connection_does_not_keep_it(site: Path, client: httpx.Client) -> None:
     with Served(site, *ANY, "good") as served:
         client.get(served.location())
+        served.stop()
+
+
+# -- what it renews ----------------------------------------------------------------------------
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Return once it has happened."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP], ids=lambda n: n.name)
+def test_access_log_is_reopened(site: Path, client: httpx.Client, number: signal.Signals) -> None:
+    log, old = site / "access.log", site / "access.log.1"
+    with Served(site, *ANY, "--access-log", "access.log", "good") as served:
+        url = served.location()
+        assert client.get(f"{url}/first").status_code == 200
+        wait_until(lambda: "/first" in log.read_text())
+        log.rename(old)
+        served.send(number)
+        served.wait_for("the access log is reopened")
+        assert client.get(f"{url}/second").status_code == 200
+        served.stop()
+    assert [line.split()[6] for line in old.read_text().splitlines()] == ["/first"]
+    assert [line.split()[6] for line in log.read_text().splitlines()] == ["/second"]
+
+
+def test_sigusr1_without_an_access_log(site: Path, client: httpx.Client) -> None:
+    with Served(site, *ANY, "good") as served:
+        url = served.location()
+        served.send(signal.SIGUSR1)
+        assert client.get(url).text == "hello"
+        served.stop()
+
+
+def test_certificates_are_loaded_anew(
+    site: Path, authority: trustme.CA, certificate: Path, key: Path
+) -> None:
+    tls = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    with Served(site, *ANY, *tls, "good") as served, trusting(authority) as verifying:
+        url = served.location()
+        served.send(signal.SIGHUP)
+        served.wait_for("INFO rocket_cli: 127.* the certificate is loaded anew")
+        key.write_text("no key")
+        served.send(signal.SIGHUP)
+        served.wait_for(f"ERROR rocket_cli: .* the previous certificate stays: .*{key}")
+        assert verifying.get(url).text == "hello"
         served.stop()
 
 

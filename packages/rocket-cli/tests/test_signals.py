@@ -10,6 +10,8 @@ from processes import PATIENCE
 from rocket_cli._signals import caught_signals, wait_for_end
 from rocket_core import Connection, Lifecycle, Listener, Server, State, Worker
 
+CAUGHT = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1]
+
 
 class Silent(Worker):
     def serve(self, connection: Connection) -> State:
@@ -22,7 +24,7 @@ def server() -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", CAUGHT, ids=lambda number: number.name)
 def test_signal(number: signal.Signals) -> None:
     with caught_signals() as events:
         signal.raise_signal(number)
@@ -45,35 +47,63 @@ def test_signal_that_another_thread_receives() -> None:
         receiver.join()
 
 
-def test_signals_of_the_application_are_not_ours() -> None:
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2], ids=lambda number: number.name)
+def test_signals_of_the_application_are_not_ours(number: signal.Signals) -> None:
     caught = []
-    before = signal.signal(signal.SIGUSR1, lambda number, _: caught.append(number))
+    before = signal.signal(number, lambda number, _: caught.append(number))
     try:
         with caught_signals() as events:
-            signal.raise_signal(signal.SIGUSR1)
+            signal.raise_signal(number)
             signal.raise_signal(signal.SIGTERM)
             assert events.wait() is signal.SIGTERM
     finally:
-        signal.signal(signal.SIGUSR1, before)
-    assert caught == [signal.SIGUSR1]
+        signal.signal(number, before)
+    assert caught == [number]
 
 
 def test_handlers_are_put_back() -> None:
-    before = [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)]
+    before = [signal.getsignal(number) for number in CAUGHT]
     with caught_signals():
         assert signal.getsignal(signal.SIGINT) not in before
-    assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)] == before
+    assert [signal.getsignal(number) for number in CAUGHT] == before
 
 
-def test_signal_ends_an_idle_server(server: Server) -> None:
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=lambda number: number.name
+)
+def test_signal_ends_an_idle_server(server: Server, number: signal.Signals) -> None:
     with caught_signals() as events:
-        signal.raise_signal(signal.SIGTERM)
-        wait_for_end(server, events, PATIENCE)
+        signal.raise_signal(number)
+        wait_for_end(server, events, PATIENCE, {})
     assert server.lifecycle is Lifecycle.STOPPED
 
 
 def test_server_that_ends_by_itself(server: Server) -> None:
     with caught_signals() as events:
         server.stop()
-        wait_for_end(server, events, PATIENCE)
+        wait_for_end(server, events, PATIENCE, {})
     assert server.lifecycle is Lifecycle.STOPPED
+
+
+def test_renewals_are_called_in_order_and_end_nothing(server: Server) -> None:
+    called = []
+
+    def renew(number: signal.Signals) -> None:
+        called.append(number)
+        if len(called) == 3:
+            assert server.lifecycle is Lifecycle.RUNNING
+            server.stop()
+
+    with caught_signals() as events:
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGHUP):
+            signal.raise_signal(number)
+        wait_for_end(
+            server,
+            events,
+            PATIENCE,
+            {
+                signal.SIGHUP: lambda: renew(signal.SIGHUP),
+                signal.SIGUSR1: lambda: renew(signal.SIGUSR1),
+            },
+        )
+    assert called == [signal.SIGHUP, signal.SIGUSR1, signal.SIGHUP]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,6 +15,7 @@ from rocket_cli._command import Chosen, SettingsCommand
 from rocket_cli._errors import CommandError
 from rocket_cli._listeners import location, start
 from rocket_cli._log import check_access_log, configure_log, open_access_log
+from rocket_cli._renewal import renew, reopen_log
 from rocket_cli._serving import find_site, make_server
 from rocket_cli._setting import Part
 from rocket_cli._show import as_json, as_toml
@@ -37,7 +39,7 @@ _EPILOG = (
 
 @main.command(cls=SettingsCommand, epilog=_EPILOG)
 def serve(*, chosen: Chosen) -> None:
-    """Serve a WSGI application until SIGINT (Ctrl+C) or SIGTERM.
+    """Serve a WSGI application until SIGTERM, or SIGINT (Ctrl+C).
 
     MODULE:APP names it: myproject.wsgi:application, or myproject:create_app() for a factory. MODULE
     alone stands for its application or app. Without it, the application of the current directory
@@ -54,7 +56,15 @@ def serve(*, chosen: Chosen) -> None:
                 click.echo(site.found, err=True)
             for line in banner(site.name, chosen["threads"], server.listeners):
                 click.echo(line, err=True)
-            wait_for_end(server, events, chosen["graceful-timeout"])
+            wait_for_end(
+                server,
+                events,
+                chosen["graceful-timeout"],
+                {
+                    signal.SIGUSR1: lambda: reopen_log(access_log),
+                    signal.SIGHUP: lambda: renew(server.listeners, access_log),
+                },
+            )
 
 
 @main.command(cls=SettingsCommand, epilog=_EPILOG)

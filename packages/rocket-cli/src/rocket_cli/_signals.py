@@ -1,4 +1,4 @@
-"""Ending a server by signals."""
+"""What signals do to a server."""
 
 from __future__ import annotations
 
@@ -7,33 +7,41 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from rocket_core import Server
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_ENDING: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+_RENEWING: Final = (signal.SIGHUP, signal.SIGUSR1)
+_UNHANDLED: Final = (signal.SIG_DFL, signal.SIG_IGN)
 _ENDED: Final = 0  # the number of no signal
 _log = logging.getLogger("rocket_cli")
 
+Renewal = Callable[[], None]
+
 
 class Events:
-    """SIGINT, SIGTERM and the end of the server, in the order in which they come.
+    """Signals and the end of the server, in the order in which they come.
 
     A byte for each goes through a pair of sockets, because that cannot be lost: the interpreter
     writes a signal's number the moment the signal arrives, on whatever thread. A handler written in
-    Python, in contrast, runs on the main thread, and only once something wakes it.
+    Python, in contrast, runs on the main thread, only once something wakes it, and must not log:
+    the line that it interrupts may hold the stream.
     """
 
-    def __init__(self, reader: socket.socket, writer: socket.socket) -> None:
+    def __init__(
+        self, caught: Collection[int], reader: socket.socket, writer: socket.socket
+    ) -> None:
+        self._caught = caught
         self._reader = reader
         self._writer = writer
 
     def wait(self) -> signal.Signals | None:
         """The next signal; None: the server has ended."""
         while (number := self._reader.recv(1)[0]) != _ENDED:
-            if number in _SIGNALS:  # the application may handle others
+            if number in self._caught:  # the application may handle others
                 return signal.Signals(number)
         return None
 
@@ -44,7 +52,10 @@ class Events:
 
 @contextmanager
 def caught_signals() -> Iterator[Events]:
-    """Catch SIGINT and SIGTERM, on the main thread. At the end they do again what they did before.
+    """Catch signals, on the main thread. At the end they do again what they did before.
+
+    Those that end the server are SIGINT, SIGQUIT and SIGTERM. SIGHUP and SIGUSR1, which renew what
+    it uses, are caught unless the application handles them.
 
     So a signal can still end a process that is kept from exiting by threads of the application, and
     a process that the application forks.
@@ -54,16 +65,20 @@ def caught_signals() -> Iterator[Events]:
         writer.setblocking(False)
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         stack.callback(signal.set_wakeup_fd, before)
-        for number in _SIGNALS:
+        caught = {*_ENDING, *(n for n in _RENEWING if signal.getsignal(n) in _UNHANDLED)}
+        for number in caught:
             stack.callback(signal.signal, number, signal.signal(number, lambda *_: None))
         os.register_at_fork(after_in_child=stack.close)
-        yield Events(reader, writer)
+        yield Events(caught, reader, writer)
 
 
-def wait_for_end(server: Server, events: Events, patience: float) -> None:
-    """Return when ``server`` has ended: the first signal drains it, the second stops it.
+def wait_for_end(
+    server: Server, events: Events, patience: float, renewals: Mapping[signal.Signals, Renewal]
+) -> None:
+    """Return when ``server`` has ended.
 
-    Requests in flight have ``patience`` seconds to finish.
+    SIGTERM drains it, and requests in flight have ``patience`` seconds to finish; SIGINT, SIGQUIT
+    and a second SIGTERM stop it. At another signal its renewal is called.
     """
 
     def watch() -> None:
@@ -71,16 +86,19 @@ def wait_for_end(server: Server, events: Events, patience: float) -> None:
         events.end()
 
     threading.Thread(target=watch, name="rocket-end", daemon=True).start()
-    if event := events.wait():
-        _log.info(
-            "%s: requests in flight have %g seconds to finish; a second signal stops at once",
-            event.name,
-            patience,
-        )
-        server.drain(patience)
-        if event := events.wait():
+    draining = False
+    while event := events.wait():
+        if event in renewals:
+            renewals[event]()
+        elif event is signal.SIGTERM and not draining:
+            draining = True
+            _log.info(
+                "%s: requests in flight have %g seconds to finish; a second signal stops at once",
+                event.name,
+                patience,
+            )
+            server.drain(patience)
+        else:
             _log.info("%s: stopping at once", event.name)
             server.stop()
-            while events.wait():
-                pass
     _log.info("stopped")
