@@ -52,6 +52,8 @@ def test_found_application(tmp_path: Path, write: Write) -> None:
         ("static = ['/.a=.']", "rocket.toml:1: static: files are mounted at a path"),
         ("static = ['/a=.', '/a/=.']", "rocket.toml:1: static: two directories"),
         ("app = 'good'\nstatic = ['.']", "rocket.toml:2: static: . at / leaves no path to good"),
+        ("bind = []", "rocket.toml:1: bind: no address is given"),
+        ('tls-cert = "a\\u0000"', "rocket.toml:1: tls-cert: 'a\\x00' has a NUL"),
         ("static-listing = true", "rocket.toml:1: static-listing does nothing without --static:"),
         ("access-log-format = 'json:x'", "rocket.toml:1: access-log-format: "),
         ("health = 'x'", "rocket.toml:1: health: 'x' is not a path"),

@@ -68,6 +68,16 @@ def test_json(tmp_path: Path, write: Write) -> None:
     assert settings["app"] == {"value": None, "source": "default", "place": None}
 
 
+def test_yes_and_no_in_each_source(tmp_path: Path, write: Write) -> None:
+    write("rocket.toml", "stream-bodies = true")
+    assert "stream-bodies = true   # file rocket.toml:1" in shown(tmp_path)
+    variables = {"ROCKET_STREAM_BODIES": "off"}
+    line = "stream-bodies = false   # environment ROCKET_STREAM_BODIES"
+    assert line in shown(tmp_path, **variables)
+    line = "stream-bodies = false   # command line --stream-bodies"
+    assert line in shown(tmp_path, "--no-stream-bodies")
+
+
 def test_application_from_each_source(tmp_path: Path, write: Write) -> None:
     write("rocket.toml", 'app = "from_file"')
     assert 'app = "from_file"   # file rocket.toml:1' in shown(tmp_path)

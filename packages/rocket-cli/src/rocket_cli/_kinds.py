@@ -55,6 +55,8 @@ class Kind(click.ParamType):  # type: ignore[type-arg] # it takes none before cl
         if not isinstance(value, (str, int, float)):  # converted already
             return value
         try:
+            if "\0" in str(value):
+                raise ValueError(f"{value!r} has a NUL, which no such value can have")
             return self.parse(str(value))
         except ValueError as error:
             raise _misread(error, param, ctx) from error

@@ -21,6 +21,8 @@ _ADVICE = {
 
 def make_listeners(chosen: Chosen) -> list[Listener]:
     """Listeners, not bound yet. Raises `CommandError`, also for HTTPS without a certificate."""
+    if not chosen["bind"]:
+        raise CommandError(f"{chosen.origin('bind')}: no address is given: name at least one")
     return [_listener(bind, chosen) for bind in chosen["bind"]]
 
 

@@ -76,6 +76,7 @@ def check(*, chosen: Chosen) -> None:
     """
     with _traceback(chosen):
         site = find_site(chosen)
+        configure_log(chosen["log-level"])
         path = chosen["access-log"]
         if path is not None:
             check_access_log(path, chosen.origin("access-log"))
