@@ -88,13 +88,13 @@ def check(*, chosen: Chosen) -> None:
 
 
 @main.command(cls=SettingsCommand, epilog=_EPILOG)
-@click.option("--json", "form", flag_value="json", help="Print JSON instead of TOML.")
-def config(*, chosen: Chosen, form: str | None) -> None:
+@click.option("--json", "wants_json", is_flag=True, help="Print JSON instead of TOML.")
+def config(*, chosen: Chosen, wants_json: bool) -> None:
     """Print the settings that serve would use, and where each comes from.
 
     What is printed is a file that serve can read.
     """
-    click.echo(as_toml(chosen) if form is None else as_json(chosen), nl=False)
+    click.echo(as_json(chosen) if wants_json else as_toml(chosen), nl=False)
 
 
 def _open_access_log(chosen: Chosen) -> AccessLog | None:
