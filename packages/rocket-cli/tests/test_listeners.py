@@ -55,6 +55,33 @@ def test_certificate_that_cannot_be_used(tmp_path: Path, key: Path) -> None:
     assert caught.value.__cause__ is not None
 
 
+def test_client_certificates_need_their_authorities(certificate: Path, key: Path) -> None:
+    options = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    with pytest.raises(CommandError, match="^--tls-client-certificates: .*client_ca"):
+        make_listeners(choose(*LOOPBACK, *options, "--tls-client-certificates", "required"))
+
+
+def test_clients_without_a_certificate_are_refused(
+    authority: trustme.CA, certificate: Path, key: Path, tmp_path: Path
+) -> None:
+    trusted = tmp_path / "clients.pem"
+    authority.cert_pem.write_to_path(trusted)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    tls = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    mutual = ["--tls-client-certificates", "required", "--tls-client-ca", str(trusted)]
+    with Server(Echo, make_listeners(choose(*LOOPBACK, *tls, *mutual)), min_threads=1) as server:
+        address = server.listeners[0].address
+        assert isinstance(address, TCPAddress)
+        with (
+            pytest.raises((ssl.SSLError, ConnectionError)),
+            socket.create_connection((address.host, address.port), 30) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as client,
+        ):
+            client.sendall(b"ping")
+            client.recv(4)
+
+
 def test_certificate_that_is_missing(key: Path) -> None:
     with pytest.raises(CommandError, match=r"^--bind: https://:0 needs .* --tls-cert"):
         make_listeners(choose("--bind", "https://:0"))

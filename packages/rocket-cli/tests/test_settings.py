@@ -17,7 +17,8 @@ GIVEN_OTHERWISE = {
     Part.SERVER: {"worker", "listeners", "min_threads", "max_threads", "timeouts"},
     Part.TIMEOUTS: set(),
     Part.LISTENER: {"address"},
-    Part.TLS: {"address", "backlog", "proxy_protocol"},
+    Part.TLS: {"address", "backlog", "proxy_protocol", "settings"},
+    Part.TLS_SETTINGS: set(),
     Part.WORKER: {
         "application",
         "access_log",
@@ -56,7 +57,7 @@ def test_default_is_what_a_file_may_say(setting: Setting) -> None:
 def test_defaults_are_those_of_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = choose()
     assert chosen.arguments(Part.TIMEOUTS) == dataclasses.asdict(Timeouts())
-    for part in (Part.SERVER, Part.LISTENER, Part.WORKER, Part.FILES):
+    for part in (Part.SERVER, Part.LISTENER, Part.TLS_SETTINGS, Part.WORKER, Part.FILES):
         taker: Any = part.value
         parameters = inspect.signature(taker).parameters
         for keyword, value in chosen.arguments(part).items():

@@ -87,7 +87,7 @@ SLOWNESS = {
         sent=b"ask\nhalf",
         state="active",
         stalls=True,
-        timeouts={"stall": TIME},
+        timeouts={"stall": 3 * TIME},  # in which as many threads begin as there are clients
         reason="body too slow",
     ),
     "response": Slowness(
@@ -107,7 +107,7 @@ SLOWNESS = {
         sent=b"pieces 1000\n",
         state="active",
         stalls=True,
-        timeouts={"stall": TIME},
+        timeouts={"stall": 3 * TIME},  # in which as many threads begin as there are clients
         reason="response taken too slowly",
         held=TOTAL_OUTPUT // CROWD + GRAIN,
     ),

@@ -99,7 +99,7 @@ SLOWNESS = {
         sent=b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\nbegun",
         state="active",
         stalls=True,
-        timeouts={"stall": TIME},
+        timeouts={"stall": 3 * TIME},  # in which as many threads begin as there are clients
         reason="body too slow",
         settings={"stream_bodies": True},
     ),
@@ -122,7 +122,7 @@ SLOWNESS = {
         sent=b"GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n",
         state="active",
         stalls=True,
-        timeouts={"stall": TIME},
+        timeouts={"stall": 3 * TIME},  # in which as many threads begin as there are clients
         reason="response taken too slowly",
         longest=len(PIECE) * PIECES,
         held=TOTAL_OUTPUT // CROWD + GRAIN,

@@ -9,7 +9,7 @@ from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._setting import Part
 from rocket_core import BindError, Listener, Server, UnixAddress
-from rocket_tls import CertificateError, TLSListener
+from rocket_tls import CertificateError, TLSListener, TLSSettings
 
 _ADVICE = {
     errno.EADDRINUSE: "stop what listens there, or choose another with --bind",
@@ -36,7 +36,11 @@ def _listener(bind: Bind, chosen: Chosen) -> Listener:
             f"{chosen.origin('bind')}: {bind} needs a certificate: give --tls-cert too"
         )
     try:
-        return TLSListener(bind.address, **options, **common)
+        settings = TLSSettings(**chosen.arguments(Part.TLS_SETTINGS))
+    except ValueError as error:
+        raise CommandError(f"{chosen.origin('tls-client-certificates')}: {error}") from error
+    try:
+        return TLSListener(bind.address, **options, settings=settings, **common)
     except CertificateError as error:
         raise CommandError(f"{chosen.origin('tls-cert')}: {error}") from error
 

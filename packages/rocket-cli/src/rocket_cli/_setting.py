@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rocket_cli._kinds import Kind
 from rocket_core import Listener, Server, Timeouts
-from rocket_tls import TLSListener
+from rocket_tls import TLSListener, TLSSettings
 from rocket_wsgi import AccessLog, RequestIds, StaticFiles, WSGIWorker
 
 
@@ -37,6 +37,7 @@ class Part(Enum):
     LISTENER = Listener
     """Every one of them, with TLS or without."""
     TLS = TLSListener
+    TLS_SETTINGS = TLSSettings
     WORKER = WSGIWorker
     FILES = StaticFiles
     """Every mount."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from ssl import TLSVersion
 from typing import Final
 
 from rocket_cli._bind import parse_bind
@@ -24,6 +25,7 @@ from rocket_cli._target import Target, parse_target
 from rocket_cli._threads import Threads, parse_threads
 from rocket_cli._welcome import welcome
 from rocket_core import Networks
+from rocket_tls import ClientCertificates, Profile
 from rocket_wsgi import AccessLog, StaticFiles, Underscores, WSGIWorker
 
 
@@ -36,6 +38,20 @@ def _target(text: str) -> Target:
 
 def _plain_threads(threads: Threads) -> int | str:
     return threads.most if threads.least == threads.most else str(threads)
+
+
+_TLS_VERSIONS: Final = {"1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3}
+
+
+def _tls_version(text: str) -> TLSVersion:
+    try:
+        return _TLS_VERSIONS[text]
+    except KeyError:
+        raise ValueError(f"{text!r}: use 1.2 or 1.3") from None
+
+
+def _plain_tls_version(version: TLSVersion) -> str:
+    return next(name for name, each in _TLS_VERSIONS.items() if each is version)
 
 
 def _path(text: str) -> str:
@@ -119,6 +135,66 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         keyword="key",
         gunicorn="keyfile",
         needs="tls-cert",
+    ),
+    setting(
+        "tls-profile",
+        Choice([each.value for each in Profile], Profile),
+        Section.TLS,
+        "Mozilla's recommendation that the versions and ciphers follow.",
+        part=Part.TLS_SETTINGS,
+        keyword="profile",
+        needs="tls-cert",
+    ),
+    setting(
+        "tls-min-version",
+        Text(_tls_version, plain=_plain_tls_version),
+        Section.TLS,
+        "Oldest version of TLS, instead of that of the profile.",
+        part=Part.TLS_SETTINGS,
+        keyword="min_version",
+        metavar="1.2|1.3",
+        gunicorn="ssl_version",
+        needs="tls-cert",
+    ),
+    setting(
+        "tls-ciphers",
+        Text(str),
+        Section.TLS,
+        "Ciphers of TLS 1.2, as OpenSSL writes them, instead of those of the profile.",
+        part=Part.TLS_SETTINGS,
+        keyword="ciphers",
+        metavar="CIPHERS",
+        gunicorn="ciphers",
+        needs="tls-cert",
+    ),
+    setting(
+        "tls-client-certificates",
+        Choice([each.value for each in ClientCertificates], ClientCertificates),
+        Section.TLS,
+        "Whether clients show a certificate.",
+        part=Part.TLS_SETTINGS,
+        keyword="client_certificates",
+        gunicorn="cert_reqs",
+        needs="tls-cert",
+    ),
+    setting(
+        "tls-client-ca",
+        FILE,
+        Section.TLS,
+        "Authorities that issue the certificates of clients, PEM.",
+        part=Part.TLS_SETTINGS,
+        keyword="client_ca",
+        gunicorn="ca_certs",
+        needs="tls-client-certificates",
+    ),
+    setting(
+        "tls-client-crl",
+        FILE,
+        Section.TLS,
+        "Lists of certificates that these authorities have revoked, PEM.",
+        part=Part.TLS_SETTINGS,
+        keyword="client_crl",
+        needs="tls-client-ca",
     ),
     # -- threads -----------------------------------------------------------------------------------
     setting(
