@@ -100,7 +100,10 @@ def run_pytest(session: nox.Session, tests: Path) -> None:
         shutil.copytree(tests, copy, ignore=shutil.ignore_patterns("__pycache__"))
         options = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", directory]
         with session.chdir(directory):
-            session.run("pytest", *options, str(copy), *session.posargs, env={"PYTHONPATH": None})
+            # Many tests wait more than they compute. Those of a module may share a server.
+            parallel = ["-n", "2", "--dist", "loadfile"]
+            command = ["pytest", *options, *parallel, str(copy), *session.posargs]
+            session.run(*command, env={"PYTHONPATH": None})
 
 
 def require_interpreter(session: nox.Session, version: str) -> None:
@@ -156,10 +159,14 @@ def build(session: nox.Session) -> None:
 
 
 def add_tests(package: str, version: str) -> None:
-    """Define the session that runs one package's tests on one version of Python."""
+    """Define the session that runs one package's tests on one version of Python.
+
+    The oldest and the newest are run by default, those in between by name.
+    """
 
     @nox.session(
         name=f"{package}-{version}",
+        default=version in (VERSIONS[0], VERSIONS[-1]),
         python=INTERPRETERS[version] or False,
         requires=["build"],
     )
