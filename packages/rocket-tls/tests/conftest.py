@@ -192,7 +192,8 @@ def read_line(client: ssl.SSLSocket) -> bytes:
     answer = b""
     while not answer.endswith(b"\n"):
         piece = client.recv(1 << 16)
-        assert piece, "the server closed the connection"
+        if not piece:
+            raise ConnectionAbortedError("the server closed the connection")
         answer += piece
     return answer
 
@@ -201,7 +202,8 @@ def read_exactly(client: ssl.SSLSocket, size: int, *, step: int = 1 << 16) -> by
     parts = bytearray()
     while len(parts) < size:
         piece = client.recv(min(step, size - len(parts)))
-        assert piece, "the server closed the connection"
+        if not piece:
+            raise ConnectionAbortedError("the server closed the connection")
         parts += piece
     return bytes(parts)
 
