@@ -39,7 +39,7 @@ def test_parts_go_out_in_order(pair: Pair, open_file: int) -> None:
     output = Output(Budget())
     assert not output
     output.add(memoryview(b"before "))
-    output.add_file(open_file, 2, 5)
+    output.add_spans(open_file, [(b"", 2, 5)])
     output.add(memoryview(b" after"))
     os.close(open_file)
     assert output
@@ -106,7 +106,7 @@ def test_client_that_takes_everything_does_not_get_it_at_once(pair: Pair, open_f
     connection = Greedy(pair[0]._socket.dup())
     output = Output(Budget())
     total = 1 << 40
-    output.add_file(open_file, 0, total)
+    output.add_spans(open_file, [(b"", 0, total)])
     os.close(open_file)
     sent = output.flush(connection)
     assert 0 < sent < total / 1000
@@ -119,7 +119,7 @@ def test_client_that_takes_everything_does_not_get_it_at_once(pair: Pair, open_f
 def test_clear_drops_everything(pair: Pair, open_file: int) -> None:
     output = Output(Budget())
     output.add(memoryview(b"never sent"))
-    output.add_file(open_file, 0, 10)
+    output.add_spans(open_file, [(b"", 0, 10)])
     os.close(open_file)
     output.clear()
     assert not output

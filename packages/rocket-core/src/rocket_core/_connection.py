@@ -27,6 +27,7 @@ from rocket_core._sendfile import send_file
 from rocket_core._state import TRANSITIONS, State, check_transition
 from rocket_core._timeouts import Timeouts
 from rocket_core._unsent import unsent_in_system
+from rocket_core._waiting import wait_ready
 
 if TYPE_CHECKING:
     from rocket_core._turn import Turn
@@ -389,13 +390,8 @@ class Connection:
         The descriptor is duplicated and may be closed at once. Raises `ClientGone` when the client
         is gone or the file ends early, `OSError` when no descriptor is left.
         """
-        if count <= 0:
-            return
-        if self._output is None:
-            self._output = Output(self.host.output)
-        self._output.add_file(descriptor, offset, count)
-        self.unsent = True
-        self._flush_measured()
+        if count > 0:
+            self.send_spans(descriptor, [(b"", offset, count)])
 
     def send_spans(self, descriptor: int, spans: Sequence[tuple[bytes, int, int]]) -> None:
         """Send parts of one open file, each (bytes before it, offset, count), in their order.
@@ -457,7 +453,7 @@ class Connection:
         with self.host.stalled(self):
             while True:
                 timeout = min(self.deadline - time.monotonic(), _LONGEST_WAIT)
-                if timeout > 0 and _ready(self._socket, interest, timeout):
+                if timeout > 0 and wait_ready(self.descriptor, interest, timeout):
                     return
                 if interest != WRITE or not self.still_taking():
                     break
@@ -552,15 +548,6 @@ class Connection:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             return
-
-
-def _ready(sock: socket.socket, interest: int, timeout: float) -> bool:
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(sock, select.POLLIN if interest == READ else select.POLLOUT)
-        return bool(poll.poll(None if timeout == inf else timeout * 1000))
-    reading, writing = ([sock], []) if interest == READ else ([], [sock])
-    return any(select.select(reading, writing, [], None if timeout == inf else timeout))
 
 
 if hasattr(select, "POLLRDHUP"):

@@ -39,7 +39,7 @@ class FileSpan:
     descriptor: int
     offset: int
     count: int
-    last: bool = True
+    last: bool
 
 
 class Output:
@@ -68,13 +68,6 @@ class Output:
             self._parts.append(memoryview(bytes(data[:taken])))
             self.held += taken
         return taken
-
-    def add_file(self, descriptor: int, offset: int, count: int) -> None:
-        """Append ``count`` bytes of a file, whose descriptor is duplicated.
-
-        Raises `OSError` when no descriptor is left.
-        """
-        self._parts.append(FileSpan(os.dup(descriptor), offset, count))
 
     def add_spans(self, descriptor: int, spans: Sequence[tuple[bytes, int, int]]) -> None:
         """Append parts of a file, each (bytes before it, offset, count), with one duplicate.

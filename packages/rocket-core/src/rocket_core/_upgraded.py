@@ -17,6 +17,7 @@ from rocket_core._errors import ClientGone
 from rocket_core._poller import READ, WRITE
 from rocket_core._signal import Signal
 from rocket_core._state import State
+from rocket_core._waiting import wait_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -269,7 +270,8 @@ class UpgradedSocket:
         try:
             # Those who send are woken by what makes sending fail.
             waking = wake.descriptor if interest == READ else None
-            return _ready(connection.descriptor, interest, waking, until)
+            timeout = None if until == inf else max(until - time.monotonic(), 0.0)
+            return wait_ready(connection.descriptor, interest, timeout, waking)
         finally:
             self._lock.acquire()
             self._waiting -= 1
@@ -352,26 +354,3 @@ def _until(timeout: float | None) -> float:
 def _send(connection: Connection, data: memoryview) -> int | None:
     """Send once, after what the server has yet to send; the bytes sent, None: not yet."""
     return connection.send_now(data) if connection.flush() else None
-
-
-def _ready(descriptor: int, interest: int, wake: int | None, until: float) -> bool:
-    """Wait for a socket, or for the descriptor ``wake``; False when the time is up."""
-    timeout = None if until == inf else max(until - time.monotonic(), 0.0)
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(descriptor, _EVENTS[interest])
-        if wake is not None:
-            poll.register(wake, select.POLLIN)
-        return bool(poll.poll(None if timeout is None else timeout * 1000))
-    reading = [descriptor] if interest & READ else []  # pragma: no cover - Windows
-    reading += [] if wake is None else [wake]  # pragma: no cover - Windows
-    writing = [descriptor] if interest & WRITE else []  # pragma: no cover - Windows
-    return any(select.select(reading, writing, [], timeout))  # pragma: no cover - Windows
-
-
-if hasattr(select, "poll"):
-    _EVENTS: Final = {
-        READ: select.POLLIN,
-        WRITE: select.POLLOUT,
-        READ | WRITE: select.POLLIN | select.POLLOUT,
-    }
