@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from rocket_wsgi._date import MONTHS
+
 if TYPE_CHECKING:
     from rocket_wsgi._request import Environ
 
 # No two neighbours match the same character, so time is linear in the length.
 _ELEMENT: Final = re.compile(r'[ \t]*(?:(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|\Z)')
 
-_MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _TIME: Final = r"(?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})"
 _MONTH: Final = r"(?P<month>[A-Z][a-z]{2})"
 _DATES: Final = (
@@ -115,7 +116,7 @@ def _date(value: str | None) -> int | None:
 
 
 def _seconds(match: re.Match[str]) -> int | None:
-    at = _MONTHS.find(match["month"])
+    at = MONTHS.find(match["month"])
     year = int(match["year"])
     if len(match["year"]) == 2:
         now = datetime.now(UTC).year

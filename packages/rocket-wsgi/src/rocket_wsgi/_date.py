@@ -1,4 +1,4 @@
-"""The fields every response gets, made once a second (RFC 9110, section 6.6.1)."""
+"""Dates, and the fields every response gets, made once a second (RFC 9110, section 6.6.1)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Final
 from rocket_wsgi._version import __version__
 
 SERVER: Final = f"Rocket/{__version__}"
+
+MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
+"""Their names in dates, whatever the language of the system."""
 
 
 class Clock:

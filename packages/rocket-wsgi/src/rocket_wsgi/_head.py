@@ -9,7 +9,7 @@ from rocket_wsgi._date import SERVER, Clock
 
 Headers = list[tuple[str, str]]
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _STATUS: Final = re.compile(r"[1-9][0-9]{2} [\t\x20-\x7e\x80-\xff]*\Z")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _REMEMBERED: Final = 512
@@ -48,7 +48,7 @@ class _Names(dict[Any, int]):
     def __missing__(self, name: Any) -> int:
         if type(name) is not str:
             raise ApplicationError(f"header name {name!r} is not a str")
-        if not _TOKEN.match(name):
+        if not TOKEN.match(name):
             raise ApplicationError(f"header name {name!r} is not a token")
         lower = name.lower()
         if lower in _HOP_BY_HOP:

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Final
 
+from rocket_wsgi._date import MONTHS
+from rocket_wsgi._head import TOKEN
+
 if TYPE_CHECKING:
     from rocket_wsgi._log_entry import Entry
 
@@ -37,9 +40,6 @@ _ENVIRON: Final = {
 }
 """Fields whose value is in the environ before the application runs."""
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-
-_MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
 Value = str | int | float | None
 _Getter = Callable[["Entry"], Value]
@@ -61,7 +61,7 @@ class _Clock:
         minutes = moment.tm_gmtoff // 60
         sign = "-" if minutes < 0 else "+"
         hours, minutes = divmod(abs(minutes), 60)
-        month = _MONTHS[3 * moment.tm_mon - 3 : 3 * moment.tm_mon]
+        month = MONTHS[3 * moment.tm_mon - 3 : 3 * moment.tm_mon]
         self._iso = time.strftime("%Y-%m-%dT%H:%M:%S", moment)
         self._zone = f"{sign}{hours:02}:{minutes:02}"
         self._clf = (
@@ -148,7 +148,7 @@ class Format:
         header = name.removeprefix("header.")
         if name in _ENVIRON:
             key = _ENVIRON[name]
-        elif header != name and _TOKEN.match(header):
+        elif header != name and TOKEN.match(header):
             upper = header.upper().replace("-", "_")
             key = upper if upper in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{upper}"
         else:

@@ -299,10 +299,10 @@ class Response:
             self._cut_short()
 
     def _log_excess(self) -> None:
-        _log.error("%s: the body is longer than its Content-Length; cut", self._what())
+        _log.error("%s: the body is longer than its Content-Length; cut", self._request)
 
     def _cut_short(self) -> None:
-        _log.error("%s: the body is shorter than its Content-Length", self._what())
+        _log.error("%s: the body is shorter than its Content-Length", self._request)
         self.give_up()
 
     def give_up(self) -> None:
@@ -360,9 +360,6 @@ class Response:
         write(data)
         if after:
             write(after)
-
-    def _what(self) -> str:
-        return f"{self._request.method} {self._request.line.target}"
 
 
 def plain(
