@@ -14,6 +14,7 @@ from typing import Final
 
 import click
 
+from rocket_cli._balance import Balance
 from rocket_cli._banner import banner
 from rocket_cli._channel import Message
 from rocket_cli._children import Child, Children, Phase, Task, describe_end
@@ -94,6 +95,7 @@ class Supervisor:
         )
         self._questions = Questions(self._timers, self._children.tell)
         self._statistics: Message = {}
+        self._balance = Balance()
         self._generation: Generation | None = None
         self._incoming: Generation | None = None
         self._closing: set[Child] = set()
@@ -159,6 +161,7 @@ class Supervisor:
             generation.sockets,
             multiprocess=generation.size > 1,
             paths=self._paths(generation),
+            place=self._balance.take(),
         )
         self._children.spawn(task, generation.number)
 
@@ -356,6 +359,8 @@ class Supervisor:
 
     def _ended(self, child: Child, code: int) -> None:
         self._questions.gone(child)
+        if isinstance(child.task, Serve):
+            self._balance.give_back(child.task.place)
         phase, child.phase = child.phase, Phase.ENDING
         self._closed(child)
         if self._ending is not Ending.NOT:
