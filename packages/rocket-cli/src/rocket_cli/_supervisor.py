@@ -367,6 +367,8 @@ class Supervisor:
             self._end_observers()
             return
         if phase is Phase.ENDING:
+            if child.ready and code:
+                _log.error("%s %s before it had finished", child, describe_end(code))
             return
         failure = child.failure or {"reason": f"{child} {describe_end(code)} before it was ready"}
         incoming = self._incoming
