@@ -435,6 +435,7 @@ class Supervisor:
             return
         self._restarts.succeeded()
         self._serve(child)
+        _log.info("%s serves", child)
         retiring = [each for each in self._of(generation) if each.phase is Phase.RETIRING]
         for each in retiring[:1]:
             self._drain(each, generation, range(len(generation.sockets)))

@@ -145,9 +145,8 @@ class _Booted:
         shared = set(message["shared"])
         listeners = [each for n, each in enumerate(self.server.listeners) if n in shared]
         self.server.drain(message["seconds"], shared=listeners)
-        for listener in self.server.listeners:
-            listener.join()
-        channel.send({"event": "closed"})  # nobody who comes now is served here
+        self.server.wait_closed()
+        channel.send({"event": "closed"})
 
     def _drain(self, *, shared: bool = False) -> None:
         listeners: list[Listener] = self.server.listeners if shared else []
