@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -46,14 +48,25 @@ def run(directory: Path, *arguments: str, **variables: str) -> subprocess.Comple
     )
 
 
+def eventually(happened: Callable[[], bool]) -> None:
+    """Return once it has happened."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 class Served:
     """A running `rocket-cli serve`; a context manager that ends with the process."""
 
-    def __init__(self, directory: Path, *arguments: str, **variables: str) -> None:
+    def __init__(
+        self, directory: Path, *arguments: str, prefix: Sequence[str] = (), **variables: str
+    ) -> None:
+        """``prefix`` is a command that runs it."""
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.said: list[str] = []
         self._process = subprocess.Popen(
-            [*COMMAND, "serve", *arguments],
+            [*prefix, *COMMAND, "serve", *arguments],
             cwd=directory,
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,

@@ -82,12 +82,6 @@ def site(tmp_path: Path, write: Write) -> Path:
 
 
 @pytest.fixture
-def client() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
-        yield client
-
-
-@pytest.fixture
 def gate() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as gate:
         gate.settimeout(PATIENCE)
