@@ -18,6 +18,7 @@ from rocket_cli._serving import find_site, make_server
 from rocket_cli._show import as_json, as_toml
 from rocket_cli._signals import caught_signals
 from rocket_cli._supervisor import SIGNALS, Supervisor
+from rocket_cli._surroundings import Surroundings
 from rocket_cli._version import __version__
 
 
@@ -59,6 +60,7 @@ def check(*, chosen: Chosen) -> None:
     code is 0 if all is well, and 2 if not.
     """
     with _traceback(chosen):
+        Surroundings().enter(chosen)
         site = find_site(chosen)
         configure_log(chosen["log-level"])
         path = chosen["access-log"]
