@@ -53,7 +53,3 @@ class Restarts:
             self._not_before = now + pause
             self._timers.after(pause, self._try_again)
         return self._failures < _MOST_FAILURES
-
-    def later(self, call: Callable[[], object]) -> None:
-        """Have ``call`` called when a failure's pause is over."""
-        self._timers.after(_PAUSES[-2], call)
