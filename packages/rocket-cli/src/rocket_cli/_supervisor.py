@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 import selectors
@@ -20,11 +19,11 @@ from rocket_cli._children import Child, Children, Phase, Task, describe_end
 from rocket_cli._command import Chosen
 from rocket_cli._errors import BootError, CommandError
 from rocket_cli._generation import Generation, size_of
+from rocket_cli._inquiries import Answer, Inquiries
 from rocket_cli._log import configure_log
 from rocket_cli._notify import Notifier
 from rocket_cli._pid_file import PidFile
 from rocket_cli._preload import preloaded
-from rocket_cli._questions import Questions, add_statistics
 from rocket_cli._setting import Part
 from rocket_cli._signals import ENDING, Events
 from rocket_cli._sockets import BoundSocket, close_sockets, open_sockets
@@ -66,7 +65,7 @@ class Supervisor:
     """Runs generations of workers, one after the other, and observers beside them.
 
     A new generation boots beside the old one, and serves once all of it is ready. It runs on one
-    thread, so that it can fork at any time, and never imports the application.
+    thread, so that it can fork at any time, and imports the application only if it is preloaded.
     """
 
     def __init__(
@@ -89,10 +88,18 @@ class Supervisor:
         self._children = Children(
             self._selector, self._timers, said=self._said, ended=self._ended, leave=self._leave
         )
-        self._questions = Questions(self._timers, self._children.tell)
-        self._statistics: Message = {}
+        self._inquiries = Inquiries(
+            self._children,
+            self._timers,
+            {
+                "processes": self._tell_processes,
+                "reload": self._reload_and_tell,
+                "drain": self._drain_and_tell,
+                "resize": self._resize_and_tell,
+            },
+        )
         self._workers = Workers(self._children, self._timers, self)
-        self._waiting: list[Callable[[Message], None]] = []
+        self._waiting: list[Answer] = []
         self._reload_again = False
         self._ending = Ending.NOT
         self._code: int | None = None
@@ -110,7 +117,7 @@ class Supervisor:
             self._start()
         except CommandError as error:
             if self._legacy is not None:
-                self._legacy.channel.send({"event": "failed", "reason": error.message})
+                self._legacy.decline(error.message)
             raise
         while len(self._children) or self._ending is Ending.NOT:
             for key, _ in self._selector.select(self._timers.wait()):
@@ -196,7 +203,9 @@ class Supervisor:
         """The first generation serves."""
         self._announce(generation, report)
         self._notify_ready(generation)
-        self._succeed(generation)
+        if self._legacy is not None:
+            sockets = None if self._given else generation.sockets
+            self._legacy.succeed(sockets, self._pid_file)
         for make in self._observers:
             self._start_observer(make())
         self._finish_reload({})
@@ -280,25 +289,10 @@ class Supervisor:
         self._finish_reload({"supervisor": successor.pid})
         self._end(Ending.GENTLY)
 
-    def _succeed(self, generation: Generation) -> None:
-        """Tell the predecessor, if there is one, that it may end: now this one serves."""
-        if self._legacy is None:
-            return
-        if self._pid_file is not None:
-            try:
-                self._pid_file.write(self._legacy.predecessor)
-            except CommandError as error:
-                _log.error("%s", error.message)
-        if not self._given:
-            kept = {each.socket for each in generation.sockets}
-            close_sockets(each for each in self._legacy.sockets if each.socket not in kept)
-        self._legacy.channel.send({"event": "ready"})
-        self._legacy.channel.close()
-
     def failed(self, failure: Message) -> None:
         """Nothing serves, and nothing can be started."""
         if self._legacy is not None:
-            self._legacy.channel.send({"event": "failed", "reason": failure["reason"]})
+            self._legacy.decline(failure["reason"])
         self._failure = failure
         self._code = _FAILED
         self._end(Ending.AT_ONCE)
@@ -326,16 +320,14 @@ class Supervisor:
             case {"event": "closed"}:
                 self._workers.closed(child)
             case {"event": "final"}:
-                child.final = True
-                self._questions.gone(child)
-                add_statistics(self._statistics, message["statistics"])
+                self._inquiries.final(child, message["statistics"])
             case {"answer": _}:
-                self._questions.answered(child, message)
+                self._inquiries.answered(child, message)
             case {"ask": _}:
-                self._asked(child, message)
+                self._inquiries.asked(child, message)
 
     def _ended(self, child: Child, code: int) -> None:
-        self._questions.gone(child)
+        self._inquiries.gone(child)
         phase, child.phase = child.phase, Phase.ENDING
         if child.generation:
             self._workers.ended(child, phase, code)
@@ -355,33 +347,27 @@ class Supervisor:
 
     # -- what processes ask ------------------------------------------------------------------------
 
-    def _asked(self, child: Child, message: Message) -> None:
-        name, arguments = message["ask"], message.get("arguments", {})
-        ended = copy.deepcopy(self._statistics)
+    def _tell_processes(self, arguments: Message, answer: Answer) -> None:
+        del arguments
+        answer({"supervisor": os.getpid(), "processes": self._children.describe()})
 
-        def reply(answers: list[Message]) -> None:
-            answer = {"id": message.get("id"), "answers": answers, "ended": ended}
-            self._children.tell(child, answer)
+    def _reload_and_tell(self, arguments: Message, answer: Answer) -> None:
+        del arguments
+        self._waiting.append(answer)
+        self.reload()
 
-        match name:
-            case "processes":
-                reply([{"supervisor": os.getpid(), "processes": self._children.describe()}])
-            case "reload":
-                self._waiting.append(lambda result: reply([result]))
-                self.reload()
-            case "drain":
-                reply([{}])
-                self._end(Ending.GENTLY)
-            case "resize":
-                size = arguments.get("processes")
-                if not isinstance(size, int) or size < 1:
-                    reply([{"error": f"processes must be a number from 1 up, not {size!r}"}])
-                    return
-                self._workers.resize(size)
-                reply([{}])
-            case _:
-                asked = [each for each in self._children if each.answers]
-                self._questions.ask(name, arguments, asked, reply)
+    def _drain_and_tell(self, arguments: Message, answer: Answer) -> None:
+        del arguments
+        answer({})
+        self._end(Ending.GENTLY)
+
+    def _resize_and_tell(self, arguments: Message, answer: Answer) -> None:
+        size = arguments.get("processes")
+        if isinstance(size, int) and size >= 1:
+            self._workers.resize(size)
+            answer({})
+        else:
+            answer({"error": f"processes must be a number from 1 up, not {size!r}"})
 
     # -- signals -----------------------------------------------------------------------------------
 
