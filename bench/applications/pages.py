@@ -17,7 +17,7 @@ CHUNKS: Final = 10
 COMPUTATION: Final = 20_000
 
 _CHUNK: Final = b"x" * 1024
-_STATIC: Final = Path(os.environ["BENCH_DATA"], "static")
+_STATIC: Final = Path(os.environ.get("BENCH_DATA", ""), "static")
 
 
 def whole(body: bytes) -> Page:
