@@ -159,8 +159,6 @@ def _wsgi(application: WSGIApplication, requests: list[bytes], *, fresh: bool = 
     return lambda: _rocket(lambda: WSGIWorker(application), requests, fresh=fresh)
 
 
-_HELLO: Final = pages.whole(b"Hello, world!")
-
 CLIENTS: Final = "clients alone"
 CORE_FLOOR: Final = "bare loop"
 WSGI_FLOOR: Final = "WSGI loop"
@@ -168,13 +166,13 @@ WSGI_FLOOR: Final = "WSGI loop"
 SUBJECTS: Final[dict[str, Run]] = {
     CLIENTS: _clients_alone,
     CORE_FLOOR: lambda: _loop(bare_loop.Loop(0, closing=False)),
-    WSGI_FLOOR: lambda: _loop(wsgi_loop.Loop(_HELLO, 0)),
+    WSGI_FLOOR: lambda: _loop(wsgi_loop.Loop(pages.hello, 0)),
     "core": lambda: _rocket(Fixed, _SAME),
-    "hello": _wsgi(_HELLO, _SAME),
-    "hello-varied": _wsgi(_HELLO, _VARIED),
+    "hello": _wsgi(pages.hello, _SAME),
+    "hello-varied": _wsgi(pages.hello, _VARIED),
     "post-1k": _wsgi(pages.upload, _POSTED),
     "chunks": _wsgi(pages.chunks, _SAME),
-    "fresh": _wsgi(_HELLO, _LAST, fresh=True),
+    "fresh": _wsgi(pages.hello, _LAST, fresh=True),
 }
 """All of them, in the order in which they are counted."""
 
