@@ -57,6 +57,7 @@ def _run(workload: Workload, data: Data, rounds: int, seconds: int, say: Say) ->
         workload.title,
         workload.remark,
         list(workload.compared),
+        workload.options,
         [Row(contender.name) for contender in workload.contenders],
     )
     with ExitStack() as stack:

@@ -385,7 +385,6 @@ GRANIAN_VARIANTS: Final = (
     _granian_with("--runtime-mode", "mt"),
     _granian_with("--runtime-mode", "mt", "--runtime-threads", "2"),
     _granian_with("--http1-pipeline-flush"),
-    _granian_with("--blocking-threads", "1"),
 )
 GRANIAN_STATIC: Final = Server("granian, mount", _granian_static, distribution="granian")
 UWSGI: Final = Server("uWSGI", _uwsgi, distribution="pyuwsgi")

@@ -8,6 +8,7 @@ from typing import Final
 
 from bench import servers
 from bench.load import CountedCalls, Idle, Load, Mixed, OpenLoop, RedisBenchmark, TracedCalls, Wrk
+from bench.report import ALONE
 from bench.servers import Server
 
 THREADS: Final = 8
@@ -16,10 +17,6 @@ THREADS: Final = 8
 APPLICATION: Final = "bench.applications.pages:application"
 HELLO: Final = "bench.applications.pages:hello"
 FLASK: Final = "app:app"
-
-
-ALONE: Final = "application alone"
-"""The row of the application without a server."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Contender:
             return f"{self.server.name}, {self.processes} processes"
         if not self.server.threads or self.threads == THREADS:
             return self.server.name
-        return f"{self.server.name}, {self.threads} threads"
+        return f"{self.server.name}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
 @dataclass(frozen=True)
@@ -259,10 +256,16 @@ WSGI: Final = (
         "wsgi",
         "13 bytes, 32 connections, other options of granian",
         Wrk(32),
-        (_ROCKET, Contender(servers.GRANIAN), *map(Contender, servers.GRANIAN_VARIANTS)),
+        (
+            _ROCKET,
+            Contender(servers.GRANIAN),
+            *map(Contender, servers.GRANIAN_VARIANTS),
+            Contender(servers.ROCKET, 1),
+            Contender(servers.GRANIAN, 1),
+        ),
         options=True,
-        remark="Those of which its documentation says, or by which it suggests, that they may be "
-        "faster. With one blocking thread, an application that waits has everybody wait.",
+        remark="Those of which its documentation says that they may be faster; one thread is its "
+        "advice for applications that never wait.",
     ),
     Workload(
         "hello-256",
@@ -375,7 +378,7 @@ WSGI: Final = (
         "wsgi",
         "200 fast requests a second beside five that sleep for 100 ms",
         Mixed(OpenLoop(200), Wrk(5, "/slow")),
-        _THREADED,
+        tuple(each for each in _SHARING if each is not _BJOERN),
         compared=("mixed_p99_ms",),
         remark="Three of eight threads are free all the time. From the times at which requests "
         "were due.",
