@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from bench import page, tools
+from bench import page, targets, tools
 from bench.errors import BenchError
 from bench.measure import allow_descriptors
 from bench.paths import PAGE, ROOT
@@ -75,6 +75,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     print(everything(results))
+    print(f"\n### Targets\n\n{targets.table(results)}")
 
 
 def _shown(path: Path) -> Results:
