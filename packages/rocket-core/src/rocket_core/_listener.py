@@ -19,10 +19,12 @@ from rocket_core._address import Address, Peer, TCPAddress, UnixAddress, parse_a
 from rocket_core._connection import Connection
 from rocket_core._errors import BindError
 from rocket_core._networks import Networks
+from rocket_core._poller import READ
 from rocket_core._preamble import Preamble
 from rocket_core._rare_log import RareLog
 from rocket_core._signal import Signal
 from rocket_core._timeouts import Timeouts
+from rocket_core._waiting import wait_ready
 
 _log = logging.getLogger("rocket_core.listener")
 
@@ -179,13 +181,16 @@ class Listener:
         accepted: Callable[[Connection], None],
         full: Callable[[], bool],
         timeouts: Timeouts,
+        crowded: Callable[[], None] = lambda: None,
     ) -> None:
         """Accept in a thread of its own, and hand each connection to ``accepted``.
 
         No connection is accepted while ``full`` says true; `wake` tells that it may have changed.
+        While somebody waits nevertheless, ``crowded`` is called, every half a second.
         """
         self._accepted = accepted
         self._full = full
+        self._crowded = crowded
         self._timeouts = timeouts
         self._phase = _Phase.ACCEPTING
         self._thread = threading.Thread(
@@ -243,7 +248,7 @@ class Listener:
                 signal.register(self._signal.descriptor, selectors.EVENT_READ)
                 while self._phase is _Phase.ACCEPTING:
                     pause = self._accept_all(listening)
-                    ready = signal.select(pause) if pause != 0 else both.select()
+                    ready = signal.select(pause) if pause else both.select()
                     if any(key.fd == self._signal.descriptor for key, _ in ready):
                         self._signal.clear()
                 if self._phase is _Phase.DRAINING:
@@ -251,8 +256,8 @@ class Listener:
         finally:
             self.close()
 
-    def _accept_all(self, listening: socket.socket) -> float | None:
-        """Accept until nobody waits. How long to pause then: 0: not, None: until woken."""
+    def _accept_all(self, listening: socket.socket) -> float:
+        """Accept until nobody waits, or the server is full. Seconds to pause then, unless woken."""
         while not self._full():
             try:
                 sock, address = listening.accept()
@@ -274,7 +279,10 @@ class Listener:
                 self.accept_errors += 1
                 sock.close()
                 _log.exception("connecting %s failed", peer_of(address))
-        return None
+        if not wait_ready(listening.fileno(), READ, 0):
+            return 0
+        self._crowded()
+        return _BACK_OFF
 
     def _begin(self, sock: socket.socket, peer: Peer) -> None:
         if self._proxies is None:
