@@ -100,7 +100,7 @@ def _measured(parser: argparse.ArgumentParser, options: argparse.Namespace) -> R
         _say(f"Only {limit} open files are allowed (ulimit -n): fewer idle connections are held.")
     samples = rounds * sum(len(each.contenders) for each in workloads)
     minutes = estimate(workloads, rounds=rounds, seconds=seconds) / 60
-    _say(f"{len(workloads)} workloads, {samples} samples: about {max(minutes, 1):.0f} minutes")
+    _say(f"{len(workloads)} workloads, {samples} samples: about {minutes:.1f} min")
     output: Path = options.output
     results = run_all(workloads, rounds=rounds, seconds=seconds, output=output, say=_say)
     _say(f"The results are in {output}")
