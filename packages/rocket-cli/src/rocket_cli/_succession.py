@@ -82,7 +82,7 @@ class Legacy:
     given: bool
 
     def succeed(self, used: Sequence[BoundSocket] | None, pid_file: PidFile | None) -> None:
-        """Say that this supervisor serves, at the sockets ``used`` (None: all): the other may end."""
+        """Say that this supervisor serves, at the sockets ``used`` (None: all)."""
         if pid_file is not None:
             try:
                 pid_file.write(self.predecessor)
