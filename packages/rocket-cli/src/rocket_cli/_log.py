@@ -26,6 +26,12 @@ class _Formatter(logging.Formatter):
         return moment.isoformat(timespec="milliseconds")
 
 
+def set_log_level(level: str) -> None:
+    """Write messages of ``level`` and above from now on."""
+    for package in _PACKAGES:
+        logging.getLogger(package).setLevel(level.upper())
+
+
 def configure_log(level: str) -> None:
     """Write the server's messages of ``level`` and above to standard error.
 
@@ -35,9 +41,9 @@ def configure_log(level: str) -> None:
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for package in _PACKAGES:
         logger = logging.getLogger(package)
-        logger.setLevel(level.upper())
         logger.addHandler(handler)
         logger.propagate = False
+    set_log_level(level)
     # An application that configures logging disables, unless it takes care, all loggers of others.
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in _PACKAGES:
