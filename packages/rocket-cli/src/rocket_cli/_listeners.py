@@ -9,7 +9,6 @@ from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._setting import Part
 from rocket_core import BindError, Listener, Server, UnixAddress
-from rocket_tls import CertificateError, TLSListener, TLSSettings
 
 _ADVICE = {
     errno.EADDRINUSE: "stop what listens there, or choose another with --bind",
@@ -35,6 +34,8 @@ def _listener(bind: Bind, chosen: Chosen) -> Listener:
         raise CommandError(
             f"{chosen.origin('bind')}: {bind} needs a certificate: give --tls-cert too"
         )
+    from rocket_tls import CertificateError, TLSListener, TLSSettings
+
     try:
         settings = TLSSettings(**chosen.arguments(Part.TLS_SETTINGS))
     except ValueError as error:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable
 
 from rocket_core import Listener
-from rocket_tls import CertificateError, TLSListener
 from rocket_wsgi import AccessLog
 
 _log = logging.getLogger("rocket_cli")
@@ -26,10 +25,17 @@ def renew(listeners: Iterable[Listener], access_log: AccessLog | None) -> None:
     """
     reopen_log(access_log)
     for listener in listeners:
-        if isinstance(listener, TLSListener):
-            try:
-                listener.reload()
-            except CertificateError as error:
-                _log.error("%s: the previous certificate stays: %s", listener.address, error)
-            else:
-                _log.info("%s: the certificate is loaded anew", listener.address)
+        if listener.scheme == "https":
+            _reload(listener)
+
+
+def _reload(listener: Listener) -> None:
+    from rocket_tls import CertificateError, TLSListener
+
+    if isinstance(listener, TLSListener):
+        try:
+            listener.reload()
+        except CertificateError as error:
+            _log.error("%s: the previous certificate stays: %s", listener.address, error)
+        else:
+            _log.info("%s: the certificate is loaded anew", listener.address)
