@@ -12,9 +12,12 @@ PACKAGES = Path(__file__).parents[1] / "packages"
 
 
 def declared(package: Path) -> set[str]:
-    """Import names of the package's dependencies."""
+    """Import names of the package's dependencies, and of those of its extras."""
     with Path(package, "pyproject.toml").open("rb") as file:
-        lines = tomllib.load(file)["project"]["dependencies"]
+        project = tomllib.load(file)["project"]
+    lines = project["dependencies"]
+    for extra in project.get("optional-dependencies", {}).values():
+        lines += extra
     names = [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in lines]
     return {name.lower().replace("-", "_") for name in names}
 

@@ -77,6 +77,25 @@ class SettingsCommand(click.Command):
             formatter.write_dl(list(records.values()))
 
 
+class AdminCommand(click.Command):
+    """A command that asks a running server, and is given the ``path`` of its admin endpoint."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [_config_option(), _parameter(_BY_NAME["admin"]), *self.params]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call back."""
+        path = ctx.params.pop("admin")
+        if path is None:
+            raise CommandError(
+                "give the Unix socket that the server has as --admin, here too: by --admin, "
+                "ROCKET_ADMIN, or admin in its file of settings"
+            )
+        ctx.params["path"] = path
+        return super().invoke(ctx)
+
+
 def _require_needs(chosen: Chosen) -> None:
     for each in SETTINGS:
         changed = each.plain(chosen[each.name]) != each.default

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from traceback import walk_stack
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rocket_cli._banner import gil_enabled
 from rocket_cli._listeners import location
@@ -18,8 +18,10 @@ from rocket_cli._log import set_log_level
 from rocket_cli._threads import parse_threads
 from rocket_cli._version import __version__
 from rocket_cli._vitals import gil_wait, memory
-from rocket_core import Activity, ConnectionInfo, Histogram, Listener, Server
-from rocket_tls import TLSListener
+from rocket_core import Activity, ConnectionInfo, Histogram, Server
+
+if TYPE_CHECKING:
+    from rocket_tls import TLSListener
 
 Arguments = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -60,17 +62,16 @@ class Inspector:
             "threads": self.threads,
             "connections": self.connections,
             "log-level": self.log_level,
-            "resize": self.resize,
+            "resize-threads": self.resize,
         }
 
     def counters(self) -> Answer:
         """Everything that only grows: objects, in objects, of numbers, which can be added up."""
         statistics = self._server.statistics()
         tls: dict[str, int] = {}
-        for listener in self._server.listeners:
-            if isinstance(listener, TLSListener):
-                for reason, count in listener.tls_errors.items():
-                    tls[reason] = tls.get(reason, 0) + count
+        for listener in _tls_listeners(self._server):
+            for reason, count in listener.tls_errors.items():
+                tls[reason] = tls.get(reason, 0) + count
         return {
             "accepted": statistics.accepted,
             "accept_errors": statistics.accept_errors,
@@ -109,7 +110,9 @@ class Inspector:
             "connections": statistics.connections,
             "listeners": [location(each) for each in self._server.listeners],
             "certificates": [
-                certificate for each in self._server.listeners for certificate in _certificates(each)
+                certificate
+                for each in _tls_listeners(self._server)
+                for certificate in _certificates(each)
             ],
             "counters": self.counters(),
         }
@@ -169,9 +172,16 @@ def _times(histogram: Histogram) -> Answer:
     }
 
 
-def _certificates(listener: Listener) -> list[Answer]:
-    if not isinstance(listener, TLSListener):
+def _tls_listeners(server: Server) -> list[TLSListener]:
+    found = [each for each in server.listeners if each.scheme == "https"]
+    if not found:
         return []
+    from rocket_tls import TLSListener
+
+    return [each for each in found if isinstance(each, TLSListener)]
+
+
+def _certificates(listener: TLSListener) -> list[Answer]:
     return [
         {
             "listener": str(listener.address),

@@ -23,6 +23,7 @@ class Section(Enum):
     PROXIES = "Proxies"
     FILES = "Static files"
     LOGS = "Logs"
+    OBSERVATION = "Observation"
 
 
 class Part(Enum):

@@ -28,6 +28,7 @@ from rocket_cli._values import (
     cache_control,
     index_name,
     log_path,
+    metrics_address,
     networks,
     plain_tls_version,
     proxy_fields,
@@ -511,5 +512,22 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         keyword="max_lines",
         default=16 << 10,
         needs="access-log",
+    ),
+    # -- observation -------------------------------------------------------------------------------
+    setting(
+        "admin",
+        FILE,
+        Section.OBSERVATION,
+        "Unix socket on which the server answers rocket-cli stats, threads, top and the like, for "
+        "its own user only. Without it there is none.",
+        gunicorn="control_socket",
+    ),
+    setting(
+        "metrics",
+        Text(metrics_address),
+        Section.OBSERVATION,
+        "Address, HOST:PORT or unix:PATH, at which Prometheus finds /metrics, over HTTP; needs "
+        "rocket-cli[metrics]. Without it there are none.",
+        metavar="ADDRESS",
     ),
 )

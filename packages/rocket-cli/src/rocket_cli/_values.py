@@ -109,3 +109,14 @@ def access_log_format(text: str) -> str:
 
     AccessLog(StringIO(), text)
     return text
+
+
+def metrics_address(text: str) -> str:
+    """An address to listen on without TLS."""
+    from rocket_core import AddressError, parse_address
+
+    try:
+        parse_address(text)
+    except AddressError as error:
+        raise ValueError(str(error)) from error
+    return text
