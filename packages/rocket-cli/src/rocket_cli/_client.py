@@ -66,13 +66,13 @@ class AdminClient:
             raise UnreachableError(f"{self._path}: {error.strerror}") from error
         try:
             reply = json.loads(line)
-        except ValueError as error:
+            if "error" in reply:
+                raise RefusedError(reply["error"])
+            return Reply(reply["answers"], reply["ended"])
+        except (ValueError, TypeError, KeyError) as error:
             raise UnreachableError(
                 f"{self._path}: what listens there is not the admin endpoint of Rocket"
             ) from error
-        if "error" in reply:
-            raise RefusedError(reply["error"])
-        return Reply(reply["answers"], reply["ended"])
 
     def _read_line(self) -> bytes:
         while (end := self._buffer.find(b"\n")) < 0:
