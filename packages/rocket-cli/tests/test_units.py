@@ -19,7 +19,7 @@ from rocket_cli._units import age, number, seconds, size
         (0.1, "100 ms"),
         (3.5, "3.50 s"),
         (99.0, "99.0 s"),
-        (125, "2 min 5 s"),
+        (125, "2m05s"),
     ],
 )
 def test_seconds(value: float | None, shown: str) -> None:
@@ -29,11 +29,11 @@ def test_seconds(value: float | None, shown: str) -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (0.9, "0 s"),
-        (59, "59 s"),
-        (60, "1 min 0 s"),
-        (7260, "2 h 1 min"),
-        (5 * 86400 + 3 * 3600, "5 d 3 h"),
+        (0.9, "0s"),
+        (59, "59s"),
+        (60, "1m00s"),
+        (7260, "2h01m"),
+        (5 * 86400 + 3 * 3600, "5d03h"),
     ],
 )
 def test_age(value: float, shown: str) -> None:

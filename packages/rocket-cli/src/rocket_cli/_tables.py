@@ -37,20 +37,20 @@ _SOON: Final = 14 * 86_400
 """Seconds before a certificate expires in which that is shown as a warning."""
 
 
-def table(*columns: str, title: str | None = None) -> Table:
+def table(*columns: str) -> Table:
     """An empty table; columns whose name begins with ``>`` are flush right."""
     made = Table(
         box=box.SIMPLE_HEAD,
-        title=title,
-        title_justify="left",
-        title_style="bold",
         header_style="dim",
+        padding=(0, 1, 0, 0),
         pad_edge=False,
         show_edge=False,
     )
     for name in columns:
-        right = name.startswith(">")
-        made.add_column(name.removeprefix(">"), justify="right" if right else "left", no_wrap=True)
+        if name.startswith(">"):
+            made.add_column(name.removeprefix(">"), justify="right", no_wrap=True)
+        else:
+            made.add_column(name, overflow="fold")
     return made
 
 
@@ -138,18 +138,15 @@ def _requests(whole: Answer, counters: Answer) -> RenderableType:
 def processes(answers: Sequence[Answer]) -> Table:
     """A row for each process."""
     made = table(
-        ">process", ">gen.", ">up", ">busy", ">threads", ">queue", ">conns", ">requests", ">memory",
-        ">CPU", ">GIL wait",
+        ">process", ">gen.", ">up", ">busy", ">queue", ">conns", ">requests", ">memory", ">CPU",
+        ">GIL",
     )  # fmt: skip
     for each in answers:
-        threads = each["threads"]
-        least, most = threads["min"], threads["max"]
         made.add_row(
             str(each["process"]),
             str(each["generation"]),
             age(each["uptime"]),
-            str(threads["busy"]),
-            str(least) if least == most else f"{threads['count']} of {least}:{most}",
+            f"{each['threads']['busy']}/{each['threads']['count']}",
             number(each["queue"]),
             number(sum(each["connections"].values())),
             number(each["counters"]["requests"]),
@@ -224,7 +221,7 @@ def _thread(thread: Answer) -> RenderableType:
 
 def connections_report(reply: Reply) -> RenderableType:
     """The report of ``connections``."""
-    made = table(">process", "client", "reached at", "state", ">age", ">requests", ">held", "TLS")
+    made = table(">process", "client", "at", "state", ">age", ">reqs", ">held", "TLS")
     count = shown = 0
     for answer in reply.sound:
         count += answer["count"]

@@ -9,7 +9,7 @@ _DAY: Final = 86_400
 
 
 def seconds(value: float | None) -> str:
-    """A short time: ``85 µs``, ``1.24 ms``, ``3.50 s``, ``2 min``."""
+    """A short time: ``85 µs``, ``1.24 ms``, ``3.50 s``, ``2m05s``."""
     if value is None or math.isnan(value):
         return "-"
     if value < 1e-3:
@@ -20,15 +20,15 @@ def seconds(value: float | None) -> str:
 
 
 def age(value: float) -> str:
-    """A long time in its two largest units: ``47 s``, ``3 min 5 s``, ``2 h 1 min``, ``5 d 3 h``."""
+    """A long time in its two largest units: ``47s``, ``3m05s``, ``2h01m``, ``5d03h``."""
     whole = int(value)
     if whole < 60:
-        return f"{whole} s"
+        return f"{whole}s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
+        return f"{whole // 60}m{whole % 60:02}s"
     if whole < _DAY:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // _DAY} d {whole % _DAY // 3600} h"
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // _DAY}d{whole % _DAY // 3600:02}h"
 
 
 def size(value: float) -> str:
