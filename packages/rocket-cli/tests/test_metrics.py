@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client import openmetrics
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from answering import counters, serving, stats, url
@@ -131,6 +131,7 @@ def test_counters_never_fall_when_a_process_is_silent_or_ends(
 def test_openmetrics_for_those_who_ask_for_it(site: str) -> None:
     answer = httpx.get(f"{site}/metrics", headers={"Accept": "application/openmetrics-text"})
     assert answer.headers["Content-Type"] == openmetrics.exposition.CONTENT_TYPE_LATEST
+    parse_openmetrics: Any = openmetrics_parser.text_string_to_metric_families
     names = {family.name for family in parse_openmetrics(answer.text)}
     assert names == {each.name for each in DEFINITIONS}
 

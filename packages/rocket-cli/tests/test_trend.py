@@ -13,7 +13,6 @@ def test_rates_are_those_of_the_last_interval() -> None:
     trend = Trend()
     trend.add(look(10.0, stats(counters=counters(100))))
     assert not trend.rates
-    assert trend.waited is None
     trend.add(look(12.0, stats(counters=counters(150, cpu=2.5))))
     assert list(trend.rates) == [25.0]
     assert trend.cpu == {100: 0.5}
@@ -21,6 +20,14 @@ def test_rates_are_those_of_the_last_interval() -> None:
     assert trend.counted["service_time"]["buckets"] == {"4096": 50}
     assert trend.waited is not None
     assert round(trend.waited, 4) == round(1e-5 / (1e-5 + 3e-3), 4)
+
+
+def test_no_share_of_the_time_without_requests() -> None:
+    trend = Trend()
+    for time in (0.0, 1.0):
+        trend.add(look(time, stats(counters=counters(100))))
+    assert trend.waited is None
+    assert list(trend.rates) == [0.0]
 
 
 def test_process_that_is_new_counts_from_its_beginning() -> None:

@@ -147,11 +147,13 @@ def test_what_a_client_does_not_take_is_seen_as_held() -> None:
         connection.write(bytes(OUTPUT_BOUND * 8))
         return State.IDLE
 
-    with serving(worker(answer), NarrowListener()) as server:
-        with connect(server, receive_buffer=4096) as client:
-            client.send(b"x\n")
-            eventually(lambda: any(each.held for each in server.connections()))
-            assert 0 < server.connections()[0].held <= OUTPUT_BOUND
+    with (
+        serving(worker(answer), NarrowListener()) as server,
+        connect(server, receive_buffer=4096) as client,
+    ):
+        client.send(b"x\n")
+        eventually(lambda: any(each.held for each in server.connections()))
+        assert 0 < server.connections()[0].held <= OUTPUT_BOUND
 
 
 def test_several_listeners_share_everything(tmp_path: Any) -> None:
