@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
-from contextlib import nullcontext
 
-import click
-
-from rocket_cli._banner import banner
+from rocket_cli._children import Forked
 from rocket_cli._command import Chosen
-from rocket_cli._listeners import location, start
-from rocket_cli._log import check_access_log, configure_log, open_access_log
-from rocket_cli._renewal import renew, reopen_log
+from rocket_cli._listeners import location
+from rocket_cli._log import check_access_log, configure_log
 from rocket_cli._serving import find_site, make_server
-from rocket_cli._setting import Part
-from rocket_cli._signals import caught_signals, wait_for_end
-from rocket_wsgi import AccessLog
+from rocket_cli._signals import caught_signals
+from rocket_cli._supervisor import SIGNALS, Supervisor
 
 
-def run(chosen: Chosen) -> None:
-    """Serve until a signal ends it. Raises `CommandError` when it cannot."""
-    site = find_site(chosen)
-    configure_log(chosen["log-level"])
-    access_log = _open_access_log(chosen)
-    server = make_server(chosen, site, access_log)
-    with access_log or nullcontext(), caught_signals() as events:
-        start(server)
-        if site.found:
-            click.echo(site.found, err=True)
-        for line in banner(site.name, chosen["threads"], server.listeners):
-            click.echo(line, err=True)
-        wait_for_end(
-            server,
-            events,
-            chosen["graceful-timeout"],
-            {
-                signal.SIGUSR1: lambda: reopen_log(access_log),
-                signal.SIGHUP: lambda: renew(server.listeners, access_log),
-            },
-        )
+def run(chosen: Chosen) -> int:
+    """Serve until a signal ends it; the exit code. Raises `CommandError` when it cannot.
+
+    Returns in every process that was forked meanwhile, too.
+    """
+    with caught_signals(SIGNALS, ()) as events:
+        configure_log(chosen["log-level"])
+        try:
+            return Supervisor(chosen, events).run()
+        except Forked as forked:
+            task, channel = forked.task, forked.channel
+    return task.run(channel)
 
 
 def rehearse(chosen: Chosen) -> Iterator[str]:
-    """Do what `run` does before it listens, and tell about it. Raises `CommandError`."""
+    """Do what serving does before it listens, and tell about it. Raises `CommandError`."""
     site = find_site(chosen)
     configure_log(chosen["log-level"])
     path = chosen["access-log"]
@@ -54,11 +39,3 @@ def rehearse(chosen: Chosen) -> Iterator[str]:
         yield site.found
     where = ", ".join(map(location, server.listeners))
     yield f"OK: would serve {site.name} at {where}"
-
-
-def _open_access_log(chosen: Chosen) -> AccessLog | None:
-    path = chosen["access-log"]
-    if path is None:
-        return None
-    options = chosen.arguments(Part.ACCESS_LOG)
-    return open_access_log(path, chosen.origin("access-log"), **options)
