@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from processes import PATIENCE
-from rocket_cli._admin import AdminListener, AdminWorker
+from rocket_cli._admin import AdminWorker
 from rocket_cli._inspector import Inspector
+from rocket_cli._observer import open_private
 from rocket_cli._reply import Ask, AskError, Reply
-from rocket_core import Listener, Server, TCPAddress, Worker
+from rocket_core import Listener, Server, TCPAddress, UnixAddress, Worker
 from rocket_wsgi import WSGIWorker
 
 Environ = dict[str, Any]
@@ -72,7 +73,7 @@ def asking(server: Server) -> Ask:
             return Reply([{"restarts": 3, "processes": []}])
         if name not in handlers:
             raise AskError(f"nobody answers {name}")
-        return Reply([{"process": os.getpid(), "generation": 1, **handlers[name](arguments)}])
+        return Reply([{"process": os.getpid(), "generation": 1, **handlers[name](dict(arguments))}])
 
     return ask
 
@@ -80,10 +81,12 @@ def asking(server: Server) -> Ask:
 @contextmanager
 def administered(path: Path, ask: Ask) -> Iterator[Server]:
     """An admin endpoint at ``path``."""
+    bound = open_private(UnixAddress(path))
     with Server(
-        lambda: AdminWorker(ask), [AdminListener(path)], min_threads=1, max_threads=2
+        lambda: AdminWorker(ask), [Listener(bound.socket)], min_threads=1, max_threads=2
     ) as server:
         yield server
+    bound.close()
 
 
 def stats(**changes: Any) -> dict[str, Any]:

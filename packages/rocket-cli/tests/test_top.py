@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import re
@@ -38,6 +39,7 @@ class Terminal:
         )
         os.close(own)
         self._seen = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def resize(self, lines: int, columns: int) -> None:
         ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -57,7 +59,7 @@ class Terminal:
 
     def _read(self) -> None:
         try:
-            data = os.read(self._descriptor, 65536).decode("utf-8", "replace")
+            data = self._decoder.decode(os.read(self._descriptor, 65536))
         except OSError as error:  # the command has ended
             pytest.fail(f"top ended: {error}: {self._seen[-3000:]}")
         self._seen += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", data)

@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rocket_cli._protocol import MAX_LINE, ProtocolError, answer, failure, parse_question
 from rocket_cli._reply import Ask, AskError, Reply
-from rocket_core import Connection, Listener, State, UnixAddress, Worker
-
-_log = logging.getLogger("rocket_cli.admin")
-
-
-class AdminListener(Listener):
-    """A Unix socket that nobody but this user, and root, can connect to."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(UnixAddress(path))
-
-    def bind(self) -> None:
-        """Bind and listen. Raises `BindError`.
-
-        Called while no other thread makes files: the permissions of all of them are narrowed.
-        """
-        before = os.umask(0o177)
-        try:
-            super().bind()
-        finally:
-            os.umask(before)
+from rocket_core import Connection, State, Worker
 
 
 class AdminWorker(Worker):

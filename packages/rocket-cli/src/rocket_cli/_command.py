@@ -36,6 +36,10 @@ class Chosen:
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
+    def changed(self, name: str, value: Any) -> Chosen:
+        """The same with another value for one setting."""
+        return Chosen({**self._values, name: value}, self._origins, self.again)
+
     def origin(self, name: str) -> Origin:
         """Where a setting comes from."""
         return self._origins[name]

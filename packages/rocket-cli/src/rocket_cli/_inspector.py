@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Arguments = Mapping[str, Any]
 Answer = dict[str, Any]
-Handler = Callable[[Arguments], Answer]
 
 _log = logging.getLogger("rocket_cli")
 
@@ -55,7 +54,7 @@ class Inspector:
         self._began = time.monotonic()
 
     @property
-    def handlers(self) -> dict[str, Handler]:
+    def handlers(self) -> dict[str, Callable[[Answer], Answer]]:
         """What can be asked. A handler raises `ValueError` for an argument that is wrong."""
         return {
             "stats": self.stats,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rocket_cli._children import Forked
 from rocket_cli._command import Chosen
+from rocket_cli._errors import CommandError
 from rocket_cli._listeners import location
 from rocket_cli._log import check_access_log, configure_log
+from rocket_cli._observer import check_observation
 from rocket_cli._serving import find_site, make_server
-from rocket_cli._signals import caught_signals
-from rocket_cli._supervisor import SIGNALS, Supervisor
 
 
 def run(chosen: Chosen) -> int:
@@ -18,10 +17,21 @@ def run(chosen: Chosen) -> int:
 
     Returns in every process that was forked meanwhile, too.
     """
+    from rocket_cli._children import Forked
+    from rocket_cli._observer import observers
+    from rocket_cli._signals import caught_signals
+    from rocket_cli._sockets import close_sockets
+    from rocket_cli._supervisor import SIGNALS, Supervisor
+
     with caught_signals(SIGNALS, ()) as events:
         configure_log(chosen["log-level"])
+        tasks = observers(chosen)
         try:
-            return Supervisor(chosen, events).run()
+            return Supervisor(chosen, events, tasks).run()
+        except CommandError:
+            for each in tasks:
+                close_sockets(each.sockets)
+            raise
         except Forked as forked:
             task, channel = forked.task, forked.channel
     return task.run(channel)
@@ -34,6 +44,7 @@ def rehearse(chosen: Chosen) -> Iterator[str]:
     path = chosen["access-log"]
     if path is not None:
         check_access_log(path, chosen.origin("access-log"))
+    check_observation(chosen)
     server = make_server(chosen, site, None)
     if site.found:
         yield site.found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
 import os
 import selectors
@@ -19,12 +20,13 @@ from rocket_cli._channel import Message
 from rocket_cli._children import Child, Children, Phase, Task, describe_end
 from rocket_cli._command import Chosen
 from rocket_cli._errors import BootError
-from rocket_cli._log import configure_log
+from rocket_cli._log import configure_log, set_log_level
 from rocket_cli._questions import Questions, add_statistics
 from rocket_cli._restarts import Restarts
 from rocket_cli._setting import Part
 from rocket_cli._signals import ENDING, Events
 from rocket_cli._sockets import BoundSocket, close_sockets, open_sockets
+from rocket_cli._threads import parse_threads
 from rocket_cli._timers import Timers
 from rocket_cli._worker_process import Serve
 
@@ -80,10 +82,8 @@ class Supervisor:
     thread, so that it can fork at any time, and never imports the application.
     """
 
-    def __init__(
-        self, chosen: Chosen, events: Events, observers: Sequence[Callable[[], Task]] = ()
-    ) -> None:
-        """Start nothing yet. ``observers`` make tasks of processes that outlive generations."""
+    def __init__(self, chosen: Chosen, events: Events, observers: Sequence[Task] = ()) -> None:
+        """Start nothing yet. ``observers`` are tasks of processes that outlive generations."""
         self._chosen = chosen
         self._events = events
         self._observers = observers
@@ -94,6 +94,7 @@ class Supervisor:
         )
         self._questions = Questions(self._timers, self._children.tell)
         self._statistics: Message = {}
+        self._replaced = 0
         self._generation: Generation | None = None
         self._incoming: Generation | None = None
         self._closing: set[Child] = set()
@@ -128,16 +129,18 @@ class Supervisor:
         """In a new process: let go of what it must not hold."""
         self._selector.close()
         kept = {each.socket for each in task.sockets}
-        for generation in self._generations():
-            for each in generation.sockets:
-                if each.socket not in kept:
-                    each.socket.close()
+        holders: list[Generation | Task] = [*self._generations(), *self._observers]
+        for each in itertools.chain.from_iterable(holder.sockets for holder in holders):
+            if each.socket not in kept:
+                each.socket.close()
 
     def _generations(self) -> list[Generation]:
         return [each for each in (self._generation, self._incoming) if each is not None]
 
     def _close(self) -> None:
         self._selector.close()
+        for task in self._observers:
+            close_sockets(task.sockets)
         for generation in self._generations():
             close_sockets(generation.sockets)
 
@@ -225,8 +228,8 @@ class Supervisor:
             self._serve(child)
         if present is None:
             self._announce(incoming, report)
-            for make in self._observers:
-                self._children.spawn(make(), 0)
+            for task in self._observers:
+                self._children.spawn(task, 0)
             self._finish_reload({})
             return
         kept = {each.socket for each in incoming.sockets}
@@ -350,12 +353,15 @@ class Supervisor:
                 self._questions.gone(child)
                 add_statistics(self._statistics, message["statistics"])
             case {"answer": _}:
+                child.counters = message.get("result", {}).get("counters", child.counters)
                 self._questions.answered(child, message)
             case {"ask": _}:
                 self._asked(child, message)
 
     def _ended(self, child: Child, code: int) -> None:
         self._questions.gone(child)
+        if not child.final:
+            add_statistics(self._statistics, child.counters)
         phase, child.phase = child.phase, Phase.ENDING
         self._closed(child)
         if self._ending is not Ending.NOT:
@@ -372,6 +378,7 @@ class Supervisor:
             self._reject(failure)
         elif phase in _SERVES:
             _log.error("%s %s; another takes its place", child, describe_end(code))
+            self._replaced += 1
             self._restarts.died(child.since)
             self._fill()
         else:
@@ -399,7 +406,7 @@ class Supervisor:
             case "drain":
                 reply([{}])
                 self._end(Ending.GENTLY)
-            case "resize":
+            case "resize-processes":
                 size = arguments.get("processes")
                 if not isinstance(size, int) or size < 1:
                     reply([{"error": f"processes must be a number from 1 up, not {size!r}"}])
@@ -407,12 +414,26 @@ class Supervisor:
                 self.resize(size)
                 reply([{}])
             case _:
+                self._remember(name, arguments)
                 asked = [each for each in self._children if each.answers]
                 self._questions.ask(name, arguments, asked, reply)
+
+    def _remember(self, name: str, arguments: Message) -> None:
+        """Have processes that begin later do as those that are there are told now."""
+        if name == "log-level":
+            setting, value = "log-level", arguments["level"]
+            set_log_level(value)
+        elif name == "resize-threads":
+            setting, value = "threads", parse_threads(arguments["threads"])
+        else:
+            return
+        for generation in self._generations():
+            generation.chosen = generation.chosen.changed(setting, value)
 
     def _processes(self) -> Message:
         return {
             "supervisor": os.getpid(),
+            "restarts": self._replaced,
             "processes": [
                 {
                     "process": each.pid,

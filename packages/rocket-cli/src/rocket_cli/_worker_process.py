@@ -8,13 +8,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 from rocket_cli._channel import Channel, Message
 from rocket_cli._command import Chosen
-from rocket_cli._control import Control, Handler
+from rocket_cli._control import Control
 from rocket_cli._errors import CommandError
 from rocket_cli._health import check_health
+from rocket_cli._inspector import Inspector
 from rocket_cli._listeners import make_listeners
 from rocket_cli._log import configure_log, open_access_log
 from rocket_cli._serving import Site, find_site, make_server
@@ -28,12 +28,6 @@ _log = logging.getLogger("rocket_cli")
 
 REFUSED = 2
 """Exit code of a process that could not begin."""
-
-
-def inspectors(server: Server) -> dict[str, Handler]:
-    """What others may ask this process, by name."""
-    del server
-    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +95,11 @@ class _Booted:
                 message = error.message if isinstance(error, CommandError) else f"{error}"
                 _report(channel, message, error.__cause__ or error)
                 return REFUSED
-            Control(channel, self._orders(channel), inspectors(server)).start()
+            inspector = Inspector(server)
+            Control(channel, self._orders(channel), inspector.handlers).start()
             channel.send({"event": "ready", "name": self.site.name, "found": self.site.found})
             self._wait(events)
-            channel.send({"event": "final", "statistics": final_statistics(server)})
+            channel.send({"event": "final", "statistics": inspector.counters()})
         return 0
 
     def _wait(self, events: Events) -> None:
@@ -139,18 +134,6 @@ class _Booted:
         if self.access_log is not None:
             self.access_log.reopen()
             _log.info("the access log is reopened")
-
-
-def final_statistics(server: Server) -> dict[str, Any]:
-    """What a process that ends has counted."""
-    statistics = server.statistics()
-    return {
-        "accepted": statistics.accepted,
-        "requests": statistics.requests,
-        "closes": statistics.closes,
-        "accept_errors": statistics.accept_errors,
-        "refused": statistics.refused,
-    }
 
 
 def _report(channel: Channel, reason: str, error: BaseException) -> None:

@@ -1,0 +1,169 @@
+"""The process that answers operators and Prometheus, and never imports the application."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rocket_cli._admin import AdminWorker
+from rocket_cli._bind import Bind
+from rocket_cli._channel import Channel
+from rocket_cli._command import Chosen
+from rocket_cli._control import Control
+from rocket_cli._errors import CommandError
+from rocket_cli._reply import Ask, AskError, Reply
+from rocket_cli._sockets import BoundSocket
+from rocket_core import (
+    Address,
+    BindError,
+    Listener,
+    Server,
+    SocketFile,
+    UnixAddress,
+    Worker,
+    bind_socket,
+    parse_address,
+)
+
+_log = logging.getLogger("rocket_cli")
+
+_BACKLOG: Final = 64
+
+_PATIENCE: Final = 5.0
+"""Seconds for the answer of all processes: more than they are given."""
+
+_LONG_PATIENCE: Final = 3600.0
+"""Seconds for a new generation to serve."""
+
+_THREADS: Final = 8
+"""Operators, or scrapes, that wait for an answer at the same time."""
+
+_OTHERS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
+"""What a terminal sends to all processes, and only the supervisor heeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """The task of the observer.
+
+    Attributes:
+        admin: where it answers operators, if anywhere.
+        metrics: where it answers Prometheus, if anywhere.
+        name: what such a process is called.
+    """
+
+    admin: BoundSocket | None
+    metrics: BoundSocket | None
+    name: str = "observer"
+
+    @property
+    def sockets(self) -> Sequence[BoundSocket]:
+        """All it listens on."""
+        return [each for each in (self.admin, self.metrics) if each is not None]
+
+    def run(self, channel: Channel) -> int:
+        """Answer until told to end."""
+        for number in _OTHERS:
+            signal.signal(number, signal.SIG_IGN)
+        stop = threading.Event()
+
+        def end(_: object) -> None:
+            stop.set()
+
+        control = Control(channel, {"stop": end, "end": end}, {})
+        control.start()
+        ask = _asking(control)
+        with ExitStack() as stack:
+            if self.admin is not None:
+                stack.enter_context(_serving(lambda: AdminWorker(ask), self.admin))
+            if self.metrics is not None:
+                stack.enter_context(_serving(_metrics_worker(ask), self.metrics))
+                where = self.metrics.location(certificate=False)
+                _log.info("metrics are at %s/metrics", where)
+            channel.send({"event": "ready"})
+            stop.wait()
+        return 0
+
+
+def observers(chosen: Chosen) -> list[Observe]:
+    """The observer, if there is to be one, bound already. Raises `CommandError`."""
+    check_observation(chosen)
+    admin = metrics = None
+    name = "admin"
+    try:
+        if chosen["admin"] is not None:
+            admin = open_private(UnixAddress(chosen["admin"]))
+        name = "metrics"
+        if chosen["metrics"] is not None:
+            metrics = _open(parse_address(chosen["metrics"]))
+    except BindError as error:
+        if admin is not None:
+            admin.close()
+        raise CommandError(f"{chosen.origin(name)}: {error}; choose another") from error
+    return [Observe(admin, metrics)] if admin or metrics else []
+
+
+def check_observation(chosen: Chosen) -> None:
+    """Raise `CommandError` if there cannot be metrics, or a socket where it is wanted."""
+    if chosen["metrics"] is not None and importlib.util.find_spec("prometheus_client") is None:
+        raise CommandError(
+            f'{chosen.origin("metrics")} needs prometheus-client: pip install "rocket-cli[metrics]"'
+        )
+    path = chosen["admin"]
+    if path is not None and not path.absolute().parent.is_dir():
+        raise CommandError(
+            f"{chosen.origin('admin')} {str(path)!r}: there is no directory "
+            f"{path.absolute().parent}; use a path in one that exists"
+        )
+
+
+def open_private(address: UnixAddress) -> BoundSocket:
+    """A Unix socket that nobody but this user, and root, can connect to. Raises `BindError`.
+
+    The permissions of all files are narrowed meanwhile, so no other thread may make any.
+    """
+    before = os.umask(0o177)
+    try:
+        return _open(address)
+    finally:
+        os.umask(before)
+
+
+def _open(address: Address) -> BoundSocket:
+    sock = bind_socket(address)
+    sock.listen(_BACKLOG)
+    file = SocketFile(address.path) if isinstance(address, UnixAddress) else None
+    return BoundSocket(Bind(address), sock, file)
+
+
+def _asking(control: Control) -> Ask:
+    def ask(name: str, arguments: Mapping[str, Any]) -> Reply:
+        patience = _LONG_PATIENCE if name == "reload" else _PATIENCE
+        try:
+            message = control.ask(name, dict(arguments), patience)
+        except TimeoutError as error:
+            raise AskError(str(error)) from error
+        return Reply(message["answers"], message["ended"])
+
+    return ask
+
+
+def _metrics_worker(ask: Ask) -> Callable[[], Worker]:
+    from rocket_cli._metrics import metrics_application
+    from rocket_wsgi import WSGIWorker
+
+    application = metrics_application(ask)
+    return lambda: WSGIWorker(application)
+
+
+@contextmanager
+def _serving(worker: Callable[[], Worker], bound: BoundSocket) -> Iterator[None]:
+    with Server(worker, [Listener(bound.socket)], min_threads=1, max_threads=_THREADS):
+        yield
