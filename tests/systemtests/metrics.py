@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, InfoMetricFamily
 
@@ -12,8 +13,8 @@ PAGE = Path(__file__).parents[2] / "docs/observation/README.md"
 BEGIN = "<!-- metrics: made by tests/systemtests/metrics.py -->\n"
 END = "<!-- end of metrics -->\n"
 
-SUFFIXES = {CounterMetricFamily: "_total", InfoMetricFamily: "_info"}
-LABELS = {InfoMetricFamily: ("version", "python", "gil")}
+SUFFIXES: dict[Any, str] = {CounterMetricFamily: "_total", InfoMetricFamily: "_info"}
+LABELS: dict[Any, tuple[str, ...]] = {InfoMetricFamily: ("version", "python", "gil")}
 
 
 def series(definition: Definition) -> set[str]:

@@ -34,7 +34,7 @@ class Terminal:
             stdin=own,
             stdout=own,
             stderr=own,
-            env={**os.environ, "TERM": "xterm-256color"},
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"},
             start_new_session=True,
         )
         os.close(own)

@@ -90,8 +90,9 @@ def _loop(server: Watch, live: Live, console: Console) -> None:
             server.look()
             next_look = time.monotonic() + INTERVAL
             shown = None
-        if shown != console.size:
-            shown = console.size
+        size = os.get_terminal_size()  # of the terminal itself, whatever COLUMNS says
+        if shown != size:
+            shown = console.size = size
             picture = screen(server.trend, *shown, trouble=server.trouble, paused=paused)
             live.update(picture, refresh=True)
         match _key(_GLANCE):
