@@ -8,6 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping
+from itertools import islice
 from traceback import walk_stack
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,9 @@ _log = logging.getLogger("rocket_cli")
 
 MAX_FRAMES: Final = 64
 """Frames of a stack that are told, counted from the innermost."""
+
+_DEEPEST: Final = 5000
+"""Frames of a stack that are looked at."""
 
 _OWN: Final = ("rocket_core.", "rocket_wsgi.", "threading")
 """Modules through which every thread of the pool comes to the application."""
@@ -207,7 +211,8 @@ def _activity(activity: Activity, now: float) -> Answer:
 
 def _stack(frame: FrameType) -> list[Answer]:
     """The frames of the application, the outermost first; of Rocket where there are no others."""
-    frames = [(each, line) for each, line in walk_stack(frame)][::-1]
+    # Without the GIL the thread runs on meanwhile, and its frames may lead anywhere.
+    frames = list(islice(walk_stack(frame), _DEEPEST))[::-1]
     foreign = [n for n, (each, _) in enumerate(frames) if not _is_own(each)]
     frames = frames[foreign[0] if foreign else 0 :][-MAX_FRAMES:]
     return [

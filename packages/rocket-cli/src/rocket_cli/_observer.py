@@ -36,7 +36,7 @@ _log = logging.getLogger("rocket_cli")
 
 _BACKLOG: Final = 64
 
-_PATIENCE: Final = 5.0
+_PATIENCE: Final = 10.0
 """Seconds for the answer of all processes: more than they are given."""
 
 _LONG_PATIENCE: Final = 3600.0
