@@ -135,7 +135,7 @@ class Inspector:
     def connections(self, arguments: Arguments) -> Answer:
         """How many connections are open, and up to ``limit`` of them, sorted by ``sort``."""
         now = time.time()
-        found = self._server.connections()
+        found = self._server.list_connections()
         found.sort(key=SORTS[arguments.get("sort", "age")])
         return {
             "count": len(found),

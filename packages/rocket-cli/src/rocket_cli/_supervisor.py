@@ -15,6 +15,7 @@ from typing import Final
 
 import click
 
+from rocket_cli._balance import Balance
 from rocket_cli._banner import banner
 from rocket_cli._channel import Message
 from rocket_cli._children import Child, Children, Phase, Task, describe_end
@@ -95,6 +96,7 @@ class Supervisor:
         self._questions = Questions(self._timers, self._children.tell)
         self._statistics: Message = {}
         self._replaced = 0
+        self._balance = Balance()
         self._generation: Generation | None = None
         self._incoming: Generation | None = None
         self._closing: set[Child] = set()
@@ -162,6 +164,7 @@ class Supervisor:
             generation.sockets,
             multiprocess=generation.size > 1,
             paths=self._paths(generation),
+            place=self._balance.take(),
         )
         self._children.spawn(task, generation.number)
 
@@ -362,12 +365,16 @@ class Supervisor:
         self._questions.gone(child)
         if not child.final:
             add_statistics(self._statistics, child.counters)
+        if isinstance(child.task, Serve):
+            self._balance.give_back(child.task.place)
         phase, child.phase = child.phase, Phase.ENDING
         self._closed(child)
         if self._ending is not Ending.NOT:
             self._end_observers()
             return
         if phase is Phase.ENDING:
+            if child.ready and code:
+                _log.error("%s %s before it had finished", child, describe_end(code))
             return
         failure = child.failure or {"reason": f"{child} {describe_end(code)} before it was ready"}
         incoming = self._incoming
