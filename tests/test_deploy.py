@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +56,7 @@ class Deployment:
     def __init__(self, folder: Path, server: Server) -> None:
         self._path = folder / "deployed.py"
         self.server = server
+        self.pid = server.pid
         self.version = 0
         self.since = 0.0
         self.kills: list[float] = []
@@ -68,21 +70,42 @@ class Deployment:
     def reload(self) -> None:
         self.version += 1
         self.write(APPLICATION.format(self.version))
-        self.server.send(signal.SIGHUP)
+        os.kill(self.pid, signal.SIGHUP)
         self.server.wait_for("reloaded: generation")
         self.since = time.monotonic()
 
     def reload_what_does_not_boot(self) -> None:
         self.write(BROKEN)
-        self.server.send(signal.SIGHUP)
+        os.kill(self.pid, signal.SIGHUP)
         self.server.wait_for("not reloaded, .*does not boot")
         self.write(APPLICATION.format(self.version))
 
-    def kill(self) -> None:
-        worker = random.choice(children(self.server.pid))
+    def kill(self, load: Load) -> None:
+        worker = self.serving(load)
         self.kills.append(time.monotonic())
         os.kill(worker, signal.SIGKILL)
         self.server.wait_for(f"worker {worker} was killed by SIGKILL")
+
+    def serving(self, load: Load) -> int:
+        """A process that has just answered, and does not drain."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            candidates = children(self.pid)
+            for answer in load.answers[-100:]:
+                version, pid = map(int, answer.body.split())
+                if answer.sent > self.since and version == self.version and pid in candidates:
+                    return pid
+            time.sleep(0.01)
+        pytest.fail("nobody answers")
+
+    def upgrade(self) -> None:
+        os.kill(self.pid, signal.SIGUSR2)
+        self.pid = int(self.server.wait_for("process ([0-9]+) takes over")[1])
+        self.since = time.monotonic()
+
+    def end(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+        assert self.server.wait() == 0
 
 
 def children(pid: int) -> list[int]:
@@ -114,15 +137,17 @@ def unexplained(failures: list[Failure], kills: list[float]) -> list[Failure]:
 
 def test_no_request_is_lost(deployment: Deployment) -> None:
     """None but those in flight on a process that is killed."""
+    server = deployment.server
+    load = Load(address(server), kept=50, fresh=50)
     deeds = [
         *[deployment.reload] * EXTENT.reloads,
         *[deployment.reload_what_does_not_boot] * EXTENT.broken,
-        *[deployment.kill] * EXTENT.kills,
+        *[partial(deployment.kill, load)] * EXTENT.kills,
+        *[deployment.upgrade] * EXTENT.upgrades,
     ]
     random.Random(6).shuffle(deeds)
-    server = deployment.server
     with server:
-        with Load(address(server), kept=50, fresh=50) as load:
+        with load:
             for deed in deeds:
                 deed()
             deployment.reload()
@@ -131,6 +156,7 @@ def test_no_request_is_lost(deployment: Deployment) -> None:
             while len(load.answers) < seen + 500:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
+        deployment.end()
         lost = unexplained(load.failures, deployment.kills)
         summary = f"{len(load.answers)} answers, {len(load.failures)} failed, {len(lost)} lost"
         sys.stdout.write(f"{EXTENT}: {summary}\n")

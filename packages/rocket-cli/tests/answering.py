@@ -13,7 +13,7 @@ from typing import Any
 from processes import PATIENCE
 from rocket_cli._admin import AdminWorker
 from rocket_cli._inspector import Inspector
-from rocket_cli._observer import open_private
+from rocket_cli._observer import bind_private
 from rocket_cli._reply import Ask, AskError, Reply
 from rocket_core import Listener, Server, TCPAddress, UnixAddress, Worker
 from rocket_wsgi import WSGIWorker
@@ -81,12 +81,10 @@ def asking(server: Server) -> Ask:
 @contextmanager
 def administered(path: Path, ask: Ask) -> Iterator[Server]:
     """An admin endpoint at ``path``."""
-    bound = open_private(UnixAddress(path))
-    with Server(
-        lambda: AdminWorker(ask), [Listener(bound.socket)], min_threads=1, max_threads=2
-    ) as server:
+    sock = bind_private(UnixAddress(path))
+    with Server(lambda: AdminWorker(ask), [Listener(sock)], min_threads=1, max_threads=2) as server:
         yield server
-    bound.close()
+    path.unlink()
 
 
 def stats(**changes: Any) -> dict[str, Any]:

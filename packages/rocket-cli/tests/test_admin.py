@@ -152,9 +152,3 @@ def test_socket_is_for_its_user_only(server: Server, path: Path) -> None:
     before = os.umask(0)
     os.umask(before)
     assert before != 0o177
-
-
-def test_file_of_the_socket_goes_with_the_server(asked: Asked, path: Path) -> None:
-    with administered(path, asked):
-        assert path.exists()
-    assert not path.exists()

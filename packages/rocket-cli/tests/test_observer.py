@@ -291,7 +291,7 @@ def test_metrics_without_their_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
     with pytest.raises(CommandError, match=r'pip install "rocket-cli\[metrics\]"'):
-        observers(choose("--metrics", ":0"))
+        observers(choose("--metrics", ":0"), [])
 
 
 # -- the commands' own settings --------------------------------------------------------------------

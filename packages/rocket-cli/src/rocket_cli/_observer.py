@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,11 +16,13 @@ from typing import Any, Final
 from rocket_cli._admin import AdminWorker
 from rocket_cli._bind import Bind
 from rocket_cli._channel import Channel
+from rocket_cli._children import Task
 from rocket_cli._command import Chosen
 from rocket_cli._control import Control
 from rocket_cli._errors import CommandError
+from rocket_cli._identity import assume_identity, give_socket
 from rocket_cli._reply import Ask, AskError, Reply
-from rocket_cli._sockets import BoundSocket
+from rocket_cli._sockets import BoundSocket, close_sockets
 from rocket_core import (
     Address,
     BindError,
@@ -54,11 +57,13 @@ class Observe:
     """The task of the observer.
 
     Attributes:
+        chosen: the settings.
         admin: where it answers operators, if anywhere.
         metrics: where it answers Prometheus, if anywhere.
         name: what such a process is called.
     """
 
+    chosen: Chosen
     admin: BoundSocket | None
     metrics: BoundSocket | None
     name: str = "observer"
@@ -70,6 +75,7 @@ class Observe:
 
     def run(self, channel: Channel) -> int:
         """Answer until told to end."""
+        assume_identity(self.chosen)
         for number in _OTHERS:
             signal.signal(number, signal.SIG_IGN)
         stop = threading.Event()
@@ -92,22 +98,33 @@ class Observe:
         return 0
 
 
-def observers(chosen: Chosen) -> list[Observe]:
-    """The observer, if there is to be one, bound already. Raises `CommandError`."""
+def observers(chosen: Chosen, present: Sequence[BoundSocket]) -> list[Task]:
+    """The observer, if there is to be one, bound already. Raises `CommandError`.
+
+    Those of ``present`` that have one of its addresses are taken over.
+    """
     check_observation(chosen)
-    admin = metrics = None
-    name = "admin"
+    opened: dict[str, BoundSocket] = {}
     try:
-        if chosen["admin"] is not None:
-            admin = open_private(UnixAddress(chosen["admin"]))
-        name = "metrics"
-        if chosen["metrics"] is not None:
-            metrics = _open(parse_address(chosen["metrics"]))
-    except BindError as error:
-        if admin is not None:
-            admin.close()
-        raise CommandError(f"{chosen.origin(name)}: {error}; choose another") from error
-    return [Observe(admin, metrics)] if admin or metrics else []
+        for name, address in _addresses(chosen).items():
+            same = next((each for each in present if each.bind.address == address), None)
+            try:
+                opened[name] = same or _open(address, chosen, private=name == "admin")
+            except BindError as error:
+                raise CommandError(f"{chosen.origin(name)}: {error}; choose another") from error
+    except CommandError:
+        close_sockets(each for each in opened.values() if each not in present)
+        raise
+    return [Observe(chosen, opened.get("admin"), opened.get("metrics"))] if opened else []
+
+
+def _addresses(chosen: Chosen) -> dict[str, Address]:
+    found: dict[str, Address] = {}
+    if chosen["admin"] is not None:
+        found["admin"] = UnixAddress(chosen["admin"])
+    if chosen["metrics"] is not None:
+        found["metrics"] = parse_address(chosen["metrics"])
+    return found
 
 
 def check_observation(chosen: Chosen) -> None:
@@ -124,23 +141,30 @@ def check_observation(chosen: Chosen) -> None:
         )
 
 
-def open_private(address: UnixAddress) -> BoundSocket:
-    """A Unix socket that nobody but this user, and root, can connect to. Raises `BindError`.
+def _open(address: Address, chosen: Chosen, *, private: bool) -> BoundSocket:
+    sock = bind_private(address) if private else bind_socket(address)
+    try:
+        sock.listen(_BACKLOG)
+        file = None
+        if isinstance(address, UnixAddress):
+            file = SocketFile(address.path)
+            give_socket(address.path, chosen)
+    except OSError as error:
+        sock.close()
+        raise BindError(f"cannot listen on {address}: {error.strerror}") from error
+    return BoundSocket(Bind(address), sock, file)
+
+
+def bind_private(address: Address) -> socket.socket:
+    """A Unix socket that nobody but its user, and root, can connect to. Raises `BindError`.
 
     The permissions of all files are narrowed meanwhile, so no other thread may make any.
     """
     before = os.umask(0o177)
     try:
-        return _open(address)
+        return bind_socket(address)
     finally:
         os.umask(before)
-
-
-def _open(address: Address) -> BoundSocket:
-    sock = bind_socket(address)
-    sock.listen(_BACKLOG)
-    file = SocketFile(address.path) if isinstance(address, UnixAddress) else None
-    return BoundSocket(Bind(address), sock, file)
 
 
 def _asking(control: Control) -> Ask:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rocket_cli._command import Chosen
-from rocket_cli._errors import CommandError
 from rocket_cli._listeners import location
 from rocket_cli._log import check_access_log, configure_log
 from rocket_cli._observer import check_observation
@@ -20,18 +19,12 @@ def run(chosen: Chosen) -> int:
     from rocket_cli._children import Forked
     from rocket_cli._observer import observers
     from rocket_cli._signals import caught_signals
-    from rocket_cli._sockets import close_sockets
     from rocket_cli._supervisor import SIGNALS, Supervisor
 
     with caught_signals(SIGNALS, ()) as events:
         configure_log(chosen["log-level"])
-        tasks = observers(chosen)
         try:
-            return Supervisor(chosen, events, tasks).run()
-        except CommandError:
-            for each in tasks:
-                close_sockets(each.sockets)
-            raise
+            return Supervisor(chosen, events, observers).run()
         except Forked as forked:
             task, channel = forked.task, forked.channel
     return task.run(channel)

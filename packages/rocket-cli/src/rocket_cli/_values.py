@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ssl import TLSVersion
 
     from rocket_cli._bind import Bind
+    from rocket_cli._identity import Group, User
     from rocket_wsgi import Underscores
 
 
@@ -120,3 +121,28 @@ def metrics_address(text: str) -> str:
     except AddressError as error:
         raise ValueError(str(error)) from error
     return text
+
+
+def umask(text: str) -> int:
+    """What new files may not be."""
+    try:
+        mask = int(text, 8)
+    except ValueError:
+        mask = -1
+    if not 0 <= mask <= 0o777:
+        raise ValueError(f"{text!r}: use octal digits from 000 to 777, such as 027")
+    return mask
+
+
+def user(text: str) -> User:
+    """A user of the system."""
+    from rocket_cli._identity import parse_user
+
+    return parse_user(text)
+
+
+def group(text: str) -> Group:
+    """A group of the system."""
+    from rocket_cli._identity import parse_group
+
+    return parse_group(text)

@@ -7,7 +7,7 @@ import signal
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rocket_cli._balance import Place
 from rocket_cli._channel import Channel, Message
@@ -15,9 +15,11 @@ from rocket_cli._command import Chosen
 from rocket_cli._control import Control
 from rocket_cli._errors import CommandError
 from rocket_cli._health import check_health
+from rocket_cli._identity import assume_identity
 from rocket_cli._inspector import Inspector
 from rocket_cli._listeners import make_listeners
 from rocket_cli._log import configure_log, open_access_log
+from rocket_cli._recycling import counted
 from rocket_cli._serving import Site, find_site, make_server
 from rocket_cli._setting import Part
 from rocket_cli._signals import Events, caught_signals, wait_for_end
@@ -41,6 +43,7 @@ class Serve:
         multiprocess: whether others serve the same application.
         paths: what it must answer before it is ready.
         place: where it tells other processes how many connections it has.
+        site: what it serves, where that is loaded already.
         name: what it is called.
     """
 
@@ -49,12 +52,13 @@ class Serve:
     multiprocess: bool
     paths: Sequence[str]
     place: Place
+    site: Site | None = None
     name: str = "worker"
 
     def run(self, channel: Channel) -> int:
         """Serve until told to end."""
         try:
-            running = self._boot()
+            running = self._boot(channel)
         except KeyboardInterrupt:
             return 0  # the supervisor has got it, too
         except CommandError as error:
@@ -65,10 +69,12 @@ class Serve:
             return REFUSED
         return running.serve(channel)
 
-    def _boot(self) -> _Booted:
+    def _boot(self, channel: Channel) -> _Booted:
         chosen = self.chosen
-        listeners = make_listeners(chosen, self.sockets)
-        site = find_site(chosen)
+        listeners = make_listeners(chosen, self.sockets)  # by whom may read the keys
+        assume_identity(chosen)
+        site = self.site or find_site(chosen)
+        site = _recycled(site, chosen, channel)
         configure_log(chosen["log-level"])
         access_log = _open_access_log(chosen)
         server = make_server(
@@ -146,6 +152,18 @@ class _Booted:
         if self.access_log is not None:
             self.access_log.reopen()
             _log.info("the access log is reopened")
+
+
+def _recycled(site: Site, chosen: Chosen, channel: Channel) -> Site:
+    limit = chosen["max-requests"]
+    if limit is None:
+        return site
+
+    def reached() -> None:
+        channel.send({"event": "retire", "why": "max-requests"})
+
+    application = counted(site.application, limit, chosen["max-requests-jitter"], reached)
+    return replace(site, application=application)
 
 
 def _report(channel: Channel, reason: str, error: BaseException) -> None:
