@@ -221,6 +221,41 @@ def test_observer_that_dies_is_started_again(site: Path, client: httpx.Client) -
         served.stop()
 
 
+def test_new_supervisor_takes_over_what_the_observer_listens_on(
+    site: Path, client: httpx.Client
+) -> None:
+    served, url, where = start(site)
+    with served:
+        old = supervisor(site)
+        inode = (site / "admin").stat().st_ino
+        served.send(signal.SIGUSR2)
+        served.wait_for("takes over")
+        eventually(lambda: supervisor(site) != old)
+        client.get(url)
+        eventually(lambda: metrics(client, where)["rocket_requests_total"] == 1)
+        assert (site / "admin").stat().st_ino == inode
+        eventually(lambda: not Path(f"/proc/{old}/task").exists() or defunct(old))
+        assert supervisor(site) != old
+        command(site, "drain")
+        code, _ = served.wait()
+        assert code == 0
+    assert not (site / "admin").exists()
+
+
+def supervisor(site: Path) -> int:
+    """The number of the supervisor that answers; 0 while none does."""
+    try:
+        with AdminClient(site / "admin") as admin:
+            number: int = admin.ask("processes").answers[0]["supervisor"]
+    except CommandError:
+        return 0
+    return number
+
+
+def defunct(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
 def test_signals_of_the_terminal_are_the_supervisors_affair(
     shared: Shared, client: httpx.Client
 ) -> None:
