@@ -42,6 +42,12 @@ def test_stats_of_all_processes(width: int) -> None:
     assert ["active", "6"] in found
 
 
+def test_server_without_connections() -> None:
+    text = rendered(stats_report(Reply([stats(connections={}, counters=counters(closes={}))])))
+    assert ["Connections", "Closed"] in words(text)
+    assert ["none", "none"] in words(text)
+
+
 def test_times_are_those_of_all_processes() -> None:
     text = rendered(stats_report(Reply([stats()], {})))
     line = next(line for line in text.splitlines() if line.startswith("in the application"))

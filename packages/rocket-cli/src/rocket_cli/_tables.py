@@ -160,6 +160,7 @@ def processes(answers: Sequence[Answer]) -> Table:
 def _counts(title: str, rows: Iterable[tuple[str, float]]) -> Table:
     """Names with their numbers."""
     made = table(title, ">")
+    made.columns[0].min_width = len(title)
     for name, found in rows:
         made.add_row(plain(name), number(found))
     if not made.row_count:
