@@ -14,6 +14,10 @@ SUBCOMMANDS: Final = {
     "serve": Subcommand(_COMMANDS, "serve", "Serve a WSGI application"),
     "check": Subcommand(_COMMANDS, "check", "Say whether serve would serve, or what is wrong"),
     "config": Subcommand(_COMMANDS, "config", "Print the settings that serve would use"),
+    "cert": Subcommand("rocket_cli._cert", "cert", "Make a certificate for development"),
+    "completion": Subcommand(
+        "rocket_cli._completion", "completion", "Print a script that completes commands in a shell"
+    ),
 }
 
 
