@@ -5,25 +5,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from rocket_cli._log import reopen_log
 from rocket_core import Listener
 from rocket_wsgi import AccessLog
 
 _log = logging.getLogger("rocket_cli")
 
 
-def reopen_log(access_log: AccessLog | None) -> None:
-    """Go on in a new file of the same name, if the access log has a file."""
+def reopen_logs(access_log: AccessLog | None) -> None:
+    """Go on in new files of the same names, where logs have files."""
+    reopen_log()
     if access_log is not None:
         access_log.reopen()
-        _log.info("the access log is reopened")
+    _log.info("the logs are reopened")
 
 
 def renew(listeners: Iterable[Listener], access_log: AccessLog | None) -> None:
-    """Load the certificates anew, and reopen the log.
+    """Load the certificates anew, and reopen the logs.
 
     A certificate that cannot be used is logged, and the previous one stays.
     """
-    reopen_log(access_log)
+    reopen_logs(access_log)
     for listener in listeners:
         if listener.scheme == "https":
             _reload(listener)

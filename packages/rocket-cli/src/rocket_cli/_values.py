@@ -99,7 +99,7 @@ def proxy_fields(names: list[str]) -> None:
 def log_path(text: str) -> str:
     """The path of a file, or ``-``."""
     if not text:
-        raise ValueError("'': use the path of a file, or - for standard output")
+        raise ValueError("'': use the path of a file, or - for the terminal")
     return text
 
 
