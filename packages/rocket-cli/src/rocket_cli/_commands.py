@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from rocket_cli._command import Chosen, SettingsCommand
-from rocket_cli._errors import CommandError
+from rocket_cli._errors import BootError, CommandError
 from rocket_cli._show import as_json, as_toml
 
 _EPILOG: Final = (
@@ -32,7 +32,7 @@ def serve(*, chosen: Chosen) -> None:
     with _traceback(chosen):
         from rocket_cli._run import run
 
-        run(chosen)
+        sys.exit(run(chosen))
 
 
 @click.command(cls=SettingsCommand, epilog=_EPILOG)
@@ -66,5 +66,8 @@ def _traceback(chosen: Chosen) -> Iterator[None]:
         yield
     except CommandError as error:
         if chosen["log-level"] == "debug":
-            print_exception(error.__cause__ or error, file=sys.stderr)
+            if isinstance(error, BootError):
+                sys.stderr.write(error.traceback)
+            else:
+                print_exception(error.__cause__ or error, file=sys.stderr)
         raise

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
-from contextlib import nullcontext
 
-from rocket_cli._access_log import open_access_log
-from rocket_cli._banner import banner
+from rocket_cli._children import Forked
 from rocket_cli._command import Chosen
-from rocket_cli._listeners import location, start
-from rocket_cli._log import STANDARD, announce, check_log, configure_log
-from rocket_cli._renewal import renew, reopen_logs
+from rocket_cli._listeners import location
+from rocket_cli._log import STANDARD, check_log, configure_log
 from rocket_cli._serving import find_site, make_server
-from rocket_cli._signals import caught_signals, wait_for_end
+from rocket_cli._signals import caught_signals
+from rocket_cli._supervisor import SIGNALS, Supervisor
 
 
-def run(chosen: Chosen) -> None:
-    """Serve until a signal ends it. Raises `CommandError` when it cannot."""
-    site = find_site(chosen)
-    configure_log(chosen)
-    access_log = open_access_log(chosen)
-    server = make_server(chosen, site, access_log)
-    with access_log or nullcontext(), caught_signals() as events:
-        start(server)
-        if site.found:
-            announce(chosen, [site.found])
-        announce(chosen, banner(site.name, chosen["threads"], server.listeners))
-        wait_for_end(
-            server,
-            events,
-            chosen["graceful-timeout"],
-            {
-                signal.SIGUSR1: lambda: reopen_logs(access_log),
-                signal.SIGHUP: lambda: renew(server.listeners, access_log),
-            },
-        )
+def run(chosen: Chosen) -> int:
+    """Serve until a signal ends it; the exit code. Raises `CommandError` when it cannot."""
+    with caught_signals(SIGNALS, ()) as events:
+        configure_log(chosen)
+        try:
+            return Supervisor(chosen, events).run()
+        except Forked as forked:
+            task, channel = forked.task, forked.channel
+    return task.run(channel)
 
 
 def rehearse(chosen: Chosen) -> Iterator[str]:
