@@ -143,12 +143,12 @@ def test_reload_serves_the_new_application(site: Path, write: Write, client: htt
     with Served(site, *ANY, "--processes", "2", "versioned") as served:
         url = served.location()
         before = served.workers()
-        write("versioned.py", VERSION.format("two"))
+        write("versioned.py", VERSION.format("second"))
         assert version(client, url) == "one"
         served.send(signal.SIGHUP)
         served.wait_for("INFO rocket_cli: reloaded: generation 2 serves")
         eventually(lambda: len(served.workers()) == 2)
-        assert {version(client, url) for _ in range(10)} == {"two"}
+        assert {version(client, url) for _ in range(10)} == {"second"}
         assert not set(before) & set(served.workers())
         served.stop()
 
@@ -165,10 +165,10 @@ def test_application_that_does_not_boot(site: Path, write: Write, client: httpx.
         )
         eventually(lambda: served.workers() == before)
         assert version(client, url) == "one"
-        write("versioned.py", VERSION.format("two"))
+        write("versioned.py", VERSION.format("second"))
         served.send(signal.SIGHUP)
         served.wait_for("INFO rocket_cli: reloaded: generation 2 serves")
-        assert version(client, url) == "two"
+        assert version(client, url) == "second"
         served.stop()
 
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import click
 
+from rocket_cli._balance import Balance
 from rocket_cli._banner import banner
 from rocket_cli._channel import Message
 from rocket_cli._children import Child, Children, Phase, Task, describe_end
@@ -94,6 +95,7 @@ class Supervisor:
         )
         self._questions = Questions(self._timers, self._children.tell)
         self._statistics: Message = {}
+        self._balance = Balance()
         self._generation: Generation | None = None
         self._incoming: Generation | None = None
         self._closing: set[Child] = set()
@@ -159,6 +161,7 @@ class Supervisor:
             generation.sockets,
             multiprocess=generation.size > 1,
             paths=self._paths(generation),
+            place=self._balance.take(),
         )
         self._children.spawn(task, generation.number)
 
@@ -234,8 +237,10 @@ class Supervisor:
         close_sockets(each for each in present.sockets if each.socket not in kept)
         for child in self._of(present):
             self._closing.add(child)
+            self._children.tell(child, {"order": "reopen"})  # the file may have been moved away
             self._drain(child, present, shared)
         configure_log(incoming.chosen)
+        reopen_log()
 
     def _closed(self, child: Child) -> None:
         """``child``, of the previous generation, accepts nobody any more, or has ended."""
@@ -355,12 +360,16 @@ class Supervisor:
 
     def _ended(self, child: Child, code: int) -> None:
         self._questions.gone(child)
+        if isinstance(child.task, Serve):
+            self._balance.give_back(child.task.place)
         phase, child.phase = child.phase, Phase.ENDING
         self._closed(child)
         if self._ending is not Ending.NOT:
             self._end_observers()
             return
         if phase is Phase.ENDING:
+            if child.ready and code:
+                _log.error("%s %s before it had finished", child, describe_end(code))
             return
         failure = child.failure or {"reason": f"{child} {describe_end(code)} before it was ready"}
         incoming = self._incoming

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rocket_cli._access_log import open_access_log
+from rocket_cli._balance import Place
 from rocket_cli._channel import Channel, Message
 from rocket_cli._command import Chosen
 from rocket_cli._control import Control, Handler
@@ -45,6 +46,7 @@ class Serve:
         sockets: where it listens.
         multiprocess: whether others serve the same application.
         paths: what it must answer before it is ready.
+        place: where it tells other processes how many connections it has.
         name: what it is called.
     """
 
@@ -52,6 +54,7 @@ class Serve:
     sockets: Sequence[BoundSocket]
     multiprocess: bool
     paths: Sequence[str]
+    place: Place
     name: str = "worker"
 
     def run(self, channel: Channel) -> int:
@@ -77,7 +80,10 @@ class Serve:
         server = make_server(
             chosen, site, access_log, listeners=listeners, multiprocess=self.multiprocess
         )
-        return _Booted(chosen, site, server, access_log, self.paths)
+        if self.multiprocess:
+            for each in listeners:
+                each.shared = lambda: self.place.pause(server.connections)
+        return _Booted(chosen, site, server, access_log, self.paths, self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,7 @@ class _Booted:
     server: Server
     access_log: AccessLog | None
     paths: Sequence[str]
+    place: Place
 
     def serve(self, channel: Channel) -> int:
         server = self.server
@@ -116,14 +123,19 @@ class _Booted:
 
     def _orders(self, channel: Channel) -> dict[str, Callable[[Message], None]]:
         return {
-            "serve": lambda _: self.server.accept(),
+            "serve": lambda _: self._accept(),
             "drain": lambda message: self._drain_as_told(message, channel),
             "stop": lambda _: self.server.stop(),
             "reopen": lambda _: self._reopen(),
             "end": lambda _: self._drain(),
         }
 
+    def _accept(self) -> None:
+        self.place.pause(0)
+        self.server.accept()
+
     def _drain_as_told(self, message: Message, channel: Channel) -> None:
+        self.place.leave()
         shared = set(message["shared"])
         listeners = [each for n, each in enumerate(self.server.listeners) if n in shared]
         self.server.drain(message["seconds"], shared=listeners)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import selectors
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -16,13 +15,16 @@ from typing import Final, cast
 
 from rocket_core._address import Address, Peer, TCPAddress, UnixAddress, parse_address, peer_of
 from rocket_core._binding import SocketFile, bind_socket
+from rocket_core._clients import AllClients, Clients, SharedClients
 from rocket_core._connection import Connection
 from rocket_core._errors import BindError
 from rocket_core._networks import Networks
+from rocket_core._poller import READ
 from rocket_core._preamble import Preamble
 from rocket_core._rare_log import RareLog
 from rocket_core._signal import Signal
 from rocket_core._timeouts import Timeouts
+from rocket_core._waiting import wait_ready
 
 _log = logging.getLogger("rocket_core.listener")
 
@@ -47,6 +49,8 @@ class Listener:
         accept_errors: how many times accepting failed.
         refused: connections closed at once, because their peer is not among the proxies.
         local: the address every client reaches, or None where that differs between them.
+        shared: where other processes accept from the same socket, for how many seconds they go
+            first; asked after each client. To be set before it starts.
     """
 
     scheme = "http"
@@ -72,6 +76,7 @@ class Listener:
             AddressError: the address, or one of the networks, is malformed.
             ValueError: no network is given.
         """
+        self.shared: Callable[[], float] | None = None
         self._requested = parse_address(address) if isinstance(address, str) else address
         self._backlog = backlog
         self._socket: socket.socket | None = None
@@ -184,23 +189,27 @@ class Listener:
 
     def _run(self) -> None:
         listening = cast(socket.socket, self._socket)
+        wait_for_clients = AllClients if self.shared is None else SharedClients
         try:
-            with selectors.DefaultSelector() as both, selectors.DefaultSelector() as signal:
-                both.register(listening, selectors.EVENT_READ)
-                both.register(self._signal.descriptor, selectors.EVENT_READ)
-                signal.register(self._signal.descriptor, selectors.EVENT_READ)
+            with wait_for_clients(listening, self._signal) as clients:
                 while self._phase is _Phase.ACCEPTING:
-                    pause = self._accept_all(listening)
-                    ready = signal.select(pause) if pause != 0 else both.select()
-                    if any(key.fd == self._signal.descriptor for key, _ in ready):
+                    pause = self._accept(listening, clients)
+                    if clients.wait() if pause == 0 else self._pause(pause):
                         self._signal.clear()
                 if self._phase is _Phase.DRAINING:
-                    self._accept_all(listening)
+                    self._accept(listening)
         finally:
             self.close()
 
-    def _accept_all(self, listening: socket.socket) -> float | None:
-        """Accept until nobody waits. How long to pause then: 0: not, None: until woken."""
+    def _pause(self, seconds: float | None) -> bool:
+        """Wait for the signal only; whether it is there."""
+        return wait_ready(self._signal.descriptor, READ, seconds)
+
+    def _accept(self, listening: socket.socket, clients: Clients | None = None) -> float | None:
+        """Accept until nobody waits; of ``clients`` for whom others wait, too, one.
+
+        How long to pause then: 0: not, None: until woken.
+        """
         while not self._full():
             try:
                 sock, address = listening.accept()
@@ -222,6 +231,9 @@ class Listener:
                 self.accept_errors += 1
                 sock.close()
                 _log.exception("connecting %s failed", peer_of(address))
+            if clients is not None and self.shared is not None:
+                clients.accepted()
+                return self.shared()
         return None
 
     def _begin(self, sock: socket.socket, peer: Peer) -> None:

@@ -379,6 +379,11 @@ class Server:
 
     # -- to be seen ----------------------------------------------------------------------------
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open, in a server that was started."""
+        return len(self._registry)
+
     def statistics(self) -> Statistics:
         """A snapshot. Raises `LifecycleError` before the first start."""
         if self._lifecycle is Lifecycle.NEW:
