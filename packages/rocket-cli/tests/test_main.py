@@ -9,8 +9,7 @@ import socket
 import ssl
 import subprocess
 import sysconfig
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 import trustme
 
 from conftest import HELLO, Write
-from processes import PATIENCE, Served, refuse, run
+from processes import PATIENCE, Served, refuse, run, wait_until
 from rocket_cli import __version__
 from rocket_cli._setting import Section
 from rocket_cli._settings import SETTINGS
@@ -383,14 +382,6 @@ def test_idle_connection_does_not_keep_it(site: Path, client: httpx.Client) -> N
 
 
 # -- what it renews ----------------------------------------------------------------------------
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    """Return once it has happened."""
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

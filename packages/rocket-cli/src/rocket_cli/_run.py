@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from rocket_cli._children import Forked
+from rocket_cli._children import Forked, Task
 from rocket_cli._command import Chosen
 from rocket_cli._listeners import location
 from rocket_cli._log import STANDARD, check_log, configure_log
 from rocket_cli._serving import find_site, make_server
 from rocket_cli._signals import caught_signals
 from rocket_cli._supervisor import SIGNALS, Supervisor
+from rocket_cli._watcher import Watch, require_watchfiles
 
 
 def run(chosen: Chosen) -> int:
@@ -18,16 +19,28 @@ def run(chosen: Chosen) -> int:
     with caught_signals(SIGNALS, ()) as events:
         configure_log(chosen)
         try:
-            return Supervisor(chosen, events).run()
+            return Supervisor(chosen, events, _observers(chosen)).run()
         except Forked as forked:
             task, channel = forked.task, forked.channel
     return task.run(channel)
 
 
+def _observers(chosen: Chosen) -> list[Callable[[], Task]]:
+    if not chosen["reload"]:
+        return []
+    require_watchfiles()
+    files = [] if chosen.file is None else [str(chosen.file.absolute())]
+    return [lambda: Watch(files)]
+
+
 def rehearse(chosen: Chosen) -> Iterator[str]:
     """Do what `run` does before it listens, and tell about it. Raises `CommandError`."""
     site = find_site(chosen)
+    if site.error is not None:
+        raise site.error
     configure_log(chosen, STANDARD)
+    if chosen["reload"]:
+        require_watchfiles()
     for name in ("error-log", "access-log"):
         check_log(chosen, name)
     server = make_server(chosen, site, None)

@@ -24,6 +24,7 @@ class Section(Enum):
     PROXIES = "Proxies"
     FILES = "Static files"
     LOGS = "Logs"
+    DEVELOPMENT = "Development"
 
 
 class Part(Enum):

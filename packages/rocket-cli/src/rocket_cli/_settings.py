@@ -535,4 +535,21 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         default=16 << 10,
         needs="access-log",
     ),
+    # -- development -------------------------------------------------------------------------------
+    setting(
+        "reload",
+        FLAG,
+        Section.DEVELOPMENT,
+        "Serve the application anew when its code or the file of settings changes, and a page that "
+        "says what is wrong while it cannot be loaded. Needs watchfiles.",
+        default=False,
+        gunicorn="reload",
+    ),
+    setting(
+        "open",
+        FLAG,
+        Section.DEVELOPMENT,
+        "Open what is served in a browser.",
+        default=False,
+    ),
 )

@@ -16,6 +16,7 @@ import click
 
 from rocket_cli._balance import Balance
 from rocket_cli._banner import banner
+from rocket_cli._browser import open_browser
 from rocket_cli._channel import Message
 from rocket_cli._children import Child, Children, Phase, Task, describe_end
 from rocket_cli._command import Chosen
@@ -105,6 +106,7 @@ class Supervisor:
         self._ending = Ending.NOT
         self._code: int | None = None
         self._failure: Message | None = None
+        self._watched: Message | None = None
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -223,6 +225,7 @@ class Supervisor:
     def _switch(self, incoming: Generation, report: Message) -> None:
         """The new generation is ready: it serves, and the previous one drains."""
         present, self._generation, self._incoming = self._generation, incoming, None
+        self._watched = report.get("watch")
         self._restarts.succeeded()
         for child in self._of(incoming):
             self._serve(child)
@@ -239,8 +242,15 @@ class Supervisor:
             self._closing.add(child)
             self._children.tell(child, {"order": "reopen"})  # the file may have been moved away
             self._drain(child, present, shared)
+        for child in self._children:
+            self._have_watched(child)
         configure_log(incoming.chosen)
         reopen_log()
+
+    def _have_watched(self, child: Child) -> None:
+        """Tell an observer where the code of the present generation is."""
+        if self._watched is not None and not child.generation and child.ready:
+            self._children.tell(child, {"order": "watch", **self._watched})
 
     def _closed(self, child: Child) -> None:
         """``child``, of the previous generation, accepts nobody any more, or has ended."""
@@ -258,6 +268,8 @@ class Supervisor:
         if report["found"]:
             announce(chosen, [report["found"]])
         announce(chosen, banner(report["name"], generation.size, chosen["threads"], locations))
+        if chosen["open"]:
+            open_browser(locations)
 
     def _of(self, generation: Generation) -> list[Child]:
         return [
@@ -307,6 +319,7 @@ class Supervisor:
         incoming = self._incoming
         if not child.generation:
             self._serve(child)
+            self._have_watched(child)
             return
         if incoming is not None and child.generation == incoming.number:
             if all(each.phase is Phase.READY for each in self._of(incoming)):

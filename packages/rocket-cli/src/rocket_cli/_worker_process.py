@@ -18,10 +18,11 @@ from rocket_cli._control import Control, Handler
 from rocket_cli._errors import CommandError
 from rocket_cli._health import check_health
 from rocket_cli._listeners import make_listeners
-from rocket_cli._log import configure_log, reopen_log
+from rocket_cli._log import STANDARD, configure_log, reopen_log
 from rocket_cli._serving import Site, find_site, make_server
 from rocket_cli._signals import Events, caught_signals, wait_for_end
 from rocket_cli._sockets import BoundSocket
+from rocket_cli._watcher import code_directories
 from rocket_core import Listener, Server
 from rocket_wsgi import AccessLog
 
@@ -76,6 +77,8 @@ class Serve:
         listeners = make_listeners(chosen, self.sockets)
         site = find_site(chosen)
         configure_log(chosen)
+        if site.error is not None:
+            _log.error("%s", site.error.message, exc_info=site.error.__cause__)
         access_log = open_access_log(chosen)
         server = make_server(
             chosen, site, access_log, listeners=listeners, multiprocess=self.multiprocess
@@ -83,7 +86,8 @@ class Serve:
         if self.multiprocess:
             for each in listeners:
                 each.shared = lambda: self.place.pause(server.connections)
-        return _Booted(chosen, site, server, access_log, self.paths, self.place)
+        paths = self.paths if site.error is None else ()
+        return _Booted(chosen, site, server, access_log, paths, self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +113,16 @@ class _Booted:
                 _report(channel, message, error.__cause__ or error)
                 return REFUSED
             Control(channel, self._orders(channel), inspectors(server)).start()
-            channel.send({"event": "ready", "name": self.site.name, "found": self.site.found})
+            channel.send(self._report())
             self._wait(events)
             channel.send({"event": "final", "statistics": final_statistics(server)})
         return 0
+
+    def _report(self) -> Message:
+        report: Message = {"event": "ready", "name": self.site.name, "found": self.site.found}
+        if self.site.since is not None:
+            report["watch"] = {"directories": code_directories(), "since": self.site.since}
+        return report
 
     def _wait(self, events: Events) -> None:
         renewals: dict[signal.Signals, Callable[[], None]] = {
@@ -151,7 +161,8 @@ class _Booted:
         reopen_log()
         if self.access_log is not None:
             self.access_log.reopen()
-        _log.info("the logs are reopened")
+        if {self.chosen["error-log"], self.chosen["access-log"]} - {None, STANDARD}:
+            _log.info("the logs are reopened")
 
 
 def final_statistics(server: Server) -> dict[str, Any]:
