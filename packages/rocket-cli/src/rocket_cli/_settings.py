@@ -204,8 +204,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "max-connections",
         Whole(1, unit="connections"),
         Section.LIMITS,
-        "Connections beyond which none is accepted until one ends. Without it half of what the "
-        "limit of open files leaves.",
+        "Connections beyond which none is accepted until one ends; clients that rest then make "
+        "room. Without it half of what the limit of open files leaves.",
         part=Part.SERVER,
         gunicorn="worker_connections",
     ),

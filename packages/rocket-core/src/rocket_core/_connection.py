@@ -220,6 +220,10 @@ class Connection:
         """Bytes per second of the present transfer. Any thread may call this."""
         return self._transferred / (now - self._transfer_began + 1)
 
+    def transfer_time(self, now: float) -> float:
+        """Seconds since the present transfer began. Any thread may call this."""
+        return now - self._transfer_began
+
     # -- receiving, never waiting --------------------------------------------------------------
 
     @property

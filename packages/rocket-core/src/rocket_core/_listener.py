@@ -134,13 +134,16 @@ class Listener:
         accepted: Callable[[Connection], None],
         full: Callable[[], bool],
         timeouts: Timeouts,
+        crowded: Callable[[], None] = lambda: None,
     ) -> None:
         """Accept in a thread of its own, and hand each connection to ``accepted``.
 
         No connection is accepted while ``full`` says true; `wake` tells that it may have changed.
+        While somebody waits nevertheless, ``crowded`` is called, every half a second.
         """
         self._accepted = accepted
         self._full = full
+        self._crowded = crowded
         self._timeouts = timeouts
         self._phase = _Phase.ACCEPTING
         self._thread = threading.Thread(
@@ -201,14 +204,14 @@ class Listener:
         finally:
             self.close()
 
-    def _pause(self, seconds: float | None) -> bool:
+    def _pause(self, seconds: float) -> bool:
         """Wait for the signal only; whether it is there."""
         return wait_ready(self._signal.descriptor, READ, seconds)
 
-    def _accept(self, listening: socket.socket, clients: Clients | None = None) -> float | None:
+    def _accept(self, listening: socket.socket, clients: Clients | None = None) -> float:
         """Accept until nobody waits; of ``clients`` for whom others wait, too, one.
 
-        How long to pause then: 0: not, None: until woken.
+        Seconds to pause then, unless woken.
         """
         while not self._full():
             try:
@@ -234,7 +237,10 @@ class Listener:
             if clients is not None and self.shared is not None:
                 clients.accepted()
                 return self.shared()
-        return None
+        if not wait_ready(listening.fileno(), READ, 0):
+            return 0
+        self._crowded()
+        return _BACK_OFF
 
     def _begin(self, sock: socket.socket, peer: Peer) -> None:
         if self._proxies is None:

@@ -24,6 +24,7 @@ from rocket_core._phases import Phases
 from rocket_core._reason import CloseReason
 from rocket_core._registry import Registry
 from rocket_core._request_limit import RequestLimit
+from rocket_core._room import Room
 from rocket_core._statistics import Activity, Counters, Statistics, Tally
 from rocket_core._thread_pool import MAX_QUEUE, MAX_STALLED, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._timeouts import Timeouts
@@ -78,8 +79,9 @@ class Server:
             min_threads: threads that are always there.
             max_threads: threads there may be, besides those that wait for a client.
             max_stalled: threads that wait for a client and are replaced meanwhile, at most.
-            max_connections: connections beyond which none is accepted until one ends. By default
-                what the limit of open files allows.
+            max_connections: connections beyond which none is accepted until one ends; while
+                somebody waits, those of clients that rest are ended, the longest rest first. By
+                default what the limit of open files allows.
             max_queue: requests that wait while all threads are busy, before others are refused.
             queue_timeout: seconds a request waits while all threads are busy, before it is refused.
             max_output: bytes held for clients that do not take them, over all connections.
@@ -182,7 +184,10 @@ class Server:
     def _start_listeners(self) -> None:
         for listener in self.listeners:
             listener.start(
-                self._accept_into(self._tally.open()), self._registry.full, self._timeouts
+                self._accept_into(self._tally.open()),
+                self._registry.full,
+                self._timeouts,
+                lambda: self._guardian.post(self._make_room),
             )
 
     def handle(self, sock: socket.socket) -> None:
@@ -213,9 +218,11 @@ class Server:
 
     def _compose(self, worker: Worker) -> None:
         limit = self._max_connections
+        if limit is None:
+            limit = default_max_connections()
         self._tally = Tally()
         self._counters = self._tally.open()
-        self._registry = Registry(default_max_connections() if limit is None else limit)
+        self._registry = Registry(limit)
         self._registry.on_room = self._wake_listeners
         self._monitor = Monitor()
         self._host = Host(output=Budget(self._max_output))
@@ -224,6 +231,7 @@ class Server:
         self._phases = Phases(
             self._monitor, self._registry, self._timeouts, self._host, request_limit
         )
+        self._room = Room(self._monitor, self._phases, self._timeouts, limit)
         self._pool = ThreadPool(
             self._monitor,
             self._phases,
@@ -253,6 +261,11 @@ class Server:
 
     def _overtake(self, connection: Connection) -> None:
         self._phases.overtake(connection, self._worker, self._counters)
+
+    def _make_room(self) -> None:
+        """On the Monitor's thread: somebody waits to be accepted."""
+        if self._registry.full():
+            self._room.make(self._worker, self._counters)
 
     def _accept_into(self, counters: Counters) -> Callable[[Connection], None]:
         begin, welcome = self._phases.begin, self._pool.welcome
