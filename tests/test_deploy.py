@@ -12,8 +12,11 @@ import socket
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pytest
 
@@ -55,6 +58,7 @@ class Deployment:
     def __init__(self, folder: Path, server: Server) -> None:
         self._path = folder / "deployed.py"
         self.server = server
+        self.pid = server.pid
         self.version = 0
         self.since = 0.0
         self.kills: list[float] = []
@@ -68,21 +72,51 @@ class Deployment:
     def reload(self) -> None:
         self.version += 1
         self.write(APPLICATION.format(self.version))
-        self.server.send(signal.SIGHUP)
+        os.kill(self.pid, signal.SIGHUP)
         self.server.wait_for("reloaded: generation")
         self.since = time.monotonic()
 
     def reload_what_does_not_boot(self) -> None:
         self.write(BROKEN)
-        self.server.send(signal.SIGHUP)
+        os.kill(self.pid, signal.SIGHUP)
         self.server.wait_for("not reloaded, .*does not boot")
         self.write(APPLICATION.format(self.version))
 
-    def kill(self) -> None:
-        worker = random.choice(children(self.server.pid))
+    def kill(self, load: Load) -> None:
+        worker = self.serving(load)
         self.kills.append(time.monotonic())
         os.kill(worker, signal.SIGKILL)
         self.server.wait_for(f"worker {worker} was killed by SIGKILL")
+        self.server.wait_for("worker [0-9]+ serves")
+
+    def serving(self, load: Load) -> int:
+        """A process that has just answered, and does not drain."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            candidates = children(self.pid)
+            for answer in load.answers[-100:]:
+                version, pid = map(int, answer.body.split())
+                if answer.sent > self.since and version == self.version and pid in candidates:
+                    return pid
+            time.sleep(0.01)
+        pytest.fail("nobody answers")
+
+    def upgrade(self) -> None:
+        os.kill(self.pid, signal.SIGUSR2)
+        self.pid = int(self.server.wait_for("process ([0-9]+) takes over")[1])
+        self.since = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.server.kill()
+
+    def end(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+        assert self.server.wait() == 0
 
 
 def children(pid: int) -> list[int]:
@@ -114,15 +148,17 @@ def unexplained(failures: list[Failure], kills: list[float]) -> list[Failure]:
 
 def test_no_request_is_lost(deployment: Deployment) -> None:
     """None but those in flight on a process that is killed."""
-    deeds = [
+    server = deployment.server
+    load = Load(address(server), kept=50, fresh=50)
+    deeds: list[Callable[[], None]] = [
         *[deployment.reload] * EXTENT.reloads,
         *[deployment.reload_what_does_not_boot] * EXTENT.broken,
-        *[deployment.kill] * EXTENT.kills,
+        *[partial(deployment.kill, load)] * EXTENT.kills,
+        *[deployment.upgrade] * EXTENT.upgrades,
     ]
     random.Random(6).shuffle(deeds)
-    server = deployment.server
-    with server:
-        with Load(address(server), kept=50, fresh=50) as load:
+    with deployment:
+        with load:
             for deed in deeds:
                 deed()
             deployment.reload()
@@ -131,6 +167,7 @@ def test_no_request_is_lost(deployment: Deployment) -> None:
             while len(load.answers) < seen + 500:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
+        deployment.end()
         lost = unexplained(load.failures, deployment.kills)
         summary = f"{len(load.answers)} answers, {len(load.failures)} failed, {len(lost)} lost"
         sys.stdout.write(f"{EXTENT}: {summary}\n")

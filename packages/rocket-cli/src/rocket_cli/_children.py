@@ -177,6 +177,11 @@ class Children:
         child.phase = Phase.ENDING
         self._timers.after(patience + STOP_PATIENCE, lambda: self._kill(child))
 
+    def release(self, child: Child) -> None:
+        """Have nothing more to do with a process, which goes on without this one."""
+        del self._by_pid[child.pid]
+        self._close(child)
+
     def signal(self, child: Child, number: signal.Signals) -> None:
         """Send a signal, unless the process has ended."""
         if self._by_pid.get(child.pid) is child:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from rocket_cli._identity import parse_group, parse_user
 from rocket_cli._kinds import (
     BYTES,
     DIRECTORY_AT_PATH,
@@ -33,6 +34,7 @@ from rocket_cli._values import (
     proxy_fields,
     target,
     tls_version,
+    umask,
     underscores,
     url_path,
 )
@@ -159,6 +161,78 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Processes that serve, each with so many threads; 0: as many as there are processors.",
         default=1,
         gunicorn="workers",
+    ),
+    setting(
+        "max-requests",
+        Whole(1, unit="requests"),
+        Section.PROCESSES,
+        "Requests to the application after which another process takes the place of the one that "
+        "served them. Without it none is replaced for that.",
+        gunicorn="max_requests",
+    ),
+    setting(
+        "max-requests-jitter",
+        Whole(0, unit="requests"),
+        Section.PROCESSES,
+        "Up to so many more, chosen at random, so that not all processes are replaced at once.",
+        default=0,
+        gunicorn="max_requests_jitter",
+        needs="max-requests",
+    ),
+    setting(
+        "max-rss",
+        Whole(1, unit="bytes"),
+        Section.PROCESSES,
+        "Resident memory beyond which another process takes the place of one. Without it none is "
+        "replaced for that.",
+    ),
+    setting(
+        "preload",
+        FLAG,
+        Section.PROCESSES,
+        "Import the application before the processes are forked, which then share its memory. A "
+        "reload replaces the supervisor, too, as SIGUSR2 does.",
+        default=False,
+        gunicorn="preload_app",
+    ),
+    setting(
+        "pid",
+        FILE,
+        Section.PROCESSES,
+        "File to which the number of the supervisor's process is written.",
+        gunicorn="pidfile",
+    ),
+    setting(
+        "user",
+        Text(parse_user),
+        Section.PROCESSES,
+        "User, by name or number, that the processes become which serve.",
+        metavar="USER",
+        gunicorn="user",
+    ),
+    setting(
+        "group",
+        Text(parse_group),
+        Section.PROCESSES,
+        "Group, by name or number, that these processes become. Without it the user's.",
+        metavar="GROUP",
+        gunicorn="group",
+    ),
+    setting(
+        "umask",
+        Text(umask, plain="{:03o}".format),
+        Section.PROCESSES,
+        "Permissions that new files do not get, in octal digits. Without it those of the shell.",
+        metavar="MODE",
+        gunicorn="umask",
+    ),
+    setting(
+        "chdir",
+        FILE,
+        Section.PROCESSES,
+        "Directory to work in. All other paths, that of --config excepted, are relative to it.",
+        metavar="DIR",
+        gunicorn="chdir",
     ),
     # -- threads -----------------------------------------------------------------------------------
     setting(

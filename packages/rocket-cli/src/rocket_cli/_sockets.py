@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rocket_cli._bind import Bind
 from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
-from rocket_cli._setting import Part
+from rocket_cli._identity import give_socket
 from rocket_core import Address, BindError, SocketFile, UnixAddress, bind_socket, parse_address
 
 _ADVICE = {
@@ -50,9 +50,9 @@ class BoundSocket:
         scheme = "https" if self.bind.secure(certificate=certificate) else "http"
         return f"{scheme}://{self.address}"
 
-    def close(self) -> None:
-        """Close this process's copy, and remove a Unix socket's file."""
-        if self.file is not None:
+    def close(self, *, keep_file: bool = False) -> None:
+        """Close this process's copy, and remove a Unix socket's file or keep it for others."""
+        if self.file is not None and not keep_file:
             self.file.remove()
         self.socket.close()
 
@@ -72,7 +72,7 @@ def open_sockets(chosen: Chosen, present: Sequence[BoundSocket] = ()) -> list[Bo
         for bind in chosen["bind"]:
             same = next((each for each in left if each.bind.address == bind.address), None)
             if same is None:
-                same = _open(bind, chosen.arguments(Part.LISTENER).get("backlog", socket.SOMAXCONN))
+                same = _open(bind, chosen)
                 opened.append(same)
             else:
                 left.remove(same)
@@ -84,19 +84,21 @@ def open_sockets(chosen: Chosen, present: Sequence[BoundSocket] = ()) -> list[Bo
     return found
 
 
-def close_sockets(sockets: Iterable[BoundSocket]) -> None:
+def close_sockets(sockets: Iterable[BoundSocket], *, keep_files: bool = False) -> None:
     """Close each of ``sockets``."""
     for each in sockets:
-        each.close()
+        each.close(keep_file=keep_files)
 
 
-def _open(bind: Bind, backlog: int) -> BoundSocket:
+def _open(bind: Bind, chosen: Chosen) -> BoundSocket:
     try:
         sock = bind_socket(bind.address)
         try:
-            sock.listen(backlog)
-            address = bind.address
-            file = SocketFile(address.path) if isinstance(address, UnixAddress) else None
+            sock.listen(chosen["backlog"])
+            file = None
+            if isinstance(bind.address, UnixAddress):
+                file = SocketFile(bind.address.path)
+                give_socket(bind.address.path, chosen)
         except OSError as error:
             sock.close()
             raise BindError(f"cannot listen on {bind.address}: {error.strerror}") from error

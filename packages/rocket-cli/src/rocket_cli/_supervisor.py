@@ -8,25 +8,33 @@ import os
 import selectors
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 import click
 
+from rocket_cli._activation import activated_sockets
 from rocket_cli._balance import Balance
 from rocket_cli._banner import banner
 from rocket_cli._browser import open_browser
 from rocket_cli._channel import Message
 from rocket_cli._children import Child, Children, Phase, Task, describe_end
 from rocket_cli._command import Chosen
-from rocket_cli._errors import BootError
+from rocket_cli._errors import BootError, CommandError
+from rocket_cli._generation import Generation, size_of
 from rocket_cli._log import announce, configure_log, reopen_log
+from rocket_cli._memory import MemoryWatch
+from rocket_cli._notify import Notifier
+from rocket_cli._pid_file import PidFile
+from rocket_cli._preload import preloaded
 from rocket_cli._questions import Questions, add_statistics
 from rocket_cli._restarts import Restarts
+from rocket_cli._serving import Site
 from rocket_cli._setting import Part
 from rocket_cli._signals import ENDING, Events
 from rocket_cli._sockets import BoundSocket, close_sockets, open_sockets
+from rocket_cli._succession import Successor, take_legacy
+from rocket_cli._surroundings import Surroundings
 from rocket_cli._timers import Timers
 from rocket_cli._worker_process import Serve
 
@@ -39,6 +47,7 @@ SIGNALS: Final = (
     signal.SIGTTIN,
     signal.SIGTTOU,
     signal.SIGUSR1,
+    signal.SIGUSR2,
 )
 """What the supervisor catches."""
 
@@ -58,23 +67,6 @@ class Ending(Enum):
     AT_ONCE = "at once"
 
 
-@dataclass(slots=True, eq=False)
-class Generation:
-    """The processes that serve one version of the application.
-
-    Attributes:
-        number: counted from 1.
-        chosen: their settings.
-        sockets: where they listen.
-        size: how many there are to be.
-    """
-
-    number: int
-    chosen: Chosen
-    sockets: list[BoundSocket]
-    size: int
-
-
 class Supervisor:
     """Runs generations of workers, one after the other, and observers beside them.
 
@@ -87,6 +79,14 @@ class Supervisor:
     ) -> None:
         """Start nothing yet. ``observers`` make tasks of processes that outlive generations."""
         self._chosen = chosen
+        self._legacy = take_legacy()
+        self._environment = dict(os.environ)
+        self._notifier = Notifier()
+        self._surroundings = Surroundings()
+        self._pid_file: PidFile | None = None
+        self._given = False
+        self._successor: Child | None = None
+        self._succeeded = False
         self._events = events
         self._observers = observers
         self._timers = Timers()
@@ -102,7 +102,9 @@ class Supervisor:
         self._closing: set[Child] = set()
         self._waiting: list[Callable[[Message], None]] = []
         self._reload_again = False
+        self._last_number = 0
         self._restarts = Restarts(self._timers, self._fill)
+        self._memory = MemoryWatch(self._timers, self._serving, self._retire)
         self._ending = Ending.NOT
         self._code: int | None = None
         self._failure: Message | None = None
@@ -116,7 +118,12 @@ class Supervisor:
         Raises `BootError` when nothing can be started, and in a new process `Forked`.
         """
         self._selector.register(self._events, selectors.EVENT_READ, self._take_signals)
-        self._begin(Generation(1, self._chosen, open_sockets(self._chosen), size_of(self._chosen)))
+        try:
+            self._start()
+        except CommandError as error:
+            if self._legacy is not None:
+                self._legacy.channel.send({"event": "failed", "reason": error.message})
+            raise
         while len(self._children) or self._ending is Ending.NOT:
             for key, _ in self._selector.select(self._timers.wait()):
                 key.data()
@@ -127,6 +134,31 @@ class Supervisor:
         if self._code is None:
             _log.info("stopped")
         return self._code or 0
+
+    def _start(self) -> None:
+        chosen = self._chosen
+        self._surroundings.enter(chosen)
+        if chosen["pid"] is not None:
+            self._pid_file = PidFile(chosen["pid"], chosen.origin("pid"))
+            if self._legacy is None:
+                self._pid_file.write()
+        sockets = self._first_sockets()
+        site = preloaded(chosen) if chosen["preload"] else None
+        self._begin(chosen, sockets, size_of(chosen), site)
+        if self._notifier.watchdog is not None:
+            self._beat(self._notifier.watchdog)
+
+    def _first_sockets(self) -> list[BoundSocket]:
+        if self._legacy is not None:
+            present, self._given = self._legacy.sockets, self._legacy.given
+        else:
+            activated = activated_sockets()
+            present, self._given = activated or [], activated is not None
+        return present if self._given else open_sockets(self._chosen, present)
+
+    def _beat(self, seconds: float) -> None:
+        self._notifier.send(WATCHDOG=1)
+        self._timers.after(seconds, lambda: self._beat(seconds))
 
     def _leave(self, task: Task) -> None:
         """In a new process: let go of what it must not hold."""
@@ -143,13 +175,18 @@ class Supervisor:
     def _close(self) -> None:
         self._selector.close()
         for generation in self._generations():
-            close_sockets(generation.sockets)
+            close_sockets(generation.sockets, keep_files=self._succeeded)
+        if self._pid_file is not None:
+            self._pid_file.remove()
 
     # -- generations -------------------------------------------------------------------------------
 
-    def _begin(self, generation: Generation) -> None:
+    def _begin(
+        self, chosen: Chosen, sockets: list[BoundSocket], size: int, site: Site | None = None
+    ) -> None:
         """Boot a generation beside the present one."""
-        self._incoming = generation
+        self._last_number += 1
+        self._incoming = generation = Generation(self._last_number, chosen, sockets, size, site)
         for _ in range(generation.size):
             try:
                 self._spawn(generation)
@@ -164,6 +201,7 @@ class Supervisor:
             multiprocess=generation.size > 1,
             paths=self._paths(generation),
             place=self._balance.take(),
+            site=generation.site,
         )
         self._children.spawn(task, generation.number)
 
@@ -178,20 +216,26 @@ class Supervisor:
     def reload(self) -> None:
         """Read the settings anew, and have a new generation replace the present one."""
         present = self._generation
-        if present is None or self._incoming is not None or self._closing:
+        if present is None or not self._is_settled():
             self._reload_again = self._ending is Ending.NOT
             return
+        if present.chosen["preload"]:
+            self.upgrade()  # what is imported here stays imported
+            return
         _log.info("reloading")
+        self._notifier.reloading()
         try:
+            self._surroundings.leave()
             chosen = present.chosen.again()
-            sockets = open_sockets(chosen, present.sockets)
+            self._surroundings.enter(chosen)
+            sockets = present.sockets if self._given else open_sockets(chosen, present.sockets)
         except click.ClickException as error:
             self._rejected({"reason": error.format_message()})
             return
         size = present.size
         if size_of(chosen) != size_of(present.chosen):
             size = size_of(chosen)
-        self._begin(Generation(present.number + 1, chosen, sockets, size))
+        self._begin(chosen, sockets, size)
 
     def _reject(self, failure: Message) -> None:
         """The generation that boots is given up, the previous one stays."""
@@ -212,6 +256,9 @@ class Supervisor:
 
     def _rejected(self, failure: Message) -> None:
         _log.error("not reloaded, the previous generation stays: %s", failure["reason"])
+        if self._generation is not None:
+            self._surroundings.enter(self._generation.chosen)
+        self._notifier.send(READY=1, STATUS=f"not reloaded: {failure['reason']}")
         self._finish_reload({"error": failure["reason"]})
 
     def _finish_reload(self, result: Message) -> None:
@@ -229,8 +276,13 @@ class Supervisor:
         self._restarts.succeeded()
         for child in self._of(incoming):
             self._serve(child)
+        self._notifier.send(
+            READY=1, STATUS=f"serving {report['name']}, generation {incoming.number}"
+        )
+        self._memory.watch(incoming.chosen["max-rss"])
         if present is None:
             self._announce(incoming, report)
+            self._succeed()
             for make in self._observers:
                 self._children.spawn(make(), 0)
             self._finish_reload({})
@@ -251,6 +303,10 @@ class Supervisor:
         """Tell an observer where the code of the present generation is."""
         if self._watched is not None and not child.generation and child.ready:
             self._children.tell(child, {"order": "watch", **self._watched})
+
+    def _is_settled(self) -> bool:
+        """Whether no other generation or supervisor is about to take over."""
+        return self._incoming is None and not self._closing and self._successor is None
 
     def _closed(self, child: Child) -> None:
         """``child``, of the previous generation, accepts nobody any more, or has ended."""
@@ -288,6 +344,55 @@ class Supervisor:
         order = {"order": "drain", "seconds": seconds, "shared": list(shared)}
         self._children.end(child, order, seconds)
 
+    # -- another supervisor ------------------------------------------------------------------------
+
+    def upgrade(self) -> None:
+        """Run the command anew, which takes the sockets over and, once it serves, replaces this."""
+        present = self._generation
+        if present is None or not self._is_settled():
+            _log.warning("no new supervisor is started: a reload is under way")
+            return
+        if os.getpid() == 1:
+            self._not_upgraded("process 1 cannot be replaced: start another container")
+            return
+        _log.info("starting a new supervisor")
+        self._notifier.reloading()
+        task = Successor(present.sockets, self._given, self._environment, self._surroundings)
+        try:
+            self._successor = self._children.spawn(task, 0)
+        except OSError as error:
+            self._not_upgraded(f"cannot start a process: {error.strerror}")
+
+    def _not_upgraded(self, reason: str) -> None:
+        _log.error("no new supervisor, this one stays: %s", reason)
+        self._notifier.send(READY=1, STATUS=f"no new supervisor: {reason}")
+        self._finish_reload({"error": reason})
+
+    def _hand_over(self, successor: Child) -> None:
+        """The new supervisor serves, and this one ends."""
+        _log.info("process %d takes over", successor.pid)
+        self._notifier.send(MAINPID=successor.pid, READY=1)
+        self._children.release(successor)
+        self._successor = None
+        self._succeeded = True
+        self._finish_reload({"supervisor": successor.pid})
+        self._end(Ending.GENTLY)
+
+    def _succeed(self) -> None:
+        """Tell the predecessor, if there is one, that it may end: now this one serves."""
+        if self._legacy is None:
+            return
+        if self._pid_file is not None:
+            try:
+                self._pid_file.write(self._legacy.predecessor)
+            except CommandError as error:
+                _log.error("%s", error.message)
+        if self._generation is not None and not self._given:
+            kept = {each.socket for each in self._generation.sockets}
+            close_sockets(each for each in self._legacy.sockets if each.socket not in kept)
+        self._legacy.channel.send({"event": "ready"})
+        self._legacy.channel.close()
+
     # -- the number of processes -------------------------------------------------------------------
 
     def resize(self, size: int) -> None:
@@ -313,10 +418,24 @@ class Supervisor:
                 self._boot_failed({"reason": f"cannot start a process: {error.strerror}"})
                 return
 
+    def _serving(self) -> list[Child]:
+        """The processes of the present generation that serve, and are not to be replaced."""
+        present = [] if self._generation is None else self._of(self._generation)
+        return [child for child in present if child.phase is Phase.SERVING]
+
+    def _retire(self, child: Child, why: str) -> None:
+        """Have another process take the place of ``child``, which serves until then."""
+        _log.info("%s is replaced: %s", child, why)
+        child.phase = Phase.RETIRING
+        self._fill()
+
     def _ready(self, child: Child, message: Message) -> None:
         child.phase = Phase.READY
         child.ready = True
         incoming = self._incoming
+        if child is self._successor:
+            self._hand_over(child)
+            return
         if not child.generation:
             self._serve(child)
             self._have_watched(child)
@@ -330,6 +449,7 @@ class Supervisor:
             return
         self._restarts.succeeded()
         self._serve(child)
+        _log.info("%s serves", child)
         retiring = [each for each in self._of(generation) if each.phase is Phase.RETIRING]
         for each in retiring[:1]:
             self._drain(each, generation, range(len(generation.sockets)))
@@ -344,6 +464,8 @@ class Supervisor:
             self._fill()
 
     def _give_up(self, failure: Message) -> None:
+        if self._legacy is not None:
+            self._legacy.channel.send({"event": "failed", "reason": failure["reason"]})
         self._failure = failure
         self._code = _FAILED
         self._end(Ending.AT_ONCE)
@@ -357,9 +479,7 @@ class Supervisor:
             case {"event": "failed"}:
                 child.failure = message
             case {"event": "retire"} if child.phase is Phase.SERVING:
-                _log.info("%s is replaced: %s", child, message["why"])
-                child.phase = Phase.RETIRING
-                self._fill()
+                self._retire(child, message["why"])
             case {"event": "closed"}:
                 self._closed(child)
             case {"event": "final"}:
@@ -383,6 +503,12 @@ class Supervisor:
         if phase is Phase.ENDING:
             if child.ready and code:
                 _log.error("%s %s before it had finished", child, describe_end(code))
+            return
+        if child is self._successor:
+            self._successor = None
+            self._not_upgraded(
+                child.failure["reason"] if child.failure else f"{child} {describe_end(code)}"
+            )
             return
         failure = child.failure or {"reason": f"{child} {describe_end(code)} before it was ready"}
         incoming = self._incoming
@@ -457,6 +583,8 @@ class Supervisor:
                     self.reload()
                 case signal.SIGUSR1:
                     self.reopen()
+                case signal.SIGUSR2:
+                    self.upgrade()
                 case signal.SIGTTIN if self._generation is not None:
                     self.resize(self._generation.size + 1)
                 case signal.SIGTTOU if self._generation is not None:
@@ -498,8 +626,10 @@ class Supervisor:
         backlog that no process looks at any more.
         """
         self._ending = ending
+        if not self._succeeded:
+            self._notifier.send(STOPPING=1, STATUS="stopping")
         for generation in self._generations():
-            close_sockets(generation.sockets)
+            close_sockets(generation.sockets, keep_files=self._succeeded)
         for child in self._children:
             if not child.generation:
                 continue
@@ -510,7 +640,8 @@ class Supervisor:
                 if present is None or child.generation != present.number:
                     self._children.end(child, {"order": "stop"})
                 else:
-                    self._drain(child, present, ())
+                    shared = range(len(present.sockets)) if self._succeeded else ()
+                    self._drain(child, present, shared)
         self._end_observers()
 
     def _end_observers(self) -> None:
@@ -520,9 +651,3 @@ class Supervisor:
         for child in self._children:
             if child.phase is not Phase.ENDING:
                 self._children.end(child, {"order": "stop"})
-
-
-def size_of(chosen: Chosen) -> int:
-    """How many processes are chosen."""
-    size: int = chosen["processes"]
-    return size or len(os.sched_getaffinity(0))

@@ -65,6 +65,17 @@ def underscores(text: str) -> Underscores:
     return Underscores(text)
 
 
+def umask(text: str) -> int:
+    """Permissions that are taken away."""
+    try:
+        mask = int(text, 8)
+    except ValueError:
+        mask = -1
+    if not 0 <= mask <= 0o777:
+        raise ValueError(f"{text!r}: use octal digits from 000 to 777, such as 027")
+    return mask
+
+
 def url_path(text: str) -> str:
     """A path of URLs."""
     if not text.startswith("/"):

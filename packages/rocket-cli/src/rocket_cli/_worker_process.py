@@ -7,7 +7,7 @@ import signal
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rocket_cli._access_log import open_access_log
@@ -17,8 +17,10 @@ from rocket_cli._command import Chosen
 from rocket_cli._control import Control, Handler
 from rocket_cli._errors import CommandError
 from rocket_cli._health import check_health
+from rocket_cli._identity import assume_identity
 from rocket_cli._listeners import make_listeners
 from rocket_cli._log import STANDARD, configure_log, reopen_log
+from rocket_cli._recycling import counted
 from rocket_cli._serving import Site, find_site, make_server
 from rocket_cli._signals import Events, caught_signals, wait_for_end
 from rocket_cli._sockets import BoundSocket
@@ -48,6 +50,7 @@ class Serve:
         multiprocess: whether others serve the same application.
         paths: what it must answer before it is ready.
         place: where it tells other processes how many connections it has.
+        site: what it serves, where that is loaded already.
         name: what it is called.
     """
 
@@ -56,12 +59,13 @@ class Serve:
     multiprocess: bool
     paths: Sequence[str]
     place: Place
+    site: Site | None = None
     name: str = "worker"
 
     def run(self, channel: Channel) -> int:
         """Serve until told to end."""
         try:
-            running = self._boot()
+            running = self._boot(channel)
         except KeyboardInterrupt:
             return 0  # the supervisor has got it, too
         except CommandError as error:
@@ -72,10 +76,12 @@ class Serve:
             return REFUSED
         return running.serve(channel)
 
-    def _boot(self) -> _Booted:
+    def _boot(self, channel: Channel) -> _Booted:
         chosen = self.chosen
-        listeners = make_listeners(chosen, self.sockets)
-        site = find_site(chosen)
+        listeners = make_listeners(chosen, self.sockets)  # by whom may read the keys
+        assume_identity(chosen)
+        site = self.site or find_site(chosen)
+        site = _recycled(site, chosen, channel)
         configure_log(chosen)
         if site.error is not None:
             _log.error("%s", site.error.message, exc_info=site.error.__cause__)
@@ -149,9 +155,8 @@ class _Booted:
         shared = set(message["shared"])
         listeners = [each for n, each in enumerate(self.server.listeners) if n in shared]
         self.server.drain(message["seconds"], shared=listeners)
-        for listener in self.server.listeners:
-            listener.join()
-        channel.send({"event": "closed"})  # nobody who comes now is served here
+        self.server.wait_closed()
+        channel.send({"event": "closed"})
 
     def _drain(self, *, shared: bool = False) -> None:
         listeners: list[Listener] = self.server.listeners if shared else []
@@ -163,6 +168,18 @@ class _Booted:
             self.access_log.reopen()
         if {self.chosen["error-log"], self.chosen["access-log"]} - {None, STANDARD}:
             _log.info("the logs are reopened")
+
+
+def _recycled(site: Site, chosen: Chosen, channel: Channel) -> Site:
+    limit = chosen["max-requests"]
+    if limit is None:
+        return site
+
+    def reached() -> None:
+        channel.send({"event": "retire", "why": "max-requests"})
+
+    application = counted(site.application, limit, chosen["max-requests-jitter"], reached)
+    return replace(site, application=application)
 
 
 def final_statistics(server: Server) -> dict[str, Any]:

@@ -1,0 +1,27 @@
+"""The application in the memory of the supervisor, which its processes share."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+
+from rocket_cli._command import Chosen
+from rocket_cli._serving import Site, find_site
+
+_log = logging.getLogger("rocket_cli")
+
+
+def preloaded(chosen: Chosen) -> Site:
+    """Load what is to be served, before a fork. Raises `CommandError`."""
+    site = find_site(chosen)
+    others = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
+    if others:
+        _log.warning(
+            "importing the application has started threads, which the processes that serve do not "
+            "have: %s; do without --preload, or start them later",
+            ", ".join(others),
+        )
+    gc.collect()
+    gc.freeze()  # or a collection would write to what the processes share
+    return site

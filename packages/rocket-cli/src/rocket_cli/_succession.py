@@ -1,0 +1,96 @@
+"""A new supervisor that takes over from the one that runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rocket_cli._activation import inherited_socket
+from rocket_cli._bind import Bind, parse_bind
+from rocket_cli._channel import Channel
+from rocket_cli._sockets import BoundSocket
+from rocket_cli._surroundings import Surroundings
+from rocket_core import SocketFile, UnixAddress
+
+_VARIABLE: Final = "ROCKET_SUCCESSION"
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """The task of the process that becomes the new supervisor.
+
+    Attributes:
+        sockets: those that it takes over.
+        given: whether systemd has handed them over.
+        environment: the environment that the command was started in.
+        surroundings: the directory that it was started in.
+        name: what it is called.
+    """
+
+    sockets: Sequence[BoundSocket]
+    given: bool
+    environment: dict[str, str]
+    surroundings: Surroundings
+    name: str = "new supervisor"
+
+    def run(self, channel: Channel) -> int:
+        """Run the command once more, as it was run."""
+        self.surroundings.leave()
+        environment = dict(self.environment)
+        if "WATCHDOG_PID" in environment:
+            environment["WATCHDOG_PID"] = str(os.getpid())
+        legacy = {
+            "predecessor": os.getppid(),
+            "channel": channel.fileno(),
+            "given": self.given,
+            "sockets": [
+                [each.socket.fileno(), str(each.bind), each.file is not None]
+                for each in self.sockets
+            ],
+        }
+        environment[_VARIABLE] = json.dumps(legacy)
+        for descriptor in (channel.fileno(), *(each.socket.fileno() for each in self.sockets)):
+            os.set_inheritable(descriptor, True)
+        command = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, command, environment)  # noqa: S606 - the command itself
+
+
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """What a new supervisor takes over.
+
+    Attributes:
+        predecessor: the number of the process that still serves.
+        channel: how to tell it that this one serves, or why not.
+        sockets: its sockets.
+        given: whether systemd had handed them over.
+    """
+
+    predecessor: int
+    channel: Channel
+    sockets: list[BoundSocket]
+    given: bool
+
+
+def take_legacy(environ: MutableMapping[str, str] = os.environ) -> Legacy | None:
+    """What a predecessor has left; None where there is none."""
+    text = environ.pop(_VARIABLE, "")
+    if not text:
+        return None
+    legacy = json.loads(text)
+    channel = socket.socket(fileno=legacy["channel"])
+    os.set_inheritable(channel.fileno(), False)
+    sockets = [_take(*each) for each in legacy["sockets"]]
+    return Legacy(legacy["predecessor"], Channel(channel, waits=True), sockets, legacy["given"])
+
+
+def _take(descriptor: int, bind: str, has_file: bool) -> BoundSocket:
+    asked: Bind = parse_bind(bind)
+    address = asked.address
+    file = SocketFile(address.path) if has_file and isinstance(address, UnixAddress) else None
+    return BoundSocket(asked, inherited_socket(descriptor, None).socket, file)
