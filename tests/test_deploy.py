@@ -12,9 +12,11 @@ import socket
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pytest
 
@@ -85,6 +87,7 @@ class Deployment:
         self.kills.append(time.monotonic())
         os.kill(worker, signal.SIGKILL)
         self.server.wait_for(f"worker {worker} was killed by SIGKILL")
+        self.server.wait_for("worker [0-9]+ serves")
 
     def serving(self, load: Load) -> int:
         """A process that has just answered, and does not drain."""
@@ -102,6 +105,14 @@ class Deployment:
         os.kill(self.pid, signal.SIGUSR2)
         self.pid = int(self.server.wait_for("process ([0-9]+) takes over")[1])
         self.since = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.server.kill()
 
     def end(self) -> None:
         os.kill(self.pid, signal.SIGTERM)
@@ -139,14 +150,14 @@ def test_no_request_is_lost(deployment: Deployment) -> None:
     """None but those in flight on a process that is killed."""
     server = deployment.server
     load = Load(address(server), kept=50, fresh=50)
-    deeds = [
+    deeds: list[Callable[[], None]] = [
         *[deployment.reload] * EXTENT.reloads,
         *[deployment.reload_what_does_not_boot] * EXTENT.broken,
         *[partial(deployment.kill, load)] * EXTENT.kills,
         *[deployment.upgrade] * EXTENT.upgrades,
     ]
     random.Random(6).shuffle(deeds)
-    with server:
+    with deployment:
         with load:
             for deed in deeds:
                 deed()

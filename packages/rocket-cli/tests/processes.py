@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -44,6 +46,14 @@ def run(directory: Path, *arguments: str, **variables: str) -> subprocess.Comple
         timeout=PATIENCE,
         check=False,
     )
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Return once it has happened."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 class Served:

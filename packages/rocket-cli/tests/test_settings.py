@@ -31,7 +31,7 @@ GIVEN_OTHERWISE = {
     },
     Part.FILES: {"directory"},
     Part.REQUEST_IDS: set(),
-    Part.ACCESS_LOG: {"target"},
+    Part.ACCESS_LOG: {"target", "format"},  # both depend on what else is chosen
 }
 
 

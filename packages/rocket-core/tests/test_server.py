@@ -341,6 +341,7 @@ def test_nobody_is_accepted_before_the_time() -> None:
     server = Server(worker(), [Listener("127.0.0.1:0")], min_threads=1)
     server.start(accept=False)
     with connect(server) as early, server_stopped(server):
+        assert not server.wait_closed(0)
         early.send(b"early\n")
         ours, theirs = socket.socketpair()
         with ours:
@@ -379,6 +380,7 @@ def test_drain_finishes_what_has_begun(gate: Gate) -> None:
         assert ready.read_all() == b"READY\n"
         head.send(b"ad\n")
         assert head.read_all() == b"HEAD\n"
+        assert server.wait_closed(0)
         assert not server.wait(0)
         body.send(b"dy")
         assert body.read_all() == b"BODY 4\nBODY"

@@ -12,7 +12,7 @@ import click
 from rocket_cli._errors import CommandError
 from rocket_cli._file import ConfigFile, find_config
 from rocket_cli._kinds import FILE
-from rocket_cli._origin import Origin, origin, remember_file
+from rocket_cli._origin import Origin, file_of, origin, remember_file
 from rocket_cli._setting import Part, Section, Setting
 from rocket_cli._settings import SETTINGS
 
@@ -27,18 +27,20 @@ class Chosen:
         values: Mapping[str, Any],
         origins: Mapping[str, Origin],
         again: Callable[[], Chosen],
+        file: Path | None,
     ) -> None:
-        """``again`` reads all of them once more."""
+        """``again`` reads all of them once more; ``file`` is the file that some come from."""
         self._values = values
         self._origins = origins
         self.again = again
+        self.file = file
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
     def changed(self, name: str, value: Any) -> Chosen:
         """The same with another value for one setting."""
-        return Chosen({**self._values, name: value}, self._origins, self.again)
+        return Chosen({**self._values, name: value}, self._origins, self.again, self.file)
 
     def origin(self, name: str) -> Origin:
         """Where a setting comes from."""
@@ -86,7 +88,7 @@ class SettingsCommand(click.Command):
         parameters = {each.name: each for each in self.params}
         values = {each.name: ctx.params.pop(each.parameter) for each in SETTINGS}
         origins = {each.name: origin(ctx, parameters[each.parameter]) for each in SETTINGS}
-        chosen = Chosen(values, origins, ctx.obj)
+        chosen = Chosen(values, origins, ctx.obj, file_of(ctx))
         _require_needs(chosen)
         return chosen
 

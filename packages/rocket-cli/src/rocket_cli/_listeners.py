@@ -32,7 +32,8 @@ def _listener(bind: Bind, where: Address | socket.socket, chosen: Chosen) -> Lis
         return Listener(where, **common)
     if not options:
         raise CommandError(
-            f"{chosen.origin('bind')}: {bind} needs a certificate: give --tls-cert too"
+            f"{chosen.origin('bind')}: {bind} needs a certificate: give --tls-cert too; "
+            "rocket-cli cert makes one for development"
         )
     from rocket_tls import CertificateError, TLSListener, TLSSettings
 

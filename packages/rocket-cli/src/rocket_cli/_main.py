@@ -23,6 +23,10 @@ SUBCOMMANDS: Final = {
     "resize": Subcommand(_ADMIN, "resize", "Change the number of its threads"),
     "reload": Subcommand(_ADMIN, "reload", "Replace its processes by new ones"),
     "drain": Subcommand(_ADMIN, "drain", "Stop it gently"),
+    "cert": Subcommand("rocket_cli._cert", "cert", "Make a certificate for development"),
+    "completion": Subcommand(
+        "rocket_cli._completion", "completion", "Print a script that completes commands in a shell"
+    ),
 }
 
 

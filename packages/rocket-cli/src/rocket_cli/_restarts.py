@@ -8,13 +8,13 @@ from typing import Final
 
 from rocket_cli._timers import Timers
 
-_PAUSES: Final = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+_PAUSES: Final = (0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds to wait after so many failures in a row, and after more of them."""
 
 _LATER: Final = 1.0
 
-_MOST_FAILURES: Final = 5
-"""Attempts in a row that fail while nothing serves, before it is given up."""
+_MOST_FAILURES: Final = 6
+"""Attempts in a row that fail, before it is given up if nothing serves."""
 
 _YOUNG: Final = 1.0
 """Seconds; a process that ends before may have found something that will end the next one, too."""
@@ -44,11 +44,15 @@ class Restarts:
             self.failed()
 
     def failed(self) -> bool:
-        """A process could not begin; whether it is worth another attempt."""
-        pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
-        self._failures += 1
-        if pause:
-            self._not_before = time.monotonic() + pause
+        """A process could not begin; whether it is worth another attempt.
+
+        Several that were started together are one attempt.
+        """
+        now = time.monotonic()
+        if now >= self._not_before:
+            pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+            self._failures += 1
+            self._not_before = now + pause
             self._timers.after(pause, self._try_again)
         return self._failures < _MOST_FAILURES
 

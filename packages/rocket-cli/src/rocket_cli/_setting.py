@@ -25,6 +25,7 @@ class Section(Enum):
     FILES = "Static files"
     LOGS = "Logs"
     OBSERVATION = "Observation"
+    DEVELOPMENT = "Development"
 
 
 class Part(Enum):

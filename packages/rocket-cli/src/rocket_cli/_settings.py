@@ -562,9 +562,25 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "log-level",
         Choice(["debug", "info", "warning", "error"]),
         Section.LOGS,
-        "Least severe messages on standard error; debug also shows the traceback of an error.",
+        "Least severe messages of the server; debug also shows the traceback of an error.",
         default="info",
         gunicorn="loglevel",
+    ),
+    setting(
+        "log-format",
+        Choice(["text", "json"]),
+        Section.LOGS,
+        "How messages are written: lines to read, or an object for each.",
+        default="text",
+    ),
+    setting(
+        "error-log",
+        Text(log_path),
+        Section.LOGS,
+        "File to which messages of the server are appended; - for standard error.",
+        default="-",
+        metavar="PATH",
+        gunicorn="errorlog",
     ),
     setting(
         "access-log",
@@ -573,16 +589,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "File to which a line for each request is appended; - for standard output. Without it "
         "there is no such log.",
         metavar="PATH",
-        gunicorn="access_logfile",
+        gunicorn="accesslog",
     ),
     setting(
         "access-log-format",
         Text(access_log_format),
         Section.LOGS,
-        "Format of its lines: combined, json, json:FIELD,FIELD, or a text with fields in braces.",
-        part=Part.ACCESS_LOG,
-        keyword="format",
-        default="combined",
+        "Format of its lines: combined, json, json:FIELD,FIELD, or a text with fields in braces. "
+        "Without it one for reading on a terminal, json with log-format json, else combined.",
         metavar="FORMAT",
         needs="access-log",
         gunicorn="access_log_format",
@@ -613,5 +627,22 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Address, HOST:PORT or unix:PATH, at which Prometheus finds /metrics, over HTTP; needs "
         "rocket-cli[metrics]. Without it there are none.",
         metavar="ADDRESS",
+    ),
+    # -- development -------------------------------------------------------------------------------
+    setting(
+        "reload",
+        FLAG,
+        Section.DEVELOPMENT,
+        "Serve the application anew when its code or the file of settings changes, and a page that "
+        "says what is wrong while it cannot be loaded. Needs watchfiles.",
+        default=False,
+        gunicorn="reload",
+    ),
+    setting(
+        "open",
+        FLAG,
+        Section.DEVELOPMENT,
+        "Open what is served in a browser.",
+        default=False,
     ),
 )

@@ -17,12 +17,13 @@ import click
 from rocket_cli._activation import activated_sockets
 from rocket_cli._balance import Balance
 from rocket_cli._banner import banner
+from rocket_cli._browser import open_browser
 from rocket_cli._channel import Message
 from rocket_cli._children import Child, Children, Phase, Task, describe_end
 from rocket_cli._command import Chosen
 from rocket_cli._errors import BootError, CommandError
 from rocket_cli._generation import Generation, size_of
-from rocket_cli._log import configure_log, set_log_level
+from rocket_cli._log import announce, configure_log, reopen_log, set_log_level
 from rocket_cli._memory import MemoryWatch
 from rocket_cli._notify import Notifier
 from rocket_cli._pid_file import PidFile
@@ -116,6 +117,7 @@ class Supervisor:
         self._ending = Ending.NOT
         self._code: int | None = None
         self._failure: Message | None = None
+        self._watched: Message | None = None
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -285,6 +287,7 @@ class Supervisor:
     def _switch(self, incoming: Generation, report: Message) -> None:
         """The new generation is ready: it serves, and the previous one drains."""
         present, self._generation, self._incoming = self._generation, incoming, None
+        self._watched = report.get("watch")
         self._restarts.succeeded()
         for child in self._of(incoming):
             self._serve(child)
@@ -304,8 +307,17 @@ class Supervisor:
         close_sockets(each for each in present.sockets if each.socket not in kept)
         for child in self._of(present):
             self._closing.add(child)
+            self._children.tell(child, {"order": "reopen"})  # the file may have been moved away
             self._drain(child, present, shared)
-        configure_log(incoming.chosen["log-level"])
+        for child in self._children:
+            self._have_watched(child)
+        configure_log(incoming.chosen)
+        reopen_log()
+
+    def _have_watched(self, child: Child) -> None:
+        """Tell an observer where the code of the present generation is."""
+        if self._watched is not None and not child.generation and child.ready:
+            self._children.tell(child, {"order": "watch", **self._watched})
 
     def _is_settled(self) -> bool:
         """Whether no other generation or supervisor is about to take over."""
@@ -325,9 +337,10 @@ class Supervisor:
         certificate = bool(chosen.arguments(Part.TLS))
         locations = [each.location(certificate=certificate) for each in generation.sockets]
         if report["found"]:
-            click.echo(report["found"], err=True)
-        for line in banner(report["name"], generation.size, chosen["threads"], locations):
-            click.echo(line, err=True)
+            announce(chosen, [report["found"]])
+        announce(chosen, banner(report["name"], generation.size, chosen["threads"], locations))
+        if chosen["open"]:
+            open_browser(locations)
 
     def _of(self, generation: Generation) -> list[Child]:
         return [
@@ -448,6 +461,7 @@ class Supervisor:
             return
         if not child.generation:
             self._serve(child)
+            self._have_watched(child)
             return
         if incoming is not None and child.generation == incoming.number:
             if all(each.phase is Phase.READY for each in self._of(incoming)):
@@ -458,6 +472,7 @@ class Supervisor:
             return
         self._restarts.succeeded()
         self._serve(child)
+        _log.info("%s serves", child)
         retiring = [each for each in self._of(generation) if each.phase is Phase.RETIRING]
         for each in retiring[:1]:
             self._drain(each, generation, range(len(generation.sockets)))
@@ -638,6 +653,7 @@ class Supervisor:
 
     def reopen(self) -> None:
         """Have every process reopen its logs."""
+        reopen_log()
         for child in self._children:
             if child.phase is not Phase.BOOTING:
                 self._children.tell(child, {"order": "reopen"})

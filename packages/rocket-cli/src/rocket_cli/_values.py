@@ -66,6 +66,17 @@ def underscores(text: str) -> Underscores:
     return Underscores(text)
 
 
+def umask(text: str) -> int:
+    """Permissions that are taken away."""
+    try:
+        mask = int(text, 8)
+    except ValueError:
+        mask = -1
+    if not 0 <= mask <= 0o777:
+        raise ValueError(f"{text!r}: use octal digits from 000 to 777, such as 027")
+    return mask
+
+
 def url_path(text: str) -> str:
     """A path of URLs."""
     if not text.startswith("/"):
@@ -100,7 +111,7 @@ def proxy_fields(names: list[str]) -> None:
 def log_path(text: str) -> str:
     """The path of a file, or ``-``."""
     if not text:
-        raise ValueError("'': use the path of a file, or - for standard output")
+        raise ValueError("'': use the path of a file, or - for the terminal")
     return text
 
 
@@ -121,17 +132,6 @@ def metrics_address(text: str) -> str:
     except AddressError as error:
         raise ValueError(str(error)) from error
     return text
-
-
-def umask(text: str) -> int:
-    """What new files may not be."""
-    try:
-        mask = int(text, 8)
-    except ValueError:
-        mask = -1
-    if not 0 <= mask <= 0o777:
-        raise ValueError(f"{text!r}: use octal digits from 000 to 777, such as 027")
-    return mask
 
 
 def user(text: str) -> User:

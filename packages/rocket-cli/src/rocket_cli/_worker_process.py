@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
+from rocket_cli._access_log import open_access_log
 from rocket_cli._balance import Place
 from rocket_cli._channel import Channel, Message
 from rocket_cli._command import Chosen
@@ -18,12 +19,12 @@ from rocket_cli._health import check_health
 from rocket_cli._identity import assume_identity
 from rocket_cli._inspector import Inspector
 from rocket_cli._listeners import make_listeners
-from rocket_cli._log import configure_log, open_access_log
+from rocket_cli._log import STANDARD, configure_log, reopen_log
 from rocket_cli._recycling import counted
 from rocket_cli._serving import Site, find_site, make_server
-from rocket_cli._setting import Part
 from rocket_cli._signals import Events, caught_signals, wait_for_end
 from rocket_cli._sockets import BoundSocket
+from rocket_cli._watcher import code_directories
 from rocket_core import Listener, Server
 from rocket_wsgi import AccessLog
 
@@ -75,15 +76,18 @@ class Serve:
         assume_identity(chosen)
         site = self.site or find_site(chosen)
         site = _recycled(site, chosen, channel)
-        configure_log(chosen["log-level"])
-        access_log = _open_access_log(chosen)
+        configure_log(chosen)
+        if site.error is not None:
+            _log.error("%s", site.error.message, exc_info=site.error.__cause__)
+        access_log = open_access_log(chosen)
         server = make_server(
             chosen, site, access_log, listeners=listeners, multiprocess=self.multiprocess
         )
         if self.multiprocess:
             for each in listeners:
                 each.shared = lambda: self.place.pause(server.connections)
-        return _Booted(chosen, site, server, access_log, self.paths, self.place)
+        paths = self.paths if site.error is None else ()
+        return _Booted(chosen, site, server, access_log, paths, self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +114,16 @@ class _Booted:
                 return REFUSED
             inspector = Inspector(server)
             Control(channel, self._orders(channel), inspector.handlers).start()
-            channel.send({"event": "ready", "name": self.site.name, "found": self.site.found})
+            channel.send(self._report())
             self._wait(events)
             channel.send({"event": "final", "statistics": inspector.counters()})
         return 0
+
+    def _report(self) -> Message:
+        report: Message = {"event": "ready", "name": self.site.name, "found": self.site.found}
+        if self.site.since is not None:
+            report["watch"] = {"directories": code_directories(), "since": self.site.since}
+        return report
 
     def _wait(self, events: Events) -> None:
         renewals: dict[signal.Signals, Callable[[], None]] = {
@@ -140,18 +150,19 @@ class _Booted:
         shared = set(message["shared"])
         listeners = [each for n, each in enumerate(self.server.listeners) if n in shared]
         self.server.drain(message["seconds"], shared=listeners)
-        for listener in self.server.listeners:
-            listener.join()
-        channel.send({"event": "closed"})  # nobody who comes now is served here
+        self.server.wait_closed()
+        channel.send({"event": "closed"})
 
     def _drain(self, *, shared: bool = False) -> None:
         listeners: list[Listener] = self.server.listeners if shared else []
         self.server.drain(self.chosen["graceful-timeout"], shared=listeners)
 
     def _reopen(self) -> None:
+        reopen_log()
         if self.access_log is not None:
             self.access_log.reopen()
-            _log.info("the access log is reopened")
+        if {self.chosen["error-log"], self.chosen["access-log"]} - {None, STANDARD}:
+            _log.info("the logs are reopened")
 
 
 def _recycled(site: Site, chosen: Chosen, channel: Channel) -> Site:
@@ -169,11 +180,3 @@ def _recycled(site: Site, chosen: Chosen, channel: Channel) -> Site:
 def _report(channel: Channel, reason: str, error: BaseException) -> None:
     lines = traceback.format_exception(error)
     channel.send({"event": "failed", "reason": reason, "traceback": "".join(lines)})
-
-
-def _open_access_log(chosen: Chosen) -> AccessLog | None:
-    path = chosen["access-log"]
-    if path is None:
-        return None
-    options = chosen.arguments(Part.ACCESS_LOG)
-    return open_access_log(path, chosen.origin("access-log"), **options)

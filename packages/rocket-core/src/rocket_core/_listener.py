@@ -171,10 +171,9 @@ class Listener:
             self.close()
 
     def join(self) -> None:
-        """Wait until nobody is accepted any more. Any thread may call this."""
-        thread = self._thread
-        if thread is not None:
-            thread.join()
+        """Wait until the socket is closed."""
+        if self._thread is not None:
+            self._thread.join()
             self._thread = None
 
     def close(self) -> None:

@@ -127,6 +127,8 @@ class Server:
         self._lock = threading.Lock()
         self._lifecycle = Lifecycle.NEW
         self._ended = End()
+        self._closed = threading.Event()
+        """Whether nobody is accepted any more."""
 
     @property
     def lifecycle(self) -> Lifecycle:
@@ -164,6 +166,7 @@ class Server:
                 raise
             self._compose(worker)
             self._ended.clear()
+            self._closed.clear()
             self._lifecycle = Lifecycle.RUNNING
         self._pool.start()
         if accept:
@@ -314,6 +317,10 @@ class Server:
         guardian.join()
         return True
 
+    def wait_closed(self, timeout: float | None = None) -> bool:
+        """Wait until nobody is accepted any more, up to ``timeout`` seconds; whether that is so."""
+        return self._closed.wait(timeout)
+
     def _drain(self, timeout: float | None, shared: frozenset[Listener]) -> None:
         """On the Monitor's thread."""
         if timeout is not None:
@@ -330,6 +337,7 @@ class Server:
                 listener.drain()
         for listener in self.listeners:
             listener.join()
+        self._closed.set()
         self._registry.on_empty = lambda: self._guardian.post(self._stop_if_empty)
         for connection in self._registry.snapshot():
             upgraded = connection.upgraded
@@ -366,6 +374,7 @@ class Server:
             listener.stop()
         for listener in self.listeners:
             listener.join()
+        self._closed.set()
         self._pool.stop()
         self._close_unowned()
         for connection in self._registry.snapshot():
