@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import pytest
 
-from answering import administered, eventually
-from processes import PATIENCE
+from answering import administered
+from processes import PATIENCE, eventually
 from rocket_cli._protocol import MAX_LINE, question
 from rocket_cli._reply import AskError, Reply
 from rocket_core import Server

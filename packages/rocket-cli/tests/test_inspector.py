@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from answering import Sleeper, eventually, serving, url
-from processes import PATIENCE
+from answering import Sleeper, serving, url
+from processes import PATIENCE, eventually
 from rocket_cli._inspector import Inspector
 from rocket_cli._vitals import gil_wait, memory
 from rocket_core import Server

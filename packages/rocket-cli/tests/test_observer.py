@@ -20,10 +20,9 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from answering import eventually
 from choosing import choose
 from conftest import Write
-from processes import PATIENCE, Served, refuse, run
+from processes import PATIENCE, Served, eventually, refuse, run
 from rocket_cli import main
 from rocket_cli._client import AdminClient, RefusedError
 from rocket_cli._errors import CommandError

@@ -13,6 +13,7 @@ from rocket_cli._serving import find_site, make_server
 from rocket_cli._signals import caught_signals
 from rocket_cli._sockets import BoundSocket
 from rocket_cli._supervisor import SIGNALS, Supervisor
+from rocket_cli._surroundings import Surroundings
 from rocket_cli._watcher import Watch, require_watchfiles
 
 
@@ -37,6 +38,7 @@ def _observers(chosen: Chosen, present: Sequence[BoundSocket]) -> list[Task]:
 
 def rehearse(chosen: Chosen) -> Iterator[str]:
     """Do what serving does before it listens, and tell about it. Raises `CommandError`."""
+    Surroundings().enter(chosen)
     site = find_site(chosen)
     if site.error is not None:
         raise site.error

@@ -291,12 +291,10 @@ class Supervisor:
         self._restarts.succeeded()
         for child in self._of(incoming):
             self._serve(child)
-        self._notifier.send(
-            READY=1, STATUS=f"serving {report['name']}, generation {incoming.number}"
-        )
         self._memory.watch(incoming.chosen["max-rss"])
         if present is None:
             self._announce(incoming, report)
+            self._notify_ready(incoming)
             self._succeed()
             for task in self._observers:
                 self._children.spawn(task, 0)
@@ -330,7 +328,12 @@ class Supervisor:
             if not self._closing and self._generation is not None:
                 number = self._generation.number
                 _log.info("reloaded: generation %d serves", number)
+                self._notify_ready(self._generation)
                 self._finish_reload({"generation": number})
+
+    def _notify_ready(self, generation: Generation) -> None:
+        status = f"generation {generation.number} serves, processes: {generation.size}"
+        self._notifier.send(READY=1, STATUS=status)
 
     def _announce(self, generation: Generation, report: Message) -> None:
         chosen = generation.chosen
