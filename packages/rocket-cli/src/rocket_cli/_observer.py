@@ -21,6 +21,7 @@ from rocket_cli._command import Chosen
 from rocket_cli._control import Control
 from rocket_cli._errors import CommandError
 from rocket_cli._identity import assume_identity, give_socket
+from rocket_cli._log import reopen_log
 from rocket_cli._reply import Ask, AskError, Reply
 from rocket_cli._sockets import BoundSocket, close_sockets
 from rocket_core import (
@@ -83,7 +84,8 @@ class Observe:
         def end(_: object) -> None:
             stop.set()
 
-        control = Control(channel, {"stop": end, "end": end}, {})
+        orders = {"stop": end, "end": end, "reopen": lambda _: reopen_log()}
+        control = Control(channel, orders, {})
         control.start()
         ask = _asking(control)
         with ExitStack() as stack:
