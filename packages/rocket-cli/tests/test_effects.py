@@ -26,6 +26,7 @@ from rocket_cli._welcome import welcome
 BY_NAME = {each.name: each for each in SETTINGS}
 
 SHOWN = {
+    "admin": "test_observer.py::test_thread_that_sleeps_is_shown_with_its_line",
     "access-log": "test_main.py::test_access_log_file_is_complete_at_exit",
     "access-log-format": "test_access_log.py::test_format_follows_that_of_the_messages",
     "app": "test_main.py::test_factory",
@@ -35,6 +36,7 @@ SHOWN = {
     "graceful-timeout": "test_serving.py::test_graceful_timeout",
     "log-format": "test_access_log.py::test_json_of_both_logs",
     "log-level": "test_main.py::test_debug_shows_the_traceback_first",
+    "metrics": "test_observer.py::test_metrics_at_a_unix_socket",
     "open": "test_browser.py::test_browser_is_opened",
     "processes": "test_supervisor.py::test_requests_are_served_by_several_processes",
     "reload": "test_watcher.py::test_changed_code_is_served",
