@@ -6,8 +6,16 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import trustme
+
+VERSION = """
+    import os
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [f"{} {{os.getpid()}} {{environ['wsgi.multiprocess']}}".encode()]
+"""
 
 Write = Callable[[str, str], Path]
 
@@ -16,6 +24,13 @@ HELLO = """
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
         return [b"hello"]
 """
+
+
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    """A client that keeps no connection, so that a server that drains need not wait for it."""
+    with httpx.Client(headers={"Connection": "close"}, trust_env=False, timeout=30) as client:
+        yield client
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -48,7 +48,7 @@ def run(directory: Path, *arguments: str, **variables: str) -> subprocess.Comple
     )
 
 
-def wait_until(happened: Callable[[], bool]) -> None:
+def eventually(happened: Callable[[], bool]) -> None:
     """Return once it has happened."""
     deadline = time.monotonic() + PATIENCE
     while not happened():
@@ -59,11 +59,14 @@ def wait_until(happened: Callable[[], bool]) -> None:
 class Served:
     """A running `rocket-cli serve`; a context manager that ends with the process."""
 
-    def __init__(self, directory: Path, *arguments: str, **variables: str) -> None:
+    def __init__(
+        self, directory: Path, *arguments: str, prefix: Sequence[str] = (), **variables: str
+    ) -> None:
+        """``prefix`` is a command that runs it."""
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.said: list[str] = []
         self._process = subprocess.Popen(
-            [*COMMAND, "serve", *arguments],
+            [*prefix, *COMMAND, "serve", *arguments],
             cwd=directory,
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,

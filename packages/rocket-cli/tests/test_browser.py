@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from conftest import HELLO, Write
-from processes import Served, wait_until
+from processes import Served, eventually
 from rocket_cli._browser import open_browser, reachable
 
 
@@ -34,7 +34,7 @@ def test_browser_is_opened(tmp_path: Path, write: Write) -> None:
     with Served(tmp_path, *options, BROWSER=f"{browser} %s") as served:
         served.location()
         url = served.location()
-        wait_until((tmp_path / "opened").exists)
+        eventually((tmp_path / "opened").exists)
         served.stop()
     assert (tmp_path / "opened").read_text() == f"{url}\n"
 

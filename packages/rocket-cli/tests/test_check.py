@@ -23,6 +23,12 @@ def test_all_is_well(tmp_path: Path, write: Write, certificate: Path, key: Path)
     assert not (tmp_path / "a.sock").exists()
 
 
+def test_directory_to_work_in(tmp_path: Path, write: Write) -> None:
+    write("inner/good.py", HELLO.format("app"))
+    done = run(tmp_path, "check", "--chdir", "inner", "good")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_found_application(tmp_path: Path, write: Write) -> None:
     write("app.py", HELLO.format("app"))
     done = run(tmp_path, "check")

@@ -30,12 +30,19 @@ SHOWN = {
     "access-log-format": "test_access_log.py::test_format_follows_that_of_the_messages",
     "app": "test_main.py::test_factory",
     "bind": "test_main.py::test_unix_socket",
+    "chdir": "test_identity.py::test_umask_and_directory",
     "error-log": "test_main.py::test_error_log_is_reopened",
     "executor-threads": "test_serving.py::test_executor_threads",
     "graceful-timeout": "test_serving.py::test_graceful_timeout",
+    "group": "test_identity.py::test_user_and_group_by_number",
     "log-format": "test_access_log.py::test_json_of_both_logs",
     "log-level": "test_main.py::test_debug_shows_the_traceback_first",
+    "max-requests": "test_recycling.py::test_process_is_replaced_after_so_many_requests",
+    "max-requests-jitter": "test_recycling.py::test_process_is_replaced_after_so_many_requests",
+    "max-rss": "test_recycling.py::test_process_that_grows_is_replaced",
     "open": "test_browser.py::test_browser_is_opened",
+    "pid": "test_pid_file.py::test_file_is_there_while_it_serves",
+    "preload": "test_preload.py::test_application_is_imported_once",
     "processes": "test_supervisor.py::test_requests_are_served_by_several_processes",
     "reload": "test_watcher.py::test_changed_code_is_served",
     "request-ids": "test_serving.py::test_request_ids",
@@ -43,6 +50,8 @@ SHOWN = {
     "reserved": "test_serving.py::test_request_timeout_and_reserved_path",
     "static": "test_serving.py::test_files_beside_an_application",
     "threads": "test_main.py::test_threads",
+    "umask": "test_identity.py::test_umask_and_directory",
+    "user": "test_identity.py::test_user_with_the_groups_of_that_user",
 }
 """For each setting that the command itself deals with, a test that fails when it is ignored."""
 

@@ -19,7 +19,7 @@ import pytest
 import trustme
 
 from conftest import HELLO, Write
-from processes import PATIENCE, Served, refuse, run, wait_until
+from processes import PATIENCE, Served, eventually, refuse, run
 from rocket_cli import __version__
 from rocket_cli._setting import Section
 from rocket_cli._settings import SETTINGS
@@ -78,12 +78,6 @@ def site(tmp_path: Path, write: Write) -> Path:
     for name, source in MODULES.items():
         write(name, source)
     return tmp_path
-
-
-@pytest.fixture
-def client() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
-        yield client
 
 
 @pytest.fixture
@@ -398,7 +392,7 @@ def test_access_log_is_reopened(
     with Served(site, *ANY, "--access-log", "access.log", "good") as served:
         url = served.location()
         assert client.get(f"{url}/first").status_code == 200
-        wait_until(lambda: "/first" in log.read_text())
+        eventually(lambda: "/first" in log.read_text())
         log.rename(old)
         served.send(number)
         served.wait_for(said)
@@ -415,7 +409,7 @@ def test_error_log_is_reopened(site: Path, client: httpx.Client) -> None:
         assert client.get(f"{url}/first").status_code == 500
         log.rename(old)
         served.send(signal.SIGUSR1)
-        wait_until(lambda: log.exists() and "the logs are reopened" in log.read_text())
+        eventually(lambda: log.exists() and "the logs are reopened" in log.read_text())
         assert client.get(f"{url}/second").status_code == 500
         served.stop()
     assert "/first: the application failed" in old.read_text()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -48,12 +47,6 @@ def site(tmp_path: Path, write: Write) -> Path:
     write("public/index.html", "the index")
     write("public/app.js", "the script")
     return tmp_path
-
-
-@pytest.fixture
-def client() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
-        yield client
 
 
 def closed_by_server(url: str, sent: bytes) -> bytes:

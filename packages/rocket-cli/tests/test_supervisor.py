@@ -5,42 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from conftest import Write
-from processes import PATIENCE, Served, refuse
+from conftest import VERSION, Write
+from processes import Served, eventually, refuse
 
 ANY = ["--bind", "127.0.0.1:0"]
-VERSION = """
-    import os
-    def app(environ, start_response):
-        start_response("200 OK", [])
-        return [f"{} {{os.getpid()}} {{environ['wsgi.multiprocess']}}".encode()]
-"""
 
 
 @pytest.fixture
 def site(tmp_path: Path, write: Write) -> Path:
     write("versioned.py", VERSION.format("one"))
     return tmp_path
-
-
-@pytest.fixture
-def client() -> Iterator[httpx.Client]:
-    with httpx.Client(headers={"Connection": "close"}, trust_env=False, timeout=PATIENCE) as client:
-        yield client
-
-
-def eventually(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def version(client: httpx.Client, url: str) -> str:
@@ -167,7 +146,7 @@ def test_application_that_does_not_boot(site: Path, write: Write, client: httpx.
         assert version(client, url) == "one"
         write("versioned.py", VERSION.format("second"))
         served.send(signal.SIGHUP)
-        served.wait_for("INFO rocket_cli: reloaded: generation 2 serves")
+        served.wait_for("INFO rocket_cli: reloaded: generation 3 serves")
         assert version(client, url) == "second"
         served.stop()
 

@@ -44,6 +44,7 @@ def inherited_socket(descriptor: int, scheme: str | None) -> BoundSocket:
     except OSError as error:
         raise CommandError(f"descriptor {descriptor} is no socket: {error.strerror}") from error
     if sock.type is not socket.SOCK_STREAM or not listens:
+        sock.close()
         raise CommandError(
             f"descriptor {descriptor} is no listening stream socket: "
             "use ListenStream= and Accept=no in its unit"

@@ -6,18 +6,19 @@ from collections.abc import Callable, Iterator
 
 from rocket_cli._children import Forked, Task
 from rocket_cli._command import Chosen
+from rocket_cli._errors import CommandError
 from rocket_cli._listeners import location
 from rocket_cli._log import STANDARD, check_log, configure_log
 from rocket_cli._serving import find_site, make_server
 from rocket_cli._signals import caught_signals
 from rocket_cli._supervisor import SIGNALS, Supervisor
+from rocket_cli._surroundings import Surroundings
 from rocket_cli._watcher import Watch, require_watchfiles
 
 
 def run(chosen: Chosen) -> int:
     """Serve until a signal ends it; the exit code. Raises `CommandError` when it cannot."""
     with caught_signals(SIGNALS, ()) as events:
-        configure_log(chosen)
         try:
             return Supervisor(chosen, events, _observers(chosen)).run()
         except Forked as forked:
@@ -28,6 +29,11 @@ def run(chosen: Chosen) -> int:
 def _observers(chosen: Chosen) -> list[Callable[[], Task]]:
     if not chosen["reload"]:
         return []
+    if chosen["preload"]:
+        raise CommandError(
+            f"{chosen.origin('preload')} imports the application once and for all, "
+            f"which leaves nothing for {chosen.origin('reload')} to reload: choose one of them"
+        )
     require_watchfiles()
     files = [] if chosen.file is None else [str(chosen.file.absolute())]
     return [lambda: Watch(files)]
@@ -35,12 +41,12 @@ def _observers(chosen: Chosen) -> list[Callable[[], Task]]:
 
 def rehearse(chosen: Chosen) -> Iterator[str]:
     """Do what `run` does before it listens, and tell about it. Raises `CommandError`."""
+    Surroundings().enter(chosen)
     site = find_site(chosen)
     if site.error is not None:
         raise site.error
     configure_log(chosen, STANDARD)
-    if chosen["reload"]:
-        require_watchfiles()
+    _observers(chosen)
     for name in ("error-log", "access-log"):
         check_log(chosen, name)
     server = make_server(chosen, site, None)

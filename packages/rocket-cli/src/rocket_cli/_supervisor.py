@@ -138,6 +138,7 @@ class Supervisor:
     def _start(self) -> None:
         chosen = self._chosen
         self._surroundings.enter(chosen)
+        configure_log(chosen)
         if chosen["pid"] is not None:
             self._pid_file = PidFile(chosen["pid"], chosen.origin("pid"))
             if self._legacy is None:
@@ -276,12 +277,10 @@ class Supervisor:
         self._restarts.succeeded()
         for child in self._of(incoming):
             self._serve(child)
-        self._notifier.send(
-            READY=1, STATUS=f"serving {report['name']}, generation {incoming.number}"
-        )
         self._memory.watch(incoming.chosen["max-rss"])
         if present is None:
             self._announce(incoming, report)
+            self._notify_ready(incoming)
             self._succeed()
             for make in self._observers:
                 self._children.spawn(make(), 0)
@@ -315,7 +314,12 @@ class Supervisor:
             if not self._closing and self._generation is not None:
                 number = self._generation.number
                 _log.info("reloaded: generation %d serves", number)
+                self._notify_ready(self._generation)
                 self._finish_reload({"generation": number})
+
+    def _notify_ready(self, generation: Generation) -> None:
+        status = f"generation {generation.number} serves, processes: {generation.size}"
+        self._notifier.send(READY=1, STATUS=status)
 
     def _announce(self, generation: Generation, report: Message) -> None:
         chosen = generation.chosen

@@ -1,0 +1,125 @@
+"""As whom, and where, the processes that serve run."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+
+from conftest import Write
+from processes import Served, refuse
+from rocket_cli._identity import parse_group, parse_user
+
+ANY = ["--bind", "127.0.0.1:0"]
+TELL = """
+    import os
+    mask = os.umask(0)
+    os.umask(mask)
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        what = os.getresuid(), os.getresgid(), sorted(os.getgroups()), oct(mask), os.getcwd()
+        return [repr(what).encode()]
+"""
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@pytest.fixture
+def site(tmp_path: Path, write: Write) -> Path:
+    write("tell.py", TELL)
+    for path in (tmp_path, *list(tmp_path.parents)[:-2]):
+        path.chmod(path.stat().st_mode | 0o055)  # for whoever serves
+    return tmp_path
+
+
+def told(site: Path, *options: str) -> tuple[object, ...]:
+    with Served(site, *ANY, *options, "tell") as served:
+        answer = httpx.get(served.location(), headers={"Connection": "close"}, trust_env=False)
+        served.stop()
+    found: tuple[object, ...] = eval(answer.text)
+    return found
+
+
+@needs_root
+def test_user_with_the_groups_of_that_user(site: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    groups = sorted(set(os.getgrouplist("nobody", nobody.pw_gid)))
+    uids, gids, found, *_ = told(site, "--user", "nobody")
+    assert (uids, gids) == ((nobody.pw_uid,) * 3, (nobody.pw_gid,) * 3)
+    assert found == groups
+
+
+@needs_root
+def test_user_and_group_by_number(site: Path) -> None:
+    uids, gids, groups, *_ = told(site, "--user", "12345", "--group", "23456")
+    assert (uids, gids, groups) == ((12345,) * 3, (23456,) * 3, [23456])
+
+
+@needs_root
+def test_key_that_only_root_may_read(site: Path, certificate: Path, key: Path) -> None:
+    key.chmod(0o600)
+    tls = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    with Served(site, *ANY, *tls, "--user", "nobody", "tell") as served:
+        answer = httpx.get(served.location(), verify=False, trust_env=False)
+        assert str(pwd.getpwnam("nobody").pw_uid) in answer.text
+        served.stop()
+
+
+@needs_root
+def test_unix_socket_is_theirs(site: Path) -> None:
+    with Served(site, "--bind", "unix:a.sock", "--user", "nobody", "tell") as served:
+        served.location()
+        assert (site / "a.sock").stat().st_uid == pwd.getpwnam("nobody").pw_uid
+        served.stop()
+    assert not (site / "a.sock").exists()
+
+
+@needs_root
+def test_number_without_a_group(site: Path) -> None:
+    line = refuse(site, *ANY, "--user", "12345", "tell")
+    assert line == "--user: user 12345 has no group: give --group, too"
+
+
+def test_names_that_nobody_has(site: Path) -> None:
+    assert refuse(site, *ANY, "--user", "no-one", "tell").startswith(
+        "--user: there is no user 'no-"
+    )
+    assert refuse(site, *ANY, "--group", "none", "tell").startswith("--group: there is no group ")
+
+
+def test_names_and_numbers() -> None:
+    root = pwd.getpwuid(0)
+    assert parse_user(root.pw_name) == (root.pw_name, 0, root.pw_gid)
+    assert parse_user("0") == ("0", 0, root.pw_gid)
+    assert str(parse_user("0")) == "0"
+    assert parse_group("7") == ("7", 7)
+
+
+def test_umask_and_directory(site: Path) -> None:
+    (site / "inner").mkdir()
+    (site / "tell.py").rename(site / "inner" / "tell.py")
+    options = ["--umask", "027", "--chdir", "inner", "--pid", "rocket.pid"]
+    with Served(site, *ANY, *options, "--bind", "unix:a.sock", "tell") as served:
+        answer = httpx.get(served.location(), headers={"Connection": "close"}, trust_env=False)
+        mode = stat.S_IMODE((site / "inner" / "a.sock").stat().st_mode)
+        assert (site / "inner" / "rocket.pid").exists()
+        served.stop()
+    *_, mask, directory = eval(answer.text)
+    assert (mask, directory) == ("0o27", str(site / "inner"))
+    assert mode == 0o750
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "line"),
+    [
+        ("--umask", "9", "--umask: '9': use octal digits from 000 to 777, such as 027"),
+        ("--umask", "1000", "--umask: '1000': use octal digits"),
+        ("--chdir", "missing", "--chdir: cannot work in missing: No such file or directory"),
+    ],
+)
+def test_what_cannot_be(site: Path, option: str, value: str, line: str) -> None:
+    assert refuse(site, *ANY, option, value, "tell").startswith(line)
