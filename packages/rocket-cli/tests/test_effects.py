@@ -26,6 +26,7 @@ from rocket_cli._welcome import welcome
 BY_NAME = {each.name: each for each in SETTINGS}
 
 SHOWN = {
+    "admin": "test_observer.py::test_thread_that_sleeps_is_shown_with_its_line",
     "access-log": "test_main.py::test_access_log_file_is_complete_at_exit",
     "access-log-format": "test_access_log.py::test_format_follows_that_of_the_messages",
     "app": "test_main.py::test_factory",
@@ -40,6 +41,7 @@ SHOWN = {
     "max-requests": "test_recycling.py::test_process_is_replaced_after_so_many_requests",
     "max-requests-jitter": "test_recycling.py::test_process_is_replaced_after_so_many_requests",
     "max-rss": "test_recycling.py::test_process_that_grows_is_replaced",
+    "metrics": "test_observer.py::test_metrics_at_a_unix_socket",
     "open": "test_browser.py::test_browser_is_opened",
     "pid": "test_pid_file.py::test_file_is_there_while_it_serves",
     "preload": "test_preload.py::test_application_is_imported_once",

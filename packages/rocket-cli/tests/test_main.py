@@ -301,7 +301,7 @@ def test_access_log_on_standard_output(site: Path, client: httpx.Client) -> None
 # -- how it ends -------------------------------------------------------------------------------
 
 
-def wait_until_refused(url: str) -> None:
+def eventually_refused(url: str) -> None:
     """Return once nobody listens any more, so that the server is draining or stopping."""
     address = httpx.URL(url)
     assert address.port is not None
@@ -323,7 +323,7 @@ def test_sigterm_completes_what_is_in_flight(
         with running:
             served.send(signal.SIGTERM)
             served.wait_for("SIGTERM: requests in flight")
-            wait_until_refused(url)
+            eventually_refused(url)
             assert not answer.done()
         assert answer.result(PATIENCE).text == "complete"
         assert served.wait()[0] == 0

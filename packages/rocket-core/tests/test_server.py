@@ -4,6 +4,7 @@ import logging
 import signal
 import socket
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from coresupport import (
     PATIENCE,
     Client,
     Gate,
+    NarrowListener,
     Script,
     connect,
     eventually,
@@ -24,6 +26,7 @@ from coresupport import (
     worker,
 )
 from rocket_core import (
+    OUTPUT_BOUND,
     Connection,
     Lifecycle,
     LifecycleError,
@@ -113,6 +116,44 @@ def test_statistics() -> None:
         head.close()
         eventually(lambda: server.statistics().closes == {"client closed": 1})
         assert server.statistics().connections == {"idle": 2}
+
+
+def test_resizing_a_server_out_of_range_changes_nothing() -> None:
+    server = Server(worker(), [Listener("127.0.0.1:0")], min_threads=2, max_threads=3)
+    server.resize(1, 2)
+    with server:
+        assert server.statistics().threads == 1
+        with pytest.raises(ValueError, match="1 <= min_threads <= max_threads"):
+            server.resize(3, 2)
+        assert server.threads == (1, 2)
+
+
+def test_connections() -> None:
+    with pytest.raises(LifecycleError, match="no connections"):
+        Server(worker(), [Listener("127.0.0.1:0")]).list_connections()
+    with serving(worker()) as server, connect(server) as client:
+        assert client.ask(b"x\n") == b"X\n"
+        eventually(lambda: [each.state for each in server.list_connections()] == [State.IDLE])
+        (found,) = server.list_connections()
+        assert str(found.peer) == client.name
+        assert found.local == server.listeners[0].local
+        assert found.requests == 1
+        assert not found.secure
+        assert found.created <= time.time()
+
+
+def test_what_a_client_does_not_take_is_seen_as_held() -> None:
+    def answer(connection: Connection, line: bytes, body: bytes) -> State:
+        connection.write(bytes(OUTPUT_BOUND * 8))
+        return State.IDLE
+
+    with (
+        serving(worker(answer), NarrowListener()) as server,
+        connect(server, receive_buffer=4096) as client,
+    ):
+        client.send(b"x\n")
+        eventually(lambda: any(each.held for each in server.list_connections()))
+        assert 0 < server.list_connections()[0].held <= OUTPUT_BOUND
 
 
 def test_several_listeners_share_everything(tmp_path: Any) -> None:

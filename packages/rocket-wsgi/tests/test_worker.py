@@ -334,6 +334,25 @@ def test_slow_readers_hold_no_thread(serve: Serve) -> None:
         assert stream.answer().body == body
 
 
+def test_the_request_of_each_thread_is_told(serve: Serve) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        entered.set()
+        assert leave.wait(30)
+        return path(environ, start_response)
+
+    client = serve(application)
+    stream = client.open()
+    stream.send(b"PUT /a%20b?c HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert entered.wait(30)
+    first, *others = client.server.activities()
+    assert first.doing == "PUT /a%20b?c"
+    assert {each.doing for each in others} == {""}
+    leave.set()
+    assert stream.answer().body == b"/a b"
+
+
 def test_drain_says_close(serve: Serve) -> None:
     entered, go_on = threading.Event(), threading.Event()
 

@@ -38,6 +38,10 @@ class Chosen:
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
+    def changed(self, name: str, value: Any) -> Chosen:
+        """The same with another value for one setting."""
+        return Chosen({**self._values, name: value}, self._origins, self.again, self.file)
+
     def origin(self, name: str) -> Origin:
         """Where a setting comes from."""
         return self._origins[name]
@@ -104,6 +108,25 @@ class SettingsCommand(click.Command):
                     formatter.write_dl(rows)
         with formatter.section("Options"):
             formatter.write_dl(list(records.values()))
+
+
+class AdminCommand(click.Command):
+    """A command that asks a running server, and is given the ``path`` of its admin endpoint."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [_config_option(), _parameter(_BY_NAME["admin"]), *self.params]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call back."""
+        path = ctx.params.pop("admin")
+        if path is None:
+            raise CommandError(
+                "give the Unix socket that the server has as --admin, here too: by --admin, "
+                "ROCKET_ADMIN, or admin in its file of settings"
+            )
+        ctx.params["path"] = path
+        return super().invoke(ctx)
 
 
 def _require_needs(chosen: Chosen) -> None:

@@ -66,6 +66,12 @@ def _open(path: str | Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
 
+def set_log_level(level: str) -> None:
+    """Write messages of ``level`` and above from now on."""
+    for package in _PACKAGES:
+        logging.getLogger(package).setLevel(level.upper())
+
+
 def configure_log(chosen: Chosen, path: str | None = None) -> None:
     """Write the server's messages as the settings say, or to ``path``. Raises `CommandError`.
 
@@ -83,11 +89,11 @@ def configure_log(chosen: Chosen, path: str | None = None) -> None:
     handler.setFormatter(JSONLines() if json else TextLines(colours=colours))
     for package in _PACKAGES:
         logger = logging.getLogger(package)
-        logger.setLevel(chosen["log-level"].upper())
         if present is not None:
             logger.removeHandler(present)
         logger.addHandler(handler)
         logger.propagate = False
+    set_log_level(chosen["log-level"])
     if present not in (None, handler):
         present.close_file()
     for name in list(logging.root.manager.loggerDict):

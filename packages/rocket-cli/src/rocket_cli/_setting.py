@@ -24,6 +24,7 @@ class Section(Enum):
     PROXIES = "Proxies"
     FILES = "Static files"
     LOGS = "Logs"
+    OBSERVATION = "Observation"
     DEVELOPMENT = "Development"
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from rocket_cli._identity import parse_group, parse_user
 from rocket_cli._kinds import (
     BYTES,
     DIRECTORY_AT_PATH,
@@ -27,8 +26,10 @@ from rocket_cli._values import (
     access_log_format,
     bind,
     cache_control,
+    group,
     index_name,
     log_path,
+    metrics_address,
     networks,
     plain_tls_version,
     proxy_fields,
@@ -37,6 +38,7 @@ from rocket_cli._values import (
     umask,
     underscores,
     url_path,
+    user,
 )
 
 SETTINGS: Final[tuple[Setting, ...]] = (
@@ -204,7 +206,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     setting(
         "user",
-        Text(parse_user),
+        Text(user),
         Section.PROCESSES,
         "User, by name or number, that the processes become which serve.",
         metavar="USER",
@@ -212,7 +214,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     setting(
         "group",
-        Text(parse_group),
+        Text(group),
         Section.PROCESSES,
         "Group, by name or number, that these processes become. Without it the user's.",
         metavar="GROUP",
@@ -608,6 +610,23 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         keyword="max_lines",
         default=16 << 10,
         needs="access-log",
+    ),
+    # -- observation -------------------------------------------------------------------------------
+    setting(
+        "admin",
+        FILE,
+        Section.OBSERVATION,
+        "Unix socket on which the server answers rocket-cli stats, threads, top and the like, for "
+        "its own user only. Without it there is none.",
+        gunicorn="control_socket",
+    ),
+    setting(
+        "metrics",
+        Text(metrics_address),
+        Section.OBSERVATION,
+        "Address, HOST:PORT or unix:PATH, at which Prometheus finds /metrics, over HTTP; needs "
+        "rocket-cli[metrics]. Without it there are none.",
+        metavar="ADDRESS",
     ),
     # -- development -------------------------------------------------------------------------------
     setting(

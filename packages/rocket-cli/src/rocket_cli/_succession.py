@@ -25,18 +25,25 @@ class Successor:
     """The task of the process that becomes the new supervisor.
 
     Attributes:
-        sockets: those that it takes over.
+        listening: the sockets of the application that it takes over.
+        observed: those of the observers.
         given: whether systemd has handed them over.
         environment: the environment that the command was started in.
         surroundings: the directory that it was started in.
         name: what it is called.
     """
 
-    sockets: Sequence[BoundSocket]
+    listening: Sequence[BoundSocket]
+    observed: Sequence[BoundSocket]
     given: bool
     environment: dict[str, str]
     surroundings: Surroundings
     name: str = "new supervisor"
+
+    @property
+    def sockets(self) -> Sequence[BoundSocket]:
+        """All of them."""
+        return [*self.listening, *self.observed]
 
     def run(self, channel: Channel) -> int:
         """Run the command once more, as it was run."""
@@ -48,10 +55,8 @@ class Successor:
             "predecessor": os.getppid(),
             "channel": channel.fileno(),
             "given": self.given,
-            "sockets": [
-                [each.socket.fileno(), str(each.bind), each.file is not None]
-                for each in self.sockets
-            ],
+            "sockets": list(map(_leave, self.listening)),
+            "observed": list(map(_leave, self.observed)),
         }
         environment[_VARIABLE] = json.dumps(legacy)
         for descriptor in (channel.fileno(), *(each.socket.fileno() for each in self.sockets)):
@@ -67,13 +72,15 @@ class Legacy:
     Attributes:
         predecessor: the number of the process that still serves.
         channel: how to tell it that this one serves, or why not.
-        sockets: its sockets.
+        sockets: its sockets for the application.
+        observed: those of its observers.
         given: whether systemd had handed them over.
     """
 
     predecessor: int
     channel: Channel
     sockets: list[BoundSocket]
+    observed: list[BoundSocket]
     given: bool
 
 
@@ -86,7 +93,14 @@ def take_legacy(environ: MutableMapping[str, str] = os.environ) -> Legacy | None
     channel = socket.socket(fileno=legacy["channel"])
     os.set_inheritable(channel.fileno(), False)
     sockets = [_take(*each) for each in legacy["sockets"]]
-    return Legacy(legacy["predecessor"], Channel(channel, waits=True), sockets, legacy["given"])
+    observed = [_take(*each) for each in legacy["observed"]]
+    return Legacy(
+        legacy["predecessor"], Channel(channel, waits=True), sockets, observed, legacy["given"]
+    )
+
+
+def _leave(bound: BoundSocket) -> tuple[int, str, bool]:
+    return bound.socket.fileno(), str(bound.bind), bound.file is not None
 
 
 def _take(descriptor: int, bind: str, has_file: bool) -> BoundSocket:

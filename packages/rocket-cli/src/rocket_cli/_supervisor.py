@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
 import os
 import selectors
@@ -22,7 +23,7 @@ from rocket_cli._children import Child, Children, Phase, Task, describe_end
 from rocket_cli._command import Chosen
 from rocket_cli._errors import BootError, CommandError
 from rocket_cli._generation import Generation, size_of
-from rocket_cli._log import announce, configure_log, reopen_log
+from rocket_cli._log import announce, configure_log, reopen_log, set_log_level
 from rocket_cli._memory import MemoryWatch
 from rocket_cli._notify import Notifier
 from rocket_cli._pid_file import PidFile
@@ -35,6 +36,7 @@ from rocket_cli._signals import ENDING, Events
 from rocket_cli._sockets import BoundSocket, close_sockets, open_sockets
 from rocket_cli._succession import Successor, take_legacy
 from rocket_cli._surroundings import Surroundings
+from rocket_cli._threads import parse_threads
 from rocket_cli._timers import Timers
 from rocket_cli._worker_process import Serve
 
@@ -58,6 +60,9 @@ _SERVES: Final = frozenset({Phase.SERVING, Phase.RETIRING})
 _COUNTS: Final = frozenset({Phase.BOOTING, Phase.READY, Phase.SERVING})
 
 
+Observers = Callable[[Chosen, Sequence[BoundSocket]], list[Task]]
+
+
 class Ending(Enum):
     """How the supervisor ends."""
 
@@ -74,10 +79,12 @@ class Supervisor:
     thread, so that it can fork at any time, and never imports the application.
     """
 
-    def __init__(
-        self, chosen: Chosen, events: Events, observers: Sequence[Callable[[], Task]] = ()
-    ) -> None:
-        """Start nothing yet. ``observers`` make tasks of processes that outlive generations."""
+    def __init__(self, chosen: Chosen, events: Events, observe: Observers) -> None:
+        """Start nothing yet.
+
+        ``observe`` makes the tasks of processes that outlive generations, for settings and with
+        what it finds among sockets that a predecessor has left. It may raise `CommandError`.
+        """
         self._chosen = chosen
         self._legacy = take_legacy()
         self._environment = dict(os.environ)
@@ -88,7 +95,8 @@ class Supervisor:
         self._successor: Child | None = None
         self._succeeded = False
         self._events = events
-        self._observers = observers
+        self._observe = observe
+        self._observers: list[Task] = []
         self._timers = Timers()
         self._selector = selectors.DefaultSelector()
         self._children = Children(
@@ -96,6 +104,7 @@ class Supervisor:
         )
         self._questions = Questions(self._timers, self._children.tell)
         self._statistics: Message = {}
+        self._replaced = 0
         self._balance = Balance()
         self._generation: Generation | None = None
         self._incoming: Generation | None = None
@@ -123,6 +132,8 @@ class Supervisor:
         except CommandError as error:
             if self._legacy is not None:
                 self._legacy.channel.send({"event": "failed", "reason": error.message})
+            for task in self._observers:
+                close_sockets(task.sockets, keep_files=self._legacy is not None)
             raise
         while len(self._children) or self._ending is Ending.NOT:
             for key, _ in self._selector.select(self._timers.wait()):
@@ -143,6 +154,8 @@ class Supervisor:
             self._pid_file = PidFile(chosen["pid"], chosen.origin("pid"))
             if self._legacy is None:
                 self._pid_file.write()
+        left = [] if self._legacy is None else self._legacy.observed
+        self._observers = self._observe(chosen, left)
         sockets = self._first_sockets()
         site = preloaded(chosen) if chosen["preload"] else None
         self._begin(chosen, sockets, size_of(chosen), site)
@@ -165,16 +178,18 @@ class Supervisor:
         """In a new process: let go of what it must not hold."""
         self._selector.close()
         kept = {each.socket for each in task.sockets}
-        for generation in self._generations():
-            for each in generation.sockets:
-                if each.socket not in kept:
-                    each.socket.close()
+        holders: list[Generation | Task] = [*self._generations(), *self._observers]
+        for each in itertools.chain.from_iterable(holder.sockets for holder in holders):
+            if each.socket not in kept:
+                each.socket.close()
 
     def _generations(self) -> list[Generation]:
         return [each for each in (self._generation, self._incoming) if each is not None]
 
     def _close(self) -> None:
         self._selector.close()
+        for task in self._observers:
+            close_sockets(task.sockets, keep_files=self._succeeded)
         for generation in self._generations():
             close_sockets(generation.sockets, keep_files=self._succeeded)
         if self._pid_file is not None:
@@ -282,8 +297,8 @@ class Supervisor:
             self._announce(incoming, report)
             self._notify_ready(incoming)
             self._succeed()
-            for make in self._observers:
-                self._children.spawn(make(), 0)
+            for task in self._observers:
+                self._children.spawn(task, 0)
             self._finish_reload({})
             return
         kept = {each.socket for each in incoming.sockets}
@@ -361,7 +376,10 @@ class Supervisor:
             return
         _log.info("starting a new supervisor")
         self._notifier.reloading()
-        task = Successor(present.sockets, self._given, self._environment, self._surroundings)
+        observed = [each for task in self._observers for each in task.sockets]
+        task = Successor(
+            present.sockets, observed, self._given, self._environment, self._surroundings
+        )
         try:
             self._successor = self._children.spawn(task, 0)
         except OSError as error:
@@ -381,6 +399,9 @@ class Supervisor:
         self._succeeded = True
         self._finish_reload({"supervisor": successor.pid})
         self._end(Ending.GENTLY)
+        for child in self._children:
+            if not child.generation and child.phase is not Phase.ENDING:
+                self._children.end(child, {"order": "stop"})  # the successor's answer instead
 
     def _succeed(self) -> None:
         """Tell the predecessor, if there is one, that it may end: now this one serves."""
@@ -394,6 +415,8 @@ class Supervisor:
         if self._generation is not None and not self._given:
             kept = {each.socket for each in self._generation.sockets}
             close_sockets(each for each in self._legacy.sockets if each.socket not in kept)
+        kept = {each.socket for task in self._observers for each in task.sockets}
+        close_sockets(each for each in self._legacy.observed if each.socket not in kept)
         self._legacy.channel.send({"event": "ready"})
         self._legacy.channel.close()
 
@@ -491,12 +514,15 @@ class Supervisor:
                 self._questions.gone(child)
                 add_statistics(self._statistics, message["statistics"])
             case {"answer": _}:
+                child.counters = message.get("result", {}).get("counters", child.counters)
                 self._questions.answered(child, message)
             case {"ask": _}:
                 self._asked(child, message)
 
     def _ended(self, child: Child, code: int) -> None:
         self._questions.gone(child)
+        if not child.final:
+            add_statistics(self._statistics, child.counters)
         if isinstance(child.task, Serve):
             self._balance.give_back(child.task.place)
         phase, child.phase = child.phase, Phase.ENDING
@@ -523,6 +549,7 @@ class Supervisor:
             self._reject(failure)
         elif phase in _SERVES:
             _log.error("%s %s; another takes its place", child, describe_end(code))
+            self._replaced += 1
             self._restarts.died(child.since)
             self._fill()
         else:
@@ -550,7 +577,7 @@ class Supervisor:
             case "drain":
                 reply([{}])
                 self._end(Ending.GENTLY)
-            case "resize":
+            case "resize-processes":
                 size = arguments.get("processes")
                 if not isinstance(size, int) or size < 1:
                     reply([{"error": f"processes must be a number from 1 up, not {size!r}"}])
@@ -558,12 +585,26 @@ class Supervisor:
                 self.resize(size)
                 reply([{}])
             case _:
+                self._remember(name, arguments)
                 asked = [each for each in self._children if each.answers]
                 self._questions.ask(name, arguments, asked, reply)
+
+    def _remember(self, name: str, arguments: Message) -> None:
+        """Have processes that begin later do as those that are there are told now."""
+        if name == "log-level":
+            setting, value = "log-level", arguments["level"]
+            set_log_level(value)
+        elif name == "resize-threads":
+            setting, value = "threads", parse_threads(arguments["threads"])
+        else:
+            return
+        for generation in self._generations():
+            generation.chosen = generation.chosen.changed(setting, value)
 
     def _processes(self) -> Message:
         return {
             "supervisor": os.getpid(),
+            "restarts": self._replaced,
             "processes": [
                 {
                     "process": each.pid,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ssl import TLSVersion
 
     from rocket_cli._bind import Bind
+    from rocket_cli._identity import Group, User
     from rocket_wsgi import Underscores
 
 
@@ -120,3 +121,28 @@ def access_log_format(text: str) -> str:
 
     AccessLog(StringIO(), text)
     return text
+
+
+def metrics_address(text: str) -> str:
+    """An address to listen on without TLS."""
+    from rocket_core import AddressError, parse_address
+
+    try:
+        parse_address(text)
+    except AddressError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def user(text: str) -> User:
+    """A user of the system."""
+    from rocket_cli._identity import parse_user
+
+    return parse_user(text)
+
+
+def group(text: str) -> Group:
+    """A group of the system."""
+    from rocket_cli._identity import parse_group
+
+    return parse_group(text)

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any
 
 from rocket_cli._access_log import open_access_log
 from rocket_cli._balance import Place
 from rocket_cli._channel import Channel, Message
 from rocket_cli._command import Chosen
-from rocket_cli._control import Control, Handler
+from rocket_cli._control import Control
 from rocket_cli._errors import CommandError
 from rocket_cli._identity import assume_identity
+from rocket_cli._inspector import Inspector
 from rocket_cli._listeners import make_listeners
 from rocket_cli._log import STANDARD, configure_log, reopen_log
 from rocket_cli._recycling import counted
@@ -32,12 +32,6 @@ _log = logging.getLogger("rocket_cli")
 
 REFUSED = 2
 """Exit code of a process that could not begin."""
-
-
-def inspectors(server: Server) -> dict[str, Handler]:
-    """What others may ask this process, by name."""
-    del server
-    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +117,11 @@ class _Booted:
                 message = error.message if isinstance(error, CommandError) else f"{error}"
                 _report(channel, message, error.__cause__ or error)
                 return REFUSED
-            Control(channel, self._orders(channel), inspectors(server)).start()
+            inspector = Inspector(server)
+            Control(channel, self._orders(channel), inspector.handlers).start()
             channel.send(self._report())
             self._wait(events)
-            channel.send({"event": "final", "statistics": final_statistics(server)})
+            channel.send({"event": "final", "statistics": inspector.counters()})
         return 0
 
     def _report(self) -> Message:
@@ -185,18 +180,6 @@ def _recycled(site: Site, chosen: Chosen, channel: Channel) -> Site:
 
     application = counted(site.application, limit, chosen["max-requests-jitter"], reached)
     return replace(site, application=application)
-
-
-def final_statistics(server: Server) -> dict[str, Any]:
-    """What a process that ends has counted."""
-    statistics = server.statistics()
-    return {
-        "accepted": statistics.accepted,
-        "requests": statistics.requests,
-        "closes": statistics.closes,
-        "accept_errors": statistics.accept_errors,
-        "refused": statistics.refused,
-    }
 
 
 def _report(channel: Channel, reason: str, error: BaseException) -> None:

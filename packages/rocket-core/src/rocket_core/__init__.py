@@ -53,7 +53,7 @@ from rocket_core._sendfile import send_copied
 from rocket_core._server import Lifecycle, Server
 from rocket_core._spool import Spool
 from rocket_core._state import OWNERS, TRANSITIONS, Owner, State
-from rocket_core._statistics import Activity, Statistics
+from rocket_core._statistics import Activity, ConnectionInfo, Statistics
 from rocket_core._thread_pool import ThreadPool
 from rocket_core._timeouts import Timeouts
 from rocket_core._turn import Right, Turn
@@ -80,6 +80,7 @@ __all__ = [
     "ClientGone",
     "CloseReason",
     "Connection",
+    "ConnectionInfo",
     "FieldNames",
     "HeadError",
     "Histogram",

@@ -342,6 +342,11 @@ class Connection:
 
     # -- sending -------------------------------------------------------------------------------
 
+    @property
+    def held(self) -> int:
+        """Bytes held for the client, which has not taken them yet. Any thread may ask."""
+        return 0 if self._output is None else self._output.held
+
     def holds(self, size: int) -> bool:
         """Whether `write` of ``size`` bytes, after all else was sent, will not wait."""
         return size <= GRAIN or (size <= OUTPUT_BOUND and self.host.output.ample)

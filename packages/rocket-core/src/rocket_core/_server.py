@@ -25,7 +25,7 @@ from rocket_core._reason import CloseReason
 from rocket_core._registry import Registry
 from rocket_core._request_limit import RequestLimit
 from rocket_core._room import Room
-from rocket_core._statistics import Activity, Counters, Statistics, Tally
+from rocket_core._statistics import Activity, ConnectionInfo, Counters, Statistics, Tally
 from rocket_core._thread_pool import MAX_QUEUE, MAX_STALLED, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._timeouts import Timeouts
 from rocket_core._watchdog import Watchdog
@@ -96,8 +96,7 @@ class Server:
         Raises:
             ValueError: a number is out of range.
         """
-        if not 1 <= min_threads <= max_threads:
-            raise ValueError("threads must satisfy 1 <= min_threads <= max_threads")
+        _check_threads(min_threads, max_threads)
         if max_connections is not None and max_connections < 1:
             raise ValueError("max_connections must be at least 1")
         if max_stalled < 0:
@@ -399,6 +398,25 @@ class Server:
             connection.close_reason = CloseReason.STOPPED
             self._phases.close(connection, self._worker, self._counters)
 
+    # -- while it runs -------------------------------------------------------------------------
+
+    def resize(self, min_threads: int, max_threads: int) -> None:
+        """Have ``min_threads`` to ``max_threads`` threads from now on; see `Server`.
+
+        Threads that are missing are there at once; of those too many, none is interrupted. Any
+        thread may call this. Raises `ValueError` as the constructor does.
+        """
+        _check_threads(min_threads, max_threads)
+        with self._lock:
+            self._min_threads, self._max_threads = min_threads, max_threads
+            if self._lifecycle is not Lifecycle.NEW:
+                self._pool.resize(min_threads, max_threads)
+
+    @property
+    def threads(self) -> tuple[int, int]:
+        """The least and the greatest number of threads there may be."""
+        return self._min_threads, self._max_threads
+
     # -- to be seen ----------------------------------------------------------------------------
 
     @property
@@ -432,3 +450,25 @@ class Server:
         if self._lifecycle is Lifecycle.NEW:
             raise LifecycleError("a server that was never started has no threads")
         return self._pool.activities()
+
+    def list_connections(self) -> list[ConnectionInfo]:
+        """Every open connection, in no order. Raises as `statistics`."""
+        if self._lifecycle is Lifecycle.NEW:
+            raise LifecycleError("a server that was never started has no connections")
+        return [
+            ConnectionInfo(
+                peer=each.peer,
+                local=each.local,
+                state=each.state,
+                created=each.created,
+                requests=each.requests,
+                held=each.held,
+                secure=each.secure,
+            )
+            for each in self._registry.snapshot()
+        ]
+
+
+def _check_threads(least: int, most: int) -> None:
+    if not 1 <= least <= most:
+        raise ValueError("threads must satisfy 1 <= min_threads <= max_threads")

@@ -70,9 +70,10 @@ class _Role(Enum):
 class _Seat:
     """One thread of the pool, the lock it sleeps on, and what it does."""
 
-    __slots__ = ("busy", "now", "thread", "wake")
+    __slots__ = ("busy", "now", "thread", "wake", "worker")
 
-    def __init__(self) -> None:
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
         self.busy: tuple[Connection, float] | None = None
         """The connection it serves, and since when by `time.monotonic`."""
         self.now = 0.0
@@ -86,9 +87,9 @@ class ThreadPool:
     """``min_threads`` to ``max_threads`` workers over the queue of ready connections.
 
     ``_lock`` guards the seats, those who leave, the sleepers, the numbers of threads and pollers,
-    the stalled workers and those away, ``_eager``, ``_dismissing`` and ``_guarded``. The queue
-    itself needs none: a connection is put into it before the lock is taken to look for sleepers,
-    and a worker looks into it again, with the lock, before it sleeps.
+    the limits of the former, the stalled workers and those away, ``_eager``, ``_dismissing`` and
+    ``_guarded``. The queue itself needs none: a connection is put into it before the lock is taken
+    to look for sleepers, and a worker looks into it again, with the lock, before it sleeps.
     """
 
     def __init__(
@@ -172,6 +173,23 @@ class ThreadPool:
         stuck = [thread.name for thread in threads if thread.is_alive()]
         return stuck + self._reserve.join(max(until - time.monotonic(), 0))
 
+    def resize(self, min_threads: int, max_threads: int) -> None:
+        """Have ``min_threads`` to ``max_threads`` workers from now on. Any thread may call this.
+
+        Those who are too many end when they have nothing to do, one by one.
+        """
+        with self._lock:
+            self._min, self._max = min_threads, max_threads
+            while len(self._seats) < min_threads and self._grow():
+                pass
+            short = len(self._seats) < min_threads and not self._stopping
+            # Who slept for ever may have to end by and by, and the other way round.
+            while self._wake_sleeper():
+                pass
+        self._monitor.wake()
+        if short:
+            self._alert()
+
     def abandoned(self) -> list[Connection]:
         """Take what waits for a worker; the caller owns it now."""
         claimed = self._reserve.abandoned()
@@ -202,11 +220,15 @@ class ThreadPool:
             busy, thread = seat.busy, seat.thread
             if thread is None:
                 continue
-            activity = Activity(thread.name, thread.ident, None, 0.0, None)
+            activity = Activity(thread.name, thread.ident, thread.native_id, None, 0.0, None, "")
             if busy is not None:
                 connection, since = busy
                 activity = replace(
-                    activity, peer=connection.peer, since=since, state=connection.state
+                    activity,
+                    peer=connection.peer,
+                    since=since,
+                    state=connection.state,
+                    doing=seat.worker.doing(),
                 )
             found.append(activity)
         return sorted(found, key=lambda each: (each.peer is None, each.since))
@@ -229,10 +251,10 @@ class ThreadPool:
             _log.exception("cannot make another worker")
             self._grow_after = time.monotonic() + GROW_PAUSE
             return False
-        seat = _Seat()
+        seat = _Seat(worker)
         self._names += 1
         seat.thread = threading.Thread(
-            target=self._run, args=(seat, worker), name=f"rocket-worker-{self._names}", daemon=True
+            target=self._run, args=(seat,), name=f"rocket-worker-{self._names}", daemon=True
         )
         self._seats.add(seat)
         try:
@@ -417,7 +439,8 @@ class ThreadPool:
 
     # -- a worker's thread ---------------------------------------------------------------------
 
-    def _run(self, seat: _Seat, worker: Worker) -> None:
+    def _run(self, seat: _Seat) -> None:
+        worker = seat.worker
         counters = self._tally.open()
         seat.now = time.monotonic()
         try:
@@ -490,6 +513,8 @@ class ThreadPool:
         with self._lock:
             if self._stopping or len(self._seats) > self._limit():
                 self._leave(seat)
+                if self._polling and len(self._seats) > self._limit():
+                    self._monitor.wake()  # among those who poll there may be one more too many
                 return _Role.LEAVE
             dismissed, self._dismissing = self._dismissing, False
             if self._ready and not dismissed:

@@ -83,6 +83,14 @@ class Worker(ABC):
         del connection, context
         return State.CLOSED
 
+    def doing(self) -> str:
+        """What `serve` is busy with, such as a method and a path; empty where there is no word.
+
+        For a person to read, and asked of a worker that serves. Any thread may call this, so what
+        it says may be over already.
+        """
+        return ""
+
     def started(self) -> None:  # noqa: B027 - most have nothing to begin
         """The server starts. Called on one worker for all of them.
 

@@ -9,7 +9,17 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from rocket_core import ClientGone, CloseReason, Connection, HeadError, Peer, Spool, State, Worker
+from rocket_core import (
+    ClientGone,
+    CloseReason,
+    Connection,
+    HeadError,
+    Peer,
+    RequestLine,
+    Spool,
+    State,
+    Worker,
+)
 from rocket_wsgi._body import RECEIVE_SIZE, ChunkedBody, LengthBody, Store
 from rocket_wsgi._date import SERVER, Clock
 from rocket_wsgi._executor import Executor
@@ -130,6 +140,7 @@ class WSGIWorker(Worker):
         self._health = health
         self._clock = Clock()
         self._templates: dict[tuple[Peer, bool], Environ] = {}
+        self._line: RequestLine | None = None
 
     # -- receiving: any thread, never waiting ----------------------------------------------------
 
@@ -290,6 +301,7 @@ class WSGIWorker(Worker):
         """Call the application for the request that `receive` completed."""
         request: Request = connection.context
         connection.context = None
+        self._line = request.line
         response = Response(connection, request, self._clock)
         environ = request.environ
         if self._echo_ids:
@@ -420,6 +432,11 @@ class WSGIWorker(Worker):
         return self._refuse(
             connection, 504, "the application did not answer in time", request=context
         )
+
+    def doing(self) -> str:
+        """The method and the target of the request that is, or was last, being served."""
+        line = self._line
+        return "" if line is None else f"{line.method} {line.target}"
 
     def started(self) -> None:
         """The executor takes work."""
