@@ -87,6 +87,17 @@ def test_file_is_reopened(tmp_path: Path) -> None:
     assert path.read_text().endswith("third\n")
 
 
+def test_file_is_reopened_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application may change the current directory."""
+    monkeypatch.chdir(tmp_path)
+    configure_log(choose("--error-log", "error.log"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "error.log").unlink()
+    reopen_log()
+    assert (tmp_path / "error.log").exists()
+
+
 def test_file_that_cannot_be_reopened(tmp_path: Path) -> None:
     path, moved = tmp_path / "log/error.log", tmp_path / "moved"
     path.parent.mkdir()

@@ -141,6 +141,14 @@ def test_changes_are_not_watched_for_unless_asked(
     assert "broken" in refuse(tmp_path, "--reload", command="check")
 
 
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_not_with_preload(tmp_path: Path, write: Write, command: str) -> None:
+    write("app.py", HELLO.format("app"))
+    line = refuse(tmp_path, "--reload", "--preload", command=command)
+    assert "--preload" in line
+    assert "--reload" in line
+
+
 def test_interrupt_of_the_terminal(tmp_path: Path, write: Write) -> None:
     """Ctrl+C goes to all processes; the watcher leaves the end to the supervisor."""
     write("app.py", HELLO.format("app"))

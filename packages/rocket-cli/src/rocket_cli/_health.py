@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from http.client import HTTPException, HTTPResponse
 from typing import Final
 from urllib.parse import quote
 
@@ -20,8 +21,6 @@ def check_health(server: Server, paths: Iterable[str]) -> None:
     Raises `CommandError` unless each is answered, with a status below 500: what an application
     makes of a request that comes from nowhere, such as 400, does not tell that it is broken.
     """
-    from http.client import HTTPException
-
     for path in paths:
         ours, theirs = socket.socketpair()
         server.handle(theirs)
@@ -37,8 +36,6 @@ def check_health(server: Server, paths: Iterable[str]) -> None:
 
 
 def _get(sock: socket.socket, path: str) -> int:
-    from http.client import HTTPResponse  # and with it ssl
-
     request = f"GET {quote(path)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     sock.sendall(request.encode())
     with HTTPResponse(sock) as response:

@@ -33,12 +33,13 @@ class _Handler(logging.Handler):
         """Open ``path``, ``-`` for standard error. Raises `OSError`."""
         super().__init__()
         self.path = path
+        self._file = Path(path).absolute()
         self._descriptor = sys.stderr.fileno() if path == STANDARD else _open(path)
 
     def reopen(self) -> None:
         """Go on in a file of the same name, if there is a file. Raises `OSError`."""
         if self.path != STANDARD:
-            new = _open(self.path)
+            new = _open(self._file)
             os.dup2(new, self._descriptor, inheritable=False)
             os.close(new)
 
@@ -61,7 +62,7 @@ class _Handler(logging.Handler):
             os.close(self._descriptor)
 
 
-def _open(path: str) -> int:
+def _open(path: str | Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
 

@@ -38,9 +38,9 @@ def remember_file(ctx: click.Context, file: ConfigFile) -> None:
 
 
 def file_of(ctx: click.Context) -> Path | None:
-    """The path of that file, if there is one."""
+    """The absolute path of that file, if there is one."""
     file: ConfigFile | None = ctx.meta.get(_FILE)
-    return None if file is None else file.path
+    return None if file is None else file.path.absolute()
 
 
 def origin(ctx: click.Context, param: click.Parameter) -> Origin:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rocket_cli._children import Forked, Task
 from rocket_cli._command import Chosen
+from rocket_cli._errors import CommandError
 from rocket_cli._listeners import location
 from rocket_cli._log import STANDARD, check_log, configure_log
 from rocket_cli._observer import check_observation, observers
@@ -19,8 +20,8 @@ from rocket_cli._watcher import Watch, require_watchfiles
 
 def run(chosen: Chosen) -> int:
     """Serve until a signal ends it; the exit code. Raises `CommandError` when it cannot."""
+    _check_reload(chosen)
     with caught_signals(SIGNALS, ()) as events:
-        configure_log(chosen)
         try:
             return Supervisor(chosen, events, _observers).run()
         except Forked as forked:
@@ -31,9 +32,19 @@ def run(chosen: Chosen) -> int:
 def _observers(chosen: Chosen, present: Sequence[BoundSocket]) -> list[Task]:
     if not chosen["reload"]:
         return observers(chosen, present)
-    require_watchfiles()
-    files = [] if chosen.file is None else [str(chosen.file.absolute())]
+    files = [] if chosen.file is None else [str(chosen.file)]
     return [Watch(files), *observers(chosen, present)]
+
+
+def _check_reload(chosen: Chosen) -> None:
+    if not chosen["reload"]:
+        return
+    if chosen["preload"]:
+        raise CommandError(
+            f"{chosen.origin('preload')} imports the application once and for all, "
+            f"which leaves nothing for {chosen.origin('reload')} to reload: choose one of them"
+        )
+    require_watchfiles()
 
 
 def rehearse(chosen: Chosen) -> Iterator[str]:
@@ -43,8 +54,7 @@ def rehearse(chosen: Chosen) -> Iterator[str]:
     if site.error is not None:
         raise site.error
     configure_log(chosen, STANDARD)
-    if chosen["reload"]:
-        require_watchfiles()
+    _check_reload(chosen)
     for name in ("error-log", "access-log"):
         check_log(chosen, name)
     check_observation(chosen)

@@ -143,6 +143,7 @@ class Supervisor:
     def _start(self) -> None:
         chosen = self._chosen
         self._surroundings.enter(chosen)
+        configure_log(chosen)
         if chosen["pid"] is not None:
             self._pid_file = PidFile(chosen["pid"], chosen.origin("pid"))
             if self._legacy is None:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from importlib import import_module
 
 from rocket_cli._access_log import open_access_log
 from rocket_cli._balance import Place
@@ -15,7 +16,6 @@ from rocket_cli._channel import Channel, Message
 from rocket_cli._command import Chosen
 from rocket_cli._control import Control
 from rocket_cli._errors import CommandError
-from rocket_cli._health import check_health
 from rocket_cli._identity import assume_identity
 from rocket_cli._inspector import Inspector
 from rocket_cli._listeners import make_listeners
@@ -73,6 +73,8 @@ class Serve:
     def _boot(self, channel: Channel) -> _Booted:
         chosen = self.chosen
         listeners = make_listeners(chosen, self.sockets)  # by whom may read the keys
+        if self.paths:
+            import_module("rocket_cli._health")  # likewise, by whom may read it; it needs ssl
         assume_identity(chosen)
         site = self.site or find_site(chosen)
         site = _recycled(site, chosen, channel)
@@ -106,7 +108,10 @@ class _Booted:
         with self.access_log or nullcontext(), caught_signals() as events:
             try:
                 server.start(accept=False)
-                check_health(server, self.paths)
+                if self.paths:
+                    from rocket_cli._health import check_health
+
+                    check_health(server, self.paths)
             except Exception as error:  # noqa: BLE001 - the supervisor is to say it
                 server.stop()
                 message = error.message if isinstance(error, CommandError) else f"{error}"
