@@ -38,6 +38,7 @@ from rocket_core._head import (
     FieldNames,
     RequestLine,
     read_fields,
+    read_request_line,
     split_head,
 )
 from rocket_core._histogram import Histogram
@@ -110,6 +111,7 @@ __all__ = [
     "__version__",
     "parse_address",
     "read_fields",
+    "read_request_line",
     "send_copied",
     "split_head",
 ]

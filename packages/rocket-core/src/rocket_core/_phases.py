@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import errno
 import logging
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from rocket_core._connection import Connection
@@ -144,7 +144,8 @@ class Phases:
                 if target is _IDLE and not connection.unsent:
                     if not connection.buffered:
                         connection.state = _IDLE  # as most requests end, so nor does this
-                        connection.deadline = time.monotonic() + self._keep_alive
+                        counters.parked_at = now = monotonic()
+                        connection.deadline = now + self._keep_alive
                         self._monitor.park(connection)
                         if self._host.draining:
                             self._reconsider(connection, worker, counters)
@@ -250,7 +251,7 @@ class Phases:
 
     def _set_deadline(self, connection: Connection) -> None:
         """The client's time for the state just entered begins."""
-        now = time.monotonic()
+        now = monotonic()
         seconds = self._seconds.get(connection.state)
         if seconds is None:
             connection.begin_transfer(now, sending=connection.state is State.SENDING)
@@ -284,7 +285,7 @@ class Phases:
         if connection.requests:
             connection.close_reason = CloseReason.DRAINED
             return True
-        connection.deadline = min(connection.deadline, time.monotonic() + DRAIN_GRACE)
+        connection.deadline = min(connection.deadline, monotonic() + DRAIN_GRACE)
         return False
 
     def _settle(
