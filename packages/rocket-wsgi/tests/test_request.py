@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from rocket_core import HeadError
 from rocket_wsgi._fields import Framing
+from rocket_wsgi._head_memory import HeadMemory
 from rocket_wsgi._names import EnvironNames, Underscores
-from rocket_wsgi._request import FieldMemory, Request
+from rocket_wsgi._request import Request
 
 
 def read(*lines: str, first: str = "GET / HTTP/1.1", host: str | None = "Host: a") -> Request:
@@ -228,7 +229,7 @@ def encoded(*lines: str, first: str = "GET / HTTP/1.1") -> bytes:
     return "\r\n".join([first, *lines]).encode("latin-1")
 
 
-def outcome(head: bytes, memory: FieldMemory | None) -> Any:
+def outcome(head: bytes, memory: HeadMemory | None) -> Any:
     """What the server makes of a head: everything but the empty file, which has no value."""
     try:
         request = Request(head, TEMPLATE, NAMES, memory)
@@ -239,12 +240,12 @@ def outcome(head: bytes, memory: FieldMemory | None) -> Any:
     return environ, "wsgi.input" in request.environ, rest, request.expects
 
 
-def knowing(*lines: str, first: str = "GET / HTTP/1.1") -> FieldMemory:
+def knowing(*lines: str, first: str = "GET / HTTP/1.1") -> HeadMemory:
     """A memory that has these fields."""
-    memory = FieldMemory()
+    memory = HeadMemory()
     for _ in range(2):
         Request(encoded(*lines, first=first), TEMPLATE, NAMES, memory)
-    assert memory
+    assert memory._fields
     return memory
 
 
@@ -283,7 +284,9 @@ def knowing(*lines: str, first: str = "GET / HTTP/1.1") -> FieldMemory:
 )
 def test_known_fields_change_nothing(first: str, lines: tuple[str, ...]) -> None:
     head = encoded(*lines, first=first)
-    assert outcome(head, knowing(*lines)) == outcome(head, None)
+    memory = knowing(*lines)
+    for _ in range(3):  # the last time with a known request line
+        assert outcome(head, memory) == outcome(head, None)
 
 
 @given(
@@ -301,20 +304,21 @@ def test_known_fields_change_nothing(first: str, lines: tuple[str, ...]) -> None
     )
 )
 def test_what_came_before_makes_no_difference(heads: list[bytes]) -> None:
-    memory = FieldMemory()
+    memory = HeadMemory()
     for head in heads:
         assert outcome(head, memory) == outcome(head, None)
 
 
 def test_what_is_refused_is_not_remembered() -> None:
-    memory = FieldMemory()
+    memory = HeadMemory()
     for first in ("GET / HTTP/1.1", "POST / HTTP/1.0", "GET ? HTTP/1.1"):
         for fields in (("Host: a/b",), ("Connection: keep-alive",), ("Host: a", "A b")):
             for _ in range(3):
                 with pytest.raises(HeadError):
                     Request(encoded(*fields, first=first), TEMPLATE, NAMES, memory)
-    assert not memory
-    assert not memory._seen
+    assert not memory._fields
+    assert not memory._fields._seen
+    assert not memory._lines._seen
 
 
 def test_requests_with_the_same_fields_share_no_environ() -> None:
@@ -339,7 +343,17 @@ def test_fields_are_known_to_one_address_and_one_policy() -> None:
 
 
 def test_long_fields_are_not_remembered() -> None:
-    memory = FieldMemory()
+    memory = HeadMemory()
     for _ in range(3):
         Request(encoded("Host: a", "Cookie: " + "x" * 2048), TEMPLATE, NAMES, memory)
-    assert not memory
+    assert not memory._fields
+
+
+def test_long_request_lines_are_not_remembered() -> None:
+    memory = knowing(*FIELDS)
+    for length in (100, 300):
+        for _ in range(3):
+            Request(
+                encoded(*FIELDS, first=f"GET /{'x' * length} HTTP/1.1"), TEMPLATE, NAMES, memory
+            )
+    assert [line.target for line, _ in memory._lines.values()] == ["/" + "x" * 100]

@@ -6,28 +6,20 @@ import io
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from rocket_core import HeadError, Spool, read_request_line, split_head
+from rocket_core import HeadError, Spool, split_head
 from rocket_wsgi._body import ChunkedBody, LengthBody
 from rocket_wsgi._fields import Environ, Fields, Framing
-from rocket_wsgi._memory import Memory
+from rocket_wsgi._head_memory import HeadMemory
 from rocket_wsgi._names import EnvironNames
 from rocket_wsgi._target import parse_target
 
 if TYPE_CHECKING:
-    from rocket_core import RequestLine
     from rocket_wsgi._log_entry import Entry
 
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose requests usually have a body."""
 
-_VERSION_LENGTH: Final = len("HTTP/1.1")
-_MEMORABLE: Final = range(_VERSION_LENGTH + len("\r\nHost:"), 2 * 1024)
-"""How many bytes of version and fields are remembered."""
-
 _NO_BODY: Final = Framing.NONE  # an attribute of an enum costs a search
-
-FieldMemory = Memory[bytes, Fields]
-"""The fields by all of the head that follows the request target."""
 
 _names: Final = EnvironNames()
 
@@ -72,39 +64,33 @@ class Request:
         head: bytes,
         template: Environ,
         names: EnvironNames = _names,
-        memory: FieldMemory | None = None,
+        memory: HeadMemory | None = None,
     ) -> None:
         """Read ``head`` into a copy of ``template``, under the keys that ``names`` has for fields.
 
-        A client mostly repeats its fields to the letter, so that what they say is kept in
-        ``memory``. Raises `HeadError` with the status that tells what is wrong.
+        What comes again is kept in ``memory``. Raises `HeadError` with the status that tells what
+        is wrong.
         """
-        found, rest = None, b""
-        if memory is not None:
-            rest = head[head.find(b"\r\n") - _VERSION_LENGTH :]
-            found = _recall(head, rest, memory, template, names)
-        if found is None:
+        known = None if memory is None else memory.recall(head, template, names)
+        if known is None:
             line, lines = split_head(head)
             fields = Fields(lines, line[2], template, names)
+            target = parse_target(line[0], line[1])
         else:
-            line, fields = found
+            line, target, fields = known
         self.line = line
-        method, target, _ = line
-        path, query, authority = parse_target(method, target)
+        method = line[0]
         self.modern = modern = fields.modern
         self.keep_alive = keep_alive = fields.keep_alive
         if not modern and keep_alive and method in _WITH_BODY:
             _require_length(fields)
         environ = fields.environ
-        if found is not None or (
-            memory is not None and len(rest) in _MEMORABLE and memory.offer(rest, fields)
-        ):
+        if known is not None or (memory is not None and memory.offer(head, fields)):
             environ = environ.copy()
         self.environ = environ
         self.method = environ["REQUEST_METHOD"] = method
-        environ["PATH_INFO"] = path
-        environ["QUERY_STRING"] = query
-        environ["REQUEST_URI"] = target
+        environ["PATH_INFO"], environ["QUERY_STRING"], authority = target
+        environ["REQUEST_URI"] = line[1]
         if authority is not None:
             environ["HTTP_HOST"] = authority
         self.framing = framing = fields.framing
@@ -131,19 +117,3 @@ def _require_length(fields: Fields) -> None:
     """Refuse a body that could be taken for the next request (RFC 1945, section 8.3)."""
     if "CONTENT_LENGTH" not in fields.environ:
         raise HeadError(411, "with HTTP/1.0 a kept connection needs a Content-Length")
-
-
-def _recall(
-    head: bytes, rest: bytes, memory: FieldMemory, template: Environ, names: EnvironNames
-) -> tuple[RequestLine, Fields] | None:
-    """The request line, with the fields if they are known.
-
-    Known fields keep the limits of a head behind every request line that keeps its own.
-    """
-    fields = memory.get(rest)
-    if fields is None or fields.template is not template or fields.names is not names:
-        return None
-    try:
-        return read_request_line(head[: _VERSION_LENGTH - len(rest)].decode("latin-1")), fields
-    except HeadError:
-        return None  # something else may be wrong earlier in the head

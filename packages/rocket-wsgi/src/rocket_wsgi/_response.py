@@ -237,17 +237,19 @@ class Response:
 
     def _send_whole(self, result: Iterable[bytes]) -> None:
         data = b"".join(result)
-        head = self._begin(len(data))
+        size = len(data)
+        head = self._begin(size)
         if self._coding is _NONE:
             self._connection.write(head)
             return
-        if len(data) > self._left:
+        excess = size - self._left
+        if excess > 0:
             self._log_excess()
             data = data[: self._left]
-        self._left -= len(data)
         self.sent = len(data)
+        self._left = 0
         self._send(head, data, b"")
-        if self._left:
+        if excess < 0:
             self._cut_short()
 
     def _send_file(self, wrapper: FileWrapper) -> bool:

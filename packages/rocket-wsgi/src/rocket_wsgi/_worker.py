@@ -16,11 +16,12 @@ from rocket_wsgi._executor import Executor
 from rocket_wsgi._fields import Environ, Framing
 from rocket_wsgi._file_wrapper import FileWrapper
 from rocket_wsgi._head import Heads
+from rocket_wsgi._head_memory import HeadMemory
 from rocket_wsgi._health import answer_health
 from rocket_wsgi._mounts import Mount, Mounts
 from rocket_wsgi._names import EnvironNames, Underscores
 from rocket_wsgi._proxies import Proxies
-from rocket_wsgi._request import FieldMemory, Request
+from rocket_wsgi._request import Request
 from rocket_wsgi._request_id import HEADER, IdSource
 from rocket_wsgi._response import Response, plain
 from rocket_wsgi._static import StaticFiles, refusal
@@ -153,7 +154,7 @@ class WSGIWorker(Worker):
         self._health = health
         self._heads = Heads()
         self._templates: tuple[dict[Peer, Environ], dict[Peer, Environ]] = {}, {}
-        self._memory = FieldMemory()
+        self._memory = HeadMemory()
 
     # -- receiving: any thread, never waiting ----------------------------------------------------
 
