@@ -250,7 +250,7 @@ class WSGIWorker(Worker):
             request.stream = io.BufferedReader(BodyStream(connection, request, body, passage))
             request.environ["wsgi.input"] = request.stream
             return State.READY
-        request.spool = spool = Spool()
+        request.spool = spool = Spool(connection.host.input)
         request.body = self._make_body(request, spool)
         if request.body.take(connection):
             return self._complete(request, spool)
