@@ -18,6 +18,7 @@ from rocket_core._address import (
     UnixAddress,
     parse_address,
 )
+from rocket_core._binding import SocketFile, bind_socket
 from rocket_core._connection import RECEIVE_SIZE, Connection
 from rocket_core._errors import (
     AddressError,
@@ -97,6 +98,7 @@ __all__ = [
     "Right",
     "RocketError",
     "Server",
+    "SocketFile",
     "Spool",
     "State",
     "Statistics",
@@ -109,6 +111,7 @@ __all__ = [
     "UpgradedSocket",
     "Worker",
     "__version__",
+    "bind_socket",
     "parse_address",
     "read_fields",
     "read_request_line",
