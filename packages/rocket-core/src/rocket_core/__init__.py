@@ -39,6 +39,7 @@ from rocket_core._head import (
     FieldNames,
     RequestLine,
     read_fields,
+    read_request_line,
     split_head,
 )
 from rocket_core._histogram import Histogram
@@ -114,6 +115,7 @@ __all__ = [
     "bind_socket",
     "parse_address",
     "read_fields",
+    "read_request_line",
     "send_copied",
     "split_head",
 ]

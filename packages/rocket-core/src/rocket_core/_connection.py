@@ -60,6 +60,7 @@ class Connection:
         requests: how many requests a worker has served on it.
         context: what the protocol remembers between requests; for the `Worker` to use.
         host: the server's side of it; see `draining`.
+        buffered: bytes received and not yet taken.
         claimed_at: when its last event was noticed, by `time.monotonic`.
         unsent: whether the client has yet to take something that was written.
         drained: whether the last `receive_now` took all there was. A subclass that does not tell,
@@ -82,6 +83,7 @@ class Connection:
         "_transferred",
         "after",
         "armed",
+        "buffered",
         "claimed_at",
         "close_reason",
         "context",
@@ -158,6 +160,7 @@ class Connection:
         self.unsent = False
         self.wants = 0
         """What a TLS layer needs the socket to be ready for, where the state says otherwise."""
+        self.buffered = 0
         self._buffer: bytes | bytearray = b""
         self._position = 0
         self._output: Output | None = None
@@ -226,11 +229,6 @@ class Connection:
 
     # -- receiving, never waiting --------------------------------------------------------------
 
-    @property
-    def buffered(self) -> int:
-        """Bytes received and not yet taken."""
-        return len(self._buffer) - self._position
-
     def fill(self, size: int = RECEIVE_SIZE) -> int | None:
         """Receive up to ``size`` bytes once.
 
@@ -245,16 +243,19 @@ class Connection:
         except NotYet as error:
             self.wants = error.interest
             return None
-        if self._position == len(self._buffer):
-            self._buffer = data
-        else:
+        count = len(data)
+        if self.buffered:
             if isinstance(self._buffer, bytearray):
                 del self._buffer[: self._position]
             else:
                 self._buffer = bytearray(memoryview(self._buffer)[self._position :])
             self._buffer += data
+            self.buffered += count
+        else:
+            self._buffer = data
+            self.buffered = count
         self._position = 0
-        return len(data)
+        return count
 
     def peek(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes of what is buffered (-1: all of it), without taking them."""
@@ -263,11 +264,11 @@ class Connection:
 
     def take(self, size: int = -1) -> bytes:
         """Take up to ``size`` bytes of what is buffered (-1: all of it)."""
+        if not 0 <= size < self.buffered:
+            size = self.buffered
         start = self._position
-        end = len(self._buffer)
-        if 0 <= size < end - start:
-            end = start + size
-        self._position = end
+        self._position = end = start + size
+        self.buffered -= size
         return bytes(self._buffer[start:end])
 
     def find(self, mark: bytes, start: int = 0) -> int:
@@ -281,7 +282,8 @@ class Connection:
         at = self._buffer.find(mark, start)
         if at < 0:
             return None
-        self._position = at + len(mark)
+        self._position = end = at + len(mark)
+        self.buffered -= end - start
         return bytes(self._buffer[start:at])
 
     # -- receiving, waiting --------------------------------------------------------------------
@@ -483,14 +485,14 @@ class Connection:
 
         Raises `OSError` when the connection is broken.
         """
-        self._position = len(self._buffer)
         for _ in range(64):
+            self._position = len(self._buffer)
+            self.buffered = 0
             count = self.fill()
             if count is None:
                 return False
             if count == 0:
                 return True
-            self._position = len(self._buffer)
         return False
 
     def close(self) -> None:

@@ -30,6 +30,9 @@ _INTEREST: Final = {
 }
 
 
+_IDLE: Final = State.IDLE  # an attribute of an enum costs a search
+
+
 class Monitor:
     """Holds parked connections and tells which have become ready, or have run out of time.
 
@@ -54,11 +57,12 @@ class Monitor:
     def park(self, connection: Connection) -> None:
         """Take ``connection``; it belongs to the Monitor from here on, and to no caller."""
         descriptor = connection.descriptor
-        interest = connection.wants or _INTEREST[connection.state]
-        connection.wants = 0
         deadline = connection.deadline
         if deadline < connection.watched_at and self._deadlines.watch(connection, deadline):
             self._poller.wake()
+        interest = READ if connection.state is _IDLE else _INTEREST[connection.state]
+        if connection.wants:
+            interest, connection.wants = connection.wants, 0
         if not connection.armed:
             connection.armed = True
             connection.lasting = interest == READ and self._poller.lasting

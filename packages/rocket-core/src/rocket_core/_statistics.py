@@ -13,13 +13,19 @@ from rocket_core._state import State
 
 @dataclass(slots=True)
 class Counters:
-    """Counts of one thread, which alone writes them; so they need no lock."""
+    """Counts of one thread, which alone writes them; so they need no lock.
+
+    Attributes:
+        parked_at: when the thread last parked a connection whose response was taken at once, by
+            `time.monotonic`.
+    """
 
     accepted: int = 0
     requests: int = 0
     closes: dict[CloseReason, int] = field(default_factory=dict)
     queue_time: Histogram = field(default_factory=Histogram)
     service_time: Histogram = field(default_factory=Histogram)
+    parked_at: float = 0.0
 
     def add(self, other: Counters) -> None:
         """Add the counts of ``other`` to these."""

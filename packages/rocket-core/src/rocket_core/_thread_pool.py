@@ -457,30 +457,34 @@ class ThreadPool:
 
     def _serve_ready(self, seat: _Seat, worker: Worker, counters: Counters) -> None:
         """Serve connections until there are none, or the pool wants a worker fewer."""
-        ready, phases = self._ready, self._phases
+        ready, advance, serve = self._ready, self._phases.advance, self._phases.serve
+        count_wait, count_service = counters.queue_time.add, counters.service_time.add
         while not self._dismissing:
             try:
                 connection = ready.popleft()
             except IndexError:
                 break
-            if not phases.advance(connection, worker, counters):
+            if not advance(connection, worker, counters):
                 continue
             if self._eager > 0 and (ready or not self._polling):
                 with self._lock:
                     self._eager -= 1
                     self._call_another()
             # It begins where the last one ended, or with the poll that claimed it: looking at the
-            # clock costs as much as counting.
+            # clock costs as much as counting. `serve` mostly has just looked when it returns.
             began = seat.now
             seat.busy = connection, began
             if self.watched:
                 self.rouse()
             waited = began - connection.claimed_at
             connection.queue_time = waited = waited if waited > 0 else 0.0
-            again = phases.serve(connection, worker, counters)
-            seat.now = ended = time.monotonic()
-            counters.queue_time.add(waited)
-            counters.service_time.add(ended - began)
+            again = serve(connection, worker, counters)
+            ended = counters.parked_at
+            if ended <= began:
+                ended = time.monotonic()
+            seat.now = ended
+            count_wait(waited)
+            count_service(ended - began)
             if again:
                 connection.claimed_at = ended
                 self._yield_to_others(connection)

@@ -8,10 +8,10 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from rocket_core import HeadError, Networks, Peer
+from rocket_wsgi._fields import Environ
 from rocket_wsgi._forwarded import Element, parse_forwarded
 from rocket_wsgi._names import EnvironNames, Underscores
 from rocket_wsgi._nodes import NOBODY, Node, parse_loose_node, parse_node, parse_port
-from rocket_wsgi._request import Environ
 from rocket_wsgi._target import valid_host
 
 DEFAULT_FIELDS: Final = ("X-Forwarded-For", "X-Forwarded-Proto")

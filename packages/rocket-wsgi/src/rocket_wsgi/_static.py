@@ -24,8 +24,9 @@ from rocket_wsgi._media_type import media_type
 from rocket_wsgi._ranges import ByteRange, parse_ranges
 
 if TYPE_CHECKING:
+    from rocket_wsgi._fields import Environ
     from rocket_wsgi._head import Headers
-    from rocket_wsgi._request import Environ, Request
+    from rocket_wsgi._request import Request
     from rocket_wsgi._response import Response
 
 _log = logging.getLogger("rocket_wsgi")

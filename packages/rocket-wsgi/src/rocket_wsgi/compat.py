@@ -52,7 +52,7 @@ from rocket_wsgi._worker import WSGIWorker
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-    from rocket_wsgi._request import Environ
+    from rocket_wsgi._fields import Environ
 
 __all__ = [
     "HTTP_SERVER_SOFTWARE",
