@@ -11,6 +11,7 @@ import pytest
 
 from coresupport import PATIENCE, eventually
 from rocket_core import READ, WRITE, Connection, Monitor, State
+from rocket_core._deadlines import TICK
 from rocket_core._poller import EpollPoller, SelectorPoller, default_poller
 
 if TYPE_CHECKING:
@@ -345,6 +346,29 @@ class Served(Connection):
     @deadline.setter
     def deadline(self, value: float) -> None:
         self.looks: list[int] = []
+
+
+def test_parking_again_within_a_tick_leaves_the_watch_alone(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request of a client that has just come would pass through a lock otherwise."""
+    monitor = Monitor()
+    watched: list[float] = []
+    watch = monitor._deadlines.watch
+
+    def noted(connection: Connection, until: float) -> bool:
+        watched.append(until)
+        return watch(connection, until)
+
+    monkeypatch.setattr(monitor._deadlines, "watch", noted)
+    connection = Connection(sockets()[0])
+    begin = (time.monotonic() // TICK + 100.1) * TICK
+    for deadline in (begin, begin + 0.01, begin + TICK / 2, begin + 10, begin - TICK):
+        connection.deadline = deadline
+        monitor.park(connection)
+        assert monitor.claim(connection)
+    assert watched == [begin, begin - TICK]
+    monitor.close()
 
 
 def test_deadline_is_looked_at_again_once_the_connection_is_claimed(
