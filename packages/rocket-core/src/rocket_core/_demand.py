@@ -7,11 +7,11 @@ the same processor, and everybody pays for the turns. The processor time of the 
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from enum import Enum
 from typing import Final
+
+from rocket_core._cores import usable_cores
 
 _BUSY: Final = 0.5
 """Share of the usable processor time above which the workers compute."""
@@ -32,13 +32,6 @@ class Verdict(Enum):
     CALL = "call another worker"
     CALL_EAGERLY = "call another, and from now on before work has waited"
     DISMISS = "let one worker sleep"
-
-
-def usable_cores() -> int:
-    """How many workers can compute at once: one with the GIL, one for each core without."""
-    if getattr(sys, "_is_gil_enabled", lambda: True)():
-        return 1
-    return os.cpu_count() or 1
 
 
 class Demand:
