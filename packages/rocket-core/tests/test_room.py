@@ -142,4 +142,6 @@ def test_there_is_room_again_for_both_listeners() -> None:
         for listener in [*listeners, *listeners]:
             client = clients.enter_context(Client(listener))
             assert client.ask(b"a\n") == b"A\n"
-        eventually(lambda: server.statistics().closes == {"made room for another": 3})
+        eventually(lambda: server.statistics().closes.keys() == {"made room for another"})
+        # Both may find the last place free, and give it to two.
+        eventually(lambda: sum(states(server).values()) <= len(listeners))

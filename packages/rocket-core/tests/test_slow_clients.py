@@ -30,9 +30,9 @@ FLOOD = 12_000_000
 TIME = 1.2
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 CONNECTION_MEMORY = 16 * 1024
-# Without the GIL, Python's allocator has heaps for each thread and keeps blocks of fewer sizes.
+# Without the GIL, Python's allocator has heaps for each thread, and keeps for a while what is free.
 THREAD_MEMORY = 64 * 1024 if GIL else 320 * 1024
-SPREAD = 1 if GIL else 2
+SPREAD = 1 if GIL else 3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,9 +27,9 @@ GRAIN = 16 * 1024
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 CONNECTION_MEMORY = 80 * 1024
 """A client's buffer, and of its body what is not in a file."""
-# Without the GIL, Python's allocator has heaps for each thread and keeps blocks of fewer sizes.
+# Without the GIL, Python's allocator has heaps for each thread, and keeps for a while what is free.
 THREAD_MEMORY = 64 * 1024 if GIL else 320 * 1024
-SPREAD = 1 if GIL else 2
+SPREAD = 1 if GIL else 3
 BEGUN = bytes(200_000)
 """As much of a body as does not stay in memory."""
 
