@@ -177,8 +177,10 @@ def add_tests(package: str, version: str) -> None:
     """
     requirements = group(PROJECTS[package], "test")
     if version == FREE_THREADED:
-        # It has no wheel for that, and the tests do without it.
+        # No release of httptools has a wheel for that, and the tests do without it. Of others the
+        # newest may have none.
         requirements = [each for each in requirements if Requirement(each).name != "httptools"]
+        requirements.append("--only-binary=:all:")
 
     @nox.session(
         name=f"{package}-{version}",
