@@ -15,6 +15,7 @@ import pytest
 from client import Client
 from rocket_core import BindError, LifecycleError, Server, TCPAddress
 from rocket_wsgi import compat
+from rocket_wsgi._forwarding import ForwardedErrors
 from rocket_wsgi.compat import CherryPyWSGIServer, Rocket, Rocket3
 
 if TYPE_CHECKING:
@@ -397,6 +398,19 @@ def test_errors_are_logged_once(kept: Kept, caplog: pytest.LogCaptureFixture) ->
     assert [each.name for each in caplog.records] == ["rocket_wsgi"]
     logging.getLogger("rocket_wsgi").error("after the end")
     assert len(kept.found) == 1
+
+
+@pytest.mark.parametrize(("attribute", "value"), [("level", logging.CRITICAL), ("disabled", True)])
+def test_errors_are_not_logged_where_they_are_not_wanted(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, attribute: str, value: object
+) -> None:
+    monkeypatch.setattr(logging.getLogger("Rocket.Errors.rocket_wsgi"), attribute, value)
+    forwarded = ForwardedErrors("Rocket.Errors")
+    forwarded.attach()
+    logging.getLogger("rocket_wsgi").error("unwanted")
+    logging.getLogger("rocket_core.pool").error("wanted")
+    forwarded.detach()
+    assert kept.found == [("ERROR", "wanted")]
 
 
 def test_nothing_is_logged_where_nobody_listens(tmp_path: Path) -> None:

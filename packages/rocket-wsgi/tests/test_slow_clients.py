@@ -26,9 +26,12 @@ TOTAL_INPUT = 32 * 1024 * 1024
 """What it keeps in memory of all large bodies."""
 GRAIN = 16 * 1024
 """What it holds for one more client even then."""
+GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 CONNECTION_MEMORY = 80 * 1024
 """A client's buffer, and of its body what is not in a file."""
-THREAD_MEMORY = 64 * 1024
+# Without the GIL, Python's allocator has heaps for each thread, and keeps for a while what is free.
+THREAD_MEMORY = 64 * 1024 if GIL else 320 * 1024
+SPREAD = 1 if GIL else 3
 BEGUN = bytes(200_000)
 """As much of a body as stays in memory only while there is room for it."""
 
@@ -219,8 +222,8 @@ def test_a_crowd_of_slow_clients_holds_no_thread(slowness: Slowness) -> None:
         assert len(report.spooled) in files
         assert sum(report.spooled) <= CROWD * (len(slowness.sent) + 10)
         grown = report.resident - before.resident
-        allowed = CROWD * (slowness.held + CONNECTION_MEMORY) + stalled * THREAD_MEMORY
-        assert grown <= allowed + roomy * len(BEGUN)
+        allowed = CROWD * (slowness.held * SPREAD + CONNECTION_MEMORY)
+        assert grown <= allowed + stalled * THREAD_MEMORY + roomy * len(BEGUN)
 
         fast.close()
         closes = {slowness.reason: CROWD, "client closed": 1}
@@ -258,7 +261,7 @@ def test_readers_of_a_long_response_that_are_slow_but_steady_are_not_cut() -> No
         assert report.threads <= THREADS + readers
         assert report.closes == {}
         assert report.held <= TOTAL_OUTPUT + readers * GRAIN
-        assert report.resident - before.resident < 150 << 20
+        assert report.resident - before.resident < (150 << 20) * SPREAD
         for stream in slow:
             stream.close()
         report = server.until(lambda report: report.threads == THREADS)

@@ -18,7 +18,8 @@ from enum import Enum
 from typing import Final
 
 from rocket_core._connection import Connection
-from rocket_core._demand import Demand, Verdict, usable_cores
+from rocket_core._cores import usable_cores
+from rocket_core._demand import Demand, Verdict
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
 from rocket_core._reason import CloseReason
