@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum
+from math import inf
 from pathlib import Path
 from typing import Final, cast
 
@@ -32,7 +33,28 @@ BACKLOG: Final = 2048
 """Connections the system keeps for us before we accept them."""
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_CLIENT_LEFT: Final = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.ECONNRESET,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.EPERM,
+        errno.EPROTO,
+        errno.ETIMEDOUT,
+    }
+)
+"""What ails the next client, who is gone now, and not the socket (accept(2), Linux)."""
+
 _BACK_OFF: Final = 0.5
+
+_CROWD_PAUSE: Final = 0.1
+"""Seconds between calls for room."""
+
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 
 
@@ -182,15 +204,18 @@ class Listener:
         full: Callable[[], bool],
         timeouts: Timeouts,
         crowded: Callable[[], None] = lambda: None,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         """Accept in a thread of its own, and hand each connection to ``accepted``.
 
         No connection is accepted while ``full`` says true; `wake` tells that it may have changed.
-        While somebody waits nevertheless, ``crowded`` is called, every half a second.
+        While somebody waits nevertheless, ``crowded`` is called, every tenth of a second. ``ended``
+        is called when the socket is closed, whether after `drain` or after `stop`.
         """
         self._accepted = accepted
         self._full = full
         self._crowded = crowded
+        self._ended = ended
         self._timeouts = timeouts
         self._phase = _Phase.ACCEPTING
         self._thread = threading.Thread(
@@ -203,7 +228,7 @@ class Listener:
         self._signal.set()
 
     def drain(self) -> None:
-        """Accept what already waits, then close. Returns at once."""
+        """Accept what already waits, as there is room for it, then close. Returns at once."""
         self._finish(_Phase.DRAINING)
 
     def stop(self) -> None:
@@ -216,6 +241,11 @@ class Listener:
             self._signal.set()
         else:
             self.close()
+
+    @property
+    def listening(self) -> bool:
+        """Whether the socket is open."""
+        return self._socket is not None
 
     def join(self) -> None:
         """Wait until the socket is closed."""
@@ -247,29 +277,47 @@ class Listener:
                 both.register(self._signal.descriptor, selectors.EVENT_READ)
                 signal.register(self._signal.descriptor, selectors.EVENT_READ)
                 while self._phase is _Phase.ACCEPTING:
-                    pause = self._accept_all(listening)
+                    pause, _ = self._accept_all(listening)
                     ready = signal.select(pause) if pause else both.select()
                     if any(key.fd == self._signal.descriptor for key, _ in ready):
                         self._signal.clear()
-                if self._phase is _Phase.DRAINING:
-                    self._accept_all(listening)
+                self._accept_rest(listening, signal)
         finally:
             self.close()
+            self._ended()
 
-    def _accept_all(self, listening: socket.socket) -> float:
-        """Accept until nobody waits, or the server is full. Seconds to pause then, unless woken."""
-        while not self._full():
+    def _accept_rest(self, listening: socket.socket, signal: selectors.BaseSelector) -> None:
+        """Accept what waits when the drain begins: others that come meanwhile do not prolong it."""
+        left = self._backlog
+        while self._phase is _Phase.DRAINING and left > 0:
+            pause, count = self._accept_all(listening, left)
+            if not pause:
+                return
+            left -= count
+            if signal.select(pause):
+                self._signal.clear()
+
+    def _accept_all(self, listening: socket.socket, limit: float = inf) -> tuple[float, int]:
+        """Accept until nobody waits, ``limit`` are accepted, or the server is full or told to end.
+
+        Seconds to pause then, unless woken, and how many were accepted.
+        """
+        phase = self._phase
+        count = 0
+        while self._phase is phase and count < limit and not self._full():
             try:
                 sock, address = listening.accept()
             except (BlockingIOError, InterruptedError):
-                return 0
+                return 0, count
             except OSError as error:
                 self.accept_errors += 1
-                if error.errno not in _EXHAUSTED:
-                    continue  # the client left before it was accepted (accept(2), Linux)
+                if error.errno in _CLIENT_LEFT:
+                    continue
                 _log.error("cannot accept on %s: %s", self.address, error.strerror)
-                self._turn_away(listening)
-                return _BACK_OFF
+                if error.errno in _EXHAUSTED:
+                    self._turn_away(listening)
+                return _BACK_OFF, count
+            count += 1
             try:
                 self._begin(sock, peer_of(address))
             except OSError:
@@ -279,10 +327,10 @@ class Listener:
                 self.accept_errors += 1
                 sock.close()
                 _log.exception("connecting %s failed", peer_of(address))
-        if not wait_ready(listening.fileno(), READ, 0):
-            return 0
+        if self._phase is not phase or not wait_ready(listening.fileno(), READ, 0):
+            return 0, count
         self._crowded()
-        return _BACK_OFF
+        return _CROWD_PAUSE, count
 
     def _begin(self, sock: socket.socket, peer: Peer) -> None:
         if self._proxies is None:

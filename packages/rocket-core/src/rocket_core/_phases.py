@@ -86,6 +86,13 @@ class Phases:
         self._registry.add(connection)
         self._set_deadline(connection)
 
+    def hasten(self, connection: Connection) -> None:
+        """Give a connection that has just begun no more than the time there is in a drain."""
+        if self._monitor.claim(connection):
+            if connection.state is _IDLE:
+                self._hasten(connection)
+            self._monitor.park(connection)
+
     def advance(self, connection: Connection, worker: Worker, counters: Counters) -> bool:
         """Take a claimed connection as far as it goes without its client or `Worker.serve`.
 
@@ -284,8 +291,11 @@ class Phases:
         if connection.requests:
             connection.close_reason = CloseReason.DRAINED
             return True
-        connection.deadline = min(connection.deadline, time.monotonic() + DRAIN_GRACE)
+        self._hasten(connection)
         return False
+
+    def _hasten(self, connection: Connection) -> None:
+        connection.deadline = min(connection.deadline, time.monotonic() + DRAIN_GRACE)
 
     def _settle(
         self, connection: Connection, target: State, worker: Worker, counters: Counters

@@ -168,7 +168,8 @@ class Server:
                 self._accept_into(self._tally.open()),
                 self._registry.full,
                 self._timeouts,
-                lambda: self._guardian.post(self._make_room),
+                self._call_for_room,
+                self._listener_ended,
             )
         # Last, because it carries out orders, and an order to stop must find all others started.
         self._guardian.start()
@@ -202,6 +203,7 @@ class Server:
         self._phases = Phases(
             self._monitor, self._registry, self._timeouts, self._host, request_limit
         )
+        self._room_ordered = False
         self._room = Room(self._monitor, self._phases, self._timeouts, limit)
         self._pool = ThreadPool(
             self._monitor,
@@ -233,17 +235,28 @@ class Server:
     def _overtake(self, connection: Connection) -> None:
         self._phases.overtake(connection, self._worker, self._counters)
 
+    def _call_for_room(self) -> None:
+        """On a listener's thread: somebody waits to be accepted. One order is enough for all."""
+        if not self._room_ordered:
+            self._room_ordered = True
+            self._guardian.post(self._make_room)
+
     def _make_room(self) -> None:
-        """On the Monitor's thread: somebody waits to be accepted."""
+        """On the Monitor's thread."""
+        self._room_ordered = False  # first, or a call during the look would be lost
         if self._registry.full():
             self._room.make(self._worker, self._counters)
 
     def _accept_into(self, counters: Counters) -> Callable[[Connection], None]:
         begin, welcome = self._phases.begin, self._pool.welcome
+        host, hasten = self._host, self._phases.hasten
 
         def accepted(connection: Connection) -> None:
             begin(connection, counters)
             welcome(connection)
+            # Looked at afterwards, or a drain that begins in between would miss this connection.
+            if host.draining:
+                hasten(connection)
 
         return accepted
 
@@ -256,9 +269,9 @@ class Server:
     def drain(self, timeout: float | None = None) -> None:
         """End gently. Returns at once; `wait` waits. Safe in a signal handler, and twice.
 
-        Accepts what is already in the backlogs and no more, serves every request that has begun,
-        closes idle connections, then stops. What is left after ``timeout`` seconds (None: for ever)
-        is logged, one line each, and cut.
+        Accepts what is already in the backlogs, as there is room for it, and no more; serves every
+        request that has begun, closes idle connections, then stops. What is left after ``timeout``
+        seconds (None: for ever) is logged, one line each, and cut.
         """
         if self._lifecycle in (Lifecycle.RUNNING, Lifecycle.DRAINING):
             self._guardian.post(lambda: self._drain(timeout))
@@ -293,8 +306,6 @@ class Server:
         self._host.draining = True
         for listener in self.listeners:
             listener.drain()
-        for listener in self.listeners:
-            listener.join()
         self._registry.on_empty = lambda: self._guardian.post(self._stop_if_empty)
         for connection in self._registry.snapshot():
             upgraded = connection.upgraded
@@ -306,8 +317,12 @@ class Server:
                 self._pool.submit(connection)
         self._stop_if_empty()
 
+    def _listener_ended(self) -> None:
+        if self._host.draining:
+            self._guardian.post(self._stop_if_empty)
+
     def _stop_if_empty(self) -> None:
-        if not len(self._registry):
+        if not len(self._registry) and not any(each.listening for each in self.listeners):
             self._stop()
 
     def _stop_reporting(self) -> None:
