@@ -52,7 +52,10 @@ class _Names(dict[Any, int]):
             raise ApplicationError(f"header name {name!r} is not a token")
         lower = name.lower()
         if lower in _HOP_BY_HOP:
-            raise ApplicationError(f"{name!r} is a hop-by-hop header, which belongs to the server")
+            raise ApplicationError(
+                f"header {name!r} is hop-by-hop, and only the server may send it (PEP 3333); "
+                "leave it out"
+            )
         kind = _KINDS.get(lower, _PLAIN)
         if len(self) < _REMEMBERED:
             self[name] = kind
@@ -67,6 +70,11 @@ class _StatusLines(dict[Any, tuple[int, str]]):
             raise ApplicationError(f"status {status!r} is not a str")
         if not _STATUS.match(status):
             raise ApplicationError(f"status {status!r} is not a code and a reason, as in '200 OK'")
+        if status[0] == "1":  # RFC 9110, section 15.2: another response would have to follow
+            raise ApplicationError(
+                f"status {status!r} ends no request; use wsgi.early_hints for 103, and "
+                "rocket.socket to switch protocols"
+            )
         found = int(status[:3]), f"HTTP/1.1 {status}\r\n"
         if len(self) < _REMEMBERED:
             self[status] = found

@@ -335,9 +335,8 @@ class Response:
     def _choose_coding(self, head: Head, length: int | None) -> tuple[_Coding, str]:
         """How the body ends, and the fields that say so."""
         status = head.status
-        if status < 200 or status in (204, 304):
+        if status in (204, 304):
             # Of these only 304 may tell the length (RFC 9110, section 8.6).
-            self.keep_alive = self.keep_alive and status >= 200
             told = status == 304 and head.length is not None
             return _NONE, f"Content-Length: {head.length}\r\n" if told else ""
         without = self._request.method == "HEAD"
