@@ -28,7 +28,7 @@ from coresupport import (
 from rocket_core import Connection, Listener, Server, State, Timeouts, Worker, _listener, _room
 from rocket_core._host import Host
 from rocket_core._monitor import Monitor
-from rocket_core._phases import Phases
+from rocket_core._phases import DRAIN_GRACE, Phases
 from rocket_core._registry import Registry
 from rocket_core._statistics import Counters
 
@@ -218,6 +218,20 @@ def test_a_client_that_moves_before_it_is_looked_at_is_let_be(parked: Parked) ->
         assert parked.monitor.poll(PATIENCE) == [connection]
         assert connection.fill() == 1
         parked.monitor.park(connection)
+        parked.make()
+        assert connection.state is State.CLOSED
+
+
+def test_the_grace_of_a_drain_is_no_rest(parked: Parked) -> None:
+    ours, its = socket.socketpair()
+    with its:
+        connection = Connection(ours)
+        connection.last_request = 0
+        connection.deadline = parked.now + DRAIN_GRACE - 0.5
+        parked.monitor.park(connection)
+        parked.make()
+        assert connection.state is State.IDLE
+        parked.now += 0.5
         parked.make()
         assert connection.state is State.CLOSED
 

@@ -196,6 +196,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         keyword="client_crl",
         needs="tls-client-ca",
     ),
+    # -- processes ---------------------------------------------------------------------------------
+    setting(
+        "processes",
+        Whole(0, 4096),
+        Section.PROCESSES,
+        "Processes that serve, each with so many threads; 0: as many as there are processors.",
+        default=1,
+        gunicorn="workers",
+    ),
     # -- threads -----------------------------------------------------------------------------------
     setting(
         "threads",

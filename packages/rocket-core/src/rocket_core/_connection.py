@@ -97,6 +97,7 @@ class Connection:
         "drained",
         "environ",
         "host",
+        "last_request",
         "lasting",
         "local",
         "peer",
@@ -154,6 +155,8 @@ class Connection:
         """The number of the request in which a worker had to wait for the client."""
         self.stalled_since = 0.0
         """When that began."""
+        self.last_request = -1
+        """How many it had served when the server, which drains, first found it idle."""
         self.armed = False
         self.lasting = False
         """Whether the poller reports every arrival from now on."""

@@ -11,6 +11,7 @@ from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._phases import DRAIN_GRACE
 from rocket_core._poller import READ, WRITE
 from rocket_core._reason import CloseReason
 from rocket_core._state import State
@@ -115,6 +116,8 @@ class Room:
         seconds = self._seconds.get(state)
         if seconds is None:
             return 0.0
+        if state is State.IDLE and connection.last_request >= 0:  # in a drain
+            seconds = min(seconds, DRAIN_GRACE)
         rested = now - (connection.deadline - seconds)
         return rested if rested >= REST * self._share else 0.0
 

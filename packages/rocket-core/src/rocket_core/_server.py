@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections import Counter
@@ -143,8 +144,11 @@ class Server:
 
     # -- start ---------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, *, accept: bool = True) -> None:
         """Bind every listener, then start all threads; returns when clients are served.
+
+        Without ``accept`` nobody is accepted before `accept` is called, and only connections given
+        to `handle` are served.
 
         Raises `LifecycleError` when the server runs already, `BindError` when an address cannot be
         listened on; then nothing is left bound.
@@ -163,6 +167,21 @@ class Server:
             self._ended.clear()
             self._lifecycle = Lifecycle.RUNNING
         self._pool.start()
+        if accept:
+            self._start_listeners()
+        # Last, because it carries out orders, and an order to stop must find all others started.
+        self._guardian.start()
+
+    def accept(self) -> None:
+        """Accept clients, in a server that was started without. Returns at once."""
+        self._guardian.post(self._accept)
+
+    def _accept(self) -> None:
+        """On the Monitor's thread."""
+        if self._lifecycle is Lifecycle.RUNNING:
+            self._start_listeners()
+
+    def _start_listeners(self) -> None:
         for listener in self.listeners:
             listener.start(
                 self._accept_into(self._tally.open()),
@@ -171,8 +190,18 @@ class Server:
                 self._call_for_room,
                 self._listener_ended,
             )
-        # Last, because it carries out orders, and an order to stop must find all others started.
-        self._guardian.start()
+
+    def handle(self, sock: socket.socket) -> None:
+        """Serve the connected socket ``sock``, which it takes, as one that was accepted.
+
+        Without TLS and without a proxy's header, whatever the listeners expect. Any thread may call
+        this while the server runs. Raises `OSError` when the socket is broken.
+        """
+        counters = self._tally.open()
+        try:
+            self._accept_into(counters)(Connection(sock, timeouts=self._timeouts))
+        finally:
+            self._tally.close(counters)
 
     def _bind(self) -> None:
         bound: list[Listener] = []
@@ -266,15 +295,19 @@ class Server:
 
     # -- end -----------------------------------------------------------------------------------
 
-    def drain(self, timeout: float | None = None) -> None:
+    def drain(self, timeout: float | None = None, *, shared: Iterable[Listener] = ()) -> None:
         """End gently. Returns at once; `wait` waits. Safe in a signal handler, and twice.
 
         Accepts what is already in the backlogs, as there is room for it, and no more; serves every
         request that has begun, closes idle connections, then stops. What is left after ``timeout``
         seconds (None: for ever) is logged, one line each, and cut.
+
+        What waits in the backlogs of ``shared`` is left to other processes, which go on accepting
+        from these sockets.
         """
         if self._lifecycle in (Lifecycle.RUNNING, Lifecycle.DRAINING):
-            self._guardian.post(lambda: self._drain(timeout))
+            left = frozenset(shared)
+            self._guardian.post(lambda: self._drain(timeout, left))
 
     def stop(self) -> None:
         """End now: what is in flight is cut. As `drain`, returns at once and is safe anywhere."""
@@ -295,7 +328,7 @@ class Server:
         guardian.join()
         return True
 
-    def _drain(self, timeout: float | None) -> None:
+    def _drain(self, timeout: float | None, shared: frozenset[Listener]) -> None:
         """On the Monitor's thread."""
         if timeout is not None:
             self._guardian.wake_at = min(self._guardian.wake_at, time.monotonic() + timeout)
@@ -305,7 +338,10 @@ class Server:
         self._lifecycle = Lifecycle.DRAINING
         self._host.draining = True
         for listener in self.listeners:
-            listener.drain()
+            if listener in shared:
+                listener.stop()
+            else:
+                listener.drain()
         self._registry.on_empty = lambda: self._guardian.post(self._stop_if_empty)
         for connection in self._registry.snapshot():
             upgraded = connection.upgraded
@@ -370,6 +406,11 @@ class Server:
             self._phases.close(connection, self._worker, self._counters)
 
     # -- to be seen ----------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open, in a server that was started."""
+        return len(self._registry)
 
     def statistics(self) -> Statistics:
         """A snapshot. Raises `LifecycleError` before the first start."""
