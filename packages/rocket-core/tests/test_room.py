@@ -60,7 +60,7 @@ def test_who_rests_longest_makes_room() -> None:
         assert second.closed_by_server()
         assert first.ask(b"x\n") == b"X\n"
         assert third.ask(b"x\n") == b"X\n"
-        assert server.statistics().closes == {"made room for another": 1}
+        eventually(lambda: server.statistics().closes == {"made room for another": 1})
 
 
 @pytest.mark.parametrize("sent", [b"", b"half a li", b"body 1000\nsome"])
@@ -71,7 +71,7 @@ def test_a_crowd_that_sends_no_request_keeps_nobody_out(sent: bytes) -> None:
             client.send(sent)
         honest = clients.enter_context(connect(server))
         assert honest.ask(b"hello\n") == b"HELLO\n"
-        assert server.statistics().closes.keys() == {"made room for another"}
+        eventually(lambda: server.statistics().closes.keys() == {"made room for another"})
 
 
 def stuff_or_shout(connection: Connection, line: bytes, body: bytes) -> State:
@@ -89,7 +89,7 @@ def test_readers_that_take_nothing_keep_nobody_out() -> None:
         eventually(lambda: states(server) == {"sending": 4})
         honest = clients.enter_context(connect(server))
         assert honest.ask(b"hello\n") == b"HELLO\n"
-        assert server.statistics().closes == {"made room for another": 1}
+        eventually(lambda: server.statistics().closes == {"made room for another": 1})
 
 
 def looks(server: Server) -> list[None]:
@@ -152,7 +152,7 @@ def test_a_shorter_rest_will_do_when_clients_come_faster(monkeypatch: pytest.Mon
         crowd(server, clients, 1)
         second = clients.enter_context(connect(server))
         assert second.ask(b"x\n") == b"X\n"
-        assert server.statistics().closes == {"made room for another": 1}
+        eventually(lambda: server.statistics().closes == {"made room for another": 1})
 
 
 def test_one_order_to_make_room_is_enough() -> None:
@@ -230,7 +230,7 @@ def test_the_grace_of_a_drain_is_no_rest(parked: Parked) -> None:
         connection.deadline = parked.now + DRAIN_GRACE - 0.5
         parked.monitor.park(connection)
         parked.make()
-        assert connection.state is State.IDLE
+        assert len(parked.monitor) == 1
         parked.now += 0.5
         parked.make()
         assert connection.state is State.CLOSED
@@ -255,4 +255,4 @@ def test_there_is_room_again_for_both_listeners() -> None:
         for listener in [*listeners, *listeners]:
             client = clients.enter_context(Client(listener))
             assert client.ask(b"a\n") == b"A\n"
-        assert server.statistics().closes == {"made room for another": 3}
+        eventually(lambda: server.statistics().closes == {"made room for another": 3})
