@@ -456,6 +456,32 @@ def test_drain_serves_the_backlog() -> None:
         assert server.statistics().accepted == 5
 
 
+def test_drain_serves_the_backlog_as_there_is_room(gate: Gate) -> None:
+    with serving(worker(gate), max_connections=2) as server, ExitStack() as clients:
+        port = port_of(server.listeners[0])
+        busy, waiting = (
+            [clients.enter_context(connect(server)) for _ in range(2)] for _ in range(2)
+        )
+        for client in busy:
+            client.send(b"hold\n")
+        gate.wait(2)
+        silent = clients.enter_context(connect(server))
+        for client in waiting:
+            client.send(b"x\n")
+        server.drain()
+        eventually(lambda: server.lifecycle is Lifecycle.DRAINING)
+        assert server.statistics().accepted == 2
+        gate.opened.set()
+        for client in busy:
+            assert client.read_all() == b"HOLD\n"
+        for client in waiting:
+            assert client.read_all() == b"X\n"
+        assert silent.read_all() == b""
+        assert server.wait(PATIENCE)
+        assert refused(port)
+        assert server.statistics().accepted == 5
+
+
 def test_leftovers_of_a_drain_are_reported_and_cut(
     gate: Gate, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

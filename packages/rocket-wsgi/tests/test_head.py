@@ -85,6 +85,18 @@ def test_refused_status(status: Any) -> None:
         encode(status=status)
 
 
+@pytest.mark.parametrize("status", ["100 Continue", "101 Switching Protocols", "103 Early Hints"])
+def test_an_interim_status_is_no_response(status: str) -> None:
+    with pytest.raises(ApplicationError, match=f"status '{status}' ends no request; use"):
+        encode(status=status)
+
+
+@pytest.mark.parametrize("name", ["Connection", "Keep-Alive"])
+def test_whoever_sends_a_hop_by_hop_header_is_told_what_to_do(name: str) -> None:
+    with pytest.raises(ApplicationError, match=f"header '{name}' is hop-by-hop.*leave it out"):
+        encode((name, "close"))
+
+
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_no_value_breaks_out_of_its_line(name: str, value: str) -> None:
     try:

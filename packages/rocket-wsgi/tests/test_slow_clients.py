@@ -189,7 +189,11 @@ class Crowd:
     def read_what_there_is(self) -> None:
         """Each notices that it does not get all."""
         for stream in self._streams:
-            assert len(stream.rest()) < max(self._slowness.longest, 1)
+            try:
+                received = len(stream.rest())
+            except ConnectionResetError:
+                continue
+            assert received < max(self._slowness.longest, 1)
 
 
 @pytest.mark.parametrize("slowness", SLOWNESS.values(), ids=SLOWNESS)

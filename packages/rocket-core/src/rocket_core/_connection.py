@@ -8,10 +8,13 @@ The others (`fill`, `take`, `take_through`, `flush`) never wait and say "not yet
 from __future__ import annotations
 
 import errno
+import os
 import select
 import socket
+import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +41,9 @@ RECEIVE_SIZE: Final = 16 * 1024
 
 _LONGEST_WAIT: Final = 1e6
 """Seconds that `select.poll` takes, which knows nothing longer than 24 days."""
+
+_RESET: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+"""Closing waits for nothing, and sends nothing but a reset (socket(7), SO_LINGER)."""
 
 _DEFAULT_TIMEOUTS: Final = Timeouts()
 
@@ -496,11 +502,22 @@ class Connection:
         return False
 
     def close(self) -> None:
-        """Close the socket at once, and drop what was not sent."""
+        """Close the socket at once, and drop what was not sent; the client is not to miss that."""
         if self._output is not None:
+            if self.unsent:
+                self.break_off()
             self._output.clear()
             self.unsent = False
         self._socket.close()
+
+    def break_off(self) -> None:
+        """Have the connection end in a reset, where it is TCP.
+
+        Otherwise it would end as it does behind a whole response, for a client that finds the end
+        of the response by that.
+        """
+        with suppress(OSError):  # it is broken already
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     # -- the beginning -------------------------------------------------------------------------
 

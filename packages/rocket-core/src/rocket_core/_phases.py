@@ -92,6 +92,13 @@ class Phases:
         self._registry.add(connection)
         self._set_deadline(connection)
 
+    def hasten(self, connection: Connection) -> None:
+        """Give a connection that has just begun no more than the time there is in a drain."""
+        if self._monitor.claim(connection):
+            if connection.state is _IDLE and connection.last_request < 0:
+                self._ends(connection)  # not yet
+            self._monitor.park(connection)
+
     def advance(self, connection: Connection, worker: Worker, counters: Counters) -> bool:
         """Take a claimed connection as far as it goes without its client or `Worker.serve`.
 

@@ -23,7 +23,7 @@ from rocket_core._demand import Demand, Verdict
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
 from rocket_core._reason import CloseReason
-from rocket_core._reserve import Reserve
+from rocket_core._reserve import Lane, Reserve
 from rocket_core._statistics import Activity, Counters, Tally
 from rocket_core._worker import Worker
 
@@ -215,10 +215,11 @@ class ThreadPool:
         return self._missing()
 
     def activities(self) -> list[Activity]:
-        """What each thread does now, the longest first."""
+        """What each thread does now, those beside the pool included, the longest first."""
         found = []
-        for seat in list(self._seats):
-            busy, thread = seat.busy, seat.thread
+        threads: list[_Seat | Lane] = [*self._seats, *self._reserve.lanes]
+        for each in threads:
+            busy, thread = each.busy, each.thread
             if thread is None:
                 continue
             activity = Activity(thread.name, thread.ident, thread.native_id, None, 0.0, None, "")
@@ -229,7 +230,7 @@ class ThreadPool:
                     peer=connection.peer,
                     since=since,
                     state=connection.state,
-                    doing=seat.worker.doing(),
+                    doing=each.worker.doing(),
                 )
             found.append(activity)
         return sorted(found, key=lambda each: (each.peer is None, each.since))
@@ -297,11 +298,11 @@ class ThreadPool:
         """
         if not self._phases.advance(connection, worker, counters):
             return
-        waited = time.monotonic() - connection.claimed_at
+        late = time.monotonic() - connection.claimed_at > self._queue_timeout
         urgent = self._phases.is_urgent(connection, worker, counters)
-        if urgent is None or (urgent and self._reserve.submit(connection)):
+        if urgent is None or (urgent and not late and self._reserve.submit(connection)):
             return
-        if len(self._ready) >= self._max_queue or waited > self._queue_timeout:
+        if late or len(self._ready) >= self._max_queue:
             self._phases.refuse(connection, worker, counters)
         else:
             self.submit(connection)
@@ -419,6 +420,10 @@ class ThreadPool:
             if head is not None and self._polling:
                 self._monitor.wake()
             return True, not self._polling
+
+    def tend_reserve(self) -> bool:
+        """Called as `tend` is: bring in reserved lanes where needed; whether that must go on."""
+        return self._reserve.tend()
 
     def guard(self, *, on: bool) -> bool:
         """Begin or cease to tend; False when ceasing must wait because nobody polls."""

@@ -103,8 +103,8 @@ class Worker(ABC):
     def urgent(self, connection: Connection) -> bool:
         """Whether the request in ``connection`` is served even while all workers are busy.
 
-        Asked only then, as `receive` is called, and meant for health checks: one thread serves all
-        such requests, one after the other.
+        Asked only then, as `receive` is called, and meant for health checks: few threads serve all
+        such requests.
         """
         del connection
         return False

@@ -57,7 +57,10 @@ class _Names(dict[Any, int]):
             raise ApplicationError(f"header name {name!r} is not a token")
         lower = name.lower()
         if lower in _HOP_BY_HOP:
-            raise ApplicationError(f"{name!r} is a hop-by-hop header, which belongs to the server")
+            raise ApplicationError(
+                f"header {name!r} is hop-by-hop, and only the server may send it (PEP 3333); "
+                "leave it out"
+            )
         kind = _KINDS.get(lower, _PLAIN)
         if len(self) < _REMEMBERED:
             self[name] = kind
@@ -72,6 +75,11 @@ class _StatusLines(dict[Any, tuple[int, str]]):
             raise ApplicationError(f"status {status!r} is not a str")
         if not _STATUS.match(status):
             raise ApplicationError(f"status {status!r} is not a code and a reason, as in '200 OK'")
+        if status[0] == "1":  # RFC 9110, section 15.2: another response would have to follow
+            raise ApplicationError(
+                f"status {status!r} ends no request; use wsgi.early_hints for 103, and "
+                "rocket.socket to switch protocols"
+            )
         found = int(status[:3]), f"HTTP/1.1 {status}\r\n"
         if len(self) < _REMEMBERED:
             self[status] = found
@@ -97,7 +105,7 @@ class Head:
     def __init__(self, status: str, headers: Headers) -> None:
         """Take what the application gave. Raises `ApplicationError`."""
         self.status, line = _status_lines[status]
-        self.bodiless = self.status < 200 or self.status in (204, 304)
+        self.bodiless = self.status in (204, 304)
         self.length: int | None = None
         parts = [line]
         own = _BOTH

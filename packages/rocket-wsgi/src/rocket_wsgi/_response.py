@@ -337,7 +337,6 @@ class Response:
         told = head.length
         if head.bodiless:
             # Of these only 304 may tell the length (RFC 9110, section 8.6).
-            self.keep_alive = self.keep_alive and head.status >= 200
             return (
                 b"Content-Length: %d\r\n" % told if told is not None and head.status == 304 else b""
             )

@@ -375,6 +375,8 @@ class WSGIWorker(Worker):
             return State.LINGER
         if response.cut:
             connection.close_reason = CloseReason.ERROR
+            if response.ends_connection:
+                connection.break_off()
             return State.CLOSED
         return State.LINGER if self._must_linger(connection, request, response) else State.CLOSED
 
