@@ -162,7 +162,7 @@ class Monitor:
             events = self._poller.poll(None if due == inf else _until(due), BATCH)
         finally:
             returns.remove(due)
-        if events and self._deadlines.next < min(returns.copy(), default=-inf):
+        if events and returns and self._deadlines.next < min(returns.copy(), default=-inf):
             self._poller.wake()
         return events
 
