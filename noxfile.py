@@ -21,6 +21,8 @@ ROOT = Path(__file__).parent
 WHEELS = ROOT / "dist"
 PACKAGES = ("core", "wsgi", "tls", "cli")
 VERSIONS = ("3.11", "3.12", "3.13")
+FREE_THREADED = "3.13t"
+"""Without the GIL. The tests of packages whose dependencies have no wheels for it are left out."""
 
 TOOLS = nox.project.load_toml(ROOT / "pyproject.toml")
 PROJECTS = {
@@ -36,18 +38,23 @@ os.environ.setdefault("UV_SYSTEM_CERTS", "true")  # trust whom the machine trust
 
 
 def interpreter(version: str) -> str | None:
-    """Full path of a Python of this version: from PATH, or else from pyenv; None without one."""
+    """Full path of a Python of this version: from PATH, or else from pyenv; None without one.
+
+    A ``t`` behind the version stands for the build that runs without the GIL.
+    """
+    number = version.removesuffix("t")
+    suffix = version.removeprefix(number)
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    installed = [
-        path
-        for path in pyenv.glob(f"versions/{version}.*/bin/python")
-        if re.fullmatch(rf"{re.escape(version)}\.\d+", path.parts[-3])
-    ]
+    installed = {
+        int(match[1]): path
+        for path in pyenv.glob("versions/*/bin/python")
+        if (match := re.fullmatch(rf"{re.escape(number)}\.(\d+){suffix}", path.parts[-3]))
+    }
     candidates = [
         *(Path(folder, f"python{version}") for folder in os.get_exec_path()),
-        *sorted(installed, key=lambda path: int(path.parts[-3].rpartition(".")[2]), reverse=True),
+        *(installed[patch] for patch in sorted(installed, reverse=True)),
     ]
-    program = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
+    program = "import sys; print('%d.%d' % sys.version_info[:2] + sys.abiflags, sys.executable)"
     for candidate in candidates:
         if not os.access(candidate, os.X_OK):
             continue
@@ -60,7 +67,7 @@ def interpreter(version: str) -> str | None:
     return None
 
 
-INTERPRETERS = {version: interpreter(version) for version in VERSIONS}
+INTERPRETERS = {version: interpreter(version) for version in (*VERSIONS, FREE_THREADED)}
 
 
 def dependencies(package: str) -> tuple[list[str], list[str]]:
@@ -166,8 +173,14 @@ def build(session: nox.Session) -> None:
 def add_tests(package: str, version: str) -> None:
     """Define the session that runs one package's tests on one version of Python.
 
-    The oldest and the newest are run by default, those in between by name.
+    The oldest and the newest are run by default, the others by name.
     """
+    requirements = group(PROJECTS[package], "test")
+    if version == FREE_THREADED:
+        # No release of httptools has a wheel for that, and the tests do without it. Of others the
+        # newest may have none.
+        requirements = [each for each in requirements if Requirement(each).name != "httptools"]
+        requirements.append("--only-binary=:all:")
 
     @nox.session(
         name=f"{package}-{version}",
@@ -179,13 +192,15 @@ def add_tests(package: str, version: str) -> None:
         """Tests of one package against its wheel."""
         require_interpreter(session, version)
         local, _ = dependencies(package)
-        session.install(*wheels(local), *group(PROJECTS[package], "test"))
+        session.install(*wheels(local), *requirements)
         run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
 
 
 for _package in PACKAGES:
     for _version in VERSIONS:
         add_tests(_package, _version)
+for _package in ("core", "wsgi"):
+    add_tests(_package, FREE_THREADED)
 
 
 BOUNDED = [package for package in PACKAGES if dependencies(package)[1]]

@@ -2,7 +2,9 @@
 
 Needs rocket-wsgi, h11 and httptools installed: `python bench/parser.py [ROUNDS]`. Rounds are
 interleaved, so that whatever else the machine does falls on all of them; the figures are medians of
-processor time. Rocket's includes the environ, which the others leave to be made.
+processor time. Rocket's includes the environ, which the others leave to be made, and every head is
+read anew: a server remembers the fields that a client repeats, this program gives it nothing to
+remember them in.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,10 @@ import httpx
 import pytest
 import trustme
 
-from rocket_core import Server, TCPAddress
+from rocket_core import Server
 from rocket_tls import TLSListener, TLSSettings
 from rocket_wsgi import WSGIWorker
+from rocket_wsgi.compat import Rocket
 from systemtests.processes import PATIENCE, find_tool
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from rocket_core import Address
     from systemtests.certificates import Certificates
 
 FORGED = {
@@ -51,7 +54,7 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> list
     return [json.dumps(found).encode()]
 
 
-@pytest.fixture(params=["optional", "required"])
+@pytest.fixture(params=["optional", "required", "original"])
 def site(
     request: pytest.FixtureRequest, certificates: Certificates, tmp_path: Path
 ) -> Iterator[Site]:
@@ -63,11 +66,25 @@ def site(
     issued.private_key_and_cert_chain_pem.write_to_path(alice)
     other = trustme.CA().issue_cert("mallory@example.com")
     other.private_key_and_cert_chain_pem.write_to_path(stranger)
-    settings = TLSSettings(client_certificates=request.param, client_ca=tmp_path / "clients.pem")
+    authorities = tmp_path / "clients.pem"
+    with serving(request.param, authorities, certificates) as address:
+        yield Site(f"https://{address}", certificates.ca, alice, stranger)
+
+
+@contextmanager
+def serving(how: str, authorities: Path, certificates: Certificates) -> Iterator[Address]:
+    """A server that wants certificates of clients, or the original's interface to one."""
+    if how == "original":
+        interface = ("127.0.0.1", 0, certificates.key, certificates.cert, authorities)
+        rocket = Rocket(interface, "wsgi", {"wsgi_app": application})
+        rocket.start(background=True)
+        yield rocket.server.listeners[0].address
+        rocket.stop()
+        return
+    settings = TLSSettings(client_certificates=how, client_ca=authorities)
     listener = TLSListener("127.0.0.1:0", certificates.cert, certificates.key, settings=settings)
     with Server(lambda: WSGIWorker(application), [listener]):
-        assert isinstance(listener.address, TCPAddress)
-        yield Site(f"https://{listener.address}", certificates.ca, alice, stranger)
+        yield listener.address
 
 
 def test_the_application_knows_its_client(site: Site) -> None:
@@ -85,7 +102,17 @@ def test_a_stranger_is_not_let_in(site: Site) -> None:
         client.get("/")
 
 
-@pytest.mark.parametrize("site", ["optional"], indirect=True)
+@pytest.mark.parametrize("site", ["original"], indirect=True)
+def test_the_certificate_has_the_name_that_the_original_gave_it(site: Site) -> None:
+    with site.client(site.alice) as client:
+        found = client.get("/", headers=FORGED).json()
+    assert found["SSL_CLIENT_RAW_CERT"] == found["SSL_CLIENT_CERT"]
+    with site.client(None) as client:
+        found = client.get("/", headers={"SSL-Client-Raw-Cert": "x"}).json()
+    assert "SSL_CLIENT_RAW_CERT" not in found
+
+
+@pytest.mark.parametrize("site", ["optional", "original"], indirect=True)
 def test_who_shows_no_certificate_cannot_forge_one(site: Site) -> None:
     with site.client(None) as client:
         found = client.get("/", headers=FORGED).json()

@@ -48,7 +48,7 @@ def run(directory: Path, *arguments: str, **variables: str) -> subprocess.Comple
     )
 
 
-def eventually(happened: Callable[[], bool]) -> None:
+def eventually(happened: Callable[[], object]) -> None:
     """Return once it has happened."""
     deadline = time.monotonic() + PATIENCE
     while not happened():

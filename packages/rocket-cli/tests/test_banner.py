@@ -12,12 +12,13 @@ from rocket_cli._threads import Threads
 
 def test_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
-    locations = ["http://127.0.0.1:80", "unix:/run/rocket.sock"]
+    locations = ["http://127.0.0.1:80", "http://0.0.0.0:81", "unix:/run/rocket.sock"]
     python = f"{platform.python_implementation()} {platform.python_version()}"
     assert list(banner("app:app", 1, Threads(8, 8), locations)) == [
         f"Rocket {__version__}, {python} (GIL on), threads: 8",
         "Serving app:app",
         "Listening on http://127.0.0.1:80",
+        "Listening on http://0.0.0.0:81 (on this machine http://127.0.0.1:81)",
         "Listening on unix:/run/rocket.sock",
         "Press Ctrl+C, or send SIGTERM, to stop",
     ]

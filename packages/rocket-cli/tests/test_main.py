@@ -9,8 +9,7 @@ import socket
 import ssl
 import subprocess
 import sysconfig
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 import trustme
 
 from conftest import HELLO, Write
-from processes import PATIENCE, Served, refuse, run
+from processes import PATIENCE, Served, eventually, refuse, run
 from rocket_cli import __version__
 from rocket_cli._setting import Section
 from rocket_cli._settings import SETTINGS
@@ -141,7 +140,7 @@ def test_banner_and_answer(site: Path, client: httpx.Client) -> None:
     assert second == "Serving good:app"
     assert third == f"Listening on {url}"
     assert fourth == "Press Ctrl+C, or send SIGTERM, to stop"
-    assert [re.sub(r"^\S+ ", "", line) for line in rest] == [
+    assert [re.sub(r"^\S+ \[\d+\] ", "", line) for line in rest] == [
         (
             "INFO rocket_cli: SIGTERM: requests in flight have 30 seconds to finish; "
             "a second signal stops at once"
@@ -208,8 +207,8 @@ def test_welcome_page_where_nothing_is_found(site: Path, client: httpx.Client) -
 def test_error_of_the_application_is_logged(site: Path, client: httpx.Client) -> None:
     with Served(site, *ANY, "crashing") as served:
         assert client.get(served.location()).status_code == 500
-        served.wait_for(r"^\S+ ERROR rocket_wsgi: ")
-        served.wait_for(r"^RuntimeError: a bug of the application$")
+        served.wait_for(r"^\S+ \[\d+\] ERROR rocket_wsgi: ")
+        served.wait_for(r"^  RuntimeError: a bug of the application$")
         served.stop()
 
 
@@ -302,7 +301,7 @@ def test_access_log_on_standard_output(site: Path, client: httpx.Client) -> None
 # -- how it ends -------------------------------------------------------------------------------
 
 
-def wait_until_refused(url: str) -> None:
+def eventually_refused(url: str) -> None:
     """Return once nobody listens any more, so that the server is draining or stopping."""
     address = httpx.URL(url)
     assert address.port is not None
@@ -324,7 +323,7 @@ def test_sigterm_completes_what_is_in_flight(
         with running:
             served.send(signal.SIGTERM)
             served.wait_for("SIGTERM: requests in flight")
-            wait_until_refused(url)
+            eventually_refused(url)
             assert not answer.done()
         assert answer.result(PATIENCE).text == "complete"
         assert served.wait()[0] == 0
@@ -379,18 +378,10 @@ def test_idle_connection_does_not_keep_it(site: Path, client: httpx.Client) -> N
 # -- what it renews ----------------------------------------------------------------------------
 
 
-def wait_until(happened: Callable[[], bool]) -> None:
-    """Return once it has happened."""
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (signal.SIGUSR1, "the access log is reopened"),
+        (signal.SIGUSR1, "the logs are reopened"),
         (signal.SIGHUP, "reloaded: generation 2 serves"),
     ],
 )
@@ -401,7 +392,7 @@ def test_access_log_is_reopened(
     with Served(site, *ANY, "--access-log", "access.log", "good") as served:
         url = served.location()
         assert client.get(f"{url}/first").status_code == 200
-        wait_until(lambda: "/first" in log.read_text())
+        eventually(lambda: "/first" in log.read_text())
         log.rename(old)
         served.send(number)
         served.wait_for(said)
@@ -409,6 +400,23 @@ def test_access_log_is_reopened(
         served.stop()
     assert [line.split()[6] for line in old.read_text().splitlines()] == ["/first"]
     assert [line.split()[6] for line in log.read_text().splitlines()] == ["/second"]
+
+
+def test_error_log_is_reopened(site: Path, client: httpx.Client) -> None:
+    log, old = site / "error.log", site / "error.log.1"
+    with Served(site, *ANY, "--error-log", "error.log", "crashing") as served:
+        url = served.location()
+        assert client.get(f"{url}/first").status_code == 500
+        log.rename(old)
+        served.send(signal.SIGUSR1)
+        eventually(lambda: log.exists() and "the logs are reopened" in log.read_text())
+        assert client.get(f"{url}/second").status_code == 500
+        served.stop()
+    assert "/first: the application failed" in old.read_text()
+    text = log.read_text()
+    assert "/second: the application failed" in text
+    assert text.endswith("rocket_cli: stopped\n")
+    assert served.said[-1] == "Press Ctrl+C, or send SIGTERM, to stop"
 
 
 def test_sigusr1_without_an_access_log(site: Path, client: httpx.Client) -> None:

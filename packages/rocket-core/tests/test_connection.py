@@ -511,11 +511,30 @@ def test_closing_drops_files_that_wait(pair: Pair, file: tuple[int, bytes]) -> N
 
 def test_file_that_becomes_shorter(pair: Pair, file: tuple[int, bytes]) -> None:
     connection, client = pair
+    with pytest.raises(ClientGone, match="shorter"):
+        connection.send_file(file[0], len(file[1]) - 5, 10)
+    connection.close()
+    assert client.recv(10) == file[1][-5:]
+    with pytest.raises(ConnectionResetError):
+        client.recv(10)
+
+
+def test_a_client_does_not_take_a_part_for_the_whole(pair: Pair) -> None:
+    connection, client = pair
+    while connection._output is None or connection._output.held < OUTPUT_BOUND // 2:
+        connection.write(bytes(10_000))
+    connection.close()
+    with pytest.raises(ConnectionResetError):
+        receive_all(client)
+
+
+def test_what_was_sent_whole_ends_in_the_usual_way(pair: Pair) -> None:
+    connection, client = pair
     with reading(client) as found:
-        with pytest.raises(ClientGone, match="shorter"):
-            connection.send_file(file[0], len(file[1]) - 5, 10)
+        connection.write(LARGE)
+        connection.flush_waiting()
         connection.close()
-    assert found == [file[1][-5:]]
+    assert found == [LARGE]
 
 
 def test_file_is_copied_where_the_system_has_no_better_way(

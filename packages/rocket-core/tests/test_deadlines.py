@@ -61,6 +61,16 @@ def test_deadline_is_noticed_within_a_tick_and_never_early(fresh: list[Connectio
     assert deadlines.due(10.01 + TICK) == [fresh[0]]
 
 
+def test_watch_covers_every_later_deadline_of_its_tick(fresh: list[Connection]) -> None:
+    deadlines = Deadlines()
+    deadlines.watch(fresh[0], 10.01)
+    # What is parked with such a deadline again, as each request of a new client is, costs nothing.
+    assert 10.0 <= fresh[0].watched_at <= 10.01
+    deadlines.watch(fresh[1], 10.0 + TICK)
+    assert fresh[1].watched_at == fresh[0].watched_at
+    assert set(deadlines.due(10.0 + TICK)) == set(fresh[:2])
+
+
 def test_moving_earlier_and_later(fresh: list[Connection]) -> None:
     deadlines = Deadlines()
     connection, other = fresh[:2]

@@ -361,6 +361,61 @@ def test_backlog_is_accepted_though_the_drain_is_noticed_first() -> None:
             connection.close()
 
 
+def test_clients_that_keep_coming_do_not_prolong_a_drain() -> None:
+    listener = Overtaken("127.0.0.1:0", backlog=3)
+    listener.bind()
+    with ExitStack() as clients:
+        accepted: list[Connection] = []
+
+        def accept(connection: Connection) -> None:
+            accepted.append(connection)
+            with suppress(OSError):
+                clients.enter_context(Client(listener))
+
+        clients.enter_context(Client(listener))
+        listener.start(accept, lambda: len(accepted) > 100, Timeouts())
+        listener.join()
+        assert len(accepted) == 3
+        for connection in accepted:
+            connection.close()
+
+
+def test_clients_that_keep_coming_do_not_put_off_the_end() -> None:
+    listener = Listener("127.0.0.1:0")
+    listener.bind()
+    with ExitStack() as clients:
+        accepted: list[Connection] = []
+
+        def accept(connection: Connection) -> None:
+            accepted.append(connection)
+            clients.enter_context(Client(listener))
+            if len(accepted) == 2:
+                listener.stop()
+
+        clients.enter_context(Client(listener))
+        ended = threading.Event()
+        listener.start(accept, lambda: len(accepted) > 100, Timeouts(), ended=ended.set)
+        wait_for(ended)
+        listener.join()
+        assert len(accepted) == 2
+        assert not listener.listening
+        for connection in accepted:
+            connection.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere such a socket says nothing")
+def test_a_socket_that_accepts_no_more_is_named_and_costs_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        shared = socket.socket(fileno=os.dup(sock.fileno()))  # as another process could have it
+        listener = Listener(sock)
+        with serving(worker(), listener), shared:
+            shared.shutdown(socket.SHUT_RD)
+            eventually(lambda: "Invalid argument" in caplog.text)
+            assert "cannot accept on 127.0.0.1:" in caplog.text
+
+
 class Picky(Listener):
     """Refuses the first clients."""
 

@@ -1,21 +1,25 @@
 from __future__ import annotations
 
 import os
+import queue
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from coresupport import PATIENCE, eventually
 from rocket_core import READ, WRITE, Connection, Monitor, State
+from rocket_core._deadlines import TICK, Deadlines
 from rocket_core._poller import EpollPoller, SelectorPoller, default_poller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    Events = queue.SimpleQueue[list[tuple[int, int]]]
     Sockets = Callable[[], tuple[socket.socket, socket.socket]]
 
 
@@ -309,6 +313,89 @@ def test_deadline_that_became_the_first_reaches_the_poll_under_way(
     assert found == [early]
 
 
+class Scripted:
+    """A poller whose threads return with the events, and in the order, that the test says."""
+
+    lasting = True
+
+    def __init__(self) -> None:
+        self.entered: queue.SimpleQueue[tuple[float | None, Events]] = queue.SimpleQueue()
+        self.wakes = 0
+
+    def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+        pass
+
+    def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
+        events: Events = queue.SimpleQueue()
+        self.entered.put((timeout, events))
+        return events.get(timeout=PATIENCE)
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    def close(self) -> None:
+        pass
+
+
+def test_deadline_is_known_to_one_who_polls_when_another_goes_away_with_work(
+    sockets: Sockets,
+) -> None:
+    """Only one thread is told of a deadline before all others, and it may be away when it falls."""
+    poller = Scripted()
+    monitor = Monitor(poller)
+    connection, other = Connection(sockets()[0]), Connection(sockets()[0])
+    with ThreadPoolExecutor() as threads:
+        sleeping = threads.submit(monitor.poll, None)
+        timeout, asleep = poller.entered.get(timeout=PATIENCE)
+        assert timeout is None
+        connection.deadline = time.monotonic() + 1000
+        monitor.park(connection)
+        monitor.park(other)
+        assert poller.wakes == 1
+        told = threads.submit(monitor.poll, None)
+        timeout, events = poller.entered.get(timeout=PATIENCE)
+        assert timeout is not None
+        events.put([(other.descriptor, READ)])
+        assert told.result(PATIENCE) == [other]
+        # The one that still sleeps does so without a limit.
+        assert poller.wakes == 2
+        asleep.put([])
+        assert sleeping.result(PATIENCE) == []
+        # Nobody is woken for the sake of a deadline that one who polls knows.
+        both = [threads.submit(monitor.poll, None) for _ in range(2)]
+        (_, first), (_, second) = (poller.entered.get(timeout=PATIENCE) for _ in range(2))
+        first.put([(other.descriptor, READ)])
+        eventually(lambda: any(each.done() for each in both))
+        assert poller.wakes == 2
+        second.put([])
+
+
+class Overtaken(Deadlines):
+    """An earlier deadline comes first just after one who polls has looked for the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = [inf]
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "next":
+            return self.first.pop() if self.first else time.monotonic() // 1000 * 1000 + 1000
+        return super().__getattribute__(name)
+
+
+def test_deadline_set_just_before_a_poll_is_not_overlooked() -> None:
+    poller = Scripted()
+    monitor = Monitor(poller)
+    monitor._deadlines = Overtaken()
+    with ThreadPoolExecutor() as threads:
+        polling = threads.submit(monitor.poll, None)
+        timeout, events = poller.entered.get(timeout=PATIENCE)
+        assert timeout is not None
+        events.put([])
+        assert polling.result(PATIENCE) == []
+    assert monitor._returns == []
+
+
 def test_deadline_that_moved_later_is_kept(monitor: Monitor, sockets: Sockets) -> None:
     connection = Connection(sockets()[0])
     connection.deadline = time.monotonic() - 1
@@ -345,6 +432,29 @@ class Served(Connection):
     @deadline.setter
     def deadline(self, value: float) -> None:
         self.looks: list[int] = []
+
+
+def test_parking_again_within_a_tick_leaves_the_watch_alone(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request of a client that has just come would pass through a lock otherwise."""
+    monitor = Monitor()
+    watched: list[float] = []
+    watch = monitor._deadlines.watch
+
+    def noted(connection: Connection, until: float) -> bool:
+        watched.append(until)
+        return watch(connection, until)
+
+    monkeypatch.setattr(monitor._deadlines, "watch", noted)
+    connection = Connection(sockets()[0])
+    begin = (time.monotonic() // TICK + 100.1) * TICK
+    for deadline in (begin, begin + 0.01, begin + TICK / 2, begin + 10, begin - TICK):
+        connection.deadline = deadline
+        monitor.park(connection)
+        assert monitor.claim(connection)
+    assert watched == [begin, begin - TICK]
+    monitor.close()
 
 
 def test_deadline_is_looked_at_again_once_the_connection_is_claimed(

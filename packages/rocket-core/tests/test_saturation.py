@@ -9,6 +9,7 @@ import pytest
 
 from coresupport import (
     PATIENCE,
+    Client,
     Gate,
     LineWorker,
     connect,
@@ -18,7 +19,7 @@ from coresupport import (
     serving,
     states,
 )
-from rocket_core import Connection, Listener, Server, State
+from rocket_core import Connection, Listener, Server, State, _reserve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +116,92 @@ def test_what_follows_an_urgent_request_does_not_take_its_lane() -> None:
         assert busy.read_line() == b"HOLD\n"
 
 
+def hold_lanes(server: Server, clients: ExitStack, gate: Gate, count: int) -> list[Client]:
+    """Clients whose requests hold all workers, then as many reserved lanes."""
+    clients_held = []
+    for line in [b"hold\n", *[b"!hold\n"] * count]:
+        client = clients.enter_context(connect(server))
+        client.send(line)
+        gate.wait()
+        clients_held.append(client)
+    return clients_held
+
+
+def busy_threads(server: Server) -> set[str]:
+    return {each.thread for each in server.activities() if each.peer is not None}
+
+
+def hold_any(gate: Gate) -> Callable[[Connection, bytes, bytes], State]:
+    return lambda connection, line, body: gate(connection, line.removeprefix(b"!"), body)
+
+
+def test_nobody_waits_behind_an_urgent_request_that_takes_long() -> None:
+    gate = Gate()
+    factory = lambda: Refusing(hold_any(gate))  # noqa: E731
+    with serving(factory, threads=1) as server, ExitStack() as clients:
+        held = hold_lanes(server, clients, gate, _reserve.LANES - 1)
+        check = clients.enter_context(connect(server))
+        assert check.ask(b"!health\n") == b"HEALTH\n"
+        names = {f"rocket-reserve-{number}" for number in range(1, _reserve.LANES)}
+        eventually(lambda: busy_threads(server) == {*names, "rocket-worker-1"})
+        gate.opened.set()
+        assert [client.read_line() for client in held] == [b"HOLD\n"] * len(held)
+    assert not rocket_threads()
+
+
+def test_urgent_requests_wait_with_the_rest_while_all_lanes_are_held() -> None:
+    gate = Gate()
+    factory = lambda: Refusing(hold_any(gate))  # noqa: E731
+    with (
+        serving(factory, threads=1, queue_timeout=0.3) as server,
+        ExitStack() as clients,
+    ):
+        held = hold_lanes(server, clients, gate, _reserve.LANES)
+        late = clients.enter_context(connect(server))
+        assert late.ask(b"!late\n") == b"busy\n"
+        gate.opened.set()
+        assert [client.read_line() for client in held] == [b"HOLD\n"] * len(held)
+        check = clients.enter_context(connect(server))
+        assert check.ask(b"!health\n") == b"HEALTH\n"
+
+
+def test_what_waits_for_a_held_lane_is_served_by_a_worker_that_returns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_reserve, "LANES", 1)
+    monkeypatch.setattr(_reserve, "PATIENCE", 0.5)
+    gate, other = Gate(), Gate()
+
+    def handler(connection: Connection, line: bytes, body: bytes) -> State:
+        return (other if line == b"!hold" else gate)(connection, line.removeprefix(b"!"), body)
+
+    with serving(lambda: Refusing(handler), threads=1) as server, ExitStack() as clients:
+        busy, lane, waiting = (clients.enter_context(connect(server)) for _ in range(3))
+        busy.send(b"hold\n")
+        gate.wait()
+        lane.send(b"!hold\n")
+        other.wait()
+        waiting.send(b"!x\n")
+        eventually(lambda: len(server._pool._reserve._waiting) == 1)
+        gate.opened.set()
+        assert busy.read_line() == b"HOLD\n"
+        assert waiting.read_line() == b"X\n"  # though the lane is held still
+        other.opened.set()
+        assert lane.read_line() == b"HOLD\n"
+
+
+def test_lanes_that_are_not_needed_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_reserve, "RETIREMENT", 0.01)
+    gate = Gate()
+    factory = lambda: Refusing(hold_any(gate))  # noqa: E731
+    with serving(factory, threads=1) as server, ExitStack() as clients:
+        held = hold_lanes(server, clients, gate, 4)
+        assert len(server._pool._reserve.lanes) == 4
+        gate.opened.set()
+        assert [client.read_line() for client in held] == [b"HOLD\n"] * len(held)
+        eventually(lambda: len(server._pool._reserve.lanes) <= 1)
+
+
 def test_a_failing_look_costs_its_own_request_only(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(Refusing):
         def urgent(self, connection: Connection) -> bool:
@@ -154,7 +241,7 @@ def test_a_reserved_lane_that_cannot_be_opened_is_tried_again(
         busy.send(b"hold\n")
         gate.wait()
         check.send(b"!x\n")
-        eventually(lambda: "cannot open the reserved lane" in caplog.text)
+        eventually(lambda: "cannot open a reserved lane" in caplog.text)
         assert second.ask(b"!y\n") == b"!Y\n"
         gate.opened.set()
         assert check.read_line() == b"!X\n"

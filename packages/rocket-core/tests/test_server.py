@@ -4,6 +4,7 @@ import logging
 import signal
 import socket
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from coresupport import (
     PATIENCE,
     Client,
     Gate,
+    NarrowListener,
     Script,
     connect,
     eventually,
@@ -24,6 +26,7 @@ from coresupport import (
     worker,
 )
 from rocket_core import (
+    OUTPUT_BOUND,
     Connection,
     Lifecycle,
     LifecycleError,
@@ -112,7 +115,45 @@ def test_statistics() -> None:
         assert active.read_line() == b"HOLD\n"
         head.close()
         eventually(lambda: server.statistics().closes == {"client closed": 1})
-        assert server.statistics().connections == {"idle": 2}
+        eventually(lambda: states(server) == {"idle": 2})  # it is answered before it is parked
+
+
+def test_resizing_a_server_out_of_range_changes_nothing() -> None:
+    server = Server(worker(), [Listener("127.0.0.1:0")], min_threads=2, max_threads=3)
+    server.resize(1, 2)
+    with server:
+        assert server.statistics().threads == 1
+        with pytest.raises(ValueError, match="1 <= min_threads <= max_threads"):
+            server.resize(3, 2)
+        assert server.threads == (1, 2)
+
+
+def test_connections() -> None:
+    with pytest.raises(LifecycleError, match="no connections"):
+        Server(worker(), [Listener("127.0.0.1:0")]).list_connections()
+    with serving(worker()) as server, connect(server) as client:
+        assert client.ask(b"x\n") == b"X\n"
+        eventually(lambda: [each.state for each in server.list_connections()] == [State.IDLE])
+        (found,) = server.list_connections()
+        assert str(found.peer) == client.name
+        assert found.local == server.listeners[0].local
+        assert found.requests == 1
+        assert not found.secure
+        assert found.created <= time.time()
+
+
+def test_what_a_client_does_not_take_is_seen_as_held() -> None:
+    def answer(connection: Connection, line: bytes, body: bytes) -> State:
+        connection.write(bytes(OUTPUT_BOUND * 8))
+        return State.IDLE
+
+    with (
+        serving(worker(answer), NarrowListener()) as server,
+        connect(server, receive_buffer=4096) as client,
+    ):
+        client.send(b"x\n")
+        eventually(lambda: any(each.held for each in server.list_connections()))
+        assert 0 < server.list_connections()[0].held <= OUTPUT_BOUND
 
 
 def test_several_listeners_share_everything(tmp_path: Any) -> None:
@@ -410,6 +451,32 @@ def test_drain_serves_the_backlog() -> None:
         listener.go_on.set()
         for client in crowd:
             assert client.read_all() == b"X\n"
+        assert server.wait(PATIENCE)
+        assert refused(port)
+        assert server.statistics().accepted == 5
+
+
+def test_drain_serves_the_backlog_as_there_is_room(gate: Gate) -> None:
+    with serving(worker(gate), max_connections=2) as server, ExitStack() as clients:
+        port = port_of(server.listeners[0])
+        busy, waiting = (
+            [clients.enter_context(connect(server)) for _ in range(2)] for _ in range(2)
+        )
+        for client in busy:
+            client.send(b"hold\n")
+        gate.wait(2)
+        silent = clients.enter_context(connect(server))
+        for client in waiting:
+            client.send(b"x\n")
+        server.drain()
+        eventually(lambda: server.lifecycle is Lifecycle.DRAINING)
+        assert server.statistics().accepted == 2
+        gate.opened.set()
+        for client in busy:
+            assert client.read_all() == b"HOLD\n"
+        for client in waiting:
+            assert client.read_all() == b"X\n"
+        assert silent.read_all() == b""
         assert server.wait(PATIENCE)
         assert refused(port)
         assert server.statistics().accepted == 5

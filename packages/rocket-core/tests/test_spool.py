@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from rocket_core import Spool
-from rocket_core._spool import MEMORY_BOUND
+from rocket_core._budget import Budget
+from rocket_core._spool import BUDGETED_BOUND, MEMORY_BOUND
 
 
 @pytest.mark.parametrize("size", [0, 1, MEMORY_BOUND, MEMORY_BOUND + 1, 3 * MEMORY_BOUND])
@@ -35,3 +36,44 @@ def test_a_spool_that_was_never_opened_closes_its_file() -> None:
     spool.close()
     with pytest.raises(ValueError, match="closed"):
         spool.open()
+
+
+@pytest.mark.parametrize("size", [MEMORY_BOUND + 1, BUDGETED_BOUND])
+def test_more_is_kept_in_memory_within_a_budget(size: int) -> None:
+    budget = Budget(2 * BUDGETED_BOUND)
+    spool = Spool(budget)
+    data = bytes(range(256)) * (size // 256 + 1)
+    data = data[:size]
+    for at in range(0, size, 50_000):
+        spool.add(data[at : at + 50_000])
+    assert budget.held == size
+    file = spool.open()
+    assert file.read() == data
+    assert not _has_descriptor(file)
+    spool.close()
+    assert budget.held == 0
+    spool.close()
+    assert budget.held == 0
+
+
+def test_what_is_too_large_or_beyond_the_budget_goes_to_a_file() -> None:
+    for budget, size in (
+        (Budget(4 * BUDGETED_BOUND), BUDGETED_BOUND + 1),
+        (Budget(100_000), 150_000),
+    ):
+        spool = Spool(budget)
+        for at in range(0, size, 50_000):
+            spool.add(bytes(min(50_000, size - at)))
+        assert budget.held == 0
+        file = spool.open()
+        assert len(file.read()) == size
+        assert _has_descriptor(file)
+        spool.close()
+        assert budget.held == 0
+
+
+def test_small_ones_need_no_budget() -> None:
+    spool = Spool(Budget(0))
+    spool.add(bytes(MEMORY_BOUND))
+    assert not _has_descriptor(spool.open())
+    spool.close()

@@ -104,6 +104,48 @@ def test_pool_shrinks_when_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatc
             assert client.ask(b"still there\n") == b"STILL THERE\n"
 
 
+def test_resize_brings_in_threads_for_what_waits_already() -> None:
+    gate = Gate()
+    with serving(worker(gate), threads=1) as server, ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(4)]
+        for client in crowd:
+            client.send(b"hold\n")
+        eventually(lambda: gate.inside == 1 and server.statistics().ready == 3)
+        server.resize(1, 3)
+        eventually(lambda: gate.inside == 3)
+        server.resize(4, 4)
+        eventually(lambda: gate.inside == 4)
+        assert server.threads == (4, 4)
+        gate.opened.set()
+        for client in crowd:
+            assert client.read_line() == b"HOLD\n"
+
+
+@pytest.mark.parametrize("before", [2, 8])
+def test_resize_ends_threads_that_sleep_or_poll(before: int) -> None:
+    with serving(worker(), threads=before) as server, connect(server) as client:
+        assert client.ask(b"x\n") == b"X\n"
+        server.resize(1, 1)
+        eventually(lambda: server.statistics().threads == 1)
+        assert client.ask(b"y\n") == b"Y\n"
+        server.resize(3, 3)
+        assert server.statistics().threads == 3
+
+
+def test_resize_interrupts_no_thread() -> None:
+    gate = Gate()
+    with serving(worker(gate), threads=3) as server, ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(3)]
+        for client in crowd:
+            client.send(b"hold\n")
+        eventually(lambda: gate.inside == 3)
+        server.resize(1, 1)
+        gate.opened.set()
+        for client in crowd:
+            assert client.read_line() == b"HOLD\n"
+        eventually(lambda: server.statistics().threads == 1)
+
+
 class Fixture:
     """The parts of a server without its listeners."""
 

@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from coresupport import Gate, connect, eventually, serving, worker
+from coresupport import Gate, LineWorker, connect, eventually, serving, worker
 
 if TYPE_CHECKING:
     import pytest
@@ -35,6 +35,25 @@ def test_quick_services_are_not_logged(caplog: pytest.LogCaptureFixture) -> None
         for _ in range(50):
             assert client.ask(b"x\n") == b"X\n"
     assert not caplog.records
+
+
+class Talkative(LineWorker):
+    """A worker that says what it does."""
+
+    def doing(self) -> str:
+        return "something"
+
+
+def test_activities_tell_what_the_worker_says() -> None:
+    gate = Gate()
+    with serving(lambda: Talkative(gate), threads=2) as server, connect(server) as client:
+        client.send(b"hold\n")
+        gate.wait()
+        first, other = server.activities()
+        assert (first.doing, other.doing) == ("something", "")
+        assert first.native_id in [thread.native_id for thread in threading.enumerate()]
+        gate.opened.set()
+        client.read_line()
 
 
 def test_activities() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 Serve = Callable[..., Client]
+
+if not getattr(sys, "_is_gil_enabled", lambda: True)():
+    # Compares with httptools, which has no wheel for Python without the GIL.
+    collect_ignore = ["conformance/test_differential.py"]
 
 
 class NarrowListener(Listener):

@@ -15,6 +15,7 @@ import pytest
 from client import Client
 from rocket_core import BindError, LifecycleError, Server, TCPAddress
 from rocket_wsgi import compat
+from rocket_wsgi._forwarding import ForwardedErrors
 from rocket_wsgi.compat import CherryPyWSGIServer, Rocket, Rocket3
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def test_app_info_is_not_modified() -> None:
         ({"interfaces": ("127.0.0.1", "80")}, TypeError, "is malformed; use "),
         ({"interfaces": (*ANY, "key.pem")}, ValueError, "is malformed; use "),
         ({"interfaces": (*ANY, "key.pem", None)}, ValueError, "lacks its key or its"),
-        ({"interfaces": (*ANY, "k", "c", "ca")}, ValueError, "certificates of clients"),
+        ({"interfaces": (*ANY, None, None, "ca")}, ValueError, "has authorities, but no"),
         ({"interfaces": []}, ValueError, "at least one listener"),
         ({"min_threads": 5, "max_threads": 4}, ValueError, "min_threads <= max_threads"),
         ({"timeout": 0}, ValueError, "keep_alive must be greater than 0"),
@@ -397,6 +398,19 @@ def test_errors_are_logged_once(kept: Kept, caplog: pytest.LogCaptureFixture) ->
     assert [each.name for each in caplog.records] == ["rocket_wsgi"]
     logging.getLogger("rocket_wsgi").error("after the end")
     assert len(kept.found) == 1
+
+
+@pytest.mark.parametrize(("attribute", "value"), [("level", logging.CRITICAL), ("disabled", True)])
+def test_errors_are_not_logged_where_they_are_not_wanted(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, attribute: str, value: object
+) -> None:
+    monkeypatch.setattr(logging.getLogger("Rocket.Errors.rocket_wsgi"), attribute, value)
+    forwarded = ForwardedErrors("Rocket.Errors")
+    forwarded.attach()
+    logging.getLogger("rocket_wsgi").error("unwanted")
+    logging.getLogger("rocket_core.pool").error("wanted")
+    forwarded.detach()
+    assert kept.found == [("ERROR", "wanted")]
 
 
 def test_nothing_is_logged_where_nobody_listens(tmp_path: Path) -> None:

@@ -96,6 +96,22 @@ def test_the_server_starts_and_ends_it(serve: Serve, caplog: pytest.LogCaptureFi
     assert executor.submit(int, "7").result(30) == 7
 
 
+def test_the_last_of_several_servers_ends_it(serve: Serve) -> None:
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        number = environ["wsgiorg.executor"].submit(int, "7").result(30)
+        start_response("200 OK", [])
+        return [b"%d" % number]
+
+    executor = Executor(1)
+    first, second = (serve(application, executor=executor) for _ in range(2))
+    assert first.get().body == b"7"
+    first.stop()
+    assert second.get().body == b"7"
+    second.stop()
+    with pytest.raises(RuntimeError, match="its server does not run"):
+        executor.submit(int)
+
+
 def test_names(executor: Executor) -> None:
     future = executor.submit(int, "7")
     assert future.remember("a") is future

@@ -7,7 +7,7 @@ import lzma
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -57,6 +57,57 @@ def test_no_span_of_what_reads_differently(tmp_path: Path, module: Any) -> None:
         assert FileWrapper(file).span() is None
     with path.open(encoding="latin-1") as text:
         assert FileWrapper(text).span() is None
+
+
+class Rotated(io.FileIO):
+    """Reads other bytes than those in the file."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return bytes(byte ^ 1 for byte in super().read(size) or b"")
+
+
+class Part:
+    """The beginning of a file; all but reading is the file's."""
+
+    def __init__(self, file: IO[bytes], left: int) -> None:
+        self.file = file
+        self._left = left
+
+    def read(self, size: int) -> bytes:
+        data = self.file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
+class Proxy:
+    """As Django's `File` is."""
+
+    read = property(lambda self: self.file.read)
+    tell = property(lambda self: self.file.tell)
+    fileno = property(lambda self: self.file.fileno)
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+
+
+def test_a_wrapper_counts_as_its_file_where_it_reads_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    with (
+        path.open("rb") as file,
+        Rotated(path) as rotated,
+        io.BufferedReader(Rotated(path)) as buffered,
+        io.FileIO(path) as raw,
+    ):
+        assert FileWrapper(raw).span() == (raw.fileno(), 0, 10)
+        assert FileWrapper(Proxy(file)).span() == (file.fileno(), 0, 10)
+        assert FileWrapper(Part(file, 3)).span() is None
+        assert list(FileWrapper(Part(file, 3))) == [b"012"]
+        assert FileWrapper(rotated).span() is None
+        assert FileWrapper(buffered).span() is None
 
 
 def test_no_span() -> None:

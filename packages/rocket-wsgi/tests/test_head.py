@@ -7,19 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rocket_wsgi import _date
-from rocket_wsgi._head import ApplicationError, Head
+from rocket_wsgi._head import ApplicationError, Head, Heads
 
 
 class Clock(_date.Clock):
     """Stands still."""
 
     def update(self) -> None:
-        self.date = "Date: today\r\n"
-        self.fields = self.date + f"Server: {_date.SERVER}\r\n"
+        self.date = b"Date: today\r\n"
+        self.fields = self.date + _date.SERVER_LINE
 
 
 def encode(*headers: tuple[Any, Any], status: Any = "200 OK") -> bytes:
-    return Head(status, list(headers), Clock()).encode("\r\n")
+    return Head(status, list(headers)).encode(b"\r\n", Clock())
 
 
 def test_head() -> None:
@@ -46,7 +46,7 @@ def test_odd_but_harmless_values() -> None:
 
 
 def test_content_length_is_read() -> None:
-    assert Head("200 OK", [("content-length", "12")], Clock()).length == 12
+    assert Head("200 OK", [("content-length", "12")]).length == 12
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,18 @@ def test_refused_status(status: Any) -> None:
         encode(status=status)
 
 
+@pytest.mark.parametrize("status", ["100 Continue", "101 Switching Protocols", "103 Early Hints"])
+def test_an_interim_status_is_no_response(status: str) -> None:
+    with pytest.raises(ApplicationError, match=f"status '{status}' ends no request; use"):
+        encode(status=status)
+
+
+@pytest.mark.parametrize("name", ["Connection", "Keep-Alive"])
+def test_whoever_sends_a_hop_by_hop_header_is_told_what_to_do(name: str) -> None:
+    with pytest.raises(ApplicationError, match=f"header '{name}' is hop-by-hop.*leave it out"):
+        encode((name, "close"))
+
+
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_no_value_breaks_out_of_its_line(name: str, value: str) -> None:
     try:
@@ -95,3 +107,77 @@ def test_no_value_breaks_out_of_its_line(name: str, value: str) -> None:
     assert len(lines) == 6
     assert all(b"\r" not in line and b"\n" not in line for line in lines)
     assert lines[1] == f"{name}: {value}".encode("latin-1")
+
+
+# -- heads that come again ------------------------------------------------------------------------
+
+
+def test_a_head_that_comes_again_is_remembered() -> None:
+    heads = Heads()
+    made = [heads.make("200 OK", [("A", "b"), ("Content-Length", "3")]) for _ in range(4)]
+    assert made[0] is not made[1]
+    assert made[1] is made[2] is made[3]
+    assert [head.encode(b"\r\n", Clock()) for head in made] == [
+        encode(("A", "b"), ("Content-Length", "3"))
+    ] * 4
+    assert made[3].length == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        ("201 OK", [("A", "b")]),
+        ("200 OK", [("A", "c")]),
+        ("200 OK", [("a", "b")]),
+        ("200 OK", [("A", "b"), ("A", "b")]),
+        ("200 OK", []),
+    ],
+)
+def test_another_head_is_another_one(status: str, headers: list[tuple[str, str]]) -> None:
+    heads = Heads()
+    for _ in range(3):
+        heads.make("200 OK", [("A", "b")])
+    assert heads.make(status, headers).start == Head(status, headers).start
+
+
+def test_a_refused_head_is_refused_again() -> None:
+    heads = Heads()
+    for _ in range(4):
+        with pytest.raises(ApplicationError):
+            heads.make("200 OK", [("A", "b\n")])
+
+
+class Text(str):
+    """A str that is none to PEP 3333."""
+
+    __slots__ = ()
+
+
+def test_what_only_equals_a_known_head_is_refused() -> None:
+    heads = Heads()
+    for _ in range(3):
+        heads.make("200 OK", [("A", "b")])
+    with pytest.raises(ApplicationError, match="is not a str"):
+        heads.make("200 OK", [("A", Text("b"))])
+
+
+def test_fields_that_are_no_tuples_are_taken_as_they_come() -> None:
+    heads = Heads()
+    fields: Any = [["A", "b"]]
+    for _ in range(3):
+        assert heads.make("200 OK", fields).start == b"HTTP/1.1 200 OK\r\nA: b\r\n"
+
+
+def test_a_long_head_is_not_remembered() -> None:
+    heads = Heads()
+    made = [heads.make("200 OK", [("A", "b" * 2048)]) for _ in range(3)]
+    assert made[1] is not made[2]
+
+
+def test_a_remembered_head_has_the_present_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads = Heads()
+    for second, text in ((1_000_000_000, b"01:46:40"), (1_000_000_001, b"01:46:41")):
+        monkeypatch.setattr("time.time", lambda second=second: second)
+        for _ in range(3):
+            head = heads.make("200 OK", [("A", "b")])
+            assert text in head.encode(b"\r\n", heads.clock)

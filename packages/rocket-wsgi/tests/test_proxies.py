@@ -290,6 +290,8 @@ def test_hosts(
         ("/app/", "/app"),
         ("/a/b-c_d.e~f", "/a/b-c_d.e~f"),
         ("/%C3%A9", "/\xc3\xa9"),
+        ("/%C3%80", "/\xc3\x80"),
+        ("/\xc3\x80/b", "/\xc3\x80/b"),
         ("/evil, /app", "/app"),
     ],
 )

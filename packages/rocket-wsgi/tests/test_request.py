@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rocket_core import HeadError
-from rocket_wsgi._request import Framing, Request
+from rocket_wsgi._fields import Framing
+from rocket_wsgi._head_memory import HeadMemory
+from rocket_wsgi._names import EnvironNames, Underscores
+from rocket_wsgi._request import Request
 
 
 def read(*lines: str, first: str = "GET / HTTP/1.1", host: str | None = "Host: a") -> Request:
@@ -213,3 +216,144 @@ def test_two_framings_are_never_accepted(lines: list[str]) -> None:
     assert len(framings) <= 1
     assert "Transfer-Encoding: gzip" not in framings
     assert lines.count("Host: a") == 1
+
+
+# -- fields that come again ------------------------------------------------------------------------
+
+NAMES = EnvironNames()
+TEMPLATE: dict[str, Any] = {"wsgi.version": (1, 0)}
+FIELDS = "Host: a", "Accept: */*", "Cookie: b=c"
+
+
+def encoded(*lines: str, first: str = "GET / HTTP/1.1") -> bytes:
+    return "\r\n".join([first, *lines]).encode("latin-1")
+
+
+def outcome(head: bytes, memory: HeadMemory | None) -> Any:
+    """What the server makes of a head: everything but the empty file, which has no value."""
+    try:
+        request = Request(head, TEMPLATE, NAMES, memory)
+    except HeadError as error:
+        return error.status, error.reason
+    environ = {key: value for key, value in request.environ.items() if key != "wsgi.input"}
+    rest = request.line, request.modern, request.keep_alive, request.framing, request.length
+    return environ, "wsgi.input" in request.environ, rest, request.expects
+
+
+def knowing(*lines: str, first: str = "GET / HTTP/1.1") -> HeadMemory:
+    """A memory that has these fields."""
+    memory = HeadMemory()
+    for _ in range(2):
+        Request(encoded(*lines, first=first), TEMPLATE, NAMES, memory)
+    assert memory._fields
+    return memory
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "GET / HTTP/1.1",
+        "POST /p%20q?r=s HTTP/1.1",
+        "GET http://b:1/c HTTP/1.1",
+        "OPTIONS * HTTP/1.1",
+        "GET / HTTP/1.0",
+        "POST / HTTP/1.0",
+        "GET / HTTP/1.2",
+        "GET / HTTP/2.1",
+        "GET / xHTTP/1.1",
+        "GET  HTTP/1.1",
+        "GET /\tHTTP/1.1",
+        "GET /\x00 HTTP/1.1",
+        "GET /\n HTTP/1.1",
+        "GET /\r HTTP/1.1",
+        "GET /\xe9 HTTP/1.1",
+        "G(T / HTTP/1.1",
+        "G\xe9T / HTTP/1.1",
+        "\nGET / HTTP/1.1",
+        "GET / / HTTP/1.1",
+        "GET /#a HTTP/1.1",
+        "CONNECT a:1 HTTP/1.1",
+        "HTTP/1.1",
+        "",
+        f"GET /{'x' * 8178} HTTP/1.1",
+        f"GET /{'x' * 8179} HTTP/1.1",
+    ],
+)
+@pytest.mark.parametrize(
+    "lines", [FIELDS, (*FIELDS, "Content-Length: 3"), (*FIELDS, "Connection: close"), ("Host: a",)]
+)
+def test_known_fields_change_nothing(first: str, lines: tuple[str, ...]) -> None:
+    head = encoded(*lines, first=first)
+    memory = knowing(*lines)
+    for _ in range(3):  # the last time with a known request line
+        assert outcome(head, memory) == outcome(head, None)
+
+
+@given(
+    st.lists(
+        st.builds(
+            encoded,
+            st.sampled_from(["Host: a", "Host: b", "Host: a/b", "X: \n"]),
+            st.sampled_from(["A: b", "Connection: close", "Transfer-Encoding: chunked", "A b"]),
+            st.sampled_from(["C: d", "Content-Length: 1", "Expect: 100-continue", "Expect: 1"]),
+            first=st.sampled_from(
+                ["GET / HTTP/1.1", "POST /a HTTP/1.0", "POST ? HTTP/1.1", "GET /\n HTTP/1.1"]
+            ),
+        ),
+        max_size=30,
+    )
+)
+def test_what_came_before_makes_no_difference(heads: list[bytes]) -> None:
+    memory = HeadMemory()
+    for head in heads:
+        assert outcome(head, memory) == outcome(head, None)
+
+
+def test_what_is_refused_is_not_remembered() -> None:
+    memory = HeadMemory()
+    for first in ("GET / HTTP/1.1", "POST / HTTP/1.0", "GET ? HTTP/1.1"):
+        for fields in (("Host: a/b",), ("Connection: keep-alive",), ("Host: a", "A b")):
+            for _ in range(3):
+                with pytest.raises(HeadError):
+                    Request(encoded(*fields, first=first), TEMPLATE, NAMES, memory)
+    assert not memory._fields
+    assert not memory._fields._seen
+    assert not memory._lines._seen
+
+
+def test_requests_with_the_same_fields_share_no_environ() -> None:
+    memory = knowing(*FIELDS)
+    first = Request(encoded(*FIELDS), TEMPLATE, NAMES, memory)
+    first.environ["HTTP_HOST"] = "changed"
+    first.environ["mine"] = 1
+    second = Request(encoded(*FIELDS), TEMPLATE, NAMES, memory)
+    assert second.environ["HTTP_HOST"] == "a"
+    assert "mine" not in second.environ
+    assert second.environ["wsgi.input"] is not first.environ["wsgi.input"]
+
+
+def test_fields_are_known_to_one_address_and_one_policy() -> None:
+    memory = knowing(*FIELDS, "X_Y: z")
+    head = encoded(*FIELDS, "X_Y: z")
+    other = {"wsgi.version": (1, 0), "HTTPS": "on"}
+    assert Request(head, other, NAMES, memory).environ["HTTPS"] == "on"
+    allowing = EnvironNames(Underscores.ALLOW)
+    assert Request(head, TEMPLATE, allowing, memory).environ["HTTP_X_Y"] == "z"
+    assert "HTTP_X_Y" not in Request(head, TEMPLATE, NAMES, memory).environ
+
+
+def test_long_fields_are_not_remembered() -> None:
+    memory = HeadMemory()
+    for _ in range(3):
+        Request(encoded("Host: a", "Cookie: " + "x" * 2048), TEMPLATE, NAMES, memory)
+    assert not memory._fields
+
+
+def test_long_request_lines_are_not_remembered() -> None:
+    memory = knowing(*FIELDS)
+    for length in (100, 300):
+        for _ in range(3):
+            Request(
+                encoded(*FIELDS, first=f"GET /{'x' * length} HTTP/1.1"), TEMPLATE, NAMES, memory
+            )
+    assert [line.target for line, _ in memory._lines.values()] == ["/" + "x" * 100]

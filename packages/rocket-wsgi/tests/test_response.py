@@ -54,6 +54,22 @@ def test_one_element_gets_a_length(serve: Serve) -> None:
     assert answer["Server"].startswith("Rocket/")
 
 
+def breaking() -> Iterator[bytes]:
+    yield b"one"
+    yield b"two"
+    raise ValueError("midway")
+
+
+def test_a_client_of_http_1_0_does_not_take_a_broken_body_for_a_whole_one(serve: Serve) -> None:
+    """Its body ends where the connection ends, so the connection must not end in the usual way."""
+    stream = serve(returning(breaking)).open()
+    stream.send(b"GET / HTTP/1.0\r\n\r\n")
+    assert stream.head()[1] == 200
+    assert stream.read(6) == b"onetwo"
+    with pytest.raises(ConnectionResetError):
+        stream.rest()
+
+
 def test_nothing_gets_a_length(serve: Serve) -> None:
     for nothing in ([], (), [b""], lambda: iter(()), lambda: iter([b"", b""])):
         answer = serve(returning(nothing)).get()

@@ -22,13 +22,18 @@ CROWD = 300
 TIME = 1.2
 TOTAL_OUTPUT = 64 * 1024 * 1024
 """What a server holds for all its clients, unless told otherwise."""
+TOTAL_INPUT = 32 * 1024 * 1024
+"""What it keeps in memory of all large bodies."""
 GRAIN = 16 * 1024
 """What it holds for one more client even then."""
+GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 CONNECTION_MEMORY = 80 * 1024
 """A client's buffer, and of its body what is not in a file."""
-THREAD_MEMORY = 64 * 1024
+# Without the GIL, Python's allocator has heaps for each thread, and keeps for a while what is free.
+THREAD_MEMORY = 64 * 1024 if GIL else 320 * 1024
+SPREAD = 1 if GIL else 3
 BEGUN = bytes(200_000)
-"""As much of a body as does not stay in memory."""
+"""As much of a body as stays in memory only while there is room for it."""
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -50,7 +55,7 @@ class Slowness:
         refused: the status it is told then.
         longest: bytes of the response that it does not get whole.
         held: bytes of a response that the server may hold for it.
-        spools: whether a file has what it has sent.
+        spools: whether a file has what it has sent, unless there is room in memory.
         settings: of the worker.
     """
 
@@ -184,7 +189,11 @@ class Crowd:
     def read_what_there_is(self) -> None:
         """Each notices that it does not get all."""
         for stream in self._streams:
-            assert len(stream.rest()) < max(self._slowness.longest, 1)
+            try:
+                received = len(stream.rest())
+            except ConnectionResetError:
+                continue
+            assert received < max(self._slowness.longest, 1)
 
 
 @pytest.mark.parametrize("slowness", SLOWNESS.values(), ids=SLOWNESS)
@@ -212,10 +221,13 @@ def test_a_crowd_of_slow_clients_holds_no_thread(slowness: Slowness) -> None:
         assert report.closes == {}
         assert report.threads <= THREADS + stalled
         assert report.held <= CROWD * slowness.held
-        assert len(report.spooled) == (CROWD if slowness.spools else 0)
+        roomy = TOTAL_INPUT // len(BEGUN) if slowness.spools else 0
+        files = range(CROWD - roomy, CROWD) if slowness.spools else (0,)
+        assert len(report.spooled) in files
         assert sum(report.spooled) <= CROWD * (len(slowness.sent) + 10)
         grown = report.resident - before.resident
-        assert grown <= CROWD * (slowness.held + CONNECTION_MEMORY) + stalled * THREAD_MEMORY
+        allowed = CROWD * (slowness.held * SPREAD + CONNECTION_MEMORY)
+        assert grown <= allowed + stalled * THREAD_MEMORY + roomy * len(BEGUN)
 
         fast.close()
         closes = {slowness.reason: CROWD, "client closed": 1}
@@ -253,7 +265,7 @@ def test_readers_of_a_long_response_that_are_slow_but_steady_are_not_cut() -> No
         assert report.threads <= THREADS + readers
         assert report.closes == {}
         assert report.held <= TOTAL_OUTPUT + readers * GRAIN
-        assert report.resident - before.resident < 150 << 20
+        assert report.resident - before.resident < (150 << 20) * SPREAD
         for stream in slow:
             stream.close()
         report = server.until(lambda report: report.threads == THREADS)

@@ -491,6 +491,18 @@ def test_devices_are_not_found(serve_files: ServeFiles, root: Path) -> None:
     assert serve_files(follow_links=True).get("/zero").status == 404
 
 
+def test_files_mounted_as_kubernetes_does(serve_files: ServeFiles, root: Path) -> None:
+    """A link is its owner's word, also where it leads to a name that begins with a dot."""
+    (root / "..2026_11_25").mkdir()
+    (root / "..2026_11_25" / "page").write_bytes(b"page")
+    (root / "..data").symlink_to("..2026_11_25")
+    (root / "page").symlink_to("..data/page")
+    client = serve_files()
+    assert client.get("/page").body == b"page"
+    assert client.get("/..data/page").status == 404
+    assert client.get("/..2026_11_25/page").status == 404
+
+
 def test_links_that_may_be_followed(serve_files: ServeFiles, root: Path) -> None:
     (root.parent / "elsewhere").write_bytes(b"elsewhere")
     (root / "outward").symlink_to(root.parent / "elsewhere")
@@ -547,6 +559,20 @@ def test_the_root_must_be_a_directory(root: Path) -> None:
     for path in (root / "none", root / "a.txt"):
         with pytest.raises(NotADirectoryError, match=str(path)):
             StaticFiles(path)
+
+
+def test_redirects_lead_behind_the_prefix_that_a_proxy_took_off(serve: Serve, root: Path) -> None:
+    client = serve(
+        application,
+        static={"/static": StaticFiles(root)},
+        trusted_proxies=["127.0.0.1"],
+        proxy_fields=["X-Forwarded-Prefix"],
+    )
+    for path in ("/static", "/static/dir"):
+        stream = client.open()
+        stream.send(b"GET %b?q HTTP/1.1\r\nHost: a\r\n" % path.encode())
+        stream.send(b"X-Forwarded-Prefix: /shop/\xc3\xbc\r\n\r\n")
+        assert stream.answer()["Location"] == f"/shop/%C3%BC{path}/?q"
 
 
 # -- beside an application -------------------------------------------------------------------------

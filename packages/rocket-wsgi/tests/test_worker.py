@@ -137,6 +137,27 @@ def test_uploads(serve: Serve, size: int) -> None:
     assert stream.answer().body == expected
 
 
+@pytest.mark.parametrize("end", ["served", "client gone", "refused"])
+def test_what_an_upload_holds_is_given_back(serve: Serve, end: str) -> None:
+    client = serve(digest)
+    stream = client.open()
+    stream.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    stream.send(b"20000\r\n" + bytes(0x20000))
+    budget = client.server._host.input
+    while budget.held < 0x20000:
+        time.sleep(0.001)
+    if end == "served":
+        stream.send(b"\r\n0\r\n\r\n")
+        assert stream.answer().status == 200
+    elif end == "refused":
+        stream.send(b"xx")
+        assert stream.answer().status == 400
+    else:
+        stream.close()
+    while budget.held:
+        time.sleep(0.001)
+
+
 def test_keep_alive(serve: Serve) -> None:
     client = serve(path)
     modern, old = client.open(), client.open()
@@ -332,6 +353,25 @@ def test_slow_readers_hold_no_thread(serve: Serve) -> None:
         assert client.get().body == b"small"
     for stream in slow:
         assert stream.answer().body == body
+
+
+def test_the_request_of_each_thread_is_told(serve: Serve) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        entered.set()
+        assert leave.wait(30)
+        return path(environ, start_response)
+
+    client = serve(application)
+    stream = client.open()
+    stream.send(b"PUT /a%20b?c HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert entered.wait(30)
+    first, *others = client.server.activities()
+    assert first.doing == "PUT /a%20b?c"
+    assert {each.doing for each in others} == {""}
+    leave.set()
+    assert stream.answer().body == b"/a b"
 
 
 def test_drain_says_close(serve: Serve) -> None:

@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Iterable, Iterator
 
+from rocket_cli._browser import reachable
 from rocket_cli._threads import Threads
 from rocket_cli._version import __version__
 
@@ -21,7 +22,9 @@ def banner(
     yield f"Rocket {__version__}, {python} (GIL {gil}), {several}threads: {count}"
     yield f"Serving {application}"
     for location in locations:
-        yield f"Listening on {location}"
+        here = reachable(location)
+        aside = "" if here in (None, location) else f" (on this machine {here})"
+        yield f"Listening on {location}{aside}"
     yield "Press Ctrl+C, or send SIGTERM, to stop"
 
 

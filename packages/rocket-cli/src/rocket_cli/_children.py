@@ -82,6 +82,7 @@ class Child:
         ready: whether it has said that it is ready, and reads its channel.
         final: whether it has said what it counted, and ends.
         failure: why it could not begin.
+        counters: what it had counted when it was asked last.
     """
 
     pid: int
@@ -93,6 +94,7 @@ class Child:
     ready: bool = False
     final: bool = False
     failure: Message | None = None
+    counters: Message = field(default_factory=dict)
 
     @property
     def answers(self) -> bool:

@@ -12,7 +12,7 @@ import click
 from rocket_cli._errors import CommandError
 from rocket_cli._file import ConfigFile, find_config
 from rocket_cli._kinds import FILE
-from rocket_cli._origin import Origin, origin, remember_file
+from rocket_cli._origin import Origin, file_of, origin, remember_file
 from rocket_cli._setting import Part, Section, Setting
 from rocket_cli._settings import SETTINGS
 
@@ -27,14 +27,20 @@ class Chosen:
         values: Mapping[str, Any],
         origins: Mapping[str, Origin],
         again: Callable[[], Chosen],
+        file: Path | None,
     ) -> None:
-        """``again`` reads all of them once more."""
+        """``again`` reads all of them once more; ``file`` is the file that some come from."""
         self._values = values
         self._origins = origins
         self.again = again
+        self.file = file
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
+
+    def changed(self, name: str, value: Any) -> Chosen:
+        """The same with another value for one setting."""
+        return Chosen({**self._values, name: value}, self._origins, self.again, self.file)
 
     def origin(self, name: str) -> Origin:
         """Where a setting comes from."""
@@ -82,7 +88,7 @@ class SettingsCommand(click.Command):
         parameters = {each.name: each for each in self.params}
         values = {each.name: ctx.params.pop(each.parameter) for each in SETTINGS}
         origins = {each.name: origin(ctx, parameters[each.parameter]) for each in SETTINGS}
-        chosen = Chosen(values, origins, ctx.obj)
+        chosen = Chosen(values, origins, ctx.obj, file_of(ctx))
         _require_needs(chosen)
         return chosen
 
@@ -102,6 +108,25 @@ class SettingsCommand(click.Command):
                     formatter.write_dl(rows)
         with formatter.section("Options"):
             formatter.write_dl(list(records.values()))
+
+
+class AdminCommand(click.Command):
+    """A command that asks a running server, and is given the ``path`` of its admin endpoint."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [_config_option(), _parameter(_BY_NAME["admin"]), *self.params]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call back."""
+        path = ctx.params.pop("admin")
+        if path is None:
+            raise CommandError(
+                "give the Unix socket that the server has as --admin, here too: by --admin, "
+                "ROCKET_ADMIN, or admin in its file of settings"
+            )
+        ctx.params["path"] = path
+        return super().invoke(ctx)
 
 
 def _require_needs(chosen: Chosen) -> None:

@@ -23,10 +23,20 @@ class Inquiries:
     Counts of processes that have ended are kept, and go with every answer.
     """
 
-    def __init__(self, children: Children, timers: Timers, own: Mapping[str, Own]) -> None:
-        """``own`` are the questions that the supervisor answers itself, by name."""
+    def __init__(
+        self,
+        children: Children,
+        timers: Timers,
+        own: Mapping[str, Own],
+        note: Callable[[str, Message], None] | None = None,
+    ) -> None:
+        """``own`` are the questions that the supervisor answers itself, by name.
+
+        ``note``, if any, is told of all others, by name and with arguments, before they are asked.
+        """
         self._children = children
         self._own = own
+        self._note = note
         self._questions = Questions(timers, children.tell)
         self._ended: Message = {}
 
@@ -43,11 +53,14 @@ class Inquiries:
         if own is not None:
             own(arguments, lambda answer: reply([answer]))
         else:
+            if self._note is not None:
+                self._note(message["ask"], arguments)
             asked = [each for each in self._children if each.answers]
             self._questions.ask(message["ask"], arguments, asked, reply)
 
     def answered(self, child: Child, message: Message) -> None:
         """``child`` has answered a question."""
+        child.counters = message.get("result", {}).get("counters", child.counters)
         self._questions.answered(child, message)
 
     def final(self, child: Child, statistics: Message) -> None:
@@ -57,5 +70,7 @@ class Inquiries:
         add_statistics(self._ended, statistics)
 
     def gone(self, child: Child) -> None:
-        """``child`` has ended."""
+        """``child`` has ended; it counts with what it has told, if it was killed."""
+        if not child.final:
+            add_statistics(self._ended, child.counters)
         self._questions.gone(child)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from click.shell_completion import CompletionItem
 
 from rocket_cli._errors import CommandError
 from rocket_cli._mount import parse_mount
 from rocket_cli._origin import origin
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _LONGEST: Final = 1_000_000
@@ -25,6 +27,12 @@ def _misread(
 ) -> CommandError:
     where = "" if param is None or ctx is None else f"{origin(ctx, param)}: "
     return CommandError(f"{where}{error}")
+
+
+def _completions(values: Iterable[str], type: str = "plain") -> list[CompletionItem]:  # noqa: A002 - as click calls it
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(each, type=type) for each in values]
 
 
 class Kind(click.ParamType):  # type: ignore[type-arg] # it takes none before click 8.3
@@ -186,7 +194,7 @@ class Choice(Kind):
     ) -> list[CompletionItem]:
         """The words that begin so."""
         del ctx, param
-        return [CompletionItem(each) for each in self.words if each.startswith(incomplete)]
+        return _completions(each for each in self.words if each.startswith(incomplete))
 
 
 class FilePath(Kind):
@@ -206,7 +214,7 @@ class FilePath(Kind):
     ) -> list[CompletionItem]:
         """Have the shell complete it."""
         del ctx, param
-        return [CompletionItem(incomplete, type="file")]
+        return _completions([incomplete], "file")
 
 
 class Words(Kind):
@@ -258,7 +266,7 @@ class DirectoryAtPath(Text):
     ) -> list[CompletionItem]:
         """Have the shell complete it, unless it begins with a path of URLs."""
         del ctx, param
-        return [] if "=" in incomplete else [CompletionItem(incomplete, type="dir")]
+        return [] if "=" in incomplete else _completions([incomplete], "dir")
 
 
 BYTES: Final = Whole(0, unit="bytes")

@@ -11,7 +11,6 @@ from rocket_cli._errors import CommandError
 from rocket_cli._setting import Part
 from rocket_cli._sockets import BoundSocket
 from rocket_core import Address, Listener, UnixAddress
-from rocket_tls import CertificateError, TLSListener, TLSSettings
 
 
 def make_listeners(chosen: Chosen, sockets: Sequence[BoundSocket] | None = None) -> list[Listener]:
@@ -33,8 +32,11 @@ def _listener(bind: Bind, where: Address | socket.socket, chosen: Chosen) -> Lis
         return Listener(where, **common)
     if not options:
         raise CommandError(
-            f"{chosen.origin('bind')}: {bind} needs a certificate: give --tls-cert too"
+            f"{chosen.origin('bind')}: {bind} needs a certificate: give --tls-cert too; "
+            "rocket-cli cert makes one for development"
         )
+    from rocket_tls import CertificateError, TLSListener, TLSSettings
+
     try:
         settings = TLSSettings(**chosen.arguments(Part.TLS_SETTINGS))
     except ValueError as error:

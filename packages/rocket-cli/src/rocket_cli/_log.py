@@ -1,74 +1,142 @@
-"""Where the server's messages and the access log go."""
+"""Where the server's messages go."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
-from datetime import datetime
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Final
 
+import click
+
+from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
+from rocket_cli._log_lines import JSONLines, TextLines, has_colours
 from rocket_cli._origin import Origin
-from rocket_wsgi import AccessLog
 
-_PACKAGES = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli")
+_PACKAGES: Final = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli")
+_log = logging.getLogger("rocket_cli")
 
-
-class _Formatter(logging.Formatter):
-    def formatTime(  # noqa: N802 - the base class calls it so
-        self,
-        record: logging.LogRecord,
-        datefmt: str | None = None,  # noqa: ARG002 - as above
-    ) -> str:
-        moment = datetime.fromtimestamp(record.created).astimezone()
-        return moment.isoformat(timespec="milliseconds")
+STANDARD: Final = "-"
+"""What stands for standard error, or standard output, in place of a path."""
 
 
-class _Handler(logging.StreamHandler[TextIO]):
-    """The handler that `configure_log` has added, which it replaces when it is called again."""
+class _Handler(logging.Handler):
+    """Writes each message by one call of the system, whole, before the logging call returns.
 
-
-def configure_log(level: str) -> None:
-    """Write the server's messages of ``level`` and above to standard error.
-
-    To be called once more after the application is loaded. Its own loggers are left to it.
+    So nothing waits to be written at the end of the process, and processes may share a file.
     """
-    handler = _Handler(sys.stderr)
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+
+    def __init__(self, path: str) -> None:
+        """Open ``path``, ``-`` for standard error. Raises `OSError`."""
+        super().__init__()
+        self.path = path
+        self._file = Path(path).absolute()
+        self._descriptor = sys.stderr.fileno() if path == STANDARD else _open(path)
+
+    def reopen(self) -> None:
+        """Go on in a file of the same name, if there is a file. Raises `OSError`."""
+        if self.path != STANDARD:
+            new = _open(self._file)
+            os.dup2(new, self._descriptor, inheritable=False)
+            os.close(new)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message."""
+        try:
+            data = f"{self.format(record)}\n".encode(errors="backslashreplace")
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except Exception:  # noqa: BLE001 - as every handler does
+            self.handleError(record)
+
+    def close_file(self) -> None:
+        """Close the file, if there is one.
+
+        Not so `close`, which the logging module calls at the end of the process, before the last
+        message, and when an application configures it.
+        """
+        if self.path != STANDARD:
+            os.close(self._descriptor)
+
+
+def _open(path: str | Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+
+def set_log_level(level: str) -> None:
+    """Write messages of ``level`` and above from now on."""
+    for package in _PACKAGES:
+        logging.getLogger(package).setLevel(level.upper())
+
+
+def configure_log(chosen: Chosen, path: str | None = None) -> None:
+    """Write the server's messages as the settings say, or to ``path``. Raises `CommandError`.
+
+    To be called once more after the application is loaded: one that configures logging disables,
+    unless it takes care, all loggers of others. Its own loggers are left to it.
+    """
+    path = path or chosen["error-log"]
+    present = _handler()
+    try:
+        handler = present if present is not None and present.path == path else _Handler(path)
+    except OSError as error:
+        raise unwritable(path, chosen.origin("error-log"), str(error.strerror)) from error
+    json = chosen["log-format"] == "json"
+    colours = path == STANDARD and has_colours(sys.stderr)
+    handler.setFormatter(JSONLines() if json else TextLines(colours=colours))
     for package in _PACKAGES:
         logger = logging.getLogger(package)
-        logger.setLevel(level.upper())
-        for each in [each for each in logger.handlers if isinstance(each, _Handler)]:
-            logger.removeHandler(each)
+        if present is not None:
+            logger.removeHandler(present)
         logger.addHandler(handler)
         logger.propagate = False
-    # An application that configures logging disables, unless it takes care, all loggers of others.
+    set_log_level(chosen["log-level"])
+    if present not in (None, handler):
+        present.close_file()
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in _PACKAGES:
             logging.getLogger(name).disabled = False
 
 
-def open_access_log(path: str, origin: Origin, **options: Any) -> AccessLog:
-    """The access log that appends to the file ``path``, ``-`` for standard output.
+def _handler() -> _Handler | None:
+    """The one that `configure_log` has added, if an application has not removed it."""
+    found = (each for each in logging.getLogger("rocket_cli").handlers)
+    return next((each for each in found if isinstance(each, _Handler)), None)
 
-    Raises `CommandError`, which tells the origin, when the file cannot be written.
-    """
-    if path == "-":
-        return AccessLog(sys.stdout, **options)
+
+def reopen_log() -> None:
+    """Go on in a new file of the same name, because somebody has moved the old one away."""
+    handler = _handler()
+    if handler is None:
+        return
     try:
-        return AccessLog(path, **options)
+        handler.reopen()
     except OSError as error:
-        raise CommandError(
-            f"{origin} {path!r} cannot be written: {error.strerror}; "
-            "use the path of a file that can, or - for standard output"
-        ) from error
+        _log.error(
+            "the log stays in its old file: cannot open %s: %s", handler.path, error.strerror
+        )
 
 
-def check_access_log(path: str, origin: Origin) -> None:
-    """Raise `CommandError` if `open_access_log` would; no file is made."""
-    if path == "-":
+def announce(chosen: Chosen, lines: Iterable[str]) -> None:
+    """Tell the person who has started the server; as messages where standard error is JSON."""
+    as_messages = chosen["log-format"] == "json" and chosen["error-log"] == STANDARD
+    for line in lines:
+        if as_messages:
+            _log.info("%s", line)
+        else:
+            click.echo(line, err=True)
+
+
+def check_log(chosen: Chosen, name: str) -> None:
+    """Raise `CommandError` if the file that the setting ``name`` names cannot be written.
+
+    No file is made.
+    """
+    path = chosen[name]
+    if path in (None, STANDARD):
         return
     file = Path(path)
     directory = file.absolute().parent
@@ -81,4 +149,12 @@ def check_access_log(path: str, origin: Origin) -> None:
     else:
         reason = "" if os.access(directory, os.W_OK | os.X_OK) else "permission denied"
     if reason:
-        raise CommandError(f"{origin} {path!r} cannot be written: {reason}")
+        raise unwritable(path, chosen.origin(name), reason)
+
+
+def unwritable(path: str, origin: Origin, reason: str) -> CommandError:
+    """The error of a log that cannot be written."""
+    return CommandError(
+        f"{origin} {path!r} cannot be written: {reason}; "
+        "use the path of a file that can, or - for the terminal"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import click
@@ -34,6 +35,12 @@ class Origin:
 def remember_file(ctx: click.Context, file: ConfigFile) -> None:
     """Have `origin` look for lines in ``file``."""
     ctx.meta[_FILE] = file
+
+
+def file_of(ctx: click.Context) -> Path | None:
+    """The absolute path of that file, if there is one."""
+    file: ConfigFile | None = ctx.meta.get(_FILE)
+    return None if file is None else file.path.absolute()
 
 
 def origin(ctx: click.Context, param: click.Parameter) -> Origin:

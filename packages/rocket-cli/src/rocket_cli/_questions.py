@@ -9,7 +9,7 @@ from rocket_cli._channel import Message
 from rocket_cli._children import Child
 from rocket_cli._timers import Timers
 
-PATIENCE: Final = 2.0
+PATIENCE: Final = 5.0
 """Seconds for all processes to answer."""
 
 Reply = Callable[[list[Message]], None]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from rocket_cli._app import load
+from rocket_cli._broken import broken
 from rocket_cli._command import Chosen
 from rocket_cli._discovery import discover
 from rocket_cli._errors import CommandError
@@ -27,15 +29,35 @@ class Site:
         name: what it is, for a person to read.
         application: the application.
         found: what to say about where it comes from.
+        error: why the application is not served, but a page that says so.
+        since: where it is to be watched, when its loading began, by `time.time`.
     """
 
     name: str
     application: WSGIApplication
     found: str | None = None
+    error: CommandError | None = None
+    since: float | None = None
 
 
 def find_site(chosen: Chosen) -> Site:
-    """Load what is to be served. Raises `CommandError`."""
+    """Load what is to be served. Raises `CommandError`.
+
+    With ``reload`` it is a page that says what is wrong, where the application cannot be loaded.
+    """
+    if not chosen["reload"]:
+        return _find_site(chosen)
+    # It is told by its time in whole seconds and its size whether a compiled module is up to date
+    # (PEP 3147), which is too little for one that is changed while it is written.
+    sys.dont_write_bytecode = True
+    since = time.time()
+    try:
+        return replace(_find_site(chosen), since=since)
+    except CommandError as error:
+        return Site("a page that says what is wrong", broken(error), error=error, since=since)
+
+
+def _find_site(chosen: Chosen) -> Site:
     target = chosen["app"]
     directory = next((each.directory for each in chosen["static"] if each.path == "/"), None)
     if directory is not None:

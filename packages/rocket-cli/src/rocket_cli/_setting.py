@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
+import importlib
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
 from rocket_cli._kinds import Kind
-from rocket_core import Listener, Server, Timeouts
-from rocket_tls import TLSListener, TLSSettings
-from rocket_wsgi import AccessLog, RequestIds, StaticFiles, WSGIWorker
 
 
 class Section(Enum):
@@ -27,26 +24,34 @@ class Section(Enum):
     PROXIES = "Proxies"
     FILES = "Static files"
     LOGS = "Logs"
+    OBSERVATION = "Observation"
+    DEVELOPMENT = "Development"
 
 
 class Part(Enum):
-    """Who is given a setting as a keyword argument; `COMMAND`: the command itself deals with it."""
+    """Who is given a setting as a keyword argument; `COMMAND`: the command itself deals with it.
 
-    COMMAND = None
-    SERVER = Server
-    TIMEOUTS = Timeouts
-    LISTENER = Listener
+    Its value names that class, which is not imported before it is needed.
+    """
+
+    COMMAND = ""
+    SERVER = "rocket_core:Server"
+    TIMEOUTS = "rocket_core:Timeouts"
+    LISTENER = "rocket_core:Listener"
     """Every one of them, with TLS or without."""
-    TLS = TLSListener
-    TLS_SETTINGS = TLSSettings
-    WORKER = WSGIWorker
-    FILES = StaticFiles
+    TLS = "rocket_tls:TLSListener"
+    TLS_SETTINGS = "rocket_tls:TLSSettings"
+    WORKER = "rocket_wsgi:WSGIWorker"
+    FILES = "rocket_wsgi:StaticFiles"
     """Every mount."""
-    REQUEST_IDS = RequestIds
-    ACCESS_LOG = AccessLog
+    REQUEST_IDS = "rocket_wsgi:RequestIds"
+    ACCESS_LOG = "rocket_wsgi:AccessLog"
 
-
-_INHERITED: Final = object()
+    @property
+    def taker(self) -> Any:
+        """The class itself."""
+        module, _, name = self.value.partition(":")
+        return getattr(importlib.import_module(module), name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +152,16 @@ def setting(
     *,
     part: Part = Part.COMMAND,
     keyword: str | None = None,
-    default: Any = _INHERITED,
+    default: Any = None,
     many: bool = False,
     argument: bool = False,
     metavar: str | None = None,
     needs: str = "",
     gunicorn: str = "",
 ) -> Setting:
-    """A setting, by default for the argument of its own name, with the default of that."""
+    """A setting, by default for the argument of its own name."""
     if keyword is None:
         keyword = name.replace("-", "_")
-    if default is _INHERITED:
-        default = None if part is Part.COMMAND else _default(part.value, keyword)
     return Setting(
         name=name,
         kind=kind,
@@ -173,15 +176,3 @@ def setting(
         needs=needs,
         gunicorn=gunicorn,
     )
-
-
-def _default(taker: type, keyword: str) -> Any:
-    """The default of an argument, in the form that a file has it."""
-    default = inspect.signature(taker).parameters[keyword].default
-    if default is inspect.Parameter.empty:
-        return None
-    if isinstance(default, Enum):
-        return default.value
-    if isinstance(default, float) and default.is_integer():
-        return int(default)
-    return default

@@ -1,14 +1,13 @@
-"""The settings: every option, environment variable and key of a file there is."""
+"""The settings: every option, environment variable and key of a file there is.
+
+Defaults stand here, although the packages have them, too: to show them must not cost the import of
+the packages. A test compares them.
+"""
 
 from __future__ import annotations
 
-from io import StringIO
-from ssl import TLSVersion
 from typing import Final
 
-from rocket_cli._bind import parse_bind
-from rocket_cli._errors import CommandError
-from rocket_cli._identity import parse_group, parse_user
 from rocket_cli._kinds import (
     BYTES,
     DIRECTORY_AT_PATH,
@@ -22,84 +21,30 @@ from rocket_cli._kinds import (
     Words,
 )
 from rocket_cli._setting import Part, Section, Setting, setting
-from rocket_cli._target import Target, parse_target
-from rocket_cli._threads import Threads, parse_threads
-from rocket_cli._welcome import welcome
-from rocket_core import Networks
-from rocket_tls import ClientCertificates, Profile
-from rocket_wsgi import AccessLog, StaticFiles, Underscores, WSGIWorker
-
-
-def _target(text: str) -> Target:
-    try:
-        return parse_target(text)
-    except CommandError as error:
-        raise ValueError(error.message) from error
-
-
-def _plain_threads(threads: Threads) -> int | str:
-    return threads.most if threads.least == threads.most else str(threads)
-
-
-_TLS_VERSIONS: Final = {"1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3}
-
-
-def _tls_version(text: str) -> TLSVersion:
-    try:
-        return _TLS_VERSIONS[text]
-    except KeyError:
-        raise ValueError(f"{text!r}: use 1.2 or 1.3") from None
-
-
-def _plain_tls_version(version: TLSVersion) -> str:
-    return next(name for name, each in _TLS_VERSIONS.items() if each is version)
-
-
-def _umask(text: str) -> int:
-    try:
-        mask = int(text, 8)
-    except ValueError:
-        mask = -1
-    if not 0 <= mask <= 0o777:
-        raise ValueError(f"{text!r}: use octal digits from 000 to 777, such as 027")
-    return mask
-
-
-def _path(text: str) -> str:
-    if not text.startswith("/"):
-        raise ValueError(f"{text!r} is not a path of a URL: it must begin with /")
-    return text
-
-
-def _index(text: str) -> str:
-    StaticFiles("/", index=text)
-    return text
-
-
-def _cache_control(text: str) -> str:
-    StaticFiles("/", cache_control=text)
-    return text
-
-
-def _check_fields(names: list[str]) -> None:
-    WSGIWorker(welcome, trusted_proxies=[], proxy_fields=names)
-
-
-def _log_path(text: str) -> str:
-    if not text:
-        raise ValueError("'': use the path of a file, or - for standard output")
-    return text
-
-
-def _log_format(text: str) -> str:
-    AccessLog(StringIO(), text)
-    return text
-
+from rocket_cli._threads import parse_threads, plain_threads
+from rocket_cli._values import (
+    access_log_format,
+    bind,
+    cache_control,
+    group,
+    index_name,
+    log_path,
+    metrics_address,
+    networks,
+    plain_tls_version,
+    proxy_fields,
+    target,
+    tls_version,
+    umask,
+    underscores,
+    url_path,
+    user,
+)
 
 SETTINGS: Final[tuple[Setting, ...]] = (
     setting(
         "app",
-        Text(_target),
+        Text(target),
         Section.APPLICATION,
         "The application: MODULE:APP, or MODULE:FACTORY() for a function that returns it. Without "
         "it that of the current directory is looked for.",
@@ -110,7 +55,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     # -- where it listens --------------------------------------------------------------------------
     setting(
         "bind",
-        Text(parse_bind),
+        Text(bind),
         Section.LISTENING,
         "Listen on HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH, with http:// or https:// before it "
         "or, without that, over HTTPS if there is a certificate. Can be repeated.",
@@ -125,6 +70,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.LISTENING,
         "Connections that the system keeps for each address until they are accepted.",
         part=Part.LISTENER,
+        default=2048,
         gunicorn="backlog",
     ),
     # -- TLS ---------------------------------------------------------------------------------------
@@ -149,16 +95,17 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     setting(
         "tls-profile",
-        Choice([each.value for each in Profile], Profile),
+        Choice(["modern", "intermediate"]),
         Section.TLS,
         "Mozilla's recommendation that the versions and ciphers follow.",
         part=Part.TLS_SETTINGS,
         keyword="profile",
+        default="intermediate",
         needs="tls-cert",
     ),
     setting(
         "tls-min-version",
-        Text(_tls_version, plain=_plain_tls_version),
+        Text(tls_version, plain=plain_tls_version),
         Section.TLS,
         "Oldest version of TLS, instead of that of the profile.",
         part=Part.TLS_SETTINGS,
@@ -180,11 +127,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     setting(
         "tls-client-certificates",
-        Choice([each.value for each in ClientCertificates], ClientCertificates),
+        Choice(["off", "optional", "required"]),
         Section.TLS,
         "Whether clients show a certificate.",
         part=Part.TLS_SETTINGS,
         keyword="client_certificates",
+        default="off",
         gunicorn="cert_reqs",
         needs="tls-cert",
     ),
@@ -258,7 +206,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     setting(
         "user",
-        Text(parse_user),
+        Text(user),
         Section.PROCESSES,
         "User, by name or number, that the processes become which serve.",
         metavar="USER",
@@ -266,7 +214,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     setting(
         "group",
-        Text(parse_group),
+        Text(group),
         Section.PROCESSES,
         "Group, by name or number, that these processes become. Without it the user's.",
         metavar="GROUP",
@@ -274,7 +222,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     setting(
         "umask",
-        Text(_umask, plain="{:03o}".format),
+        Text(umask, plain="{:03o}".format),
         Section.PROCESSES,
         "Permissions that new files do not get, in octal digits. Without it those of the shell.",
         metavar="MODE",
@@ -295,7 +243,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             parse_threads,
             types=(int, str),
             wanted='a whole number, or a string such as "4:16"',
-            plain=_plain_threads,
+            plain=plain_threads,
         ),
         Section.THREADS,
         "Threads that run the application: always so many, or as many as are needed between two "
@@ -310,6 +258,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.THREADS,
         "Threads that wait for a client, or serve a websocket, and are replaced, at most.",
         part=Part.SERVER,
+        default=256,
     ),
     setting(
         "executor-threads",
@@ -342,6 +291,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.LIMITS,
         "Requests that wait while all threads are busy, before others are answered 503.",
         part=Part.SERVER,
+        default=2048,
     ),
     setting(
         "max-output",
@@ -349,6 +299,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.LIMITS,
         "Memory for what clients do not take yet, over all connections.",
         part=Part.SERVER,
+        default=64 << 20,
     ),
     setting(
         "max-body",
@@ -356,6 +307,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.LIMITS,
         "Size of the largest request body; larger ones are answered 413.",
         part=Part.WORKER,
+        default=1 << 30,
     ),
     # -- time-outs ---------------------------------------------------------------------------------
     setting(
@@ -381,6 +333,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.TIMEOUTS,
         "For a request to wait while all threads are busy, before it is answered 503.",
         part=Part.SERVER,
+        default=60,
     ),
     setting(
         "keep-alive",
@@ -388,6 +341,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.TIMEOUTS,
         "For the client's next request on a connection.",
         part=Part.TIMEOUTS,
+        default=75,
         gunicorn="keepalive",
     ),
     setting(
@@ -397,6 +351,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "For the whole TLS handshake, with a proxy's header before it.",
         part=Part.TIMEOUTS,
         keyword="handshake",
+        default=10,
     ),
     setting(
         "head-timeout",
@@ -405,6 +360,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "For a whole request head.",
         part=Part.TIMEOUTS,
         keyword="head",
+        default=30,
     ),
     setting(
         "stall-timeout",
@@ -413,6 +369,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "For any byte of a body or a response to move.",
         part=Part.TIMEOUTS,
         keyword="stall",
+        default=90,
     ),
     setting(
         "minimum-rate",
@@ -420,6 +377,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.TIMEOUTS,
         "Below this a body or a response is too slow, and its connection is cut.",
         part=Part.TIMEOUTS,
+        default=240,
     ),
     setting(
         "minimum-rate-grace",
@@ -428,6 +386,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "For a body or a response, before the minimum rate counts.",
         part=Part.TIMEOUTS,
         keyword="grace",
+        default=30,
     ),
     setting(
         "linger-timeout",
@@ -436,6 +395,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "For the client to close its connection after the last response.",
         part=Part.TIMEOUTS,
         keyword="linger",
+        default=2,
     ),
     # -- requests ----------------------------------------------------------------------------------
     setting(
@@ -444,19 +404,21 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.REQUESTS,
         "Call the application before the body of a request has arrived.",
         part=Part.WORKER,
+        default=False,
     ),
     setting(
         "underscores",
-        Choice([each.value for each in Underscores], Underscores),
+        Choice(["drop", "refuse", "allow"], underscores),
         Section.REQUESTS,
         "Header fields with an underscore in their name: drop them, refuse their request, or allow "
         "them.",
         part=Part.WORKER,
+        default="drop",
         gunicorn="header_map",
     ),
     setting(
         "reserved",
-        Text(_path),
+        Text(url_path),
         Section.REQUESTS,
         "Serve requests for this path, a health check by the application, in a lane of their own "
         "while all threads are busy. Can be repeated.",
@@ -465,7 +427,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     setting(
         "health",
-        Text(_path),
+        Text(url_path),
         Section.REQUESTS,
         "Path of a health check that the server itself answers, also while all threads are busy: "
         "200 while it serves, 503 when it ends.",
@@ -481,7 +443,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     setting(
         "request-ids-trusted",
-        Words(Networks),
+        Words(networks),
         Section.REQUESTS,
         "Networks of proxies whose X-Request-ID is taken as the id, with commas between them; unix "
         "for the peers of Unix sockets. Without it every id is made here.",
@@ -497,12 +459,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Send the id to the client, in X-Request-ID.",
         part=Part.REQUEST_IDS,
         keyword="echo",
+        default=False,
         needs="request-ids",
     ),
     # -- proxies -----------------------------------------------------------------------------------
     setting(
         "trusted-proxies",
-        Words(Networks, none=True),
+        Words(networks, none=True),
         Section.PROXIES,
         "Networks of proxies that are believed in what their header fields tell of clients, with "
         "commas between them; unix for the peers of Unix sockets; none to believe nobody. Without "
@@ -513,7 +476,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     setting(
         "proxy-fields",
-        Words(_check_fields),
+        Words(proxy_fields),
         Section.PROXIES,
         "Header fields that every one of these proxies sets, with commas between them: Forwarded, "
         "or some of X-Forwarded-For, -Proto, -Host, -Port and -Prefix. Without it the first two of "
@@ -525,7 +488,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     setting(
         "proxy-protocol",
-        Words(Networks),
+        Words(networks),
         Section.PROXIES,
         "Networks of proxies that begin every connection, at every address, with a PROXY protocol "
         "header; nobody else can connect. Without it there is no such header.",
@@ -545,17 +508,18 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     setting(
         "static-index",
-        Text(_index),
+        Text(index_name),
         Section.FILES,
         "File that is served for a directory.",
         part=Part.FILES,
         keyword="index",
+        default="index.html",
         metavar="NAME",
         needs="static",
     ),
     setting(
         "static-cache-control",
-        Text(_cache_control),
+        Text(cache_control),
         Section.FILES,
         "Value of Cache-Control for every file. Without it there is no such field.",
         part=Part.FILES,
@@ -570,6 +534,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Send NAME.br or NAME.gz for NAME to clients that accept it.",
         part=Part.FILES,
         keyword="precompressed",
+        default=False,
         needs="static",
     ),
     setting(
@@ -579,6 +544,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Show directories that have no index.",
         part=Part.FILES,
         keyword="listing",
+        default=False,
         needs="static",
     ),
     setting(
@@ -588,6 +554,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Let symbolic links lead out of the directory.",
         part=Part.FILES,
         keyword="follow_links",
+        default=False,
         needs="static",
     ),
     # -- logs --------------------------------------------------------------------------------------
@@ -595,26 +562,41 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "log-level",
         Choice(["debug", "info", "warning", "error"]),
         Section.LOGS,
-        "Least severe messages on standard error; debug also shows the traceback of an error.",
+        "Least severe messages of the server; debug also shows the traceback of an error.",
         default="info",
         gunicorn="loglevel",
     ),
     setting(
+        "log-format",
+        Choice(["text", "json"]),
+        Section.LOGS,
+        "How messages are written: lines to read, or an object for each.",
+        default="text",
+    ),
+    setting(
+        "error-log",
+        Text(log_path),
+        Section.LOGS,
+        "File to which messages of the server are appended; - for standard error.",
+        default="-",
+        metavar="PATH",
+        gunicorn="errorlog",
+    ),
+    setting(
         "access-log",
-        Text(_log_path),
+        Text(log_path),
         Section.LOGS,
         "File to which a line for each request is appended; - for standard output. Without it "
         "there is no such log.",
         metavar="PATH",
-        gunicorn="access_logfile",
+        gunicorn="accesslog",
     ),
     setting(
         "access-log-format",
-        Text(_log_format),
+        Text(access_log_format),
         Section.LOGS,
-        "Format of its lines: combined, json, json:FIELD,FIELD, or a text with fields in braces.",
-        part=Part.ACCESS_LOG,
-        keyword="format",
+        "Format of its lines: combined, json, json:FIELD,FIELD, or a text with fields in braces. "
+        "Without it one for reading on a terminal, json with log-format json, else combined.",
         metavar="FORMAT",
         needs="access-log",
         gunicorn="access_log_format",
@@ -626,6 +608,41 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Lines that wait for the access log to be written, before others are dropped.",
         part=Part.ACCESS_LOG,
         keyword="max_lines",
+        default=16 << 10,
         needs="access-log",
+    ),
+    # -- observation -------------------------------------------------------------------------------
+    setting(
+        "admin",
+        FILE,
+        Section.OBSERVATION,
+        "Unix socket on which the server answers rocket-cli stats, threads, top and the like, for "
+        "its own user only. Without it there is none.",
+        gunicorn="control_socket",
+    ),
+    setting(
+        "metrics",
+        Text(metrics_address),
+        Section.OBSERVATION,
+        "Address, HOST:PORT or unix:PATH, at which Prometheus finds /metrics, over HTTP; needs "
+        "rocket-cli[metrics]. Without it there are none.",
+        metavar="ADDRESS",
+    ),
+    # -- development -------------------------------------------------------------------------------
+    setting(
+        "reload",
+        FLAG,
+        Section.DEVELOPMENT,
+        "Serve the application anew when its code or the file of settings changes, and a page that "
+        "says what is wrong while it cannot be loaded. Needs watchfiles.",
+        default=False,
+        gunicorn="reload",
+    ),
+    setting(
+        "open",
+        FLAG,
+        Section.DEVELOPMENT,
+        "Open what is served in a browser.",
+        default=False,
     ),
 )

@@ -11,7 +11,16 @@ from rocket_cli._bind import Bind
 from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._identity import give_socket
-from rocket_core import Address, BindError, SocketFile, UnixAddress, bind_socket, parse_address
+from rocket_cli._occupant import occupant
+from rocket_core import (
+    Address,
+    BindError,
+    SocketFile,
+    TCPAddress,
+    UnixAddress,
+    bind_socket,
+    parse_address,
+)
 
 _ADVICE = {
     errno.EADDRINUSE: "stop what listens there, or choose another with --bind",
@@ -105,5 +114,9 @@ def _open(bind: Bind, chosen: Chosen) -> BoundSocket:
     except BindError as error:
         number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
         advice = _ADVICE.get(number or 0, "choose another with --bind")
+        if number == errno.EADDRINUSE and isinstance(bind.address, TCPAddress):
+            found = occupant(bind.address.port)
+            if found is not None:
+                advice = f"{found} listens there: stop it, or choose another with --bind"
         raise CommandError(f"{error}; {advice}") from error
     return BoundSocket(bind, sock, file)

@@ -30,18 +30,25 @@ class Successor:
     """The task of the process that becomes the new supervisor.
 
     Attributes:
-        sockets: those that it takes over.
+        listening: the sockets of the application that it takes over.
+        observed: those of the observers.
         given: whether systemd has handed them over.
         environment: the environment that the command was started in.
         surroundings: the directory that it was started in.
         name: what it is called.
     """
 
-    sockets: Sequence[BoundSocket]
+    listening: Sequence[BoundSocket]
+    observed: Sequence[BoundSocket]
     given: bool
     environment: dict[str, str]
     surroundings: Surroundings
     name: str = "new supervisor"
+
+    @property
+    def sockets(self) -> Sequence[BoundSocket]:
+        """All of them."""
+        return [*self.listening, *self.observed]
 
     def run(self, channel: Channel) -> int:
         """Run the command once more, as it was run."""
@@ -53,10 +60,8 @@ class Successor:
             "predecessor": os.getppid(),
             "channel": channel.fileno(),
             "given": self.given,
-            "sockets": [
-                [each.socket.fileno(), str(each.bind), each.file is not None]
-                for each in self.sockets
-            ],
+            "sockets": list(map(_leave, self.listening)),
+            "observed": list(map(_leave, self.observed)),
         }
         environment[_VARIABLE] = json.dumps(legacy)
         for descriptor in (channel.fileno(), *(each.socket.fileno() for each in self.sockets)):
@@ -72,17 +77,24 @@ class Legacy:
     Attributes:
         predecessor: the number of the process that still serves.
         channel: how to tell it that this one serves, or why not.
-        sockets: its sockets.
+        sockets: its sockets for the application.
+        observed: those of its observers.
         given: whether systemd had handed them over.
     """
 
     predecessor: int
     channel: Channel
     sockets: list[BoundSocket]
+    observed: list[BoundSocket]
     given: bool
 
-    def succeed(self, used: Sequence[BoundSocket] | None, pid_file: PidFile | None) -> None:
-        """Say that this supervisor serves, at the sockets ``used`` (None: all)."""
+    def succeed(
+        self,
+        used: Sequence[BoundSocket] | None,
+        observed: Sequence[BoundSocket],
+        pid_file: PidFile | None,
+    ) -> None:
+        """Say that this supervisor serves, at the sockets ``used`` (None: all) and ``observed``."""
         if pid_file is not None:
             try:
                 pid_file.write(self.predecessor)
@@ -91,6 +103,8 @@ class Legacy:
         if used is not None:
             kept = {each.socket for each in used}
             close_sockets(each for each in self.sockets if each.socket not in kept)
+        kept = {each.socket for each in observed}
+        close_sockets(each for each in self.observed if each.socket not in kept)
         self.channel.send({"event": "ready"})
         self.channel.close()
 
@@ -109,7 +123,14 @@ def take_legacy(environ: MutableMapping[str, str] = os.environ) -> Legacy | None
     channel = socket.socket(fileno=legacy["channel"])
     os.set_inheritable(channel.fileno(), False)
     sockets = [_take(*each) for each in legacy["sockets"]]
-    return Legacy(legacy["predecessor"], Channel(channel, waits=True), sockets, legacy["given"])
+    observed = [_take(*each) for each in legacy["observed"]]
+    return Legacy(
+        legacy["predecessor"], Channel(channel, waits=True), sockets, observed, legacy["given"]
+    )
+
+
+def _leave(bound: BoundSocket) -> tuple[int, str, bool]:
+    return bound.socket.fileno(), str(bound.bind), bound.file is not None
 
 
 def _take(descriptor: int, bind: str, has_file: bool) -> BoundSocket:

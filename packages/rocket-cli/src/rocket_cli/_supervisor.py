@@ -14,13 +14,14 @@ import click
 
 from rocket_cli._activation import activated_sockets
 from rocket_cli._banner import banner
+from rocket_cli._browser import open_browser
 from rocket_cli._channel import Message
 from rocket_cli._children import Child, Children, Phase, Task, describe_end
 from rocket_cli._command import Chosen
 from rocket_cli._errors import BootError, CommandError
 from rocket_cli._generation import Generation, size_of
 from rocket_cli._inquiries import Answer, Inquiries
-from rocket_cli._log import configure_log
+from rocket_cli._log import announce, configure_log, reopen_log, set_log_level
 from rocket_cli._notify import Notifier
 from rocket_cli._pid_file import PidFile
 from rocket_cli._preload import preloaded
@@ -29,6 +30,7 @@ from rocket_cli._signals import ENDING, Events
 from rocket_cli._sockets import BoundSocket, close_sockets, open_sockets
 from rocket_cli._succession import Successor, take_legacy
 from rocket_cli._surroundings import Surroundings
+from rocket_cli._threads import parse_threads
 from rocket_cli._timers import Timers
 from rocket_cli._workers import Workers
 
@@ -52,6 +54,9 @@ _OBSERVER_PAUSE: Final = 1.0
 """Seconds until an observer that has ended is started again."""
 
 
+Observers = Callable[[Chosen, Sequence[BoundSocket]], list[Task]]
+
+
 class Ending(Enum):
     """How the supervisor ends."""
 
@@ -68,10 +73,12 @@ class Supervisor:
     thread, so that it can fork at any time, and imports the application only if it is preloaded.
     """
 
-    def __init__(
-        self, chosen: Chosen, events: Events, observers: Sequence[Callable[[], Task]] = ()
-    ) -> None:
-        """Start nothing yet. ``observers`` make tasks of processes that outlive generations."""
+    def __init__(self, chosen: Chosen, events: Events, observe: Observers) -> None:
+        """Start nothing yet.
+
+        ``observe`` makes the tasks of processes that outlive generations, for settings and with
+        what it finds among sockets that a predecessor has left. It may raise `CommandError`.
+        """
         self._chosen = chosen
         self._legacy = take_legacy()
         self._environment = dict(os.environ)
@@ -82,7 +89,8 @@ class Supervisor:
         self._successor: Child | None = None
         self._succeeded: int | None = None
         self._events = events
-        self._observers = observers
+        self._observe = observe
+        self._observers: list[Task] = []
         self._timers = Timers()
         self._selector = selectors.DefaultSelector()
         self._children = Children(
@@ -95,8 +103,9 @@ class Supervisor:
                 "processes": self._tell_processes,
                 "reload": self._reload_and_tell,
                 "drain": self._drain_and_tell,
-                "resize": self._resize_and_tell,
+                "resize-processes": self._resize_and_tell,
             },
+            self._note,
         )
         self._workers = Workers(self._children, self._timers, self)
         self._waiting: list[Answer] = []
@@ -118,6 +127,7 @@ class Supervisor:
         except CommandError as error:
             if self._legacy is not None:
                 self._legacy.decline(error.message)
+            close_sockets(self._observed, keep_files=self._legacy is not None)
             raise
         while len(self._children) or self._ending is Ending.NOT:
             for key, _ in self._selector.select(self._timers.wait()):
@@ -133,10 +143,13 @@ class Supervisor:
     def _start(self) -> None:
         chosen = self._chosen
         self._surroundings.enter(chosen)
+        configure_log(chosen)
         if chosen["pid"] is not None:
             self._pid_file = PidFile(chosen["pid"], chosen.origin("pid"))
             if self._legacy is None:
                 self._pid_file.write()
+        left = [] if self._legacy is None else self._legacy.observed
+        self._observers = self._observe(chosen, left)
         sockets = self._first_sockets()
         site = preloaded(chosen) if chosen["preload"] else None
         self._workers.begin(chosen, sockets, size_of(chosen), site)
@@ -159,13 +172,19 @@ class Supervisor:
         """In a new process: let go of what it must not hold."""
         self._selector.close()
         kept = {each.socket for each in task.sockets}
-        for each in self._workers.sockets:
+        for each in (*self._workers.sockets, *self._observed):
             if each.socket not in kept:
                 each.socket.close()
 
+    @property
+    def _observed(self) -> list[BoundSocket]:
+        """The sockets of the observers."""
+        return [each for task in self._observers for each in task.sockets]
+
     def _close(self) -> None:
         self._selector.close()
-        close_sockets(self._workers.sockets, keep_files=self._succeeded is not None)
+        sockets = [*self._workers.sockets, *self._observed]
+        close_sockets(sockets, keep_files=self._succeeded is not None)
         if self._pid_file is not None:
             self._pid_file.remove()
 
@@ -205,14 +224,17 @@ class Supervisor:
         self._notify_ready(generation)
         if self._legacy is not None:
             sockets = None if self._given else generation.sockets
-            self._legacy.succeed(sockets, self._pid_file)
-        for make in self._observers:
-            self._start_observer(make())
+            self._legacy.succeed(sockets, self._observed, self._pid_file)
+        for task in self._observers:
+            self._start_observer(task)
         self._finish_reload({})
 
     def reloaded(self, generation: Generation) -> None:
         """Another generation serves."""
-        configure_log(generation.chosen["log-level"])
+        for child in self._children:
+            self._have_watched(child)
+        configure_log(generation.chosen)
+        reopen_log()
         _log.info("reloaded: generation %d serves", generation.number)
         self._notify_ready(generation)
         self._finish_reload({"generation": generation.number})
@@ -251,9 +273,10 @@ class Supervisor:
         certificate = bool(chosen.arguments(Part.TLS))
         locations = [each.location(certificate=certificate) for each in generation.sockets]
         if report["found"]:
-            click.echo(report["found"], err=True)
-        for line in banner(report["name"], generation.size, chosen["threads"], locations):
-            click.echo(line, err=True)
+            announce(chosen, [report["found"]])
+        announce(chosen, banner(report["name"], generation.size, chosen["threads"], locations))
+        if chosen["open"]:
+            open_browser(locations)
 
     # -- another supervisor ------------------------------------------------------------------------
 
@@ -270,7 +293,9 @@ class Supervisor:
             return
         _log.info("starting a new supervisor")
         self._notifier.reloading()
-        task = Successor(present.sockets, self._given, self._environment, self._surroundings)
+        task = Successor(
+            present.sockets, self._observed, self._given, self._environment, self._surroundings
+        )
         try:
             self._successor = self._children.spawn(task, 0)
         except OSError as error:
@@ -292,6 +317,9 @@ class Supervisor:
             os.kill(successor.pid, signal.SIGHUP)
         self._finish_reload({"supervisor": successor.pid})
         self._end(Ending.GENTLY)
+        for child in self._children:
+            if not child.generation and child.phase is not Phase.ENDING:
+                self._children.end(child, {"order": "stop"})  # the successor's answer instead
 
     def failed(self, failure: Message) -> None:
         """Nothing serves, and nothing can be started."""
@@ -310,6 +338,12 @@ class Supervisor:
             self._hand_over(child)
         else:
             child.phase = Phase.SERVING
+            self._have_watched(child)
+
+    def _have_watched(self, child: Child) -> None:
+        """Tell an observer where the code of the present generation is."""
+        if self._workers.watched is not None and not child.generation and child.ready:
+            self._children.tell(child, {"order": "watch", **self._workers.watched})
 
     # -- what processes say ------------------------------------------------------------------------
 
@@ -353,7 +387,13 @@ class Supervisor:
 
     def _tell_processes(self, arguments: Message, answer: Answer) -> None:
         del arguments
-        answer({"supervisor": os.getpid(), "processes": self._children.describe()})
+        answer(
+            {
+                "supervisor": os.getpid(),
+                "restarts": self._workers.replaced,
+                "processes": self._children.describe(),
+            }
+        )
 
     def _reload_and_tell(self, arguments: Message, answer: Answer) -> None:
         del arguments
@@ -372,6 +412,14 @@ class Supervisor:
             answer({})
         else:
             answer({"error": f"processes must be a number from 1 up, not {size!r}"})
+
+    def _note(self, name: str, arguments: Message) -> None:
+        """Have processes that begin later do as those that there are are told now."""
+        if name == "log-level":
+            set_log_level(arguments["level"])
+            self._workers.change("log-level", arguments["level"])
+        elif name == "resize-threads":
+            self._workers.change("threads", parse_threads(arguments["threads"]))
 
     # -- signals -----------------------------------------------------------------------------------
 
@@ -413,6 +461,7 @@ class Supervisor:
 
     def reopen(self) -> None:
         """Have every process reopen its logs."""
+        reopen_log()
         for child in self._children:
             if child.phase is not Phase.BOOTING:
                 self._children.tell(child, {"order": "reopen"})

@@ -26,3 +26,8 @@ def parse_threads(text: str) -> Threads:
     raise ValueError(
         f"{text!r}: use a number from 1 up, such as 8, or two as MIN:MAX, such as 4:16"
     )
+
+
+def plain_threads(threads: Threads) -> int | str:
+    """As a file has it."""
+    return threads.most if threads.least == threads.most else str(threads)

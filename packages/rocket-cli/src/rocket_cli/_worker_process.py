@@ -8,22 +8,23 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from importlib import import_module
 
+from rocket_cli._access_log import open_access_log
 from rocket_cli._balance import Place
 from rocket_cli._channel import Channel, Message
 from rocket_cli._command import Chosen
-from rocket_cli._control import Control, Handler
+from rocket_cli._control import Control
 from rocket_cli._errors import CommandError
-from rocket_cli._health import check_health
 from rocket_cli._identity import assume_identity
+from rocket_cli._inspector import Inspector
 from rocket_cli._listeners import make_listeners
-from rocket_cli._log import configure_log, open_access_log
+from rocket_cli._log import STANDARD, configure_log, reopen_log
 from rocket_cli._recycling import counted
 from rocket_cli._serving import Site, find_site, make_server
-from rocket_cli._setting import Part
 from rocket_cli._signals import Events, caught_signals, wait_for_end
 from rocket_cli._sockets import BoundSocket
+from rocket_cli._watcher import code_directories
 from rocket_core import Listener, Server
 from rocket_wsgi import AccessLog
 
@@ -31,12 +32,6 @@ _log = logging.getLogger("rocket_cli")
 
 REFUSED = 2
 """Exit code of a process that could not begin."""
-
-
-def inspectors(server: Server) -> dict[str, Handler]:
-    """What others may ask this process, by name."""
-    del server
-    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +73,23 @@ class Serve:
     def _boot(self, channel: Channel) -> _Booted:
         chosen = self.chosen
         listeners = make_listeners(chosen, self.sockets)  # by whom may read the keys
+        if self.paths:
+            import_module("rocket_cli._health")  # likewise, by whom may read it; it needs ssl
         assume_identity(chosen)
         site = self.site or find_site(chosen)
         site = _recycled(site, chosen, channel)
-        configure_log(chosen["log-level"])
-        access_log = _open_access_log(chosen)
+        configure_log(chosen)
+        if site.error is not None:
+            _log.error("%s", site.error.message, exc_info=site.error.__cause__)
+        access_log = open_access_log(chosen)
         server = make_server(
             chosen, site, access_log, listeners=listeners, multiprocess=self.multiprocess
         )
         if self.multiprocess:
             for each in listeners:
                 each.shared = lambda: self.place.pause(server.connections)
-        return _Booted(chosen, site, server, access_log, self.paths, self.place)
+        paths = self.paths if site.error is None else ()
+        return _Booted(chosen, site, server, access_log, paths, self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +108,27 @@ class _Booted:
         with self.access_log or nullcontext(), caught_signals() as events:
             try:
                 server.start(accept=False)
-                check_health(server, self.paths)
+                if self.paths:
+                    from rocket_cli._health import check_health
+
+                    check_health(server, self.paths)
             except Exception as error:  # noqa: BLE001 - the supervisor is to say it
                 server.stop()
                 message = error.message if isinstance(error, CommandError) else f"{error}"
                 _report(channel, message, error.__cause__ or error)
                 return REFUSED
-            Control(channel, self._orders(channel), inspectors(server)).start()
-            channel.send({"event": "ready", "name": self.site.name, "found": self.site.found})
+            inspector = Inspector(server)
+            Control(channel, self._orders(channel), inspector.handlers).start()
+            channel.send(self._report())
             self._wait(events)
-            channel.send({"event": "final", "statistics": final_statistics(server)})
+            channel.send({"event": "final", "statistics": inspector.counters()})
         return 0
+
+    def _report(self) -> Message:
+        report: Message = {"event": "ready", "name": self.site.name, "found": self.site.found}
+        if self.site.since is not None:
+            report["watch"] = {"directories": code_directories(), "since": self.site.since}
+        return report
 
     def _wait(self, events: Events) -> None:
         renewals: dict[signal.Signals, Callable[[], None]] = {
@@ -153,9 +163,11 @@ class _Booted:
         self.server.drain(self.chosen["graceful-timeout"], shared=listeners)
 
     def _reopen(self) -> None:
+        reopen_log()
         if self.access_log is not None:
             self.access_log.reopen()
-            _log.info("the access log is reopened")
+        if {self.chosen["error-log"], self.chosen["access-log"]} - {None, STANDARD}:
+            _log.info("the logs are reopened")
 
 
 def _recycled(site: Site, chosen: Chosen, channel: Channel) -> Site:
@@ -170,26 +182,6 @@ def _recycled(site: Site, chosen: Chosen, channel: Channel) -> Site:
     return replace(site, application=application)
 
 
-def final_statistics(server: Server) -> dict[str, Any]:
-    """What a process that ends has counted."""
-    statistics = server.statistics()
-    return {
-        "accepted": statistics.accepted,
-        "requests": statistics.requests,
-        "closes": statistics.closes,
-        "accept_errors": statistics.accept_errors,
-        "refused": statistics.refused,
-    }
-
-
 def _report(channel: Channel, reason: str, error: BaseException) -> None:
     lines = traceback.format_exception(error)
     channel.send({"event": "failed", "reason": reason, "traceback": "".join(lines)})
-
-
-def _open_access_log(chosen: Chosen) -> AccessLog | None:
-    path = chosen["access-log"]
-    if path is None:
-        return None
-    options = chosen.arguments(Part.ACCESS_LOG)
-    return open_access_log(path, chosen.origin("access-log"), **options)

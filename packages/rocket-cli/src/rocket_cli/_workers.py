@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from rocket_cli._balance import Balance
 from rocket_cli._channel import Message
@@ -49,6 +49,8 @@ class Workers:
     Attributes:
         present: the generation that serves.
         incoming: the one that boots beside it, and serves once all of it is ready.
+        watched: where the code of the one that serves is, if that was reported.
+        replaced: how many processes have ended by themselves, and were replaced.
     """
 
     def __init__(self, children: Children, timers: Timers, outcome: Outcome) -> None:
@@ -63,6 +65,8 @@ class Workers:
         self._ending = False
         self.present: Generation | None = None
         self.incoming: Generation | None = None
+        self.watched: Message | None = None
+        self.replaced = 0
 
     @property
     def settled(self) -> bool:
@@ -132,6 +136,7 @@ class Workers:
     def _switch(self, incoming: Generation, report: Message) -> None:
         """The new generation is ready: it serves, and the previous one drains."""
         present, self.present, self.incoming = self.present, incoming, None
+        self.watched = report.get("watch")
         self._restarts.succeeded()
         for child in self._of(incoming):
             self._serve(child)
@@ -144,6 +149,7 @@ class Workers:
         close_sockets(each for each in present.sockets if each.socket not in kept)
         self._closing = set(self._of(present))
         for child in list(self._closing):
+            self._children.tell(child, {"order": "reopen"})  # the file may have been moved away
             self._drain(child, present, shared)
         if not self._closing:
             self._outcome.reloaded(incoming)
@@ -158,6 +164,12 @@ class Workers:
                 self._outcome.closed()
             else:
                 self._outcome.reloaded(self.present)
+
+    def change(self, name: str, value: Any) -> None:
+        """Have processes that begin from now on, until a reload, with another setting."""
+        for generation in (self.present, self.incoming):
+            if generation is not None:
+                generation.chosen = generation.chosen.changed(name, value)
 
     def _of(self, generation: Generation) -> list[Child]:
         return [
@@ -245,6 +257,7 @@ class Workers:
             self._reject(failure)
         elif phase in _SERVES:
             _log.error("%s %s; another takes its place", child, describe_end(code))
+            self.replaced += 1
             self._restarts.died(child.since)
             self._fill()
         else:

@@ -39,6 +39,7 @@ from rocket_core._head import (
     FieldNames,
     RequestLine,
     read_fields,
+    read_request_line,
     split_head,
 )
 from rocket_core._histogram import Histogram
@@ -53,7 +54,7 @@ from rocket_core._sendfile import send_copied
 from rocket_core._server import Lifecycle, Server
 from rocket_core._spool import Spool
 from rocket_core._state import OWNERS, TRANSITIONS, Owner, State
-from rocket_core._statistics import Activity, Statistics
+from rocket_core._statistics import Activity, ConnectionInfo, Statistics
 from rocket_core._thread_pool import ThreadPool
 from rocket_core._timeouts import Timeouts
 from rocket_core._turn import Right, Turn
@@ -80,6 +81,7 @@ __all__ = [
     "ClientGone",
     "CloseReason",
     "Connection",
+    "ConnectionInfo",
     "FieldNames",
     "HeadError",
     "Histogram",
@@ -113,6 +115,7 @@ __all__ = [
     "bind_socket",
     "parse_address",
     "read_fields",
+    "read_request_line",
     "send_copied",
     "split_head",
 ]

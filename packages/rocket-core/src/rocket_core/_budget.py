@@ -1,4 +1,4 @@
-"""How much output all connections of a server may hold together."""
+"""How much all connections of a server may hold together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Final
 
 TOTAL_OUTPUT: Final = 64 * 1024 * 1024
 """Bytes of all responses together, held for clients that do not take them."""
+
+TOTAL_INPUT: Final = 32 * 1024 * 1024
+"""Bytes held in memory of all large requests together."""
 
 GRAIN: Final = 16 * 1024
 """Bytes below which only the rest of a response is held: a TLS record (RFC 8446, section 5.1) that

@@ -8,10 +8,13 @@ The others (`fill`, `take`, `take_through`, `flush`) never wait and say "not yet
 from __future__ import annotations
 
 import errno
+import os
 import select
 import socket
+import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +42,9 @@ RECEIVE_SIZE: Final = 16 * 1024
 _LONGEST_WAIT: Final = 1e6
 """Seconds that `select.poll` takes, which knows nothing longer than 24 days."""
 
+_RESET: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+"""Closing waits for nothing, and sends nothing but a reset (socket(7), SO_LINGER)."""
+
 _DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
@@ -60,6 +66,7 @@ class Connection:
         requests: how many requests a worker has served on it.
         context: what the protocol remembers between requests; for the `Worker` to use.
         host: the server's side of it; see `draining`.
+        buffered: bytes received and not yet taken.
         claimed_at: when its last event was noticed, by `time.monotonic`.
         unsent: whether the client has yet to take something that was written.
         drained: whether the last `receive_now` took all there was. A subclass that does not tell,
@@ -82,6 +89,7 @@ class Connection:
         "_transferred",
         "after",
         "armed",
+        "buffered",
         "claimed_at",
         "close_reason",
         "context",
@@ -158,6 +166,7 @@ class Connection:
         self.unsent = False
         self.wants = 0
         """What a TLS layer needs the socket to be ready for, where the state says otherwise."""
+        self.buffered = 0
         self._buffer: bytes | bytearray = b""
         self._position = 0
         self._output: Output | None = None
@@ -226,11 +235,6 @@ class Connection:
 
     # -- receiving, never waiting --------------------------------------------------------------
 
-    @property
-    def buffered(self) -> int:
-        """Bytes received and not yet taken."""
-        return len(self._buffer) - self._position
-
     def fill(self, size: int = RECEIVE_SIZE) -> int | None:
         """Receive up to ``size`` bytes once.
 
@@ -245,16 +249,19 @@ class Connection:
         except NotYet as error:
             self.wants = error.interest
             return None
-        if self._position == len(self._buffer):
-            self._buffer = data
-        else:
+        count = len(data)
+        if self.buffered:
             if isinstance(self._buffer, bytearray):
                 del self._buffer[: self._position]
             else:
                 self._buffer = bytearray(memoryview(self._buffer)[self._position :])
             self._buffer += data
+            self.buffered += count
+        else:
+            self._buffer = data
+            self.buffered = count
         self._position = 0
-        return len(data)
+        return count
 
     def peek(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes of what is buffered (-1: all of it), without taking them."""
@@ -263,11 +270,11 @@ class Connection:
 
     def take(self, size: int = -1) -> bytes:
         """Take up to ``size`` bytes of what is buffered (-1: all of it)."""
+        if not 0 <= size < self.buffered:
+            size = self.buffered
         start = self._position
-        end = len(self._buffer)
-        if 0 <= size < end - start:
-            end = start + size
-        self._position = end
+        self._position = end = start + size
+        self.buffered -= size
         return bytes(self._buffer[start:end])
 
     def find(self, mark: bytes, start: int = 0) -> int:
@@ -281,7 +288,8 @@ class Connection:
         at = self._buffer.find(mark, start)
         if at < 0:
             return None
-        self._position = at + len(mark)
+        self._position = end = at + len(mark)
+        self.buffered -= end - start
         return bytes(self._buffer[start:at])
 
     # -- receiving, waiting --------------------------------------------------------------------
@@ -341,6 +349,11 @@ class Connection:
             self._wait(READ)
 
     # -- sending -------------------------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Bytes held for the client, which has not taken them yet. Any thread may ask."""
+        return 0 if self._output is None else self._output.held
 
     def holds(self, size: int) -> bool:
         """Whether `write` of ``size`` bytes, after all else was sent, will not wait."""
@@ -478,22 +491,33 @@ class Connection:
 
         Raises `OSError` when the connection is broken.
         """
-        self._position = len(self._buffer)
         for _ in range(64):
+            self._position = len(self._buffer)
+            self.buffered = 0
             count = self.fill()
             if count is None:
                 return False
             if count == 0:
                 return True
-            self._position = len(self._buffer)
         return False
 
     def close(self) -> None:
-        """Close the socket at once, and drop what was not sent."""
+        """Close the socket at once, and drop what was not sent; the client is not to miss that."""
         if self._output is not None:
+            if self.unsent:
+                self.break_off()
             self._output.clear()
             self.unsent = False
         self._socket.close()
+
+    def break_off(self) -> None:
+        """Have the connection end in a reset, where it is TCP.
+
+        Otherwise it would end as it does behind a whole response, for a client that finds the end
+        of the response by that.
+        """
+        with suppress(OSError):  # it is broken already
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     # -- the beginning -------------------------------------------------------------------------
 

@@ -2,16 +2,22 @@
 
 Work that waits has one of two reasons. If the workers wait for something else, a database or a
 disk, another one serves it meanwhile. If they compute, another one only takes turns with them on
-the same processor, and everybody pays for the turns. The processor time of the process tells.
+the same processor, and everybody pays for the turns.
+
+The processor time of the process tells which it is; and where others use the processors as well,
+how its threads lose theirs. One that waits for something goes to sleep; one that computes is
+displaced by another.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import time
+from collections.abc import Callable
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
+
+from rocket_core._cores import usable_cores
 
 _BUSY: Final = 0.5
 """Share of the usable processor time above which the workers compute."""
@@ -34,20 +40,45 @@ class Verdict(Enum):
     DISMISS = "let one worker sleep"
 
 
-def usable_cores() -> int:
-    """How many workers can compute at once: one with the GIL, one for each core without."""
-    if getattr(sys, "_is_gil_enabled", lambda: True)():
-        return 1
-    return os.cpu_count() or 1
+class Usage(NamedTuple):
+    """What the process has used of the processors so far.
+
+    Attributes:
+        at: when this was measured, by `time.monotonic`.
+        computed: seconds of processor time.
+        slept: how often a thread left its processor to wait for something.
+        displaced: how often one lost it that would have gone on.
+    """
+
+    at: float
+    computed: float
+    slept: int
+    displaced: int
+
+
+if sys.platform == "win32":  # pragma: no cover - Windows
+
+    def usage() -> Usage:
+        """Measure this process, of whose threads the system does not tell how they go to sleep."""
+        return Usage(time.monotonic(), time.process_time(), 0, 0)
+
+else:
+    import resource
+
+    def usage() -> Usage:
+        """Measure this process."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        computed = used.ru_utime + used.ru_stime
+        return Usage(time.monotonic(), computed, used.ru_nvcsw, used.ru_nivcsw)
 
 
 class Demand:
     """Judges, look by look, what the pool's state says. Used by one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, measure: Callable[[], Usage] = usage) -> None:
         self._cores = usable_cores()
-        self._looked = time.monotonic()
-        self._computed = time.process_time()
+        self._measure = measure
+        self._last = measure()
         self._stuck_looks = 0
         self._idle_looks = 0
 
@@ -57,10 +88,12 @@ class Demand:
         ``waits`` says that ready work has waited, or nobody polled, for the length of a look;
         ``stuck`` that nothing moved at all meanwhile.
         """
-        now, computed = time.monotonic(), time.process_time()
-        elapsed = max(now - self._looked, 1e-6)
-        busy = (computed - self._computed) / elapsed / self._cores > _BUSY
-        self._looked, self._computed = now, computed
+        last, now = self._last, self._measure()
+        self._last = now
+        elapsed = max(now.at - last.at, 1e-6)
+        busy = (now.computed - last.computed) / elapsed / self._cores > _BUSY
+        # Their share of the processors may be small because others have the rest.
+        busy = busy or now.displaced - last.displaced > now.slept - last.slept
         self._stuck_looks = self._stuck_looks + 1 if stuck else 0
         self._idle_looks = self._idle_looks + 1 if waits and not busy else 0
         if busy:

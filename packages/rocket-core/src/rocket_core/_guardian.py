@@ -115,6 +115,7 @@ class Guardian:
         pause = LOOK
         while not self._finished:
             self._watch()
+            reserve_busy = self._pool.tend_reserve()
             busy, abandoned = self._pool.tend()
             if abandoned:
                 self._stand_in(pause)
@@ -122,7 +123,7 @@ class Guardian:
                 self._obey(self._sleep(0))
                 continue
             pause = LOOK
-            quiet = 0 if busy else quiet + 1
+            quiet = 0 if busy or reserve_busy else quiet + 1
             if quiet >= _QUIET_LOOKS and self._pool.guard(on=False):
                 return
             self._obey(self._sleep(LOOK))

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from rocket_core._budget import Budget
+from rocket_core._budget import TOTAL_INPUT, Budget
 
 if TYPE_CHECKING:
     from rocket_core._connection import Connection
@@ -37,6 +37,7 @@ class Host:
         replace: has another thread take the place of one that will not come back soon, given any
             key; False when too many are replaced already.
         returned: the thread with that key has come back.
+        input: what `Spool` may hold of all large requests together.
         output: what all connections may hold for clients that do not take it.
         stopped: whether every connection is closed instead of parked.
     """
@@ -44,6 +45,7 @@ class Host:
     stalled: Callable[[Connection], AbstractContextManager[object]] = _not_stalled
     replace: Callable[[object], bool] = _not_replaced
     returned: Callable[[object], None] = _not_returned
+    input: Budget = field(default_factory=lambda: Budget(TOTAL_INPUT))
     output: Budget = field(default_factory=Budget)
     draining: bool = False
     stopped: bool = False

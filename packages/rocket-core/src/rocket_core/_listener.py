@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum
+from math import inf
 from pathlib import Path
 from typing import Final, cast
 
@@ -32,7 +33,28 @@ BACKLOG: Final = 2048
 """Connections the system keeps for us before we accept them."""
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_CLIENT_LEFT: Final = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.ECONNRESET,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.EPERM,
+        errno.EPROTO,
+        errno.ETIMEDOUT,
+    }
+)
+"""What ails the next client, who is gone now, and not the socket (accept(2), Linux)."""
+
 _BACK_OFF: Final = 0.5
+
+_CROWD_PAUSE: Final = 0.1
+"""Seconds between calls for room."""
+
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 
 
@@ -83,6 +105,7 @@ class Listener:
         self._bound: Address | None = None
         self.local: Peer | None = None
         self._phase = _Phase.STOPPED
+        self._left = inf
         self._thread: threading.Thread | None = None
         self._file: SocketFile | None = None
         self._reserve: int | None = None
@@ -135,16 +158,20 @@ class Listener:
         full: Callable[[], bool],
         timeouts: Timeouts,
         crowded: Callable[[], None] = lambda: None,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         """Accept in a thread of its own, and hand each connection to ``accepted``.
 
         No connection is accepted while ``full`` says true; `wake` tells that it may have changed.
-        While somebody waits nevertheless, ``crowded`` is called, every half a second.
+        While somebody waits nevertheless, ``crowded`` is called, every tenth of a second. ``ended``
+        is called when the socket is closed, whether after `drain` or after `stop`.
         """
         self._accepted = accepted
         self._full = full
         self._crowded = crowded
+        self._ended = ended
         self._timeouts = timeouts
+        self._left = inf
         self._phase = _Phase.ACCEPTING
         self._thread = threading.Thread(
             target=self._run, name=f"rocket-listener-{self.address}", daemon=True
@@ -156,7 +183,7 @@ class Listener:
         self._signal.set()
 
     def drain(self) -> None:
-        """Accept what already waits, then close. Returns at once."""
+        """Accept what already waits, as there is room for it, then close. Returns at once."""
         self._finish(_Phase.DRAINING)
 
     def stop(self) -> None:
@@ -169,6 +196,11 @@ class Listener:
             self._signal.set()
         else:
             self.close()
+
+    @property
+    def listening(self) -> bool:
+        """Whether the socket is open."""
+        return self._socket is not None
 
     def join(self) -> None:
         """Wait until the socket is closed."""
@@ -198,10 +230,17 @@ class Listener:
                     pause = self._accept(listening, clients)
                     if clients.wait() if pause == 0 else self._pause(pause):
                         self._signal.clear()
-                if self._phase is _Phase.DRAINING:
-                    self._accept(listening)
+                self._accept_rest(listening)
         finally:
             self.close()
+            self._ended()
+
+    def _accept_rest(self, listening: socket.socket) -> None:
+        """Accept what waits when the drain begins: others that come meanwhile do not prolong it."""
+        self._left = self._backlog
+        while self._phase is _Phase.DRAINING and (pause := self._accept(listening)):
+            if self._pause(pause):
+                self._signal.clear()
 
     def _pause(self, seconds: float) -> bool:
         """Wait for the signal only; whether it is there."""
@@ -210,20 +249,20 @@ class Listener:
     def _accept(self, listening: socket.socket, clients: Clients | None = None) -> float:
         """Accept until nobody waits; of ``clients`` for whom others wait, too, one.
 
-        Seconds to pause then, unless woken.
+        Seconds to pause then, unless woken. New orders end it.
         """
-        while not self._full():
+        phase = self._phase
+        while self._phase is phase and self._left > 0 and not self._full():
             try:
                 sock, address = listening.accept()
             except (BlockingIOError, InterruptedError):
                 return 0
             except OSError as error:
                 self.accept_errors += 1
-                if error.errno not in _EXHAUSTED:
-                    continue  # the client left before it was accepted (accept(2), Linux)
-                _log.error("cannot accept on %s: %s", self.address, error.strerror)
-                self._turn_away(listening)
-                return _BACK_OFF
+                if error.errno in _CLIENT_LEFT:
+                    continue
+                return self._fail(listening, error)
+            self._left -= 1
             try:
                 self._begin(sock, peer_of(address))
             except OSError:
@@ -236,10 +275,12 @@ class Listener:
             if clients is not None and self.shared is not None:
                 clients.accepted()
                 return self.shared()
+        if self._phase is not phase or not self._left:
+            return 0
         if not wait_ready(listening.fileno(), READ, 0):
             return 0
         self._crowded()
-        return _BACK_OFF
+        return _CROWD_PAUSE
 
     def _begin(self, sock: socket.socket, peer: Peer) -> None:
         if self._proxies is None:
@@ -255,6 +296,15 @@ class Listener:
         connection = self.connect(sock, peer, self._timeouts)
         connection.expect(Preamble(self._rare_log))
         self._accepted(connection)
+
+    def _fail(self, listening: socket.socket, error: OSError) -> float:
+        """Nobody could be accepted, for want of something or for good; seconds to pause."""
+        _log.error("cannot accept on %s: %s", self.address, error.strerror)
+        if error.errno in _EXHAUSTED:
+            self._turn_away(listening)
+        elif self._phase is not _Phase.ACCEPTING:
+            return 0  # nothing to wait for
+        return _BACK_OFF
 
     def _turn_away(self, listening: socket.socket) -> None:
         """Free the reserved descriptor to close the next client's connection.

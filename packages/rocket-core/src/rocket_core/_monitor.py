@@ -30,6 +30,9 @@ _INTEREST: Final = {
 }
 
 
+_IDLE: Final = State.IDLE  # an attribute of an enum costs a search
+
+
 class Monitor:
     """Holds parked connections and tells which have become ready, or have run out of time.
 
@@ -40,6 +43,10 @@ class Monitor:
     Events of the poller are hints. One for a connection that is not parked leaves its descriptor
     in ``_missed``. Whoever parks a connection looks there *after* parking it, and whoever missed
     one looks for it again *after* leaving word, so one of them finds it.
+
+    While threads poll for as long as there is nothing, one of them returns at the next deadline.
+    ``_returns`` holds when each of them will. A deadline before all others wakes one thread only,
+    and whoever goes away with what it claimed wakes another, unless one knows of that deadline.
     """
 
     def __init__(self, poller: Poller | None = None) -> None:
@@ -47,6 +54,7 @@ class Monitor:
         self._parked: dict[int, Connection] = {}
         self._missed: set[int] = set()
         self._deadlines = Deadlines()
+        self._returns: list[float] = []
 
     def __len__(self) -> int:
         return len(self._parked)
@@ -54,11 +62,12 @@ class Monitor:
     def park(self, connection: Connection) -> None:
         """Take ``connection``; it belongs to the Monitor from here on, and to no caller."""
         descriptor = connection.descriptor
-        interest = connection.wants or _INTEREST[connection.state]
-        connection.wants = 0
         deadline = connection.deadline
         if deadline < connection.watched_at and self._deadlines.watch(connection, deadline):
             self._poller.wake()
+        interest = READ if connection.state is _IDLE else _INTEREST[connection.state]
+        if connection.wants:
+            interest, connection.wants = connection.wants, 0
         if not connection.armed:
             connection.armed = True
             connection.lasting = interest == READ and self._poller.lasting
@@ -121,11 +130,10 @@ class Monitor:
         Returns earlier, perhaps with nothing, when a deadline falls due or `wake` is called.
         """
         due = self._deadlines.next
-        if due != inf:
-            until = min(max(due - time.monotonic(), 0.0), _LONGEST_POLL)
-            if timeout is None or until < timeout:
-                timeout = until
-        events = self._poller.poll(timeout, BATCH)
+        if timeout is None:
+            events = self._poll_on(due)
+        else:
+            events = self._poller.poll(min(timeout, _until(due)), BATCH)
         if not events:
             return []
         now = time.monotonic()
@@ -140,6 +148,23 @@ class Monitor:
                     connection.lasting = False  # the end of the stream may follow what is read
                 claimed.append(connection)
         return claimed
+
+    def _poll_on(self, due: float) -> list[tuple[int, int]]:
+        """Poll until something is ready, or until the first deadline, which is ``due``."""
+        returns = self._returns
+        returns.append(due)
+        # Looked at afterwards: whoever brought an earlier one may have found nobody to tell.
+        while self._deadlines.next < due:
+            returns.remove(due)
+            due = self._deadlines.next
+            returns.append(due)
+        try:
+            events = self._poller.poll(None if due == inf else _until(due), BATCH)
+        finally:
+            returns.remove(due)
+        if events and self._deadlines.next < min(returns.copy(), default=-inf):
+            self._poller.wake()
+        return events
 
     def _miss(self, descriptor: int) -> Connection | None:
         """Leave word for whoever owns the connection that there was an event."""
@@ -180,3 +205,8 @@ class Monitor:
     def close(self) -> None:
         """Release the poller's descriptors."""
         self._poller.close()
+
+
+def _until(due: float) -> float:
+    """Seconds until ``due``, as a system call takes them."""
+    return min(max(due - time.monotonic(), 0.0), _LONGEST_POLL)

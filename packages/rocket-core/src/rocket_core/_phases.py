@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import errno
 import logging
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from rocket_core._connection import Connection
@@ -92,6 +92,13 @@ class Phases:
         self._registry.add(connection)
         self._set_deadline(connection)
 
+    def hasten(self, connection: Connection) -> None:
+        """Give a connection that has just begun no more than the time there is in a drain."""
+        if self._monitor.claim(connection):
+            if connection.state is _IDLE and connection.last_request < 0:
+                self._ends(connection)  # not yet
+            self._monitor.park(connection)
+
     def advance(self, connection: Connection, worker: Worker, counters: Counters) -> bool:
         """Take a claimed connection as far as it goes without its client or `Worker.serve`.
 
@@ -150,7 +157,8 @@ class Phases:
                 if target is _IDLE and not connection.unsent:
                     if not connection.buffered:
                         connection.state = _IDLE  # as most requests end, so nor does this
-                        connection.deadline = time.monotonic() + self._keep_alive
+                        counters.parked_at = now = monotonic()
+                        connection.deadline = now + self._keep_alive
                         self._monitor.park(connection)
                         if self._host.draining:
                             self._reconsider(connection, worker, counters)
@@ -179,7 +187,7 @@ class Phases:
             return
         if state is _IDLE and wait_ready(connection.descriptor, READ, 0):
             # A request has arrived in the last moment, and its event is on its way.
-            connection.deadline = time.monotonic() + DRAIN_GRACE
+            connection.deadline = monotonic() + DRAIN_GRACE
             self._monitor.park(connection)
             return
         if connection.close_reason is None:  # else the end was decided before
@@ -262,7 +270,7 @@ class Phases:
 
     def _set_deadline(self, connection: Connection) -> None:
         """The client's time for the state just entered begins."""
-        now = time.monotonic()
+        now = monotonic()
         seconds = self._seconds.get(connection.state)
         if seconds is None:
             connection.begin_transfer(now, sending=connection.state is State.SENDING)
@@ -293,7 +301,7 @@ class Phases:
         if self._host.stopped:
             connection.close_reason = CloseReason.STOPPED
             return True
-        now = time.monotonic()
+        now = monotonic()
         if connection.last_request < 0:  # it may be kept for one request more
             connection.last_request = connection.requests
             since = connection.deadline - self._keep_alive if connection.requests else now

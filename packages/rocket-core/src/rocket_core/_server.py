@@ -25,7 +25,7 @@ from rocket_core._reason import CloseReason
 from rocket_core._registry import Registry
 from rocket_core._request_limit import RequestLimit
 from rocket_core._room import Room
-from rocket_core._statistics import Activity, Counters, Statistics, Tally
+from rocket_core._statistics import Activity, ConnectionInfo, Counters, Statistics, Tally
 from rocket_core._thread_pool import MAX_QUEUE, MAX_STALLED, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._timeouts import Timeouts
 from rocket_core._watchdog import Watchdog
@@ -96,8 +96,7 @@ class Server:
         Raises:
             ValueError: a number is out of range.
         """
-        if not 1 <= min_threads <= max_threads:
-            raise ValueError("threads must satisfy 1 <= min_threads <= max_threads")
+        _check_threads(min_threads, max_threads)
         if max_connections is not None and max_connections < 1:
             raise ValueError("max_connections must be at least 1")
         if max_stalled < 0:
@@ -190,7 +189,8 @@ class Server:
                 self._accept_into(self._tally.open()),
                 self._registry.full,
                 self._timeouts,
-                lambda: self._guardian.post(self._make_room),
+                self._call_for_room,
+                self._listener_ended,
             )
 
     def handle(self, sock: socket.socket) -> None:
@@ -234,6 +234,7 @@ class Server:
         self._phases = Phases(
             self._monitor, self._registry, self._timeouts, self._host, request_limit
         )
+        self._room_ordered = False
         self._room = Room(self._monitor, self._phases, self._timeouts, limit)
         self._pool = ThreadPool(
             self._monitor,
@@ -265,17 +266,28 @@ class Server:
     def _overtake(self, connection: Connection) -> None:
         self._phases.overtake(connection, self._worker, self._counters)
 
+    def _call_for_room(self) -> None:
+        """On a listener's thread: somebody waits to be accepted. One order is enough for all."""
+        if not self._room_ordered:
+            self._room_ordered = True
+            self._guardian.post(self._make_room)
+
     def _make_room(self) -> None:
-        """On the Monitor's thread: somebody waits to be accepted."""
+        """On the Monitor's thread."""
+        self._room_ordered = False  # first, or a call during the look would be lost
         if self._registry.full():
             self._room.make(self._worker, self._counters)
 
     def _accept_into(self, counters: Counters) -> Callable[[Connection], None]:
         begin, welcome = self._phases.begin, self._pool.welcome
+        host, hasten = self._host, self._phases.hasten
 
         def accepted(connection: Connection) -> None:
             begin(connection, counters)
             welcome(connection)
+            # Looked at afterwards, or a drain that begins in between would miss this connection.
+            if host.draining:
+                hasten(connection)
 
         return accepted
 
@@ -288,9 +300,9 @@ class Server:
     def drain(self, timeout: float | None = None, *, shared: Iterable[Listener] = ()) -> None:
         """End gently. Returns at once; `wait` waits. Safe in a signal handler, and twice.
 
-        Accepts what is already in the backlogs and no more, serves every request that has begun,
-        closes idle connections, then stops. What is left after ``timeout`` seconds (None: for ever)
-        is logged, one line each, and cut.
+        Accepts what is already in the backlogs, as there is room for it, and no more; serves every
+        request that has begun, closes idle connections, then stops. What is left after ``timeout``
+        seconds (None: for ever) is logged, one line each, and cut.
 
         What waits in the backlogs of ``shared`` is left to other processes, which go on accepting
         from these sockets.
@@ -336,9 +348,7 @@ class Server:
                 listener.stop()
             else:
                 listener.drain()
-        for listener in self.listeners:
-            listener.join()
-        self._closed.set()
+        self._note_closed()
         self._registry.on_empty = lambda: self._guardian.post(self._stop_if_empty)
         for connection in self._registry.snapshot():
             upgraded = connection.upgraded
@@ -350,8 +360,17 @@ class Server:
                 self._pool.submit(connection)
         self._stop_if_empty()
 
+    def _note_closed(self) -> None:
+        if not any(each.listening for each in self.listeners):
+            self._closed.set()
+
+    def _listener_ended(self) -> None:
+        self._note_closed()
+        if self._host.draining:
+            self._guardian.post(self._stop_if_empty)
+
     def _stop_if_empty(self) -> None:
-        if not len(self._registry):
+        if not len(self._registry) and self._closed.is_set():
             self._stop()
 
     def _stop_reporting(self) -> None:
@@ -399,6 +418,25 @@ class Server:
             connection.close_reason = CloseReason.STOPPED
             self._phases.close(connection, self._worker, self._counters)
 
+    # -- while it runs -------------------------------------------------------------------------
+
+    def resize(self, min_threads: int, max_threads: int) -> None:
+        """Have ``min_threads`` to ``max_threads`` threads from now on; see `Server`.
+
+        Threads that are missing are there at once; of those too many, none is interrupted. Any
+        thread may call this. Raises `ValueError` as the constructor does.
+        """
+        _check_threads(min_threads, max_threads)
+        with self._lock:
+            self._min_threads, self._max_threads = min_threads, max_threads
+            if self._lifecycle is not Lifecycle.NEW:
+                self._pool.resize(min_threads, max_threads)
+
+    @property
+    def threads(self) -> tuple[int, int]:
+        """The least and the greatest number of threads there may be."""
+        return self._min_threads, self._max_threads
+
     # -- to be seen ----------------------------------------------------------------------------
 
     @property
@@ -432,3 +470,25 @@ class Server:
         if self._lifecycle is Lifecycle.NEW:
             raise LifecycleError("a server that was never started has no threads")
         return self._pool.activities()
+
+    def list_connections(self) -> list[ConnectionInfo]:
+        """Every open connection, in no order. Raises as `statistics`."""
+        if self._lifecycle is Lifecycle.NEW:
+            raise LifecycleError("a server that was never started has no connections")
+        return [
+            ConnectionInfo(
+                peer=each.peer,
+                local=each.local,
+                state=each.state,
+                created=each.created,
+                requests=each.requests,
+                held=each.held,
+                secure=each.secure,
+            )
+            for each in self._registry.snapshot()
+        ]
+
+
+def _check_threads(least: int, most: int) -> None:
+    if not 1 <= least <= most:
+        raise ValueError("threads must satisfy 1 <= min_threads <= max_threads")

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from io import BytesIO
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rocket_core._budget import Budget
 
 MEMORY_BOUND: Final = 64 * 1024
-"""Bytes kept in memory; more go to a temporary file."""
+"""Bytes that are kept in memory in any case."""
+
+BUDGETED_BOUND: Final = 1024 * 1024
+"""Bytes that are kept in memory where the budget allows it; more go to a temporary file."""
 
 
 class Spool:
@@ -17,11 +23,17 @@ class Spool:
         size: bytes added so far.
     """
 
-    __slots__ = ("_file", "_parts", "size")
+    __slots__ = ("_budget", "_file", "_parts", "_taken", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget | None = None) -> None:
+        """``budget`` is what many spools may hold together beyond what each holds in any case.
+
+        None: no more than that.
+        """
         self._parts: list[bytes] = []
         self._file: IO[bytes] | None = None
+        self._budget = budget
+        self._taken = 0
         self.size = 0
 
     def add(self, data: bytes) -> None:
@@ -31,10 +43,23 @@ class Spool:
             self._file.write(data)
             return
         self._parts.append(data)
-        if self.size > MEMORY_BOUND:
+        if self.size > MEMORY_BOUND and not self._may_hold():
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the request
             self._file.writelines(self._parts)
             self._parts.clear()
+            self._give_back()
+
+    def _may_hold(self) -> bool:
+        """Take from the budget what is held and not yet taken; whether it is enough."""
+        if self._budget is None or self.size > BUDGETED_BOUND:
+            return False
+        self._taken += self._budget.take(self.size - self._taken)
+        return self._taken == self.size
+
+    def _give_back(self) -> None:
+        if self._budget is not None and self._taken:
+            self._budget.give_back(self._taken)
+            self._taken = 0
 
     def open(self) -> IO[bytes]:
         """All of it as a file, from its beginning, until `close`."""
@@ -49,3 +74,4 @@ class Spool:
         self._parts.clear()
         if self._file is not None:
             self._file.close()
+        self._give_back()

@@ -13,13 +13,19 @@ from rocket_core._state import State
 
 @dataclass(slots=True)
 class Counters:
-    """Counts of one thread, which alone writes them; so they need no lock."""
+    """Counts of one thread, which alone writes them; so they need no lock.
+
+    Attributes:
+        parked_at: when the thread last parked a connection whose response was taken at once, by
+            `time.monotonic`.
+    """
 
     accepted: int = 0
     requests: int = 0
     closes: dict[CloseReason, int] = field(default_factory=dict)
     queue_time: Histogram = field(default_factory=Histogram)
     service_time: Histogram = field(default_factory=Histogram)
+    parked_at: float = 0.0
 
     def add(self, other: Counters) -> None:
         """Add the counts of ``other`` to these."""
@@ -73,16 +79,43 @@ class Activity:
     Attributes:
         thread: its name, as `threading.Thread.name`.
         ident: its number, as `threading.Thread.ident`, by which `sys._current_frames` has it.
+        native_id: the number that the system knows it by; None before it runs.
         peer: the client it serves; None: it serves nobody.
         since: when it began with that, by `time.monotonic`; 0 when it serves nobody.
         state: the state of that client's connection; None when it serves nobody.
+        doing: what its worker says it does for that client; see `Worker.doing`.
     """
 
     thread: str
     ident: int | None
+    native_id: int | None
     peer: Peer | None
     since: float
     state: State | None
+    doing: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """What is known of one open connection.
+
+    Attributes:
+        peer: the client.
+        local: the address that the client reached.
+        state: what it waits for.
+        created: when it was accepted, by `time.time`.
+        requests: how many requests a worker has served on it.
+        held: bytes held for the client, which has not taken them yet.
+        secure: whether TLS protects it, or the way to the proxy.
+    """
+
+    peer: Peer
+    local: Peer
+    state: State
+    created: float
+    requests: int
+    held: int
+    secure: bool
 
 
 class Tally:

@@ -18,11 +18,12 @@ from enum import Enum
 from typing import Final
 
 from rocket_core._connection import Connection
-from rocket_core._demand import Demand, Verdict, usable_cores
+from rocket_core._cores import usable_cores
+from rocket_core._demand import Demand, Verdict
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
 from rocket_core._reason import CloseReason
-from rocket_core._reserve import Reserve
+from rocket_core._reserve import Lane, Reserve
 from rocket_core._statistics import Activity, Counters, Tally
 from rocket_core._worker import Worker
 
@@ -70,9 +71,10 @@ class _Role(Enum):
 class _Seat:
     """One thread of the pool, the lock it sleeps on, and what it does."""
 
-    __slots__ = ("busy", "now", "thread", "wake")
+    __slots__ = ("busy", "now", "thread", "wake", "worker")
 
-    def __init__(self) -> None:
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
         self.busy: tuple[Connection, float] | None = None
         """The connection it serves, and since when by `time.monotonic`."""
         self.now = 0.0
@@ -86,9 +88,9 @@ class ThreadPool:
     """``min_threads`` to ``max_threads`` workers over the queue of ready connections.
 
     ``_lock`` guards the seats, those who leave, the sleepers, the numbers of threads and pollers,
-    the stalled workers and those away, ``_eager``, ``_dismissing`` and ``_guarded``. The queue
-    itself needs none: a connection is put into it before the lock is taken to look for sleepers,
-    and a worker looks into it again, with the lock, before it sleeps.
+    the limits of the former, the stalled workers and those away, ``_eager``, ``_dismissing`` and
+    ``_guarded``. The queue itself needs none: a connection is put into it before the lock is taken
+    to look for sleepers, and a worker looks into it again, with the lock, before it sleeps.
     """
 
     def __init__(
@@ -172,6 +174,23 @@ class ThreadPool:
         stuck = [thread.name for thread in threads if thread.is_alive()]
         return stuck + self._reserve.join(max(until - time.monotonic(), 0))
 
+    def resize(self, min_threads: int, max_threads: int) -> None:
+        """Have ``min_threads`` to ``max_threads`` workers from now on. Any thread may call this.
+
+        Those who are too many end when they have nothing to do, one by one.
+        """
+        with self._lock:
+            self._min, self._max = min_threads, max_threads
+            while len(self._seats) < min_threads and self._grow():
+                pass
+            short = len(self._seats) < min_threads and not self._stopping
+            # Who slept for ever may have to end by and by, and the other way round.
+            while self._wake_sleeper():
+                pass
+        self._monitor.wake()
+        if short:
+            self._alert()
+
     def abandoned(self) -> list[Connection]:
         """Take what waits for a worker; the caller owns it now."""
         claimed = self._reserve.abandoned()
@@ -196,17 +215,22 @@ class ThreadPool:
         return self._missing()
 
     def activities(self) -> list[Activity]:
-        """What each thread does now, the longest first."""
+        """What each thread does now, those beside the pool included, the longest first."""
         found = []
-        for seat in list(self._seats):
-            busy, thread = seat.busy, seat.thread
+        threads: list[_Seat | Lane] = [*self._seats, *self._reserve.lanes]
+        for each in threads:
+            busy, thread = each.busy, each.thread
             if thread is None:
                 continue
-            activity = Activity(thread.name, thread.ident, None, 0.0, None)
+            activity = Activity(thread.name, thread.ident, thread.native_id, None, 0.0, None, "")
             if busy is not None:
                 connection, since = busy
                 activity = replace(
-                    activity, peer=connection.peer, since=since, state=connection.state
+                    activity,
+                    peer=connection.peer,
+                    since=since,
+                    state=connection.state,
+                    doing=each.worker.doing(),
                 )
             found.append(activity)
         return sorted(found, key=lambda each: (each.peer is None, each.since))
@@ -229,10 +253,10 @@ class ThreadPool:
             _log.exception("cannot make another worker")
             self._grow_after = time.monotonic() + GROW_PAUSE
             return False
-        seat = _Seat()
+        seat = _Seat(worker)
         self._names += 1
         seat.thread = threading.Thread(
-            target=self._run, args=(seat, worker), name=f"rocket-worker-{self._names}", daemon=True
+            target=self._run, args=(seat,), name=f"rocket-worker-{self._names}", daemon=True
         )
         self._seats.add(seat)
         try:
@@ -274,11 +298,11 @@ class ThreadPool:
         """
         if not self._phases.advance(connection, worker, counters):
             return
-        waited = time.monotonic() - connection.claimed_at
+        late = time.monotonic() - connection.claimed_at > self._queue_timeout
         urgent = self._phases.is_urgent(connection, worker, counters)
-        if urgent is None or (urgent and self._reserve.submit(connection)):
+        if urgent is None or (urgent and not late and self._reserve.submit(connection)):
             return
-        if len(self._ready) >= self._max_queue or waited > self._queue_timeout:
+        if late or len(self._ready) >= self._max_queue:
             self._phases.refuse(connection, worker, counters)
         else:
             self.submit(connection)
@@ -397,6 +421,10 @@ class ThreadPool:
                 self._monitor.wake()
             return True, not self._polling
 
+    def tend_reserve(self) -> bool:
+        """Called as `tend` is: bring in reserved lanes where needed; whether that must go on."""
+        return self._reserve.tend()
+
     def guard(self, *, on: bool) -> bool:
         """Begin or cease to tend; False when ceasing must wait because nobody polls."""
         with self._lock:
@@ -417,7 +445,8 @@ class ThreadPool:
 
     # -- a worker's thread ---------------------------------------------------------------------
 
-    def _run(self, seat: _Seat, worker: Worker) -> None:
+    def _run(self, seat: _Seat) -> None:
+        worker = seat.worker
         counters = self._tally.open()
         seat.now = time.monotonic()
         try:
@@ -434,30 +463,34 @@ class ThreadPool:
 
     def _serve_ready(self, seat: _Seat, worker: Worker, counters: Counters) -> None:
         """Serve connections until there are none, or the pool wants a worker fewer."""
-        ready, phases = self._ready, self._phases
+        ready, advance, serve = self._ready, self._phases.advance, self._phases.serve
+        count_wait, count_service = counters.queue_time.add, counters.service_time.add
         while not self._dismissing:
             try:
                 connection = ready.popleft()
             except IndexError:
                 break
-            if not phases.advance(connection, worker, counters):
+            if not advance(connection, worker, counters):
                 continue
             if self._eager > 0 and (ready or not self._polling):
                 with self._lock:
                     self._eager -= 1
                     self._call_another()
             # It begins where the last one ended, or with the poll that claimed it: looking at the
-            # clock costs as much as counting.
+            # clock costs as much as counting. `serve` mostly has just looked when it returns.
             began = seat.now
             seat.busy = connection, began
             if self.watched:
                 self.rouse()
             waited = began - connection.claimed_at
             connection.queue_time = waited = waited if waited > 0 else 0.0
-            again = phases.serve(connection, worker, counters)
-            seat.now = ended = time.monotonic()
-            counters.queue_time.add(waited)
-            counters.service_time.add(ended - began)
+            again = serve(connection, worker, counters)
+            ended = counters.parked_at
+            if ended <= began:
+                ended = time.monotonic()
+            seat.now = ended
+            count_wait(waited)
+            count_service(ended - began)
             if again:
                 connection.claimed_at = ended
                 self._yield_to_others(connection)
@@ -490,6 +523,8 @@ class ThreadPool:
         with self._lock:
             if self._stopping or len(self._seats) > self._limit():
                 self._leave(seat)
+                if self._polling and len(self._seats) > self._limit():
+                    self._monitor.wake()  # among those who poll there may be one more too many
                 return _Role.LEAVE
             dismissed, self._dismissing = self._dismissing, False
             if self._ready and not dismissed:

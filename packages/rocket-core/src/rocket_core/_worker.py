@@ -83,6 +83,14 @@ class Worker(ABC):
         del connection, context
         return State.CLOSED
 
+    def doing(self) -> str:
+        """What `serve` is busy with, such as a method and a path; empty where there is no word.
+
+        For a person to read, and asked of a worker that serves. Any thread may call this, so what
+        it says may be over already.
+        """
+        return ""
+
     def started(self) -> None:  # noqa: B027 - most have nothing to begin
         """The server starts. Called on one worker for all of them.
 
@@ -95,8 +103,8 @@ class Worker(ABC):
     def urgent(self, connection: Connection) -> bool:
         """Whether the request in ``connection`` is served even while all workers are busy.
 
-        Asked only then, as `receive` is called, and meant for health checks: one thread serves all
-        such requests, one after the other.
+        Asked only then, as `receive` is called, and meant for health checks: few threads serve all
+        such requests.
         """
         del connection
         return False

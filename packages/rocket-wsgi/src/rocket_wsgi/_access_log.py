@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from rocket_core import Connection
-    from rocket_wsgi._request import Environ, Request
+    from rocket_wsgi._fields import Environ
+    from rocket_wsgi._request import Request
     from rocket_wsgi._response import Response
 
 MAX_LINES: Final = 16384

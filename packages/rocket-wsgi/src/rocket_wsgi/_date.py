@@ -10,6 +10,8 @@ from rocket_wsgi._version import __version__
 
 SERVER: Final = f"Rocket/{__version__}"
 
+SERVER_LINE: Final = f"Server: {SERVER}\r\n".encode()
+
 MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
 """Their names in dates, whatever the language of the system."""
 
@@ -21,9 +23,9 @@ class Clock:
 
     def __init__(self) -> None:
         self._second = -1
-        self.date = ""
+        self.date = b""
         """A line with the ``Date`` field."""
-        self.fields = ""
+        self.fields = b""
         """Lines with the ``Date`` and ``Server`` fields."""
 
     def update(self) -> None:
@@ -31,5 +33,5 @@ class Clock:
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self.date = f"Date: {formatdate(second, usegmt=True)}\r\n"
-            self.fields = f"{self.date}Server: {SERVER}\r\n"
+            self.date = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
+            self.fields = self.date + SERVER_LINE

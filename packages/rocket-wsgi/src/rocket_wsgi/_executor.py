@@ -113,8 +113,9 @@ class Future(concurrent.futures.Future[T]):
 class Executor(concurrent.futures.Executor):
     """Threads for work that a request begins and need not wait for.
 
-    One for all workers of a server, which starts and ends it. Threads are started as they are
-    needed. ``_lock`` guards the threads and what waits for them.
+    One for all workers of a server, which starts and ends it; several servers may share one, and
+    the last that stops ends it. Threads are started as they are needed. ``_lock`` guards the
+    threads, what waits for them, and the number of servers.
 
     Attributes:
         futures: the remembered futures by name.
@@ -134,10 +135,12 @@ class Executor(concurrent.futures.Executor):
         self._lock = threading.Lock()
         self._threads: concurrent.futures.ThreadPoolExecutor | None = None
         self._waiting: set[Future[Any]] = set()
+        self._servers = 0
 
     def open(self) -> None:
         """Take work from now on. Called by the server that starts."""
         with self._lock:
+            self._servers += 1
             if self._threads is None:
                 self._threads = concurrent.futures.ThreadPoolExecutor(
                     self._max_threads, thread_name_prefix="rocket-executor"
@@ -169,8 +172,14 @@ class Executor(concurrent.futures.Executor):
             threads.shutdown(wait=wait)
 
     def close(self) -> None:
-        """Take no more work, and cancel what waits. Called by the server that has stopped."""
+        """Take no more work, and cancel what waits. Called by a server that has stopped.
+
+        While another one runs, nothing happens.
+        """
         with self._lock:
+            self._servers -= 1
+            if self._servers:
+                return
             waiting = len(self._waiting)
         if waiting:
             _log.warning("%d calls submitted to the executor are cancelled", waiting)

@@ -6,7 +6,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class FileSpan(NamedTuple):
@@ -33,10 +33,7 @@ class FileWrapper:
 
     def span(self) -> FileSpan | None:
         """What a system call could send, or None where there is no regular file beneath."""
-        # Other files have a descriptor too, but what they read is not what is in it: it may be
-        # compressed, or encoded.
-        file = getattr(self.filelike, "file", self.filelike)  # as the wrappers of tempfile have it
-        if not isinstance(getattr(file, "raw", file), io.FileIO):
+        if not _reads_a_file(self.filelike):
             return None
         try:
             descriptor = self.filelike.fileno()
@@ -47,3 +44,19 @@ class FileWrapper:
         if not stat.S_ISREG(status.st_mode):
             return None
         return FileSpan(descriptor, offset, max(status.st_size - offset, 0))
+
+
+_KINDS: Final = frozenset({io.BufferedReader, io.BufferedRandom, io.FileIO})
+
+
+def _reads_a_file(filelike: Any) -> bool:
+    """Whether what it reads is what is in a file of the system.
+
+    Others have a descriptor too, but decompress, decode or select what is in it. The wrappers of
+    `tempfile` and of Django keep the file in ``file``, and have its own method ``read``.
+    """
+    file = getattr(filelike, "file", filelike)
+    if type(file) not in _KINDS or type(getattr(file, "raw", file)) is not io.FileIO:
+        return False
+    read = filelike.read
+    return bool(getattr(read, "__wrapped__", read) == file.read)

@@ -32,7 +32,9 @@ class ForwardedErrors(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Hand on one message."""
         first = logging.getLogger(f"{self._name}.{record.name.rpartition('.')[2]}")
-        logger = first if first.isEnabledFor(record.levelno) else None
+        # Newer Pythons call no logger enabled while the same thread is in a handler, as it is here.
+        enabled = not first.disabled and record.levelno >= first.getEffectiveLevel()
+        logger = first if enabled else None
         while logger is not None and logger is not logging.root:
             for handler in logger.handlers:
                 if record.levelno >= handler.level:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
-from rocket_wsgi._date import SERVER, Clock
+from rocket_wsgi._date import SERVER_LINE, Clock
+from rocket_wsgi._memory import Memory
 
 Headers = list[tuple[str, str]]
 
@@ -13,6 +15,9 @@ TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _STATUS: Final = re.compile(r"[1-9][0-9]{2} [\t\x20-\x7e\x80-\xff]*\Z")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _REMEMBERED: Final = 512
+
+_MEMORABLE: Final = 2 * 1024
+"""Bytes of a head that is remembered, at most."""
 
 
 # What a header field of the application means to the server.
@@ -52,7 +57,10 @@ class _Names(dict[Any, int]):
             raise ApplicationError(f"header name {name!r} is not a token")
         lower = name.lower()
         if lower in _HOP_BY_HOP:
-            raise ApplicationError(f"{name!r} is a hop-by-hop header, which belongs to the server")
+            raise ApplicationError(
+                f"header {name!r} is hop-by-hop, and only the server may send it (PEP 3333); "
+                "leave it out"
+            )
         kind = _KINDS.get(lower, _PLAIN)
         if len(self) < _REMEMBERED:
             self[name] = kind
@@ -67,6 +75,11 @@ class _StatusLines(dict[Any, tuple[int, str]]):
             raise ApplicationError(f"status {status!r} is not a str")
         if not _STATUS.match(status):
             raise ApplicationError(f"status {status!r} is not a code and a reason, as in '200 OK'")
+        if status[0] == "1":  # RFC 9110, section 15.2: another response would have to follow
+            raise ApplicationError(
+                f"status {status!r} ends no request; use wsgi.early_hints for 103, and "
+                "rocket.socket to switch protocols"
+            )
         found = int(status[:3]), f"HTTP/1.1 {status}\r\n"
         if len(self) < _REMEMBERED:
             self[status] = found
@@ -78,18 +91,21 @@ _status_lines: Final = _StatusLines()
 
 
 class Head:
-    """Status and header fields of a response, checked.
+    """Status and header fields of a response, checked. Nothing changes it once it is made.
 
     Attributes:
         status: the status code.
         length: the application's Content-Length, or None.
+        bodiless: whether the status says that there is no body (RFC 9112, section 6.3).
+        start: the status line and the application's fields, without Content-Length.
     """
 
-    __slots__ = ("_parts", "length", "status")
+    __slots__ = ("_own", "bodiless", "length", "start", "status")
 
-    def __init__(self, status: str, headers: Headers, clock: Clock) -> None:
+    def __init__(self, status: str, headers: Headers) -> None:
         """Take what the application gave. Raises `ApplicationError`."""
         self.status, line = _status_lines[status]
+        self.bodiless = self.status in (204, 304)
         self.length: int | None = None
         parts = [line]
         own = _BOTH
@@ -104,14 +120,11 @@ class Head:
                 continue
             own &= ~kind
             parts.append(f"{name}: {value}\r\n")
-        clock.update()
-        if own == _BOTH:
-            parts.append(clock.fields)
-        elif own & _DATE:
-            parts.append(clock.date)
-        elif own & _SERVER:
-            parts.append(f"Server: {SERVER}\r\n")
-        self._parts = parts
+        self._own = own
+        try:
+            self.start = "".join(parts).encode("latin-1")
+        except UnicodeEncodeError as error:
+            raise ApplicationError(f"a header is not latin-1: {error.object!r}") from error
 
     def _take_length(self, value: str) -> None:
         if not (value.isascii() and value.isdigit()):
@@ -120,16 +133,42 @@ class Head:
             raise ApplicationError("Content-Length is given twice")
         self.length = int(value)
 
-    def encode(self, ending: str) -> bytes:
-        """The bytes of the head, with ``ending``, whole lines, as its last fields.
+    def encode(self, ending: bytes, clock: Clock) -> bytes:
+        """The bytes of the head, with ``ending``, whole lines, as its last fields."""
+        clock.update()
+        own = self._own
+        if own == _BOTH:
+            return self.start + clock.fields + ending
+        if own & _DATE:
+            return self.start + clock.date + ending
+        if own & _SERVER:
+            return self.start + SERVER_LINE + ending
+        return self.start + ending
 
-        Raises `ApplicationError` when a value has a character beyond latin-1.
-        """
-        self._parts.append(ending)
+
+class Heads:
+    """Makes the heads of the responses of one thread, and remembers those that come again."""
+
+    def __init__(self) -> None:
+        self.clock: Final = Clock()
+        self._memory: Memory[tuple[Sequence[str], ...], Head] = Memory()
+
+    def make(self, status: str, headers: Headers) -> Head:
+        """A head of what the application gave. Raises `ApplicationError`."""
+        key = (status, *headers)
         try:
-            return "".join(self._parts).encode("latin-1")
-        except UnicodeEncodeError as error:
-            raise ApplicationError(f"a header is not latin-1: {error.object!r}") from error
+            head = self._memory.get(key)
+        except TypeError:  # a field that is no tuple has no hash
+            return Head(status, headers)
+        if head is None:
+            head = Head(status, headers)
+            if len(head.start) <= _MEMORABLE:
+                self._memory.offer(key, head)
+            return head
+        for name, value in headers:
+            if type(value) is not str:  # but equal to one
+                raise ApplicationError(f"the value of header {name!r} is not a str")
+        return head
 
 
 def field_line(name: str, value: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rocket_wsgi._request import Framing
+from rocket_wsgi._fields import Framing
 from rocket_wsgi._response import plain
 
 if TYPE_CHECKING:

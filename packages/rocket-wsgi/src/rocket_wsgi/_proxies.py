@@ -8,10 +8,10 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from rocket_core import HeadError, Networks, Peer
+from rocket_wsgi._fields import Environ
 from rocket_wsgi._forwarded import Element, parse_forwarded
 from rocket_wsgi._names import EnvironNames, Underscores
 from rocket_wsgi._nodes import NOBODY, Node, parse_loose_node, parse_node, parse_port
-from rocket_wsgi._request import Environ
 from rocket_wsgi._target import valid_host
 
 DEFAULT_FIELDS: Final = ("X-Forwarded-For", "X-Forwarded-Proto")
@@ -33,7 +33,8 @@ _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https
 
 _PORTS: Final = {"http": "80", "https": "443"}
 _HOST: Final = re.compile(r"(\[.*\]|[^:]*)(?::([0-9]*))?\Z")
-_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+;=:@%]+)+/?\Z")
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+;=:@%\x80-\xff]+)+/?\Z")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _UNCLEAN: Final = frozenset({"", ".", ".."})
 
 
@@ -211,12 +212,15 @@ def _set_host(environ: Environ, host: str | None, port: str | None) -> None:
 
 
 def _parse_prefix(text: str) -> str:
-    path = unquote_to_bytes(text).decode("latin-1").removesuffix("/")
-    if text != "/" and (not _PREFIX.match(text) or not _is_clean(path)):
-        raise HeadError(400, "a proxy names a prefix that is no clean path")
-    return path
+    if text == "/":
+        return ""
+    if _PREFIX.match(text):
+        path = unquote_to_bytes(text.encode("latin-1")).decode("latin-1").removesuffix("/")
+        if _is_clean(path):
+            return path
+    raise HeadError(400, "a proxy names a prefix that is no clean path")
 
 
 def _is_clean(path: str) -> bool:
     segments = path.split("/")[1:]
-    return path.isprintable() and "\\" not in path and _UNCLEAN.isdisjoint(segments)
+    return not _CONTROL.search(path) and "\\" not in path and _UNCLEAN.isdisjoint(segments)

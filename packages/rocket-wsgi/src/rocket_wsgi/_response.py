@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from rocket_core import ClientGone, Right
 from rocket_wsgi._early_hints import encode_hints
 from rocket_wsgi._file_wrapper import FileSpan, FileWrapper
-from rocket_wsgi._head import ApplicationError, Head, Headers
+from rocket_wsgi._head import ApplicationError, Head, Headers, Heads
 from rocket_wsgi._request_id import with_id
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ class Response:
     """
 
     __slots__ = (
-        "_clock",
         "_coding",
         "_connection",
         "_head",
+        "_heads",
         "_left",
         "_request",
         "_started",
@@ -79,10 +79,10 @@ class Response:
         "upgrade",
     )
 
-    def __init__(self, connection: Connection, request: Request, clock: Clock) -> None:
+    def __init__(self, connection: Connection, request: Request, heads: Heads) -> None:
         self._connection = connection
         self._request = request
-        self._clock = clock
+        self._heads = heads
         self._started: tuple[str, Headers] | None = None
         self._head: Head | None = None
         self._coding = _NONE
@@ -95,7 +95,7 @@ class Response:
         self.over = False
         self.upgrade: UpgradedSocket | None = None
         self._turn = connection.turn
-        self.keep_alive = request.keep_alive and not connection.draining
+        self.keep_alive = request.keep_alive and not connection.host.draining
 
     @property
     def began(self) -> bool:
@@ -237,17 +237,19 @@ class Response:
 
     def _send_whole(self, result: Iterable[bytes]) -> None:
         data = b"".join(result)
-        head = self._begin(len(data))
+        size = len(data)
+        head = self._begin(size)
         if self._coding is _NONE:
             self._connection.write(head)
             return
-        if len(data) > self._left:
+        excess = size - self._left
+        if excess > 0:
             self._log_excess()
             data = data[: self._left]
-        self._left -= len(data)
         self.sent = len(data)
+        self._left = 0
         self._send(head, data, b"")
-        if self._left:
+        if excess < 0:
             self._cut_short()
 
     def _send_file(self, wrapper: FileWrapper) -> bool:
@@ -316,39 +318,44 @@ class Response:
             self.claim()
         if self._started is None:
             raise ApplicationError("the application did not call start_response")
-        head = Head(*self._started, self._clock)
-        self._request.expects = False  # 100 Continue has no place after this
-        if not self._request.received:
+        head = self._heads.make(*self._started)
+        request = self._request
+        request.expects = False  # 100 Continue has no place after this
+        if request.body is not None and not request.body.complete:
             self.keep_alive = False  # what the application does not read is in the way
-        coding, ending = self._choose_coding(head, length)
+        ending = self._settle(head, length)
         if not self.keep_alive:
-            ending += "Connection: close\r\n"
-        elif not self._request.modern:
-            ending += "Connection: keep-alive\r\n"
-        data = head.encode(ending + "\r\n")
-        self._coding = coding
-        self._left = head.length if coding is _LENGTH and head.length else 0
+            ending += b"Connection: close\r\n"
+        elif not request.modern:
+            ending += b"Connection: keep-alive\r\n"
         self._head = head
         self.status = head.status
-        return data
+        return head.encode(ending + b"\r\n", self._heads.clock)
 
-    def _choose_coding(self, head: Head, length: int | None) -> tuple[_Coding, str]:
-        """How the body ends, and the fields that say so."""
-        status = head.status
-        if status < 200 or status in (204, 304):
+    def _settle(self, head: Head, length: int | None) -> bytes:
+        """Settle how the body ends; the fields that say so."""
+        told = head.length
+        if head.bodiless:
             # Of these only 304 may tell the length (RFC 9110, section 8.6).
-            self.keep_alive = self.keep_alive and status >= 200
-            told = status == 304 and head.length is not None
-            return _NONE, f"Content-Length: {head.length}\r\n" if told else ""
+            return (
+                b"Content-Length: %d\r\n" % told if told is not None and head.status == 304 else b""
+            )
         without = self._request.method == "HEAD"
-        if head.length is None:
-            head.length = None if without and not length else length
-        if head.length is not None:
-            return _NONE if without else _LENGTH, f"Content-Length: {head.length}\r\n"
+        if told is None and (length or not without):
+            told = length
+        if told is not None:
+            if not without:
+                self._coding = _LENGTH
+                self._left = told
+            return b"Content-Length: %d\r\n" % told
         if self._request.modern:
-            return _NONE if without else _CHUNKED, "Transfer-Encoding: chunked\r\n"
+            if not without:
+                self._coding = _CHUNKED
+            return b"Transfer-Encoding: chunked\r\n"
         self.keep_alive = False
-        return _NONE if without else _Coding.CLOSE, ""
+        if not without:
+            self._coding = _Coding.CLOSE
+        return b""
 
     def _send(self, before: bytes, data: bytes, after: bytes) -> None:
         write = self._connection.write
@@ -373,12 +380,8 @@ def plain(
 ) -> bytes:
     """A complete response of the server's own."""
     data = f"{text}\n".encode("latin-1", "replace")
-    head = Head(
-        status,
-        [("Content-Type", "text/plain; charset=latin-1"), *headers],
-        clock,
-    )
-    ending = f"Content-Length: {len(data)}\r\n"
+    head = Head(status, [("Content-Type", "text/plain; charset=latin-1"), *headers])
+    ending = b"Content-Length: %d\r\n" % len(data)
     if not keep_alive:
-        ending += "Connection: close\r\n"
-    return head.encode(ending + "\r\n") + (data if body else b"")
+        ending += b"Connection: close\r\n"
+    return head.encode(ending + b"\r\n", clock) + (data if body else b"")

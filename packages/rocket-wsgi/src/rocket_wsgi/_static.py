@@ -24,8 +24,9 @@ from rocket_wsgi._media_type import media_type
 from rocket_wsgi._ranges import ByteRange, parse_ranges
 
 if TYPE_CHECKING:
+    from rocket_wsgi._fields import Environ
     from rocket_wsgi._head import Headers
-    from rocket_wsgi._request import Environ, Request
+    from rocket_wsgi._request import Request
     from rocket_wsgi._response import Response
 
 _log = logging.getLogger("rocket_wsgi")
@@ -322,13 +323,15 @@ def _send_parts(
 
 
 def _redirect(request: Request, response: Response) -> None:
-    """Send the client to the same path with a slash at its end.
+    """Send the client to the same path with a slash at its end, behind what a proxy took off it.
 
     The path begins with one slash, and not with two, which would make it another host's.
     """
-    location = quote(request.environ["PATH_INFO"], safe="/!$&'()*+,;=:@~", encoding="latin-1") + "/"
-    if request.environ["QUERY_STRING"]:
-        location += "?" + request.environ["QUERY_STRING"]
+    environ = request.environ
+    path = f"{environ['SCRIPT_NAME']}{environ['PATH_INFO']}/"
+    location = quote(path, safe="/!$&'()*+,;=:@~", encoding="latin-1")
+    if environ["QUERY_STRING"]:
+        location += "?" + environ["QUERY_STRING"]
     _say(response, "301 Moved Permanently", [("Location", location)])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rocket_core import UpgradedSocket
-from rocket_wsgi._request import Framing
+from rocket_wsgi._fields import Framing
 
 if TYPE_CHECKING:
     from rocket_core import Connection

@@ -9,16 +9,29 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from rocket_core import ClientGone, CloseReason, Connection, HeadError, Peer, Spool, State, Worker
+from rocket_core import (
+    ClientGone,
+    CloseReason,
+    Connection,
+    HeadError,
+    Peer,
+    RequestLine,
+    Spool,
+    State,
+    Worker,
+)
 from rocket_wsgi._body import RECEIVE_SIZE, ChunkedBody, LengthBody, Store
-from rocket_wsgi._date import SERVER, Clock
+from rocket_wsgi._date import SERVER
 from rocket_wsgi._executor import Executor
+from rocket_wsgi._fields import Environ, Framing
 from rocket_wsgi._file_wrapper import FileWrapper
+from rocket_wsgi._head import Heads
+from rocket_wsgi._head_memory import HeadMemory
 from rocket_wsgi._health import answer_health
 from rocket_wsgi._mounts import Mount, Mounts
 from rocket_wsgi._names import EnvironNames, Underscores
 from rocket_wsgi._proxies import Proxies
-from rocket_wsgi._request import Environ, Framing, Request
+from rocket_wsgi._request import Request
 from rocket_wsgi._request_id import HEADER, IdSource
 from rocket_wsgi._response import Response, plain
 from rocket_wsgi._static import StaticFiles, refusal
@@ -44,6 +57,30 @@ _FILLS: Final = 4
 """Receives of one upload in a row, before other clients get their turn."""
 
 _TEMPLATES: Final = 64
+
+_ROOM: Final = dict.fromkeys(
+    (
+        "PATH_INFO",
+        "QUERY_STRING",
+        "REMOTE_ADDR",
+        "REMOTE_PORT",
+        "REQUEST_METHOD",
+        "REQUEST_URI",
+        "SERVER_PROTOCOL",
+        "rocket.client_gone",
+        "rocket.queue_time",
+        "wsgi.early_hints",
+        "wsgi.input",
+    )
+)
+"""What every request sets: with these in the template, its copy need not grow."""
+
+
+# An attribute of an enum costs a search, and these are needed several times a request.
+_IDLE: Final = State.IDLE
+_HEAD: Final = State.HEAD
+_READY: Final = State.READY
+_NO_BODY: Final = Framing.NONE
 
 
 class WSGIWorker(Worker):
@@ -128,8 +165,10 @@ class WSGIWorker(Worker):
         if health is not None and not health.startswith("/"):
             raise ValueError(f"health {health!r} is not a path; it must begin with /")
         self._health = health
-        self._clock = Clock()
-        self._templates: dict[tuple[Peer, bool], Environ] = {}
+        self._line: RequestLine | None = None
+        self._heads = Heads()
+        self._templates: tuple[dict[Peer, Environ], dict[Peer, Environ]] = {}, {}
+        self._memory = HeadMemory()
 
     # -- receiving: any thread, never waiting ----------------------------------------------------
 
@@ -139,14 +178,14 @@ class WSGIWorker(Worker):
         if state is State.BODY:
             return self._receive_body(connection)
         # What is buffered in ACTIVE or IDLE was sent behind the last request, and not looked at.
-        if state is State.HEAD or not connection.buffered:
+        if state is _HEAD or not connection.buffered:
             count = connection.fill()
             if count is None:
-                return State.IDLE if state is State.ACTIVE else state
+                return _IDLE if state is State.ACTIVE else state
             if count == 0:
                 return State.CLOSED
         state = self._receive_head(connection)
-        while state is State.IDLE and connection.buffered and not connection.unsent:
+        while state is _IDLE and connection.buffered and not connection.unsent:
             state = self._receive_head(connection)  # what was sent behind a health check
         return state
 
@@ -155,27 +194,13 @@ class WSGIWorker(Worker):
         try:
             head = self.take_head(connection)
             if head is None:
-                return State.HEAD
-            peer = connection.peer
-            proxies = self._proxies
-            names = self._names if proxies is None else proxies.names(peer)
-            request = Request(head, self._template(connection), names)
-            environ = request.environ
-            environ["REMOTE_ADDR"] = peer.host
-            environ["REMOTE_PORT"] = str(peer.port)
-            if connection.proxy is not None:
-                environ["rocket.peer"] = str(connection.proxy)
-            if connection.environ is not None:
-                environ.update(connection.environ)
-            if proxies is not None and names is proxies.trusted_names:
-                proxies.apply(environ, peer)
-            if self._ids is not None:
-                self._ids.assign(request, peer)
-            if environ["PATH_INFO"] == self._health:
+                return _HEAD
+            request = self._read(head, connection)
+            if request.environ["PATH_INFO"] == self._health:
                 return self._answer_health(connection, request)
-            if request.framing is Framing.NONE:
+            if request.framing is _NO_BODY:
                 connection.context = request
-                return State.READY
+                return _READY
             if self._mount(request) is not None:
                 connection.context = request
                 return self._refuse(connection, *refusal(request))
@@ -183,12 +208,34 @@ class WSGIWorker(Worker):
         except HeadError as error:
             return self._refuse(connection, error.status, error.reason, raw=head)
 
+    def _read(self, head: bytes, connection: Connection) -> Request:
+        """Make a request of its head and what is known of its client. Raises `HeadError`."""
+        peer = connection.peer
+        proxies = self._proxies
+        names = self._names if proxies is None else proxies.names(peer)
+        template = self._templates[connection.secure].get(connection.local)
+        if template is None:
+            template = self._remember_template(connection.local, connection.secure)
+        request = Request(head, template, names, self._memory)
+        environ = request.environ
+        environ["REMOTE_ADDR"] = peer.host
+        environ["REMOTE_PORT"] = str(peer.port)
+        if connection.proxy is not None:
+            environ["rocket.peer"] = str(connection.proxy)
+        if connection.environ is not None:
+            environ.update(connection.environ)
+        if proxies is not None and names is proxies.trusted_names:
+            proxies.apply(environ, peer)
+        if self._ids is not None:
+            self._ids.assign(request, peer)
+        return request
+
     def _answer_health(self, connection: Connection, request: Request) -> State:
         data, keep_alive = answer_health(
             request,
             draining=connection.draining,
             headers=self._echoed(request),
-            clock=self._clock,
+            clock=self._heads.clock,
         )
         connection.write(data)
         if not keep_alive:
@@ -217,7 +264,7 @@ class WSGIWorker(Worker):
             request.stream = io.BufferedReader(BodyStream(connection, request, body, passage))
             request.environ["wsgi.input"] = request.stream
             return State.READY
-        request.spool = spool = Spool()
+        request.spool = spool = Spool(connection.host.input)
         request.body = self._make_body(request, spool)
         if request.body.take(connection):
             return self._complete(request, spool)
@@ -251,17 +298,15 @@ class WSGIWorker(Worker):
         request.environ["CONTENT_LENGTH"] = str(spool.size)
         return State.READY
 
-    def _template(self, connection: Connection) -> Environ:
-        """The part of the environ that all requests to one address share."""
-        key = (connection.local, connection.secure)
-        found = self._templates.get(key)
-        if found is None:
-            if len(self._templates) >= _TEMPLATES:
-                self._templates.clear()
-            self._templates[key] = found = self._make_template(*key)
-        return found
+    def _remember_template(self, local: Peer, secure: bool) -> Environ:
+        templates = self._templates[secure]
+        if len(templates) >= _TEMPLATES:
+            templates.clear()
+        templates[local] = template = self._make_template(local, secure)
+        return template
 
     def _make_template(self, local: Peer, secure: bool) -> Environ:
+        """The part of the environ that all requests to one address share."""
         unix = local.is_unix
         template: Environ = {
             "SCRIPT_NAME": "",
@@ -276,6 +321,7 @@ class WSGIWorker(Worker):
             "wsgi.run_once": False,
             "wsgi.input_terminated": True,
             "wsgi.file_wrapper": FileWrapper,
+            **_ROOM,
         }
         if secure:
             template["HTTPS"] = "on"
@@ -290,7 +336,8 @@ class WSGIWorker(Worker):
         """Call the application for the request that `receive` completed."""
         request: Request = connection.context
         connection.context = None
-        response = Response(connection, request, self._clock)
+        self._line = request.line
+        response = Response(connection, request, self._heads)
         environ = request.environ
         if self._echo_ids:
             response.echo = request.request_id
@@ -298,7 +345,7 @@ class WSGIWorker(Worker):
             request.entry = self._access_log.begin(connection, request.line, environ)
         if connection.turn is not None:
             connection.turn.offer(request)
-        mount = self._mount(request)
+        mount = None if self._mounts is None else self._mount(request)
         result: Any = None
         try:
             if mount is None:
@@ -320,7 +367,7 @@ class WSGIWorker(Worker):
             self._crashed(connection, request, response, error)
         finally:
             self._finish(result, request, response)
-        return State.IDLE if response.keep_alive else self._part(connection, request, response)
+        return _IDLE if response.keep_alive else self._part(connection, request, response)
 
     def _part(self, connection: Connection, request: Request, response: Response) -> State:
         """How a connection ends that no further request may follow on."""
@@ -328,6 +375,8 @@ class WSGIWorker(Worker):
             return State.LINGER
         if response.cut:
             connection.close_reason = CloseReason.ERROR
+            if response.ends_connection:
+                connection.break_off()
             return State.CLOSED
         return State.LINGER if self._must_linger(connection, request, response) else State.CLOSED
 
@@ -387,7 +436,7 @@ class WSGIWorker(Worker):
                 body=body,
                 keep_alive=response.keep_alive,
                 headers=self._echoed(request),
-                clock=self._clock,
+                clock=self._heads.clock,
             )
         )
 
@@ -420,6 +469,11 @@ class WSGIWorker(Worker):
         return self._refuse(
             connection, 504, "the application did not answer in time", request=context
         )
+
+    def doing(self) -> str:
+        """The method and the target of the request that is, or was last, being served."""
+        line = self._line
+        return "" if line is None else f"{line.method} {line.target}"
 
     def started(self) -> None:
         """The executor takes work."""
@@ -475,7 +529,7 @@ class WSGIWorker(Worker):
                 body=body,
                 keep_alive=False,
                 headers=[*headers, *self._echoed(request)],
-                clock=self._clock,
+                clock=self._heads.clock,
             )
         )
         if self._access_log is not None:

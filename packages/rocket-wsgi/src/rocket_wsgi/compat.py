@@ -32,11 +32,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rocket_core import (
     BACKLOG,
+    Connection,
     Lifecycle,
     LifecycleError,
     Listener,
     Peer,
     Server,
+    State,
     TCPAddress,
     Timeouts,
 )
@@ -52,7 +54,7 @@ from rocket_wsgi._worker import WSGIWorker
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-    from rocket_wsgi._request import Environ
+    from rocket_wsgi._fields import Environ
 
 __all__ = [
     "HTTP_SERVER_SOFTWARE",
@@ -87,11 +89,12 @@ STOP_TIME: Final = 30.0
 """Seconds that requests in flight are given to finish."""
 
 Interface = tuple[Any, ...]
-"""``(host, port)`` or, with files in PEM form, ``(host, port, key, certificate)``."""
+"""``(host, port)`` or, with files in PEM form, ``(host, port, key, certificate)``, to which the
+authorities that issue clients' certificates may be added."""
 
 
 class _Worker(WSGIWorker):
-    """Tells applications a name that is given."""
+    """Tells applications a name that is given, and what the original called otherwise."""
 
     def __init__(self, application: WSGIApplication, name: str, log: AccessLog | None) -> None:
         super().__init__(application, access_log=log)
@@ -101,6 +104,13 @@ class _Worker(WSGIWorker):
         template = super()._make_template(local, secure)
         template["SERVER_NAME"] = self._name
         return template
+
+    def serve(self, connection: Connection) -> State:
+        """Name the client's certificate, if there is one, as the original did, too."""
+        environ = connection.context.environ
+        if "SSL_CLIENT_CERT" in environ:
+            environ["SSL_CLIENT_RAW_CERT"] = environ["SSL_CLIENT_CERT"]
+        return super().serve(connection)
 
 
 class Rocket:
@@ -125,7 +135,9 @@ class Rocket:
 
         Args:
             interfaces: one tuple or several: host and port and, for HTTPS, the paths of the private
-                key and of the certificate, in this order.
+                key and of the certificate, in this order; behind these, the path of the
+                certificates of authorities for clients that show a certificate of their own, which
+                they need not. None: they are not asked.
             method: ``wsgi``, or ``fs`` for the files of a directory.
             app_info: ``{"wsgi_app": application}``; for ``fs``, ``{"document_root": path}``, with
                 ``"display_index": True`` to list directories.
@@ -374,18 +386,18 @@ def _several(interfaces: Interface | Sequence[Interface]) -> Sequence[Interface]
 
 
 def _listener(interface: Interface, backlog: int) -> Listener:
-    wanted = "use (host, port) or, with paths, (host, port, key, certificate)"
-    if len(interface) == 5 and interface[4] is not None:
-        raise ValueError(
-            f"interface {interface!r}: certificates of clients are not asked for; {wanted}"
-        )
+    wanted = "use (host, port) or, with paths, (host, port, key, certificate[, authorities])"
     if len(interface) not in (2, 4, 5):
         raise ValueError(f"interface {interface!r} is malformed; {wanted}")
-    host, port, key, certificate = (*interface, None, None)[:4]
+    host, port, key, certificate, authorities = (*interface, None, None, None)[:5]
     if not isinstance(host, str) or not isinstance(port, int):
         raise TypeError(f"interface {interface!r} is malformed; {wanted}")
     address = TCPAddress(host, port)
     if key is None and certificate is None:
+        if authorities:
+            raise ValueError(
+                f"interface {interface!r} has authorities, but no certificate; {wanted}"
+            )
         return EarlyListener(address, backlog=backlog)
     if key is None or certificate is None:
         raise ValueError(f"interface {interface!r} lacks its key or its certificate; {wanted}")
@@ -397,5 +409,10 @@ def _listener(interface: Interface, backlog: int) -> Listener:
             "pip install rocket-tls"
         ) from error
     kind: Any = type("EarlyTLSListener", (EarlyListener, tls.TLSListener), {})
-    listener: Listener = kind(address, Path(certificate), Path(key), backlog=backlog)
+    settings: dict[str, Any] = {}
+    if authorities:
+        settings["settings"] = tls.TLSSettings(
+            client_certificates="optional", client_ca=Path(authorities)
+        )
+    listener: Listener = kind(address, Path(certificate), Path(key), backlog=backlog, **settings)
     return listener

@@ -1,0 +1,132 @@
+"""A server with an admin endpoint in the test's own process, and answers as processes give them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from processes import PATIENCE
+from rocket_cli._admin import AdminWorker
+from rocket_cli._inspector import Inspector
+from rocket_cli._observer import bind_private
+from rocket_cli._reply import Ask, AskError, Reply
+from rocket_core import Listener, Server, TCPAddress, UnixAddress, Worker
+from rocket_wsgi import WSGIWorker
+
+Environ = dict[str, Any]
+Start = Callable[..., object]
+
+
+class Sleeper:
+    """An application whose requests for /hold wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self.leave = threading.Event()
+
+    def __call__(self, environ: Environ, start_response: Start) -> list[bytes]:
+        if environ["PATH_INFO"] == "/hold":
+            self.hold()
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    def hold(self) -> None:
+        self.entered.release()
+        assert self.leave.wait(PATIENCE)  # here it is held
+
+    def wait(self) -> None:
+        assert self.entered.acquire(timeout=PATIENCE)
+
+
+@contextmanager
+def serving(application: Any, listener: Listener | None = None) -> Iterator[Server]:
+    listener = listener or Listener("127.0.0.1:0")
+    worker: Callable[[], Worker] = lambda: WSGIWorker(application)  # noqa: E731
+    with Server(worker, [listener], min_threads=2, max_threads=4) as server:
+        yield server
+
+
+def url(server: Server) -> str:
+    address = server.listeners[0].address
+    assert isinstance(address, TCPAddress)
+    return f"http://{address}"
+
+
+def asking(server: Server) -> Ask:
+    """Asks the one process there is as if it were the only one of a supervisor."""
+    handlers = Inspector(server).handlers
+
+    def ask(name: str, arguments: Mapping[str, Any]) -> Reply:
+        if name == "processes":
+            return Reply([{"restarts": 3, "processes": []}])
+        if name not in handlers:
+            raise AskError(f"nobody answers {name}")
+        return Reply([{"process": os.getpid(), "generation": 1, **handlers[name](dict(arguments))}])
+
+    return ask
+
+
+@contextmanager
+def administered(path: Path, ask: Ask) -> Iterator[Server]:
+    """An admin endpoint at ``path``."""
+    sock = bind_private(UnixAddress(path))
+    with Server(lambda: AdminWorker(ask), [Listener(sock)], min_threads=1, max_threads=2) as server:
+        yield server
+    path.unlink()
+
+
+def stats(**changes: Any) -> dict[str, Any]:
+    """What a process answers to ``stats``."""
+    return {
+        "process": 100,
+        "generation": 1,
+        "version": "0.1.0",
+        "python": "CPython 3.13.0",
+        "gil": True,
+        "gil_wait": 0.0001,
+        "uptime": 65.0,
+        "state": "running",
+        "memory": 30 << 20,
+        "threads": {"count": 8, "min": 8, "max": 16, "busy": 3, "stalled": 1},
+        "queue": 2,
+        "held": 1000,
+        "connections": {"idle": 5, "active": 3},
+        "listeners": ["http://127.0.0.1:8000"],
+        "certificates": [],
+        "counters": counters(),
+        **changes,
+    }
+
+
+def counters(requests: int = 10, **changes: Any) -> dict[str, Any]:
+    """What a process has counted."""
+    return {
+        "accepted": 4,
+        "accept_errors": 0,
+        "refused": 0,
+        "requests": requests,
+        "closes": {"client closed": 2},
+        "tls_errors": {},
+        "queue_time": {"sum": requests * 1e-5, "buckets": {"8": 0, "16": requests}},
+        "service_time": {"sum": requests * 3e-3, "buckets": {"4096": requests}},
+        "cpu": 1.5,
+        **changes,
+    }
+
+
+def thread(**changes: Any) -> dict[str, Any]:
+    """What a process tells of a thread that serves."""
+    return {
+        "thread": "rocket-worker-1",
+        "ident": 1,
+        "native_id": 101,
+        "client": "10.0.0.1:4711",
+        "request": "GET /slow",
+        "seconds": 12.5,
+        "state": "active",
+        **changes,
+    }

@@ -1,0 +1,140 @@
+"""Every setting does something.
+
+One that is for a part of the server is given to that part, as it is. What the command itself deals
+with is shown at work by the test that `SHOWN` names.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from choosing import choose
+from rocket_cli._access_log import open_access_log
+from rocket_cli._kinds import Amount, Choice, FilePath, Flag, Whole, Words
+from rocket_cli._serving import Site, make_server
+from rocket_cli._setting import Part, Setting
+from rocket_cli._settings import SETTINGS
+from rocket_cli._welcome import welcome
+
+BY_NAME = {each.name: each for each in SETTINGS}
+
+SHOWN = {
+    "admin": "test_observer.py::test_thread_that_sleeps_is_shown_with_its_line",
+    "access-log": "test_main.py::test_access_log_file_is_complete_at_exit",
+    "access-log-format": "test_access_log.py::test_format_follows_that_of_the_messages",
+    "app": "test_main.py::test_factory",
+    "bind": "test_main.py::test_unix_socket",
+    "chdir": "test_identity.py::test_umask_and_directory",
+    "error-log": "test_main.py::test_error_log_is_reopened",
+    "executor-threads": "test_serving.py::test_executor_threads",
+    "graceful-timeout": "test_serving.py::test_graceful_timeout",
+    "group": "test_identity.py::test_user_and_group_by_number",
+    "log-format": "test_access_log.py::test_json_of_both_logs",
+    "log-level": "test_main.py::test_debug_shows_the_traceback_first",
+    "max-requests": "test_recycling.py::test_process_is_replaced_after_so_many_requests",
+    "max-requests-jitter": "test_recycling.py::test_process_is_replaced_after_so_many_requests",
+    "max-rss": "test_recycling.py::test_process_that_grows_is_replaced",
+    "metrics": "test_observer.py::test_metrics_at_a_unix_socket",
+    "open": "test_browser.py::test_browser_is_opened",
+    "pid": "test_pid_file.py::test_file_is_there_while_it_serves",
+    "preload": "test_preload.py::test_application_is_imported_once",
+    "processes": "test_supervisor.py::test_requests_are_served_by_several_processes",
+    "reload": "test_watcher.py::test_changed_code_is_served",
+    "request-ids": "test_serving.py::test_request_ids",
+    "request-ids-trusted": "test_serving.py::test_request_ids_of_others",
+    "reserved": "test_serving.py::test_request_timeout_and_reserved_path",
+    "static": "test_serving.py::test_files_beside_an_application",
+    "threads": "test_main.py::test_threads",
+    "umask": "test_identity.py::test_umask_and_directory",
+    "user": "test_identity.py::test_user_with_the_groups_of_that_user",
+}
+"""For each setting that the command itself deals with, a test that fails when it is ignored."""
+
+OTHER_VALUES = {
+    "access-log": "access.log",
+    "health": "/up",
+    "proxy-fields": "Forwarded",
+    "static": "/files=.",
+    "static-cache-control": "no-cache",
+    "static-index": "main.html",
+    "tls-ciphers": "ECDHE-RSA-AES128-GCM-SHA256",
+    "tls-min-version": "1.3",
+}
+"""Values of settings whose kind does not tell one."""
+
+
+def other_value(setting: Setting) -> str:
+    """A value that is not the default."""
+    kind = setting.kind
+    if setting.name in OTHER_VALUES:
+        return OTHER_VALUES[setting.name]
+    if isinstance(kind, Whole | Amount):
+        return str((setting.default or 6) + 1)
+    if isinstance(kind, Choice):
+        return next(word for word in kind.words if word != setting.default)
+    if isinstance(kind, FilePath):
+        return f"{setting.name}.pem"
+    if isinstance(kind, Words):
+        return "10.1.0.0/16"
+    pytest.fail(f"OTHER_VALUES must have one for {setting.name}")
+
+
+def options(setting: Setting) -> Iterator[str]:
+    """What sets it to another value, and those without which it does nothing."""
+    if setting.needs:
+        yield from options(BY_NAME[setting.needs])
+    if isinstance(setting.kind, Flag):
+        yield f"--{'no-' if setting.default else ''}{setting.name}"
+    else:
+        yield from (f"--{setting.name}", other_value(setting))
+
+
+def recorded(part: Part, monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """What takes the place of a part wherever it is made."""
+    recorder = Mock()
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in ("rocket_cli", "rocket_tls"):
+            for key, value in list(vars(module).items()):
+                if value is part.taker:
+                    monkeypatch.setattr(module, key, recorder)
+    return recorder
+
+
+@pytest.mark.parametrize(
+    "setting", [each for each in SETTINGS if each.name not in SHOWN], ids=lambda each: each.name
+)
+def test_setting_reaches_its_part(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    chosen = choose(*options(setting))
+    value: Any = chosen[setting.name]
+    assert setting.plain(value) != setting.default
+    recorders = {part: recorded(part, monkeypatch) for part in Part if part.value}
+    access_log = open_access_log(chosen)
+    server = make_server(chosen, Site("an application", welcome), access_log)
+    assert server is recorders[Part.SERVER].return_value
+    calls = recorders[setting.part].call_args_list
+    assert calls
+    for call in calls:
+        assert call.kwargs[setting.keyword] == value
+
+
+def test_every_other_setting_is_shown_at_work() -> None:
+    assert SHOWN.keys() >= {each.name for each in SETTINGS if not each.part.value}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_test_is_there(name: str) -> None:
+    file, _, function = SHOWN[name].partition("::")
+    text = Path(__file__).with_name(file).read_text(encoding="utf-8")
+    tests = [each.name for each in ast.walk(ast.parse(text)) if isinstance(each, ast.FunctionDef)]
+    assert function in tests
+    assert BY_NAME[name].argument or f'"--{name}"' in text

@@ -1,0 +1,56 @@
+"""How many threads of this process can compute at the same time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from math import ceil
+from pathlib import Path
+from typing import Final
+
+_MEMBERSHIP: Final = Path("/proc/self/cgroup")
+_GROUPS: Final = Path("/sys/fs/cgroup")
+
+
+def usable_cores() -> int:
+    """How many workers can compute at once: one with the GIL, what `granted_cores` says without."""
+    if getattr(sys, "_is_gil_enabled", lambda: True)():
+        return 1
+    return granted_cores()
+
+
+def granted_cores(membership: Path = _MEMBERSHIP, groups: Path = _GROUPS) -> int:
+    """How many processors the process may use, at least 1.
+
+    These are the processors it is bound to, and no more than its control group is granted the time
+    of (Linux, cgroup version 2: ``cpu.max`` of the group and of those around it). That is what
+    ``--cpus`` of a container and ``CPUQuota`` of a systemd unit set.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        bound = len(os.sched_getaffinity(0))
+    else:  # pragma: no cover - not Linux
+        bound = os.cpu_count() or 1
+    return max(min(bound, ceil(_quota(membership, groups) or bound)), 1)
+
+
+def _quota(membership: Path, groups: Path) -> float | None:
+    """Processors that the control group is granted the time of; None: there is no limit."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return None
+    own = next((line[len("0::/") :] for line in lines if line.startswith("0::/")), None)
+    if own is None:
+        return None
+    group = groups / own
+    quotas = []
+    for each in (group, *group.parents):
+        if not each.is_relative_to(groups):
+            break
+        try:
+            granted, period = (each / "cpu.max").read_text().split()
+        except (OSError, ValueError):  # the root has none
+            continue
+        if granted != "max":
+            quotas.append(int(granted) / int(period))
+    return min(quotas, default=None)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from rocket_core import _demand as module
+from rocket_core._demand import Demand, Usage, Verdict, usage
+
+LOOK = 0.003
+
+
+class Processors:
+    """A process whose use of the processors is told, look by look."""
+
+    def __init__(self) -> None:
+        self.used = Usage(0.0, 0.0, 0, 0)
+        self.demand = Demand(lambda: self.used)
+
+    def look(
+        self, share: float, *, slept: int = 1, displaced: int = 0, waits: bool = True
+    ) -> Verdict:
+        """The verdict after a look's time, in which it had this share of one processor."""
+        at, computed, before, lost = self.used
+        self.used = Usage(at + LOOK, computed + share * LOOK, before + slept, lost + displaced)
+        return self.demand.look(waits=waits, stuck=False)
+
+
+@pytest.fixture
+def cores(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Processors]:
+    def make(count: int) -> Processors:
+        monkeypatch.setattr(module, "usable_cores", lambda: count)
+        return Processors()
+
+    return make
+
+
+def test_waiting_work_calls_a_worker_while_the_others_sleep(
+    cores: Callable[[int], Processors],
+) -> None:
+    processors = cores(1)
+    verdicts = [processors.look(0.1) for _ in range(3)]
+    assert verdicts == [Verdict.CALL, Verdict.CALL, Verdict.CALL_EAGERLY]
+
+
+def test_nothing_happens_while_no_work_waits(cores: Callable[[int], Processors]) -> None:
+    processors = cores(1)
+    assert [processors.look(0.1, waits=False) for _ in range(5)] == [Verdict.NOTHING] * 5
+
+
+@pytest.mark.parametrize(("count", "share"), [(1, 0.9), (2, 1.8)])
+def test_workers_that_compute_get_no_help(
+    cores: Callable[[int], Processors], count: int, share: float
+) -> None:
+    processors = cores(count)
+    assert [processors.look(share) for _ in range(9)] == [Verdict.DISMISS] * 9
+
+
+def test_one_of_two_cores_at_work_leaves_room_for_a_worker(
+    cores: Callable[[int], Processors],
+) -> None:
+    assert cores(2).look(0.9) is Verdict.CALL
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_workers_that_compute_on_processors_others_use_get_no_help(
+    cores: Callable[[int], Processors], count: int
+) -> None:
+    """They get a small share of the processors, and not because they wait for something.
+
+    To call more of them had all threads of a pool compute in turns, and clients wait for seconds.
+    """
+    processors = cores(count)
+    assert [processors.look(0.3, displaced=2) for _ in range(9)] == [Verdict.DISMISS] * 9
+
+
+def test_workers_that_sleep_get_help_on_processors_others_use(
+    cores: Callable[[int], Processors],
+) -> None:
+    processors = cores(1)
+    verdicts = [processors.look(0.3, slept=8, displaced=2) for _ in range(3)]
+    assert verdicts[-1] is Verdict.CALL_EAGERLY
+
+
+def test_a_long_computation_keeps_short_ones_waiting_for_a_few_looks_only(
+    cores: Callable[[int], Processors],
+) -> None:
+    processors = cores(1)
+    demand = processors.demand
+    verdicts = []
+    for _ in range(6):
+        at, computed, slept, displaced = processors.used
+        processors.used = Usage(at + LOOK, computed + LOOK, slept, displaced)
+        verdicts.append(demand.look(waits=True, stuck=True))
+    assert verdicts == [*[Verdict.NOTHING] * 4, Verdict.CALL, Verdict.NOTHING]
+
+
+def test_the_process_is_measured() -> None:
+    before = usage()
+    total = 0
+    while usage().computed == before.computed:
+        total += sum(range(1000))
+    after = usage()
+    assert after.at > before.at
+    assert after.computed > before.computed
+    assert (after.slept, after.displaced) >= (before.slept, before.displaced)

@@ -1,0 +1,81 @@
+"""What the pages on observation say of metrics is what there is."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from rocket_cli._metrics import DEFINITIONS
+from rocket_cli._protocol import COMMANDS
+from systemtests.metrics import LABELS, PAGE, series, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DASHBOARD = PAGE.parent / "grafana-dashboard.json"
+SERIES = {name: each for each in DEFINITIONS for name in series(each)}
+OF_PROMETHEUS = {"job", "instance", "le"}
+
+
+def expressions() -> Iterator[str]:
+    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            yield target["expr"]
+    for variable in dashboard["templating"]["list"]:
+        query: Any = variable["query"]
+        if isinstance(query, dict):
+            yield query["query"]
+
+
+def test_page_has_the_table_of_metrics() -> None:
+    """Run `PYTHONPATH=tests python tests/systemtests/metrics.py` when this fails."""
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == written(text)
+
+
+def test_page_has_every_command_of_the_protocol() -> None:
+    text = PAGE.read_text(encoding="utf-8").partition("| ask |")[2].partition("\n\n")[0]
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.*?) \|", text, re.MULTILINE))
+    for command, arguments in COMMANDS.items():
+        assert command in rows
+        assert all(f"`{each}`" in rows[command] for each in arguments)
+
+
+def test_dashboard_asks_for_metrics_that_there_are() -> None:
+    found = list(expressions())
+    assert len(found) > 20
+    for expression in found:
+        names = re.findall(r"\brocket_\w+", expression)
+        assert names
+        for name in names:
+            assert name in SERIES, f"{name} in {expression}"
+        labels = set(re.findall(r"(\w+)=~", expression))
+        for group in re.findall(r"\bby \((.*?)\)", expression):
+            labels.update(group.split(", "))
+        known = {label for name in names for label in SERIES[name].labels}
+        known |= {label for name in names for label in LABELS.get(SERIES[name].family, ())}
+        assert labels <= known | OF_PROMETHEUS, expression
+
+
+def test_dashboard_shows_every_metric() -> None:
+    shown = set(re.findall(r"\brocket_\w+", " ".join(expressions())))
+    for each in DEFINITIONS:
+        assert shown & series(each), f"no panel shows {each.name}"
+
+
+def test_panels_have_ids_and_places_of_their_own() -> None:
+    panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+    assert len({each["id"] for each in panels}) == len(panels)
+    taken: set[tuple[int, int]] = set()
+    for each in panels:
+        at = each["gridPos"]
+        assert at["x"] + at["w"] <= 24
+        cells = {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
+        assert not taken & cells
+        taken |= cells

@@ -1,0 +1,292 @@
+"""The recipes in docs do what they promise, with the programs that they are for."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shlex
+import socket
+import ssl
+import subprocess
+import sysconfig
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import kubernetes_validate
+import pytest
+import yaml
+
+from systemtests.processes import (
+    APPLICATIONS,
+    PATIENCE,
+    Server,
+    assert_quiet,
+    environment,
+    find_tool,
+    rocket_cli,
+    serve,
+)
+from systemtests.recipes import RECIPES, haproxy, nginx, recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from systemtests.certificates import Certificates
+
+SEEN = "seen:application"
+CLIENT = "127.0.0.2"
+"""Where clients connect from, which is not the proxy's own address."""
+
+FORGED = {
+    "X-Forwarded-For": "192.0.2.1",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "forged.example",
+    "Forwarded": "for=192.0.2.1;proto=https;host=forged.example",
+}
+
+
+def options_of(name: str, beginning: str) -> list[str]:
+    """The options after `rocket-cli serve` in the comment of a recipe."""
+    text = (RECIPES / name).read_text(encoding="utf-8")
+    found = re.search(
+        rf"^# +(rocket-cli serve .* {re.escape(beginning)}.*\n(?:#   +--.*\n)*)", text, re.MULTILINE
+    )
+    assert found is not None
+    return shlex.split(found[1].replace("\n#", " "))[3:]
+
+
+def client_of(address: tuple[str, int], verify: ssl.SSLContext | bool = True) -> httpx.Client:
+    scheme = "http" if verify is True else "https"
+    return httpx.Client(
+        base_url=f"{scheme}://{address[0]}:{address[1]}",
+        transport=httpx.HTTPTransport(local_address=CLIENT, verify=verify),
+        timeout=10,
+    )
+
+
+def seen(client: httpx.Client, path: str = "/") -> dict[str, Any]:
+    answer = client.get(path, headers={"Host": "mysite.example", **FORGED})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def behind_socket(directory: Path, options: list[str]) -> Server:
+    """Rocket at a Unix socket, with the options of a recipe; it logs requests by connection."""
+    path = f"{directory}/rocket.sock"
+    options = [each.replace("/run/mysite/rocket.sock", path) for each in options]
+    log = ["--access-log", "-", "--access-log-format", "request {requests} {path}"]
+    return serve(SEEN, *options, *log, cwd=APPLICATIONS)
+
+
+def assert_client_is_seen(found: dict[str, Any]) -> None:
+    """What the application is told is true, and nothing is left of what the client made up."""
+    assert found["REMOTE_ADDR"] == CLIENT
+    assert found["wsgi.url_scheme"] == "http"
+    assert found["HTTP_HOST"] == "mysite.example"
+    assert found["HTTP_FORWARDED"] is None
+    assert found["HTTP_X_FORWARDED_FOR"] is None
+
+
+def test_nginx(tmp_path: Path) -> None:
+    """Over a Unix socket, on connections that are kept."""
+    with behind_socket(tmp_path, options_of("nginx.conf", "--bind unix:")) as server:
+        changes = {"unix:/run/mysite/rocket.sock": f"unix:{tmp_path}/rocket.sock"}
+        with (
+            nginx(tmp_path, "nginx.conf", changes, "listen 80;") as address,
+            client_of(address) as client,
+        ):
+            for number in (1, 2, 3):
+                found = seen(client, f"/{number}")
+                assert found["rocket.peer"] == "unix:"
+                assert_client_is_seen(found)
+                server.wait_for(f"request {number} /{number}")
+            upload = client.post("/", content=b"x" * (2 << 20), headers={"Host": "mysite.example"})
+            assert upload.status_code == 200
+    assert_quiet(server.log)
+
+
+def test_haproxy(tmp_path: Path, certificates: Certificates) -> None:
+    """Over a Unix socket in HTTP, and with TLS that it does not look into."""
+    context = ssl.create_default_context(cafile=str(certificates.ca))
+    tls = {
+        "10.1.0.5:8443": "127.0.0.1:0",
+        "fullchain.pem": str(certificates.cert),
+        "privkey.pem": str(certificates.key),
+        "10.1.0.0/16": "127.0.0.0/8",
+    }
+    options = options_of("haproxy.cfg", "--bind https:")
+    for old, new in tls.items():
+        options = [each.replace(old, new) for each in options]
+    with (
+        behind_socket(tmp_path, options_of("haproxy.cfg", "--bind unix:")) as plain,
+        serve(SEEN, *options, cwd=APPLICATIONS) as secure,
+    ):
+        changes = {
+            "unix@/run/mysite/rocket.sock": f"unix@{tmp_path}/rocket.sock",
+            "10.1.0.5:8443": secure.address.removeprefix("https://"),
+        }
+        with haproxy(tmp_path, changes, ["bind :80", "bind :443"]) as (http, https):
+            with client_of(http) as client:
+                for number in (1, 2, 3):
+                    assert_client_is_seen(seen(client, f"/{number}"))
+                    plain.wait_for(f"request {number} /{number}")
+            with client_of(https, context) as client:
+                found = seen(client)
+                assert (found["REMOTE_ADDR"], found["wsgi.url_scheme"]) == (CLIENT, "https")
+    assert_quiet(plain.log + secure.log)
+
+
+def test_nginx_that_passes_bytes_on(tmp_path: Path, certificates: Certificates) -> None:
+    """With version 1 of the PROXY protocol."""
+    options = [*certificates.options, "--proxy-protocol", "127.0.0.0/8"]
+    context = ssl.create_default_context(cafile=str(certificates.ca))
+    with serve(SEEN, *options, cwd=APPLICATIONS) as server:
+        changes = {"10.1.0.5:8443": server.address.removeprefix("https://")}
+        with (
+            nginx(tmp_path, "nginx-stream.conf", changes, "listen 443;") as address,
+            client_of(address, context) as client,
+        ):
+            assert seen(client)["REMOTE_ADDR"] == CLIENT
+    assert_quiet(server.log)
+
+
+# -- systemd -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Callable[[str], Path]:
+    """Write a unit for this machine."""
+
+    def write(name: str) -> Path:
+        changes = {
+            "/srv/mysite/.venv/bin/rocket-cli": rocket_cli(),
+            "User=mysite": "User=daemon",
+            "WorkingDirectory=/srv/mysite": f"WorkingDirectory={APPLICATIONS}",
+        }
+        path = tmp_path / name
+        path.write_text(recipe(name, changes if name.endswith("service") else {}))
+        return path
+
+    return write
+
+
+def test_units_are_valid(unit: Callable[[str], Path]) -> None:
+    files = [str(unit(name)) for name in ("mysite.service", "mysite.socket")]
+    done = subprocess.run(
+        [find_tool("systemd-analyze"), "verify", "--man=no", *files],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_socket_of_systemd(unit: Callable[[str], Path]) -> None:
+    """The command of the unit serves at the socket that it is given."""
+    program = find_tool("systemd-socket-activate")
+    units = configparser.RawConfigParser(strict=False, comment_prefixes=("#",))
+    units.optionxform = str  # type: ignore[assignment,method-assign]
+    units.read([unit("mysite.service"), unit("mysite.socket")], encoding="utf-8")
+    command = shlex.split(units["Service"]["ExecStart"])
+    command = ["seen:application" if "wsgi" in each else each for each in command]
+    name = units["Socket"]["FileDescriptorName"]
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = "{}:{}".format(*probe.getsockname())
+    activation = [program, "--listen", address, "--fdname", name, *command]
+    child = subprocess.Popen(
+        activation,
+        cwd=APPLICATIONS,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    with child:
+        try:
+            assert child.stderr is not None
+            assert "Listening on" in next(child.stderr)
+            assert httpx.get(f"http://{address}/healthz", timeout=PATIENCE).status_code == 200
+            found = httpx.get(f"http://{address}/path", timeout=PATIENCE).json()
+            assert found["PATH_INFO"] == "/path"
+        finally:
+            child.terminate()
+        log = child.stderr.read()
+    assert f"Listening on http://{address}" in log
+
+
+# -- containers ----------------------------------------------------------------------------------
+
+
+def test_dockerfile_is_valid() -> None:
+    linter = f"{sysconfig.get_path('scripts')}/hadolint"
+    done = subprocess.run(
+        [linter, str(RECIPES / "Dockerfile")],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def variables_of_the_image() -> dict[str, str]:
+    """What the Dockerfile sets for Rocket."""
+    text = (RECIPES / "Dockerfile").read_text(encoding="utf-8")
+    return dict(re.findall(r"(ROCKET_\w+)=(\S+)", text))
+
+
+def test_command_of_the_image(tmp_path: Path) -> None:
+    """With its variables it answers the probes, and writes nothing but JSON."""
+    text = (RECIPES / "Dockerfile").read_text(encoding="utf-8")
+    found = re.search(r"^CMD (\[.*\])$", text, re.MULTILINE)
+    assert found is not None
+    program, *arguments = json.loads(found[1])
+    assert program == "rocket-cli"
+    assert variables_of_the_image()["ROCKET_BIND"] == "0.0.0.0:8000"
+    variables = {**variables_of_the_image(), "ROCKET_BIND": "127.0.0.1:0"}
+    arguments = [each.replace("mysite.wsgi", "seen") for each in arguments]
+    server = Server([rocket_cli(), *arguments], APPLICATIONS, variables)
+    with server:
+        address = server.address.rstrip('",}')
+        assert httpx.get(f"{address}/healthz", timeout=PATIENCE).status_code == 200
+    for line in server.log.splitlines():
+        assert isinstance(json.loads(line), dict)
+
+
+def manifests() -> list[dict[str, Any]]:
+    text = (RECIPES / "kubernetes.yaml").read_text(encoding="utf-8")
+    found: list[dict[str, Any]] = list(yaml.safe_load_all(text))
+    return found
+
+
+@pytest.mark.parametrize("manifest", manifests(), ids=lambda each: each["kind"])
+def test_manifest_is_valid(manifest: dict[str, Any]) -> None:
+    kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_probes_and_grace() -> None:
+    """They fit what the image serves, and what the command needs to end."""
+    deployment, service = manifests()
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    variables = variables_of_the_image()
+    (port,) = container["ports"]
+    assert variables["ROCKET_BIND"].endswith(f":{port['containerPort']}")
+    assert service["spec"]["ports"][0]["targetPort"] == port["name"]
+    for kind in ("livenessProbe", "readinessProbe", "startupProbe"):
+        probe = container[kind]["httpGet"]
+        assert probe == {"path": variables["ROCKET_HEALTH"], "port": port["name"]}
+    pause = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    options = [each.replace("mysite.wsgi", "seen") for each in container["args"][2:]]
+    done = subprocess.run(
+        [rocket_cli(), "config", "--json", *options],
+        capture_output=True,
+        cwd=APPLICATIONS,
+        timeout=PATIENCE,
+        check=True,
+    )
+    grace = json.loads(done.stdout)["graceful-timeout"]["value"]
+    assert pod["terminationGracePeriodSeconds"] >= pause + grace + 5
