@@ -174,7 +174,7 @@ def test_no_request_is_lost(deployment: Deployment) -> None:
         assert not lost, Counter(f"{each.kind}: {each.reason}" for each in lost)
         # In flight on one of three processes, at most a third of the clients.
         assert len(load.failures) <= 40 * len(deployment.kills)
-        last = {each.body.split()[0] for each in load.answers if each.connected > deployment.since}
+        last = {each.body.split()[0] for each in load.answers if each.connecting > deployment.since}
         assert last == {str(deployment.version)}
     assert_quiet(server.log.replace("RuntimeError: does not boot", ""))
 

@@ -32,10 +32,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer of status 200: its body, when its connection was made, and when it was asked."""
+    """An answer of status 200: its body, when its connection was begun, and when it was asked."""
 
     body: str
-    connected: float
+    connecting: float
     sent: float
 
 
@@ -44,7 +44,7 @@ class _Client:
     kept: bool
     path: str
     socket: socket.socket | None = None
-    connected: float = 0.0
+    connecting: float = 0.0
     sent: float = 0.0
     received: bytearray = field(default_factory=bytearray)
 
@@ -99,9 +99,9 @@ class Load(threading.Thread):
             if client.socket is not None and _is_closed(client.socket):
                 self._close(client)  # as any client looks before it uses a connection again
             if client.socket is None:
+                client.connecting = time.monotonic()
                 client.socket = socket.create_connection(self._address, 30)
                 client.socket.setblocking(False)
-                client.connected = time.monotonic()
                 self._selector.register(client.socket, selectors.EVENT_READ, client)
             client.received.clear()
             client.sent = time.monotonic()
@@ -127,7 +127,7 @@ class Load(threading.Thread):
         if not head.startswith(b"HTTP/1.1 200 "):
             self._fail(client, head.decode())
             return
-        self.answers.append(Answer(body.decode(), client.connected, client.sent))
+        self.answers.append(Answer(body.decode(), client.connecting, client.sent))
         if not client.kept or b"\r\nConnection: close" in head:
             self._close(client)
         self._ask(client)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from textwrap import dedent
 
 import httpx
 import pytest
 
-from conftest import Write
 from processes import Served, refuse
 from rocket_cli._identity import parse_group, parse_user
 
@@ -29,11 +31,13 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 
 
 @pytest.fixture
-def site(tmp_path: Path, write: Write) -> Path:
-    write("tell.py", TELL)
-    for path in (tmp_path, *list(tmp_path.parents)[:-2]):
-        path.chmod(path.stat().st_mode | 0o055)  # for whoever serves
-    return tmp_path
+def site() -> Iterator[Path]:
+    """A directory that whoever serves may read, which those that pytest makes are not."""
+    with TemporaryDirectory(prefix="rocket-test-") as directory:
+        site = Path(directory)
+        site.chmod(0o755)
+        (site / "tell.py").write_text(dedent(TELL))
+        yield site
 
 
 def told(site: Path, *options: str) -> tuple[object, ...]:

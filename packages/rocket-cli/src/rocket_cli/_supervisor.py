@@ -87,7 +87,7 @@ class Supervisor:
         self._pid_file: PidFile | None = None
         self._given = False
         self._successor: Child | None = None
-        self._succeeded = False
+        self._succeeded: int | None = None
         self._events = events
         self._observe = observe
         self._observers: list[Task] = []
@@ -183,7 +183,8 @@ class Supervisor:
 
     def _close(self) -> None:
         self._selector.close()
-        close_sockets([*self._workers.sockets, *self._observed], keep_files=self._succeeded)
+        sockets = [*self._workers.sockets, *self._observed]
+        close_sockets(sockets, keep_files=self._succeeded is not None)
         if self._pid_file is not None:
             self._pid_file.remove()
 
@@ -254,6 +255,11 @@ class Supervisor:
             self._reload_again = False
             self.reload()
 
+    def closed(self) -> None:
+        """Nobody is accepted by this supervisor's processes any more."""
+        if self._succeeded is not None:
+            _log.info("process %d takes over", self._succeeded)
+
     def _is_settled(self) -> bool:
         """Whether no other generation or supervisor is about to take over."""
         return self._workers.settled and self._successor is None
@@ -302,11 +308,10 @@ class Supervisor:
 
     def _hand_over(self, successor: Child) -> None:
         """The new supervisor serves, and this one ends."""
-        _log.info("process %d takes over", successor.pid)
         self._notifier.send(MAINPID=successor.pid, READY=1)
         self._children.release(successor)
         self._successor = None
-        self._succeeded = True
+        self._succeeded = successor.pid
         if self._reload_again:
             self._reload_again = False
             os.kill(successor.pid, signal.SIGHUP)
@@ -466,9 +471,9 @@ class Supervisor:
     def _end(self, ending: Ending) -> None:
         """End all processes that serve, then the observers."""
         self._ending = ending
-        if not self._succeeded:
+        if self._succeeded is None:
             self._notifier.send(STOPPING=1, STATUS="stopping")
-        self._workers.end(gently=ending is Ending.GENTLY, succeeded=self._succeeded)
+        self._workers.end(gently=ending is Ending.GENTLY, succeeded=self._succeeded is not None)
         self._end_observers()
 
     def _end_observers(self) -> None:

@@ -39,6 +39,9 @@ class Outcome(Protocol):
     def failed(self, failure: Message) -> None:
         """Nothing serves, and nothing can be started."""
 
+    def closed(self) -> None:
+        """All of them end, and accept nobody any more."""
+
 
 class Workers:
     """The present generation, the one that is to replace it, and those that drain.
@@ -152,10 +155,14 @@ class Workers:
             self._outcome.reloaded(incoming)
 
     def closed(self, child: Child) -> None:
-        """``child``, of the previous generation, accepts nobody any more, or has ended."""
+        """``child``, which drains, accepts nobody any more, or has ended."""
         if child in self._closing:
             self._closing.remove(child)
-            if not self._closing and self.present is not None:
+            if self._closing or self.present is None:
+                return
+            if self._ending:
+                self._outcome.closed()
+            else:
                 self._outcome.reloaded(self.present)
 
     def change(self, name: str, value: Any) -> None:
@@ -282,6 +289,9 @@ class Workers:
             if gently and child.phase is Phase.ENDING:
                 continue  # it drains already
             if gently and present is not None and child.generation == present.number:
+                self._closing.add(child)
                 self._drain(child, present, range(len(present.sockets)) if succeeded else ())
             else:
                 self._children.end(child, {"order": "stop"})
+        if not self._closing:
+            self._outcome.closed()
