@@ -60,13 +60,13 @@ class Served:
     """A running `rocket-cli serve`; a context manager that ends with the process."""
 
     def __init__(
-        self, directory: Path, *arguments: str, prefix: Sequence[str] = (), **variables: str
+        self, directory: Path, *arguments: str, command: Sequence[str] = COMMAND, **variables: str
     ) -> None:
-        """``prefix`` is a command that runs it."""
+        """Run ``command`` with these arguments in ``directory``."""
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.said: list[str] = []
         self._process = subprocess.Popen(
-            [*prefix, *COMMAND, "serve", *arguments],
+            [*command, "serve", *arguments],
             cwd=directory,
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,

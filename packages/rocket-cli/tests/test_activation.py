@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from conftest import VERSION, Write
-from processes import PATIENCE, Served
+from processes import COMMAND, PATIENCE, Served
 from rocket_cli._activation import activated_sockets, inherited_socket
 from rocket_cli._errors import CommandError
 
 
-def command() -> str:
+def activate() -> str:
     found = shutil.which("systemd-socket-activate")
     if found is None:
         if os.environ.get("CI"):
@@ -35,13 +35,14 @@ def test_sockets_of_systemd(
     """They are used instead of the addresses chosen, and speak the protocol that they are named."""
     write("versioned.py", VERSION.format("one"))
     plain, secure = free_port(), free_port()
-    prefix = [
-        *(command(), "--fdname=http:https"),
+    activated = [
+        *(activate(), "--fdname=http:https"),
         *(f"--listen=127.0.0.1:{plain}", f"--listen=127.0.0.1:{secure}"),
+        *COMMAND,
     ]
     tls = ["--tls-cert", str(certificate), "--tls-key", str(key)]
     arguments = ["--bind", "127.0.0.1:1", *tls, "versioned"]
-    with Served(tmp_path, *arguments, prefix=prefix) as served:
+    with Served(tmp_path, *arguments, command=activated) as served:
         served.wait_for("Listening on 127")
         # The first client has the command started, and is served by it.
         with socket.create_connection(("127.0.0.1", plain), PATIENCE) as first:

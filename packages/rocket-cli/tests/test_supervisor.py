@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -212,3 +215,110 @@ def test_addresses_may_change(site: Path, write: Write) -> None:
         assert (ask("stays.sock"), ask("comes.sock")) == (200, 200)
         served.stop()
     assert not list(site.glob("*.sock"))
+
+
+# -- what processes ask, and a process beside generations ---------------------------------------
+
+OBSERVED = """
+    import json, sys, threading
+    from rocket_cli import _main
+    from rocket_cli._control import Control
+    from rocket_cli._supervisor import Supervisor
+
+    class Observer:
+        name = "observer"
+        sockets = ()
+
+        def run(self, channel):
+            over = threading.Event()
+            orders = {"stop": lambda _: over.set(), "end": lambda _: over.set()}
+            control = Control(channel, orders, {})
+            control.start()
+            channel.send({"event": "ready"})
+            with open("questions") as questions:
+                for line in iter(questions.readline, "end\\n"):
+                    name, arguments = json.loads(line)
+                    print("answer", json.dumps(control.ask(name, arguments)), file=sys.stderr)
+            over.wait()
+            print("the observer ends", file=sys.stderr)
+            return 0
+
+    _main.Supervisor = lambda chosen, events: Supervisor(chosen, events, [Observer])
+    _main.main(prog_name="rocket-cli")
+"""
+
+
+class Observed(Served):
+    """A server with a process that asks what it is told to ask."""
+
+    def __init__(self, site: Path, write: Write, *arguments: str) -> None:
+        script = write("observed.py", OBSERVED)
+        os.mkfifo(site / "questions")
+        super().__init__(site, *arguments, command=[sys.executable, str(script)])
+
+    def open(self, site: Path) -> None:
+        self.questions = (site / "questions").open("w", buffering=1)
+
+    def ask(self, name: str, **arguments: object) -> dict[str, Any]:
+        self.questions.write(json.dumps([name, arguments]) + "\n")
+        found: dict[str, Any] = json.loads(self.wait_for("^answer (.*)$")[1])
+        return found
+
+
+def test_questions_to_all_processes(site: Path, write: Write) -> None:
+    with Observed(site, write, *ANY, "--processes", "2", "versioned") as served:
+        served.location()
+        served.open(site)
+        answers = served.ask("ping", x=1)["answers"]
+        assert [each["ping"] for each in answers] == [{"x": 1}, {"x": 1}]
+        (told,) = served.ask("processes")["answers"]
+        assert told["supervisor"] == served.pid
+        kinds = [(each["kind"], each["generation"], each["phase"]) for each in told["processes"]]
+        assert kinds == [("worker", 1, "serving")] * 2 + [("observer", 0, "serving")]
+        assert served.ask("resize", processes=0)["answers"][0]["error"].startswith("processes must")
+        assert served.ask("resize", processes=3)["answers"] == [{}]
+        eventually(lambda: len(served.ask("ping")["answers"]) == 3)
+        assert {each["error"] for each in served.ask("nonsense")["answers"]} == {
+            "there is no question 'nonsense'"
+        }
+        served.questions.write("end\n")
+        served.questions.close()
+        served.stop()
+
+
+def test_counts_of_ended_processes_are_kept(site: Path, write: Write, client: httpx.Client) -> None:
+    with Observed(site, write, *ANY, "versioned") as served:
+        url = served.location()
+        served.open(site)
+        for _ in range(3):
+            client.get(url)
+        assert served.ask("ping")["ended"] == {}
+        assert served.ask("reload")["answers"] == [{"generation": 2}]
+        eventually(lambda: served.ask("ping")["ended"].get("requests") == 3)
+        write("versioned.py", "raise RuntimeError('no database')")
+        (failed,) = served.ask("reload")["answers"]
+        assert "no database" in failed["error"]
+        served.questions.write("end\n")
+        served.questions.close()
+        served.stop()
+
+
+def test_observer_outlives_generations_and_is_started_again(site: Path, write: Write) -> None:
+    with Observed(site, write, *ANY, "versioned") as served:
+        served.location()
+        served.open(site)
+        (told,) = served.ask("processes")["answers"]
+        observer = told["processes"][-1]["process"]
+        served.ask("reload")
+        (told,) = served.ask("processes")["answers"]
+        assert observer in [each["process"] for each in told["processes"]]
+        os.kill(observer, signal.SIGKILL)
+        served.wait_for(f"observer {observer} was killed by SIGKILL; it is started again")
+        served.questions.close()
+        served.open(site)
+        assert served.ask("ping")["answers"]
+        assert served.ask("drain")["answers"] == [{}]
+        served.questions.write("end\n")
+        served.questions.close()
+        assert served.wait()[0] == 0
+    assert "the observer ends" in served.said

@@ -134,6 +134,19 @@ class Children:
     def __len__(self) -> int:
         return len(self._by_pid)
 
+    def describe(self) -> list[Message]:
+        """What there is to know of each, for others to read."""
+        return [
+            {
+                "process": each.pid,
+                "kind": each.task.name,
+                "generation": each.generation,
+                "phase": each.phase.value,
+                "since": each.since,
+            }
+            for each in self
+        ]
+
     def spawn(self, task: Task, generation: int) -> Child:
         """Fork. Raises `OSError` when that fails, and in the new process `Forked`."""
         ours, theirs = channel_pair()

@@ -11,8 +11,6 @@ from rocket_cli._timers import Timers
 _PAUSES: Final = (0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds to wait after so many failures in a row, and after more of them."""
 
-_LATER: Final = 1.0
-
 _MOST_FAILURES: Final = 6
 """Attempts in a row that fail, before it is given up if nothing serves."""
 
@@ -55,7 +53,3 @@ class Restarts:
             self._not_before = now + pause
             self._timers.after(pause, self._try_again)
         return self._failures < _MOST_FAILURES
-
-    def later(self, call: Callable[[], object]) -> None:
-        """Have ``call`` called after a pause that is long enough for what fails again and again."""
-        self._timers.after(_LATER, call)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import sys
@@ -13,9 +14,13 @@ from typing import Final
 from rocket_cli._activation import inherited_socket
 from rocket_cli._bind import Bind, parse_bind
 from rocket_cli._channel import Channel
-from rocket_cli._sockets import BoundSocket
+from rocket_cli._errors import CommandError
+from rocket_cli._pid_file import PidFile
+from rocket_cli._sockets import BoundSocket, close_sockets
 from rocket_cli._surroundings import Surroundings
 from rocket_core import SocketFile, UnixAddress
+
+_log = logging.getLogger("rocket_cli")
 
 _VARIABLE: Final = "ROCKET_SUCCESSION"
 
@@ -82,6 +87,31 @@ class Legacy:
     sockets: list[BoundSocket]
     observed: list[BoundSocket]
     given: bool
+
+    def succeed(
+        self,
+        used: Sequence[BoundSocket] | None,
+        observed: Sequence[BoundSocket],
+        pid_file: PidFile | None,
+    ) -> None:
+        """Say that this supervisor serves, at the sockets ``used`` (None: all) and ``observed``."""
+        if pid_file is not None:
+            try:
+                pid_file.write(self.predecessor)
+            except CommandError as error:
+                _log.error("%s", error.message)
+        if used is not None:
+            kept = {each.socket for each in used}
+            close_sockets(each for each in self.sockets if each.socket not in kept)
+        kept = {each.socket for each in observed}
+        close_sockets(each for each in self.observed if each.socket not in kept)
+        self.channel.send({"event": "ready"})
+        self.channel.close()
+
+    def decline(self, reason: str) -> None:
+        """Say why this supervisor cannot serve, unless it has served."""
+        if self.channel.fileno() >= 0:
+            self.channel.send({"event": "failed", "reason": reason})
 
 
 def take_legacy(environ: MutableMapping[str, str] = os.environ) -> Legacy | None:

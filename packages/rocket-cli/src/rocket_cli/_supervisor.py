@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import itertools
 import logging
 import os
 import selectors
@@ -15,7 +13,6 @@ from typing import Final
 import click
 
 from rocket_cli._activation import activated_sockets
-from rocket_cli._balance import Balance
 from rocket_cli._banner import banner
 from rocket_cli._browser import open_browser
 from rocket_cli._channel import Message
@@ -23,14 +20,11 @@ from rocket_cli._children import Child, Children, Phase, Task, describe_end
 from rocket_cli._command import Chosen
 from rocket_cli._errors import BootError, CommandError
 from rocket_cli._generation import Generation, size_of
+from rocket_cli._inquiries import Answer, Inquiries
 from rocket_cli._log import announce, configure_log, reopen_log, set_log_level
-from rocket_cli._memory import MemoryWatch
 from rocket_cli._notify import Notifier
 from rocket_cli._pid_file import PidFile
 from rocket_cli._preload import preloaded
-from rocket_cli._questions import Questions, add_statistics
-from rocket_cli._restarts import Restarts
-from rocket_cli._serving import Site
 from rocket_cli._setting import Part
 from rocket_cli._signals import ENDING, Events
 from rocket_cli._sockets import BoundSocket, close_sockets, open_sockets
@@ -38,7 +32,7 @@ from rocket_cli._succession import Successor, take_legacy
 from rocket_cli._surroundings import Surroundings
 from rocket_cli._threads import parse_threads
 from rocket_cli._timers import Timers
-from rocket_cli._worker_process import Serve
+from rocket_cli._workers import Workers
 
 _log = logging.getLogger("rocket_cli")
 
@@ -56,8 +50,8 @@ SIGNALS: Final = (
 _INTERRUPTED: Final = 1
 _FAILED: Final = 2
 
-_SERVES: Final = frozenset({Phase.SERVING, Phase.RETIRING})
-_COUNTS: Final = frozenset({Phase.BOOTING, Phase.READY, Phase.SERVING})
+_OBSERVER_PAUSE: Final = 1.0
+"""Seconds until an observer that has ended is started again."""
 
 
 Observers = Callable[[Chosen, Sequence[BoundSocket]], list[Task]]
@@ -76,7 +70,7 @@ class Supervisor:
     """Runs generations of workers, one after the other, and observers beside them.
 
     A new generation boots beside the old one, and serves once all of it is ready. It runs on one
-    thread, so that it can fork at any time, and never imports the application.
+    thread, so that it can fork at any time, and imports the application only if it is preloaded.
     """
 
     def __init__(self, chosen: Chosen, events: Events, observe: Observers) -> None:
@@ -102,22 +96,23 @@ class Supervisor:
         self._children = Children(
             self._selector, self._timers, said=self._said, ended=self._ended, leave=self._leave
         )
-        self._questions = Questions(self._timers, self._children.tell)
-        self._statistics: Message = {}
-        self._replaced = 0
-        self._balance = Balance()
-        self._generation: Generation | None = None
-        self._incoming: Generation | None = None
-        self._closing: set[Child] = set()
-        self._waiting: list[Callable[[Message], None]] = []
+        self._inquiries = Inquiries(
+            self._children,
+            self._timers,
+            {
+                "processes": self._tell_processes,
+                "reload": self._reload_and_tell,
+                "drain": self._drain_and_tell,
+                "resize-processes": self._resize_and_tell,
+            },
+            self._note,
+        )
+        self._workers = Workers(self._children, self._timers, self)
+        self._waiting: list[Answer] = []
         self._reload_again = False
-        self._last_number = 0
-        self._restarts = Restarts(self._timers, self._fill)
-        self._memory = MemoryWatch(self._timers, self._serving, self._retire)
         self._ending = Ending.NOT
         self._code: int | None = None
         self._failure: Message | None = None
-        self._watched: Message | None = None
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -131,9 +126,8 @@ class Supervisor:
             self._start()
         except CommandError as error:
             if self._legacy is not None:
-                self._legacy.channel.send({"event": "failed", "reason": error.message})
-            for task in self._observers:
-                close_sockets(task.sockets, keep_files=self._legacy is not None)
+                self._legacy.decline(error.message)
+            close_sockets(self._observed, keep_files=self._legacy is not None)
             raise
         while len(self._children) or self._ending is Ending.NOT:
             for key, _ in self._selector.select(self._timers.wait()):
@@ -158,7 +152,7 @@ class Supervisor:
         self._observers = self._observe(chosen, left)
         sockets = self._first_sockets()
         site = preloaded(chosen) if chosen["preload"] else None
-        self._begin(chosen, sockets, size_of(chosen), site)
+        self._workers.begin(chosen, sockets, size_of(chosen), site)
         if self._notifier.watchdog is not None:
             self._beat(self._notifier.watchdog)
 
@@ -178,62 +172,30 @@ class Supervisor:
         """In a new process: let go of what it must not hold."""
         self._selector.close()
         kept = {each.socket for each in task.sockets}
-        holders: list[Generation | Task] = [*self._generations(), *self._observers]
-        for each in itertools.chain.from_iterable(holder.sockets for holder in holders):
+        for each in (*self._workers.sockets, *self._observed):
             if each.socket not in kept:
                 each.socket.close()
 
-    def _generations(self) -> list[Generation]:
-        return [each for each in (self._generation, self._incoming) if each is not None]
+    @property
+    def _observed(self) -> list[BoundSocket]:
+        """The sockets of the observers."""
+        return [each for task in self._observers for each in task.sockets]
 
     def _close(self) -> None:
         self._selector.close()
-        for task in self._observers:
-            close_sockets(task.sockets, keep_files=self._succeeded)
-        for generation in self._generations():
-            close_sockets(generation.sockets, keep_files=self._succeeded)
+        close_sockets([*self._workers.sockets, *self._observed], keep_files=self._succeeded)
         if self._pid_file is not None:
             self._pid_file.remove()
 
     # -- generations -------------------------------------------------------------------------------
 
-    def _begin(
-        self, chosen: Chosen, sockets: list[BoundSocket], size: int, site: Site | None = None
-    ) -> None:
-        """Boot a generation beside the present one."""
-        self._last_number += 1
-        self._incoming = generation = Generation(self._last_number, chosen, sockets, size, site)
-        for _ in range(generation.size):
-            try:
-                self._spawn(generation)
-            except OSError as error:
-                self._reject({"reason": f"cannot start a process: {error.strerror}"})
-                return
-
-    def _spawn(self, generation: Generation) -> None:
-        task = Serve(
-            generation.chosen,
-            generation.sockets,
-            multiprocess=generation.size > 1,
-            paths=self._paths(generation),
-            place=self._balance.take(),
-            site=generation.site,
-        )
-        self._children.spawn(task, generation.number)
-
-    def _paths(self, generation: Generation) -> list[str]:
-        """What a new process must answer; where it is to replace others, the application, too."""
-        chosen = generation.chosen
-        paths = [] if chosen["health"] is None else [chosen["health"]]
-        if self._generation is not None and generation is self._incoming:
-            paths += chosen["reserved"]
-        return paths
-
     def reload(self) -> None:
         """Read the settings anew, and have a new generation replace the present one."""
-        present = self._generation
+        present = self._workers.present
+        if self._ending is not Ending.NOT:
+            return
         if present is None or not self._is_settled():
-            self._reload_again = self._ending is Ending.NOT
+            self._reload_again = True
             return
         if present.chosen["preload"]:
             self.upgrade()  # what is imported here stays imported
@@ -246,34 +208,41 @@ class Supervisor:
             self._surroundings.enter(chosen)
             sockets = present.sockets if self._given else open_sockets(chosen, present.sockets)
         except click.ClickException as error:
-            self._rejected({"reason": error.format_message()})
+            self.rejected({"reason": error.format_message()})
             return
         size = present.size
         if size_of(chosen) != size_of(present.chosen):
             size = size_of(chosen)
-        self._begin(chosen, sockets, size)
+        self._workers.begin(chosen, sockets, size)
 
-    def _reject(self, failure: Message) -> None:
-        """The generation that boots is given up, the previous one stays."""
-        incoming = self._incoming
-        if incoming is None:
-            return
-        self._incoming = None
-        for child in self._of(incoming):
-            self._children.end(child, {"order": "stop"})
-        present = self._generation
-        if present is None:
-            self._give_up(failure)
-            close_sockets(incoming.sockets)
-        else:
-            kept = {each.socket for each in present.sockets}
-            close_sockets(each for each in incoming.sockets if each.socket not in kept)
-            self._rejected(failure)
+    # -- what becomes of it ------------------------------------------------------------------------
 
-    def _rejected(self, failure: Message) -> None:
+    def served(self, generation: Generation, report: Message) -> None:
+        """The first generation serves."""
+        self._announce(generation, report)
+        self._notify_ready(generation)
+        if self._legacy is not None:
+            sockets = None if self._given else generation.sockets
+            self._legacy.succeed(sockets, self._observed, self._pid_file)
+        for task in self._observers:
+            self._start_observer(task)
+        self._finish_reload({})
+
+    def reloaded(self, generation: Generation) -> None:
+        """Another generation serves."""
+        for child in self._children:
+            self._have_watched(child)
+        configure_log(generation.chosen)
+        reopen_log()
+        _log.info("reloaded: generation %d serves", generation.number)
+        self._notify_ready(generation)
+        self._finish_reload({"generation": generation.number})
+
+    def rejected(self, failure: Message) -> None:
+        """Another generation could not begin."""
         _log.error("not reloaded, the previous generation stays: %s", failure["reason"])
-        if self._generation is not None:
-            self._surroundings.enter(self._generation.chosen)
+        if self._workers.present is not None:
+            self._surroundings.enter(self._workers.present.chosen)
         self._notifier.send(READY=1, STATUS=f"not reloaded: {failure['reason']}")
         self._finish_reload({"error": failure["reason"]})
 
@@ -285,52 +254,9 @@ class Supervisor:
             self._reload_again = False
             self.reload()
 
-    def _switch(self, incoming: Generation, report: Message) -> None:
-        """The new generation is ready: it serves, and the previous one drains."""
-        present, self._generation, self._incoming = self._generation, incoming, None
-        self._watched = report.get("watch")
-        self._restarts.succeeded()
-        for child in self._of(incoming):
-            self._serve(child)
-        self._memory.watch(incoming.chosen["max-rss"])
-        if present is None:
-            self._announce(incoming, report)
-            self._notify_ready(incoming)
-            self._succeed()
-            for task in self._observers:
-                self._children.spawn(task, 0)
-            self._finish_reload({})
-            return
-        kept = {each.socket for each in incoming.sockets}
-        shared = [n for n, each in enumerate(present.sockets) if each.socket in kept]
-        close_sockets(each for each in present.sockets if each.socket not in kept)
-        for child in self._of(present):
-            self._closing.add(child)
-            self._children.tell(child, {"order": "reopen"})  # the file may have been moved away
-            self._drain(child, present, shared)
-        for child in self._children:
-            self._have_watched(child)
-        configure_log(incoming.chosen)
-        reopen_log()
-
-    def _have_watched(self, child: Child) -> None:
-        """Tell an observer where the code of the present generation is."""
-        if self._watched is not None and not child.generation and child.ready:
-            self._children.tell(child, {"order": "watch", **self._watched})
-
     def _is_settled(self) -> bool:
         """Whether no other generation or supervisor is about to take over."""
-        return self._incoming is None and not self._closing and self._successor is None
-
-    def _closed(self, child: Child) -> None:
-        """``child``, of the previous generation, accepts nobody any more, or has ended."""
-        if child in self._closing:
-            self._closing.remove(child)
-            if not self._closing and self._generation is not None:
-                number = self._generation.number
-                _log.info("reloaded: generation %d serves", number)
-                self._notify_ready(self._generation)
-                self._finish_reload({"generation": number})
+        return self._workers.settled and self._successor is None
 
     def _notify_ready(self, generation: Generation) -> None:
         status = f"generation {generation.number} serves, processes: {generation.size}"
@@ -346,28 +272,13 @@ class Supervisor:
         if chosen["open"]:
             open_browser(locations)
 
-    def _of(self, generation: Generation) -> list[Child]:
-        return [
-            child
-            for child in self._children
-            if child.generation == generation.number and child.phase is not Phase.ENDING
-        ]
-
-    def _serve(self, child: Child) -> None:
-        child.phase = Phase.SERVING
-        self._children.tell(child, {"order": "serve"})
-
-    def _drain(self, child: Child, generation: Generation, shared: Sequence[int]) -> None:
-        """Have a process finish; what waits at ``shared`` of its sockets is left to others."""
-        seconds = generation.chosen["graceful-timeout"]
-        order = {"order": "drain", "seconds": seconds, "shared": list(shared)}
-        self._children.end(child, order, seconds)
-
     # -- another supervisor ------------------------------------------------------------------------
 
     def upgrade(self) -> None:
         """Run the command anew, which takes the sockets over and, once it serves, replaces this."""
-        present = self._generation
+        present = self._workers.present
+        if self._ending is not Ending.NOT:
+            return
         if present is None or not self._is_settled():
             _log.warning("no new supervisor is started: a reload is under way")
             return
@@ -376,9 +287,8 @@ class Supervisor:
             return
         _log.info("starting a new supervisor")
         self._notifier.reloading()
-        observed = [each for task in self._observers for each in task.sockets]
         task = Successor(
-            present.sockets, observed, self._given, self._environment, self._surroundings
+            present.sockets, self._observed, self._given, self._environment, self._surroundings
         )
         try:
             self._successor = self._children.spawn(task, 0)
@@ -397,105 +307,38 @@ class Supervisor:
         self._children.release(successor)
         self._successor = None
         self._succeeded = True
+        if self._reload_again:
+            self._reload_again = False
+            os.kill(successor.pid, signal.SIGHUP)
         self._finish_reload({"supervisor": successor.pid})
         self._end(Ending.GENTLY)
         for child in self._children:
             if not child.generation and child.phase is not Phase.ENDING:
                 self._children.end(child, {"order": "stop"})  # the successor's answer instead
 
-    def _succeed(self) -> None:
-        """Tell the predecessor, if there is one, that it may end: now this one serves."""
-        if self._legacy is None:
-            return
-        if self._pid_file is not None:
-            try:
-                self._pid_file.write(self._legacy.predecessor)
-            except CommandError as error:
-                _log.error("%s", error.message)
-        if self._generation is not None and not self._given:
-            kept = {each.socket for each in self._generation.sockets}
-            close_sockets(each for each in self._legacy.sockets if each.socket not in kept)
-        kept = {each.socket for task in self._observers for each in task.sockets}
-        close_sockets(each for each in self._legacy.observed if each.socket not in kept)
-        self._legacy.channel.send({"event": "ready"})
-        self._legacy.channel.close()
-
-    # -- the number of processes -------------------------------------------------------------------
-
-    def resize(self, size: int) -> None:
-        """Have so many processes serve, at least one."""
-        if self._generation is not None:
-            self._generation.size = max(size, 1)
-            self._fill()
-
-    def _fill(self) -> None:
-        """Start what is missing of the present generation, and end what is too much."""
-        generation = self._generation
-        if generation is None or self._ending is not Ending.NOT:
-            return
-        present = [child for child in self._of(generation) if child.phase in _COUNTS]
-        for child in present[: max(len(present) - generation.size, 0)]:
-            self._drain(child, generation, range(len(generation.sockets)))
-        for _ in range(generation.size - len(present)):
-            if not self._restarts.may_start():
-                return
-            try:
-                self._spawn(generation)
-            except OSError as error:
-                self._boot_failed({"reason": f"cannot start a process: {error.strerror}"})
-                return
-
-    def _serving(self) -> list[Child]:
-        """The processes of the present generation that serve, and are not to be replaced."""
-        present = [] if self._generation is None else self._of(self._generation)
-        return [child for child in present if child.phase is Phase.SERVING]
-
-    def _retire(self, child: Child, why: str) -> None:
-        """Have another process take the place of ``child``, which serves until then."""
-        _log.info("%s is replaced: %s", child, why)
-        child.phase = Phase.RETIRING
-        self._fill()
+    def failed(self, failure: Message) -> None:
+        """Nothing serves, and nothing can be started."""
+        if self._legacy is not None:
+            self._legacy.decline(failure["reason"])
+        self._failure = failure
+        self._code = _FAILED
+        self._end(Ending.AT_ONCE)
 
     def _ready(self, child: Child, message: Message) -> None:
         child.phase = Phase.READY
         child.ready = True
-        incoming = self._incoming
-        if child is self._successor:
+        if child.generation:
+            self._workers.ready(child, message)
+        elif child is self._successor:
             self._hand_over(child)
-            return
-        if not child.generation:
-            self._serve(child)
-            self._have_watched(child)
-            return
-        if incoming is not None and child.generation == incoming.number:
-            if all(each.phase is Phase.READY for each in self._of(incoming)):
-                self._switch(incoming, message)
-            return
-        generation = self._generation
-        if generation is None or self._ending is not Ending.NOT:
-            return
-        self._restarts.succeeded()
-        self._serve(child)
-        _log.info("%s serves", child)
-        retiring = [each for each in self._of(generation) if each.phase is Phase.RETIRING]
-        for each in retiring[:1]:
-            self._drain(each, generation, range(len(generation.sockets)))
-
-    def _boot_failed(self, failure: Message) -> None:
-        """A process that was to replace another could not begin."""
-        _log.error("cannot start a process: %s", failure["reason"])
-        serving = any(child.phase in _SERVES for child in self._children)
-        if not self._restarts.failed() and not serving:
-            self._give_up(failure)
         else:
-            self._fill()
+            child.phase = Phase.SERVING
+            self._have_watched(child)
 
-    def _give_up(self, failure: Message) -> None:
-        if self._legacy is not None:
-            self._legacy.channel.send({"event": "failed", "reason": failure["reason"]})
-        self._failure = failure
-        self._code = _FAILED
-        self._end(Ending.AT_ONCE)
+    def _have_watched(self, child: Child) -> None:
+        """Tell an observer where the code of the present generation is."""
+        if self._workers.watched is not None and not child.generation and child.ready:
+            self._children.tell(child, {"order": "watch", **self._workers.watched})
 
     # -- what processes say ------------------------------------------------------------------------
 
@@ -506,116 +349,72 @@ class Supervisor:
             case {"event": "failed"}:
                 child.failure = message
             case {"event": "retire"} if child.phase is Phase.SERVING:
-                self._retire(child, message["why"])
+                self._workers.retire(child, message["why"])
             case {"event": "closed"}:
-                self._closed(child)
+                self._workers.closed(child)
             case {"event": "final"}:
-                child.final = True
-                self._questions.gone(child)
-                add_statistics(self._statistics, message["statistics"])
+                self._inquiries.final(child, message["statistics"])
             case {"answer": _}:
-                child.counters = message.get("result", {}).get("counters", child.counters)
-                self._questions.answered(child, message)
+                self._inquiries.answered(child, message)
             case {"ask": _}:
-                self._asked(child, message)
+                self._inquiries.asked(child, message)
 
     def _ended(self, child: Child, code: int) -> None:
-        self._questions.gone(child)
-        if not child.final:
-            add_statistics(self._statistics, child.counters)
-        if isinstance(child.task, Serve):
-            self._balance.give_back(child.task.place)
+        self._inquiries.gone(child)
         phase, child.phase = child.phase, Phase.ENDING
-        self._closed(child)
+        if child.generation:
+            self._workers.ended(child, phase, code)
         if self._ending is not Ending.NOT:
             self._end_observers()
-            return
-        if phase is Phase.ENDING:
-            if child.ready and code:
-                _log.error("%s %s before it had finished", child, describe_end(code))
-            return
-        if child is self._successor:
+        elif child is self._successor:
             self._successor = None
-            self._not_upgraded(
-                child.failure["reason"] if child.failure else f"{child} {describe_end(code)}"
-            )
-            return
-        failure = child.failure or {"reason": f"{child} {describe_end(code)} before it was ready"}
-        incoming = self._incoming
-        if not child.generation:
+            failure = child.failure or {"reason": f"{child} {describe_end(code)}"}
+            self._not_upgraded(failure["reason"])
+        elif not child.generation:
             _log.error("%s %s; it is started again", child, describe_end(code))
-            self._restart_observer(child)
-        elif incoming is not None and child.generation == incoming.number:
-            self._reject(failure)
-        elif phase in _SERVES:
-            _log.error("%s %s; another takes its place", child, describe_end(code))
-            self._replaced += 1
-            self._restarts.died(child.since)
-            self._fill()
-        else:
-            self._boot_failed(failure)
+            self._timers.after(_OBSERVER_PAUSE, lambda: self._start_observer(child.task))
 
-    def _restart_observer(self, child: Child) -> None:
-        self._restarts.later(lambda: self._children.spawn(child.task, 0))
+    def _start_observer(self, task: Task) -> None:
+        if self._ending is Ending.NOT:
+            self._children.spawn(task, 0)
 
     # -- what processes ask ------------------------------------------------------------------------
 
-    def _asked(self, child: Child, message: Message) -> None:
-        name, arguments = message["ask"], message.get("arguments", {})
-        ended = copy.deepcopy(self._statistics)
+    def _tell_processes(self, arguments: Message, answer: Answer) -> None:
+        del arguments
+        answer(
+            {
+                "supervisor": os.getpid(),
+                "restarts": self._workers.replaced,
+                "processes": self._children.describe(),
+            }
+        )
 
-        def reply(answers: list[Message]) -> None:
-            answer = {"id": message.get("id"), "answers": answers, "ended": ended}
-            self._children.tell(child, answer)
+    def _reload_and_tell(self, arguments: Message, answer: Answer) -> None:
+        del arguments
+        self._waiting.append(answer)
+        self.reload()
 
-        match name:
-            case "processes":
-                reply([self._processes()])
-            case "reload":
-                self._waiting.append(lambda result: reply([result]))
-                self.reload()
-            case "drain":
-                reply([{}])
-                self._end(Ending.GENTLY)
-            case "resize-processes":
-                size = arguments.get("processes")
-                if not isinstance(size, int) or size < 1:
-                    reply([{"error": f"processes must be a number from 1 up, not {size!r}"}])
-                    return
-                self.resize(size)
-                reply([{}])
-            case _:
-                self._remember(name, arguments)
-                asked = [each for each in self._children if each.answers]
-                self._questions.ask(name, arguments, asked, reply)
+    def _drain_and_tell(self, arguments: Message, answer: Answer) -> None:
+        del arguments
+        answer({})
+        self._end(Ending.GENTLY)
 
-    def _remember(self, name: str, arguments: Message) -> None:
-        """Have processes that begin later do as those that are there are told now."""
-        if name == "log-level":
-            setting, value = "log-level", arguments["level"]
-            set_log_level(value)
-        elif name == "resize-threads":
-            setting, value = "threads", parse_threads(arguments["threads"])
+    def _resize_and_tell(self, arguments: Message, answer: Answer) -> None:
+        size = arguments.get("processes")
+        if isinstance(size, int) and size >= 1:
+            self._workers.resize(size)
+            answer({})
         else:
-            return
-        for generation in self._generations():
-            generation.chosen = generation.chosen.changed(setting, value)
+            answer({"error": f"processes must be a number from 1 up, not {size!r}"})
 
-    def _processes(self) -> Message:
-        return {
-            "supervisor": os.getpid(),
-            "restarts": self._replaced,
-            "processes": [
-                {
-                    "process": each.pid,
-                    "kind": each.task.name,
-                    "generation": each.generation,
-                    "phase": each.phase.value,
-                    "since": each.since,
-                }
-                for each in self._children
-            ],
-        }
+    def _note(self, name: str, arguments: Message) -> None:
+        """Have processes that begin later do as those that there are are told now."""
+        if name == "log-level":
+            set_log_level(arguments["level"])
+            self._workers.change("log-level", arguments["level"])
+        elif name == "resize-threads":
+            self._workers.change("threads", parse_threads(arguments["threads"]))
 
     # -- signals -----------------------------------------------------------------------------------
 
@@ -630,10 +429,10 @@ class Supervisor:
                     self.reopen()
                 case signal.SIGUSR2:
                     self.upgrade()
-                case signal.SIGTTIN if self._generation is not None:
-                    self.resize(self._generation.size + 1)
-                case signal.SIGTTOU if self._generation is not None:
-                    self.resize(self._generation.size - 1)
+                case signal.SIGTTIN if self._workers.present is not None:
+                    self._workers.resize(self._workers.present.size + 1)
+                case signal.SIGTTOU if self._workers.present is not None:
+                    self._workers.resize(self._workers.present.size - 1)
                 case signal.SIGTERM if self._ending is Ending.NOT:
                     self._stop(number, Ending.GENTLY)
                 case signal.SIGTERM | signal.SIGINT | signal.SIGQUIT:
@@ -643,13 +442,13 @@ class Supervisor:
         if self._ending is Ending.AT_ONCE:
             for child in self._children:
                 self._children.signal(child, signal.SIGKILL)
-        elif self._generation is None:
+        elif self._workers.present is None:
             self._code = _INTERRUPTED if number is signal.SIGINT else 0
         elif ending is Ending.GENTLY:
             _log.info(
                 "%s: requests in flight have %g seconds to finish; a second signal stops at once",
                 number.name,
-                self._generation.chosen["graceful-timeout"],
+                self._workers.present.chosen["graceful-timeout"],
             )
         else:
             _log.info("%s: stopping at once", number.name)
@@ -665,28 +464,11 @@ class Supervisor:
     # -- the end -----------------------------------------------------------------------------------
 
     def _end(self, ending: Ending) -> None:
-        """End all processes that serve, then the observers.
-
-        The supervisor's own copies of the sockets are closed first, so that nobody is left in a
-        backlog that no process looks at any more.
-        """
+        """End all processes that serve, then the observers."""
         self._ending = ending
         if not self._succeeded:
             self._notifier.send(STOPPING=1, STATUS="stopping")
-        for generation in self._generations():
-            close_sockets(generation.sockets, keep_files=self._succeeded)
-        for child in self._children:
-            if not child.generation:
-                continue
-            if ending is Ending.AT_ONCE:
-                self._children.end(child, {"order": "stop"})
-            elif child.phase is not Phase.ENDING:
-                present = self._generation
-                if present is None or child.generation != present.number:
-                    self._children.end(child, {"order": "stop"})
-                else:
-                    shared = range(len(present.sockets)) if self._succeeded else ()
-                    self._drain(child, present, shared)
+        self._workers.end(gently=ending is Ending.GENTLY, succeeded=self._succeeded)
         self._end_observers()
 
     def _end_observers(self) -> None:
