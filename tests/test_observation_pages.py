@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from rocket_cli._metrics import DEFINITIONS
+from rocket_cli._metric_table import DEFINITIONS
 from rocket_cli._protocol import COMMANDS
 from systemtests.metrics import LABELS, PAGE, series, written
 

@@ -98,4 +98,6 @@ def test_colours_only_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_printable() -> None:
-    assert printable("a\tb\nä\x1b[2J\r\x85\u202e") == "a\tb\nä\\x1b[2J\\x0d\\x85\\u202e"
+    assert (
+        printable("a\tb\nä\x1b[2J\r\x85\u202e\ud800") == "a\tb\nä\\x1b[2J\\x0d\\x85\\u202e\\ud800"
+    )

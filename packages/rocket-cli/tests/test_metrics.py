@@ -13,7 +13,8 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from answering import counters, serving, stats, url
-from rocket_cli._metrics import DEFINITIONS, metrics_application
+from rocket_cli._metric_table import DEFINITIONS
+from rocket_cli._metrics import metrics_application
 from rocket_cli._reply import AskError, Reply
 
 Samples = dict[str, float]

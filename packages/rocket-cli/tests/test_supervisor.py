@@ -221,7 +221,7 @@ def test_addresses_may_change(site: Path, write: Write) -> None:
 
 OBSERVED = """
     import json, sys, threading
-    from rocket_cli import _main
+    from rocket_cli import _run, main
     from rocket_cli._control import Control
     from rocket_cli._supervisor import Supervisor
 
@@ -243,8 +243,11 @@ OBSERVED = """
             print("the observer ends", file=sys.stderr)
             return 0
 
-    _main.Supervisor = lambda chosen, events: Supervisor(chosen, events, [Observer])
-    _main.main(prog_name="rocket-cli")
+    def supervisor(chosen, events, observe):
+        return Supervisor(chosen, events, lambda chosen, present: [Observer()])
+
+    _run.Supervisor = supervisor
+    main(prog_name="rocket-cli")
 """
 
 
@@ -275,8 +278,10 @@ def test_questions_to_all_processes(site: Path, write: Write) -> None:
         assert told["supervisor"] == served.pid
         kinds = [(each["kind"], each["generation"], each["phase"]) for each in told["processes"]]
         assert kinds == [("worker", 1, "serving")] * 2 + [("observer", 0, "serving")]
-        assert served.ask("resize", processes=0)["answers"][0]["error"].startswith("processes must")
-        assert served.ask("resize", processes=3)["answers"] == [{}]
+        assert served.ask("resize-processes", processes=0)["answers"][0]["error"].startswith(
+            "processes must"
+        )
+        assert served.ask("resize-processes", processes=3)["answers"] == [{}]
         eventually(lambda: len(served.ask("ping")["answers"]) == 3)
         assert {each["error"] for each in served.ask("nonsense")["answers"]} == {
             "there is no question 'nonsense'"

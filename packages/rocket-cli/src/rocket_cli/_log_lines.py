@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any, Final, TextIO
 
 _UNPRINTABLE: Final = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""All that ends a line or moves a terminal's cursor, but for tab and line feed; and what turns the
-direction of writing."""
+"""What ends a line, moves a terminal's cursor, turns the direction of writing, or is no character.
+Tab and line feed are not among it."""
 
 DIM: Final = "2"
 RED: Final = "31"
