@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import stat
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from conftest import Write
-from processes import Served, refuse
+from processes import Served, eventually, refuse
 from rocket_cli._identity import parse_group, parse_user
 
 ANY = ["--bind", "127.0.0.1:0"]
@@ -51,6 +52,24 @@ def test_user_with_the_groups_of_that_user(site: Path) -> None:
     uids, gids, found, *_ = told(site, "--user", "nobody")
     assert (uids, gids) == ((nobody.pw_uid,) * 3, (nobody.pw_gid,) * 3)
     assert found == groups
+
+
+@needs_root
+def test_log_of_messages_is_theirs(site: Path, write: Write) -> None:
+    """They can reopen it in a directory where they could make no file."""
+    write("broken.py", "def app(environ, start_response): raise RuntimeError('a bug')")
+    log, old = site / "error.log", site / "error.log.1"
+    with Served(site, *ANY, "--user", "nobody", "--error-log", "error.log", "broken") as served:
+        url = served.location()
+        httpx.get(f"{url}/first", trust_env=False)
+        log.rename(old)
+        served.send(signal.SIGUSR1)
+        eventually(lambda: log.exists() and "the logs are reopened" in log.read_text())
+        httpx.get(f"{url}/second", trust_env=False)
+        served.stop()
+    assert "/first: the application failed" in old.read_text()
+    assert "/second: the application failed" in log.read_text()
+    assert log.owner() == "nobody"
 
 
 @needs_root
