@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import stat
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from textwrap import dedent
 
 import httpx
 import pytest
 
-from processes import Served, refuse
+from conftest import Write
+from processes import Served, eventually, refuse
 from rocket_cli._identity import parse_group, parse_user
 
 ANY = ["--bind", "127.0.0.1:0"]
@@ -31,13 +30,11 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 
 
 @pytest.fixture
-def site() -> Iterator[Path]:
-    """A directory that whoever serves may read, which those that pytest makes are not."""
-    with TemporaryDirectory(prefix="rocket-test-") as directory:
-        site = Path(directory)
-        site.chmod(0o755)
-        (site / "tell.py").write_text(dedent(TELL))
-        yield site
+def site(tmp_path: Path, write: Write) -> Path:
+    write("tell.py", TELL)
+    for path in (tmp_path, *list(tmp_path.parents)[:-2]):
+        path.chmod(path.stat().st_mode | 0o055)  # for whoever serves
+    return tmp_path
 
 
 def told(site: Path, *options: str) -> tuple[object, ...]:
@@ -55,6 +52,24 @@ def test_user_with_the_groups_of_that_user(site: Path) -> None:
     uids, gids, found, *_ = told(site, "--user", "nobody")
     assert (uids, gids) == ((nobody.pw_uid,) * 3, (nobody.pw_gid,) * 3)
     assert found == groups
+
+
+@needs_root
+def test_log_of_messages_is_theirs(site: Path, write: Write) -> None:
+    """They can reopen it in a directory where they could make no file."""
+    write("broken.py", "def app(environ, start_response): raise RuntimeError('a bug')")
+    log, old = site / "error.log", site / "error.log.1"
+    with Served(site, *ANY, "--user", "nobody", "--error-log", "error.log", "broken") as served:
+        url = served.location()
+        httpx.get(f"{url}/first", trust_env=False)
+        log.rename(old)
+        served.send(signal.SIGUSR1)
+        eventually(lambda: log.exists() and "the logs are reopened" in log.read_text())
+        httpx.get(f"{url}/second", trust_env=False)
+        served.stop()
+    assert "/first: the application failed" in old.read_text()
+    assert "/second: the application failed" in log.read_text()
+    assert log.owner() == "nobody"
 
 
 @needs_root

@@ -72,12 +72,18 @@ class Terminal:
         parts = [
             self._paint(time, DIM),
             self._paint("---" if status is None else str(status), colour),
-            printable(f"{method or '-'} {target or '-'}").replace("\n", "\\n"),
-            self._paint(f"{_amount(size)} in {_duration(seconds)} to {client or '-'}", DIM),
+            _on_one_line(f"{method or '-'} {target or '-'}"),
+            self._paint(
+                _on_one_line(f"{_amount(size)} in {_duration(seconds)} to {client or '-'}"), DIM
+            ),
         ]
         if error:
-            parts.append(self._paint(printable(error), RED))
+            parts.append(self._paint(_on_one_line(error), RED))
         return " ".join(parts)
+
+
+def _on_one_line(text: str) -> str:
+    return printable(text).replace("\n", "\\n")
 
 
 def _amount(size: int) -> str:

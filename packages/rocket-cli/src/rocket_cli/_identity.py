@@ -93,8 +93,8 @@ def _groups(uid: int, gid: int) -> list[int]:
         return [gid]
 
 
-def give_socket(path: Path, chosen: Chosen) -> None:
-    """Give a Unix socket's file to the user and the group that are chosen. Raises `OSError`."""
+def give_file(path: Path, chosen: Chosen) -> None:
+    """Give a file to the user and the group that are chosen. Raises `OSError`."""
     user: User | None = chosen["user"]
     group: Group | None = chosen["group"]
     gid = group.gid if group is not None else user.gid if user is not None else None

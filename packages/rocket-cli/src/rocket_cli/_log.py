@@ -13,6 +13,7 @@ import click
 
 from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
+from rocket_cli._identity import give_file
 from rocket_cli._log_lines import JSONLines, TextLines, has_colours
 from rocket_cli._origin import Origin
 
@@ -29,19 +30,27 @@ class _Handler(logging.Handler):
     So nothing waits to be written at the end of the process, and processes may share a file.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, chosen: Chosen) -> None:
         """Open ``path``, ``-`` for standard error. Raises `OSError`."""
         super().__init__()
         self.path = path
+        self.chosen = chosen
         self._file = Path(path).absolute()
-        self._descriptor = sys.stderr.fileno() if path == STANDARD else _open(path)
+        self._descriptor = sys.stderr.fileno() if path == STANDARD else self._open()
 
     def reopen(self) -> None:
         """Go on in a file of the same name, if there is a file. Raises `OSError`."""
         if self.path != STANDARD:
-            new = _open(self._file)
+            new = self._open()
             os.dup2(new, self._descriptor, inheritable=False)
             os.close(new)
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(self._file, flags, 0o666)
+        if os.geteuid() == 0:
+            give_file(self._file, self.chosen)  # the processes that serve will reopen it, too
+        return descriptor
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message."""
@@ -62,10 +71,6 @@ class _Handler(logging.Handler):
             os.close(self._descriptor)
 
 
-def _open(path: str | Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-
-
 def set_log_level(level: str) -> None:
     """Write messages of ``level`` and above from now on."""
     for package in _PACKAGES:
@@ -81,9 +86,12 @@ def configure_log(chosen: Chosen, path: str | None = None) -> None:
     path = path or chosen["error-log"]
     present = _handler()
     try:
-        handler = present if present is not None and present.path == path else _Handler(path)
+        handler = (
+            present if present is not None and present.path == path else _Handler(path, chosen)
+        )
     except OSError as error:
         raise unwritable(path, chosen.origin("error-log"), str(error.strerror)) from error
+    handler.chosen = chosen
     json = chosen["log-format"] == "json"
     colours = path == STANDARD and has_colours(sys.stderr)
     handler.setFormatter(JSONLines() if json else TextLines(colours=colours))

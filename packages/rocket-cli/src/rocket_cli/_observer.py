@@ -20,7 +20,7 @@ from rocket_cli._children import Task
 from rocket_cli._command import Chosen
 from rocket_cli._control import Control
 from rocket_cli._errors import CommandError
-from rocket_cli._identity import assume_identity, give_socket
+from rocket_cli._identity import assume_identity, give_file
 from rocket_cli._log import reopen_log
 from rocket_cli._reply import Ask, AskError, Reply
 from rocket_cli._sockets import BoundSocket, close_sockets
@@ -150,7 +150,7 @@ def _open(address: Address, chosen: Chosen, *, private: bool) -> BoundSocket:
         file = None
         if isinstance(address, UnixAddress):
             file = SocketFile(address.path)
-            give_socket(address.path, chosen)
+            give_file(address.path, chosen)
     except OSError as error:
         sock.close()
         raise BindError(f"cannot listen on {address}: {error.strerror}") from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rocket_cli._bind import Bind
 from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
-from rocket_cli._identity import give_socket
+from rocket_cli._identity import give_file
 from rocket_cli._occupant import occupant
 from rocket_core import (
     Address,
@@ -107,7 +107,7 @@ def _open(bind: Bind, chosen: Chosen) -> BoundSocket:
             file = None
             if isinstance(bind.address, UnixAddress):
                 file = SocketFile(bind.address.path)
-                give_socket(bind.address.path, chosen)
+                give_file(bind.address.path, chosen)
         except OSError as error:
             sock.close()
             raise BindError(f"cannot listen on {bind.address}: {error.strerror}") from error
