@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -221,9 +222,8 @@ def test_addresses_may_change(site: Path, write: Write) -> None:
 
 OBSERVED = """
     import json, sys, threading
-    from rocket_cli import _main
+    from rocket_cli import _run, main
     from rocket_cli._control import Control
-    from rocket_cli._supervisor import Supervisor
 
     class Observer:
         name = "observer"
@@ -243,8 +243,8 @@ OBSERVED = """
             print("the observer ends", file=sys.stderr)
             return 0
 
-    _main.Supervisor = lambda chosen, events: Supervisor(chosen, events, [Observer])
-    _main.main(prog_name="rocket-cli")
+    _run.observers = lambda chosen, present: [Observer()]
+    main(prog_name="rocket-cli")
 """
 
 
@@ -257,7 +257,17 @@ class Observed(Served):
         super().__init__(site, *arguments, command=[sys.executable, str(script)])
 
     def open(self, site: Path) -> None:
-        self.questions = (site / "questions").open("w", buffering=1)
+        """Begin to ask, once the process is there that reads the questions."""
+
+        def opened() -> bool:
+            with suppress(OSError):
+                descriptor = os.open(site / "questions", os.O_WRONLY | os.O_NONBLOCK)
+                os.set_blocking(descriptor, True)
+                self.questions = os.fdopen(descriptor, "w", buffering=1)
+                return True
+            return False
+
+        eventually(opened)
 
     def ask(self, name: str, **arguments: object) -> dict[str, Any]:
         self.questions.write(json.dumps([name, arguments]) + "\n")
@@ -275,8 +285,10 @@ def test_questions_to_all_processes(site: Path, write: Write) -> None:
         assert told["supervisor"] == served.pid
         kinds = [(each["kind"], each["generation"], each["phase"]) for each in told["processes"]]
         assert kinds == [("worker", 1, "serving")] * 2 + [("observer", 0, "serving")]
-        assert served.ask("resize", processes=0)["answers"][0]["error"].startswith("processes must")
-        assert served.ask("resize", processes=3)["answers"] == [{}]
+        assert served.ask("resize-processes", processes=0)["answers"][0]["error"].startswith(
+            "processes must"
+        )
+        assert served.ask("resize-processes", processes=3)["answers"] == [{}]
         eventually(lambda: len(served.ask("ping")["answers"]) == 3)
         assert {each["error"] for each in served.ask("nonsense")["answers"]} == {
             "there is no question 'nonsense'"
