@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,6 @@ OBSERVED = """
     import json, sys, threading
     from rocket_cli import _run, main
     from rocket_cli._control import Control
-    from rocket_cli._supervisor import Supervisor
 
     class Observer:
         name = "observer"
@@ -243,10 +243,7 @@ OBSERVED = """
             print("the observer ends", file=sys.stderr)
             return 0
 
-    def supervisor(chosen, events, observe):
-        return Supervisor(chosen, events, lambda chosen, present: [Observer()])
-
-    _run.Supervisor = supervisor
+    _run.observers = lambda chosen, present: [Observer()]
     main(prog_name="rocket-cli")
 """
 
@@ -260,7 +257,17 @@ class Observed(Served):
         super().__init__(site, *arguments, command=[sys.executable, str(script)])
 
     def open(self, site: Path) -> None:
-        self.questions = (site / "questions").open("w", buffering=1)
+        """Begin to ask, once the process is there that reads the questions."""
+
+        def opened() -> bool:
+            with suppress(OSError):
+                descriptor = os.open(site / "questions", os.O_WRONLY | os.O_NONBLOCK)
+                os.set_blocking(descriptor, True)
+                self.questions = os.fdopen(descriptor, "w", buffering=1)
+                return True
+            return False
+
+        eventually(opened)
 
     def ask(self, name: str, **arguments: object) -> dict[str, Any]:
         self.questions.write(json.dumps([name, arguments]) + "\n")

@@ -41,8 +41,8 @@ def test_others_go_first_for_as_long_as_they_are_given() -> None:
 
         listener.shared = others_first
         with serving(worker(), listener) as server:
-            eventually(lambda: server.statistics().accepted == 1)
-            assert len(asked) == 1
+            eventually(lambda: len(asked) == 1)
+            assert server.statistics().accepted == 1
             listener.wake()  # as when there is room again, which ends the pause
             eventually(lambda: server.statistics().accepted == 3)
         for each in crowd:
