@@ -7,7 +7,7 @@ import re
 import ssl
 import threading
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rocket_core import Peer
 from rocket_tls._chain import CertificateChain
@@ -15,7 +15,9 @@ from rocket_tls._errors import CertificateError
 from rocket_tls._settings import TLSSettings
 from rocket_tls._sources import CertificateFiles
 from rocket_tls._store import CertificateStore
-from rocket_tls._trust import Trust
+
+if TYPE_CHECKING:
+    from rocket_tls._trust import Trust
 
 _log = logging.getLogger("rocket_tls.certificate")
 
@@ -110,7 +112,11 @@ class Contexts:
 
     def _load_trust(self) -> Trust | None:
         ca = self._settings.client_ca
-        return None if ca is None else Trust(ca, self._settings.client_crl)
+        if ca is None:
+            return None
+        from rocket_tls._trust import Trust
+
+        return Trust(ca, self._settings.client_crl)
 
 
 class _Front:

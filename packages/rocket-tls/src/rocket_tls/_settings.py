@@ -6,9 +6,10 @@ import ssl
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from rocket_tls._trust import Trust
+if TYPE_CHECKING:
+    from rocket_tls._trust import Trust
 
 
 class Profile(Enum):

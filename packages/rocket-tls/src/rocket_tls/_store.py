@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from rocket_tls._chain import CertificateChain, load_chain
+from rocket_tls._chain import CertificateChain
 from rocket_tls._errors import CertificateError, UnreadableError
 from rocket_tls._expiry import ExpiryWarnings, warn_of_beginning
 from rocket_tls._sources import CertificateFiles, Pair, Signature, Source
@@ -36,6 +36,8 @@ class _Entry:
 
     def load(self) -> None:
         """Load the pair; on failure, what is in service stays. Raises `CertificateError`."""
+        from rocket_tls._loading import load_chain
+
         try:
             content = self.pair.read()
             self._seen = content.signature
