@@ -12,9 +12,11 @@ PACKAGES = Path(__file__).parents[1] / "packages"
 
 
 def declared(package: Path) -> set[str]:
-    """Import names of the package's dependencies."""
+    """Import names of the package's dependencies, those of its extras among them."""
     with Path(package, "pyproject.toml").open("rb") as file:
-        lines = tomllib.load(file)["project"]["dependencies"]
+        project = tomllib.load(file)["project"]
+    extras = project.get("optional-dependencies", {}).values()
+    lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
     names = [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in lines]
     return {name.lower().replace("-", "_") for name in names}
 

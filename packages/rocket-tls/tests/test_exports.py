@@ -9,12 +9,17 @@ import rocket_tls
 
 def test_public_names() -> None:
     assert rocket_tls.__all__ == [
+        "ACME",
+        "LETS_ENCRYPT",
+        "ACMEError",
+        "ACMEStatus",
         "CertificateChain",
         "CertificateData",
         "CertificateDirectory",
         "CertificateError",
         "CertificateFiles",
         "CertificateStore",
+        "Challenge",
         "ClientCertificates",
         "IssuedCertificate",
         "LocalAuthority",

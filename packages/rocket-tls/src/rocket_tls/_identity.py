@@ -27,7 +27,7 @@ def describe(sock: ssl.SSLSocket) -> dict[str, str]:
     # What OpenSSL could not verify has failed the handshake.
     der = sock.getpeercert(binary_form=True)
     if der is not None:
-        from rocket_tls._client import describe_certificate
+        from rocket_tls._client_certificate import describe_certificate
 
         found |= describe_certificate(der)
     return found
