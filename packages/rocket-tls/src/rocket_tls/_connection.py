@@ -26,6 +26,7 @@ from rocket_tls._contexts import ServerSocket
 from rocket_tls._errors import TLSError
 from rocket_tls._fault import TIMEOUT, UNREADABLE, TLSFaults, reason_of
 from rocket_tls._identity import describe
+from rocket_tls._waiting import waiting_in_system
 
 RECORD: Final = 1 << 14
 """Bytes that one record carries at most (RFC 8446, section 5.1)."""
@@ -57,6 +58,9 @@ class _Layer(Enum):
     ENDED = "ended"
     """Closed by us, or broken: nothing goes through it any more."""
 
+
+_ENDED: Final = _Layer.ENDED
+"""An attribute of an enum costs a search, and this is needed twice a request."""
 
 _CLEAN: Final = frozenset(
     {
@@ -171,11 +175,17 @@ class TLSConnection(Connection):
 
         Raises `BlockingIOError` or `NotYet` when nothing is there, `TLSError`, and `OSError`.
         """
-        self._check_usable()
+        if self._layer is _ENDED:
+            raise self._unusable()
+        tls = self._tls
         try:
-            data = self._tls.recv(size)
-            pending = self._tls.pending()
-            return data + self._tls.recv(pending) if pending else data
+            data = tls.read(size)
+            if len(data) == size:
+                if pending := tls.pending():
+                    data += tls.read(pending)
+            elif data:
+                # What OpenSSL has left in the socket is no news to the poller.
+                self.drained = not waiting_in_system(self.descriptor)
         except ssl.SSLWantReadError:
             # Not NotYet: unsent output may be what the connection waits for next.
             raise BlockingIOError from None
@@ -185,6 +195,7 @@ class TLSConnection(Connection):
             if _is_end(error):
                 return b""
             raise self._broken(error) from error
+        return data
 
     def discard(self) -> bool:
         """Throw away what the client sends, encrypted as it is; whether it has stopped sending.
@@ -208,12 +219,15 @@ class TLSConnection(Connection):
         """
         # OpenSSL keeps a record the socket did not take, and wants no less than its bytes at the
         # next attempt. Never offering more than one record, that is what a caller has left.
-        self._check_usable()
-        view = memoryview(data).cast("B")
+        if self._layer is _ENDED:
+            raise self._unusable()
         sent = 0
         try:
+            if len(data) <= RECORD and type(data) is bytes:
+                return self._tls.write(data) if data else 0
+            view = memoryview(data).cast("B")
             while sent < len(view):
-                sent += self._tls.send(view[sent : sent + RECORD])
+                sent += self._tls.write(view[sent : sent + RECORD])
         except ssl.SSLWantWriteError:
             return sent or None
         except ssl.SSLWantReadError:
@@ -266,10 +280,9 @@ class TLSConnection(Connection):
         with suppress(OSError):
             self._tls.unwrap()
 
-    def _check_usable(self) -> None:
+    def _unusable(self) -> TLSError:
         # Python's TLS sockets turn into plain ones once both sides have said close_notify.
-        if self._layer is _Layer.ENDED:
-            raise TLSError(f"{self.peer}: the TLS connection has ended")
+        return TLSError(f"{self.peer}: the TLS connection has ended")
 
     def _broken(self, error: ssl.SSLError) -> TLSError:
         self.close_reason = CloseReason.CLIENT if _is_end(error) else CloseReason.TLS
