@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import nox
 from packaging.requirements import Requirement
@@ -109,10 +110,14 @@ def run_pytest(session: nox.Session, tests: Path) -> None:
 def require_interpreter(session: nox.Session, version: str) -> None:
     """Skip the session without a Python of this version; in CI (variable CI), fail it."""
     if INTERPRETERS[version] is None:
-        message = f"Python {version} is neither on PATH nor among pyenv's versions"
-        if os.environ.get("CI"):
-            session.error(message)
-        session.skip(message)
+        give_up(session, f"Python {version} is neither on PATH nor among pyenv's versions")
+
+
+def give_up(session: nox.Session, message: str) -> NoReturn:
+    """Skip the session for what is missing on this machine; in CI (variable CI), fail it."""
+    if os.environ.get("CI"):
+        session.error(message)
+    session.skip(message)
 
 
 @nox.session
@@ -204,6 +209,17 @@ def system(session: nox.Session) -> None:
     require_interpreter(session, VERSIONS[-1])
     session.install(*wheels(list(PACKAGES)), *group(TOOLS, "system"))
     session.run("pytest", "tests", *session.posargs, env={"PYTHONPATH": None})
+
+
+@nox.session(python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
+def budget(session: nox.Session) -> None:
+    """Instructions and system calls of a request against the recorded ones, or `-- --record`."""
+    require_interpreter(session, VERSIONS[-1])
+    for tool in ("strace", "valgrind"):
+        if shutil.which(tool) is None:
+            give_up(session, f"{tool} is not installed")
+    session.install(*wheels(["core", "wsgi"]))
+    session.run("python", "-m", "bench.budget", *session.posargs, env={"PYTHONPATH": None})
 
 
 @nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])

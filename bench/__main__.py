@@ -13,7 +13,7 @@ from bench.measure import allow_descriptors
 from bench.paths import PAGE, ROOT
 from bench.report import everything
 from bench.results import Results
-from bench.runner import run_all
+from bench.runner import estimate, run_all
 from bench.workloads import ALL, Workload
 
 DESCRIPTORS: Final = 25_000
@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only", metavar="NAMES", help="workloads or groups of them, with commas; see --list"
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds (3; quick: 1)")
-    parser.add_argument("--seconds", type=int, metavar="N", help="seconds a sample (3; quick: 1)")
+    parser.add_argument("--seconds", type=int, metavar="N", help="seconds a sample (2; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="a glance: few workloads, one round")
     parser.add_argument(
         "--output",
@@ -85,7 +85,7 @@ def _shown(path: Path) -> Results:
 
 
 def _measured(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Results:
-    rounds, seconds = (1, 1) if options.quick else (3, 3)
+    rounds, seconds = (1, 1) if options.quick else (3, 2)
     if options.rounds is not None:
         rounds = options.rounds
     if options.seconds is not None:
@@ -97,6 +97,9 @@ def _measured(parser: argparse.ArgumentParser, options: argparse.Namespace) -> R
     limit = allow_descriptors(DESCRIPTORS)
     if limit < DESCRIPTORS:
         _say(f"Only {limit} open files are allowed (ulimit -n): fewer idle connections are held.")
+    samples = rounds * sum(len(each.contenders) for each in workloads)
+    minutes = estimate(workloads, rounds=rounds, seconds=seconds) / 60
+    _say(f"{len(workloads)} workloads, {samples} samples: about {max(minutes, 1):.0f} minutes")
     output: Path = options.output
     results = run_all(workloads, rounds=rounds, seconds=seconds, output=output, say=_say)
     _say(f"The results are in {output}")

@@ -36,6 +36,9 @@ class Load(Protocol):
     def run(self, target: Running, seconds: int) -> Figures:
         """Measure ``target`` for about ``seconds``. Raises `BenchError`."""
 
+    def duration(self, seconds: int) -> float:
+        """Seconds that `run` takes in all."""
+
 
 def call_alone(application: str, path: str, data: Data, seconds: int) -> Figures:
     """The call of a WSGI application without any server: a floor for all of them."""
@@ -73,6 +76,7 @@ class Wrk:
     method: str = "GET"
     body: int = 0
     close: bool = False
+    varied: bool = False
 
     def command(self, target: Running, seconds: int) -> list[str]:
         """The command that makes this load."""
@@ -83,6 +87,7 @@ class Wrk:
             *("-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", "10s"),
             *("-s", str(_SCRIPT), url, "--"),
             *(self.method, str(self.body), "close" if self.close else "keep-alive"),
+            "varied" if self.varied else "same",
         ]
 
     def figures(self, output: str) -> Figures:
@@ -110,6 +115,10 @@ class Wrk:
         figures = self.figures(done.stdout)
         return figures | _per(before, after, figures["requests"])
 
+    def duration(self, seconds: int) -> float:
+        """Seconds that `run` takes in all."""
+        return seconds + 0.2
+
 
 @dataclass(frozen=True)
 class OpenLoop:
@@ -134,6 +143,10 @@ class OpenLoop:
             "errors": found["errors"],
         }
         return figures | _per(before, after, found["requests"])
+
+    def duration(self, seconds: int) -> float:
+        """Seconds that `run` takes in all."""
+        return seconds + 0.3
 
 
 @contextmanager
@@ -176,6 +189,10 @@ class Mixed:
             **_latencies(mixed, "mixed_"),
             "errors": alone["errors"] + mixed["errors"],
         }
+
+    def duration(self, seconds: int) -> float:
+        """Seconds that `run` takes in all."""
+        return 2 * self.fast.duration(seconds) + 0.5
 
 
 @dataclass(frozen=True)
@@ -220,6 +237,10 @@ class Idle:
             raise BenchError(f"not one idle connection could be opened: {found['error']}")
         return int(found["opened"])
 
+    def duration(self, seconds: int) -> float:
+        """Seconds that `run` takes in all."""
+        return seconds + 2 * self.active.duration(seconds) + self.count / 4000
+
 
 @dataclass(frozen=True)
 class RedisBenchmark:
@@ -253,6 +274,10 @@ class RedisBenchmark:
         done = tools.run(command, timeout=10 * _MARGIN)
         lines = [line for line in done.stdout.splitlines() if line.startswith('"')]
         return {row["test"]: row for row in csv.DictReader(lines)}
+
+    def duration(self, seconds: int) -> float:
+        """Seconds that `run` takes in all."""
+        return seconds + 0.5
 
 
 SYSTEM_CALLS: Final = (
@@ -310,6 +335,10 @@ class CountedCalls:
         calls["calls:others"] = total - sum(calls.values())
         return figures | {"calls": total} | {key: each for key, each in calls.items() if each}
 
+    def duration(self, seconds: int) -> float:
+        """Seconds that `run` takes in all."""
+        return seconds + 0.5
+
 
 @dataclass(frozen=True)
 class TracedCalls:
@@ -351,3 +380,7 @@ class TracedCalls:
         line = strace.stdout.readline() if strace.stdout else ""
         if "attached" not in line:
             raise BenchError(f"strace cannot attach: {line.strip()}")
+
+    def duration(self, seconds: int) -> float:
+        """Seconds that `run` takes in all."""
+        return seconds + 0.5

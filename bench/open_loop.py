@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import select
 import socket
 import statistics
 import sys
-import threading
 import time
+from collections import deque
 from typing import Final
 
 _END: Final = b"\r\n\r\n"
@@ -23,66 +24,157 @@ _LENGTH: Final = b"content-length:"
 _PATIENCE: Final = 10.0
 
 
+class _Answer:
+    """One answer that has a Content-Length, as it arrives."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._missing: int | None = None
+        self.good = False
+
+    def take(self, data: bytes) -> bool:
+        """More of it; whether that was the rest. Raises `OSError` when there is none, or no length.
+
+        Whoever keeps a connection sends nothing behind an answer.
+        """
+        if not data:
+            raise ConnectionError("the server has closed the connection")
+        if self._missing is None:
+            self._data += data
+            head, end, body = self._data.partition(_END)
+            if not end:
+                return False
+            lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(_LENGTH)]
+            if len(lengths) != 1:
+                raise ConnectionError("an answer without a Content-Length")
+            self.good = head.split(maxsplit=2)[1] == b"200"
+            self._missing = int(lengths[0][len(_LENGTH) :]) - len(body)
+        else:
+            self._missing -= len(data)
+        return self._missing <= 0
+
+
 def read_answer(client: socket.socket) -> bool:
     """Read one answer that has a Content-Length; whether its status is 200.
 
     Raises `OSError` when the connection breaks or ends.
     """
-    data = b""
-    while _END not in data:
-        data += _some(client)
-    head, _, body = data.partition(_END)
-    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(_LENGTH)]
-    if len(lengths) != 1:
-        raise ConnectionError("an answer without a Content-Length")
-    missing = int(lengths[0][len(_LENGTH) :]) - len(body)
-    while missing > 0:
-        missing -= len(_some(client))
-    return head.split(maxsplit=2)[1] == b"200"
+    answer = _Answer()
+    while not answer.take(client.recv(65536)):
+        pass
+    return answer.good
 
 
-def _some(client: socket.socket) -> bytes:
-    data = client.recv(65536)
-    if not data:
-        raise ConnectionError("the server has closed the connection")
-    return data
+class Client:
+    """One connection and its share of the requests.
 
+    Attributes:
+        latencies: seconds from the time of each request to its answer.
+        errors: requests that were not answered well.
+    """
 
-class Client(threading.Thread):
-    """One connection and its share of the times."""
-
-    def __init__(self, port: int, path: str, times: list[float]) -> None:
-        super().__init__(daemon=True)
+    def __init__(self, port: int, path: str, clients: Clients) -> None:
         self._port = port
         self._request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
-        self._times = times
+        self._clients = clients
+        self._due: deque[float] = deque()
+        self._answer = _Answer()
+        self._connect()
         self.latencies: list[float] = []
         self.errors = 0
 
-    def _connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self._port), _PATIENCE)
+    def _connect(self) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", self._port), _PATIENCE)
+        self._clients.watch(self._socket, self)
 
-    def run(self) -> None:
-        """Send and receive until the last time."""
-        client: socket.socket | None = self._connect()
-        for intended in self._times:
-            time.sleep(max(intended - time.monotonic(), 0))
-            try:
-                if client is None:
-                    client = self._connect()
-                client.sendall(self._request)
-                good = read_answer(client)
-            except OSError:
-                good = False
-                if client is not None:
-                    client.close()
-                client = None
-            if good:
-                self.latencies.append(time.monotonic() - intended)
-            else:
-                self.errors += 1
-        if client is not None:
-            client.close()
+    @property
+    def missing(self) -> int:
+        """How many answers are missing."""
+        return len(self._due)
+
+    def ask(self, due: float) -> None:
+        """A request is due: send it, at once or after the answer that is awaited."""
+        self._due.append(due)
+        if len(self._due) == 1:
+            self._send()
+
+    def _send(self) -> None:
+        self._answer = _Answer()
+        try:
+            self._socket.sendall(self._request)
+        except OSError:
+            self._fail()
+
+    def receive(self) -> None:
+        """Something has arrived."""
+        try:
+            if not self._answer.take(self._socket.recv(65536)):
+                return
+        except OSError:
+            self._fail()
+            return
+        due = self._due.popleft()
+        if self._answer.good:
+            self.latencies.append(time.monotonic() - due)
+        else:
+            self.errors += 1
+        if self._due:
+            self._send()
+
+    def _fail(self) -> None:
+        """The connection is broken; what is due next is sent on another."""
+        self._socket.close()
+        if self._due:
+            self._due.popleft()
+            self.errors += 1
+        self._connect()
+        if self._due:
+            self._send()
+
+
+class Clients:
+    """All connections, looked after by one thread."""
+
+    def __init__(self, port: int, path: str, count: int) -> None:
+        self._epoll = select.epoll()
+        self._by_descriptor: dict[int, Client] = {}
+        self._all = [Client(port, path, self) for _ in range(count)]
+
+    def watch(self, connection: socket.socket, client: Client) -> None:
+        """Have ``client`` receive what arrives on a new connection of its own."""
+        self._epoll.register(connection, select.EPOLLIN)
+        self._by_descriptor[connection.fileno()] = client
+
+    def run(self, times: list[float]) -> None:
+        """Send a request at each of the times, in turn on each connection; await all answers."""
+        for index, due in enumerate(times):
+            while (pause := due - time.monotonic()) > 0:
+                self._receive(pause)
+            self._all[index % len(self._all)].ask(due)
+            self._receive(0)
+        until = time.monotonic() + _PATIENCE
+        while any(each.missing for each in self._all) and time.monotonic() < until:
+            self._receive(0.1)
+
+    def _receive(self, timeout: float) -> None:
+        # epoll itself waits for whole milliseconds, longer than many an answer takes.
+        if select.select([self._epoll], [], [], timeout)[0]:
+            for descriptor, _ in self._epoll.poll(0):
+                self._by_descriptor[descriptor].receive()
+
+    def report(self) -> dict[str, float]:
+        """What came of it."""
+        latencies = [each for client in self._all for each in client.latencies]
+        if len(latencies) < 2:
+            sys.exit("no request was answered")
+        cuts = statistics.quantiles(latencies, n=100, method="inclusive")
+        return {
+            "requests": len(latencies),
+            "errors": sum(client.errors + client.missing for client in self._all),
+            "p50": cuts[49] * 1e3,
+            "p99": cuts[98] * 1e3,
+            "max": max(latencies) * 1e3,
+        }
 
 
 def main() -> None:
@@ -94,28 +186,11 @@ def main() -> None:
     parser.add_argument("connections", type=int)
     parser.add_argument("path")
     options = parser.parse_args()
-    start = time.monotonic() + 0.5  # when all are connected
-    times = [start + index / options.rate for index in range(options.rate * options.seconds)]
-    clients = [
-        Client(options.port, options.path, times[index :: options.connections])
-        for index in range(options.connections)
-    ]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
-    latencies = [each for client in clients for each in client.latencies]
-    if len(latencies) < 2:
-        sys.exit("no request was answered")
-    cuts = statistics.quantiles(latencies, n=100, method="inclusive")
-    report = {
-        "requests": len(latencies),
-        "errors": sum(client.errors for client in clients),
-        "p50": cuts[49] * 1e3,
-        "p99": cuts[98] * 1e3,
-        "max": max(latencies) * 1e3,
-    }
-    print(json.dumps(report))
+    clients = Clients(options.port, options.path, options.connections)
+    start = time.monotonic() + 0.1
+    count = options.rate * options.seconds
+    clients.run([start + index / options.rate for index in range(count)])
+    print(json.dumps(clients.report()))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bench import report
+from bench import report, targets
 from bench.errors import BenchError
 from bench.plots import draw_all
 from bench.results import Results
@@ -21,6 +21,9 @@ def write(results: Results, directory: Path) -> None:
     parts = {
         "machine": report.machine(results),
         "plots": plots,
+        "targets": targets.table(results),
+        "losses": report.losses_table(results, "wsgi"),
+        "core losses": report.losses_table(results, "core"),
         "summary": "\n\n".join(report.summary(results, "wsgi", key) for key in ("rate", "cpu_us")),
         "core": report.sections(results, "core"),
         "wsgi": report.sections(results, "wsgi"),

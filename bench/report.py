@@ -13,30 +13,31 @@ from bench.results import Result, Results, Row
 
 @dataclass(frozen=True)
 class Metric:
-    """How a figure is shown."""
+    """How a figure is shown, and whether more of it is better."""
 
     heading: str
     digits: int
+    more_is_better: bool = False
 
 
 METRICS: Final[dict[str, Metric]] = {
-    "rate": Metric("requests/s", 0),
-    "set_rate": Metric("SET/s", 0),
-    "get_rate": Metric("GET/s", 0),
+    "rate": Metric("requests/s", 0, more_is_better=True),
+    "set_rate": Metric("SET/s", 0, more_is_better=True),
+    "get_rate": Metric("GET/s", 0, more_is_better=True),
     "cpu_us": Metric("CPU µs/request", 1),
     "p50_ms": Metric("p50 ms", 2),
     "p99_ms": Metric("p99 ms", 2),
     "max_ms": Metric("longest ms", 1),
     "mixed_p50_ms": Metric("p50 ms beside slow", 2),
     "mixed_p99_ms": Metric("p99 ms beside slow", 2),
-    "idle_opened": Metric("idle", 0),
+    "idle_opened": Metric("idle", 0, more_is_better=True),
     "idle_closed": Metric("of these closed by the server", 0),
     "idle_kib": Metric("KiB each", 2),
     "idle_cpu_ms": Metric("CPU ms/s at rest", 1),
-    "beside_rate": Metric("requests/s beside idle", 0),
+    "beside_rate": Metric("requests/s beside idle", 0, more_is_better=True),
     "beside_p50_ms": Metric("p50 ms beside idle", 2),
     "beside_p99_ms": Metric("p99 ms beside idle", 2),
-    "served": Metric("connections served", 0),
+    "served": Metric("connections served", 0, more_is_better=True),
     "switches": Metric("switches/request", 2),
     "resident_mb": Metric("memory MB", 0),
     "calls": Metric("calls/request", 2),
@@ -45,6 +46,12 @@ METRICS: Final[dict[str, Metric]] = {
 """Columns, in their order; `requests` is not among them. A key calls:NAME counts system calls."""
 
 _CALLS: Final = "calls:"
+
+TIE: Final = 0.02
+"""Share by which two may differ without one being ahead."""
+
+ALONE: Final = "application alone"
+"""The row of the application without a server, which is not in the race."""
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -102,6 +109,60 @@ def _ratio(first: Row, row: Row, key: str) -> str:
     return median if len(ratios) == 1 else f"{median} ({min(ratios):.2f}-{max(ratios):.2f})"
 
 
+def family(name: str) -> str:
+    """What a row measured, without what sets it apart from another of the same."""
+    return name.partition(",")[0]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Something in which another is ahead of the first row.
+
+    Attributes:
+        result: of the workload.
+        row: the other's.
+        key: of the metric.
+        lead: how many times as good it is, the median of the rounds; more than 1.
+    """
+
+    result: Result
+    row: Row
+    key: str
+    lead: float
+
+
+def losses(results: Results, group: str) -> list[Loss]:
+    """All that is compared between servers in which another is ahead by more than `TIE`."""
+    found = []
+    for result in results.results:
+        if result.group != group or result.options:
+            continue
+        first, *others = result.rows
+        for key in result.compared:
+            for row in others:
+                foreign = family(row.name) not in (family(first.name), ALONE)
+                ratios = first.ratios(row, key) if foreign else []
+                if not ratios:
+                    continue
+                ratio = statistics.median(ratios)
+                lead = 1 / ratio if METRICS[key].more_is_better else ratio
+                if lead > 1 + TIE:
+                    found.append(Loss(result, row, key, lead))
+    return found
+
+
+def losses_table(results: Results, group: str) -> str:
+    """A line for each workload and metric in which another is ahead."""
+    lines = [_line(["", "", "ahead, and how many times as good"]), _line(["---"] * 3)]
+    together: dict[tuple[str, str], list[str]] = {}
+    for loss in losses(results, group):
+        ahead = together.setdefault((loss.result.title, loss.key), [])
+        ahead.append(f"{loss.row.name} {loss.lead:.2f}")
+    for (title, key), ahead in together.items():
+        lines.append(_line([title, METRICS[key].heading, ", ".join(ahead)]))
+    return "\n".join(lines) if together else "Nowhere, in this run."
+
+
 def _calls_table(result: Result) -> list[str]:
     """System calls by name, one column for each row of ``result``."""
     names = {key for row in result.rows for key in row.keys if key.startswith(_CALLS)}
@@ -136,7 +197,7 @@ def sections(results: Results, group: str) -> str:
 def machine(results: Results) -> str:
     """What it was measured on, and what was measured."""
     versions = {
-        row.name.partition(",")[0]: row.version
+        family(row.name): row.version
         for result in results.results
         for row in result.rows
         if row.version
@@ -149,7 +210,11 @@ def machine(results: Results) -> str:
 
 def summary(results: Results, group: str, key: str) -> str:
     """For each workload of a group, the ratio of its first row's metric to that of the others."""
-    chosen = [each for each in results.results if each.group == group and key in each.compared]
+    chosen = [
+        each
+        for each in results.results
+        if each.group == group and key in each.compared and not each.options
+    ]
     others = list(dict.fromkeys(row.name for each in chosen for row in each.rows[1:]))
     if not others:
         return ""

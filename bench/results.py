@@ -27,12 +27,13 @@ class Row:
         values = [sample[key] for sample in self.samples if sample and key in sample]
         return statistics.median(values) if values else None
 
-    def ratios(self, other: Row, key: str) -> list[float]:
-        """The ratios, round by round, of this row's metric to that of ``other``."""
+    def ratios(self, other: Row, key: str, other_key: str = "") -> list[float]:
+        """The ratios, round by round, of this row's metric to that, or another, of ``other``."""
+        other_key = other_key or key
         return [
-            mine[key] / theirs[key]
+            mine[key] / theirs[other_key]
             for mine, theirs in zip(self.samples, other.samples, strict=False)
-            if mine and theirs and key in mine and theirs.get(key)
+            if mine and theirs and key in mine and theirs.get(other_key)
         ]
 
     @property
@@ -43,15 +44,15 @@ class Row:
 
 @dataclass
 class Result:
-    """One workload."""
+    """One workload; what its attributes mean, `bench.workloads.Workload` says."""
 
     name: str
     group: str
     title: str
     remark: str
     compared: list[str]
+    options: bool = False
     rows: list[Row] = field(default_factory=list)
-    skipped: str = ""
 
 
 @dataclass

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from bench import machine
 from bench.data import Data
@@ -17,6 +18,9 @@ from bench.servers import Running, Server, running
 from bench.workloads import Contender, Workload
 
 Say = Callable[[str], None]
+
+_START: Final = 0.8
+"""Seconds that a server takes to start and to end, about."""
 
 
 def run_all(
@@ -36,6 +40,16 @@ def run_all(
     return results
 
 
+def estimate(workloads: Iterable[Workload], *, rounds: int, seconds: int) -> float:
+    """Seconds that `run_all` takes, about."""
+    total = 0.0
+    for workload in workloads:
+        starts = rounds if workload.apart else 1
+        sample = rounds * workload.load.duration(seconds)
+        total += len(workload.contenders) * (sample + starts * _START)
+    return total
+
+
 def _run(workload: Workload, data: Data, rounds: int, seconds: int, say: Say) -> Result:
     result = Result(
         workload.name,
@@ -43,6 +57,7 @@ def _run(workload: Workload, data: Data, rounds: int, seconds: int, say: Say) ->
         workload.title,
         workload.remark,
         list(workload.compared),
+        workload.options,
         [Row(contender.name) for contender in workload.contenders],
     )
     with ExitStack() as stack:
@@ -96,7 +111,8 @@ class _Entry:
     def _start(self, server: Server) -> AbstractContextManager[Running]:
         return running(
             server,
-            self._contender.threads,
+            processes=self._contender.processes,
+            threads=self._contender.threads,
             application=self._workload.application,
             tls=self._workload.tls,
             data=self._data,

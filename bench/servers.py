@@ -1,7 +1,7 @@
 """The servers that are measured: how each is started, awaited and ended.
 
-All are given the same application, the same number of threads, one process, a keep-alive time that
-outlasts the measurement, and room for the connections; else each is as it comes.
+All are given the same application, the same numbers of processes and threads, a keep-alive time
+that outlasts the measurement, and room for the connections; else each is as it comes.
 """
 
 from __future__ import annotations
@@ -47,13 +47,15 @@ class Site:
 
     Attributes:
         port: where to listen, on 127.0.0.1.
-        threads: how many run the application.
+        processes: how many there are.
+        threads: how many run the application in each process.
         application: MODULE:NAME.
         tls: whether to speak TLS, with the certificate of ``data``.
         data: files to serve.
     """
 
     port: int
+    processes: int
     threads: int
     application: str
     tls: bool
@@ -151,13 +153,13 @@ def _free_port() -> int:
 
 @contextmanager
 def running(
-    server: Server, threads: int, *, application: str, tls: bool, data: Data
+    server: Server, *, processes: int, threads: int, application: str, tls: bool, data: Data
 ) -> Iterator[Running]:
     """Start a server, wait until it answers, and end it.
 
     Raises `ServerError`, with the last line it wrote, when it does not start.
     """
-    site = Site(_free_port(), threads, application, tls, data)
+    site = Site(_free_port(), processes, threads, application, tls, data)
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             server.command(site),
@@ -236,8 +238,10 @@ def _core(name: str, kind: str, *options: str) -> Server:
 
 def _rocket(site: Site) -> list[str]:
     scheme = "https" if site.tls else "http"
+    processes = ["--processes", str(site.processes)] if site.processes > 1 else []
     return [
         *(_script("rocket-cli"), "serve", site.application, "--bind", f"{scheme}://{site.address}"),
+        *processes,
         *("--threads", str(site.threads), "--log-level", "warning"),
         *site.certificate("--tls-cert", "--tls-key"),
     ]
@@ -246,7 +250,8 @@ def _rocket(site: Site) -> list[str]:
 def _gunicorn(site: Site) -> list[str]:
     return [
         *(_script("gunicorn"), site.application, "--bind", site.address),
-        *("--worker-class", "gthread", "--workers", "1", "--threads", str(site.threads)),
+        *("--worker-class", "gthread", "--workers", str(site.processes)),
+        *("--threads", str(site.threads)),
         *("--keep-alive", str(KEEP_ALIVE), "--worker-connections", str(CONNECTIONS)),
         *("--backlog", str(BACKLOG), "--log-level", "warning"),
         *site.certificate("--certfile", "--keyfile"),
@@ -268,12 +273,19 @@ def _cheroot(site: Site) -> list[str]:
 
 def _granian(site: Site) -> list[str]:
     return [
-        *(_script("granian"), site.application, "--interface", "wsgi", "--workers", "1"),
-        *("--host", "127.0.0.1", "--port", str(site.port), "--no-ws"),
+        *(_script("granian"), site.application, "--interface", "wsgi"),
+        *("--workers", str(site.processes), "--http", "1", "--no-ws"),
+        *("--host", "127.0.0.1", "--port", str(site.port)),
         *("--blocking-threads", str(site.threads), "--backlog", str(BACKLOG)),
         *("--backpressure", str(CONNECTIONS), "--log-level", "warning"),
         *site.certificate("--ssl-certificate", "--ssl-keyfile"),
     ]
+
+
+def _granian_with(*options: str) -> Server:
+    """One with options that may be faster."""
+    name = " ".join(word.removeprefix("--") for word in options)
+    return Server(f"granian, {name}", lambda site: [*_granian(site), *options], "granian")
 
 
 def _granian_static(site: Site) -> list[str]:
@@ -287,7 +299,14 @@ def _uwsgi(site: Site) -> list[str]:
         *(_script("uwsgi"), "--http", site.address, "--http-keepalive=1"),
         *(f"--http-timeout={KEEP_ALIVE}", "--http-auto-chunked", "--listen", str(BACKLOG)),
         *("--master", "--die-on-term", "--need-app", "--disable-logging", "--single-interpreter"),
-        *("--processes", "1", "--threads", str(site.threads), "--module", site.application),
+        *(
+            "--processes",
+            str(site.processes),
+            "--threads",
+            str(site.threads),
+            "--module",
+            site.application,
+        ),
     ]
 
 
@@ -361,6 +380,12 @@ GUNICORN: Final = Server("gunicorn gthread", _gunicorn, distribution="gunicorn")
 WAITRESS: Final = Server("waitress", _waitress, distribution="waitress")
 CHEROOT: Final = Server("cheroot", _cheroot, distribution="cheroot")
 GRANIAN: Final = Server("granian", _granian, distribution="granian")
+GRANIAN_VARIANTS: Final = (
+    _granian_with("--runtime-mode", "st"),
+    _granian_with("--runtime-mode", "mt"),
+    _granian_with("--runtime-mode", "mt", "--runtime-threads", "2"),
+    _granian_with("--http1-pipeline-flush"),
+)
 GRANIAN_STATIC: Final = Server("granian, mount", _granian_static, distribution="granian")
 UWSGI: Final = Server("uWSGI", _uwsgi, distribution="pyuwsgi")
 UWSGI_STATIC: Final = Server("uWSGI, mount", _uwsgi_static, distribution="pyuwsgi")

@@ -16,6 +16,7 @@ PACKAGES: Final[Mapping[str, str]] = {
     "redis-benchmark": "redis-tools",
     "redis-server": "redis-server",
     "strace": "strace",
+    "valgrind": "valgrind",
     "wrk": "wrk",
 }
 """Debian's package for each command."""

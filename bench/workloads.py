@@ -8,30 +8,35 @@ from typing import Final
 
 from bench import servers
 from bench.load import CountedCalls, Idle, Load, Mixed, OpenLoop, RedisBenchmark, TracedCalls, Wrk
+from bench.report import ALONE
 from bench.servers import Server
 
 THREADS: Final = 8
 """How many run the application where nothing else is said."""
 
 APPLICATION: Final = "bench.applications.pages:application"
+HELLO: Final = "bench.applications.pages:hello"
 FLASK: Final = "app:app"
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A server with a number of threads; without a server, the application is called in a loop."""
+    """A server with its threads and processes; without one, the application is called in a loop."""
 
     server: Server | None
     threads: int = THREADS
+    processes: int = 1
 
     @property
     def name(self) -> str:
         """What its rows are called."""
         if self.server is None:
-            return "application alone"
+            return ALONE
+        if self.processes > 1:
+            return f"{self.server.name}, {self.processes} processes"
         if not self.server.threads or self.threads == THREADS:
             return self.server.name
-        return f"{self.server.name}, {self.threads} threads"
+        return f"{self.server.name}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class Workload:
         title: its heading.
         load: what is done to each server.
         contenders: the servers; the others are compared with the first.
-        compared: keys of the metrics that are compared.
+        compared: keys of the metrics that are compared with the first row's.
+        options: whether its rows are one server with other options, and so are no peers.
         apart: whether each sample gets a server that has just been started.
         application: what the servers of WSGI applications serve.
         tls: whether they speak TLS.
@@ -58,6 +64,7 @@ class Workload:
     load: Load
     contenders: Sequence[Contender]
     compared: tuple[str, ...] = ("rate", "cpu_us")
+    options: bool = False
     apart: bool = False
     application: str = APPLICATION
     tls: bool = False
@@ -199,6 +206,8 @@ _THREADED: Final = (
 
 _BJOERN: Final = Contender(servers.BJOERN)
 _PEERS: Final = (*_THREADED, _BJOERN)
+_SHARING: Final = tuple(each for each in _PEERS if each.server is not servers.ROCKET3)
+"""Those in which more connections than there are threads get a turn."""
 _FLOOR: Final = Contender(servers.WSGI_LOOP)
 _ALONE: Final = Contender(None)
 _TLS: Final = tuple(
@@ -226,9 +235,37 @@ WSGI: Final = (
         "13 bytes, 32 connections",
         Wrk(32),
         (*_PEERS, _FLOOR),
+        compared=("rate", "cpu_us", "resident_mb"),
         quick=True,
         remark="The WSGI loop is a floor for Python: one thread, a parser that trusts its clients, "
         "no time-outs, no limits.",
+    ),
+    Workload(
+        "hello-varied",
+        "wsgi",
+        "13 bytes, 32 connections, each request another",
+        Wrk(32, varied=True),
+        (*_PEERS, _FLOOR),
+        application=HELLO,
+        quick=True,
+        remark="Each has a path, a query, a cookie and a header of its own, so nobody gains by "
+        "remembering heads.",
+    ),
+    Workload(
+        "hello-granian",
+        "wsgi",
+        "13 bytes, 32 connections, other options of granian",
+        Wrk(32),
+        (
+            _ROCKET,
+            Contender(servers.GRANIAN),
+            *map(Contender, servers.GRANIAN_VARIANTS),
+            Contender(servers.ROCKET, 1),
+            Contender(servers.GRANIAN, 1),
+        ),
+        options=True,
+        remark="Those of which its documentation says that they may be faster; one thread is its "
+        "advice for applications that never wait.",
     ),
     Workload(
         "hello-256",
@@ -251,6 +288,26 @@ WSGI: Final = (
         Wrk(32, close=True),
         (*_PEERS, _FLOOR),
         quick=True,
+    ),
+    Workload(
+        "load-1000",
+        "wsgi",
+        "1,000 requests a second on 50 connections",
+        OpenLoop(1000),
+        (*_SHARING, _FLOOR),
+        compared=("p99_ms", "cpu_us"),
+        quick=True,
+        remark="The same load for all, a quarter of what the slowest can serve; from the times at "
+        "which requests were due. rocket3 serves eight of the connections only.",
+    ),
+    Workload(
+        "load-2500",
+        "wsgi",
+        "2,500 requests a second on 50 connections",
+        OpenLoop(2500),
+        (*_SHARING, _FLOOR),
+        compared=("p99_ms", "cpu_us"),
+        remark="Two thirds of what the slowest can serve.",
     ),
     Workload("body-64k", "wsgi", "64 KiB, 32 connections", Wrk(32, "/64k"), _PEERS),
     Workload("body-1m", "wsgi", "1 MiB, 32 connections", Wrk(32, "/1m"), _PEERS),
@@ -321,8 +378,8 @@ WSGI: Final = (
         "wsgi",
         "200 fast requests a second beside five that sleep for 100 ms",
         Mixed(OpenLoop(200), Wrk(5, "/slow")),
-        _THREADED,
-        compared=(),
+        tuple(each for each in _SHARING if each is not _BJOERN),
+        compared=("mixed_p99_ms",),
         remark="Three of eight threads are free all the time. From the times at which requests "
         "were due.",
     ),
@@ -356,6 +413,20 @@ WSGI: Final = (
         remark="Memory is that of the server's processes; the kernel's for sockets comes on top.",
     ),
     Workload(
+        "processes",
+        "wsgi",
+        "A millisecond of Python, 32 connections, in one process and in two",
+        Wrk(32, "/compute"),
+        tuple(
+            Contender(server, processes=processes)
+            for server in (servers.ROCKET, servers.GRANIAN, servers.GUNICORN)
+            for processes in (1, 2)
+        ),
+        options=True,
+        remark="So little of it is wrk's that two processes have two processors nearly to "
+        "themselves.",
+    ),
+    Workload(
         "threads",
         "wsgi",
         "13 bytes, 32 connections, 1 to 32 threads",
@@ -363,9 +434,10 @@ WSGI: Final = (
         tuple(
             Contender(server, threads)
             for threads in (1, 4, 16, 32)
-            for server in (servers.ROCKET, servers.GRANIAN, servers.WAITRESS, servers.GUNICORN)
+            for server in (servers.ROCKET, servers.GRANIAN, servers.GUNICORN)
         ),
         compared=(),
+        options=True,
         remark="Eight threads are the row of the same workload above.",
     ),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import select
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 
 from bench.applications.fixed import ANSWER, CLOSING_ANSWER, END
@@ -25,11 +26,12 @@ class Loop:
         self._partial: dict[int, bytes] = {}
         self._epoll = select.epoll()
         self._epoll.register(self._listener, select.EPOLLIN)
+        self.poll: Callable[[], list[tuple[int, int]]] = self._epoll.poll
 
     def run(self) -> None:
-        """Serve for ever."""
+        """Serve for ever, or until `poll` raises something."""
         accepting = self._listener.fileno()
-        poll = self._epoll.poll
+        poll = self.poll
         while True:
             for descriptor, _ in poll():
                 if descriptor == accepting:
@@ -41,10 +43,13 @@ class Loop:
     def _accept(self) -> None:
         with suppress(BlockingIOError):
             while True:
-                client, _ = self._listener.accept()
-                client.setblocking(False)
-                self._clients[client.fileno()] = client
-                self._epoll.register(client, select.EPOLLIN)
+                self.add(self._listener.accept()[0])
+
+    def add(self, client: socket.socket) -> None:
+        """Serve one more client."""
+        client.setblocking(False)
+        self._clients[client.fileno()] = client
+        self._epoll.register(client, select.EPOLLIN)
 
     def _serve(self, descriptor: int) -> bool:
         """Receive once, and answer a head that is complete; whether the connection goes on."""

@@ -17,7 +17,7 @@ CHUNKS: Final = 10
 COMPUTATION: Final = 20_000
 
 _CHUNK: Final = b"x" * 1024
-_STATIC: Final = Path(os.environ["BENCH_DATA"], "static")
+_STATIC: Final = Path(os.environ.get("BENCH_DATA", ""), "static")
 
 
 def whole(body: bytes) -> Page:
@@ -85,8 +85,11 @@ def compute(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable
     return _OK(environ, start_response)
 
 
+hello: Final = whole(b"Hello, world!")
+"""An application by itself: the same at every path."""
+
 PAGES: Final[dict[str, Page]] = {
-    "/": whole(b"Hello, world!"),
+    "/": hello,
     "/64k": whole(b"x" * 65536),
     "/1m": whole(b"x" * 1048576),
     "/upload": upload,

@@ -12,6 +12,7 @@ import io
 import select
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ class Loop:
         self._clients: dict[int, socket.socket] = {}
         self._epoll = select.epoll()
         self._epoll.register(self._listener, select.EPOLLIN)
+        self.poll: Callable[[], list[tuple[int, int]]] = self._epoll.poll
         self._environ: WSGIEnvironment = {
             "SCRIPT_NAME": "",
             "SERVER_NAME": "127.0.0.1",
@@ -45,9 +47,9 @@ class Loop:
         }
 
     def run(self) -> None:
-        """Serve for ever."""
+        """Serve for ever, or until `poll` raises something."""
         accepting = self._listener.fileno()
-        poll = self._epoll.poll
+        poll = self.poll
         while True:
             for descriptor, _ in poll():
                 if descriptor == accepting:
@@ -58,10 +60,13 @@ class Loop:
     def _accept(self) -> None:
         with suppress(BlockingIOError):
             while True:
-                client, _ = self._listener.accept()
-                client.setblocking(False)
-                self._clients[client.fileno()] = client
-                self._epoll.register(client, select.EPOLLIN)
+                self.add(self._listener.accept()[0])
+
+    def add(self, client: socket.socket) -> None:
+        """Serve one more client."""
+        client.setblocking(False)
+        self._clients[client.fileno()] = client
+        self._epoll.register(client, select.EPOLLIN)
 
     def _serve(self, client: socket.socket) -> bool:
         try:

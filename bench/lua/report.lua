@@ -1,5 +1,6 @@
--- Sends one kind of request, described by the arguments METHOD BODY_BYTES CONNECTION,
--- and reports the run as one line of JSON.
+-- Sends one kind of request, described by the arguments METHOD BODY_BYTES CONNECTION KIND,
+-- and reports the run as one line of JSON. Where KIND is "varied", each request has a path, a query,
+-- a cookie and a header of its own; else all of them are the same.
 
 function init(arguments)
   wrk.method = arguments[1]
@@ -13,8 +14,23 @@ function init(arguments)
   wrk.headers["Accept-Encoding"] = "gzip, deflate, br"
   wrk.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101"
   wrk.headers["Connection"] = arguments[3]
-  local request = wrk.format()
-  wrk.request = function() return request end
+  if arguments[4] ~= "varied" then
+    local request = wrk.format()
+    wrk.request = function() return request end
+    return
+  end
+  wrk.headers["Cookie"] = "session=@@@@; theme=dark"
+  wrk.headers["X-Request-Start"] = "t=@@@@"
+  local template = wrk.format(nil, wrk.path .. "items/@@@@?page=@@@@&order=price")
+  local parts = {}
+  for part in (template .. "@@@@"):gmatch("(.-)@@@@") do
+    parts[#parts + 1] = part
+  end
+  local number = 1000000
+  wrk.request = function()
+    number = number + 1
+    return table.concat(parts, number)
+  end
 end
 
 function done(summary, latency)

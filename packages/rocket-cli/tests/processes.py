@@ -98,6 +98,15 @@ class Served:
         """The next address it says that it listens on."""
         return self.wait_for(r"^Listening on (.*)$")[1]
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def workers(self) -> list[int]:
+        """The numbers of the processes that it has forked, in the order in which they began."""
+        path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(number) for number in path.read_text().split()]
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 

@@ -9,7 +9,8 @@ import trustme
 
 from choosing import choose
 from rocket_cli._errors import CommandError
-from rocket_cli._listeners import location, make_listeners, start
+from rocket_cli._listeners import location, make_listeners
+from rocket_cli._sockets import open_sockets
 from rocket_core import Connection, Listener, Server, State, TCPAddress, Worker
 
 LOOPBACK = ["--bind", "127.0.0.1:0"]
@@ -109,29 +110,8 @@ def test_location_of_a_unix_socket(certificate: Path, key: Path) -> None:
     assert location(listener) == "unix:/run/rocket.sock"
 
 
-def test_address_in_use() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        name = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(CommandError) as caught:
-            start(Server(Echo, [Listener(name)]))
-    assert name in str(caught.value)
-    assert "in use" in str(caught.value)
-    assert "another with --bind" in str(caught.value)
-
-
-def test_unix_socket_in_no_directory(tmp_path: Path) -> None:
-    path = tmp_path / "missing" / "rocket.sock"
-    with pytest.raises(CommandError) as caught:
-        start(Server(Echo, [Listener(f"unix:{path}")]))
-    assert str(path) in str(caught.value)
-    assert "a directory that exists" in str(caught.value)
-
-
-def test_unix_socket_where_a_file_is(tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("keep me")
-    with pytest.raises(CommandError) as caught:
-        start(Server(Echo, [Listener(f"unix:{path}")]))
-    assert str(path) in str(caught.value)
-    assert "not a socket" in str(caught.value)
-    assert path.read_text() == "keep me"
+def test_sockets_that_are_bound_already() -> None:
+    chosen = choose(*LOOPBACK)
+    (bound,) = open_sockets(chosen)
+    with Server(Echo, make_listeners(chosen, [bound]), min_threads=1) as server:
+        assert server.listeners[0].address == bound.address

@@ -23,6 +23,7 @@ GIVEN_OTHERWISE = {
         "application",
         "access_log",
         "executor",
+        "multiprocess",  # where there are several
         "multithread",  # always: a thread that waits for its client is replaced
         "request_ids",
         "reserved",

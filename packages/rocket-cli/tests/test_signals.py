@@ -74,14 +74,14 @@ def test_handlers_are_put_back() -> None:
 def test_signal_ends_an_idle_server(server: Server, number: signal.Signals) -> None:
     with caught_signals() as events:
         signal.raise_signal(number)
-        wait_for_end(server, events, PATIENCE, {})
+        wait_for_end(server, events, lambda: server.drain(PATIENCE), {})
     assert server.lifecycle is Lifecycle.STOPPED
 
 
 def test_server_that_ends_by_itself(server: Server) -> None:
     with caught_signals() as events:
         server.stop()
-        wait_for_end(server, events, PATIENCE, {})
+        wait_for_end(server, events, server.drain, {})
     assert server.lifecycle is Lifecycle.STOPPED
 
 
@@ -100,7 +100,7 @@ def test_renewals_are_called_in_order_and_end_nothing(server: Server) -> None:
         wait_for_end(
             server,
             events,
-            PATIENCE,
+            server.drain,
             {
                 signal.SIGHUP: lambda: renew(signal.SIGHUP),
                 signal.SIGUSR1: lambda: renew(signal.SIGUSR1),

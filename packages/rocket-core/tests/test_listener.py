@@ -7,6 +7,7 @@ import stat
 import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
+from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,7 @@ from rocket_core import (
     TCPAddress,
     Timeouts,
     UnixAddress,
+    _room,
 )
 
 if TYPE_CHECKING:
@@ -283,6 +285,13 @@ def test_inherited_unix_socket_keeps_its_file(tmp_path: Path) -> None:
 # -- accepting -------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def patient_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long clients rest, they make no room for others."""
+    monkeypatch.setattr(_room, "REST", inf)
+
+
+@pytest.mark.usefixtures("patient_room")
 def test_nobody_is_accepted_beyond_max_connections_until_one_leaves() -> None:
     with serving(worker(), max_connections=2) as server, ExitStack() as clients:
         first, second = (clients.enter_context(connect(server)) for _ in range(2))
@@ -304,6 +313,7 @@ def test_nobody_is_accepted_beyond_max_connections_until_one_leaves() -> None:
         eventually(lambda: sum(server.statistics().connections.values()) == 1)
 
 
+@pytest.mark.usefixtures("patient_room")
 def test_all_listeners_resume_when_there_is_room() -> None:
     listeners = [Listener("127.0.0.1:0"), Listener("127.0.0.1:0")]
     with Server(worker(), listeners, max_connections=1) as server, ExitStack() as clients:

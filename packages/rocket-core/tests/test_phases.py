@@ -72,6 +72,16 @@ def test_requests_that_come_together_are_answered_in_order() -> None:
             assert client.read_line() == b"N%d\n" % number
 
 
+def test_request_that_comes_as_the_time_runs_out_is_served() -> None:
+    with serving(worker(), threads=1) as server, connect(server) as client:
+        eventually(lambda: states(server) == {"idle": 1})
+        (connection,) = server._registry.snapshot()
+        assert server._monitor.claim(connection)
+        client.send(b"late\n")
+        server._phases.expire(connection, server._worker, server._counters)
+        assert client.read_line() == b"LATE\n"
+
+
 def test_head_and_body_in_pieces() -> None:
     with serving(worker()) as server, connect(server) as client:
         client.send(b"bod")

@@ -4,7 +4,7 @@ import logging
 import signal
 import socket
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -249,7 +249,73 @@ def test_drain_waits_a_moment_for_new_clients(monkeypatch: pytest.MonkeyPatch) -
         assert quick.read_all() == b""
         assert silent.read_all() == b""
         assert server.wait(PATIENCE)
-        assert server.statistics().closes == {"drained": 1, "keep-alive timed out": 1}
+        assert server.statistics().closes == {"drained": 2}
+
+
+def test_request_that_is_on_its_way_when_the_server_drains_is_answered() -> None:
+    """A client that has just been answered may have sent the next request."""
+    with serving(worker()) as server, ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(5)]
+        for client in crowd:
+            assert client.ask(b"x\n") == b"X\n"
+        server.drain()
+        eventually(lambda: draining(server))
+        for client in crowd:
+            assert client.ask(b"y\n") == b"Y\n"
+            assert client.read_all() == b""
+        assert server.wait(PATIENCE)
+        assert server.statistics().closes == {"drained": 5}
+
+
+def test_drain_closes_at_once_what_has_been_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(worker()) as server, connect(server) as client:
+        assert client.ask(b"x\n") == b"X\n"
+        eventually(lambda: states(server) == {"idle": 1})
+        (connection,) = server._registry.snapshot()
+        monkeypatch.setattr("rocket_core._phases.DRAIN_GRACE", PATIENCE * 10)
+        connection.deadline -= PATIENCE * 10  # as if it had become idle so long ago
+        server.drain()
+        assert client.read_all() == b""
+        assert server.wait(PATIENCE)
+
+
+# -- one of several processes ----------------------------------------------------------------------
+
+
+def test_backlog_of_a_shared_socket_is_left_to_others() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as shared:
+        listener = Listener(shared.dup())
+        server = Server(worker(), [listener], min_threads=1)
+        server.start(accept=False)
+        with socket.create_connection(shared.getsockname(), PATIENCE) as sock:
+            server.drain(shared=[listener])
+            assert server.wait(PATIENCE)
+            assert server.statistics().accepted == 0
+            with serving(worker(), Listener(shared.dup())):
+                sock.sendall(b"x\n")
+                assert sock.recv(2) == b"X\n"
+
+
+def test_nobody_is_accepted_before_the_time() -> None:
+    server = Server(worker(), [Listener("127.0.0.1:0")], min_threads=1)
+    server.start(accept=False)
+    with connect(server) as early, server_stopped(server):
+        early.send(b"early\n")
+        ours, theirs = socket.socketpair()
+        with ours:
+            server.handle(theirs)
+            ours.sendall(b"first\n")
+            assert ours.recv(6) == b"FIRST\n"
+        assert server.statistics().accepted == 1
+        server.accept()
+        assert early.read_line() == b"EARLY\n"
+
+
+@contextmanager
+def server_stopped(server: Server) -> Iterator[None]:
+    yield
+    server.stop()
+    assert server.wait(PATIENCE)
 
 
 def test_drain_finishes_what_has_begun(gate: Gate) -> None:

@@ -6,21 +6,22 @@ import platform
 import sys
 from collections.abc import Iterable, Iterator
 
-from rocket_cli._listeners import location
 from rocket_cli._threads import Threads
 from rocket_cli._version import __version__
-from rocket_core import Listener
 
 
-def banner(application: str, threads: Threads, listeners: Iterable[Listener]) -> Iterator[str]:
-    """The lines to print, given what is served and listeners that are bound."""
+def banner(
+    application: str, processes: int, threads: Threads, locations: Iterable[str]
+) -> Iterator[str]:
+    """The lines to print, given what is served, by how many, and where."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     gil = "on" if gil_enabled() else "off"
     count = str(threads).replace(":", " to ")
-    yield f"Rocket {__version__}, {python} (GIL {gil}), threads: {count}"
+    several = f"processes: {processes}, " if processes > 1 else ""
+    yield f"Rocket {__version__}, {python} (GIL {gil}), {several}threads: {count}"
     yield f"Serving {application}"
-    for listener in listeners:
-        yield f"Listening on {location(listener)}"
+    for location in locations:
+        yield f"Listening on {location}"
     yield "Press Ctrl+C, or send SIGTERM, to stop"
 
 

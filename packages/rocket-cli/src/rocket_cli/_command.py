@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,16 @@ _BY_NAME = {each.name: each for each in SETTINGS}
 class Chosen:
     """The settings that are in force, and where each comes from."""
 
-    def __init__(self, values: Mapping[str, Any], origins: Mapping[str, Origin]) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        origins: Mapping[str, Origin],
+        again: Callable[[], Chosen],
+    ) -> None:
+        """``again`` reads all of them once more."""
         self._values = values
         self._origins = origins
+        self.again = again
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
@@ -49,15 +56,35 @@ class SettingsCommand(click.Command):
         super().__init__(*args, **kwargs)
         self.params = [_config_option(), *map(_parameter, SETTINGS), *self.params]
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Remember the arguments, to read them once more."""
+        again = list(args)
+        ctx = super().make_context(info_name, args, parent, **extra)
+
+        def choose() -> Chosen:
+            return self._choose(self.make_context(info_name, list(again), parent, **extra))
+
+        ctx.obj = choose
+        return ctx
+
     def invoke(self, ctx: click.Context) -> Any:
         """Call back."""
+        ctx.params["chosen"] = self._choose(ctx)
+        return super().invoke(ctx)
+
+    def _choose(self, ctx: click.Context) -> Chosen:
         parameters = {each.name: each for each in self.params}
         values = {each.name: ctx.params.pop(each.parameter) for each in SETTINGS}
         origins = {each.name: origin(ctx, parameters[each.parameter]) for each in SETTINGS}
-        chosen = Chosen(values, origins)
+        chosen = Chosen(values, origins, ctx.obj)
         _require_needs(chosen)
-        ctx.params["chosen"] = chosen
-        return super().invoke(ctx)
+        return chosen
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options by what they are about."""

@@ -22,3 +22,15 @@ class CommandError(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the line, on standard error unless told otherwise."""
         click.echo(f"rocket-cli: error: {self.message}", file=file, err=file is None)
+
+
+class BootError(CommandError):
+    """A process that was started could not begin.
+
+    Attributes:
+        traceback: that of the error in that process, many lines; or empty.
+    """
+
+    def __init__(self, message: str, traceback: str) -> None:
+        super().__init__(message)
+        self.traceback = traceback

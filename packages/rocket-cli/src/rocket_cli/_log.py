@@ -7,7 +7,7 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rocket_cli._errors import CommandError
 from rocket_cli._origin import Origin
@@ -26,16 +26,22 @@ class _Formatter(logging.Formatter):
         return moment.isoformat(timespec="milliseconds")
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """The handler that `configure_log` has added, which it replaces when it is called again."""
+
+
 def configure_log(level: str) -> None:
     """Write the server's messages of ``level`` and above to standard error.
 
-    To be called after the application is loaded. Its own loggers are left to it.
+    To be called once more after the application is loaded. Its own loggers are left to it.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for package in _PACKAGES:
         logger = logging.getLogger(package)
         logger.setLevel(level.upper())
+        for each in [each for each in logger.handlers if isinstance(each, _Handler)]:
+            logger.removeHandler(each)
         logger.addHandler(handler)
         logger.propagate = False
     # An application that configures logging disables, unless it takes care, all loggers of others.

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from traceback import print_exception
 
 import click
 
-from rocket_cli._banner import banner
+from rocket_cli._children import Forked
 from rocket_cli._command import Chosen, SettingsCommand
-from rocket_cli._errors import CommandError
-from rocket_cli._listeners import location, start
-from rocket_cli._log import check_access_log, configure_log, open_access_log
-from rocket_cli._renewal import renew, reopen_log
+from rocket_cli._errors import BootError, CommandError
+from rocket_cli._listeners import location
+from rocket_cli._log import check_access_log, configure_log
 from rocket_cli._serving import find_site, make_server
-from rocket_cli._setting import Part
 from rocket_cli._show import as_json, as_toml
-from rocket_cli._signals import caught_signals, wait_for_end
+from rocket_cli._signals import caught_signals
+from rocket_cli._supervisor import SIGNALS, Supervisor
 from rocket_cli._version import __version__
-from rocket_wsgi import AccessLog
 
 
 @click.group()
@@ -45,26 +42,13 @@ def serve(*, chosen: Chosen) -> None:
     alone stands for its application or app. Without it, the application of the current directory
     is served: that of app.py, wsgi.py, a Django project or main.py.
     """
-    with _traceback(chosen):
-        site = find_site(chosen)
+    with _traceback(chosen), caught_signals(SIGNALS, ()) as events:
         configure_log(chosen["log-level"])
-        access_log = _open_access_log(chosen)
-        server = make_server(chosen, site, access_log)
-        with access_log or nullcontext(), caught_signals() as events:
-            start(server)
-            if site.found:
-                click.echo(site.found, err=True)
-            for line in banner(site.name, chosen["threads"], server.listeners):
-                click.echo(line, err=True)
-            wait_for_end(
-                server,
-                events,
-                chosen["graceful-timeout"],
-                {
-                    signal.SIGUSR1: lambda: reopen_log(access_log),
-                    signal.SIGHUP: lambda: renew(server.listeners, access_log),
-                },
-            )
+        try:
+            sys.exit(Supervisor(chosen, events).run())
+        except Forked as forked:
+            task, channel = forked.task, forked.channel
+    sys.exit(task.run(channel))
 
 
 @main.command(cls=SettingsCommand, epilog=_EPILOG)
@@ -97,14 +81,6 @@ def config(*, chosen: Chosen, wants_json: bool) -> None:
     click.echo(as_json(chosen) if wants_json else as_toml(chosen), nl=False)
 
 
-def _open_access_log(chosen: Chosen) -> AccessLog | None:
-    path = chosen["access-log"]
-    if path is None:
-        return None
-    options = chosen.arguments(Part.ACCESS_LOG)
-    return open_access_log(path, chosen.origin("access-log"), **options)
-
-
 @contextmanager
 def _traceback(chosen: Chosen) -> Iterator[None]:
     """Show where an error comes from before it is reported, if that is wanted."""
@@ -112,5 +88,8 @@ def _traceback(chosen: Chosen) -> Iterator[None]:
         yield
     except CommandError as error:
         if chosen["log-level"] == "debug":
-            print_exception(error.__cause__ or error, file=sys.stderr)
+            if isinstance(error, BootError):
+                sys.stderr.write(error.traceback)
+            else:
+                print_exception(error.__cause__ or error, file=sys.stderr)
         raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -15,7 +15,7 @@ from rocket_cli._errors import CommandError
 from rocket_cli._listeners import make_listeners
 from rocket_cli._setting import Part
 from rocket_cli._welcome import welcome
-from rocket_core import Networks, Server, Timeouts
+from rocket_core import Listener, Networks, Server, Timeouts
 from rocket_wsgi import AccessLog, Executor, RequestIds, StaticFiles, WSGIWorker
 
 
@@ -62,13 +62,23 @@ def _no_path(environ: WSGIEnvironment, start_response: StartResponse) -> list[by
     return []
 
 
-def make_server(chosen: Chosen, site: Site, access_log: AccessLog | None) -> Server:
-    """Compose the server; nothing is bound yet. Raises `CommandError`."""
+def make_server(
+    chosen: Chosen,
+    site: Site,
+    access_log: AccessLog | None,
+    *,
+    listeners: Sequence[Listener] | None = None,
+    multiprocess: bool = False,
+) -> Server:
+    """Compose the server; nothing is bound yet. Raises `CommandError`.
+
+    Without ``listeners`` it has those that are chosen. With ``multiprocess`` the application is
+    told that other processes serve it, too.
+    """
     threads = chosen["threads"]
-    listeners = make_listeners(chosen)
     return Server(
-        _worker_factory(chosen, site, access_log),
-        listeners,
+        _worker_factory(chosen, site, access_log, multiprocess=multiprocess),
+        make_listeners(chosen) if listeners is None else listeners,
         min_threads=threads.least,
         max_threads=threads.most,
         timeouts=Timeouts(**chosen.arguments(Part.TIMEOUTS)),
@@ -77,7 +87,7 @@ def make_server(chosen: Chosen, site: Site, access_log: AccessLog | None) -> Ser
 
 
 def _worker_factory(
-    chosen: Chosen, site: Site, access_log: AccessLog | None
+    chosen: Chosen, site: Site, access_log: AccessLog | None, *, multiprocess: bool
 ) -> Callable[[], WSGIWorker]:
     options = chosen.arguments(Part.WORKER)
     if chosen["executor-threads"] is not None:
@@ -90,7 +100,9 @@ def _worker_factory(
         options["static"] = static
 
     def make() -> WSGIWorker:
-        return WSGIWorker(site.application, access_log=access_log, **options)
+        return WSGIWorker(
+            site.application, multiprocess=multiprocess, access_log=access_log, **options
+        )
 
     try:
         make()

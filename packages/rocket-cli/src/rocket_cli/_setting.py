@@ -19,6 +19,7 @@ class Section(Enum):
     APPLICATION = "Application"
     LISTENING = "Listening"
     TLS = "TLS"
+    PROCESSES = "Processes"
     THREADS = "Threads"
     LIMITS = "Limits"
     TIMEOUTS = "Time-outs"

@@ -196,6 +196,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         keyword="client_crl",
         needs="tls-client-ca",
     ),
+    # -- processes ---------------------------------------------------------------------------------
+    setting(
+        "processes",
+        Whole(0, 4096),
+        Section.PROCESSES,
+        "Processes that serve, each with so many threads; 0: as many as there are processors.",
+        default=1,
+        gunicorn="workers",
+    ),
     # -- threads -----------------------------------------------------------------------------------
     setting(
         "threads",
@@ -239,8 +248,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "max-connections",
         Whole(1, unit="connections"),
         Section.LIMITS,
-        "Connections beyond which none is accepted until one ends. Without it half of what the "
-        "limit of open files leaves.",
+        "Connections beyond which none is accepted until one ends; clients that rest then make "
+        "room. Without it half of what the limit of open files leaves.",
         part=Part.SERVER,
         gunicorn="worker_connections",
     ),

@@ -1,4 +1,4 @@
-"""What signals do to a server."""
+"""Signals, one after the other, and what they do to a process that serves."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Final
 
 from rocket_core import Server
 
-_ENDING: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-_RENEWING: Final = (signal.SIGHUP, signal.SIGUSR1)
+ENDING: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+_SPARED: Final = (signal.SIGHUP, signal.SIGUSR1)
 _UNHANDLED: Final = (signal.SIG_DFL, signal.SIG_IGN)
 _ENDED: Final = 0  # the number of no signal
 _log = logging.getLogger("rocket_cli")
@@ -38,6 +38,10 @@ class Events:
         self._reader = reader
         self._writer = writer
 
+    def fileno(self) -> int:
+        """A descriptor that is readable when there are any."""
+        return self._reader.fileno()
+
     def wait(self) -> signal.Signals | None:
         """The next signal; None: the server has ended."""
         while (number := self._reader.recv(1)[0]) != _ENDED:
@@ -45,27 +49,36 @@ class Events:
                 return signal.Signals(number)
         return None
 
+    def take(self) -> list[signal.Signals]:
+        """The signals that have come, without waiting."""
+        try:
+            numbers = self._reader.recv(4096, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return []
+        return [signal.Signals(number) for number in numbers if number in self._caught]
+
     def end(self) -> None:
         """The server has ended. Any thread may call this."""
         self._writer.send(bytes([_ENDED]))
 
 
 @contextmanager
-def caught_signals() -> Iterator[Events]:
+def caught_signals(
+    numbers: Collection[signal.Signals] = ENDING, spared: Collection[signal.Signals] = _SPARED
+) -> Iterator[Events]:
     """Catch signals, on the main thread. At the end they do again what they did before.
 
-    Those that end the server are SIGINT, SIGQUIT and SIGTERM. SIGHUP and SIGUSR1, which renew what
-    it uses, are caught unless the application handles them.
+    Those in ``spared`` are caught unless the application handles them.
 
     So a signal can still end a process that is kept from exiting by threads of the application, and
-    a process that the application forks.
+    a process that is forked.
     """
     with ExitStack() as stack:
         reader, writer = map(stack.enter_context, socket.socketpair())
         writer.setblocking(False)
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         stack.callback(signal.set_wakeup_fd, before)
-        caught = {*_ENDING, *(n for n in _RENEWING if signal.getsignal(n) in _UNHANDLED)}
+        caught = {*numbers, *(n for n in spared if signal.getsignal(n) in _UNHANDLED)}
         for number in caught:
             stack.callback(signal.signal, number, signal.signal(number, lambda *_: None))
         os.register_at_fork(after_in_child=stack.close)
@@ -73,12 +86,15 @@ def caught_signals() -> Iterator[Events]:
 
 
 def wait_for_end(
-    server: Server, events: Events, patience: float, renewals: Mapping[signal.Signals, Renewal]
+    server: Server,
+    events: Events,
+    drain: Callable[[], None],
+    renewals: Mapping[signal.Signals, Renewal],
 ) -> None:
     """Return when ``server`` has ended.
 
-    SIGTERM drains it, and requests in flight have ``patience`` seconds to finish; SIGINT, SIGQUIT
-    and a second SIGTERM stop it. At another signal its renewal is called.
+    At SIGTERM ``drain`` is called; SIGINT, SIGQUIT and a second SIGTERM stop the server. At another
+    signal its renewal is called.
     """
 
     def watch() -> None:
@@ -92,13 +108,6 @@ def wait_for_end(
             renewals[event]()
         elif event is signal.SIGTERM and not draining:
             draining = True
-            _log.info(
-                "%s: requests in flight have %g seconds to finish; a second signal stops at once",
-                event.name,
-                patience,
-            )
-            server.drain(patience)
-        else:
-            _log.info("%s: stopping at once", event.name)
+            drain()
+        elif event in ENDING:
             server.stop()
-    _log.info("stopped")

@@ -18,6 +18,7 @@ from rocket_core._address import (
     UnixAddress,
     parse_address,
 )
+from rocket_core._binding import SocketFile, bind_socket
 from rocket_core._connection import RECEIVE_SIZE, Connection
 from rocket_core._errors import (
     AddressError,
@@ -96,6 +97,7 @@ __all__ = [
     "Right",
     "RocketError",
     "Server",
+    "SocketFile",
     "Spool",
     "State",
     "Statistics",
@@ -108,6 +110,7 @@ __all__ = [
     "UpgradedSocket",
     "Worker",
     "__version__",
+    "bind_socket",
     "parse_address",
     "read_fields",
     "send_copied",

@@ -91,6 +91,7 @@ class Connection:
         "drained",
         "environ",
         "host",
+        "last_request",
         "lasting",
         "local",
         "peer",
@@ -148,6 +149,8 @@ class Connection:
         """The number of the request in which a worker had to wait for the client."""
         self.stalled_since = 0.0
         """When that began."""
+        self.last_request = -1
+        """How many it had served when the server, which drains, first found it idle."""
         self.armed = False
         self.lasting = False
         """Whether the poller reports every arrival from now on."""
@@ -216,6 +219,10 @@ class Connection:
     def pace(self, now: float) -> float:
         """Bytes per second of the present transfer. Any thread may call this."""
         return self._transferred / (now - self._transfer_began + 1)
+
+    def transfer_time(self, now: float) -> float:
+        """Seconds since the present transfer began. Any thread may call this."""
+        return now - self._transfer_began
 
     # -- receiving, never waiting --------------------------------------------------------------
 

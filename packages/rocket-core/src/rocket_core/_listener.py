@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import selectors
 import socket
-import stat
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -16,13 +14,17 @@ from pathlib import Path
 from typing import Final, cast
 
 from rocket_core._address import Address, Peer, TCPAddress, UnixAddress, parse_address, peer_of
+from rocket_core._binding import SocketFile, bind_socket
+from rocket_core._clients import AllClients, Clients, SharedClients
 from rocket_core._connection import Connection
 from rocket_core._errors import BindError
 from rocket_core._networks import Networks
+from rocket_core._poller import READ
 from rocket_core._preamble import Preamble
 from rocket_core._rare_log import RareLog
 from rocket_core._signal import Signal
 from rocket_core._timeouts import Timeouts
+from rocket_core._waiting import wait_ready
 
 _log = logging.getLogger("rocket_core.listener")
 
@@ -47,6 +49,8 @@ class Listener:
         accept_errors: how many times accepting failed.
         refused: connections closed at once, because their peer is not among the proxies.
         local: the address every client reaches, or None where that differs between them.
+        shared: where other processes accept from the same socket, for how many seconds they go
+            first; asked after each client. To be set before it starts.
     """
 
     scheme = "http"
@@ -72,6 +76,7 @@ class Listener:
             AddressError: the address, or one of the networks, is malformed.
             ValueError: no network is given.
         """
+        self.shared: Callable[[], float] | None = None
         self._requested = parse_address(address) if isinstance(address, str) else address
         self._backlog = backlog
         self._socket: socket.socket | None = None
@@ -79,7 +84,7 @@ class Listener:
         self.local: Peer | None = None
         self._phase = _Phase.STOPPED
         self._thread: threading.Thread | None = None
-        self._inode: tuple[int, int] | None = None
+        self._file: SocketFile | None = None
         self._reserve: int | None = None
         self.accept_errors = 0
         self.refused = 0
@@ -93,13 +98,10 @@ class Listener:
     def bind(self) -> None:
         """Bind and listen. Raises `BindError`, which names the address."""
         requested = self._requested
-        if isinstance(requested, socket.socket):
-            sock = requested
-        elif isinstance(requested, UnixAddress):
-            sock = self._bind_unix(requested)
-        else:
-            sock = self._bind_tcp(requested)
+        sock = requested if isinstance(requested, socket.socket) else bind_socket(requested)
         try:
+            if isinstance(requested, UnixAddress):
+                self._file = SocketFile(requested.path)
             sock.listen(self._backlog)
             self._signal = Signal()
             self._reserve = os.open(os.devnull, os.O_RDONLY)
@@ -111,53 +113,6 @@ class Listener:
         self._bound = requested if isinstance(requested, UnixAddress) else _address_of(sock)
         local = peer_of(sock.getsockname())
         self.local = None if local.host in _WILDCARDS else local
-
-    def _bind_tcp(self, address: TCPAddress) -> socket.socket:
-        host, port = address.host, address.port
-        try:
-            if not host and socket.has_dualstack_ipv6():
-                family, target = socket.AF_INET6, ("::", port)
-            else:
-                found = socket.getaddrinfo(
-                    host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-                )
-                family, target = found[0][0], found[0][4][:2]  # type: ignore[assignment]
-        except (OSError, UnicodeError) as error:
-            raise BindError(f"cannot listen on {address}: {error}") from error
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            if os.name == "posix":
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1 if host else 0)
-            # Accepted sockets inherit it: no system call for each connection.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.bind(target)
-        except OSError as error:
-            sock.close()
-            raise BindError(f"cannot listen on {address}: {error.strerror}") from error
-        return sock
-
-    def _bind_unix(self, address: UnixAddress) -> socket.socket:
-        path = str(address.path)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            with suppress(FileNotFoundError):
-                if not stat.S_ISSOCK(os.stat(path).st_mode):
-                    raise BindError(f"cannot listen on {address}: the file is not a socket")
-                if _answers(path):
-                    raise BindError(f"cannot listen on {address}: Address already in use")
-                os.unlink(path)
-            sock.bind(path)
-            status = os.stat(path)
-        except BindError:
-            sock.close()
-            raise
-        except OSError as error:
-            sock.close()
-            raise BindError(f"cannot listen on {address}: {error.strerror or error}") from error
-        self._inode = (status.st_dev, status.st_ino)
-        return sock
 
     @property
     def address(self) -> Address:
@@ -179,13 +134,16 @@ class Listener:
         accepted: Callable[[Connection], None],
         full: Callable[[], bool],
         timeouts: Timeouts,
+        crowded: Callable[[], None] = lambda: None,
     ) -> None:
         """Accept in a thread of its own, and hand each connection to ``accepted``.
 
         No connection is accepted while ``full`` says true; `wake` tells that it may have changed.
+        While somebody waits nevertheless, ``crowded`` is called, every half a second.
         """
         self._accepted = accepted
         self._full = full
+        self._crowded = crowded
         self._timeouts = timeouts
         self._phase = _Phase.ACCEPTING
         self._thread = threading.Thread(
@@ -213,9 +171,10 @@ class Listener:
             self.close()
 
     def join(self) -> None:
-        """Wait until the socket is closed."""
-        if self._thread is not None:
-            self._thread.join()
+        """Wait until nobody is accepted any more. Any thread may call this."""
+        thread = self._thread
+        if thread is not None:
+            thread.join()
             self._thread = None
 
     def close(self) -> None:
@@ -228,31 +187,32 @@ class Listener:
         if self._reserve is not None:
             os.close(self._reserve)
         self._signal.close()
-        if self._inode is not None and isinstance(self._requested, UnixAddress):
-            with suppress(OSError):
-                status = os.stat(self._requested.path)
-                if (status.st_dev, status.st_ino) == self._inode:
-                    os.unlink(self._requested.path)
+        if self._file is not None:
+            self._file.remove()
 
     def _run(self) -> None:
         listening = cast(socket.socket, self._socket)
+        wait_for_clients = AllClients if self.shared is None else SharedClients
         try:
-            with selectors.DefaultSelector() as both, selectors.DefaultSelector() as signal:
-                both.register(listening, selectors.EVENT_READ)
-                both.register(self._signal.descriptor, selectors.EVENT_READ)
-                signal.register(self._signal.descriptor, selectors.EVENT_READ)
+            with wait_for_clients(listening, self._signal) as clients:
                 while self._phase is _Phase.ACCEPTING:
-                    pause = self._accept_all(listening)
-                    ready = signal.select(pause) if pause != 0 else both.select()
-                    if any(key.fd == self._signal.descriptor for key, _ in ready):
+                    pause = self._accept(listening, clients)
+                    if clients.wait() if pause == 0 else self._pause(pause):
                         self._signal.clear()
                 if self._phase is _Phase.DRAINING:
-                    self._accept_all(listening)
+                    self._accept(listening)
         finally:
             self.close()
 
-    def _accept_all(self, listening: socket.socket) -> float | None:
-        """Accept until nobody waits. How long to pause then: 0: not, None: until woken."""
+    def _pause(self, seconds: float) -> bool:
+        """Wait for the signal only; whether it is there."""
+        return wait_ready(self._signal.descriptor, READ, seconds)
+
+    def _accept(self, listening: socket.socket, clients: Clients | None = None) -> float:
+        """Accept until nobody waits; of ``clients`` for whom others wait, too, one.
+
+        Seconds to pause then, unless woken.
+        """
         while not self._full():
             try:
                 sock, address = listening.accept()
@@ -274,7 +234,13 @@ class Listener:
                 self.accept_errors += 1
                 sock.close()
                 _log.exception("connecting %s failed", peer_of(address))
-        return None
+            if clients is not None and self.shared is not None:
+                clients.accepted()
+                return self.shared()
+        if not wait_ready(listening.fileno(), READ, 0):
+            return 0
+        self._crowded()
+        return _BACK_OFF
 
     def _begin(self, sock: socket.socket, peer: Peer) -> None:
         if self._proxies is None:
@@ -313,15 +279,3 @@ def _address_of(sock: socket.socket) -> Address:
     if isinstance(name, tuple):
         return TCPAddress(name[0], name[1])
     return UnixAddress(Path(peer_of(name).host))
-
-
-def _answers(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except OSError:
-            return True  # its backlog is full, or it is not for us: somebody has it
-        return True

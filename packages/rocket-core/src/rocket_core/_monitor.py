@@ -100,6 +100,10 @@ class Monitor:
             self.park(parked)
         return False
 
+    def parked(self) -> list[Connection]:
+        """The parked connections; any of them may be claimed by others meanwhile."""
+        return list(self._parked.values())
+
     def claim_all(self) -> list[Connection]:
         """Take back every parked connection."""
         claimed = []

@@ -16,12 +16,14 @@ from rocket_core._connection import Connection
 from rocket_core._errors import ClientGone
 from rocket_core._host import Host
 from rocket_core._monitor import Monitor
+from rocket_core._poller import READ
 from rocket_core._reason import CloseReason
 from rocket_core._registry import Registry
 from rocket_core._request_limit import RequestLimit
 from rocket_core._state import State
 from rocket_core._statistics import Counters
 from rocket_core._timeouts import Timeouts
+from rocket_core._waiting import wait_ready
 from rocket_core._worker import Worker
 
 _log = logging.getLogger("rocket_core.worker")
@@ -30,7 +32,11 @@ FAIR_SHARE: Final = 32
 """Requests one connection may have served in a row before others get their turn."""
 
 DRAIN_GRACE: Final = 1.0
-"""Seconds that a connection without any request yet is given when the server drains."""
+"""Seconds that a connection has been idle before a server that drains closes it.
+
+A client that is about to send a request has sent it by then, and is answered. One without any
+request yet has so long from the beginning of the drain.
+"""
 
 # An attribute of an enum costs a search, and these are needed several times a request.
 _IDLE: Final = State.IDLE
@@ -171,8 +177,14 @@ class Phases:
         if state is State.SENDING and connection.still_taking():
             self._monitor.park(connection)
             return
+        if state is _IDLE and wait_ready(connection.descriptor, READ, 0):
+            # A request has arrived in the last moment, and its event is on its way.
+            connection.deadline = time.monotonic() + DRAIN_GRACE
+            self._monitor.park(connection)
+            return
         if connection.close_reason is None:  # else the end was decided before
-            connection.close_reason = _TIMEOUT_REASONS[state]
+            drained = state is _IDLE and self._host.draining
+            connection.close_reason = CloseReason.DRAINED if drained else _TIMEOUT_REASONS[state]
         if state not in _RECEIVING:
             self.close(connection, worker, counters)
             return
@@ -281,10 +293,15 @@ class Phases:
         if self._host.stopped:
             connection.close_reason = CloseReason.STOPPED
             return True
-        if connection.requests:
+        now = time.monotonic()
+        if connection.last_request < 0:  # it may be kept for one request more
+            connection.last_request = connection.requests
+            since = connection.deadline - self._keep_alive if connection.requests else now
+            connection.deadline = min(connection.deadline, since + DRAIN_GRACE)
+            return False
+        if connection.requests > connection.last_request:
             connection.close_reason = CloseReason.DRAINED
             return True
-        connection.deadline = min(connection.deadline, time.monotonic() + DRAIN_GRACE)
         return False
 
     def _settle(

@@ -22,6 +22,7 @@ class CloseReason(Enum):
     LINGER_TIMEOUT = "linger timed out"
     OVERLOADED = "overloaded"
     REQUEST_TIMEOUT = "request timed out"
+    CROWDED = "made room for another"
     DRAINED = "drained"
     STOPPED = "stopped"
 

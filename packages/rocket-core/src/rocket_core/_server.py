@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from rocket_core._phases import Phases
 from rocket_core._reason import CloseReason
 from rocket_core._registry import Registry
 from rocket_core._request_limit import RequestLimit
+from rocket_core._room import Room
 from rocket_core._statistics import Activity, Counters, Statistics, Tally
 from rocket_core._thread_pool import MAX_QUEUE, MAX_STALLED, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._timeouts import Timeouts
@@ -77,8 +79,9 @@ class Server:
             min_threads: threads that are always there.
             max_threads: threads there may be, besides those that wait for a client.
             max_stalled: threads that wait for a client and are replaced meanwhile, at most.
-            max_connections: connections beyond which none is accepted until one ends. By default
-                what the limit of open files allows.
+            max_connections: connections beyond which none is accepted until one ends; while
+                somebody waits, those of clients that rest are ended, the longest rest first. By
+                default what the limit of open files allows.
             max_queue: requests that wait while all threads are busy, before others are refused.
             queue_timeout: seconds a request waits while all threads are busy, before it is refused.
             max_output: bytes held for clients that do not take them, over all connections.
@@ -141,8 +144,11 @@ class Server:
 
     # -- start ---------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, *, accept: bool = True) -> None:
         """Bind every listener, then start all threads; returns when clients are served.
+
+        Without ``accept`` nobody is accepted before `accept` is called, and only connections given
+        to `handle` are served.
 
         Raises `LifecycleError` when the server runs already, `BindError` when an address cannot be
         listened on; then nothing is left bound.
@@ -161,12 +167,40 @@ class Server:
             self._ended.clear()
             self._lifecycle = Lifecycle.RUNNING
         self._pool.start()
-        for listener in self.listeners:
-            listener.start(
-                self._accept_into(self._tally.open()), self._registry.full, self._timeouts
-            )
+        if accept:
+            self._start_listeners()
         # Last, because it carries out orders, and an order to stop must find all others started.
         self._guardian.start()
+
+    def accept(self) -> None:
+        """Accept clients, in a server that was started without. Returns at once."""
+        self._guardian.post(self._accept)
+
+    def _accept(self) -> None:
+        """On the Monitor's thread."""
+        if self._lifecycle is Lifecycle.RUNNING:
+            self._start_listeners()
+
+    def _start_listeners(self) -> None:
+        for listener in self.listeners:
+            listener.start(
+                self._accept_into(self._tally.open()),
+                self._registry.full,
+                self._timeouts,
+                lambda: self._guardian.post(self._make_room),
+            )
+
+    def handle(self, sock: socket.socket) -> None:
+        """Serve the connected socket ``sock``, which it takes, as one that was accepted.
+
+        Without TLS and without a proxy's header, whatever the listeners expect. Any thread may call
+        this while the server runs. Raises `OSError` when the socket is broken.
+        """
+        counters = self._tally.open()
+        try:
+            self._accept_into(counters)(Connection(sock, timeouts=self._timeouts))
+        finally:
+            self._tally.close(counters)
 
     def _bind(self) -> None:
         bound: list[Listener] = []
@@ -184,9 +218,11 @@ class Server:
 
     def _compose(self, worker: Worker) -> None:
         limit = self._max_connections
+        if limit is None:
+            limit = default_max_connections()
         self._tally = Tally()
         self._counters = self._tally.open()
-        self._registry = Registry(default_max_connections() if limit is None else limit)
+        self._registry = Registry(limit)
         self._registry.on_room = self._wake_listeners
         self._monitor = Monitor()
         self._host = Host(output=Budget(self._max_output))
@@ -195,6 +231,7 @@ class Server:
         self._phases = Phases(
             self._monitor, self._registry, self._timeouts, self._host, request_limit
         )
+        self._room = Room(self._monitor, self._phases, self._timeouts, limit)
         self._pool = ThreadPool(
             self._monitor,
             self._phases,
@@ -225,6 +262,11 @@ class Server:
     def _overtake(self, connection: Connection) -> None:
         self._phases.overtake(connection, self._worker, self._counters)
 
+    def _make_room(self) -> None:
+        """On the Monitor's thread: somebody waits to be accepted."""
+        if self._registry.full():
+            self._room.make(self._worker, self._counters)
+
     def _accept_into(self, counters: Counters) -> Callable[[Connection], None]:
         begin, welcome = self._phases.begin, self._pool.welcome
 
@@ -240,15 +282,19 @@ class Server:
 
     # -- end -----------------------------------------------------------------------------------
 
-    def drain(self, timeout: float | None = None) -> None:
+    def drain(self, timeout: float | None = None, *, shared: Iterable[Listener] = ()) -> None:
         """End gently. Returns at once; `wait` waits. Safe in a signal handler, and twice.
 
         Accepts what is already in the backlogs and no more, serves every request that has begun,
         closes idle connections, then stops. What is left after ``timeout`` seconds (None: for ever)
         is logged, one line each, and cut.
+
+        What waits in the backlogs of ``shared`` is left to other processes, which go on accepting
+        from these sockets.
         """
         if self._lifecycle in (Lifecycle.RUNNING, Lifecycle.DRAINING):
-            self._guardian.post(lambda: self._drain(timeout))
+            left = frozenset(shared)
+            self._guardian.post(lambda: self._drain(timeout, left))
 
     def stop(self) -> None:
         """End now: what is in flight is cut. As `drain`, returns at once and is safe anywhere."""
@@ -269,7 +315,7 @@ class Server:
         guardian.join()
         return True
 
-    def _drain(self, timeout: float | None) -> None:
+    def _drain(self, timeout: float | None, shared: frozenset[Listener]) -> None:
         """On the Monitor's thread."""
         if timeout is not None:
             self._guardian.wake_at = min(self._guardian.wake_at, time.monotonic() + timeout)
@@ -279,7 +325,10 @@ class Server:
         self._lifecycle = Lifecycle.DRAINING
         self._host.draining = True
         for listener in self.listeners:
-            listener.drain()
+            if listener in shared:
+                listener.stop()
+            else:
+                listener.drain()
         for listener in self.listeners:
             listener.join()
         self._registry.on_empty = lambda: self._guardian.post(self._stop_if_empty)
@@ -342,6 +391,11 @@ class Server:
             self._phases.close(connection, self._worker, self._counters)
 
     # -- to be seen ----------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open, in a server that was started."""
+        return len(self._registry)
 
     def statistics(self) -> Statistics:
         """A snapshot. Raises `LifecycleError` before the first start."""

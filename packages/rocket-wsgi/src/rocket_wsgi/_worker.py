@@ -60,6 +60,7 @@ class WSGIWorker(Worker):
         application: WSGIApplication,
         *,
         multithread: bool = True,
+        multiprocess: bool = False,
         max_body: int = MAX_BODY,
         stream_bodies: bool = False,
         underscores: Underscores = Underscores.DROP,
@@ -80,6 +81,7 @@ class WSGIWorker(Worker):
         Args:
             application: any WSGI callable.
             multithread: whether other threads may call it at the same time.
+            multiprocess: whether other processes may.
             max_body: size of the largest request body, in bytes; larger ones are answered 413.
             stream_bodies: whether the application is called before the body has arrived, and waits
                 for it as it reads. Its thread is replaced meanwhile.
@@ -121,6 +123,7 @@ class WSGIWorker(Worker):
             raise TypeError(f"the application is not callable: {application!r}")
         self._application = application
         self._multithread = multithread
+        self._multiprocess = multiprocess
         self._max_body = max_body
         self._stream_bodies = stream_bodies
         self._names = EnvironNames(Underscores(underscores))
@@ -326,7 +329,7 @@ class WSGIWorker(Worker):
             "wsgi.url_scheme": "https" if secure else "http",
             "wsgi.errors": sys.stderr,
             "wsgi.multithread": self._multithread,
-            "wsgi.multiprocess": False,
+            "wsgi.multiprocess": self._multiprocess,
             "wsgi.run_once": False,
             "wsgi.input_terminated": True,
             "wsgi.file_wrapper": FileWrapper,

@@ -1,0 +1,113 @@
+"""The clients of a server that runs on the same thread: they act when it is about to wait.
+
+So everything happens in one order, whatever the machine does meanwhile: while the server has
+something to do no client moves, and when it has nothing, all of them do. The connections are pairs
+of Unix sockets, since what is sent over TCP may arrive a moment later, even here.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable
+from typing import Final
+
+CONNECTIONS: Final = 8
+"""Clients, whose requests the server finds together."""
+
+WARM_UP: Final = 320
+"""Requests before anything counts: until then code is specialised and caches are filled."""
+
+SECTION: Final = 160
+"""Requests between two marks."""
+
+SECTIONS: Final = 3
+
+TOTAL: Final = WARM_UP + SECTION * SECTIONS + CONNECTIONS
+"""Requests that are sent, of which the last are not waited for."""
+
+MARK: Final = "getpriority"
+"""The function that ends a section: callgrind and strace know it by this name."""
+
+_GOOD: Final = b"HTTP/1.1 200 "
+_LARGEST: Final = 65536
+
+
+class OverError(Exception):
+    """All sections are done."""
+
+
+class Clients:
+    """A few connections, on each of which a request follows the answer to the last.
+
+    Attributes:
+        over: whether all sections are done.
+    """
+
+    def __init__(
+        self,
+        requests: Iterable[bytes],
+        connect: Callable[[socket.socket], None],
+        *,
+        fresh: bool = False,
+        size: int = _LARGEST,
+    ) -> None:
+        """Connect nobody yet.
+
+        Args:
+            requests: what is sent.
+            connect: gives the server its end of a new connection.
+            fresh: whether each request has a connection of its own.
+            size: bytes of an answer; by default what the first one has.
+        """
+        self._requests: Final = iter(requests)
+        self._give: Final = connect
+        self._fresh: Final = fresh
+        self._size = size
+        self.over = False
+        self._clients: list[socket.socket] = []
+        self._until_mark = WARM_UP
+        self._marks = 0
+
+    def act(self) -> None:
+        """Take the answers that have arrived, and send the next requests.
+
+        Raises `OverError` after the last section.
+        """
+        if not self._clients:
+            self._clients = [self._connect() for _ in range(CONNECTIONS)]
+            for client in self._clients:
+                client.send(next(self._requests))
+            return
+        for index, client in enumerate(self._clients):
+            self._check(client.recv(self._size))
+            if self._fresh:
+                client.close()
+                self._clients[index] = self._connect()
+            self._clients[index].send(next(self._requests))
+        self._until_mark -= CONNECTIONS
+        if not self._until_mark:
+            self._mark()
+
+    def _connect(self) -> socket.socket:
+        client, server = socket.socketpair()
+        client.setblocking(False)
+        self._give(server)
+        return client
+
+    def _check(self, answer: bytes) -> None:
+        if self._size == _LARGEST:
+            self._size = len(answer)
+        if len(answer) != self._size or not answer.startswith(_GOOD):
+            raise ValueError(f"an answer is {answer[:200]!r}")
+
+    def _mark(self) -> None:
+        """End a section, with a call that nobody else makes: see `MARK`."""
+        os.getpriority(os.PRIO_PROCESS, 0)
+        self._marks += 1
+        self._until_mark = SECTION
+        if self._marks > SECTIONS:
+            for client in self._clients:
+                client.close()
+            self.over = True
+            raise OverError

@@ -1,0 +1,184 @@
+"""What is counted: a few ways of a request through Rocket, and what they are compared with.
+
+Each is run on one thread, with clients that act whenever it polls.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from bench.applications import bare_loop, pages, wsgi_loop
+from bench.applications.core_worker import Fixed
+from bench.budget.client import CONNECTIONS, TOTAL, Clients, OverError
+from rocket_core import Listener, Server, Worker
+from rocket_core._poller import EpollPoller
+from rocket_wsgi import WSGIWorker
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+Run = Callable[[], None]
+
+_FIELDS: Final = (
+    "Host: www.example.org",
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept-Language: en-GB,en;q=0.5",
+    "Accept-Encoding: gzip, deflate, br",
+)
+
+
+def _requests(line: str, *fields: str, body: str = "") -> list[bytes]:
+    """As many requests as are sent; each has its number where # stands."""
+    text = "\r\n".join([f"{line} HTTP/1.1", *_FIELDS, *fields, "", body])
+    return [text.replace("#", str(1_000_000 + number)).encode() for number in range(TOTAL)]
+
+
+_SAME: Final = _requests("GET /", "Connection: keep-alive")
+_VARIED: Final = _requests(
+    "GET /items/#?page=#&order=price",
+    "Cookie: session=#; theme=dark",
+    "X-Request-Start: t=#",
+    "Connection: keep-alive",
+)
+_POSTED: Final = _requests("POST /", "Content-Length: 1024", body="x" * 1024)
+_LAST: Final = _requests("GET /", "Connection: close")
+
+
+# -- with nobody, or next to nobody, to serve them -------------------------------------------------
+
+
+def _clients_alone() -> None:
+    """The clients, with answers that were there before."""
+    answer = b"HTTP/1.1 200 OK".ljust(150)
+    servers: list[socket.socket] = []
+
+    def answer_all(server: socket.socket) -> None:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        server.setblocking(False)
+        for _ in range(TOTAL // CONNECTIONS):
+            server.send(answer)
+        servers.append(server)
+
+    clients = Clients(_SAME, answer_all, size=len(answer))
+    with suppress(OverError):
+        while True:
+            clients.act()
+    for server in servers:
+        server.close()
+
+
+def _loop(loop: bare_loop.Loop | wsgi_loop.Loop) -> None:
+    """One of the loops that are floors."""
+    clients = Clients(_SAME, loop.add)
+    poll = loop.poll
+
+    def act_and_poll() -> list[tuple[int, int]]:
+        clients.act()
+        return poll()
+
+    loop.poll = act_and_poll
+    with suppress(OverError):
+        loop.run()
+
+
+# -- Rocket ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+class _Unstarted(threading.Thread):
+    """A thread that nobody starts: what it would do is done by who calls `run`."""
+
+    made: Final[list[threading.Thread]] = []
+
+    def start(self) -> None:
+        self.made.append(self)
+
+
+class _Arrivals:
+    """What a listener accepts from: sockets that it takes for those of TCP clients."""
+
+    def __init__(self) -> None:
+        self.sockets: list[socket.socket] = []
+
+    def accept(self) -> tuple[socket.socket, tuple[str, int]]:
+        """One of them, and its address. Raises `BlockingIOError` when there is none."""
+        if not self.sockets:
+            raise BlockingIOError
+        return self.sockets.pop(), ("127.0.0.1", 50_000)
+
+
+def _rocket(worker: Callable[[], Worker], requests: list[bytes], *, fresh: bool = False) -> None:
+    """A server with one worker, which runs on this thread; the others, which wait, do not run."""
+    listener = Listener("127.0.0.1:0")
+    server = Server(worker, [listener], min_threads=1, max_threads=1)
+    _Unstarted.made.clear()
+    with _replaced(threading, "Thread", _Unstarted):
+        server.start()
+    pool = server._pool
+    pool.guard(on=True)  # as in a server that is busy
+    arrivals = _Arrivals()
+
+    def accept(sock: socket.socket) -> None:
+        arrivals.sockets.append(sock)
+        listener._accept_all(cast(socket.socket, arrivals))
+
+    clients = Clients(requests, accept, fresh=fresh)
+    poll = EpollPoller.poll
+
+    def act_and_poll(self: EpollPoller, *arguments: Any) -> list[tuple[int, int]]:
+        try:
+            clients.act()
+        except OverError:
+            pool.stop()
+        return poll(self, *arguments)
+
+    (serving,) = (each for each in _Unstarted.made if each.name.startswith("rocket-worker"))
+    with _replaced(EpollPoller, "poll", act_and_poll):
+        serving.run()
+    listener.close()
+    if not clients.over:
+        sys.exit(1)  # the worker has logged why it ended
+
+
+def _wsgi(application: WSGIApplication, requests: list[bytes], *, fresh: bool = False) -> Run:
+    return lambda: _rocket(lambda: WSGIWorker(application), requests, fresh=fresh)
+
+
+CLIENTS: Final = "clients alone"
+CORE_FLOOR: Final = "bare loop"
+WSGI_FLOOR: Final = "WSGI loop"
+
+SUBJECTS: Final[dict[str, Run]] = {
+    CLIENTS: _clients_alone,
+    CORE_FLOOR: lambda: _loop(bare_loop.Loop(0, closing=False)),
+    WSGI_FLOOR: lambda: _loop(wsgi_loop.Loop(pages.hello, 0)),
+    "core": lambda: _rocket(Fixed, _SAME),
+    "hello": _wsgi(pages.hello, _SAME),
+    "hello-varied": _wsgi(pages.hello, _VARIED),
+    "post-1k": _wsgi(pages.upload, _POSTED),
+    "chunks": _wsgi(pages.chunks, _SAME),
+    "fresh": _wsgi(pages.hello, _LAST, fresh=True),
+}
+"""All of them, in the order in which they are counted."""
+
+FLOORS: Final = {
+    name: CORE_FLOOR if name == "core" else WSGI_FLOOR
+    for name in SUBJECTS
+    if name not in (CLIENTS, CORE_FLOOR, WSGI_FLOOR)
+}
+"""For each that has a budget, that to which its instructions are compared."""

@@ -1,0 +1,254 @@
+"""The processes of the supervisor: how they begin, what they say, and how they end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, Protocol
+
+from rocket_cli._channel import Channel, ChannelError, Message, channel_pair
+from rocket_cli._sockets import BoundSocket
+from rocket_cli._timers import Timers
+
+_log = logging.getLogger("rocket_cli")
+
+STOP_PATIENCE: Final = 5.0
+"""Seconds for a process to end that was told to, or that has not begun, before it is killed."""
+
+_MOST_UNSENT: Final = 32 << 20
+"""Bytes that a process leaves unread before it is given up."""
+
+
+class Phase(Enum):
+    """The life of a process."""
+
+    BOOTING = "booting"
+    """It loads what it needs, and has not said that it is ready."""
+    READY = "ready"
+    """It could serve, and waits to be told so."""
+    SERVING = "serving"
+    """It serves."""
+    RETIRING = "retiring"
+    """It serves until another has taken its place."""
+    ENDING = "ending"
+    """It was told to end."""
+
+
+class Task(Protocol):
+    """What a process is for.
+
+    Attributes:
+        name: what such a process is called.
+        sockets: the listening sockets that it needs.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sockets(self) -> Sequence[BoundSocket]: ...
+
+    def run(self, channel: Channel) -> int:
+        """Do it, in a process of its own; the exit code."""
+
+
+class Forked(BaseException):
+    """Raised in the new process, to leave the supervisor's code behind; then `run` is called."""
+
+    def __init__(self, task: Task, channel: Channel) -> None:
+        super().__init__(task.name)
+        self.task = task
+        self.channel = channel
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """A process.
+
+    Attributes:
+        pid: its number.
+        task: what it is for.
+        generation: which version of the application it serves, counted from 1; 0: none.
+        channel: how to speak with it.
+        phase: where in its life it is.
+        since: when it was forked, by `time.monotonic`.
+        ready: whether it has said that it is ready, and reads its channel.
+        final: whether it has said what it counted, and ends.
+        failure: why it could not begin.
+    """
+
+    pid: int
+    task: Task
+    generation: int
+    channel: Channel
+    phase: Phase = Phase.BOOTING
+    since: float = field(default_factory=time.monotonic)
+    ready: bool = False
+    final: bool = False
+    failure: Message | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether it serves the application and answers questions."""
+        return self.generation > 0 and self.ready and not self.final
+
+    def __str__(self) -> str:
+        return f"{self.task.name} {self.pid}"
+
+
+class Children:
+    """All processes. Used by the one thread of the supervisor."""
+
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        timers: Timers,
+        *,
+        said: Callable[[Child, Message], None],
+        ended: Callable[[Child, int], None],
+        leave: Callable[[Task], None],
+    ) -> None:
+        """Call ``said`` for each message, and ``ended`` with the exit code, negative for a signal.
+
+        ``leave`` is called in a new process, to let go of what is the supervisor's.
+        """
+        self._selector = selector
+        self._timers = timers
+        self._said = said
+        self._ended = ended
+        self._leave = leave
+        self._by_pid: dict[int, Child] = {}
+
+    def __iter__(self) -> Iterator[Child]:
+        return iter(list(self._by_pid.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_pid)
+
+    def spawn(self, task: Task, generation: int) -> Child:
+        """Fork. Raises `OSError` when that fails, and in the new process `Forked`."""
+        ours, theirs = channel_pair()
+        with _signals_blocked():
+            try:
+                pid = os.fork()
+            except OSError:
+                ours.close()
+                theirs.close()
+                raise
+            if pid == 0:
+                for each in self:
+                    each.channel.close()
+                ours.close()
+                self._leave(task)
+                raise Forked(task, theirs)
+        theirs.close()
+        child = Child(pid, task, generation, ours)
+        self._by_pid[pid] = child
+        self._selector.register(ours, selectors.EVENT_READ, lambda: self._exchange(child))
+        return child
+
+    def tell(self, child: Child, message: Message) -> None:
+        """Send a message."""
+        if child.channel.fileno() < 0:
+            return
+        child.channel.send(message)
+        if child.channel.unsent > _MOST_UNSENT:
+            _log.error("%s does not listen, and is killed", child)
+            self.signal(child, signal.SIGKILL)
+        elif child.channel.unsent:
+            self._watch(child, selectors.EVENT_READ | selectors.EVENT_WRITE)
+
+    def end(self, child: Child, order: Message, patience: float = 0.0) -> None:
+        """Have ``child`` end by itself, and kill it if it does not.
+
+        It has ``patience`` seconds to do what ``order`` allows it to do, and some more to end.
+        """
+        if child.ready:
+            self.tell(child, order)
+        else:
+            self.signal(child, signal.SIGTERM)
+        child.phase = Phase.ENDING
+        self._timers.after(patience + STOP_PATIENCE, lambda: self._kill(child))
+
+    def signal(self, child: Child, number: signal.Signals) -> None:
+        """Send a signal, unless the process has ended."""
+        if self._by_pid.get(child.pid) is child:
+            os.kill(child.pid, number)
+
+    def reap(self) -> None:
+        """Deal with all processes that have ended, those included that others have left to us."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._by_pid.get(pid)
+            if child is not None:
+                self._exchange(child)  # its last words
+                del self._by_pid[pid]
+                self._close(child)
+                self._ended(child, os.waitstatus_to_exitcode(status))
+
+    def _kill(self, child: Child) -> None:
+        if self._by_pid.get(child.pid) is child:
+            _log.warning("%s does not end, and is killed", child)
+            self.signal(child, signal.SIGKILL)
+
+    def _exchange(self, child: Child) -> None:
+        channel = child.channel
+        if channel.fileno() < 0:
+            return
+        if channel.unsent:
+            channel.flush()
+            if not channel.unsent:
+                self._watch(child, selectors.EVENT_READ)
+        try:
+            messages = channel.receive()
+        except EOFError:
+            self._close(child)  # it ends
+            return
+        except ChannelError as error:
+            _log.error("%s is killed: %s", child, error)
+            self._close(child)
+            self.signal(child, signal.SIGKILL)
+            return
+        for message in messages:
+            self._said(child, message)
+
+    def _watch(self, child: Child, events: int) -> None:
+        self._selector.modify(child.channel, events, lambda: self._exchange(child))
+
+    def _close(self, child: Child) -> None:
+        if child.channel.fileno() >= 0:
+            self._selector.unregister(child.channel)
+            child.channel.close()
+
+
+def describe_end(code: int) -> str:
+    """How a process has ended, by its exit code."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Until a new process has handlers of its own, its signals would be taken for ours."""
+    everything: Iterable[int] = signal.valid_signals()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, everything)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,178 @@
+"""A process that serves the application."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from rocket_cli._balance import Place
+from rocket_cli._channel import Channel, Message
+from rocket_cli._command import Chosen
+from rocket_cli._control import Control, Handler
+from rocket_cli._errors import CommandError
+from rocket_cli._health import check_health
+from rocket_cli._listeners import make_listeners
+from rocket_cli._log import configure_log, open_access_log
+from rocket_cli._serving import Site, find_site, make_server
+from rocket_cli._setting import Part
+from rocket_cli._signals import Events, caught_signals, wait_for_end
+from rocket_cli._sockets import BoundSocket
+from rocket_core import Listener, Server
+from rocket_wsgi import AccessLog
+
+_log = logging.getLogger("rocket_cli")
+
+REFUSED = 2
+"""Exit code of a process that could not begin."""
+
+
+def inspectors(server: Server) -> dict[str, Handler]:
+    """What others may ask this process, by name."""
+    del server
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """The task of a process that serves.
+
+    Attributes:
+        chosen: the settings.
+        sockets: where it listens.
+        multiprocess: whether others serve the same application.
+        paths: what it must answer before it is ready.
+        place: where it tells other processes how many connections it has.
+        name: what it is called.
+    """
+
+    chosen: Chosen
+    sockets: Sequence[BoundSocket]
+    multiprocess: bool
+    paths: Sequence[str]
+    place: Place
+    name: str = "worker"
+
+    def run(self, channel: Channel) -> int:
+        """Serve until told to end."""
+        try:
+            running = self._boot()
+        except KeyboardInterrupt:
+            return 0  # the supervisor has got it, too
+        except CommandError as error:
+            _report(channel, error.message, error.__cause__ or error)
+            return REFUSED
+        except Exception as error:  # noqa: BLE001 - the supervisor is to say it
+            _report(channel, f"the server cannot start: {error}", error)
+            return REFUSED
+        return running.serve(channel)
+
+    def _boot(self) -> _Booted:
+        chosen = self.chosen
+        listeners = make_listeners(chosen, self.sockets)
+        site = find_site(chosen)
+        configure_log(chosen["log-level"])
+        access_log = _open_access_log(chosen)
+        server = make_server(
+            chosen, site, access_log, listeners=listeners, multiprocess=self.multiprocess
+        )
+        if self.multiprocess:
+            for each in listeners:
+                each.shared = lambda: self.place.pause(server.connections)
+        return _Booted(chosen, site, server, access_log, self.paths, self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Booted:
+    """All that a process needs to serve."""
+
+    chosen: Chosen
+    site: Site
+    server: Server
+    access_log: AccessLog | None
+    paths: Sequence[str]
+    place: Place
+
+    def serve(self, channel: Channel) -> int:
+        server = self.server
+        with self.access_log or nullcontext(), caught_signals() as events:
+            try:
+                server.start(accept=False)
+                check_health(server, self.paths)
+            except Exception as error:  # noqa: BLE001 - the supervisor is to say it
+                server.stop()
+                message = error.message if isinstance(error, CommandError) else f"{error}"
+                _report(channel, message, error.__cause__ or error)
+                return REFUSED
+            Control(channel, self._orders(channel), inspectors(server)).start()
+            channel.send({"event": "ready", "name": self.site.name, "found": self.site.found})
+            self._wait(events)
+            channel.send({"event": "final", "statistics": final_statistics(server)})
+        return 0
+
+    def _wait(self, events: Events) -> None:
+        renewals: dict[signal.Signals, Callable[[], None]] = {
+            signal.SIGUSR1: self._reopen,
+            signal.SIGHUP: lambda: None,  # of a terminal that is closed: the supervisor's affair
+        }
+        wait_for_end(self.server, events, lambda: self._drain(shared=True), renewals)
+
+    def _orders(self, channel: Channel) -> dict[str, Callable[[Message], None]]:
+        return {
+            "serve": lambda _: self._accept(),
+            "drain": lambda message: self._drain_as_told(message, channel),
+            "stop": lambda _: self.server.stop(),
+            "reopen": lambda _: self._reopen(),
+            "end": lambda _: self._drain(),
+        }
+
+    def _accept(self) -> None:
+        self.place.pause(0)
+        self.server.accept()
+
+    def _drain_as_told(self, message: Message, channel: Channel) -> None:
+        self.place.leave()
+        shared = set(message["shared"])
+        listeners = [each for n, each in enumerate(self.server.listeners) if n in shared]
+        self.server.drain(message["seconds"], shared=listeners)
+        for listener in self.server.listeners:
+            listener.join()
+        channel.send({"event": "closed"})  # nobody who comes now is served here
+
+    def _drain(self, *, shared: bool = False) -> None:
+        listeners: list[Listener] = self.server.listeners if shared else []
+        self.server.drain(self.chosen["graceful-timeout"], shared=listeners)
+
+    def _reopen(self) -> None:
+        if self.access_log is not None:
+            self.access_log.reopen()
+            _log.info("the access log is reopened")
+
+
+def final_statistics(server: Server) -> dict[str, Any]:
+    """What a process that ends has counted."""
+    statistics = server.statistics()
+    return {
+        "accepted": statistics.accepted,
+        "requests": statistics.requests,
+        "closes": statistics.closes,
+        "accept_errors": statistics.accept_errors,
+        "refused": statistics.refused,
+    }
+
+
+def _report(channel: Channel, reason: str, error: BaseException) -> None:
+    lines = traceback.format_exception(error)
+    channel.send({"event": "failed", "reason": reason, "traceback": "".join(lines)})
+
+
+def _open_access_log(chosen: Chosen) -> AccessLog | None:
+    path = chosen["access-log"]
+    if path is None:
+        return None
+    options = chosen.arguments(Part.ACCESS_LOG)
+    return open_access_log(path, chosen.origin("access-log"), **options)

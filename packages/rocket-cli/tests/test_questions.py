@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import Any, cast
+
+from rocket_cli._channel import Message
+from rocket_cli._children import Child
+from rocket_cli._questions import Questions, add_statistics
+from rocket_cli._timers import Timers
+
+
+class Asked:
+    """A process as far as questions know it."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.generation = 3
+
+
+class Manual(Timers):
+    """Timers whose calls are made by the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Any] = []
+
+    def after(self, seconds: float, call: Any) -> None:
+        self.calls.append(call)
+
+
+class Asking:
+    def __init__(self, *pids: int) -> None:
+        self.timers = Manual()
+        self.told: list[tuple[int, Message]] = []
+        self.children = [cast("Child", Asked(pid)) for pid in pids]
+        self.replies: list[list[Message]] = []
+        self.questions = Questions(self.timers, lambda child, m: self.told.append((child.pid, m)))
+
+    def ask(self) -> None:
+        self.questions.ask("stats", {"a": 1}, self.children, self.replies.append)
+
+    def answer(self, index: int, **result: Any) -> None:
+        number = self.told[index][1]["question"]
+        self.questions.answered(self.children[index], {"answer": number, "result": result})
+
+
+def test_every_process_is_asked_and_the_answers_are_collected() -> None:
+    asking = Asking(11, 12)
+    asking.ask()
+    question = {"question": 1, "name": "stats", "arguments": {"a": 1}}
+    assert sorted(asking.told, key=lambda each: each[0]) == [(11, question), (12, question)]
+    asking.answer(1, requests=5)
+    assert asking.replies == []
+    asking.answer(0, requests=4)
+    assert asking.replies == [
+        [
+            {"process": 12, "generation": 3, "requests": 5},
+            {"process": 11, "generation": 3, "requests": 4},
+        ]
+    ]
+
+
+def test_nobody_to_ask() -> None:
+    asking = Asking()
+    asking.ask()
+    assert asking.replies == [[]]
+
+
+def test_a_process_that_does_not_answer_in_time() -> None:
+    asking = Asking(11)
+    asking.ask()
+    for call in asking.timers.calls:
+        call()
+    (answers,) = asking.replies
+    assert answers[0]["process"] == 11
+    assert "no answer within" in answers[0]["error"]
+    asking.answer(0, requests=4)  # too late, and ignored
+    assert len(asking.replies) == 1
+
+
+def test_a_process_that_ends_is_not_waited_for() -> None:
+    asking = Asking(11)
+    asking.ask()
+    asking.questions.gone(asking.children[0])
+    assert asking.replies == [
+        [{"process": 11, "generation": 3, "error": "it ended before it answered"}]
+    ]
+
+
+def test_statistics_of_ended_processes_add_up() -> None:
+    total: Message = {}
+    add_statistics(total, {"requests": 3, "closes": {"served": 2}, "histogram": [1, 2], "who": "a"})
+    add_statistics(
+        total, {"requests": 4, "closes": {"served": 1, "error": 1}, "histogram": [0, 5], "who": "b"}
+    )
+    assert total == {
+        "requests": 7,
+        "closes": {"served": 3, "error": 1},
+        "histogram": [1, 7],
+        "who": "b",
+    }

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from choosing import choose
+from rocket_cli._errors import CommandError
+from rocket_cli._sockets import BoundSocket, close_sockets, open_sockets
+from rocket_core import TCPAddress
+
+LOOPBACK = "--bind=127.0.0.1:0"
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def opened(
+    stack: ExitStack, *arguments: str, present: Sequence[BoundSocket] = ()
+) -> list[BoundSocket]:
+    sockets = open_sockets(choose(*arguments), present)
+    stack.callback(close_sockets, sockets)
+    return sockets
+
+
+def test_clients_can_connect_before_anybody_accepts(stack: ExitStack) -> None:
+    (bound,) = opened(stack, LOOPBACK)
+    assert isinstance(bound.address, TCPAddress)
+    assert bound.address.port > 0
+    socket.create_connection((bound.address.host, bound.address.port), 30).close()
+
+
+def test_location(stack: ExitStack, tmp_path: Path) -> None:
+    plain, secure, unix = opened(
+        stack, LOOPBACK, "--bind=https://127.0.0.1:0", f"--bind=unix:{tmp_path}/a.sock"
+    )
+    assert plain.location(certificate=False) == f"http://{plain.address}"
+    assert plain.location(certificate=True) == f"https://{plain.address}"
+    assert secure.location(certificate=False) == f"https://{secure.address}"
+    assert unix.location(certificate=True) == f"unix:{tmp_path}/a.sock"
+
+
+def test_file_of_a_unix_socket_is_removed(tmp_path: Path) -> None:
+    sockets = open_sockets(choose(f"--bind=unix:{tmp_path}/a.sock"))
+    assert (tmp_path / "a.sock").is_socket()
+    close_sockets(sockets)
+    assert not (tmp_path / "a.sock").exists()
+
+
+def test_present_sockets_are_taken_over(stack: ExitStack, tmp_path: Path) -> None:
+    """Each once, where there are several of one address."""
+    unix = f"--bind=unix:{tmp_path}/a.sock"
+    before = opened(stack, LOOPBACK, LOOPBACK, unix)
+    after = opened(stack, unix, LOOPBACK, LOOPBACK, LOOPBACK, present=before)
+    assert [each.socket for each in after[:3]] == [
+        before[2].socket,
+        before[0].socket,
+        before[1].socket,
+    ]
+    assert after[3].socket not in [each.socket for each in before]
+
+
+def test_scheme_of_a_present_socket_may_change(stack: ExitStack) -> None:
+    before = opened(stack, "--bind=http://127.0.0.1:0")
+    (bound,) = opened(stack, "--bind=https://127.0.0.1:0", present=before)
+    assert bound.socket is before[0].socket
+    assert bound.location(certificate=True) == f"https://{bound.address}"
+
+
+def test_nothing_is_left_open_after_an_error(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        name = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(CommandError) as caught:
+            open_sockets(choose(f"--bind=unix:{tmp_path}/a.sock", f"--bind={name}"))
+    assert name in str(caught.value)
+    assert "in use" in str(caught.value)
+    assert "another with --bind" in str(caught.value)
+    assert not (tmp_path / "a.sock").exists()
+
+
+def test_unix_socket_in_no_directory(tmp_path: Path) -> None:
+    with pytest.raises(CommandError) as caught:
+        open_sockets(choose(f"--bind=unix:{tmp_path}/missing/a.sock"))
+    assert f"{tmp_path}/missing/a.sock" in str(caught.value)
+    assert "a directory that exists" in str(caught.value)
+
+
+def test_unix_socket_where_a_file_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("keep me")
+    with pytest.raises(CommandError, match="not a socket"):
+        open_sockets(choose(f"--bind=unix:{path}"))
+    assert path.read_text() == "keep me"

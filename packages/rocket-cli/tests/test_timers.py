@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from rocket_cli import _timers
+from rocket_cli._timers import Timers
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(_timers, "time", clock)
+    return clock
+
+
+def test_nothing_ahead_is_no_time_to_wake() -> None:
+    assert Timers().wait() is None
+
+
+def test_calls_are_made_in_the_order_of_their_times(clock: Clock) -> None:
+    timers, called = Timers(), []
+    timers.after(2.0, lambda: called.append("second"))
+    timers.after(1.0, lambda: called.append("first"))
+    timers.after(3.0, lambda: called.append("third"))
+    assert timers.wait() == 1.0
+    clock.now += 2.5
+    assert timers.wait() == 0.0
+    timers.run()
+    assert called == ["first", "second"]
+    assert timers.wait() == 0.5
+
+
+def test_a_call_may_ask_for_another(clock: Clock) -> None:
+    timers, called = Timers(), []
+    timers.after(0.0, lambda: timers.after(0.0, lambda: called.append("later")))
+    timers.run()
+    assert called == ["later"]

@@ -1,0 +1,145 @@
+"""While nobody else could be accepted, clients that rest make room."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coresupport import (
+    Client,
+    Gate,
+    NarrowListener,
+    connect,
+    eventually,
+    serving,
+    shout,
+    states,
+    stuff,
+    worker,
+)
+from rocket_core import Connection, Listener, Server, State, Worker, _room
+
+if TYPE_CHECKING:
+    from rocket_core._statistics import Counters
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No rest is too short."""
+    monkeypatch.setattr(_room, "REST", 1e-9)
+    monkeypatch.setattr(_room, "TRANSFER_REST", 0.0)
+
+
+def crowd(server: Server, clients: ExitStack, count: int) -> list[Client]:
+    """Clients that have asked once, one after the other, and rest."""
+    found = [clients.enter_context(connect(server)) for _ in range(count)]
+    for client in found:
+        assert client.ask(b"a\n") == b"A\n"
+    return found
+
+
+def test_who_rests_longest_makes_room() -> None:
+    with serving(worker(), max_connections=3) as server, ExitStack() as clients:
+        first, second, third = crowd(server, clients, 3)
+        assert first.ask(b"again\n") == b"AGAIN\n"  # so that second rests longest
+        fourth = clients.enter_context(connect(server))
+        assert fourth.ask(b"new\n") == b"NEW\n"
+        assert second.closed_by_server()
+        assert first.ask(b"x\n") == b"X\n"
+        assert third.ask(b"x\n") == b"X\n"
+        assert server.statistics().closes == {"made room for another": 1}
+
+
+@pytest.mark.parametrize("sent", [b"", b"half a li", b"body 1000\nsome"])
+def test_a_crowd_that_sends_no_request_keeps_nobody_out(sent: bytes) -> None:
+    with serving(worker(), max_connections=20) as server, ExitStack() as clients:
+        silent = [clients.enter_context(connect(server)) for _ in range(60)]
+        for client in silent:
+            client.send(sent)
+        honest = clients.enter_context(connect(server))
+        assert honest.ask(b"hello\n") == b"HELLO\n"
+        assert server.statistics().closes.keys() == {"made room for another"}
+
+
+def stuff_or_shout(connection: Connection, line: bytes, body: bytes) -> State:
+    return (stuff if line == b"all" else shout)(connection, line, body)
+
+
+def test_readers_that_take_nothing_keep_nobody_out() -> None:
+    with (
+        serving(worker(stuff_or_shout), NarrowListener(), max_connections=4) as server,
+        ExitStack() as clients,
+    ):
+        for _ in range(4):
+            reader = clients.enter_context(connect(server, receive_buffer=4096))
+            reader.send(b"all\n")
+        eventually(lambda: states(server) == {"sending": 4})
+        honest = clients.enter_context(connect(server))
+        assert honest.ask(b"hello\n") == b"HELLO\n"
+        assert server.statistics().closes == {"made room for another": 1}
+
+
+def looks(server: Server) -> list[None]:
+    """Grows with every look for connections to close."""
+    made: list[None] = []
+    make = server._room.make
+
+    def counted(worker: Worker, counters: Counters) -> None:
+        make(worker, counters)
+        made.append(None)
+
+    server._room.make = counted  # type: ignore[method-assign]
+    return made
+
+
+def test_nobody_who_is_served_makes_room() -> None:
+    gate = Gate()
+    with serving(worker(gate), threads=2, max_connections=2) as server, ExitStack() as clients:
+        busy = [clients.enter_context(connect(server)) for _ in range(2)]
+        for client in busy:
+            client.send(b"hold\n")
+        gate.wait(2)
+        looked = looks(server)
+        waiting = clients.enter_context(connect(server))
+        waiting.send(b"x\n")
+        eventually(lambda: looked)
+        assert server.statistics().accepted == 2
+        gate.opened.set()
+        assert [client.read_line() for client in busy] == [b"HOLD\n"] * 2
+        assert waiting.read_line() == b"X\n"
+
+
+def test_nobody_makes_room_where_nobody_waits() -> None:
+    with serving(worker(), max_connections=2) as server, ExitStack() as clients:
+        first, second = crowd(server, clients, 2)
+        server.listeners[0].wake()
+        for client in (first, second):
+            assert client.ask(b"x\n") == b"X\n"
+        assert server.statistics().closes == {}
+
+
+def test_a_short_rest_is_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_room, "REST", 1e6)
+    with serving(worker(), max_connections=1) as server, ExitStack() as clients:
+        (first,) = crowd(server, clients, 1)
+        looked = looks(server)
+        second = clients.enter_context(connect(server))
+        second.send(b"x\n")
+        eventually(lambda: looked)
+        assert first.ask(b"x\n") == b"X\n"
+        first.close()
+        assert second.read_line() == b"X\n"
+
+
+def test_there_is_room_again_for_both_listeners() -> None:
+    listeners = [Listener("127.0.0.1:0"), Listener("127.0.0.1:0")]
+    with (
+        Server(worker(), listeners, min_threads=1, max_threads=1, max_connections=1) as server,
+        ExitStack() as clients,
+    ):
+        for listener in [*listeners, *listeners]:
+            client = clients.enter_context(Client(listener))
+            assert client.ask(b"a\n") == b"A\n"
+        assert server.statistics().closes == {"made room for another": 3}
