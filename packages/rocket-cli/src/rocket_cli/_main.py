@@ -9,6 +9,7 @@ from traceback import print_exception
 
 import click
 
+from rocket_cli._certificates import make_acme
 from rocket_cli._children import Forked
 from rocket_cli._command import Chosen, SettingsCommand
 from rocket_cli._errors import BootError, CommandError
@@ -64,7 +65,7 @@ def check(*, chosen: Chosen) -> None:
         path = chosen["access-log"]
         if path is not None:
             check_access_log(path, chosen.origin("access-log"))
-        server = make_server(chosen, site, None)
+        server = make_server(chosen, site, None, acme=make_acme(chosen))
         if site.found:
             click.echo(site.found)
         where = ", ".join(map(location, server.listeners))

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rocket_cli._kinds import Kind
 from rocket_core import Listener, Server, Timeouts
-from rocket_tls import TLSListener, TLSSettings
+from rocket_tls import ACME, TLSListener, TLSSettings
 from rocket_wsgi import AccessLog, RequestIds, StaticFiles, WSGIWorker
 
 
@@ -39,6 +39,7 @@ class Part(Enum):
     """Every one of them, with TLS or without."""
     TLS = TLSListener
     TLS_SETTINGS = TLSSettings
+    ACME = ACME
     WORKER = WSGIWorker
     FILES = StaticFiles
     """Every mount."""
@@ -64,7 +65,7 @@ class Setting:
         many: whether it may be given several times, which in a file is a list.
         argument: whether the command takes it as an argument instead of an option.
         metavar: what stands for the value in the help.
-        needs: the setting without which this one does nothing; or empty.
+        needs: the settings of which one at least must be there, or this one does nothing; or none.
         gunicorn: the setting of gunicorn that means the same, or nearly so.
     """
 
@@ -78,7 +79,7 @@ class Setting:
     many: bool
     argument: bool
     metavar: str
-    needs: str
+    needs: tuple[str, ...]
     gunicorn: str
 
     @property
@@ -151,7 +152,7 @@ def setting(
     many: bool = False,
     argument: bool = False,
     metavar: str | None = None,
-    needs: str = "",
+    needs: str | tuple[str, ...] = (),
     gunicorn: str = "",
 ) -> Setting:
     """A setting, by default for the argument of its own name, with the default of that."""
@@ -170,7 +171,7 @@ def setting(
         many=many,
         argument=argument,
         metavar=metavar or kind.metavar,
-        needs=needs,
+        needs=(needs,) if isinstance(needs, str) and needs else tuple(needs),
         gunicorn=gunicorn,
     )
 

@@ -25,7 +25,7 @@ from rocket_cli._target import Target, parse_target
 from rocket_cli._threads import Threads, parse_threads
 from rocket_cli._welcome import welcome
 from rocket_core import Networks
-from rocket_tls import ClientCertificates, Profile
+from rocket_tls import Challenge, ClientCertificates, Profile
 from rocket_wsgi import AccessLog, StaticFiles, Underscores, WSGIWorker
 
 
@@ -39,6 +39,9 @@ def _target(text: str) -> Target:
 def _plain_threads(threads: Threads) -> int | str:
     return threads.most if threads.least == threads.most else str(threads)
 
+
+_CERTIFICATE: Final = ("tls-cert", "tls-dir", "acme")
+"""One of these is needed for whatever is about TLS."""
 
 _TLS_VERSIONS: Final = {"1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3}
 
@@ -72,6 +75,11 @@ def _cache_control(text: str) -> str:
 
 def _check_fields(names: list[str]) -> None:
     WSGIWorker(welcome, trusted_proxies=[], proxy_fields=names)
+
+
+def _hsts(text: str) -> str:
+    WSGIWorker(welcome, hsts=text)
+    return text
 
 
 def _log_path(text: str) -> str:
@@ -137,13 +145,23 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         needs="tls-cert",
     ),
     setting(
+        "tls-dir",
+        FILE,
+        Section.TLS,
+        "Directory of certificates with their keys: NAME.crt and NAME.key, NAME.pem with the key "
+        "in it, or directories of certbot and Kubernetes. Clients get the one for the name that "
+        "they ask for. Can be repeated.",
+        many=True,
+        metavar="DIR",
+    ),
+    setting(
         "tls-profile",
         Choice([each.value for each in Profile], Profile),
         Section.TLS,
         "Mozilla's recommendation that the versions and ciphers follow.",
         part=Part.TLS_SETTINGS,
         keyword="profile",
-        needs="tls-cert",
+        needs=_CERTIFICATE,
     ),
     setting(
         "tls-min-version",
@@ -154,7 +172,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         keyword="min_version",
         metavar="1.2|1.3",
         gunicorn="ssl_version",
-        needs="tls-cert",
+        needs=_CERTIFICATE,
     ),
     setting(
         "tls-ciphers",
@@ -165,7 +183,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         keyword="ciphers",
         metavar="CIPHERS",
         gunicorn="ciphers",
-        needs="tls-cert",
+        needs=_CERTIFICATE,
     ),
     setting(
         "tls-client-certificates",
@@ -175,7 +193,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         part=Part.TLS_SETTINGS,
         keyword="client_certificates",
         gunicorn="cert_reqs",
-        needs="tls-cert",
+        needs=_CERTIFICATE,
     ),
     setting(
         "tls-client-ca",
@@ -195,6 +213,98 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         part=Part.TLS_SETTINGS,
         keyword="client_crl",
         needs="tls-client-ca",
+    ),
+    setting(
+        "acme",
+        Text(str),
+        Section.TLS,
+        "Host name or IP address of a certificate that is obtained from Let's Encrypt, or another "
+        "authority, and renewed. Who uses this agrees to the terms of the authority. Can be "
+        "repeated.",
+        many=True,
+        metavar="NAME",
+    ),
+    setting(
+        "acme-email",
+        Text(str),
+        Section.TLS,
+        "Where the authority may send messages about the certificate.",
+        part=Part.ACME,
+        keyword="email",
+        metavar="ADDRESS",
+        needs="acme",
+    ),
+    setting(
+        "acme-challenge",
+        Choice([each.value for each in Challenge], Challenge),
+        Section.TLS,
+        "How the authority sees that the names are this server's: on port 443 in a handshake, or "
+        "on port 80 over HTTP.",
+        part=Part.ACME,
+        keyword="challenge",
+        needs="acme",
+    ),
+    setting(
+        "acme-dir",
+        FILE,
+        Section.TLS,
+        "Directory for the account and the certificate. Without it one below rocket/acme in "
+        "$XDG_DATA_HOME, which is ~/.local/share without that.",
+        metavar="DIR",
+        needs="acme",
+    ),
+    setting(
+        "acme-server",
+        Text(str),
+        Section.TLS,
+        "Directory of the authority.",
+        part=Part.ACME,
+        keyword="server",
+        metavar="URL",
+        needs="acme",
+    ),
+    setting(
+        "acme-server-ca",
+        FILE,
+        Section.TLS,
+        "Authorities to trust in connecting to the authority, PEM. Without it those that browsers "
+        "trust.",
+        part=Part.ACME,
+        keyword="server_ca",
+        needs="acme",
+    ),
+    setting(
+        "acme-eab-key-id",
+        Text(str),
+        Section.TLS,
+        "Id of the key by which the authority finds an account that was made elsewhere.",
+        metavar="ID",
+        needs="acme-eab-key",
+    ),
+    setting(
+        "acme-eab-key",
+        FILE,
+        Section.TLS,
+        "File with that key, in base64url.",
+        needs="acme-eab-key-id",
+    ),
+    setting(
+        "https-redirect",
+        Whole(1, 65535),
+        Section.TLS,
+        "Redirect plain HTTP to HTTPS at this port, as clients reach it. Without it plain HTTP is "
+        "served.",
+        part=Part.WORKER,
+        metavar="PORT",
+    ),
+    setting(
+        "hsts",
+        Text(_hsts),
+        Section.TLS,
+        "Value of Strict-Transport-Security in responses over HTTPS, such as max-age=31536000. "
+        "Without it there is no such field.",
+        part=Part.WORKER,
+        metavar="VALUE",
     ),
     # -- processes ---------------------------------------------------------------------------------
     setting(

@@ -16,6 +16,7 @@ import click
 
 from rocket_cli._balance import Balance
 from rocket_cli._banner import banner
+from rocket_cli._certificates import has_certificate
 from rocket_cli._channel import Message
 from rocket_cli._children import Child, Children, Phase, Task, describe_end
 from rocket_cli._command import Chosen
@@ -23,7 +24,6 @@ from rocket_cli._errors import BootError
 from rocket_cli._log import configure_log
 from rocket_cli._questions import Questions, add_statistics
 from rocket_cli._restarts import Restarts
-from rocket_cli._setting import Part
 from rocket_cli._signals import ENDING, Events
 from rocket_cli._sockets import BoundSocket, close_sockets, open_sockets
 from rocket_cli._timers import Timers
@@ -251,7 +251,7 @@ class Supervisor:
 
     def _announce(self, generation: Generation, report: Message) -> None:
         chosen = generation.chosen
-        certificate = bool(chosen.arguments(Part.TLS))
+        certificate = has_certificate(chosen)
         locations = [each.location(certificate=certificate) for each in generation.sockets]
         if report["found"]:
             click.echo(report["found"], err=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rocket_cli._balance import Place
+from rocket_cli._certificates import make_acme
 from rocket_cli._channel import Channel, Message
 from rocket_cli._command import Chosen
 from rocket_cli._control import Control, Handler
@@ -23,6 +24,7 @@ from rocket_cli._setting import Part
 from rocket_cli._signals import Events, caught_signals, wait_for_end
 from rocket_cli._sockets import BoundSocket
 from rocket_core import Listener, Server
+from rocket_tls import ACME
 from rocket_wsgi import AccessLog
 
 _log = logging.getLogger("rocket_cli")
@@ -73,17 +75,23 @@ class Serve:
 
     def _boot(self) -> _Booted:
         chosen = self.chosen
-        listeners = make_listeners(chosen, self.sockets)
+        acme = make_acme(chosen)
+        listeners = make_listeners(chosen, acme, self.sockets)
         site = find_site(chosen)
         configure_log(chosen["log-level"])
         access_log = _open_access_log(chosen)
         server = make_server(
-            chosen, site, access_log, listeners=listeners, multiprocess=self.multiprocess
+            chosen,
+            site,
+            access_log,
+            listeners=listeners,
+            acme=acme,
+            multiprocess=self.multiprocess,
         )
         if self.multiprocess:
             for each in listeners:
                 each.shared = lambda: self.place.pause(server.connections)
-        return _Booted(chosen, site, server, access_log, self.paths, self.place)
+        return _Booted(chosen, site, server, acme, access_log, self.paths, self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,7 @@ class _Booted:
     chosen: Chosen
     site: Site
     server: Server
+    acme: ACME | None
     access_log: AccessLog | None
     paths: Sequence[str]
     place: Place
@@ -111,6 +120,8 @@ class _Booted:
             Control(channel, self._orders(channel), inspectors(server)).start()
             channel.send({"event": "ready", "name": self.site.name, "found": self.site.found})
             self._wait(events)
+            if self.acme is not None:
+                self.acme.stop()
             channel.send({"event": "final", "statistics": final_statistics(server)})
         return 0
 
@@ -133,6 +144,8 @@ class _Booted:
     def _accept(self) -> None:
         self.place.pause(0)
         self.server.accept()
+        if self.acme is not None:
+            self.acme.start()
 
     def _drain_as_told(self, message: Message, channel: Channel) -> None:
         self.place.leave()

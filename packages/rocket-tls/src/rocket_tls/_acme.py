@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import secrets
 import ssl
 import threading
@@ -76,8 +77,8 @@ class ACME:
         """Ask for nothing yet. Whoever does agrees to the terms of the authority.
 
         Args:
-            directory: where the account, the certificate and pending challenges are kept. It is
-                made, for its owner alone.
+            directory: where the account, the certificate and pending challenges are kept. It will
+                be made, for its owner alone.
             names: host names and IP addresses that the certificate is for.
             email: where the authority may send messages about it.
             server: URL of the authority's directory.
@@ -90,7 +91,7 @@ class ACME:
                 an account that was made elsewhere (RFC 8555, section 7.3.4).
 
         Raises:
-            ACMEError: the package `acme` is not installed, or the directory cannot be made.
+            ACMEError: the package `acme` is not installed, or ``directory`` cannot be written to.
             ValueError: an argument is not what it must be.
         """
         if isinstance(names, str):
@@ -109,13 +110,7 @@ class ACME:
             challenge=_member(challenge),
             external_account=external_account,
         )
-        try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ACMEError(
-                f"certificates cannot be kept in {directory} ({error.strerror}); "
-                "name a directory that this user may write to"
-            ) from error
+        _check_directory(directory)
         self._clock = Clock()
         self._manager = ACMEManager(settings, directory, self._clock, secrets.SystemRandom().random)
         self._stopping = threading.Event()
@@ -194,6 +189,15 @@ class ACME:
     def validation(self, server_name: str) -> ssl.SSLContext | None:
         """What the authority is shown when it validates a name in a handshake."""
         return self._manager.challenges.context(server_name)
+
+
+def _check_directory(directory: Path) -> None:
+    present = next(each for each in (directory, *directory.absolute().parents) if each.exists())
+    if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
+        raise ACMEError(
+            f"certificates cannot be kept in {directory}; "
+            "name a directory that this user may write to"
+        )
 
 
 def _member(challenge: Challenge | str) -> Challenge:

@@ -136,6 +136,7 @@ class ACMEManager:
     @contextmanager
     def _locked(self) -> Iterator[bool]:
         """Keep other processes from working; whether none of them does."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
