@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Final
 
 RECORD_HEADER: Final = 5
 """Bytes before a record's content (RFC 8446, section 5.1)."""
 
+_LARGEST: Final = RECORD_HEADER + (1 << 14)
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
 _ALPN: Final = 16
@@ -78,3 +80,36 @@ def _protocols(record: _Reader) -> list[bytes]:
                 found.append(names.vector(1))
             return found
     return []
+
+
+class HelloPeek:
+    """Finds out what a client offers by ALPN, without taking its first message from OpenSSL.
+
+    OpenSSL tells Python nothing of it before a certificate is chosen. So the first record is peeked
+    at; where it has not arrived as a whole, the socket is made to say so only then.
+    """
+
+    __slots__ = ("_awaited",)
+
+    def __init__(self) -> None:
+        self._awaited = 0
+
+    def protocols(self, sock: socket.socket) -> list[bytes] | None:
+        """What is offered, nothing where the client has ended; None: not yet. Raises `OSError`."""
+        try:
+            # Not by the TLS socket's own method, which would decrypt.
+            hello = socket.socket.recv(sock, _LARGEST, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return None
+        size = min(record_size(hello), _LARGEST)
+        # Where no more has come than was awaited, there will be none.
+        if len(hello) < size and size > self._awaited:
+            self._await(sock, size)
+            return None
+        if self._awaited:
+            self._await(sock, 1)
+        return offered_protocols(hello)
+
+    def _await(self, sock: socket.socket, size: int) -> None:
+        self._awaited = size
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)

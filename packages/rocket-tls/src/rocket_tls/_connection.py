@@ -21,7 +21,7 @@ from rocket_core import (
     Timeouts,
 )
 from rocket_tls._challenges import PROTOCOL
-from rocket_tls._client_hello import RECORD_HEADER, offered_protocols, record_size
+from rocket_tls._client_hello import HelloPeek
 from rocket_tls._contexts import ServerSocket
 from rocket_tls._errors import TLSError
 from rocket_tls._fault import TIMEOUT, UNREADABLE, TLSFaults, reason_of
@@ -32,7 +32,6 @@ RECORD: Final = 1 << 14
 """Bytes that one record carries at most (RFC 8446, section 5.1)."""
 
 _READ_SIZE: Final = 4 * RECORD
-_PEEK: Final = RECORD_HEADER + RECORD
 _DISCARDS: Final = 64
 
 _MESSAGE: Final = b"This port speaks TLS; use https://\n"
@@ -51,8 +50,6 @@ _DEFAULT_TIMEOUTS: Final = Timeouts()
 class _Layer(Enum):
     """What the TLS layer is up to."""
 
-    HELLO = "hello"
-    """The client's first message is looked at before OpenSSL reads it."""
     HANDSHAKE = "handshake"
     OPEN = "open"
     ENDED = "ended"
@@ -81,7 +78,7 @@ class TLSConnection(Connection):
     servers are asked to (RFC 9112, section 9.8): that is the end of the stream.
     """
 
-    __slots__ = ("_awaited", "_faults", "_layer", "_tls")
+    __slots__ = ("_faults", "_hello", "_layer", "_tls")
 
     def __init__(
         self,
@@ -104,8 +101,8 @@ class TLSConnection(Connection):
         # Of a client that is gone, the SSL module would leave the socket open.
         sock.getpeername()
         self._tls = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-        self._layer = _Layer.HELLO if validation else _Layer.HANDSHAKE
-        self._awaited = 0
+        self._layer = _Layer.HANDSHAKE
+        self._hello = HelloPeek() if validation else None
         self._faults = faults
         super().__init__(self._tls, peer, local, secure=True, timeouts=timeouts)
         self.state = State.HANDSHAKE
@@ -118,8 +115,13 @@ class TLSConnection(Connection):
         """
         if isinstance(self._tls, ServerSocket):
             self._tls.local = self.local  # which a proxy may have announced by now
-            if self._layer is _Layer.HELLO and not self._look_at_hello(self._tls):
-                return False
+            if self._hello is not None:
+                protocols = self._hello.protocols(self._tls)
+                if protocols is None:
+                    self.wants = READ
+                    return False
+                self._tls.validating = protocols == [PROTOCOL.encode()]
+                self._hello = None
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
@@ -143,31 +145,6 @@ class TLSConnection(Connection):
             self._count(UNREADABLE)
             self.close_reason = CloseReason.TLS
             raise TLSError(f"{self.peer}: the client certificate cannot be read") from error
-        return True
-
-    def _look_at_hello(self, sock: ServerSocket) -> bool:
-        """Find out whether the client is an authority that validates; whether that is known.
-
-        Only its ALPN tells, which OpenSSL keeps from Python until a certificate is chosen. So the
-        first record is peeked at; where it has not arrived as a whole, the socket is made to say so
-        only then. Raises `OSError`.
-        """
-        try:
-            hello = socket.socket.recv(sock, _PEEK, socket.MSG_PEEK)
-        except (BlockingIOError, InterruptedError):
-            self.wants = READ
-            return False
-        size = min(record_size(hello), _PEEK)
-        # No more bytes than awaited: the client has ended, and there will be none.
-        if len(hello) < size and size > self._awaited:
-            self._awaited = size
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
-            self.wants = READ
-            return False
-        if self._awaited:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        sock.validating = offered_protocols(hello) == [PROTOCOL.encode()]
-        self._layer = _Layer.HANDSHAKE
         return True
 
     def receive_now(self, size: int) -> bytes:
