@@ -115,6 +115,10 @@ class Transport:
         except requests.RequestException as error:
             raise ACMEError(f"{self._host} cannot be reached ({_cause(error)})") from error
         except (errors.Error, JOSEError, KeyError, TypeError, ValueError) as error:
+            # Older versions of acme make a ValueError of what keeps them from connecting.
+            if isinstance(error.__context__, requests.RequestException):
+                reason = _cause(error.__context__)
+                raise ACMEError(f"{self._host} cannot be reached ({reason})") from error
             raise ACMEError(
                 f"{self._host} answers what ACME does not provide for ({_one_line(error)})",
                 self._pause,
