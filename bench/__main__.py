@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from bench import page, tools
+from bench import page, targets, tools
 from bench.errors import BenchError
 from bench.measure import allow_descriptors
 from bench.paths import PAGE, ROOT
@@ -75,6 +75,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     print(everything(results))
+    print(f"\n### Targets\n\n{targets.table(results)}")
 
 
 def _shown(path: Path) -> Results:
@@ -99,7 +100,7 @@ def _measured(parser: argparse.ArgumentParser, options: argparse.Namespace) -> R
         _say(f"Only {limit} open files are allowed (ulimit -n): fewer idle connections are held.")
     samples = rounds * sum(len(each.contenders) for each in workloads)
     minutes = estimate(workloads, rounds=rounds, seconds=seconds) / 60
-    _say(f"{len(workloads)} workloads, {samples} samples: about {max(minutes, 1):.0f} minutes")
+    _say(f"{len(workloads)} workloads, {samples} samples: about {minutes:.1f} min")
     output: Path = options.output
     results = run_all(workloads, rounds=rounds, seconds=seconds, output=output, say=_say)
     _say(f"The results are in {output}")

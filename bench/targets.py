@@ -186,9 +186,12 @@ TARGETS: Final = (
             least=1.8,
         ),
     ),
-    Target(
-        "TLS, kept connections: 5 times the requests/s of gunicorn",
-        ahead("tls", "rate", 5.0, lambda name: name == "gunicorn gthread"),
+    *(
+        Target(
+            f"TLS on kept connections, {title}: 5 times gunicorn",
+            ahead("tls", key, 5.0, lambda name: name == "gunicorn gthread"),
+        )
+        for key, title in _TITLES.items()
     ),
 )
 

@@ -297,8 +297,8 @@ WSGI: Final = (
         (*_SHARING, _FLOOR),
         compared=("p99_ms", "cpu_us"),
         quick=True,
-        remark="The same load for all, a quarter of what the slowest can serve; from the times at "
-        "which requests were due. rocket3 serves eight of the connections only.",
+        remark="The same load for all, and far from too much for any; from the times at which "
+        "requests were due. rocket3 is left out: it serves eight of the connections.",
     ),
     Workload(
         "load-2500",
@@ -307,7 +307,7 @@ WSGI: Final = (
         OpenLoop(2500),
         (*_SHARING, _FLOOR),
         compared=("p99_ms", "cpu_us"),
-        remark="Two thirds of what the slowest can serve.",
+        remark="As above, and nearer to what the slowest can serve.",
     ),
     Workload("body-64k", "wsgi", "64 KiB, 32 connections", Wrk(32, "/64k"), _PEERS),
     Workload("body-1m", "wsgi", "1 MiB, 32 connections", Wrk(32, "/1m"), _PEERS),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Final
 
 from bench.budget import budgets
 from bench.budget.budgets import Budget, Costs
 from bench.budget.counting import count_all
 from bench.errors import BenchError
+
+_RECORD: Final = "nox -s budget -- --record"
 
 
 def _table(spent: Costs, budget: Budget | None) -> str:
@@ -40,11 +43,13 @@ def main() -> None:
         budgets.record(spent)
         print(f"Recorded in {budgets.FILE}")
         return
+    if savings := budgets.savings(spent, budget):
+        print(f"Cheaper than recorded: {', '.join(savings)}. To keep it so: {_RECORD}")
     excesses = budgets.excesses(spent, budget)
     for line in excesses:
         print(f"budget: {line}", file=sys.stderr)
     if excesses:
-        sys.exit("budget: if that is what you want, record it: nox -s budget -- --record")
+        sys.exit(f"budget: if that is meant, record it: {_RECORD}")
 
 
 if __name__ == "__main__":

@@ -84,9 +84,27 @@ def record(spent: Costs) -> None:
     FILE.write_text(json.dumps(budgets, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
+def _margin(budget: Budget) -> float:
+    return _MARGIN if budget.build == sys.version else _OTHER_MARGIN
+
+
+def savings(spent: Costs, budget: Budget) -> list[str]:
+    """The names of all that takes less than its budget by more than the margin."""
+    margin = _margin(budget)
+    return [
+        name
+        for name, cost in spent.items()
+        if (allowed := budget.costs.get(name)) is not None
+        and (
+            cost.instructions < allowed.instructions * (1 - margin)
+            or cost.calls < allowed.calls - _CALLS_MARGIN
+        )
+    ]
+
+
 def excesses(spent: Costs, budget: Budget) -> list[str]:
     """A line for everything that exceeds the budget by more than its margin."""
-    margin = _MARGIN if budget.build == sys.version else _OTHER_MARGIN
+    margin = _margin(budget)
     lines = []
     for name, cost in spent.items():
         allowed = budget.costs.get(name)

@@ -69,7 +69,7 @@ def _run(*tool: str) -> None:
 def _instructions(directory: Path) -> list[int]:
     """Those between marks, each of which has callgrind write a file with its number."""
     out = directory / "out"
-    options = ("--tool=callgrind", f"--callgrind-out-file={out}", f"--dump-before={MARK}")
+    options = ("-q", "--tool=callgrind", f"--callgrind-out-file={out}", f"--dump-before={MARK}")
     _run(tools.find("valgrind"), *options)
     found = []
     for number in range(1, len(SUBJECTS) * _PER_SUBJECT + 1):

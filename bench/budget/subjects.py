@@ -10,12 +10,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from bench.applications import bare_loop, pages, wsgi_loop
 from bench.applications.core_worker import Fixed
 from bench.budget.client import CONNECTIONS, TOTAL, Clients, OverError
-from rocket_core import Listener, Server, Worker
+from rocket_core import Listener, Peer, Server, Worker
 from rocket_core._poller import EpollPoller
 from rocket_wsgi import WSGIWorker
 
@@ -100,6 +100,10 @@ def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
         setattr(owner, name, before)
 
 
+_PEER: Final = Peer("127.0.0.1", 50_000)
+"""What the server takes its clients for: those of TCP are what counts."""
+
+
 class _Unstarted(threading.Thread):
     """A thread that nobody starts: what it would do is done by who calls `run`."""
 
@@ -107,19 +111,6 @@ class _Unstarted(threading.Thread):
 
     def start(self) -> None:
         self.made.append(self)
-
-
-class _Arrivals:
-    """What a listener accepts from: sockets that it takes for those of TCP clients."""
-
-    def __init__(self) -> None:
-        self.sockets: list[socket.socket] = []
-
-    def accept(self) -> tuple[socket.socket, tuple[str, int]]:
-        """One of them, and its address. Raises `BlockingIOError` when there is none."""
-        if not self.sockets:
-            raise BlockingIOError
-        return self.sockets.pop(), ("127.0.0.1", 50_000)
 
 
 def _rocket(worker: Callable[[], Worker], requests: list[bytes], *, fresh: bool = False) -> None:
@@ -131,11 +122,9 @@ def _rocket(worker: Callable[[], Worker], requests: list[bytes], *, fresh: bool 
         server.start()
     pool = server._pool
     pool.guard(on=True)  # as in a server that is busy
-    arrivals = _Arrivals()
 
     def accept(sock: socket.socket) -> None:
-        arrivals.sockets.append(sock)
-        listener._accept_all(cast(socket.socket, arrivals))
+        listener._begin(sock, _PEER)
 
     clients = Clients(requests, accept, fresh=fresh)
     poll = EpollPoller.poll

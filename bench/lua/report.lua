@@ -14,11 +14,13 @@ function init(arguments)
   wrk.headers["Accept-Encoding"] = "gzip, deflate, br"
   wrk.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101"
   wrk.headers["Connection"] = arguments[3]
-  if arguments[4] ~= "varied" then
-    local request = wrk.format()
-    wrk.request = function() return request end
-    return
+  if arguments[4] == "varied" then
+    vary()
   end
+end
+
+-- Defines what wrk asks for each request, instead of sending the one that it formats after `init`.
+function vary()
   wrk.headers["Cookie"] = "session=@@@@; theme=dark"
   wrk.headers["X-Request-Start"] = "t=@@@@"
   local template = wrk.format(nil, wrk.path .. "items/@@@@?page=@@@@&order=price")
@@ -27,7 +29,7 @@ function init(arguments)
     parts[#parts + 1] = part
   end
   local number = 1000000
-  wrk.request = function()
+  function request()
     number = number + 1
     return table.concat(parts, number)
   end
