@@ -407,4 +407,8 @@ WSGI_LOOP: Final = Server(
     lambda site: _module("wsgi_loop", site.application, site.port),
     threads=False,
 )
+TLS_LOOP: Final = Server(
+    "TLS loop",
+    lambda site: _module("tls_loop", site.port, site.threads, *site.certificate()),
+)
 NGINX: Final = Server("nginx", _nginx, tool="nginx", threads=False)

@@ -397,8 +397,10 @@ WSGI: Final = (
         "wsgi",
         "TLS, 13 bytes, a new connection for each request, 32 at a time",
         Wrk(32, close=True),
-        _TLS,
+        (*_TLS, Contender(servers.TLS_LOOP, 1), Contender(servers.TLS_LOOP)),
         tls=True,
+        remark="The TLS loop is a floor for Python: threads that accept, shake hands, answer once "
+        "and close, and wait for their client in each of these.",
     ),
     Workload(
         "idle",

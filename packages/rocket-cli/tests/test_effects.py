@@ -15,7 +15,9 @@ from unittest.mock import Mock
 
 import pytest
 
+import rocket_tls
 from choosing import choose
+from rocket_cli import _listeners
 from rocket_cli._access_log import open_access_log
 from rocket_cli._kinds import Amount, Choice, FilePath, Flag, Whole, Words
 from rocket_cli._serving import Site, make_server
@@ -26,6 +28,19 @@ from rocket_cli._welcome import welcome
 BY_NAME = {each.name: each for each in SETTINGS}
 
 SHOWN = {
+    **dict.fromkeys(
+        (
+            "acme",
+            "acme-challenge",
+            "acme-dir",
+            "acme-eab-key",
+            "acme-eab-key-id",
+            "acme-email",
+            "acme-server",
+            "acme-server-ca",
+        ),
+        "test_certificates.py::test_every_setting_of_acme_reaches_it",
+    ),
     "admin": "test_observer.py::test_thread_that_sleeps_is_shown_with_its_line",
     "access-log": "test_main.py::test_access_log_file_is_complete_at_exit",
     "access-log-format": "test_access_log.py::test_format_follows_that_of_the_messages",
@@ -52,6 +67,9 @@ SHOWN = {
     "reserved": "test_serving.py::test_request_timeout_and_reserved_path",
     "static": "test_serving.py::test_files_beside_an_application",
     "threads": "test_main.py::test_threads",
+    "tls-cert": "test_listeners.py::test_scheme_follows_the_certificate",
+    "tls-dir": "test_certificates.py::test_directories_of_certificates",
+    "tls-key": "test_listeners.py::test_scheme_follows_the_certificate",
     "umask": "test_identity.py::test_umask_and_directory",
     "user": "test_identity.py::test_user_with_the_groups_of_that_user",
 }
@@ -60,6 +78,7 @@ SHOWN = {
 OTHER_VALUES = {
     "access-log": "access.log",
     "health": "/up",
+    "hsts": "max-age=60",
     "proxy-fields": "Forwarded",
     "static": "/files=.",
     "static-cache-control": "no-cache",
@@ -88,8 +107,8 @@ def other_value(setting: Setting) -> str:
 
 def options(setting: Setting) -> Iterator[str]:
     """What sets it to another value, and those without which it does nothing."""
-    if setting.needs:
-        yield from options(BY_NAME[setting.needs])
+    if setting.needs:  # the first of them will do
+        yield from options(BY_NAME[setting.needs[0]])
     if isinstance(setting.kind, Flag):
         yield f"--{'no-' if setting.default else ''}{setting.name}"
     else:
@@ -117,6 +136,8 @@ def test_setting_reaches_its_part(
     chosen = choose(*options(setting))
     value: Any = chosen[setting.name]
     assert setting.plain(value) != setting.default
+    for owner, loader in ((_listeners, "make_store"), (rocket_tls, "TLSListener")):
+        monkeypatch.setattr(owner, loader, Mock())  # which would load the files
     recorders = {part: recorded(part, monkeypatch) for part in Part if part.value}
     access_log = open_access_log(chosen)
     server = make_server(chosen, Site("an application", welcome), access_log)

@@ -113,5 +113,5 @@ def test_location_of_a_unix_socket(certificate: Path, key: Path) -> None:
 def test_sockets_that_are_bound_already() -> None:
     chosen = choose(*LOOPBACK)
     (bound,) = open_sockets(chosen)
-    with Server(Echo, make_listeners(chosen, [bound]), min_threads=1) as server:
+    with Server(Echo, make_listeners(chosen, sockets=[bound]), min_threads=1) as server:
         assert server.listeners[0].address == bound.address

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 from choosing import choose
 from conftest import HELLO, Write
 from processes import PATIENCE, Served
+from rocket_cli._errors import CommandError
 from rocket_cli._serving import Site, make_server
 from rocket_cli._welcome import welcome
 
@@ -283,3 +286,40 @@ def test_time_out(option: str, time_out: str) -> None:
 def test_backlog() -> None:
     server = make_server(choose("--backlog=7"), Site("welcome", welcome), None)
     assert [listener._backlog for listener in server.listeners] == [7]
+
+
+def test_plain_http_is_redirected(site: Path, client: httpx.Client) -> None:
+    with Served(site, *ANY, "--https-redirect", "8443", "good") as served:
+        answer = client.get(f"{served.location()}/a?b=c")
+        assert (answer.status_code, answer.headers["Location"]) == (
+            301,
+            "https://127.0.0.1:8443/a?b=c",
+        )
+        served.stop()
+
+
+def test_browsers_are_told_to_stay_with_https(
+    site: Path, authority: trustme.CA, certificate: Path, key: Path
+) -> None:
+    tls = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with (
+        Served(site, *ANY, *tls, "--hsts", "max-age=60", "good") as served,
+        httpx.Client(trust_env=False, timeout=PATIENCE, verify=context) as client,
+    ):
+        assert client.get(served.location()).headers["Strict-Transport-Security"] == "max-age=60"
+        served.stop()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--hsts=31536000", "--hsts: hsts '31536000' is none; use max-age=SECONDS"),
+        ("--https-redirect=0", "--https-redirect: '0': use a whole number"),
+    ],
+)
+def test_what_cannot_be_over_https(option: str, message: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        choose(option)
+    assert str(caught.value).startswith(message)

@@ -17,11 +17,12 @@ GIVEN_OTHERWISE = {
     Part.SERVER: {"worker", "listeners", "min_threads", "max_threads", "timeouts"},
     Part.TIMEOUTS: set(),
     Part.LISTENER: {"address"},
-    Part.TLS: {"address", "backlog", "proxy_protocol", "settings"},
     Part.TLS_SETTINGS: set(),
+    Part.ACME: {"directory", "names", "external_account"},
     Part.WORKER: {
         "application",
         "access_log",
+        "challenges",
         "executor",
         "multiprocess",  # where there are several
         "multithread",  # always: a thread that waits for its client is replaced

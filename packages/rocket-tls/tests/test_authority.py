@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 
 from conftest import Serve, exchange
-from rocket_tls import CertificateError, IssuedCertificate, LocalAuthority, _authority, load_context
+from rocket_tls import CertificateError, IssuedCertificate, LocalAuthority, _issuing, load_context
 
 NAMES = ["localhost", "127.0.0.1", "::1", "*.example.test"]
 
@@ -32,7 +32,7 @@ def content(issued: IssuedCertificate) -> tuple[bytes, bytes]:
 
 def days_later(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
     moment = datetime.now(UTC) + timedelta(days=days)
-    monkeypatch.setattr(_authority, "_now", lambda: moment)
+    monkeypatch.setattr(_issuing, "_now", lambda: moment)
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::1", "www.example.test"])

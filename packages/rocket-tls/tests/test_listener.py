@@ -478,3 +478,33 @@ def test_reload_tells_what_is_wrong(
     files.write(new)
     listener.reload()
     assert served.certificate() == der_of(new)
+
+
+def test_requests_in_records_of_their_own_that_arrive_together(serve: Serve) -> None:
+    # OpenSSL reads one record and leaves the next to the system, of which no event tells again.
+    served = serve()
+    sock = served.connect_plain()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = served.context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+
+    def read(size: int) -> bytes:
+        answer = b""
+        while len(answer) < size:
+            try:
+                answer += client.read(size)
+            except ssl.SSLWantReadError:
+                incoming.write(sock.recv(1 << 16))
+        return answer
+
+    while True:
+        try:
+            client.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            sock.sendall(outgoing.read())
+            incoming.write(sock.recv(1 << 16))
+    for _ in range(3):
+        for line in (b"shout one\n", b"shout two\n", b"shout three\n"):
+            client.write(line)
+        sock.sendall(outgoing.read())
+        assert read(14) == b"ONE\nTWO\nTHREE\n"

@@ -133,9 +133,11 @@ def _require_needs(chosen: Chosen) -> None:
     for each in SETTINGS:
         changed = each.plain(chosen[each.name]) != each.default
         # A list of words that is empty, as for trusted-proxies, is a value.
-        if each.needs and changed and chosen[each.needs] in (None, False, ()):
+        missing = [name for name in each.needs if chosen[name] in (None, False, ())]
+        if each.needs and changed and len(missing) == len(each.needs):
+            names = " or ".join(f"--{name}" for name in missing)
             raise CommandError(
-                f"{chosen.origin(each.name)} does nothing without --{each.needs}: give that, too"
+                f"{chosen.origin(each.name)} does nothing without {names}: give that, too"
             )
 
 

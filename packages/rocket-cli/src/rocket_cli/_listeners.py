@@ -4,37 +4,54 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rocket_cli._bind import Bind
+from rocket_cli._certificates import has_certificate, make_store
 from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._setting import Part
 from rocket_cli._sockets import BoundSocket
 from rocket_core import Address, Listener, UnixAddress
 
+if TYPE_CHECKING:
+    from rocket_tls import ACME, CertificateStore, TLSListener
 
-def make_listeners(chosen: Chosen, sockets: Sequence[BoundSocket] | None = None) -> list[Listener]:
+
+def make_listeners(
+    chosen: Chosen, acme: ACME | None = None, sockets: Sequence[BoundSocket] | None = None
+) -> list[Listener]:
     """Listeners on ``sockets`` or, where there are none, not bound yet.
 
+    All those with TLS share their certificates, with those of ``acme`` among them.
     Raises `CommandError`, also for HTTPS without a certificate.
     """
+    places: list[tuple[Bind, Address | socket.socket]]
     if sockets is not None:
-        return [_listener(each.bind, each.socket, chosen) for each in sockets]
-    if not chosen["bind"]:
+        places = [(each.bind, each.socket) for each in sockets]
+    else:
+        places = [(bind, bind.address) for bind in chosen["bind"]]
+    if not places:
         raise CommandError(f"{chosen.origin('bind')}: no address is given: name at least one")
-    return [_listener(bind, bind.address, chosen) for bind in chosen["bind"]]
+    store = None
+    listeners: list[Listener] = []
+    for bind, where in places:
+        if not bind.secure(certificate=has_certificate(chosen)):
+            listeners.append(Listener(where, **chosen.arguments(Part.LISTENER)))
+            continue
+        if not has_certificate(chosen):
+            raise CommandError(
+                f"{chosen.origin('bind')}: {bind} needs a certificate: give --tls-cert too; "
+                "rocket-cli cert makes one for development"
+            )
+        store = store or make_store(chosen, acme)
+        listeners.append(_secure_listener(where, store, chosen))
+    return listeners
 
 
-def _listener(bind: Bind, where: Address | socket.socket, chosen: Chosen) -> Listener:
-    common = chosen.arguments(Part.LISTENER)
-    options = chosen.arguments(Part.TLS)
-    if not bind.secure(certificate=bool(options)):
-        return Listener(where, **common)
-    if not options:
-        raise CommandError(
-            f"{chosen.origin('bind')}: {bind} needs a certificate: give --tls-cert too; "
-            "rocket-cli cert makes one for development"
-        )
+def _secure_listener(
+    where: Address | socket.socket, store: CertificateStore, chosen: Chosen
+) -> TLSListener:
     from rocket_tls import CertificateError, TLSListener, TLSSettings
 
     try:
@@ -42,9 +59,9 @@ def _listener(bind: Bind, where: Address | socket.socket, chosen: Chosen) -> Lis
     except ValueError as error:
         raise CommandError(f"{chosen.origin('tls-client-certificates')}: {error}") from error
     try:
-        return TLSListener(where, **options, settings=settings, **common)
-    except CertificateError as error:
-        raise CommandError(f"{chosen.origin('tls-cert')}: {error}") from error
+        return TLSListener(where, store, settings=settings, **chosen.arguments(Part.LISTENER))
+    except CertificateError as error:  # of the authorities of clients
+        raise CommandError(f"{chosen.origin('tls-client-ca')}: {error}") from error
 
 
 def location(listener: Listener) -> str:

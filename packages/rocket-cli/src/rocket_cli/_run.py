@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rocket_cli._certificates import make_acme
 from rocket_cli._children import Forked, Task
 from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
@@ -58,7 +59,7 @@ def rehearse(chosen: Chosen) -> Iterator[str]:
     for name in ("error-log", "access-log"):
         check_log(chosen, name)
     check_observation(chosen)
-    server = make_server(chosen, site, None)
+    server = make_server(chosen, site, None, acme=make_acme(chosen))
     if site.found:
         yield site.found
     where = ", ".join(map(location, server.listeners))

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from rocket_cli._app import load
 from rocket_cli._broken import broken
+from rocket_cli._certificates import answers_over_http
 from rocket_cli._command import Chosen
 from rocket_cli._discovery import discover
 from rocket_cli._errors import CommandError
@@ -19,6 +21,9 @@ from rocket_cli._setting import Part
 from rocket_cli._welcome import welcome
 from rocket_core import Listener, Networks, Server, Timeouts
 from rocket_wsgi import AccessLog, Executor, RequestIds, StaticFiles, WSGIWorker
+
+if TYPE_CHECKING:
+    from rocket_tls import ACME
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +95,19 @@ def make_server(
     access_log: AccessLog | None,
     *,
     listeners: Sequence[Listener] | None = None,
+    acme: ACME | None = None,
     multiprocess: bool = False,
 ) -> Server:
     """Compose the server; nothing is bound yet. Raises `CommandError`.
 
-    Without ``listeners`` it has those that are chosen. With ``multiprocess`` the application is
+    Without ``listeners`` it has those that are chosen. Challenges over HTTP are answered from
+    ``acme``. With ``multiprocess`` the application is
     told that other processes serve it, too.
     """
     threads = chosen["threads"]
     return Server(
-        _worker_factory(chosen, site, access_log, multiprocess=multiprocess),
-        make_listeners(chosen) if listeners is None else listeners,
+        _worker_factory(chosen, site, access_log, acme, multiprocess=multiprocess),
+        make_listeners(chosen, acme) if listeners is None else listeners,
         min_threads=threads.least,
         max_threads=threads.most,
         timeouts=Timeouts(**chosen.arguments(Part.TIMEOUTS)),
@@ -109,7 +116,12 @@ def make_server(
 
 
 def _worker_factory(
-    chosen: Chosen, site: Site, access_log: AccessLog | None, *, multiprocess: bool
+    chosen: Chosen,
+    site: Site,
+    access_log: AccessLog | None,
+    acme: ACME | None,
+    *,
+    multiprocess: bool,
 ) -> Callable[[], WSGIWorker]:
     options = chosen.arguments(Part.WORKER)
     if chosen["executor-threads"] is not None:
@@ -118,6 +130,8 @@ def _worker_factory(
         options["reserved"] = lambda environ: environ["PATH_INFO"] in paths
     if chosen["request-ids"]:
         options["request_ids"] = _request_ids(**chosen.arguments(Part.REQUEST_IDS))
+    if acme is not None and answers_over_http(chosen):
+        options["challenges"] = acme.challenge
     if static := _mounts(chosen):
         options["static"] = static
 

@@ -39,8 +39,8 @@ class Part(Enum):
     TIMEOUTS = "rocket_core:Timeouts"
     LISTENER = "rocket_core:Listener"
     """Every one of them, with TLS or without."""
-    TLS = "rocket_tls:TLSListener"
     TLS_SETTINGS = "rocket_tls:TLSSettings"
+    ACME = "rocket_tls:ACME"
     WORKER = "rocket_wsgi:WSGIWorker"
     FILES = "rocket_wsgi:StaticFiles"
     """Every mount."""
@@ -69,7 +69,7 @@ class Setting:
         many: whether it may be given several times, which in a file is a list.
         argument: whether the command takes it as an argument instead of an option.
         metavar: what stands for the value in the help.
-        needs: the setting without which this one does nothing; or empty.
+        needs: the settings of which one at least must be there, or this one does nothing; or none.
         gunicorn: the setting of gunicorn that means the same, or nearly so.
     """
 
@@ -83,7 +83,7 @@ class Setting:
     many: bool
     argument: bool
     metavar: str
-    needs: str
+    needs: tuple[str, ...]
     gunicorn: str
 
     @property
@@ -156,7 +156,7 @@ def setting(
     many: bool = False,
     argument: bool = False,
     metavar: str | None = None,
-    needs: str = "",
+    needs: str | tuple[str, ...] = (),
     gunicorn: str = "",
 ) -> Setting:
     """A setting, by default for the argument of its own name."""
@@ -173,6 +173,6 @@ def setting(
         many=many,
         argument=argument,
         metavar=metavar or kind.metavar,
-        needs=needs,
+        needs=(needs,) if isinstance(needs, str) and needs else tuple(needs),
         gunicorn=gunicorn,
     )

@@ -27,6 +27,7 @@ from rocket_cli._values import (
     bind,
     cache_control,
     group,
+    hsts,
     index_name,
     log_path,
     metrics_address,
@@ -40,6 +41,9 @@ from rocket_cli._values import (
     url_path,
     user,
 )
+
+_CERTIFICATE: Final = ("tls-cert", "tls-dir", "acme")
+"""One of these is needed for whatever is about TLS."""
 
 SETTINGS: Final[tuple[Setting, ...]] = (
     setting(
@@ -79,8 +83,6 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         FILE,
         Section.TLS,
         "Certificate and its chain, PEM.",
-        part=Part.TLS,
-        keyword="certificate",
         gunicorn="certfile",
     ),
     setting(
@@ -88,10 +90,18 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         FILE,
         Section.TLS,
         "Private key, PEM. Without it the key is in the file of the certificate.",
-        part=Part.TLS,
-        keyword="key",
         gunicorn="keyfile",
         needs="tls-cert",
+    ),
+    setting(
+        "tls-dir",
+        FILE,
+        Section.TLS,
+        "Directory of certificates with their keys: NAME.crt and NAME.key, NAME.pem with the key "
+        "in it, or directories of certbot and Kubernetes. Clients get the one for the name that "
+        "they ask for. Can be repeated.",
+        many=True,
+        metavar="DIR",
     ),
     setting(
         "tls-profile",
@@ -101,7 +111,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         part=Part.TLS_SETTINGS,
         keyword="profile",
         default="intermediate",
-        needs="tls-cert",
+        needs=_CERTIFICATE,
     ),
     setting(
         "tls-min-version",
@@ -112,7 +122,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         keyword="min_version",
         metavar="1.2|1.3",
         gunicorn="ssl_version",
-        needs="tls-cert",
+        needs=_CERTIFICATE,
     ),
     setting(
         "tls-ciphers",
@@ -123,7 +133,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         keyword="ciphers",
         metavar="CIPHERS",
         gunicorn="ciphers",
-        needs="tls-cert",
+        needs=_CERTIFICATE,
     ),
     setting(
         "tls-client-certificates",
@@ -134,7 +144,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         keyword="client_certificates",
         default="off",
         gunicorn="cert_reqs",
-        needs="tls-cert",
+        needs=_CERTIFICATE,
     ),
     setting(
         "tls-client-ca",
@@ -154,6 +164,100 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         part=Part.TLS_SETTINGS,
         keyword="client_crl",
         needs="tls-client-ca",
+    ),
+    setting(
+        "acme",
+        Text(str),
+        Section.TLS,
+        "Host name or IP address of a certificate that is obtained from Let's Encrypt, or another "
+        "authority, and renewed. Who uses this agrees to the terms of the authority. Can be "
+        "repeated.",
+        many=True,
+        metavar="NAME",
+    ),
+    setting(
+        "acme-email",
+        Text(str),
+        Section.TLS,
+        "Where the authority may send messages about the certificate.",
+        part=Part.ACME,
+        keyword="email",
+        metavar="ADDRESS",
+        needs="acme",
+    ),
+    setting(
+        "acme-challenge",
+        Choice(["tls-alpn-01", "http-01"]),
+        Section.TLS,
+        "How the authority sees that the names are this server's: on port 443 in a handshake, or "
+        "on port 80 over HTTP.",
+        part=Part.ACME,
+        keyword="challenge",
+        default="tls-alpn-01",
+        needs="acme",
+    ),
+    setting(
+        "acme-dir",
+        FILE,
+        Section.TLS,
+        "Directory for the account and the certificate. Without it one below rocket/acme in "
+        "$XDG_DATA_HOME, which is ~/.local/share without that.",
+        metavar="DIR",
+        needs="acme",
+    ),
+    setting(
+        "acme-server",
+        Text(str),
+        Section.TLS,
+        "Directory of the authority.",
+        part=Part.ACME,
+        keyword="server",
+        default="https://acme-v02.api.letsencrypt.org/directory",
+        metavar="URL",
+        needs="acme",
+    ),
+    setting(
+        "acme-server-ca",
+        FILE,
+        Section.TLS,
+        "Authorities to trust in connecting to the authority, PEM. Without it those that browsers "
+        "trust.",
+        part=Part.ACME,
+        keyword="server_ca",
+        needs="acme",
+    ),
+    setting(
+        "acme-eab-key-id",
+        Text(str),
+        Section.TLS,
+        "Id of the key by which the authority finds an account that was made elsewhere.",
+        metavar="ID",
+        needs="acme-eab-key",
+    ),
+    setting(
+        "acme-eab-key",
+        FILE,
+        Section.TLS,
+        "File with that key, in base64url.",
+        needs="acme-eab-key-id",
+    ),
+    setting(
+        "https-redirect",
+        Whole(1, 65535),
+        Section.TLS,
+        "Redirect plain HTTP to HTTPS at this port, as clients reach it. Without it plain HTTP is "
+        "served.",
+        part=Part.WORKER,
+        metavar="PORT",
+    ),
+    setting(
+        "hsts",
+        Text(hsts),
+        Section.TLS,
+        "Value of Strict-Transport-Security in responses over HTTPS, such as max-age=31536000. "
+        "Without it there is no such field.",
+        part=Part.WORKER,
+        metavar="VALUE",
     ),
     # -- processes ---------------------------------------------------------------------------------
     setting(

@@ -15,6 +15,7 @@ import click
 from rocket_cli._activation import activated_sockets
 from rocket_cli._banner import banner
 from rocket_cli._browser import open_browser
+from rocket_cli._certificates import has_certificate
 from rocket_cli._channel import Message
 from rocket_cli._children import Child, Children, Phase, Task, describe_end
 from rocket_cli._command import Chosen
@@ -25,7 +26,6 @@ from rocket_cli._log import announce, configure_log, reopen_log, set_log_level
 from rocket_cli._notify import Notifier
 from rocket_cli._pid_file import PidFile
 from rocket_cli._preload import preloaded
-from rocket_cli._setting import Part
 from rocket_cli._signals import ENDING, Events
 from rocket_cli._sockets import BoundSocket, close_sockets, open_sockets
 from rocket_cli._succession import Successor, take_legacy
@@ -270,7 +270,7 @@ class Supervisor:
 
     def _announce(self, generation: Generation, report: Message) -> None:
         chosen = generation.chosen
-        certificate = bool(chosen.arguments(Part.TLS))
+        certificate = has_certificate(chosen)
         locations = [each.location(certificate=certificate) for each in generation.sockets]
         if report["found"]:
             announce(chosen, [report["found"]])

@@ -108,6 +108,15 @@ def proxy_fields(names: list[str]) -> None:
     WSGIWorker(welcome, trusted_proxies=[], proxy_fields=names)
 
 
+def hsts(text: str) -> str:
+    """A value of Strict-Transport-Security."""
+    from rocket_cli._welcome import welcome
+    from rocket_wsgi import WSGIWorker
+
+    WSGIWorker(welcome, hsts=text)
+    return text
+
+
 def log_path(text: str) -> str:
     """The path of a file, or ``-``."""
     if not text:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from rocket_cli._access_log import open_access_log
 from rocket_cli._balance import Place
+from rocket_cli._certificates import make_acme
 from rocket_cli._channel import Channel, Message
 from rocket_cli._command import Chosen
 from rocket_cli._control import Control
@@ -27,6 +29,9 @@ from rocket_cli._sockets import BoundSocket
 from rocket_cli._watcher import code_directories
 from rocket_core import Listener, Server
 from rocket_wsgi import AccessLog
+
+if TYPE_CHECKING:
+    from rocket_tls import ACME
 
 _log = logging.getLogger("rocket_cli")
 
@@ -72,7 +77,8 @@ class Serve:
 
     def _boot(self, channel: Channel) -> _Booted:
         chosen = self.chosen
-        listeners = make_listeners(chosen, self.sockets)  # by whom may read the keys
+        acme = make_acme(chosen)
+        listeners = make_listeners(chosen, acme, self.sockets)  # by whom may read the keys
         if self.paths:
             import_module("rocket_cli._health")  # likewise, by whom may read it; it needs ssl
         assume_identity(chosen)
@@ -83,13 +89,18 @@ class Serve:
             _log.error("%s", site.error.message, exc_info=site.error.__cause__)
         access_log = open_access_log(chosen)
         server = make_server(
-            chosen, site, access_log, listeners=listeners, multiprocess=self.multiprocess
+            chosen,
+            site,
+            access_log,
+            listeners=listeners,
+            acme=acme,
+            multiprocess=self.multiprocess,
         )
         if self.multiprocess:
             for each in listeners:
                 each.shared = lambda: self.place.pause(server.connections)
         paths = self.paths if site.error is None else ()
-        return _Booted(chosen, site, server, access_log, paths, self.place)
+        return _Booted(chosen, site, server, acme, access_log, paths, self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,7 @@ class _Booted:
     chosen: Chosen
     site: Site
     server: Server
+    acme: ACME | None
     access_log: AccessLog | None
     paths: Sequence[str]
     place: Place
@@ -121,6 +133,8 @@ class _Booted:
             Control(channel, self._orders(channel), inspector.handlers).start()
             channel.send(self._report())
             self._wait(events)
+            if self.acme is not None:
+                self.acme.stop()
             channel.send({"event": "final", "statistics": inspector.counters()})
         return 0
 
@@ -149,6 +163,8 @@ class _Booted:
     def _accept(self) -> None:
         self.place.pause(0)
         self.server.accept()
+        if self.acme is not None:
+            self.acme.start()
 
     def _drain_as_told(self, message: Message, channel: Channel) -> None:
         self.place.leave()

@@ -20,10 +20,13 @@ from rocket_core import (
     State,
     Timeouts,
 )
+from rocket_tls._challenges import PROTOCOL
+from rocket_tls._client_hello import HelloPeek
 from rocket_tls._contexts import ServerSocket
 from rocket_tls._errors import TLSError
 from rocket_tls._fault import TIMEOUT, UNREADABLE, TLSFaults, reason_of
 from rocket_tls._identity import describe
+from rocket_tls._waiting import waiting_in_system
 
 RECORD: Final = 1 << 14
 """Bytes that one record carries at most (RFC 8446, section 5.1)."""
@@ -53,6 +56,9 @@ class _Layer(Enum):
     """Closed by us, or broken: nothing goes through it any more."""
 
 
+_ENDED: Final = _Layer.ENDED
+"""An attribute of an enum costs a search, and this is needed twice a request."""
+
 _CLEAN: Final = frozenset(
     {
         None,
@@ -72,7 +78,7 @@ class TLSConnection(Connection):
     servers are asked to (RFC 9112, section 9.8): that is the end of the stream.
     """
 
-    __slots__ = ("_faults", "_layer", "_tls")
+    __slots__ = ("_faults", "_hello", "_layer", "_tls")
 
     def __init__(
         self,
@@ -83,10 +89,12 @@ class TLSConnection(Connection):
         *,
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
         faults: TLSFaults | None = None,
+        validation: bool = False,
     ) -> None:
         """Take ``sock``, for the server's side of ``context``; otherwise as `Connection`.
 
-        What fails in TLS is counted in ``faults``.
+        What fails in TLS is counted in ``faults``. ``validation``: the client may be an authority
+        that validates a name (RFC 8737), which is then all that happens.
 
         Raises `OSError` when the client is gone already.
         """
@@ -94,6 +102,7 @@ class TLSConnection(Connection):
         sock.getpeername()
         self._tls = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self._layer = _Layer.HANDSHAKE
+        self._hello = HelloPeek() if validation else None
         self._faults = faults
         super().__init__(self._tls, peer, local, secure=True, timeouts=timeouts)
         self.state = State.HANDSHAKE
@@ -106,6 +115,13 @@ class TLSConnection(Connection):
         """
         if isinstance(self._tls, ServerSocket):
             self._tls.local = self.local  # which a proxy may have announced by now
+            if self._hello is not None:
+                protocols = self._hello.protocols(self._tls)
+                if protocols is None:
+                    self.wants = READ
+                    return False
+                self._tls.validating = protocols == [PROTOCOL.encode()]
+                self._hello = None
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
@@ -119,6 +135,10 @@ class TLSConnection(Connection):
                 self._answer_plainly()
             raise self._broken(error) from error
         self._layer = _Layer.OPEN
+        if self._tls.selected_alpn_protocol() == PROTOCOL:
+            # The authority has seen what it came for, and has nothing to say.
+            self.close_reason = CloseReason.SERVED
+            raise TLSError(f"{self.peer}: a name has been validated")
         try:
             self.environ = describe(self._tls)
         except ValueError as error:
@@ -132,11 +152,17 @@ class TLSConnection(Connection):
 
         Raises `BlockingIOError` or `NotYet` when nothing is there, `TLSError`, and `OSError`.
         """
-        self._check_usable()
+        if self._layer is _ENDED:
+            raise self._unusable()
+        tls = self._tls
         try:
-            data = self._tls.recv(size)
-            pending = self._tls.pending()
-            return data + self._tls.recv(pending) if pending else data
+            data = tls.read(size)
+            if len(data) == size:
+                if pending := tls.pending():
+                    data += tls.read(pending)
+            elif data:
+                # What OpenSSL has left in the socket is no news to the poller.
+                self.drained = not waiting_in_system(self.descriptor)
         except ssl.SSLWantReadError:
             # Not NotYet: unsent output may be what the connection waits for next.
             raise BlockingIOError from None
@@ -146,6 +172,7 @@ class TLSConnection(Connection):
             if _is_end(error):
                 return b""
             raise self._broken(error) from error
+        return data
 
     def discard(self) -> bool:
         """Throw away what the client sends, encrypted as it is; whether it has stopped sending.
@@ -169,12 +196,15 @@ class TLSConnection(Connection):
         """
         # OpenSSL keeps a record the socket did not take, and wants no less than its bytes at the
         # next attempt. Never offering more than one record, that is what a caller has left.
-        self._check_usable()
-        view = memoryview(data).cast("B")
+        if self._layer is _ENDED:
+            raise self._unusable()
         sent = 0
         try:
+            if len(data) <= RECORD and type(data) is bytes:
+                return self._tls.write(data) if data else 0
+            view = memoryview(data).cast("B")
             while sent < len(view):
-                sent += self._tls.send(view[sent : sent + RECORD])
+                sent += self._tls.write(view[sent : sent + RECORD])
         except ssl.SSLWantWriteError:
             return sent or None
         except ssl.SSLWantReadError:
@@ -227,16 +257,16 @@ class TLSConnection(Connection):
         with suppress(OSError):
             self._tls.unwrap()
 
-    def _check_usable(self) -> None:
+    def _unusable(self) -> TLSError:
         # Python's TLS sockets turn into plain ones once both sides have said close_notify.
-        if self._layer is _Layer.ENDED:
-            raise TLSError(f"{self.peer}: the TLS connection has ended")
+        return TLSError(f"{self.peer}: the TLS connection has ended")
 
     def _broken(self, error: ssl.SSLError) -> TLSError:
         self.close_reason = CloseReason.CLIENT if _is_end(error) else CloseReason.TLS
         self._layer = _Layer.ENDED
         if self.close_reason is CloseReason.TLS:
-            self._count(reason_of(error), error)
+            refusal = self._tls.refusal if isinstance(self._tls, ServerSocket) else None
+            self._count(refusal or reason_of(error), refusal or error)
         return TLSError(f"{self.peer}: {error}")
 
     def _count(self, reason: str, error: object = None) -> None:

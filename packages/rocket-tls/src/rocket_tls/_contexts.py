@@ -7,15 +7,18 @@ import re
 import ssl
 import threading
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rocket_core import Peer
 from rocket_tls._chain import CertificateChain
-from rocket_tls._errors import CertificateError
+from rocket_tls._errors import CertificateError, NoCertificateError
+from rocket_tls._fault import NO_CERTIFICATE, NOT_PENDING
 from rocket_tls._settings import TLSSettings
 from rocket_tls._sources import CertificateFiles
 from rocket_tls._store import CertificateStore
-from rocket_tls._trust import Trust
+
+if TYPE_CHECKING:
+    from rocket_tls._trust import Trust
 
 _log = logging.getLogger("rocket_tls.certificate")
 
@@ -28,10 +31,14 @@ class ServerSocket(ssl.SSLSocket):
     Attributes:
         local: the address that the client has reached.
         server_name: the host name that it asks for (RFC 6066, section 3), once it has.
+        validating: whether it is an authority that validates a name (RFC 8737).
+        refusal: why no certificate is chosen, where none is.
     """
 
     local: Peer | None = None
     server_name: str | None = None
+    validating: bool = False
+    refusal: str | None = None
 
 
 def load_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
@@ -87,6 +94,11 @@ class Contexts:
                 self._lock.release()
         return self._front.context
 
+    @property
+    def in_validation(self) -> bool:
+        """Whether an authority may validate a name in a handshake now."""
+        return self._store.in_validation
+
     def reload(self) -> None:
         """Load everything now, changed or not. Raises `CertificateError`."""
         errors = []
@@ -110,7 +122,11 @@ class Contexts:
 
     def _load_trust(self) -> Trust | None:
         ca = self._settings.client_ca
-        return None if ca is None else Trust(ca, self._settings.client_crl)
+        if ca is None:
+            return None
+        from rocket_tls._trust import Trust
+
+        return Trust(ca, self._settings.client_crl)
 
 
 class _Front:
@@ -135,12 +151,27 @@ class _Front:
             address = ""
             if isinstance(sock, ServerSocket):
                 sock.server_name = name
+                if sock.validating:
+                    return self._show_control(sock, name)
                 address = sock.local.host.partition("%")[0] if sock.local is not None else ""
             chain = self._store.choose(name, address)
             sock.context = self._contexts.get(chain) or self._make(chain)
+        except NoCertificateError:
+            if isinstance(sock, ServerSocket):
+                sock.refusal = NO_CERTIFICATE
+            return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
         except Exception:  # noqa: BLE001 - otherwise it would be printed, and the client left to guess
             _log.exception("no certificate could be chosen")
             return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
+        return None
+
+    def _show_control(self, sock: ServerSocket, name: str | None) -> int | None:
+        """Show the authority that asks what it looks for (RFC 8737, section 3)."""
+        context = None if name is None else self._store.validation(name.lower())
+        if context is None:
+            sock.refusal = NOT_PENDING
+            return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        sock.context = context
         return None
 
     def _make(self, chain: CertificateChain) -> ssl.SSLContext:

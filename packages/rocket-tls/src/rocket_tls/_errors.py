@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from rocket_core import RocketError
 
 
@@ -18,3 +20,21 @@ class UnreadableError(CertificateError):
 
 class TLSError(RocketError, ConnectionError):
     """The client broke the rules of TLS, or refused what the server offered."""
+
+
+class NoCertificateError(CertificateError):
+    """None has been issued yet."""
+
+
+class ACMEError(RocketError):
+    """An authority did not issue a certificate.
+
+    The message is one sentence that says why, and what would be right where that is known.
+
+    Attributes:
+        pause: the authority wants nothing more to be tried for this time; None: it did not say.
+    """
+
+    def __init__(self, message: str, pause: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.pause = pause

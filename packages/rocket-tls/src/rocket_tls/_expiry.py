@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from rocket_tls._chain import CertificateChain
+if TYPE_CHECKING:
+    from rocket_tls._chain import CertificateChain
 
 _log = logging.getLogger("rocket_tls.certificate")
 

@@ -12,6 +12,8 @@ from rocket_core import Peer, RareLog
 _log = logging.getLogger("rocket_tls.connection")
 
 TIMEOUT: Final = "timeout"
+NO_CERTIFICATE: Final = "no certificate yet"
+NOT_PENDING: Final = "no validation pending"
 UNREADABLE: Final = "unreadable client certificate"
 
 _NAMES: Final = {

@@ -82,5 +82,11 @@ class TLSListener(Listener):
         """Make the connection for an accepted socket. Raises `OSError` when it is gone already."""
         context = self._contexts.current()
         return TLSConnection(
-            sock, context, peer, self.local, timeouts=timeouts, faults=self._faults
+            sock,
+            context,
+            peer,
+            self.local,
+            timeouts=timeouts,
+            faults=self._faults,
+            validation=self._contexts.in_validation,
         )

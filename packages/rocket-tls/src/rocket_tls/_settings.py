@@ -6,9 +6,10 @@ import ssl
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from rocket_tls._trust import Trust
+if TYPE_CHECKING:
+    from rocket_tls._trust import Trust
 
 
 class Profile(Enum):
@@ -46,6 +47,9 @@ _OFFERS: Final = {
     Profile.MODERN: _Offer(ssl.TLSVersion.TLSv1_3, _INTERMEDIATE),
     Profile.INTERMEDIATE: _Offer(ssl.TLSVersion.TLSv1_2, _INTERMEDIATE),
 }
+_PRIORITIZE_CHACHA: Final = 1 << 21
+"""SSL_OP_PRIORITIZE_CHACHA of OpenSSL, for which Python has no name."""
+
 _VERSIONS: Final = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 _MODES: Final = {
     ClientCertificates.OFF: ssl.CERT_NONE,
@@ -109,8 +113,8 @@ class TLSSettings:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = self.min_version or offer.version
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-        # The client's order: it knows whether it has the instructions for AES.
-        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+        # The order below, but a client without the instructions for AES gets ChaCha20 first.
+        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | _PRIORITIZE_CHACHA
         context.set_ciphers(self.ciphers or offer.ciphers)
         context.set_alpn_protocols(["http/1.1"])
         context.verify_mode = _MODES[ClientCertificates(self.client_certificates)]

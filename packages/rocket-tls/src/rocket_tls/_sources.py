@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Final, NamedTuple
-
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, TypeAlias
 
 from rocket_tls._errors import CertificateError, UnreadableError
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+    from rocket_tls._acme import ACME
 
 Password = bytes | Callable[[], bytes]
 """The password of an encrypted key, or what returns it whenever the key is loaded."""
@@ -110,6 +112,12 @@ class CertificateData:
 
     def read(self) -> Content:
         """Both in PEM form."""
+        from cryptography.hazmat.primitives.serialization import (
+            Encoding,
+            NoEncryption,
+            PrivateFormat,
+        )
+
         certificate = self.certificate
         if not isinstance(certificate, bytes):
             certificate = b"".join(each.public_bytes(Encoding.PEM) for each in certificate)
@@ -176,7 +184,7 @@ class CertificateDirectory:
         return CertificateFiles(certificate, None if both else key, self.password)
 
 
-Source = CertificateFiles | CertificateData | CertificateDirectory
+Source: TypeAlias = "CertificateFiles | CertificateData | CertificateDirectory | ACME"
 """What a `CertificateStore` is made of."""
 
 Pair = CertificateFiles | CertificateData

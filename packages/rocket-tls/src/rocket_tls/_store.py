@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from rocket_tls._chain import CertificateChain, load_chain
-from rocket_tls._errors import CertificateError, UnreadableError
+from rocket_tls._acme import ACME
+from rocket_tls._chain import CertificateChain
+from rocket_tls._errors import CertificateError, NoCertificateError, UnreadableError
 from rocket_tls._expiry import ExpiryWarnings, warn_of_beginning
 from rocket_tls._sources import CertificateFiles, Pair, Signature, Source
 
@@ -36,6 +37,8 @@ class _Entry:
 
     def load(self) -> None:
         """Load the pair; on failure, what is in service stays. Raises `CertificateError`."""
+        from rocket_tls._loading import load_chain
+
         try:
             content = self.pair.read()
             self._seen = content.signature
@@ -70,12 +73,15 @@ class _Snapshot(NamedTuple):
     names: dict[str, _Entry]
 
     def find(self, name: str | None, address: str) -> _Entry:
+        """Raises `NoCertificateError`."""
         if name is None:
             found = self.names.get(address)
         else:
             name = name.lower()
             # One label takes the place of the asterisk (RFC 9525, section 6.3).
             found = self.names.get(name) or self.names.get("*." + name.partition(".")[2])
+        if found is None and not self.entries:
+            raise NoCertificateError("there is no certificate yet")
         return found or self.entries[0]
 
 
@@ -89,7 +95,8 @@ class CertificateStore:
 
     What was changed is loaded when a client connects: its own certificate's files are looked at
     each time, all others once a second at most. New material is checked before it is in service;
-    while it cannot be used, the old one stays.
+    while it cannot be used, the old one stays. Only where all sources are an `ACME` there may be
+    no certificate; clients are refused until there is one.
     """
 
     def __init__(self, sources: Iterable[Source]) -> None:
@@ -108,6 +115,8 @@ class CertificateStore:
         self._members: dict[Source, list[object]] = {}
         self._complaints: dict[Source, str] = {}
         self._next_look = 0.0
+        self._snapshot = _Snapshot((), {})
+        self._authorities = [each for each in self._sources if isinstance(each, ACME)]
         self.reload()
 
     @property
@@ -126,8 +135,21 @@ class CertificateStore:
         if errors:
             raise CertificateError("; ".join(map(str, errors)))
 
+    @property
+    def in_validation(self) -> bool:
+        """Whether an authority may validate a name in a handshake now."""
+        return any(each.in_handshakes for each in self._authorities)
+
+    def validation(self, name: str) -> ssl.SSLContext | None:
+        """What an authority is shown that validates ``name``; None when none is about to."""
+        found = (each.validation(name) for each in self._authorities)
+        return next((each for each in found if each is not None), None)
+
     def choose(self, name: str | None, address: str) -> CertificateChain:
-        """The chain for a client that asks for ``name``, or for none at ``address``."""
+        """The chain for a client that asks for ``name``, or for none at ``address``.
+
+        Raises `NoCertificateError`.
+        """
         now = time.monotonic()
         if now >= self._next_look and self._lock.acquire(blocking=False):
             try:

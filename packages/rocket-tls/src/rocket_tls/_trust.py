@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from rocket_tls._chain import load_certificates, readable
 from rocket_tls._errors import CertificateError, UnreadableError
+from rocket_tls._loading import load_certificates
+from rocket_tls._memory_file import readable
 from rocket_tls._sources import Signature, read_file, signature_of
 
 _log = logging.getLogger("rocket_tls.certificate")

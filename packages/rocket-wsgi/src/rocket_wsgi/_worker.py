@@ -28,6 +28,7 @@ from rocket_wsgi._file_wrapper import FileWrapper
 from rocket_wsgi._head import Heads
 from rocket_wsgi._head_memory import HeadMemory
 from rocket_wsgi._health import answer_health
+from rocket_wsgi._https import HSTS, PlainGate, StrictResponse, check_hsts, is_secure
 from rocket_wsgi._mounts import Mount, Mounts
 from rocket_wsgi._names import EnvironNames, Underscores
 from rocket_wsgi._proxies import Proxies
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
     from rocket_wsgi._access_log import AccessLog
+    from rocket_wsgi._https import Answer
     from rocket_wsgi._request_id import RequestIds
 
 _log = logging.getLogger("rocket_wsgi")
@@ -107,6 +109,9 @@ class WSGIWorker(Worker):
         proxy_fields: Iterable[str] | None = None,
         request_ids: RequestIds | None = None,
         health: str | None = None,
+        https_redirect: int | None = None,
+        hsts: str | None = None,
+        challenges: Callable[[str], str | None] | None = None,
     ) -> None:
         """Serve ``application``.
 
@@ -134,13 +139,22 @@ class WSGIWorker(Worker):
             request_ids: where the ids of requests come from and go; None: requests have none.
             health: the path of a health check that is answered without the application and
                 without a thread of the pool: 200, and 503 once the server drains; None for none.
+            https_redirect: the port to which requests over plain HTTP are redirected, without the
+                application, as they are for it: 301 for GET and HEAD, else 308. None: they are
+                served.
+            hsts: value of the field ``Strict-Transport-Security`` in responses over HTTPS (RFC
+                6797), unless the application sends one; None: there is none.
+            challenges: says for a token, at once, what ``/.well-known/acme-challenge/TOKEN`` holds
+                (RFC 8555, section 8.3), over HTTP, too; where it says None, and with None, such
+                paths are like any other.
 
         Raises:
             AddressError: one of ``trusted_proxies`` is malformed.
             TypeError: ``application`` is not callable, or a list is a string.
             ValueError: ``underscores`` is not one of `Underscores`; ``proxy_fields`` are unknown,
                 of both kinds, or those of no proxy; a path in ``static`` is none that files can be
-                mounted at; ``health`` is not a path.
+                mounted at; ``health`` is not a path; ``https_redirect`` is no port; ``hsts`` is no
+                value of that field.
         """
         if not callable(application):
             raise TypeError(f"the application is not callable: {application!r}")
@@ -169,6 +183,11 @@ class WSGIWorker(Worker):
         self._heads = Heads()
         self._templates: tuple[dict[Peer, Environ], dict[Peer, Environ]] = {}, {}
         self._memory = HeadMemory()
+        self._gate = None
+        if https_redirect is not None or challenges is not None:
+            self._gate = PlainGate(https_redirect, challenges)
+        self._answers_alone = health is not None or self._gate is not None
+        self._hsts = None if hsts is None else check_hsts(hsts)
 
     # -- receiving: any thread, never waiting ----------------------------------------------------
 
@@ -196,8 +215,8 @@ class WSGIWorker(Worker):
             if head is None:
                 return _HEAD
             request = self._read(head, connection)
-            if request.environ["PATH_INFO"] == self._health:
-                return self._answer_health(connection, request)
+            if self._answers_alone and (state := self._answer_alone(connection, request)):
+                return state
             if request.framing is _NO_BODY:
                 connection.context = request
                 return _READY
@@ -230,25 +249,63 @@ class WSGIWorker(Worker):
             self._ids.assign(request, peer)
         return request
 
+    def _answer_alone(self, connection: Connection, request: Request) -> State | None:
+        """Answer without the application; None where it has to."""
+        if request.environ["PATH_INFO"] == self._health:
+            return self._answer_health(connection, request)
+        answer = None if self._gate is None else self._gate.answer(request)
+        return None if answer is None else self._give(connection, request, answer)
+
     def _answer_health(self, connection: Connection, request: Request) -> State:
         data, keep_alive = answer_health(
             request,
             draining=connection.draining,
-            headers=self._echoed(request),
+            headers=self._own_fields(connection, request),
             clock=self._heads.clock,
         )
         connection.write(data)
+        return self._await_next(connection, keep_alive=keep_alive)
+
+    def _give(self, connection: Connection, request: Request, answer: Answer) -> State:
+        keep_alive = request.keep_alive and request.modern and not connection.draining
+        keep_alive = keep_alive and request.framing is Framing.NONE  # a body is not looked at
+        body = request.method != "HEAD"
+        connection.write(
+            plain(
+                answer.status,
+                answer.text,
+                body=body,
+                keep_alive=keep_alive,
+                headers=[*answer.headers, *self._own_fields(connection, request)],
+                clock=self._heads.clock,
+            )
+        )
+        if self._access_log is not None:
+            size = len(answer.text) + 1 if body else 0
+            self._access_log.refused(
+                connection, request, int(answer.status[:3]), reason=answer.reason, size=size
+            )
+        return self._await_next(connection, keep_alive=keep_alive)
+
+    def _await_next(self, connection: Connection, *, keep_alive: bool) -> State:
+        """After an answer without the application."""
         if not keep_alive:
             return State.LINGER
         # From IDLE to IDLE is no move, but the client's time for another request begins.
         connection.deadline = time.monotonic() + connection.timeouts.keep_alive
         return State.IDLE
 
-    def _echoed(self, request: Request | None) -> list[tuple[str, str]]:
-        """The field with a request's id, where responses have it."""
-        if not self._echo_ids or request is None:
-            return []
-        return [(HEADER, request.request_id)]
+    def _own_fields(self, connection: Connection, request: Request | None) -> list[tuple[str, str]]:
+        """What responses without the application have besides what they say."""
+        fields = []
+        if self._echo_ids and request is not None:
+            fields.append((HEADER, request.request_id))
+        if self._hsts is not None:
+            # A request that takes too long may be done with by now, in its thread.
+            environ = getattr(request, "environ", None)
+            if connection.secure if environ is None else is_secure(environ):
+                fields.append((HSTS, self._hsts))
+        return fields
 
     def _mount(self, request: Request) -> Mount | None:
         """The static files that answer ``request`` instead of the application."""
@@ -337,8 +394,12 @@ class WSGIWorker(Worker):
         request: Request = connection.context
         connection.context = None
         self._line = request.line
-        response = Response(connection, request, self._heads)
         environ = request.environ
+        if self._hsts is None or not is_secure(environ):
+            response = Response(connection, request, self._heads)
+        else:
+            response = StrictResponse(connection, request, self._heads)
+            response.hsts = self._hsts
         if self._echo_ids:
             response.echo = request.request_id
         if self._access_log is not None:
@@ -435,7 +496,7 @@ class WSGIWorker(Worker):
                 text,
                 body=body,
                 keep_alive=response.keep_alive,
-                headers=self._echoed(request),
+                headers=self._own_fields(connection, request),
                 clock=self._heads.clock,
             )
         )
@@ -528,7 +589,7 @@ class WSGIWorker(Worker):
                 text,
                 body=body,
                 keep_alive=False,
-                headers=[*headers, *self._echoed(request)],
+                headers=[*headers, *self._own_fields(connection, request)],
                 clock=self._heads.clock,
             )
         )
