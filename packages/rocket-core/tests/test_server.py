@@ -204,6 +204,35 @@ class Hasty(Listener):
         super().start(*arguments)
 
 
+class Signalled(Listener):
+    """A signal arrives while the server starts."""
+
+    def start(self, *arguments: Any) -> None:
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGUSR1)
+        super().start(*arguments)
+
+
+def test_a_handler_may_stop_a_server_that_starts_and_wait_for_that() -> None:
+    """It runs on the thread that waits in start."""
+    server = Server(worker(), [Signalled("127.0.0.1:0"), Listener("127.0.0.1:0")])
+    stopped: list[bool] = []
+
+    def handle(*_: object) -> None:
+        server.stop()
+        stopped.append(server.wait(PATIENCE))
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        server.start()
+        eventually(lambda: stopped)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert stopped == [True]
+    assert not rocket_threads()
+
+
 def test_stop_while_starting(caplog: pytest.LogCaptureFixture) -> None:
     listeners = [Listener("127.0.0.1:0"), Hasty("127.0.0.1:0"), Listener("127.0.0.1:0")]
     server = Server(worker(), listeners)

@@ -33,10 +33,6 @@ class End:
         if waker is not None:
             waker.set()
 
-    def clear(self) -> None:
-        """It is yet to come."""
-        self._event.clear()
-
     def wait(self, timeout: float | None) -> bool:
         """Wait up to ``timeout`` seconds (None: for ever); whether it has come."""
         if threading.current_thread() is not threading.main_thread():

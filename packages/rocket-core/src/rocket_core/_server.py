@@ -127,6 +127,9 @@ class Server:
         self._lock = threading.Lock()
         self._lifecycle = Lifecycle.NEW
         self._ended = End()
+        self._begun = threading.Event()
+        """Whether all threads were started, or the server was stopped before."""
+        self._fault: BaseException | None = None
         self._closed = threading.Event()
         """Whether nobody is accepted any more."""
 
@@ -165,14 +168,34 @@ class Server:
                 self._unbind(self.listeners)
                 raise
             self._compose(worker)
-            self._ended.clear()
             self._closed.clear()
+            # A signal handler may stop the server from here on, and wait for that: so there is
+            # somebody to carry it out, and all other threads are started by an order, which comes
+            # as a whole before or after one to stop.
+            self._guardian.start()
+            begun = threading.Event()
+            ended = End()
+            self._begun = begun
+            self._ended = ended
             self._lifecycle = Lifecycle.RUNNING
-        self._pool.start()
-        if accept:
-            self._start_listeners()
-        # Last, because it carries out orders, and an order to stop must find all others started.
-        self._guardian.start()
+        self._guardian.post(lambda: self._begin(accept=accept))
+        begun.wait()
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            self.stop()
+            self.wait()
+            raise fault
+
+    def _begin(self, *, accept: bool) -> None:
+        """On the Monitor's thread: start all others."""
+        try:
+            self._pool.start()
+            if accept:
+                self._start_listeners()
+        except BaseException as error:  # noqa: BLE001 - whoever started the server gets it
+            self._fault = error
+        finally:
+            self._begun.set()
 
     def accept(self) -> None:
         """Accept clients, in a server that was started without. Returns at once."""
@@ -411,6 +434,7 @@ class Server:
         self._guardian.finish()
         with self._lock:  # nobody starts it again in between
             self._lifecycle = Lifecycle.STOPPED
+            self._begun.set()
             self._ended.set()
 
     def _close_unowned(self) -> None:
