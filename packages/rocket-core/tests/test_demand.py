@@ -43,6 +43,29 @@ def test_waiting_work_calls_a_worker_while_the_others_sleep(
     assert verdicts == [Verdict.CALL, Verdict.CALL, Verdict.CALL_EAGERLY]
 
 
+def test_looks_that_find_waiting_work_need_not_follow_each_other(
+    cores: Callable[[int], Processors],
+) -> None:
+    """Each worker that is called ends the waiting, and soon goes away like the one before."""
+    processors = cores(1)
+    verdicts = [processors.look(0.1, waits=number % 10 == 0) for number in range(30)]
+    assert verdicts[::10] == [Verdict.CALL, Verdict.CALL, Verdict.CALL_EAGERLY]
+
+
+def test_rare_looks_and_those_before_a_busy_one_do_not_count(
+    cores: Callable[[int], Processors],
+) -> None:
+    processors = cores(1)
+    for _ in range(9):
+        assert processors.look(0.1) is Verdict.CALL
+        for _ in range(int(module._RECENT / LOOK)):
+            processors.look(0.1, waits=False)
+    for _ in range(9):
+        processors.look(0.1)
+        processors.look(0.9)
+        assert processors.look(0.1) is Verdict.CALL
+
+
 def test_nothing_happens_while_no_work_waits(cores: Callable[[int], Processors]) -> None:
     processors = cores(1)
     assert [processors.look(0.1, waits=False) for _ in range(5)] == [Verdict.NOTHING] * 5

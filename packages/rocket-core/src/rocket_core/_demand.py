@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
@@ -23,8 +24,12 @@ _BUSY: Final = 0.5
 """Share of the usable processor time above which the workers compute."""
 
 _CONVICTION: Final = 3
-"""Looks in a row that find idle processors and waiting work before workers are called eagerly: the
-system may just have held the process up."""
+"""Looks that find idle processors and waiting work before workers are called eagerly: the system
+may just have held the process up."""
+
+_RECENT: Final = 1.0
+"""Seconds within which they do, and none finds busy ones. They need not follow each other: a worker
+that was called ends the waiting, until the next one goes away."""
 
 _PATIENCE: Final = 5
 """Looks in a row at stuck work after which a computing pool, too, gets another worker: a long
@@ -80,7 +85,7 @@ class Demand:
         self._measure = measure
         self._last = measure()
         self._stuck_looks = 0
-        self._idle_looks = 0
+        self._idle_looks: deque[float] = deque(maxlen=_CONVICTION)
 
     def look(self, *, waits: bool, stuck: bool) -> Verdict:
         """Judge the time since the last look.
@@ -95,12 +100,14 @@ class Demand:
         # Their share of the processors may be small because others have the rest.
         busy = busy or now.displaced - last.displaced > now.slept - last.slept
         self._stuck_looks = self._stuck_looks + 1 if stuck else 0
-        self._idle_looks = self._idle_looks + 1 if waits and not busy else 0
         if busy:
+            self._idle_looks.clear()
             if self._stuck_looks < _PATIENCE:
                 return Verdict.NOTHING if stuck else Verdict.DISMISS
             self._stuck_looks = 0
             return Verdict.CALL
-        if self._idle_looks >= _CONVICTION:
-            return Verdict.CALL_EAGERLY
+        if waits:
+            self._idle_looks.append(now.at)
+            if len(self._idle_looks) == _CONVICTION and now.at - self._idle_looks[0] <= _RECENT:
+                return Verdict.CALL_EAGERLY
         return Verdict.CALL if waits or stuck else Verdict.NOTHING

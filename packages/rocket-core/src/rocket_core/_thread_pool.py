@@ -50,7 +50,7 @@ STALL_GRACE: Final = 5.0
 IDLE_RETIREMENT: Final = 30.0
 """Seconds of sleep after which a thread beyond ``min_threads`` ends."""
 
-EAGER_REQUESTS: Final = 1000
+EAGER_REQUESTS: Final = 5000
 """Requests for which the next worker is called before, not after, work has waited."""
 
 _CALLS: Final = frozenset({Verdict.CALL, Verdict.CALL_EAGERLY})
