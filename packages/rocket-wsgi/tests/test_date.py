@@ -22,6 +22,15 @@ def test_a_new_second_makes_new_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     assert b"01:46:41" in clock.date
 
 
+def test_a_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([1_000_000_001.0, 1_000_000_000.9])
+    monkeypatch.setattr("time.time", lambda: next(seconds))
+    clock = Clock()
+    clock.update()
+    clock.update()
+    assert b"01:46:40" in clock.date
+
+
 def test_the_present() -> None:
     clock = Clock()
     clock.update()

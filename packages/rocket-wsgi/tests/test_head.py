@@ -29,6 +29,21 @@ def test_head() -> None:
     )
 
 
+def test_kept_head_is_made_anew_for_another_length_and_another_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = _date.Clock()
+    head = Head("200 OK", [("X-A", "b"), ("Content-Length", "3")])
+    kept = []
+    for length, second in [(3, 1_000_000_000.0), (4, 1_000_000_000.5), (4, 1_000_000_001.0)]:
+        monkeypatch.setattr("time.time", lambda now=second: now)
+        made = head.encode_kept(length, clock)
+        assert made == head.encode(b"Content-Length: %d\r\n\r\n" % length, clock)
+        assert head.encode_kept(length, clock) is made
+        kept.append(made)
+    assert len(set(kept)) == 3
+
+
 def test_the_application_may_date_or_sign() -> None:
     assert encode(("Date", "x")).count(b"Date:") == 1
     assert b"Server: Rocket" in encode(("Date", "x"))

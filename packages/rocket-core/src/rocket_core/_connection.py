@@ -290,7 +290,8 @@ class Connection:
             return None
         self._position = end = at + len(mark)
         self.buffered -= end - start
-        return bytes(self._buffer[start:at])
+        taken = self._buffer[start:at]
+        return taken if type(taken) is bytes else bytes(taken)
 
     # -- receiving, waiting --------------------------------------------------------------------
 

@@ -91,7 +91,7 @@ _status_lines: Final = _StatusLines()
 
 
 class Head:
-    """Status and header fields of a response, checked. Nothing changes it once it is made.
+    """Status and header fields of a response, checked. Belongs to one thread.
 
     Attributes:
         status: the status code.
@@ -100,7 +100,16 @@ class Head:
         start: the status line and the application's fields, without Content-Length.
     """
 
-    __slots__ = ("_own", "bodiless", "length", "start", "status")
+    __slots__ = (
+        "_kept",
+        "_kept_fields",
+        "_kept_length",
+        "_own",
+        "bodiless",
+        "length",
+        "start",
+        "status",
+    )
 
     def __init__(self, status: str, headers: Headers) -> None:
         """Take what the application gave. Raises `ApplicationError`."""
@@ -125,6 +134,8 @@ class Head:
             self.start = "".join(parts).encode("latin-1")
         except UnicodeEncodeError as error:
             raise ApplicationError(f"a header is not latin-1: {error.object!r}") from error
+        self._kept = self._kept_fields = b""
+        self._kept_length = 0
 
     def _take_length(self, value: str) -> None:
         if not (value.isascii() and value.isdigit()):
@@ -144,6 +155,18 @@ class Head:
         if own & _SERVER:
             return self.start + SERVER_LINE + ending
         return self.start + ending
+
+    def encode_kept(self, length: int, clock: Clock) -> bytes:
+        """The bytes of the head before ``length`` bytes of body, in HTTP/1.1, if more may follow.
+
+        Most heads are like that, and come again within the second, before as many bytes.
+        """
+        clock.update()
+        if length != self._kept_length or clock.fields is not self._kept_fields:
+            self._kept = self.encode(b"Content-Length: %d\r\n\r\n" % length, clock)
+            self._kept_length = length
+            self._kept_fields = clock.fields
+        return self._kept
 
 
 class Heads:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from rocket_core import HeadError, RequestLine, read_request_line
 from rocket_wsgi._memory import Memory
-from rocket_wsgi._target import Target, parse_target
+from rocket_wsgi._target import line_environ
 
 if TYPE_CHECKING:
     from rocket_wsgi._fields import Environ, Fields
@@ -34,14 +34,15 @@ class HeadMemory:
     """
 
     def __init__(self) -> None:
-        self._lines: Memory[bytes, tuple[RequestLine, Target]] = Memory()
+        self._lines: Memory[bytes, tuple[RequestLine, dict[str, str]]] = Memory()
         self._fields: Memory[bytes, Fields] = Memory()
 
     def recall(
         self, head: bytes, template: Environ, names: EnvironNames
-    ) -> tuple[RequestLine, Target, Fields] | None:
-        """What ``head`` says; None where its fields are not known for ``template`` and ``names``.
+    ) -> tuple[RequestLine, dict[str, str], Fields] | None:
+        """What ``head`` says: its line, that as an environ has it, and its fields.
 
+        None where its fields are not known for ``template`` and ``names``.
         None also where something is wrong with the request line: what to say of it depends on all
         of the head.
         """
@@ -54,12 +55,13 @@ class HeadMemory:
         if known is None:
             try:
                 line = read_request_line(first.decode("latin-1"))
-                known = line, parse_target(line[0], line[1])
+                known = line, line_environ(line)
             except HeadError:
                 return None
             if end <= _LONGEST_LINE:
                 self._lines.offer(first, known)
-        return *known, fields
+        line, asked = known
+        return line, asked, fields
 
     def offer(self, head: bytes, fields: Fields) -> bool:
         """Remember the fields of a sound head, if they have come before; whether they are known."""

@@ -23,6 +23,8 @@ class Memory(dict[_Argument, _Result]):
     full is emptied. How large an argument may be is for the caller to say.
     """
 
+    __slots__ = ("_seen",)
+
     def __init__(self) -> None:
         super().__init__()
         self._seen: set[int] = set()

@@ -11,7 +11,7 @@ from rocket_wsgi._body import ChunkedBody, LengthBody
 from rocket_wsgi._fields import Environ, Fields, Framing
 from rocket_wsgi._head_memory import HeadMemory
 from rocket_wsgi._names import EnvironNames
-from rocket_wsgi._target import parse_target
+from rocket_wsgi._target import line_environ
 
 if TYPE_CHECKING:
     from rocket_wsgi._log_entry import Entry
@@ -75,24 +75,21 @@ class Request:
         if known is None:
             line, lines = split_head(head)
             fields = Fields(lines, line[2], template, names)
-            target = parse_target(line[0], line[1])
+            asked = line_environ(line)
         else:
-            line, target, fields = known
+            line, asked, fields = known
         self.line = line
-        method = line[0]
+        self.method = method = asked["REQUEST_METHOD"]
         self.modern = modern = fields.modern
         self.keep_alive = keep_alive = fields.keep_alive
         if not modern and keep_alive and method in _WITH_BODY:
             _require_length(fields)
         environ = fields.environ
         if known is not None or (memory is not None and memory.offer(head, fields)):
-            environ = environ.copy()
+            environ = environ | asked
+        else:
+            environ.update(asked)
         self.environ = environ
-        self.method = environ["REQUEST_METHOD"] = method
-        environ["PATH_INFO"], environ["QUERY_STRING"], authority = target
-        environ["REQUEST_URI"] = line[1]
-        if authority is not None:
-            environ["HTTP_HOST"] = authority
         self.framing = framing = fields.framing
         self.length = fields.length
         self.expects = fields.expects

@@ -219,7 +219,7 @@ class Response:
             count = len(result)  # type: ignore[arg-type]
         except TypeError:
             count = -1
-        if count in (0, 1) and self._head is None:
+        if 0 <= count <= 1 and self._head is None:
             self._send_whole(result)
             return
         for part in result:
@@ -248,7 +248,10 @@ class Response:
             data = data[: self._left]
         self.sent = len(data)
         self._left = 0
-        self._send(head, data, b"")
+        if size <= _JOIN_BOUND:
+            self._connection.write(head + data)
+        else:
+            self._send(head, data, b"")
         if excess < 0:
             self._cut_short()
 
@@ -318,35 +321,39 @@ class Response:
             self.claim()
         if self._started is None:
             raise ApplicationError("the application did not call start_response")
-        head = self._heads.make(*self._started)
+        status, headers = self._started
+        head = self._heads.make(status, headers)
         request = self._request
         request.expects = False  # 100 Continue has no place after this
         if request.body is not None and not request.body.complete:
             self.keep_alive = False  # what the application does not read is in the way
-        ending = self._settle(head, length)
+        self._head = head
+        self.status = head.status
+        told = length if head.length is None else head.length
+        if told is None or head.bodiless or request.method == "HEAD":
+            ending = self._settle(head, length)
+        else:
+            self._coding = _LENGTH
+            self._left = told
+            if self.keep_alive and request.modern:
+                return head.encode_kept(told, self._heads.clock)
+            ending = b"Content-Length: %d\r\n" % told
         if not self.keep_alive:
             ending += b"Connection: close\r\n"
         elif not request.modern:
             ending += b"Connection: keep-alive\r\n"
-        self._head = head
-        self.status = head.status
         return head.encode(ending + b"\r\n", self._heads.clock)
 
     def _settle(self, head: Head, length: int | None) -> bytes:
-        """Settle how the body ends; the fields that say so."""
+        """Settle how a body ends that is not sent, or whose length nobody knows; the fields."""
         told = head.length
-        if head.bodiless:
-            # Of these only 304 may tell the length (RFC 9110, section 8.6).
-            return (
-                b"Content-Length: %d\r\n" % told if told is not None and head.status == 304 else b""
-            )
         without = self._request.method == "HEAD"
-        if told is None and (length or not without):
+        if head.bodiless:
+            if told is None or head.status != 304:
+                return b""  # of these only 304 may tell it (RFC 9110, section 8.6)
+        elif without and told is None and length:
             told = length
         if told is not None:
-            if not without:
-                self._coding = _LENGTH
-                self._left = told
             return b"Content-Length: %d\r\n" % told
         if self._request.modern:
             if not without:

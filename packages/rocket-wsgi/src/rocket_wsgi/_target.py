@@ -7,7 +7,7 @@ from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from rocket_core import HeadError
+from rocket_core import HeadError, RequestLine
 
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([^#]*)\Z", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(
@@ -61,6 +61,21 @@ def parse_target(method: str, target: str) -> Target:
         path = unquote_to_bytes(path).decode("latin-1")
     # The class's own constructor is a Python function, and takes twice as long.
     return tuple.__new__(Target, (path, query, authority))
+
+
+def line_environ(line: RequestLine) -> dict[str, str]:
+    """What a request line says, as an environ has it. Raises `HeadError` as `parse_target`."""
+    method, target = line[:2]
+    path, query, authority = parse_target(method, target)[:]
+    environ = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "REQUEST_URI": target,
+    }
+    if authority is not None:
+        environ["HTTP_HOST"] = authority
+    return environ
 
 
 def _is_authority(text: str) -> bool:

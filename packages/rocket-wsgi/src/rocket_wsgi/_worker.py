@@ -84,6 +84,8 @@ _HEAD: Final = State.HEAD
 _READY: Final = State.READY
 _NO_BODY: Final = Framing.NONE
 
+_take_head: Final = Worker.take_head  # a static method costs a search, too
+
 
 class WSGIWorker(Worker):
     """Serves HTTP/1.1 and HTTP/1.0 requests with a WSGI application (PEP 3333).
@@ -211,7 +213,7 @@ class WSGIWorker(Worker):
     def _receive_head(self, connection: Connection) -> State:
         head = None
         try:
-            head = self.take_head(connection)
+            head = _take_head(connection)
             if head is None:
                 return _HEAD
             request = self._read(head, connection)
