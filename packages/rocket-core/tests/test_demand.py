@@ -18,12 +18,26 @@ class Processors:
         self.demand = Demand(lambda: self.used)
 
     def look(
-        self, share: float, *, slept: int = 1, displaced: int = 0, waits: bool = True
+        self,
+        share: float,
+        *,
+        slept: int = 1,
+        displaced: int = 0,
+        waits: bool = True,
+        stuck: bool = False,
+        polled: bool = True,
+        spare: bool = True,
     ) -> Verdict:
         """The verdict after a look's time, in which it had this share of one processor."""
         at, computed, before, lost = self.used
         self.used = Usage(at + LOOK, computed + share * LOOK, before + slept, lost + displaced)
-        return self.demand.look(waits=waits, stuck=False)
+        return self.demand.look(waits=waits, stuck=stuck, polled=polled, spare=spare)
+
+    def miss(self) -> Verdict:
+        """Dismiss a worker, and find that it is missed; the verdict after that."""
+        assert self.look(1.0) is Verdict.DISMISS
+        assert self.look(0.5) in (Verdict.CALL, Verdict.CALL_EAGERLY)
+        return self.look(1.0)
 
 
 @pytest.fixture
@@ -62,7 +76,7 @@ def test_rare_looks_and_those_before_a_busy_one_do_not_count(
             processors.look(0.1, waits=False)
     for _ in range(9):
         processors.look(0.1)
-        processors.look(0.9)
+        processors.look(1.0)
         assert processors.look(0.1) is Verdict.CALL
 
 
@@ -71,7 +85,7 @@ def test_nothing_happens_while_no_work_waits(cores: Callable[[int], Processors])
     assert [processors.look(0.1, waits=False) for _ in range(5)] == [Verdict.NOTHING] * 5
 
 
-@pytest.mark.parametrize(("count", "share"), [(1, 0.9), (2, 1.8)])
+@pytest.mark.parametrize(("count", "share"), [(1, 0.95), (2, 1.9)])
 def test_workers_that_compute_get_no_help(
     cores: Callable[[int], Processors], count: int, share: float
 ) -> None:
@@ -82,7 +96,13 @@ def test_workers_that_compute_get_no_help(
 def test_one_of_two_cores_at_work_leaves_room_for_a_worker(
     cores: Callable[[int], Processors],
 ) -> None:
-    assert cores(2).look(0.9) is Verdict.CALL
+    assert cores(2).look(1.0) is Verdict.CALL
+
+
+def test_workers_that_compute_for_most_of_their_time_get_help(
+    cores: Callable[[int], Processors],
+) -> None:
+    assert cores(1).look(0.8) is Verdict.CALL
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -109,13 +129,55 @@ def test_a_long_computation_keeps_short_ones_waiting_for_a_few_looks_only(
     cores: Callable[[int], Processors],
 ) -> None:
     processors = cores(1)
-    demand = processors.demand
-    verdicts = []
-    for _ in range(6):
-        at, computed, slept, displaced = processors.used
-        processors.used = Usage(at + LOOK, computed + LOOK, slept, displaced)
-        verdicts.append(demand.look(waits=True, stuck=True))
+    verdicts = [processors.look(1.0, stuck=True) for _ in range(6)]
     assert verdicts == [*[Verdict.NOTHING] * 4, Verdict.CALL, Verdict.NOTHING]
+
+
+def test_somebody_polls_once_in_a_while_however_long_the_queue(
+    cores: Callable[[int], Processors],
+) -> None:
+    processors = cores(1)
+    for _ in range(3):
+        looks = 1
+        while processors.look(1.0, polled=False) is not Verdict.CALL:
+            looks += 1
+        assert looks * LOOK == pytest.approx(module._BLINDNESS, abs=2 * LOOK)
+
+
+def test_workers_that_are_missed_again_and_again_are_dismissed_ever_less_often(
+    cores: Callable[[int], Processors],
+) -> None:
+    processors = cores(1)
+    pauses = []
+    for _ in range(9):
+        while processors.miss() is not Verdict.NOTHING:
+            pass
+        began = processors.used.at
+        while processors.look(1.0, spare=False) is Verdict.NOTHING:
+            pass
+        pauses.append(processors.used.at - began)
+    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5], abs=3 * LOOK)
+
+
+def test_a_worker_that_is_not_missed_ends_that(cores: Callable[[int], Processors]) -> None:
+    processors = cores(1)
+    while processors.miss() is not Verdict.NOTHING:
+        pass
+    while processors.look(1.0) is Verdict.NOTHING:
+        pass
+    for _ in range(int(module._REGRET / LOOK) + 2):
+        assert processors.look(1.0, spare=False) is Verdict.DISMISS
+    misses = 1
+    while processors.miss() is not Verdict.NOTHING:
+        misses += 1
+    assert misses == module._REGRETS
+
+
+def test_a_worker_that_was_not_there_is_not_missed(cores: Callable[[int], Processors]) -> None:
+    processors = cores(1)
+    for _ in range(9):
+        assert processors.look(1.0, spare=False) is Verdict.DISMISS
+        processors.look(0.5)
 
 
 def test_the_process_is_measured() -> None:

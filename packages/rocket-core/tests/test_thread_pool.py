@@ -21,12 +21,14 @@ from coresupport import (
 )
 from rocket_core import READ, Connection, Monitor, State, ThreadPool, Timeouts, Worker
 from rocket_core import _thread_pool as module
+from rocket_core._demand import Verdict
 from rocket_core._guardian import Guardian
 from rocket_core._host import Host
 from rocket_core._phases import Phases
 from rocket_core._poller import default_poller
 from rocket_core._registry import Registry
 from rocket_core._statistics import Tally
+from rocket_core._thread_pool import Care
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -256,6 +258,21 @@ def test_only_connection_left_in_a_queue_is_served(sockets: Sockets) -> None:
     parts.pool.submit(connection)
     assert client.recv(100) == b"X\n"
     parts.stop()
+
+
+def test_looks_at_a_pool_that_computes_become_rare(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = Fixture(worker(), threads=1)
+    verdicts = iter([*[Verdict.DISMISS] * 9, Verdict.NOTHING, Verdict.DISMISS])
+    monkeypatch.setattr(parts.pool._demand, "look", lambda **_: next(verdicts))
+    server, _ = sockets()
+    parts.pool._ready.append(Connection(server))  # which nobody serves, since nobody runs
+    cares = [parts.pool.tend() for _ in range(11)]
+    assert cares == [*[Care.LOOK] * 7, *[Care.RARE_LOOK] * 2, *[Care.LOOK] * 2]
+    for connection in parts.pool.abandoned():
+        connection.close()
+    parts.monitor.close()
 
 
 def test_thread_that_leaves_has_a_sleeper_poll(

@@ -16,12 +16,17 @@ from typing import Final, Protocol
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
 from rocket_core._statistics import Counters
-from rocket_core._thread_pool import LOOK, ThreadPool
+from rocket_core._thread_pool import LOOK, Care, ThreadPool
 from rocket_core._worker import Worker
 
 _log = logging.getLogger("rocket_core.monitor")
 
 _LONGEST_POLL: Final = 0.05
+
+_RARE_LOOK: Final = 4 * LOOK
+"""Seconds to the next look at a pool that computes and has no worker too many. A look takes the
+interpreter away from the one who computes."""
+
 _QUIET_LOOKS: Final = 8
 
 Order = Callable[[], None]
@@ -116,17 +121,18 @@ class Guardian:
         while not self._finished:
             self._watch()
             reserve_busy = self._pool.tend_reserve()
-            busy, abandoned = self._pool.tend()
-            if abandoned:
+            care = self._pool.tend()
+            if care is Care.STAND_IN:
                 self._stand_in(pause)
                 pause = min(pause * 2, _LONGEST_POLL)
                 self._obey(self._sleep(0))
                 continue
             pause = LOOK
-            quiet = 0 if busy or reserve_busy else quiet + 1
+            quiet = quiet + 1 if care is Care.NOTHING and not reserve_busy else 0
             if quiet >= _QUIET_LOOKS and self._pool.guard(on=False):
                 return
-            self._obey(self._sleep(LOOK))
+            rarely = care is Care.RARE_LOOK and not reserve_busy
+            self._obey(self._sleep(_RARE_LOOK if rarely else LOOK))
 
     def _stand_in(self, timeout: float) -> None:
         """Do for all clients what needs no worker, while all workers are away."""

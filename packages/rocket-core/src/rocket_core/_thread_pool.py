@@ -58,6 +58,18 @@ _CALLS: Final = frozenset({Verdict.CALL, Verdict.CALL_EAGERLY})
 LOOK: Final = 0.003
 """Seconds between looks at a busy pool: how long ready work waits before another worker comes."""
 
+_CALM_LOOKS: Final = 8
+"""Looks in a row that find as few workers as can be computing, after which looks may be rarer."""
+
+
+class Care(Enum):
+    """What a pool needs from who tends it."""
+
+    NOTHING = "nothing: somebody polls, and nothing waits"
+    LOOK = "another look soon"
+    RARE_LOOK = "another look, less soon"
+    STAND_IN = "somebody who polls, since all workers are away"
+
 
 class _Role(Enum):
     """What a worker that has nothing to serve does."""
@@ -136,6 +148,7 @@ class ThreadPool:
         self._stopping = False
         self._last_head: tuple[Connection, float] | None = None
         self._last_polls = 0
+        self._calm_looks = 0
         self._names = 0
         self._grow_after = 0.0
         self._relieve_after = 0.0
@@ -388,12 +401,8 @@ class ThreadPool:
 
     # -- the Monitor's thread ------------------------------------------------------------------
 
-    def tend(self) -> tuple[bool, bool]:
-        """Called every few milliseconds while the pool is busy: bring in workers where needed.
-
-        Two answers: whether the pool still needs tending; and whether all workers are away, so
-        that the caller must poll in their stead.
-        """
+    def tend(self) -> Care:
+        """Called every few milliseconds while the pool is busy: bring in workers where needed."""
         now = time.monotonic()
         try:
             first = self._ready[0]
@@ -401,25 +410,31 @@ class ThreadPool:
         except IndexError:
             head = None
         with self._lock:
-            unpolled = not self._polling and self._polls == self._last_polls
-            stuck = unpolled or (head is not None and head == self._last_head)
+            polled = self._polling > 0 or self._polls != self._last_polls
+            # While there is a queue, whatever arrives comes behind it.
+            stuck = not polled if head is None else head == self._last_head
             self._last_polls = self._polls
             self._last_head = head
-            waits = head is not None and now - head[1] > LOOK
-            verdict = self._demand.look(waits=waits or unpolled, stuck=stuck)
+            waits = not polled or (head is not None and now - head[1] > LOOK)
+            awake = len(self._seats) - len(self._sleepers) - self._missing()
+            spare = awake > self._pollers
+            verdict = self._demand.look(waits=waits, stuck=stuck, polled=polled, spare=spare)
+            calm = verdict is Verdict.DISMISS and not spare
+            self._calm_looks = self._calm_looks + 1 if calm else 0
             if verdict is Verdict.DISMISS:
                 self._eager = 0
-                awake = len(self._seats) - len(self._sleepers) - self._missing()
-                self._dismissing = awake > self._pollers
+                self._dismissing = spare
             elif verdict is Verdict.CALL_EAGERLY:
                 self._eager = EAGER_REQUESTS
             if verdict not in _CALLS:
-                return head is not None or not self._polling, False
+                if head is None and self._polling:
+                    return Care.NOTHING
+                return Care.LOOK if self._calm_looks < _CALM_LOOKS else Care.RARE_LOOK
             if self._call_another():
-                return True, False
+                return Care.LOOK
             if head is not None and self._polling:
                 self._monitor.wake()
-            return True, not self._polling
+            return Care.LOOK if self._polling else Care.STAND_IN
 
     def tend_reserve(self) -> bool:
         """Called as `tend` is: bring in reserved lanes where needed; whether that must go on."""
