@@ -21,7 +21,7 @@ import pytest
 from conftest import PATIENCE, Files
 from lines import pattern
 from rocket_core import READ, WRITE, CloseReason, Connection, Peer, State
-from rocket_tls import TLSConnection, TLSError, _connection, load_context
+from rocket_tls import TLSConnection, TLSError, _connection, _wire, load_context
 
 SOMEBODY = Peer("", 0)
 OPENSSL = shutil.which("openssl") or ""
@@ -264,6 +264,51 @@ def test_the_end_behind_data_is_seen_by_whoever_waits(open_ends: Ends) -> None:
     assert connection.receive_now(100) == b""
     assert connection.receive_now(100) == b""
     assert connection.send_now(b"heard") == 5
+
+
+def test_connections_that_share_memory_do_not_notice(
+    files: Files, client_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_wire, "_wires", [_wire.Wire()] * len(_wire._wires))
+    context = load_context(files.certificate, files.key)
+    with ExitStack() as stack:
+        connections, clients = [], []
+        for _ in range(4):
+            ours, theirs = socket.socketpair()
+            connections.append(TLSConnection(ours, context, SOMEBODY, SOMEBODY))
+            stack.callback(connections[-1].close)
+            clients.append((stack.enter_context(theirs), MemoryClient(client_context)))
+        # Each a step in turn, and two of the four only a part of what they have.
+        waiting = set(range(4))
+        while waiting:
+            for number in sorted(waiting):
+                sock, client = clients[number]
+                client.shake_hands()
+                data = client.outgoing.read()
+                sock.sendall(data[:100])
+                done = connections[number].handshake()
+                if data[100:]:
+                    sock.sendall(data[100:])
+                    done = connections[number].handshake()
+                if done:
+                    waiting.remove(number)
+                if select.select([sock], [], [], 0)[0]:
+                    client.incoming.write(sock.recv(1 << 16))
+
+        for number, (sock, client) in enumerate(clients):
+            client.tls.write(b"from %d" % number * 1000)
+            sock.sendall(client.outgoing.read(3000))
+            assert connections[number].fill() is None
+        damaged, _ = clients[0]
+        damaged.sendall(b"-" * 10_000)
+        with pytest.raises(TLSError, match=r"(?i)bad.record.mac"):
+            connections[0].receive_now(100)
+        for number, (sock, client) in list(enumerate(clients))[:0:-1]:
+            sock.sendall(client.outgoing.read())
+            assert connections[number].receive_now(100) == b"from %d" % number * 1000
+            assert connections[number].send_now(b"to %d" % number) == 4
+            client.incoming.write(sock.recv(1 << 16))
+            assert client.tls.read() == b"to %d" % number
 
 
 def test_a_receive_too_early_does_not_ask_for_readiness_to_read(open_ends: Ends) -> None:

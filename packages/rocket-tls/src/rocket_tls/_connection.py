@@ -27,6 +27,7 @@ from rocket_tls._contexts import ServerSide
 from rocket_tls._errors import TLSError
 from rocket_tls._fault import TIMEOUT, UNREADABLE, TLSFaults, reason_of
 from rocket_tls._identity import describe
+from rocket_tls._wire import wire_of
 
 RECORD: Final = 1 << 14
 """Bytes that one record carries at most (RFC 8446, section 5.1)."""
@@ -89,7 +90,7 @@ class TLSConnection(Connection):
     servers are asked to (RFC 9112, section 9.8): that is the end of the stream.
     """
 
-    __slots__ = ("_backlog", "_faults", "_hello", "_incoming", "_layer", "_outgoing", "_tls")
+    __slots__ = ("_backlog", "_early", "_faults", "_hello", "_layer", "_tls", "_wire")
 
     def __init__(
         self,
@@ -110,13 +111,14 @@ class TLSConnection(Connection):
         Raises `OSError` when the client is gone already.
         """
         super().__init__(sock, peer, local, secure=True, timeouts=timeouts)
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._wire = wire = wire_of(self.descriptor)
+        self._tls = context.wrap_bio(wire.incoming, wire.outgoing, server_side=True)
         self._layer = _Layer.HANDSHAKE
         self._hello = Hello() if validation else None
         self._faults = faults
         self._backlog: Backlog | None = None
+        self._early = b""
+        """What has come with the end of the handshake."""
         self.state = State.HANDSHAKE
 
     def handshake(self) -> bool:
@@ -157,16 +159,23 @@ class TLSConnection(Connection):
                 tls.validating = protocols == [PROTOCOL.encode()]
         if isinstance(tls, ServerSide):
             tls.local = self.local  # which a proxy may have announced by now
-        self._incoming.write(received)
+        wire = self._wire
         try:
-            tls.do_handshake()
+            with wire.lock:
+                try:
+                    wire.incoming.write(received)
+                    tls.do_handshake()
+                    self._layer = _Layer.OPEN
+                    if wire.incoming.pending:
+                        self._early = self._read_on(tls.read(RECORD))
+                finally:
+                    self._empty_wire()
         except ssl.SSLWantReadError:
             return
         except ssl.SSLError as error:
             if error.reason == "HTTP_REQUEST":
                 self._answer_plainly()
             raise self._broken(error) from error
-        self._layer = _Layer.OPEN
 
     def _admit(self) -> bool:
         """The handshake is complete, and the client is told so: True. Raises `TLSError`."""
@@ -190,59 +199,78 @@ class TLSConnection(Connection):
         del size
         if self._layer is _ENDED:
             raise self._unusable()
-        backlog = self._backlog
-        if backlog is not None:
-            self._answer()
-            if backlog.size > _ANSWERS:
-                raise NotYet(WRITE)
-        incoming = self._incoming
-        if not incoming.pending:  # else it has come with the end of the handshake
-            received = self._socket.recv(_CIPHERTEXT_SIZE)
-            self.drained = len(received) < _CIPHERTEXT_SIZE
-            if not received:
-                return b""
-            incoming.write(received)
+        if self._backlog is not None:
+            self._make_way(self._backlog)
+        if self._early:
+            data, self._early = self._early, b""
+            return data
+        received = self._socket.recv(_CIPHERTEXT_SIZE)
+        self.drained = len(received) < _CIPHERTEXT_SIZE
+        if not received:
+            return b""
+        wire = self._wire
+        incoming = wire.incoming
         try:
-            data = self._tls.read(RECORD)
-            if incoming.pending or not data:
-                data = self._read_on(data)
+            wire.lock.acquire()  # in a with statement, it costs twice as much
+            try:
+                incoming.write(received)
+                data = self._tls.read(RECORD)
+                if incoming.pending or wire.outgoing.pending or not data:
+                    data = self._read_on(data)
+            except BaseException:
+                self._empty_wire()
+                raise
+            finally:
+                wire.lock.release()
         except ssl.SSLWantReadError:
             self._answer()
             # Not NotYet: unsent output may be what the connection waits for next.
             raise BlockingIOError from None
         except ssl.SSLError as error:
             raise self._broken(error) from error
-        if self._outgoing.pending:
+        if self._backlog is not None:
             self._answer()
         return data
 
     def _read_on(self, data: bytes) -> bytes:
-        """What is there in all, ``data`` being its beginning, or empty at the end of the stream."""
+        """With the lock: all there is, ``data`` being its beginning, or empty at its end."""
         parts = [data]
         try:
-            while data and self._incoming.pending:
+            while data and self._wire.incoming.pending:
                 data = self._tls.read(RECORD)
                 parts.append(data)
         except ssl.SSLWantReadError:  # for the rest of a record
             pass
+        self._empty_wire()
         if not data:
             # What the client has said in TLS, the poller and the next receive are to see, too.
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RD)
         return b"".join(parts)
 
+    def _make_way(self, backlog: Backlog) -> None:
+        """Raise `NotYet` where what follows could make ``backlog`` too long."""
+        self._answer()
+        if backlog.size > _ANSWERS:
+            raise NotYet(WRITE)
+
     def _answer(self) -> None:
         """Send what OpenSSL has to say of its own; what the socket does not take is waited for."""
         if not self._flush() and self._backlog is not None and not self._backlog.owed:
             self.wants = READ | WRITE
 
+    def _empty_wire(self) -> None:
+        """With the lock: keep what OpenSSL has made, and drop what it has refused to read."""
+        self._wire.incoming.read()
+        made = self._wire.outgoing.read()
+        if made:
+            if self._backlog is None:
+                self._backlog = Backlog()
+            self._backlog.add(made)
+
     def _flush(self) -> bool:
-        """Send what OpenSSL has made; whether the socket has taken all of it. Raises `OSError`."""
+        """Send what is kept; whether the socket has taken all of it. Raises `OSError`."""
         backlog = self._backlog
-        if self._outgoing.pending:
-            if backlog is None:
-                self._backlog = backlog = Backlog()
-            backlog.add(self._outgoing.read())
         if backlog is None:
             return True
         all_sent = backlog.send(self._socket)
@@ -294,11 +322,16 @@ class TLSConnection(Connection):
 
     def _send_record(self, data: bytes) -> int:
         """Encrypt and send so many bytes as one record has; how many were taken."""
+        wire = self._wire
         try:
-            size = self._tls.write(data)
+            wire.lock.acquire()
+            try:
+                size = self._tls.write(data)
+            finally:
+                record = wire.outgoing.read()
+                wire.lock.release()
         except ssl.SSLError as error:
             raise self._broken(error) from error
-        record = self._outgoing.read()
         try:
             count = self._socket.send(record)
         except (BlockingIOError, InterruptedError):
@@ -309,14 +342,18 @@ class TLSConnection(Connection):
 
     def _send_batch(self, view: memoryview) -> int:
         """Encrypt and send several records at once; how many bytes were taken."""
+        outgoing = self._wire.outgoing
         records = []
         size = 0
         try:
-            while size < len(view):
-                content = self._tls.write(view[size : size + RECORD])
-                # Taken out one by one, or the connection would keep the memory of all of them.
-                records.append((self._outgoing.read(), content))
-                size += content
+            with self._wire.lock:
+                while size < len(view):
+                    try:
+                        content = self._tls.write(view[size : size + RECORD])
+                    finally:
+                        record = outgoing.read()
+                    records.append((record, content))
+                    size += content
         except ssl.SSLError as error:
             raise self._broken(error) from error
         try:
@@ -371,8 +408,11 @@ class TLSConnection(Connection):
             return
         # After making its own, unwrap looks for the client's close_notify, which is not awaited,
         # and fails for good if it finds anything else.
-        with suppress(OSError):
-            self._tls.unwrap()
+        with self._wire.lock, suppress(OSError):
+            try:
+                self._tls.unwrap()
+            finally:
+                self._empty_wire()
         with suppress(OSError):
             self._flush()
 
