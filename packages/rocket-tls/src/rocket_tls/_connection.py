@@ -313,7 +313,9 @@ class TLSConnection(Connection):
             return self._send_record(data) or None
         view = memoryview(data).cast("B")
         while sent < len(view):
-            part = view[sent : sent + _BATCH]
+            end = sent + _BATCH
+            # The head of a response is often what a batch has no room for.
+            part = view[sent:] if len(view) - end <= RECORD else view[sent:end]
             taken = self._send_batch(part)
             sent += taken
             if taken < len(part):
