@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import select
+import shutil
 import socket
 import ssl
 import struct
-from collections.abc import Iterator
-from contextlib import suppress
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from conftest import Files
+from conftest import PATIENCE, Files
 from lines import pattern
-from rocket_core import CloseReason, Connection, Peer, State
-from rocket_tls import TLSConnection, TLSError, load_context
+from rocket_core import READ, WRITE, CloseReason, Connection, Peer, State
+from rocket_tls import TLSConnection, TLSError, _connection, _wire, load_context
 
 SOMEBODY = Peer("", 0)
+OPENSSL = shutil.which("openssl") or ""
+
+needs_openssl = pytest.mark.skipif(not OPENSSL, reason="openssl is not installed")
 
 Ends = tuple[TLSConnection, ssl.SSLSocket]
 
 
-@pytest.fixture
-def ends(files: Files, client_context: ssl.SSLContext) -> Iterator[Ends]:
+def connect(
+    files: Files, client_context: ssl.SSLContext, ours: socket.socket, theirs: socket.socket
+) -> Ends:
     """A connection before its handshake, and its client, which does not block."""
-    ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     connection = TLSConnection(ours, load_context(files.certificate, files.key), SOMEBODY, SOMEBODY)
     client = client_context.wrap_socket(
@@ -34,21 +43,127 @@ def ends(files: Files, client_context: ssl.SSLContext) -> Iterator[Ends]:
         do_handshake_on_connect=False,
         suppress_ragged_eofs=False,
     )
+    return connection, client
+
+
+def shake_hands(connection: TLSConnection, client: ssl.SSLSocket) -> None:
+    while not connection.handshake():
+        with suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+    with pytest.raises(ssl.SSLWantReadError):
+        client.recv(1)  # takes the session tickets
+
+
+@pytest.fixture
+def ends(files: Files, client_context: ssl.SSLContext) -> Iterator[Ends]:
+    """The ends of a socket pair."""
+    connection, client = connect(files, client_context, *socket.socketpair())
     with client:
         yield connection, client
         connection.close()
 
 
 @pytest.fixture
+def narrow_ends(files: Files, client_context: ssl.SSLContext) -> Iterator[Ends]:
+    """The ends of TCP between which less than a record fits, after the handshake."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        theirs.connect(listening.getsockname())
+        ours, _ = listening.accept()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        connection, client = connect(files, client_context, ours, theirs)
+        with client:
+            shake_hands(connection, client)
+            yield connection, client
+            connection.close()
+
+
+@pytest.fixture
 def open_ends(ends: Ends) -> Ends:
     """The same after the handshake."""
-    connection, client = ends
-    while not connection.handshake():
-        with suppress(ssl.SSLWantReadError):
-            client.do_handshake()
-    with pytest.raises(ssl.SSLWantReadError):
-        client.recv(1)  # takes the session tickets
+    shake_hands(*ends)
     return ends
+
+
+class MemoryClient:
+    """A client whose bytes the test carries."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
+
+    def shake_hands(self) -> bool:
+        try:
+            self.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+
+@dataclass
+class Middle:
+    """Carries bytes between a connection and the command ``openssl s_client``.
+
+    Attributes:
+        near: the other end of the connection's socket.
+        far: leads to the command.
+    """
+
+    near: socket.socket
+    far: socket.socket
+    commands: IO[bytes]
+
+    def ask(self, letter: bytes) -> None:
+        """Have the command do something in TLS, and carry what it says."""
+        self.commands.write(letter + b"\n")
+        self.commands.flush()
+        self.near.sendall(self.far.recv(1 << 16))
+
+    def arrived(self) -> bytes:
+        """What the connection has sent."""
+        data = b""
+        while select.select([self.near], [], [], 0)[0]:
+            data += self.near.recv(1 << 16)
+        return data
+
+
+Carried = Callable[[str], tuple[TLSConnection, Middle, IO[bytes]]]
+
+
+@pytest.fixture
+def carried(files: Files) -> Iterator[Carried]:
+    """Makes an open connection, the middle, and what the command puts out."""
+    with ExitStack() as stack:
+
+        def start(version: str) -> tuple[TLSConnection, Middle, IO[bytes]]:
+            listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = listening.getsockname()[1]
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [OPENSSL, "s_client", version, "-connect", f"127.0.0.1:{port}"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
+            stack.callback(process.kill)
+            assert process.stdin
+            assert process.stdout
+            ours, near = socket.socketpair()
+            stack.enter_context(near)
+            far = stack.enter_context(listening.accept()[0])
+            far.settimeout(PATIENCE)
+            context = load_context(files.certificate, files.key)
+            connection = TLSConnection(ours, context, SOMEBODY, SOMEBODY)
+            stack.callback(connection.close)
+            middle = Middle(near, far, process.stdin)
+            while not connection.handshake():
+                far.sendall(middle.arrived())
+                near.sendall(far.recv(1 << 16))
+            far.sendall(middle.arrived())
+            return connection, middle, process.stdout
+
+        yield start
 
 
 def fill_up(connection: TLSConnection, data: bytes) -> int:
@@ -57,6 +172,20 @@ def fill_up(connection: TLSConnection, data: bytes) -> int:
     while (sent := connection.send_now(data)) is not None:
         total += sent
     return total
+
+
+def fill_raw(connection: TLSConnection) -> int:
+    """Leave no room between a connection and its client; how many bytes that takes."""
+    total = 0
+    with suppress(BlockingIOError):
+        while True:
+            total += connection._socket.send(b"-")
+    return total
+
+
+def discard_raw(sock: socket.socket, size: int) -> None:
+    while size:
+        size -= len(socket.socket.recv(sock, size))
 
 
 def read_now(client: ssl.SSLSocket) -> bytes:
@@ -81,6 +210,105 @@ def test_a_receive_leaves_nothing_inside_the_tls_layer(open_ends: Ends) -> None:
     assert connection.receive_now(100) == b"x" * (1 << 14)
     with pytest.raises(BlockingIOError):
         connection.receive_now(100)
+
+
+def test_a_receive_decrypts_all_records_that_it_has_got(open_ends: Ends) -> None:
+    connection, client = open_ends
+    for number in range(20):
+        client.send(b"%d " % number)
+    assert connection.receive_now(100) == b"".join(b"%d " % number for number in range(20))
+    assert connection.drained
+    with pytest.raises(BlockingIOError):
+        connection.receive_now(100)
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 6, 30, 1000])
+def test_a_record_may_come_in_pieces(
+    files: Files, client_context: ssl.SSLContext, size: int
+) -> None:
+    ours, theirs = socket.socketpair()
+    connection = TLSConnection(ours, load_context(files.certificate, files.key), SOMEBODY, SOMEBODY)
+    theirs.settimeout(PATIENCE)
+    client = MemoryClient(client_context)
+    with theirs:
+        # The first request comes with the end of the handshake: no poller tells of it.
+        while not connection.handshake():
+            if client.shake_hands():
+                client.tls.write(b"with the handshake")
+            theirs.sendall(client.outgoing.read())
+            if connection.handshake():
+                break
+            client.incoming.write(theirs.recv(1 << 16))
+        assert connection.receive_now(100) == b"with the handshake"
+
+        data = pattern(5000)
+        client.tls.write(data[:3000])
+        client.tls.write(data[3000:])
+        ciphertext = client.outgoing.read()
+        received = b""
+        for at in range(0, len(ciphertext), size):
+            theirs.sendall(ciphertext[at : at + size])
+            with suppress(BlockingIOError):
+                received += connection.receive_now(100)
+        assert received == data
+        connection.close()
+
+
+def test_the_end_behind_data_is_seen_by_whoever_waits(open_ends: Ends) -> None:
+    connection, client = open_ends
+    client.send(b"the last words")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.unwrap()
+    assert connection.receive_now(100) == b"the last words"
+    assert select.select([connection.descriptor], [], [], 0)[0]
+    assert connection.receive_now(100) == b""
+    assert connection.receive_now(100) == b""
+    assert connection.send_now(b"heard") == 5
+
+
+def test_connections_that_share_memory_do_not_notice(
+    files: Files, client_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_wire, "_wires", [_wire.Wire()] * len(_wire._wires))
+    context = load_context(files.certificate, files.key)
+    with ExitStack() as stack:
+        connections, clients = [], []
+        for _ in range(4):
+            ours, theirs = socket.socketpair()
+            connections.append(TLSConnection(ours, context, SOMEBODY, SOMEBODY))
+            stack.callback(connections[-1].close)
+            clients.append((stack.enter_context(theirs), MemoryClient(client_context)))
+        # Each a step in turn, and two of the four only a part of what they have.
+        waiting = set(range(4))
+        while waiting:
+            for number in sorted(waiting):
+                sock, client = clients[number]
+                client.shake_hands()
+                data = client.outgoing.read()
+                sock.sendall(data[:100])
+                done = connections[number].handshake()
+                if data[100:]:
+                    sock.sendall(data[100:])
+                    done = connections[number].handshake()
+                if done:
+                    waiting.remove(number)
+                if select.select([sock], [], [], 0)[0]:
+                    client.incoming.write(sock.recv(1 << 16))
+
+        for number, (sock, client) in enumerate(clients):
+            client.tls.write(b"from %d" % number * 1000)
+            sock.sendall(client.outgoing.read(3000))
+            assert connections[number].fill() is None
+        damaged, _ = clients[0]
+        damaged.sendall(b"-" * 10_000)
+        with pytest.raises(TLSError, match=r"(?i)bad.record.mac"):
+            connections[0].receive_now(100)
+        for number, (sock, client) in list(enumerate(clients))[:0:-1]:
+            sock.sendall(client.outgoing.read())
+            assert connections[number].receive_now(100) == b"from %d" % number * 1000
+            assert connections[number].send_now(b"to %d" % number) == 4
+            client.incoming.write(sock.recv(1 << 16))
+            assert client.tls.read() == b"to %d" % number
 
 
 def test_a_receive_too_early_does_not_ask_for_readiness_to_read(open_ends: Ends) -> None:
@@ -115,6 +343,41 @@ def test_a_record_that_was_not_taken_is_sent_once(open_ends: Ends) -> None:
     assert received + read_now(client) == data
 
 
+@pytest.mark.parametrize("size", [1000, 1 << 14, 70_000, 1 << 20])
+def test_what_is_taken_in_part_is_encrypted_once(narrow_ends: Ends, size: int) -> None:
+    connection, client = narrow_ends
+    data = pattern(1 << 20)
+    # More, less, and the same again, wherever it is in memory.
+    offers = itertools.cycle((size, size // 3, 1, size))
+    sent, received = 0, b""
+    while len(received) < len(data):
+        while sent < len(data):
+            taken = connection.send_now(bytearray(data[sent : sent + next(offers)]))
+            if taken is None:
+                break
+            sent += taken
+        select.select([client], [], [], PATIENCE)
+        received += read_now(client)
+    assert received == data
+
+
+def test_a_record_that_waits_does_not_keep_from_receiving(narrow_ends: Ends) -> None:
+    connection, client = narrow_ends
+    data = pattern(1 << 18)
+    sent = connection.send_now(data) or 0
+    assert sent < len(data)
+    client.send(b"meanwhile")
+    select.select([connection.descriptor], [], [], PATIENCE)
+    assert connection.receive_now(100) == b"meanwhile"
+    assert not connection.wants
+    received = b""
+    while len(received) < len(data):
+        sent += connection.send_now(data[sent:]) or 0
+        select.select([client], [], [], PATIENCE)
+        received += read_now(client)
+    assert received == data
+
+
 def test_what_is_written_while_a_record_waits_comes_after_it(open_ends: Ends) -> None:
     connection, client = open_ends
     filler = fill_up(connection, b"-" * 1000)
@@ -128,6 +391,53 @@ def test_what_is_written_while_a_record_waits_comes_after_it(open_ends: Ends) ->
         received += read_now(client)
     received += read_now(client)
     assert received[filler:] == b"-" * 1000 + b"second third"
+
+
+def test_a_handshake_waits_for_a_client_that_does_not_read(ends: Ends) -> None:
+    connection, client = ends
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    junk = fill_raw(connection)
+    assert not connection.handshake()
+    assert connection.wants == WRITE
+    connection.wants = 0
+    assert not connection.handshake()
+    assert connection.wants == WRITE
+    discard_raw(client, junk)
+    shake_hands(connection, client)
+    client.send(b"hello")
+    assert connection.receive_now(100) == b"hello"
+
+
+@needs_openssl
+@pytest.mark.parametrize(("bound", "wanted"), [(1000, READ | WRITE), (0, WRITE)])
+def test_what_openssl_answers_waits_for_a_client_that_does_not_read(
+    carried: Carried, monkeypatch: pytest.MonkeyPatch, bound: int, wanted: int
+) -> None:
+    """A refusal of what the client asks for in TLS is sent though nothing else is."""
+    monkeypatch.setattr(_connection, "_ANSWERS", bound)
+    connection, middle, _ = carried("-tls1_2")
+    junk = fill_raw(connection)
+    middle.ask(b"R")  # renegotiation
+    assert connection.fill() is None
+    assert connection.wants == READ | WRITE
+    assert connection.fill() is None
+    assert connection.wants == wanted
+    connection.wants = 0
+    discard_raw(middle.near, junk)
+    assert connection.fill() is None
+    assert connection.wants == 0
+    assert middle.arrived()[:3] == b"\x15\x03\x03"  # an alert
+
+
+@needs_openssl
+def test_new_keys_are_used_as_soon_as_the_client_asks(carried: Carried) -> None:
+    connection, middle, output = carried("-tls1_3")
+    middle.ask(b"K")
+    assert connection.fill() is None
+    assert connection.send_now(b"with the new keys\n") == 18
+    middle.far.sendall(middle.arrived())
+    assert any(line.endswith(b"with the new keys\n") for line in output)
 
 
 def test_a_large_write_after_a_record_that_waits(open_ends: Ends) -> None:

@@ -564,8 +564,7 @@ class Connection:
     def shut_down(self) -> None:
         """Tell the client, unless it is gone, that nothing more will be sent. Raises `OSError`."""
         try:
-            # A TLS socket's own method would take the TLS layer away.
-            socket.socket.shutdown(self._socket, socket.SHUT_WR)
+            self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
             if error.errno != errno.ENOTCONN:
                 raise
@@ -596,7 +595,7 @@ else:  # pragma: no cover - not Linux
 
     def _has_left(sock: socket.socket) -> bool:
         try:
-            return not socket.socket.recv(sock, 1, socket.MSG_PEEK)
+            return not sock.recv(1, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:

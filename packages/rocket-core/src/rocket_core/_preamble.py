@@ -64,10 +64,9 @@ class Preamble:
     def _complete(self, connection: Connection, sock: socket.socket) -> bool:
         """Receive until the header is whole, or nothing more is there; whether it is whole."""
         while (wanted := self._missing()) > 0:
-            # The socket below TLS, too: what a TLS socket's own method received, it would decrypt.
             try:
-                data = socket.socket.recv(sock, wanted, socket.MSG_PEEK)
-                data = socket.socket.recv(sock, self._own(data))
+                data = sock.recv(wanted, socket.MSG_PEEK)
+                data = sock.recv(self._own(data))
             except (BlockingIOError, InterruptedError):
                 return False
             if not data:

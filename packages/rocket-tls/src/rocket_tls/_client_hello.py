@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Final
 
 RECORD_HEADER: Final = 5
@@ -82,34 +81,25 @@ def _protocols(record: _Reader) -> list[bytes]:
     return []
 
 
-class HelloPeek:
-    """Finds out what a client offers by ALPN, without taking its first message from OpenSSL.
+class Hello:
+    """A client's first message on its way to OpenSSL, which must not see it too early.
 
-    OpenSSL tells Python nothing of it before a certificate is chosen. So the first record is peeked
-    at; where it has not arrived as a whole, the socket is made to say so only then.
+    OpenSSL tells Python nothing of what is offered by ALPN before a certificate is chosen.
+
+    Attributes:
+        received: the first record and what has come behind it, as far as it has arrived.
     """
 
-    __slots__ = ("_awaited",)
+    __slots__ = ("received",)
 
     def __init__(self) -> None:
-        self._awaited = 0
+        self.received = b""
 
-    def protocols(self, sock: socket.socket) -> list[bytes] | None:
-        """What is offered, nothing where the client has ended; None: not yet. Raises `OSError`."""
-        try:
-            # Not by the TLS socket's own method, which would decrypt.
-            hello = socket.socket.recv(sock, _LARGEST, socket.MSG_PEEK)
-        except (BlockingIOError, InterruptedError):
-            return None
-        size = min(record_size(hello), _LARGEST)
-        # Where no more has come than was awaited, there will be none.
-        if len(hello) < size and size > self._awaited:
-            self._await(sock, size)
-            return None
-        if self._awaited:
-            self._await(sock, 1)
-        return offered_protocols(hello)
-
-    def _await(self, sock: socket.socket, size: int) -> None:
-        self._awaited = size
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+    def take(self, data: bytes) -> list[bytes] | None:
+        """What a client offers that has sent ``data`` next; None: not yet."""
+        self.received += data
+        # What is no handshake is OpenSSL's to complain of; its length may mean anything.
+        whole = self.received[0] != _HANDSHAKE or len(self.received) >= min(
+            record_size(self.received), _LARGEST
+        )
+        return offered_protocols(self.received) if whole else None

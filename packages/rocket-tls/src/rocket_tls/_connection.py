@@ -20,18 +20,27 @@ from rocket_core import (
     State,
     Timeouts,
 )
+from rocket_tls._backlog import Backlog
 from rocket_tls._challenges import PROTOCOL
-from rocket_tls._client_hello import HelloPeek
-from rocket_tls._contexts import ServerSocket
+from rocket_tls._client_hello import Hello
+from rocket_tls._contexts import ServerSide
 from rocket_tls._errors import TLSError
 from rocket_tls._fault import TIMEOUT, UNREADABLE, TLSFaults, reason_of
 from rocket_tls._identity import describe
-from rocket_tls._waiting import waiting_in_system
+from rocket_tls._wire import wire_of
 
 RECORD: Final = 1 << 14
 """Bytes that one record carries at most (RFC 8446, section 5.1)."""
 
-_READ_SIZE: Final = 4 * RECORD
+_CIPHERTEXT_SIZE: Final = RECEIVE_SIZE + 5 + 256
+"""Bytes asked of the system at once: a record with all that may be around it (section 5.2)."""
+
+_BATCH: Final = 4 * RECORD
+"""Bytes that are encrypted, record by record, and sent together; or read from a file."""
+
+_ANSWERS: Final = 2 * _BATCH
+"""Bytes kept for a client that takes none, beyond which nothing of it is received either."""
+
 _DISCARDS: Final = 64
 
 _MESSAGE: Final = b"This port speaks TLS; use https://\n"
@@ -74,11 +83,14 @@ _CLEAN: Final = frozenset(
 class TLSConnection(Connection):
     """A client that speaks TLS. It begins in ``State.HANDSHAKE``.
 
+    OpenSSL works in memory: what is between it and the socket is received and sent here, so that
+    a request takes one call of the system each way.
+
     A client that closes the connection without saying so in TLS is taken at its word, as HTTP
     servers are asked to (RFC 9112, section 9.8): that is the end of the stream.
     """
 
-    __slots__ = ("_faults", "_hello", "_layer", "_tls")
+    __slots__ = ("_backlog", "_early", "_faults", "_hello", "_layer", "_tls", "_wire")
 
     def __init__(
         self,
@@ -98,13 +110,15 @@ class TLSConnection(Connection):
 
         Raises `OSError` when the client is gone already.
         """
-        # Of a client that is gone, the SSL module would leave the socket open.
-        sock.getpeername()
-        self._tls = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        super().__init__(sock, peer, local, secure=True, timeouts=timeouts)
+        self._wire = wire = wire_of(self.descriptor)
+        self._tls = context.wrap_bio(wire.incoming, wire.outgoing, server_side=True)
         self._layer = _Layer.HANDSHAKE
-        self._hello = HelloPeek() if validation else None
+        self._hello = Hello() if validation else None
         self._faults = faults
-        super().__init__(self._tls, peer, local, secure=True, timeouts=timeouts)
+        self._backlog: Backlog | None = None
+        self._early = b""
+        """What has come with the end of the handshake."""
         self.state = State.HANDSHAKE
 
     def handshake(self) -> bool:
@@ -113,28 +127,58 @@ class TLSConnection(Connection):
         A client that speaks HTTP without TLS is told so. Raises `TLSError`, and `OSError` when the
         connection is broken.
         """
-        if isinstance(self._tls, ServerSocket):
-            self._tls.local = self.local  # which a proxy may have announced by now
-            if self._hello is not None:
-                protocols = self._hello.protocols(self._tls)
-                if protocols is None:
-                    self.wants = READ
-                    return False
-                self._tls.validating = protocols == [PROTOCOL.encode()]
-                self._hello = None
+        more = True
+        while self._flush():
+            if self._layer is not _Layer.HANDSHAKE:
+                return self._admit()
+            if not more:
+                return False
+            try:
+                received = self._socket.recv(_CIPHERTEXT_SIZE)
+            except (BlockingIOError, InterruptedError):
+                return False
+            if not received:
+                self._layer = _Layer.ENDED
+                self.close_reason = CloseReason.CLIENT
+                raise TLSError(f"{self.peer}: the client has left within the handshake")
+            self.drained = len(received) < _CIPHERTEXT_SIZE
+            more = not self.drained
+            self._shake_hands(received)
+        self.wants = WRITE
+        return False
+
+    def _shake_hands(self, received: bytes) -> None:
+        """Go on with the handshake after ``received``; where it is complete, the layer is open."""
+        tls = self._tls
+        if self._hello is not None:
+            protocols = self._hello.take(received)
+            if protocols is None:
+                return
+            received, self._hello = self._hello.received, None
+            if isinstance(tls, ServerSide):
+                tls.validating = protocols == [PROTOCOL.encode()]
+        if isinstance(tls, ServerSide):
+            tls.local = self.local  # which a proxy may have announced by now
+        wire = self._wire
         try:
-            self._tls.do_handshake()
+            with wire.lock:
+                try:
+                    wire.incoming.write(received)
+                    tls.do_handshake()
+                    self._layer = _Layer.OPEN
+                    if wire.incoming.pending:
+                        self._early = self._read_on(tls.read(RECORD))
+                finally:
+                    self._empty_wire()
         except ssl.SSLWantReadError:
-            self.wants = READ
-            return False
-        except ssl.SSLWantWriteError:
-            self.wants = WRITE
-            return False
+            return
         except ssl.SSLError as error:
             if error.reason == "HTTP_REQUEST":
                 self._answer_plainly()
             raise self._broken(error) from error
-        self._layer = _Layer.OPEN
+
+    def _admit(self) -> bool:
+        """The handshake is complete, and the client is told so: True. Raises `TLSError`."""
         if self._tls.selected_alpn_protocol() == PROTOCOL:
             # The authority has seen what it came for, and has nothing to say.
             self.close_reason = CloseReason.SERVED
@@ -148,31 +192,91 @@ class TLSConnection(Connection):
         return True
 
     def receive_now(self, size: int) -> bytes:
-        """One receive, with all that it decrypted: no poller sees what stays inside the TLS layer.
+        """One receive, with all that it decrypts: no poller sees what stays inside the TLS layer.
 
         Raises `BlockingIOError` or `NotYet` when nothing is there, `TLSError`, and `OSError`.
         """
+        del size
         if self._layer is _ENDED:
             raise self._unusable()
-        tls = self._tls
+        if self._backlog is not None:
+            self._make_way(self._backlog)
+        if self._early:
+            data, self._early = self._early, b""
+            return data
+        received = self._socket.recv(_CIPHERTEXT_SIZE)
+        self.drained = len(received) < _CIPHERTEXT_SIZE
+        if not received:
+            return b""
+        wire = self._wire
+        incoming = wire.incoming
         try:
-            data = tls.read(size)
-            if len(data) == size:
-                if pending := tls.pending():
-                    data += tls.read(pending)
-            elif data:
-                # What OpenSSL has left in the socket is no news to the poller.
-                self.drained = not waiting_in_system(self.descriptor)
+            wire.lock.acquire()  # in a with statement, it costs twice as much
+            try:
+                incoming.write(received)
+                data = self._tls.read(RECORD)
+                if incoming.pending or wire.outgoing.pending or not data:
+                    data = self._read_on(data)
+            except BaseException:
+                self._empty_wire()
+                raise
+            finally:
+                wire.lock.release()
         except ssl.SSLWantReadError:
+            self._answer()
             # Not NotYet: unsent output may be what the connection waits for next.
             raise BlockingIOError from None
-        except ssl.SSLWantWriteError:
-            raise NotYet(WRITE) from None
         except ssl.SSLError as error:
-            if _is_end(error):
-                return b""
             raise self._broken(error) from error
+        if self._backlog is not None:
+            self._answer()
         return data
+
+    def _read_on(self, data: bytes) -> bytes:
+        """With the lock: all there is, ``data`` being its beginning, or empty at its end."""
+        parts = [data]
+        try:
+            while data and self._wire.incoming.pending:
+                data = self._tls.read(RECORD)
+                parts.append(data)
+        except ssl.SSLWantReadError:  # for the rest of a record
+            pass
+        self._empty_wire()
+        if not data:
+            # What the client has said in TLS, the poller and the next receive are to see, too.
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RD)
+        return b"".join(parts)
+
+    def _make_way(self, backlog: Backlog) -> None:
+        """Raise `NotYet` where what follows could make ``backlog`` too long."""
+        self._answer()
+        if backlog.size > _ANSWERS:
+            raise NotYet(WRITE)
+
+    def _answer(self) -> None:
+        """Send what OpenSSL has to say of its own; what the socket does not take is waited for."""
+        if not self._flush() and self._backlog is not None and not self._backlog.owed:
+            self.wants = READ | WRITE
+
+    def _empty_wire(self) -> None:
+        """With the lock: keep what OpenSSL has made, and drop what it has refused to read."""
+        self._wire.incoming.read()
+        made = self._wire.outgoing.read()
+        if made:
+            if self._backlog is None:
+                self._backlog = Backlog()
+            self._backlog.add(made)
+
+    def _flush(self) -> bool:
+        """Send what is kept; whether the socket has taken all of it. Raises `OSError`."""
+        backlog = self._backlog
+        if backlog is None:
+            return True
+        all_sent = backlog.send(self._socket)
+        if all_sent and not backlog.owed:
+            self._backlog = None
+        return all_sent
 
     def discard(self) -> bool:
         """Throw away what the client sends, encrypted as it is; whether it has stopped sending.
@@ -183,7 +287,7 @@ class TLSConnection(Connection):
             return super().discard()
         try:
             for _ in range(_DISCARDS):
-                if not socket.socket.recv(self._tls, RECEIVE_SIZE):
+                if not self._socket.recv(RECEIVE_SIZE):
                     return True
         except (BlockingIOError, InterruptedError):
             pass
@@ -194,32 +298,88 @@ class TLSConnection(Connection):
 
         Raises `TLSError`, and `OSError` when the connection is broken.
         """
-        # OpenSSL keeps a record the socket did not take, and wants no less than its bytes at the
-        # next attempt. Never offering more than one record, that is what a caller has left.
         if self._layer is _ENDED:
             raise self._unusable()
         sent = 0
+        backlog = self._backlog
+        if backlog is not None:
+            self.wants = 0  # but what the caller waits for
+            self._flush()
+            sent = backlog.claim(memoryview(data).nbytes)
+            if backlog.size or backlog.owed:
+                return sent or None
+            self._backlog = None
+        elif type(data) is bytes and 0 < len(data) <= RECORD:
+            return self._send_record(data) or None
+        view = memoryview(data).cast("B")
+        while sent < len(view):
+            end = sent + _BATCH
+            # The head of a response is often what a batch has no room for.
+            part = view[sent:] if len(view) - end <= RECORD else view[sent:end]
+            taken = self._send_batch(part)
+            sent += taken
+            if taken < len(part):
+                return sent or None
+        return sent
+
+    def _send_record(self, data: bytes) -> int:
+        """Encrypt and send so many bytes as one record has; how many were taken."""
+        wire = self._wire
         try:
-            if len(data) <= RECORD and type(data) is bytes:
-                return self._tls.write(data) if data else 0
-            view = memoryview(data).cast("B")
-            while sent < len(view):
-                sent += self._tls.write(view[sent : sent + RECORD])
-        except ssl.SSLWantWriteError:
-            return sent or None
-        except ssl.SSLWantReadError:
-            self.wants = READ
-            return sent or None
+            wire.lock.acquire()
+            try:
+                size = self._tls.write(data)
+            finally:
+                record = wire.outgoing.read()
+                wire.lock.release()
         except ssl.SSLError as error:
             raise self._broken(error) from error
-        return sent
+        try:
+            count = self._socket.send(record)
+        except (BlockingIOError, InterruptedError):
+            count = 0
+        if count < len(record):
+            return self._hold_back([(record, size)], count)
+        return size
+
+    def _send_batch(self, view: memoryview) -> int:
+        """Encrypt and send several records at once; how many bytes were taken."""
+        outgoing = self._wire.outgoing
+        records = []
+        size = 0
+        try:
+            with self._wire.lock:
+                while size < len(view):
+                    try:
+                        content = self._tls.write(view[size : size + RECORD])
+                    finally:
+                        record = outgoing.read()
+                    records.append((record, content))
+                    size += content
+        except ssl.SSLError as error:
+            raise self._broken(error) from error
+        try:
+            count = self._socket.sendmsg([record for record, _ in records])
+        except (BlockingIOError, InterruptedError):
+            count = 0
+        if count < sum(len(record) for record, _ in records):
+            return self._hold_back(records, count)
+        return size
+
+    def _hold_back(self, records: list[tuple[bytes, int]], count: int) -> int:
+        """Of ``records``, ``count`` bytes are sent; how many bytes of content that completes."""
+        self._backlog = backlog = Backlog()
+        for record, content in records:
+            backlog.add(record, content)
+        backlog.took(count)
+        return backlog.claim(backlog.owed)
 
     def send_file_now(self, descriptor: int, offset: int, count: int) -> int | None:
         """Read from a file and send: the number of bytes taken, 0 at its end, None: not yet.
 
         Raises as `send_now`.
         """
-        return self.send_now(os.pread(descriptor, min(count, _READ_SIZE), offset))
+        return self.send_now(os.pread(descriptor, min(count, _BATCH), offset))
 
     def shut_down(self) -> None:
         """Tell the client, in TLS and in TCP, that nothing more will be sent.
@@ -242,30 +402,33 @@ class TLSConnection(Connection):
         self._layer = _Layer.ENDED
         super().close()
 
-    def abort(self) -> None:
-        """Make every present and future operation on the socket fail. Any thread may call this."""
-        # Not the TLS socket's own shutdown, which takes the TLS layer away from under its owner.
-        with suppress(OSError):
-            socket.socket.shutdown(self._tls, socket.SHUT_RDWR)
-
     def _close_notify(self) -> None:
         if self._layer is not _Layer.OPEN:
             return
         self._layer = _Layer.ENDED
-        # After sending its own, unwrap looks for the client's close_notify, which is not awaited,
+        if self._backlog is not None and self._backlog.owed:
+            return
+        # After making its own, unwrap looks for the client's close_notify, which is not awaited,
         # and fails for good if it finds anything else.
+        with self._wire.lock, suppress(OSError):
+            try:
+                self._tls.unwrap()
+            finally:
+                self._empty_wire()
         with suppress(OSError):
-            self._tls.unwrap()
+            self._flush()
 
     def _unusable(self) -> TLSError:
-        # Python's TLS sockets turn into plain ones once both sides have said close_notify.
         return TLSError(f"{self.peer}: the TLS connection has ended")
 
     def _broken(self, error: ssl.SSLError) -> TLSError:
-        self.close_reason = CloseReason.CLIENT if _is_end(error) else CloseReason.TLS
+        ended = isinstance(error, ssl.SSLZeroReturnError)
+        self.close_reason = CloseReason.CLIENT if ended else CloseReason.TLS
         self._layer = _Layer.ENDED
-        if self.close_reason is CloseReason.TLS:
-            refusal = self._tls.refusal if isinstance(self._tls, ServerSocket) else None
+        with suppress(OSError):
+            self._flush()  # the alert that tells the client
+        if not ended:
+            refusal = self._tls.refusal if isinstance(self._tls, ServerSide) else None
             self._count(refusal or reason_of(error), refusal or error)
         return TLSError(f"{self.peer}: {error}")
 
@@ -275,16 +438,7 @@ class TLSConnection(Connection):
 
     def _answer_plainly(self) -> None:
         with suppress(OSError):
-            socket.socket.send(self._tls, _PLAIN_ANSWER)
-            socket.socket.shutdown(self._tls, socket.SHUT_WR)
+            self._socket.send(_PLAIN_ANSWER)
+            self._socket.shutdown(socket.SHUT_WR)
             # Closing with something unread would reset the connection, and lose the answer.
-            socket.socket.recv(self._tls, RECEIVE_SIZE)
-
-
-def _is_end(error: ssl.SSLError) -> bool:
-    """Whether the client closed the connection, in TLS or without a word."""
-    # Python 3.11.2 and earlier has other names for the ways in which OpenSSL 3 tells that.
-    return (
-        isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
-        or error.reason == "UNEXPECTED_EOF_WHILE_READING"
-    )
+            self._socket.recv(RECEIVE_SIZE)

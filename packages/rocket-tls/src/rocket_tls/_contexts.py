@@ -25,7 +25,7 @@ _log = logging.getLogger("rocket_tls.certificate")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
 
 
-class ServerSocket(ssl.SSLSocket):
+class ServerSide(ssl.SSLObject):
     """The server's side of a TLS connection.
 
     Attributes:
@@ -139,39 +139,39 @@ class _Front:
         # Replaced as a whole; should two threads do so, one of the contexts is made once more.
         self._contexts: dict[CertificateChain, ssl.SSLContext] = {}
         self.context = settings.make_context(trust)
-        self.context.sslsocket_class = ServerSocket
+        self.context.sslobject_class = ServerSide
         self.context.sni_callback = self._choose
 
     def _choose(
-        self, sock: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext
+        self, tls: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext
     ) -> int | None:
         try:
             if name is not None and not _NAME.fullmatch(name):
                 name = None
             address = ""
-            if isinstance(sock, ServerSocket):
-                sock.server_name = name
-                if sock.validating:
-                    return self._show_control(sock, name)
-                address = sock.local.host.partition("%")[0] if sock.local is not None else ""
+            if isinstance(tls, ServerSide):
+                tls.server_name = name
+                if tls.validating:
+                    return self._show_control(tls, name)
+                address = tls.local.host.partition("%")[0] if tls.local is not None else ""
             chain = self._store.choose(name, address)
-            sock.context = self._contexts.get(chain) or self._make(chain)
+            tls.context = self._contexts.get(chain) or self._make(chain)
         except NoCertificateError:
-            if isinstance(sock, ServerSocket):
-                sock.refusal = NO_CERTIFICATE
+            if isinstance(tls, ServerSide):
+                tls.refusal = NO_CERTIFICATE
             return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
         except Exception:  # noqa: BLE001 - otherwise it would be printed, and the client left to guess
             _log.exception("no certificate could be chosen")
             return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
         return None
 
-    def _show_control(self, sock: ServerSocket, name: str | None) -> int | None:
+    def _show_control(self, tls: ServerSide, name: str | None) -> int | None:
         """Show the authority that asks what it looks for (RFC 8737, section 3)."""
         context = None if name is None else self._store.validation(name.lower())
         if context is None:
-            sock.refusal = NOT_PENDING
+            tls.refusal = NOT_PENDING
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-        sock.context = context
+        tls.context = context
         return None
 
     def _make(self, chain: CertificateChain) -> ssl.SSLContext:

@@ -1,0 +1,39 @@
+"""The memory in which OpenSSL receives and sends."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from typing import Final
+
+_WIRES: Final = 64
+"""More than threads that are likely to use OpenSSL at the same time."""
+
+
+class Wire:
+    """What OpenSSL receives from, and what it sends to, for many connections in turn.
+
+    Memory that OpenSSL has once needed to receive or send it keeps, up to a record and a third each
+    way: as much as all else that an idle connection has. So connections share it. Whoever holds
+    ``lock`` uses it, and leaves nothing in it.
+
+    Attributes:
+        incoming: what has come from the client and OpenSSL has not read.
+        outgoing: what OpenSSL has made for the client.
+        lock: guards both.
+    """
+
+    __slots__ = ("incoming", "lock", "outgoing")
+
+    def __init__(self) -> None:
+        self.incoming: Final = ssl.MemoryBIO()
+        self.outgoing: Final = ssl.MemoryBIO()
+        self.lock: Final = threading.Lock()
+
+
+_wires: Final = [Wire() for _ in range(_WIRES)]
+
+
+def wire_of(descriptor: int) -> Wire:
+    """The wire of a connection. Any thread may call this."""
+    return _wires[descriptor % _WIRES]
