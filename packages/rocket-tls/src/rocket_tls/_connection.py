@@ -32,11 +32,15 @@ from rocket_tls._wire import wire_of
 RECORD: Final = 1 << 14
 """Bytes that one record carries at most (RFC 8446, section 5.1)."""
 
-_CIPHERTEXT_SIZE: Final = RECEIVE_SIZE + 5 + 256
-"""Bytes asked of the system at once: a record with all that may be around it (section 5.2)."""
+_AROUND: Final = 5 + 256
+"""Bytes that a record may have around what it carries, at most (section 5.2)."""
 
 _BATCH: Final = 4 * RECORD
-"""Bytes that are encrypted, record by record, and sent together; or read from a file."""
+"""Bytes that are received and decrypted, or encrypted and sent, together; or read from a file."""
+
+_FOR_RECORD: Final = RECORD + _AROUND
+_FOR_BATCH: Final = _BATCH + _AROUND
+"""Bytes asked of the system at once."""
 
 _ANSWERS: Final = 2 * _BATCH
 """Bytes kept for a client that takes none, beyond which nothing of it is received either."""
@@ -134,14 +138,14 @@ class TLSConnection(Connection):
             if not more:
                 return False
             try:
-                received = self._socket.recv(_CIPHERTEXT_SIZE)
+                received = self._socket.recv(_FOR_RECORD)
             except (BlockingIOError, InterruptedError):
                 return False
             if not received:
                 self._layer = _Layer.ENDED
                 self.close_reason = CloseReason.CLIENT
                 raise TLSError(f"{self.peer}: the client has left within the handshake")
-            self.drained = len(received) < _CIPHERTEXT_SIZE
+            self.drained = len(received) < _FOR_RECORD
             more = not self.drained
             self._shake_hands(received)
         self.wants = WRITE
@@ -196,7 +200,6 @@ class TLSConnection(Connection):
 
         Raises `BlockingIOError` or `NotYet` when nothing is there, `TLSError`, and `OSError`.
         """
-        del size
         if self._layer is _ENDED:
             raise self._unusable()
         if self._backlog is not None:
@@ -204,8 +207,9 @@ class TLSConnection(Connection):
         if self._early:
             data, self._early = self._early, b""
             return data
-        received = self._socket.recv(_CIPHERTEXT_SIZE)
-        self.drained = len(received) < _CIPHERTEXT_SIZE
+        wanted = _FOR_RECORD if size <= RECORD else _FOR_BATCH
+        received = self._socket.recv(wanted)
+        self.drained = len(received) < wanted
         if not received:
             return b""
         wire = self._wire

@@ -13,9 +13,9 @@ _WIRES: Final = 64
 class Wire:
     """What OpenSSL receives from, and what it sends to, for many connections in turn.
 
-    Memory that OpenSSL has once needed to receive or send it keeps, up to a record and a third each
-    way: as much as all else that an idle connection has. So connections share it. Whoever holds
-    ``lock`` uses it, and leaves nothing in it.
+    Memory that OpenSSL has once needed to receive or send it keeps: after an upload, several times
+    as much as all else that an idle connection has. So connections share it. Whoever holds ``lock``
+    uses it, and leaves nothing in it.
 
     Attributes:
         incoming: what has come from the client and OpenSSL has not read.
