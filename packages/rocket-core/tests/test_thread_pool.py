@@ -260,6 +260,23 @@ def test_only_connection_left_in_a_queue_is_served(sockets: Sockets) -> None:
     parts.stop()
 
 
+def test_worker_that_has_just_gone_away_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = Fixture(worker(), threads=1)
+    looks: list[dict[str, bool]] = []
+    monkeypatch.setattr(parts.pool._demand, "look", lambda **look: looks.append(look))
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    parts.pool._left_at = now
+    for _ in range(2):
+        parts.pool.tend()
+        now += 2 * module._ABSENCE
+    assert looks == [
+        {"polled": True, "waits": False, "stuck": False, "spare": False},
+        {"polled": False, "waits": True, "stuck": True, "spare": False},
+    ]
+    parts.monitor.close()
+
+
 def test_looks_at_a_pool_that_computes_become_rare(
     sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,9 @@ _CALLS: Final = frozenset({Verdict.CALL, Verdict.CALL_EAGERLY})
 LOOK: Final = 0.003
 """Seconds between looks at a busy pool: how long ready work waits before another worker comes."""
 
+_ABSENCE: Final = 0.001
+"""Seconds of a request after which the worker that polled before is not expected back at once."""
+
 _CALM_LOOKS: Final = 8
 """Looks in a row that find as few workers as can be computing, after which looks may be rarer."""
 
@@ -100,9 +103,10 @@ class ThreadPool:
     """``min_threads`` to ``max_threads`` workers over the queue of ready connections.
 
     ``_lock`` guards the seats, those who leave, the sleepers, the numbers of threads and pollers,
-    the limits of the former, the stalled workers and those away, ``_eager``, ``_dismissing`` and
-    ``_guarded``. The queue itself needs none: a connection is put into it before the lock is taken
-    to look for sleepers, and a worker looks into it again, with the lock, before it sleeps.
+    the limits of the former, the stalled workers and those away, ``_left_at``, ``_eager``,
+    ``_dismissing`` and ``_guarded``. The queue itself needs none: a connection is put into it
+    before the lock is taken to look for sleepers, and a worker looks into it again, with the lock,
+    before it sleeps.
     """
 
     def __init__(
@@ -142,6 +146,8 @@ class ThreadPool:
         self._sleepers: list[_Seat] = []
         self._polling = 0
         self._polls = 0
+        self._left_at = 0.0
+        """When the last one who polled went away to serve, by `time.monotonic`."""
         self._stalls: set[Connection] = set()
         self._away: set[object] = set()
         self._guarded = False
@@ -410,7 +416,11 @@ class ThreadPool:
         except IndexError:
             head = None
         with self._lock:
-            polled = self._polling > 0 or self._polls != self._last_polls
+            polled = (
+                self._polling > 0
+                or self._polls != self._last_polls
+                or now - self._left_at < _ABSENCE
+            )
             # While there is a queue, whatever arrives comes behind it.
             stuck = not polled if head is None else head == self._last_head
             self._last_polls = self._polls
@@ -584,6 +594,8 @@ class ThreadPool:
             self._ready.extend(claimed)
             with self._lock:
                 self._polling -= 1
+                if claimed and not self._polling:
+                    self._left_at = claimed[0].claimed_at
                 # What this worker does not serve first must not wait for it, nor for a next event.
                 exposed = len(claimed) > 1 or (claimed and not self._polling)
                 alert = exposed and not self._guarded
