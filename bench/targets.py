@@ -175,6 +175,10 @@ TARGETS: Final = (
         times(("flask", OURS, "cpu_us"), ("flask", ALONE, "cpu_us"), most=1.05),
     ),
     Target(
+        "the Flask page, requests/s: at least 0.95 times its bare call, in a loop on one thread",
+        times(("flask", OURS, "rate"), ("flask", ALONE, "rate"), least=0.95),
+    ),
+    Target(
         "fast requests beside slow ones: p99 at most 2 times that alone",
         times(("mixed", OURS, "mixed_p99_ms"), ("mixed", OURS, "p99_ms"), most=2.0),
     ),
@@ -192,6 +196,10 @@ TARGETS: Final = (
             ahead("tls", key, 5.0, lambda name: name == "gunicorn gthread"),
         )
         for key, title in _TITLES.items()
+    ),
+    Target(
+        "TLS on kept connections, requests by processor time: no less than granian",
+        ahead("tls", "cpu_us", 1.0, _is_granian),
     ),
 )
 

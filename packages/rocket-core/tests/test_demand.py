@@ -25,13 +25,12 @@ class Processors:
         displaced: int = 0,
         waits: bool = True,
         stuck: bool = False,
-        polled: bool = True,
         spare: bool = True,
     ) -> Verdict:
         """The verdict after a look's time, in which it had this share of one processor."""
         at, computed, before, lost = self.used
         self.used = Usage(at + LOOK, computed + share * LOOK, before + slept, lost + displaced)
-        return self.demand.look(waits=waits, stuck=stuck, polled=polled, spare=spare)
+        return self.demand.look(waits=waits, stuck=stuck, spare=spare)
 
     def miss(self) -> Verdict:
         """Dismiss a worker, and find that it is missed; the verdict after that."""
@@ -131,17 +130,6 @@ def test_a_long_computation_keeps_short_ones_waiting_for_a_few_looks_only(
     processors = cores(1)
     verdicts = [processors.look(1.0, stuck=True) for _ in range(6)]
     assert verdicts == [*[Verdict.NOTHING] * 4, Verdict.CALL, Verdict.NOTHING]
-
-
-def test_somebody_polls_once_in_a_while_however_long_the_queue(
-    cores: Callable[[int], Processors],
-) -> None:
-    processors = cores(1)
-    for _ in range(3):
-        looks = 1
-        while processors.look(1.0, polled=False) is not Verdict.CALL:
-            looks += 1
-        assert looks * LOOK == pytest.approx(module._BLINDNESS, abs=2 * LOOK)
 
 
 def test_workers_that_are_missed_again_and_again_are_dismissed_ever_less_often(

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -271,8 +273,8 @@ def test_worker_that_has_just_gone_away_is_not_missed(monkeypatch: pytest.Monkey
         parts.pool.tend()
         now += 2 * module._ABSENCE
     assert looks == [
-        {"polled": True, "waits": False, "stuck": False, "spare": False},
-        {"polled": False, "waits": True, "stuck": True, "spare": False},
+        {"waits": False, "stuck": False, "spare": False},
+        {"waits": True, "stuck": True, "spare": False},
     ]
     parts.monitor.close()
 
@@ -285,10 +287,29 @@ def test_looks_at_a_pool_that_computes_become_rare(
     monkeypatch.setattr(parts.pool._demand, "look", lambda **_: next(verdicts))
     server, _ = sockets()
     parts.pool._ready.append(Connection(server))  # which nobody serves, since nobody runs
+    parts.pool._polled_at = time.monotonic()
     cares = [parts.pool.tend() for _ in range(11)]
     assert cares == [*[Care.LOOK] * 7, *[Care.RARE_LOOK] * 2, *[Care.LOOK] * 2]
     for connection in parts.pool.abandoned():
         connection.close()
+    parts.monitor.close()
+
+
+def test_somebody_polls_once_in_a_while_however_long_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts = Fixture(worker(), threads=1)
+    monkeypatch.setattr(parts.pool._demand, "look", lambda **_: Verdict.NOTHING)
+    now = parts.pool._polled_at = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    polls = []
+    for _ in range(1000):
+        now += module.LOOK
+        if parts.pool.tend() is Care.POLL:
+            polls.append(now)
+    gaps = [later - earlier for earlier, later in pairwise([1000.0, *polls])]
+    assert gaps == pytest.approx([module._BLINDNESS] * len(gaps), abs=2 * module.LOOK)
+    assert polls
     parts.monitor.close()
 
 

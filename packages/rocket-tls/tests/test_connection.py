@@ -21,6 +21,7 @@ import pytest
 from conftest import PATIENCE, Files
 from lines import pattern
 from rocket_core import READ, WRITE, CloseReason, Connection, Peer, State
+from rocket_core._host import Host
 from rocket_tls import TLSConnection, TLSError, _connection, _wire, load_context
 
 SOMEBODY = Peer("", 0)
@@ -464,6 +465,99 @@ def test_a_file_is_sent_from_its_middle(open_ends: Ends, tmp_path: Path) -> None
     finally:
         os.close(descriptor)
     assert read_now(client) == b"23456"
+
+
+def test_a_file_that_becomes_shorter_ends_while_a_part_of_it_waits(
+    open_ends: Ends, tmp_path: Path
+) -> None:
+    connection, _ = open_ends
+    path = tmp_path / "file"
+    path.write_bytes(bytes(1 << 20))
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        sent = 0
+        while taken := connection.send_file_now(descriptor, sent, 1 << 20):
+            sent += taken
+        assert taken is None
+        os.truncate(path, sent)
+        assert connection.send_file_now(descriptor, sent, (1 << 20) - sent) == 0
+    finally:
+        os.close(descriptor)
+
+
+def test_what_is_encrypted_and_waits_counts_as_held(open_ends: Ends) -> None:
+    connection, client = open_ends
+    connection.host = host = Host()
+    data = bytes(1 << 20)
+    sent = connection.send_now(data) or 0
+    waiting = host.output.held
+    assert waiting > 0
+    read_now(client)
+    connection.send_now(data[sent : sent + (1 << 14)])
+    assert host.output.held != waiting
+    fill_up(connection, data)
+    assert host.output.held > 0
+    connection.close()
+    assert host.output.held == 0
+
+
+def test_while_much_is_held_a_record_at_most_is_encrypted_ahead(open_ends: Ends) -> None:
+    connection, _ = open_ends
+    connection.host = host = Host()
+    taken = host.output.take(1 << 40)
+    assert connection.send_now(bytes(1 << 20))
+    assert host.output.held - taken <= 2 * (_connection.RECORD + 256)
+
+
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_failures_of_other_kinds_leave_nothing_to_those_who_share_the_memory(
+    open_ends: Ends, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    connection, client = open_ends
+    wire, tls = connection._wire, connection._tls
+
+    def fail(*_: object) -> int:
+        raise MemoryError
+
+    monkeypatch.setattr(tls, "write", fail)
+    with pytest.raises(MemoryError):
+        connection.send_now(bytes(size))
+    assert not wire.lock.locked()
+    assert wire.incoming.pending + wire.outgoing.pending == 0
+    with pytest.raises(TLSError, match="has ended"):
+        connection.send_now(b"no record may be missing before this")
+    assert read_now(client) == b""
+
+
+def test_failure_to_receive_leaves_nothing_either(
+    open_ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, client = open_ends
+    client.send(b"hello")
+
+    def fail(*_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(connection._tls, "read", fail)
+    with pytest.raises(MemoryError):
+        connection.receive_now(100)
+    assert not connection._wire.lock.locked()
+    assert not connection._wire.incoming.pending
+    with pytest.raises(TLSError, match="has ended"):
+        connection.receive_now(100)
+
+
+def test_what_somebody_left_in_shared_memory_reaches_nobody(open_ends: Ends) -> None:
+    connection, client = open_ends
+    wire = connection._wire
+    for data in (b"short", pattern(40_000)):
+        for memory in (wire.incoming, wire.outgoing):
+            memory.write(b"foreign" * 1000)
+        assert connection.send_now(data) == len(data)
+        assert read_now(client) == data
+        client.send(data[:1000])
+        wire.incoming.write(b"foreign")
+        assert connection.receive_now(1000) == data[:1000]
 
 
 def test_a_stream_that_just_ends_has_ended(open_ends: Ends) -> None:

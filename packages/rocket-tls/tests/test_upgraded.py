@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import threading
+import select
+import ssl
+import time
+from contextlib import suppress
 
 from conftest import PATIENCE, Serve, exchange, read_all, read_exactly
 from lines import pattern
 from rocket_core import CloseReason
+from rocket_tls._connection import RECORD
 
 
 def test_the_descriptor_knows_what_is_decrypted_already(serve: Serve) -> None:
@@ -26,10 +30,19 @@ def test_both_directions_at_once(serve: Serve) -> None:
     client = served.connect(buffer=4096)
     assert exchange(client, "echo 65536") == b"taken\n"
     message = pattern(5_000_000)
-    sender = threading.Thread(target=client.sendall, args=(message,))
-    sender.start()
-    assert read_exactly(client, len(message)) == message
-    sender.join(PATIENCE)
+    client.setblocking(False)  # two threads must not use one TLS socket of Python's
+    received = bytearray()
+    sent = 0
+    until = time.monotonic() + PATIENCE
+    while len(received) < len(message):
+        assert time.monotonic() < until
+        select.select([client], [client] if sent < len(message) else [], [], 1)
+        with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            sent += client.send(message[sent : sent + RECORD])
+        with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            while data := client.recv(RECORD):
+                received += data
+    assert received == message
 
 
 def test_it_ends_as_tls_does(serve: Serve) -> None:

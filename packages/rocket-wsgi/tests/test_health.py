@@ -169,6 +169,33 @@ def test_all_workers_busy(serve: Serve, gate: Gate) -> None:
     assert all(stream.answer().body == b"/busy" for stream in busy)
 
 
+def test_queue_that_moves_is_overtaken(serve: Serve) -> None:
+    """Workers that always find something to serve do not poll."""
+    served = 0
+
+    def compute(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+        nonlocal served
+        until = time.thread_time() + 0.02
+        while time.thread_time() < until:
+            pass
+        served += 1
+        return path(environ, start_response)
+
+    client = serve(compute, health="/healthz", threads=1)
+    check = client.open()
+    check.send(CHECK)
+    assert check.answer().body == b"ok\n"
+    busy = [client.open() for _ in range(100)]
+    for stream in busy:
+        stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    busy[0].answer()
+    check.send(CHECK)
+    assert check.answer().body == b"ok\n"
+    assert served < 50
+    for stream in busy[1:]:
+        assert stream.answer().body == b"/"
+
+
 def test_drain(serve: Serve, gate: Gate) -> None:
     """A check that is under way when the drain begins."""
     client = serve(gate, health="/healthz")

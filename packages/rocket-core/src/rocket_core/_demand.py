@@ -36,9 +36,6 @@ _PATIENCE: Final = 5
 """Looks in a row at stuck work after which a computing pool, too, gets another worker: a long
 computation must not keep short ones waiting."""
 
-_BLINDNESS: Final = 0.1
-"""Seconds without anybody who polls after which it does: some requests need no worker."""
-
 _REGRET: Final = 0.05
 """Seconds within which work that waits shows that a worker should not have been dismissed."""
 
@@ -103,7 +100,6 @@ class Demand:
         self._measure = measure
         self._last = measure()
         self._stuck_looks = 0
-        self._blindness = 0.0
         self._idle_looks: deque[float] = deque(maxlen=_CONVICTION)
         self._trial: float | None = None
         """When a worker was last dismissed, while it is not known whether rightly."""
@@ -111,12 +107,12 @@ class Demand:
         self._pause = _FIRST_PAUSE
         self._paused_until = -inf
 
-    def look(self, *, waits: bool, stuck: bool, polled: bool, spare: bool) -> Verdict:
+    def look(self, *, waits: bool, stuck: bool, spare: bool) -> Verdict:
         """Judge the time since the last look.
 
         ``waits`` says that ready work has waited, or nobody polled, for the length of a look;
-        ``stuck`` that nothing moved at all meanwhile; ``polled`` that somebody did poll; ``spare``
-        that there are workers that can be dismissed.
+        ``stuck`` that nothing moved at all meanwhile; ``spare`` that there are workers that can be
+        dismissed.
         """
         last, now = self._last, self._measure()
         self._last = now
@@ -125,7 +121,6 @@ class Demand:
         # Their share of the processors may be small because others have the rest.
         busy = busy or now.displaced - last.displaced > now.slept - last.slept
         self._stuck_looks = self._stuck_looks + 1 if stuck else 0
-        self._blindness = 0.0 if polled else self._blindness + elapsed
         self._judge_trial(now.at, missed=waits and not busy)
         if busy:
             return self._judge_busy(now.at, stuck=stuck, spare=spare)
@@ -151,8 +146,8 @@ class Demand:
 
     def _judge_busy(self, now: float, *, stuck: bool, spare: bool) -> Verdict:
         self._idle_looks.clear()
-        if self._stuck_looks >= _PATIENCE or self._blindness > _BLINDNESS:
-            self._stuck_looks, self._blindness = 0, 0.0
+        if self._stuck_looks >= _PATIENCE:
+            self._stuck_looks = 0
             return Verdict.CALL
         if stuck or now < self._paused_until:
             return Verdict.NOTHING

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final, Protocol
 
-from rocket_core._monitor import Monitor
+from rocket_core._monitor import BATCH, Monitor
 from rocket_core._phases import Phases
 from rocket_core._statistics import Counters
 from rocket_core._thread_pool import LOOK, Care, ThreadPool
@@ -127,6 +127,8 @@ class Guardian:
                 pause = min(pause * 2, _LONGEST_POLL)
                 self._obey(self._sleep(0))
                 continue
+            if care is Care.POLL:
+                self._stand_in(0)
             pause = LOOK
             quiet = quiet + 1 if care is Care.NOTHING and not reserve_busy else 0
             if quiet >= _QUIET_LOOKS and self._pool.guard(on=False):
@@ -135,10 +137,13 @@ class Guardian:
             self._obey(self._sleep(_RARE_LOOK if rarely else LOOK))
 
     def _stand_in(self, timeout: float) -> None:
-        """Do for all clients what needs no worker, while all workers are away."""
+        """Do for all clients what needs no worker, while no worker looks for it."""
         worker, counters = self._worker, self._counters
         self._pool.relieve()
         self._pool.sweep(worker, counters)
-        for connection in self._monitor.poll(timeout):
-            self._pool.stand_in(connection, worker, counters)
+        claimed = self._monitor.poll(timeout)
+        self._pool.stand_in(claimed, worker, counters)
+        while len(claimed) == BATCH:
+            claimed = self._monitor.poll(0)
+            self._pool.stand_in(claimed, worker, counters)
         self._phases.expire_all(worker, counters)

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import Enum
@@ -61,6 +61,10 @@ LOOK: Final = 0.003
 _ABSENCE: Final = 0.001
 """Seconds of a request after which the worker that polled before is not expected back at once."""
 
+_BLINDNESS: Final = 0.1
+"""Seconds without anybody who polls after which the Monitor's thread does: some requests need no
+worker."""
+
 _CALM_LOOKS: Final = 8
 """Looks in a row that find as few workers as can be computing, after which looks may be rarer."""
 
@@ -71,6 +75,7 @@ class Care(Enum):
     NOTHING = "nothing: somebody polls, and nothing waits"
     LOOK = "another look soon"
     RARE_LOOK = "another look, less soon"
+    POLL = "somebody who polls once, since workers have long had no time for it"
     STAND_IN = "somebody who polls, since all workers are away"
 
 
@@ -148,6 +153,8 @@ class ThreadPool:
         self._polls = 0
         self._left_at = 0.0
         """When the last one who polled went away to serve, by `time.monotonic`."""
+        self._polled_at = 0.0
+        """When it was last known that somebody polled."""
         self._stalls: set[Connection] = set()
         self._away: set[object] = set()
         self._guarded = False
@@ -310,30 +317,43 @@ class ThreadPool:
         if not queued:
             self._monitor.park(connection)
 
-    def stand_in(self, connection: Connection, worker: Worker, counters: Counters) -> None:
-        """All workers are away: do what needs none of them for a claimed connection.
+    def stand_in(
+        self, connections: Iterable[Connection], worker: Worker, counters: Counters
+    ) -> None:
+        """Do for claimed connections what needs no worker, and queue the rest.
 
-        Called by the Monitor's thread.
+        Called by the Monitor's thread, when the workers are away or have long not polled.
         """
-        if not self._phases.advance(connection, worker, counters):
-            return
-        late = time.monotonic() - connection.claimed_at > self._queue_timeout
-        urgent = self._phases.is_urgent(connection, worker, counters)
-        if urgent is None or (urgent and not late and self._reserve.submit(connection)):
-            return
-        if late or len(self._ready) >= self._max_queue:
-            self._phases.refuse(connection, worker, counters)
-        else:
-            self.submit(connection)
+        for connection in connections:
+            if self._needs_worker(connection, worker, counters):
+                self._ready.append(connection)
+        with self._lock:
+            if self._ready and self._polling:
+                self._monitor.wake()  # it has looked while they were not in the queue
+            elif self._ready and len(self._sleepers) == len(self._seats):
+                self._wake_sleeper()
 
     def sweep(self, worker: Worker, counters: Counters) -> None:
         """`stand_in` for all that workers have claimed and not begun with."""
-        for _ in range(len(self._ready)):
-            try:
-                connection = self._ready.popleft()
-            except IndexError:
-                return
-            self.stand_in(connection, worker, counters)
+        self.stand_in(self._take(len(self._ready)), worker, counters)
+
+    def _take(self, count: int) -> Iterator[Connection]:
+        with suppress(IndexError):  # workers take from it meanwhile
+            for _ in range(count):
+                yield self._ready.popleft()
+
+    def _needs_worker(self, connection: Connection, worker: Worker, counters: Counters) -> bool:
+        """Do what needs none for a claimed connection; whether that is not all."""
+        if not self._phases.advance(connection, worker, counters):
+            return False
+        late = time.monotonic() - connection.claimed_at > self._queue_timeout
+        urgent = self._phases.is_urgent(connection, worker, counters)
+        if urgent is None or (urgent and not late and self._reserve.submit(connection)):
+            return False
+        if late or len(self._ready) >= self._max_queue:
+            self._phases.refuse(connection, worker, counters)
+            return False
+        return True
 
     def _wake_sleeper(self) -> bool:
         """With the lock: wake the worker that fell asleep last, whose caches are warmest."""
@@ -428,7 +448,7 @@ class ThreadPool:
             waits = not polled or (head is not None and now - head[1] > LOOK)
             awake = len(self._seats) - len(self._sleepers) - self._missing()
             spare = awake > self._pollers
-            verdict = self._demand.look(waits=waits, stuck=stuck, polled=polled, spare=spare)
+            verdict = self._demand.look(waits=waits, stuck=stuck, spare=spare)
             calm = verdict is Verdict.DISMISS and not spare
             self._calm_looks = self._calm_looks + 1 if calm else 0
             if verdict is Verdict.DISMISS:
@@ -436,10 +456,16 @@ class ThreadPool:
                 self._dismissing = spare
             elif verdict is Verdict.CALL_EAGERLY:
                 self._eager = EAGER_REQUESTS
+            if polled:
+                self._polled_at = now
             if verdict not in _CALLS:
                 if head is None and self._polling:
                     return Care.NOTHING
+                if now - self._polled_at > _BLINDNESS:
+                    self._polled_at = now
+                    return Care.POLL
                 return Care.LOOK if self._calm_looks < _CALM_LOOKS else Care.RARE_LOOK
+            self._dismissing = False
             if self._call_another():
                 return Care.LOOK
             if head is not None and self._polling:

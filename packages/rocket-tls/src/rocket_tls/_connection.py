@@ -155,31 +155,41 @@ class TLSConnection(Connection):
         """Go on with the handshake after ``received``; where it is complete, the layer is open."""
         tls = self._tls
         if self._hello is not None:
-            protocols = self._hello.take(received)
-            if protocols is None:
+            received = self._look_at(received, self._hello)
+            if self._hello is not None:
                 return
-            received, self._hello = self._hello.received, None
-            if isinstance(tls, ServerSide):
-                tls.validating = protocols == [PROTOCOL.encode()]
         if isinstance(tls, ServerSide):
             tls.local = self.local  # which a proxy may have announced by now
         wire = self._wire
         try:
             with wire.lock:
+                if wire.incoming.pending or wire.outgoing.pending:
+                    wire.clear()
                 try:
                     wire.incoming.write(received)
                     tls.do_handshake()
                     self._layer = _Layer.OPEN
                     if wire.incoming.pending:
                         self._early = self._read_on(tls.read(RECORD))
-                finally:
-                    self._empty_wire()
+                except BaseException as error:
+                    self._give_up(error)
+                    raise
+                self._empty_wire()
         except ssl.SSLWantReadError:
             return
         except ssl.SSLError as error:
             if error.reason == "HTTP_REQUEST":
                 self._answer_plainly()
             raise self._broken(error) from error
+
+    def _look_at(self, received: bytes, hello: Hello) -> bytes:
+        """Look at what the client offers, once that is known; all that is received so far."""
+        protocols = hello.take(received)
+        if protocols is not None:
+            self._hello = None
+            if isinstance(self._tls, ServerSide):
+                self._tls.validating = protocols == [PROTOCOL.encode()]
+        return hello.received
 
     def _admit(self) -> bool:
         """The handshake is complete, and the client is told so: True. Raises `TLSError`."""
@@ -195,7 +205,8 @@ class TLSConnection(Connection):
             raise TLSError(f"{self.peer}: the client certificate cannot be read") from error
         return True
 
-    def receive_now(self, size: int) -> bytes:
+    # In one piece, because every request passes through it and each call costs.
+    def receive_now(self, size: int) -> bytes:  # noqa: C901
         """One receive, with all that it decrypts: no poller sees what stays inside the TLS layer.
 
         Raises `BlockingIOError` or `NotYet` when nothing is there, `TLSError`, and `OSError`.
@@ -215,17 +226,17 @@ class TLSConnection(Connection):
         wire = self._wire
         incoming = wire.incoming
         try:
-            wire.lock.acquire()  # in a with statement, it costs twice as much
-            try:
-                incoming.write(received)
-                data = self._tls.read(RECORD)
-                if incoming.pending or wire.outgoing.pending or not data:
-                    data = self._read_on(data)
-            except BaseException:
-                self._empty_wire()
-                raise
-            finally:
-                wire.lock.release()
+            with wire.lock:
+                if incoming.pending or wire.outgoing.pending:
+                    wire.clear()
+                try:
+                    incoming.write(received)
+                    data = self._tls.read(RECORD)
+                    if incoming.pending or wire.outgoing.pending or not data:
+                        data = self._read_on(data)
+                except BaseException as error:
+                    self._give_up(error)
+                    raise
         except ssl.SSLWantReadError:
             self._answer()
             # Not NotYet: unsent output may be what the connection waits for next.
@@ -263,13 +274,19 @@ class TLSConnection(Connection):
         if not self._flush() and self._backlog is not None and not self._backlog.owed:
             self.wants = READ | WRITE
 
+    def _give_up(self, error: BaseException) -> None:
+        """With the lock: leave the wire. OpenSSL knows how to go on after its own errors only."""
+        if not isinstance(error, ssl.SSLError):
+            self._layer = _Layer.ENDED
+        self._empty_wire()
+
     def _empty_wire(self) -> None:
         """With the lock: keep what OpenSSL has made, and drop what it has refused to read."""
         self._wire.incoming.read()
         made = self._wire.outgoing.read()
         if made:
             if self._backlog is None:
-                self._backlog = Backlog()
+                self._backlog = Backlog(self.host.output)
             self._backlog.add(made)
 
     def _flush(self) -> bool:
@@ -316,8 +333,10 @@ class TLSConnection(Connection):
         elif type(data) is bytes and 0 < len(data) <= RECORD:
             return self._send_record(data) or None
         view = memoryview(data).cast("B")
+        # While much is held already, no more is encrypted at once than must be.
+        batch = _BATCH if self.host.output.ample else RECORD
         while sent < len(view):
-            end = sent + _BATCH
+            end = sent + batch
             # The head of a response is often what a batch has no room for.
             part = view[sent:] if len(view) - end <= RECORD else view[sent:end]
             taken = self._send_batch(part)
@@ -329,13 +348,17 @@ class TLSConnection(Connection):
     def _send_record(self, data: bytes) -> int:
         """Encrypt and send so many bytes as one record has; how many were taken."""
         wire = self._wire
+        outgoing = wire.outgoing
         try:
-            wire.lock.acquire()
-            try:
-                size = self._tls.write(data)
-            finally:
-                record = wire.outgoing.read()
-                wire.lock.release()
+            with wire.lock:
+                if wire.incoming.pending or outgoing.pending:
+                    wire.clear()
+                try:
+                    size = self._tls.write(data)
+                    record = outgoing.read()
+                except BaseException as error:
+                    self._give_up(error)
+                    raise
         except ssl.SSLError as error:
             raise self._broken(error) from error
         try:
@@ -348,18 +371,21 @@ class TLSConnection(Connection):
 
     def _send_batch(self, view: memoryview) -> int:
         """Encrypt and send several records at once; how many bytes were taken."""
-        outgoing = self._wire.outgoing
+        wire = self._wire
         records = []
         size = 0
         try:
-            with self._wire.lock:
-                while size < len(view):
-                    try:
+            with wire.lock:
+                if wire.incoming.pending or wire.outgoing.pending:
+                    wire.clear()
+                try:
+                    while size < len(view):
                         content = self._tls.write(view[size : size + RECORD])
-                    finally:
-                        record = outgoing.read()
-                    records.append((record, content))
-                    size += content
+                        records.append((wire.outgoing.read(), content))
+                        size += content
+                except BaseException as error:
+                    self._give_up(error)
+                    raise
         except ssl.SSLError as error:
             raise self._broken(error) from error
         try:
@@ -372,7 +398,7 @@ class TLSConnection(Connection):
 
     def _hold_back(self, records: list[tuple[bytes, int]], count: int) -> int:
         """Of ``records``, ``count`` bytes are sent; how many bytes of content that completes."""
-        self._backlog = backlog = Backlog()
+        self._backlog = backlog = Backlog(self.host.output)
         for record, content in records:
             backlog.add(record, content)
         backlog.took(count)
@@ -383,7 +409,8 @@ class TLSConnection(Connection):
 
         Raises as `send_now`.
         """
-        return self.send_now(os.pread(descriptor, min(count, _BATCH), offset))
+        data = os.pread(descriptor, min(count, _BATCH), offset)
+        return self.send_now(data) if data else 0
 
     def shut_down(self) -> None:
         """Tell the client, in TLS and in TCP, that nothing more will be sent.
@@ -404,6 +431,8 @@ class TLSConnection(Connection):
         elif self.close_reason is CloseReason.HANDSHAKE_TIMEOUT:
             self._count(TIMEOUT)
         self._layer = _Layer.ENDED
+        if self._backlog is not None:
+            self._backlog.clear()
         super().close()
 
     def _close_notify(self) -> None:
@@ -414,7 +443,10 @@ class TLSConnection(Connection):
             return
         # After making its own, unwrap looks for the client's close_notify, which is not awaited,
         # and fails for good if it finds anything else.
-        with self._wire.lock, suppress(OSError):
+        wire = self._wire
+        with wire.lock, suppress(OSError):
+            if wire.incoming.pending or wire.outgoing.pending:
+                wire.clear()
             try:
                 self._tls.unwrap()
             finally:

@@ -9,6 +9,9 @@ from typing import Final
 _WIRES: Final = 64
 """More than threads that are likely to use OpenSSL at the same time."""
 
+_DROP: Final = 256
+"""Bytes for which there is memory even where there is none for a whole record."""
+
 
 class Wire:
     """What OpenSSL receives from, and what it sends to, for many connections in turn.
@@ -29,6 +32,12 @@ class Wire:
         self.incoming: Final = ssl.MemoryBIO()
         self.outgoing: Final = ssl.MemoryBIO()
         self.lock: Final = threading.Lock()
+
+    def clear(self) -> None:
+        """With the lock: drop what is in it, however little memory there is."""
+        for memory in (self.incoming, self.outgoing):
+            while memory.pending:
+                memory.read(_DROP)
 
 
 _wires: Final = [Wire() for _ in range(_WIRES)]
