@@ -325,35 +325,47 @@ class ThreadPool:
         Called by the Monitor's thread, when the workers are away or have long not polled.
         """
         for connection in connections:
-            if self._needs_worker(connection, worker, counters):
-                self._ready.append(connection)
-        with self._lock:
-            if self._ready and self._polling:
-                self._monitor.wake()  # it has looked while they were not in the queue
-            elif self._ready and len(self._sleepers) == len(self._seats):
-                self._wake_sleeper()
+            self._queue(connection, worker, counters, waiting=len(self._ready))
+        self._offer()
 
     def sweep(self, worker: Worker, counters: Counters) -> None:
         """`stand_in` for all that workers have claimed and not begun with."""
-        self.stand_in(self._take(len(self._ready)), worker, counters)
+        waiting = 0  # those behind may have sent nothing yet
+        for connection in self._take(len(self._ready)):
+            waiting += self._queue(connection, worker, counters, waiting=waiting)
+        self._offer()
 
     def _take(self, count: int) -> Iterator[Connection]:
         with suppress(IndexError):  # workers take from it meanwhile
             for _ in range(count):
                 yield self._ready.popleft()
 
-    def _needs_worker(self, connection: Connection, worker: Worker, counters: Counters) -> bool:
-        """Do what needs none for a claimed connection; whether that is not all."""
+    def _queue(
+        self, connection: Connection, worker: Worker, counters: Counters, *, waiting: int
+    ) -> bool:
+        """Do what needs no worker, and queue a connection that needs one; whether it does.
+
+        ``waiting`` says how many do so before it.
+        """
         if not self._phases.advance(connection, worker, counters):
             return False
         late = time.monotonic() - connection.claimed_at > self._queue_timeout
         urgent = self._phases.is_urgent(connection, worker, counters)
         if urgent is None or (urgent and not late and self._reserve.submit(connection)):
             return False
-        if late or len(self._ready) >= self._max_queue:
+        if late or waiting >= self._max_queue:
             self._phases.refuse(connection, worker, counters)
             return False
+        self._ready.append(connection)
         return True
+
+    def _offer(self) -> None:
+        """See to it that a worker finds what was taken from the queue and put back."""
+        with self._lock:
+            if self._ready and self._polling:
+                self._monitor.wake()
+            elif self._ready and len(self._sleepers) == len(self._seats):
+                self._wake_sleeper()
 
     def _wake_sleeper(self) -> bool:
         """With the lock: wake the worker that fell asleep last, whose caches are warmest."""
