@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from coresupport import connect, eventually, serving, shout, states, wait_for, worker
 from rocket_core import Connection, Server, State, Timeouts
+from rocket_core._monitor import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,6 +124,29 @@ def test_failure_of_an_order_is_logged_and_the_pool_is_tended_on(
             eventually(lambda: states(server).get("head") == 1)
             client.send(b"\n")
             eventually(lambda: server.statistics().ready == 1)
+
+
+def test_clients_that_never_pause_keep_it_from_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with blocked() as (server, _), connect(server) as client:
+        client.send(b"beginning")
+        eventually(lambda: states(server).get("head") == 1)
+        (connection,) = server._monitor.parked()
+        polled = threading.Event()
+
+        def poll(timeout: float) -> list[Connection]:
+            del timeout
+            polled.set()
+            return [connection] * BATCH
+
+        monkeypatch.setattr(server._pool, "stand_in", lambda *_: None)
+        monkeypatch.setattr(server._monitor, "poll", poll)
+        wait_for(polled)
+        obeyed = threading.Event()
+        server._guardian.post(obeyed.set)
+        wait_for(obeyed)
+        monkeypatch.undo()
 
 
 def test_guardian_of_an_idle_server_sleeps() -> None:

@@ -27,6 +27,9 @@ _RARE_LOOK: Final = 4 * LOOK
 """Seconds to the next look at a pool that computes and has no worker too many. A look takes the
 interpreter away from the one who computes."""
 
+_POLLS: Final = 8
+"""Polls in a row, after which the pool is tended however many clients have something to say."""
+
 _QUIET_LOOKS: Final = 8
 
 Order = Callable[[], None]
@@ -141,9 +144,10 @@ class Guardian:
         worker, counters = self._worker, self._counters
         self._pool.relieve()
         self._pool.sweep(worker, counters)
-        claimed = self._monitor.poll(timeout)
-        self._pool.stand_in(claimed, worker, counters)
-        while len(claimed) == BATCH:
-            claimed = self._monitor.poll(0)
+        for _ in range(_POLLS):
+            claimed = self._monitor.poll(timeout)
             self._pool.stand_in(claimed, worker, counters)
+            if len(claimed) < BATCH:
+                break
+            timeout = 0
         self._phases.expire_all(worker, counters)

@@ -163,8 +163,7 @@ class TLSConnection(Connection):
         wire = self._wire
         try:
             with wire.lock:
-                if wire.incoming.pending or wire.outgoing.pending:
-                    wire.clear()
+                wire.clear()
                 try:
                     wire.incoming.write(received)
                     tls.do_handshake()
@@ -376,8 +375,7 @@ class TLSConnection(Connection):
         size = 0
         try:
             with wire.lock:
-                if wire.incoming.pending or wire.outgoing.pending:
-                    wire.clear()
+                wire.clear()
                 try:
                     while size < len(view):
                         content = self._tls.write(view[size : size + RECORD])
@@ -445,8 +443,7 @@ class TLSConnection(Connection):
         # and fails for good if it finds anything else.
         wire = self._wire
         with wire.lock, suppress(OSError):
-            if wire.incoming.pending or wire.outgoing.pending:
-                wire.clear()
+            wire.clear()
             try:
                 self._tls.unwrap()
             finally:

@@ -34,7 +34,7 @@ class Wire:
         self.lock: Final = threading.Lock()
 
     def clear(self) -> None:
-        """With the lock: drop what is in it, however little memory there is."""
+        """With the lock: drop what somebody has left in it, however little memory there is."""
         for memory in (self.incoming, self.outgoing):
             while memory.pending:
                 memory.read(_DROP)

@@ -19,10 +19,10 @@ MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
 class Clock:
     """Formats the present second; each thread has one of its own."""
 
-    __slots__ = ("_second", "_until", "date", "fields")
+    __slots__ = ("_second", "date", "fields")
 
     def __init__(self) -> None:
-        self._second = self._until = 0.0
+        self._second = -1.0
         self.date = b""
         """A line with the ``Date`` field."""
         self.fields = b""
@@ -31,8 +31,7 @@ class Clock:
     def update(self) -> None:
         """Bring the lines up to date."""
         now = time.time()
-        if not self._second <= now < self._until:  # clocks are set back, too
+        if not 0 <= now - self._second < 1:  # clocks are set back, too
             self._second = second = now // 1
-            self._until = second + 1
             self.date = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
             self.fields = self.date + SERVER_LINE

@@ -65,8 +65,8 @@ def parse_target(method: str, target: str) -> Target:
 
 def line_environ(line: RequestLine) -> dict[str, str]:
     """What a request line says, as an environ has it. Raises `HeadError` as `parse_target`."""
-    method, target = line[:2]
-    path, query, authority = parse_target(method, target)[:]
+    method, target, _ = line
+    path, query, authority = parse_target(method, target)
     environ = {
         "REQUEST_METHOD": method,
         "PATH_INFO": path,
