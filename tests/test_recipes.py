@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sysconfig
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,6 +21,7 @@ import yaml
 from systemtests.processes import (
     APPLICATIONS,
     PATIENCE,
+    ROOT,
     Server,
     assert_quiet,
     environment,
@@ -165,12 +167,21 @@ def unit(tmp_path: Path) -> Callable[[str], Path]:
             "/srv/mysite/.venv/bin/rocket-cli": rocket_cli(),
             "User=mysite": "User=daemon",
             "WorkingDirectory=/srv/mysite": f"WorkingDirectory={APPLICATIONS}",
+            "/run/mysite/admin.sock": str(tmp_path / "admin.sock"),
         }
         path = tmp_path / name
         path.write_text(recipe(name, changes if name.endswith("service") else {}))
         return path
 
     return write
+
+
+def parsed(*files: Path) -> configparser.RawConfigParser:
+    """The sections of units, which may repeat a key."""
+    units = configparser.RawConfigParser(strict=False, comment_prefixes=("#",))
+    units.optionxform = str  # type: ignore[assignment,method-assign]
+    units.read(files, encoding="utf-8")
+    return units
 
 
 def test_units_are_valid(unit: Callable[[str], Path]) -> None:
@@ -188,9 +199,7 @@ def test_units_are_valid(unit: Callable[[str], Path]) -> None:
 def test_socket_of_systemd(unit: Callable[[str], Path]) -> None:
     """The command of the unit serves at the socket that it is given."""
     program = find_tool("systemd-socket-activate")
-    units = configparser.RawConfigParser(strict=False, comment_prefixes=("#",))
-    units.optionxform = str  # type: ignore[assignment,method-assign]
-    units.read([unit("mysite.service"), unit("mysite.socket")], encoding="utf-8")
+    units = parsed(unit("mysite.service"), unit("mysite.socket"))
     command = shlex.split(units["Service"]["ExecStart"])
     command = ["seen:application" if "wsgi" in each else each for each in command]
     name = units["Socket"]["FileDescriptorName"]
@@ -215,6 +224,69 @@ def test_socket_of_systemd(unit: Callable[[str], Path]) -> None:
             child.terminate()
         log = child.stderr.read()
     assert f"Listening on http://{address}" in log
+
+
+VERSIONED = """\
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"{}"]
+"""
+
+
+def test_reload_of_the_unit_waits_for_the_new_processes(
+    tmp_path: Path, unit: Callable[[str], Path]
+) -> None:
+    """When `systemctl reload` has ended, the new code serves, or the command has failed.
+
+    systemd is told meanwhile that the service reloads, and that it is ready again.
+    """
+    service = parsed(unit("mysite.service"))["Service"]
+    module = tmp_path / "versioned.py"
+    module.write_text(VERSIONED.format("one"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.settimeout(PATIENCE)
+        systemd.bind(str(tmp_path / "notify"))
+        command = [
+            "versioned:application" if "wsgi" in each else each
+            for each in shlex.split(service["ExecStart"])
+        ]
+        variables = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with Server([*command, "--bind", "127.0.0.1:0"], tmp_path, variables) as server:
+
+            def notification() -> dict[str, str]:
+                return dict(line.split("=", 1) for line in systemd.recv(4096).decode().split("\n"))
+
+            def reload(text: str) -> int:
+                module.write_text(text)
+                done = subprocess.run(
+                    ["sh", "-c", service["ExecReload"]],
+                    cwd=tmp_path,
+                    env=environment(MAINPID=str(server.pid)),
+                    timeout=PATIENCE,
+                    check=False,
+                )
+                return done.returncode
+
+            assert notification()["READY"] == "1"
+            assert reload(VERSIONED.format("second")) == 0
+            assert httpx.get(server.address, timeout=PATIENCE).text == "second"
+            assert notification()["RELOADING"] == "1"
+            assert notification()["READY"] == "1"
+            assert reload("raise RuntimeError('no database')") != 0
+            assert httpx.get(server.address, timeout=PATIENCE).text == "second"
+            assert notification()["RELOADING"] == "1"
+            assert notification()["STATUS"].startswith("not reloaded: ")
+
+
+def test_readme_has_settings_of_the_unit(unit: Callable[[str], Path], tmp_path: Path) -> None:
+    text = (ROOT / "packages/rocket-cli/README.md").read_text(encoding="utf-8")
+    found = re.search(r"^    \[Service\]\n(?:    .*\n)+", text, re.MULTILINE)
+    assert found is not None
+    excerpt = tmp_path / "excerpt"
+    excerpt.write_text(textwrap.dedent(found[0]), encoding="utf-8")
+    whole = parsed(RECIPES / "mysite.service")["Service"]
+    for key, value in parsed(excerpt)["Service"].items():
+        assert set(value.split()) <= set(whole[key].split()), key
 
 
 # -- containers ----------------------------------------------------------------------------------

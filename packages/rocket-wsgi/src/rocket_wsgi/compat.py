@@ -405,8 +405,8 @@ def _listener(interface: Interface, backlog: int) -> Listener:
         tls: Any = importlib.import_module("rocket_tls")
     except ImportError as error:
         raise ImportError(
-            f"interface {interface!r} has a certificate, which needs rocket-tls: "
-            "pip install rocket-tls"
+            f"interface {interface!r} has a certificate, which needs rocket-tls: in a clone of "
+            "Rocket, run pip install ./packages/rocket-core ./packages/rocket-tls"
         ) from error
     kind: Any = type("EarlyTLSListener", (EarlyListener, tls.TLSListener), {})
     settings: dict[str, Any] = {}
