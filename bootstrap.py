@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""From a fresh checkout to a running server, or to the complete tests, in one command.
+"""Run the example server, or all checks, from a fresh clone in one command.
 
-Everything is installed in .venv beside this file, which is made when needed and reused.
+Everything is installed in .venv beside this file, which is created when needed and reused.
 """
 
 import sys
 
 if sys.version_info < (3, 11):
     version = ".".join(map(str, sys.version_info[:3]))
-    sys.exit("bootstrap.py needs Python 3.11 or later; this is Python " + version)
+    sys.exit(
+        "bootstrap.py needs Python 3.11 or later; this is Python " + version + ". Run it with "
+        "another interpreter, or with uv: uv run --no-project --python 3.13 bootstrap.py"
+    )
 
 import hashlib
 import importlib.util
@@ -31,13 +34,13 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / "python"
-RECORD = ROOT / ".bootstrap.json"  # how .venv was made and what was installed; {} meanwhile
+RECORD = ROOT / ".bootstrap.json"  # how .venv was created and what is installed; {} meanwhile
 
 PACKAGES = [ROOT / "packages" / f"rocket-{name}" for name in ("core", "wsgi", "tls", "cli")]
 EXAMPLE = ROOT / "examples" / "flask"
 CERTIFICATES = ROOT / ".certificates"
 
-# Paths, for an installer takes the name of a path that it was given from nowhere else.
+# Paths: an installer takes a package that is named by a path from no index.
 INSTALL = {
     "serve": [
         *(argument for package in PACKAGES for argument in ("--editable", str(package))),
@@ -56,18 +59,18 @@ print(json.dumps([str(issued.certificate), str(issued.key), str(authority.certif
 
 
 class BootstrapError(Exception):
-    """What went wrong, in a line for the person at the terminal."""
+    """The message is one line for the person at the terminal."""
 
 
 def run(command: list[str]) -> None:
-    """Run a command to its end; `BootstrapError` when it fails."""
+    """Run a command to its end. Raises `BootstrapError` when it fails."""
     status = subprocess.run(command, check=False).returncode
     if status != 0:
-        raise BootstrapError(f"status {status} from the command: {shlex.join(command)}")
+        raise BootstrapError(f"exit status {status} of the command: {shlex.join(command)}")
 
 
 def fingerprint(purpose: str) -> str:
-    """A digest of everything that decides what is installed."""
+    """Return a digest of everything that determines what is installed."""
     digest = hashlib.sha256()
     decisive = [Path(__file__)]
     if purpose == "serve":
@@ -79,30 +82,32 @@ def fingerprint(purpose: str) -> str:
     return digest.hexdigest()
 
 
-def make_venv() -> None:
-    """Make .venv with pip in it, by the first means there is."""
+def venv_command() -> list[str]:
+    """Return the command that creates .venv with pip in it, with the first tool that is available.
+
+    Raises `BootstrapError` without such a tool.
+    """
     uv, virtualenv = shutil.which("uv"), shutil.which("virtualenv")
     if importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip"):
-        run([sys.executable, "-m", "venv", str(VENV)])
-    elif uv:
-        os.environ.setdefault("UV_SYSTEM_CERTS", "true")  # trust whom the machine trusts
-        run([uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(VENV)])
-    elif virtualenv:
-        run([virtualenv, "--quiet", "--python", sys.executable, str(VENV)])
-    else:
-        raise BootstrapError(
-            f"{sys.executable} cannot make virtual environments: install its venv module "
-            "(on Debian and Ubuntu the package python3-venv), uv or virtualenv."
-        )
+        return [sys.executable, "-m", "venv", str(VENV)]
+    if uv:
+        os.environ.setdefault("UV_SYSTEM_CERTS", "true")  # trust the CAs of this machine
+        return [uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(VENV)]
+    if virtualenv:
+        return [virtualenv, "--quiet", "--python", sys.executable, str(VENV)]
+    raise BootstrapError(
+        f"{sys.executable} cannot create virtual environments: install its venv module "
+        "(on Debian and Ubuntu the package python3-venv), uv or virtualenv."
+    )
 
 
 def prepare(purpose: str) -> None:
-    """Make .venv hold what the command needs; nothing is left to do when it does already."""
+    """Install in .venv what the command needs, unless it is installed already."""
     try:
         record = json.loads(RECORD.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if VENV.exists():
-            raise BootstrapError(f"{VENV} was not made by bootstrap.py: move it away.") from None
+            raise BootstrapError(f"{VENV} was not created by bootstrap.py: move it away.") from None
         record = {}
     except ValueError:
         record = {}
@@ -114,11 +119,13 @@ def prepare(purpose: str) -> None:
     if installed.get(purpose) == wanted:
         return
 
+    # Found before the record is written, which says that .venv may be deleted.
+    create = None if usable else venv_command()
     RECORD.write_text("{}", encoding="utf-8")
-    if not usable:
-        print(f"Making {VENV}", flush=True)
+    if create is not None:
+        print(f"Creating {VENV}", flush=True)
         shutil.rmtree(VENV, ignore_errors=True)
-        make_venv()
+        run(create)
     print(f"Installing what `{purpose}` needs", flush=True)
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     run([*pip, *INSTALL[purpose]])
@@ -127,7 +134,7 @@ def prepare(purpose: str) -> None:
 
 
 def become(command: list[str]) -> NoReturn:
-    """Let the command take the place of this process, so that signals go straight to it."""
+    """Replace this process by the command, so that the command gets its signals."""
     sys.stdout.flush()
     if os.name == "posix":
         os.execv(command[0], command)
@@ -135,12 +142,12 @@ def become(command: list[str]) -> NoReturn:
 
 
 def serve(options: list[str]) -> NoReturn:
-    """Run the Flask example over HTTP and, with a certificate made for it, over HTTPS."""
+    """Run the Flask example over HTTP and, with a certificate that is issued for it, over HTTPS."""
     prepare("serve")
     issue = [str(PYTHON), "-c", ISSUE, str(CERTIFICATES)]
     issued = subprocess.run(issue, stdout=subprocess.PIPE, text=True, check=False)
     if issued.returncode != 0:
-        raise BootstrapError(f"no certificate could be made in {CERTIFICATES}: see above.")
+        raise BootstrapError(f"no certificate could be issued in {CERTIFICATES}: see above.")
     certificate, key, root = json.loads(issued.stdout)
     print("Try, in another terminal:")
     print("  curl http://127.0.0.1:8000/")
@@ -152,13 +159,13 @@ def serve(options: list[str]) -> NoReturn:
 
 
 def test(arguments: list[str]) -> NoReturn:
-    """Run nox."""
+    """Run the checks with nox."""
     prepare("test")
     become([str(PYTHON), "-m", "nox", "--noxfile", str(ROOT / "noxfile.py"), *arguments])
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command that is named on the command line."""
     commands = {"serve": serve, "test": test}
     name, rest = sys.argv[1:2], sys.argv[2:]
     if name in (["-h"], ["--help"]):
