@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import re
 import shlex
@@ -100,6 +101,7 @@ def test_install_block_works_in_an_empty_environment(
     block: str, clone: Path, empty: dict[str, str]
 ) -> None:
     """The last line of a block prints the version, by the command or the import it is about."""
+    faulthandler.cancel_dump_traceback_later()  # a slow network is no hanging test
     done = subprocess.run(
         ["sh", "-e", "-c", block],
         cwd=clone,
@@ -108,6 +110,7 @@ def test_install_block_works_in_an_empty_environment(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
+        timeout=10 * PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout
