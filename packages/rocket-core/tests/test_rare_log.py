@@ -17,14 +17,22 @@ def test_one_warning_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     log.warning("no %d", 3)
     log.warning("no %d", 4)
     log._last = -inf
-    log.warning("no %d", 5)
+    log.error("no %d", 5)
     assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
         ("WARNING", "no 0"),
         ("DEBUG", "no 1"),
         ("DEBUG", "no 2"),
-        ("WARNING", "no 3"),
-        ("WARNING", "2 such warnings were left out before"),
+        ("WARNING", "no 3 (messages like this left out before: 2)"),
         ("DEBUG", "no 4"),
-        ("WARNING", "no 5"),
-        ("WARNING", "1 such warnings were left out before"),
+        ("ERROR", "no 5 (messages like this left out before: 1)"),
     ]
+
+
+def test_a_traceback_is_left_out_with_its_message(caplog: pytest.LogCaptureFixture) -> None:
+    log = RareLog(logging.getLogger("rare"))
+    caplog.set_level(logging.INFO)
+    for _ in range(3):
+        log.error("broken", exc_info=ValueError("why"))
+    [record] = caplog.records
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], ValueError)

@@ -442,7 +442,10 @@ def test_the_slowest_client_is_cut_when_all_workers_wait_for_clients(
         assert quicker.read(len(LARGE) // 2) == LARGE[: len(LARGE) // 2]
 
         def moved() -> list[int]:
-            return sorted(each._transferred for each in server._registry.snapshot())
+            return sorted(
+                0 if each._transfer is None else each._transfer.moved
+                for each in server._registry.snapshot()
+            )
 
         eventually(lambda: moved()[1] - moved()[0] > len(LARGE) // 4)
         eventually(lambda: server.statistics().stalled == 2)

@@ -83,6 +83,10 @@ def test_absolute_form_replaces_host() -> None:
         (["Transfer-Encoding: chunked, chunked"], 400),
         (["Transfer-Encoding: chunked, gzip"], 400),
         (["Transfer-Encoding: gzip, chunked"], 501),
+        (["Transfer-Encoding: gzip", "Transfer-Encoding: chunked"], 501),
+        (["Transfer-Encoding: chunked", "Transfer-Encoding: gzip"], 400),
+        (["Transfer-Encoding:", "Transfer-Encoding: chunked"], 400),
+        (["Transfer-Encoding: gzip", "Transfer-Encoding: chunked", "Content-Length: 1"], 400),
         (["Transfer-Encoding: identity"], 400),
         (["Transfer-Encoding:"], 400),
         (["Transfer-Encoding: \x0bchunked"], 400),
@@ -122,6 +126,7 @@ def test_malformed_fields(lines: list[str], status: int) -> None:
         ("G@T / HTTP/1.1", 400),
         ("GET /\xe9 HTTP/1.1", 400),
         ("GET /" + "a" * 9000 + " HTTP/1.1", 414),
+        ("A" * 9000 + " / HTTP/1.1", 501),
         ("CONNECT a:1 HTTP/1.1", 501),
     ],
 )

@@ -29,8 +29,10 @@ from rocket_core._errors import (
     NotYet,
     ProxyHeaderError,
     RocketError,
+    SpoolError,
     TransitionError,
 )
+from rocket_core._fault_log import FaultLog
 from rocket_core._head import (
     MAX_FIELD,
     MAX_FIELDS,
@@ -82,6 +84,7 @@ __all__ = [
     "CloseReason",
     "Connection",
     "ConnectionInfo",
+    "FaultLog",
     "FieldNames",
     "HeadError",
     "Histogram",
@@ -101,6 +104,7 @@ __all__ = [
     "Server",
     "SocketFile",
     "Spool",
+    "SpoolError",
     "State",
     "Statistics",
     "TCPAddress",

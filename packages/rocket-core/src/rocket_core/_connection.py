@@ -29,6 +29,7 @@ from rocket_core._reason import CloseReason
 from rocket_core._sendfile import send_file
 from rocket_core._state import TRANSITIONS, State, check_transition
 from rocket_core._timeouts import Timeouts
+from rocket_core._transfer import Transfer
 from rocket_core._unsent import unsent_in_system
 from rocket_core._waiting import wait_ready
 
@@ -82,11 +83,8 @@ class Connection:
         "_buffer",
         "_output",
         "_position",
-        "_queued",
         "_socket",
-        "_taken",
-        "_transfer_began",
-        "_transferred",
+        "_transfer",
         "after",
         "armed",
         "buffered",
@@ -170,10 +168,8 @@ class Connection:
         self._buffer: bytes | bytearray = b""
         self._position = 0
         self._output: Output | None = None
-        self._transfer_began = 0.0
-        self._transferred = 0
-        self._queued = 0
-        self._taken = 0
+        self._transfer: Transfer | None = None
+        """What measures the client's rate, since the first body or response that took a while."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.peer} {self.state.value}>"
@@ -193,23 +189,22 @@ class Connection:
 
     def begin_transfer(self, now: float, *, sending: bool = False) -> None:
         """Measure the client's rate from now on."""
-        self._transfer_began = now
-        self._transferred = 0
-        self._queued = unsent_in_system(self.descriptor) if sending else 0
-        self._taken = 0
-        self.deadline = self.timeouts.moving(now, 0, now)
+        queued = unsent_in_system(self.descriptor) if sending else 0
+        self._transfer = transfer = Transfer(self.timeouts, now, queued=queued)
+        self.deadline = transfer.deadline
 
     def put_off(self, seconds: float) -> None:
         """Time in which the client was not waited for does not count against it."""
-        self._transfer_began += seconds
+        if self._transfer is not None:
+            self._transfer.put_off(seconds)
         self.deadline += seconds
 
     def transferred(self, count: int) -> None:
         """``count`` more bytes of the present transfer have moved."""
-        self._transferred += count
-        self.deadline = self.timeouts.moving(
-            self._transfer_began, self._transferred, time.monotonic()
-        )
+        transfer = self._transfer
+        if transfer is not None:
+            transfer.move(count, time.monotonic())
+            self.deadline = transfer.deadline
 
     def still_taking(self) -> bool:
         """Whether the client, at its deadline, has taken enough to be given more time.
@@ -217,21 +212,23 @@ class Connection:
         What the system accepted at once may take a slow client minutes, in which it accepts no
         more; so at a deadline, and only then, the system is asked how much of it is left.
         """
-        now = time.monotonic()
-        taken = self._queued + self._transferred - unsent_in_system(self.descriptor)
-        if taken <= self._taken:
+        transfer = self._transfer
+        if transfer is None:
             return False
-        self._taken = taken
-        self.deadline = self.timeouts.moving(self._transfer_began, taken, now)
-        return self.deadline > now
+        taking = transfer.confirm(unsent_in_system(self.descriptor), time.monotonic())
+        if taking:
+            self.deadline = transfer.deadline
+        return taking
 
     def pace(self, now: float) -> float:
-        """Bytes per second of the present transfer. Any thread may call this."""
-        return self._transferred / (now - self._transfer_began + 1)
+        """Bytes per second of the present transfer, lately. Any thread may call this."""
+        transfer = self._transfer
+        return 0.0 if transfer is None else transfer.pace(now)
 
     def transfer_time(self, now: float) -> float:
         """Seconds since the present transfer began. Any thread may call this."""
-        return now - self._transfer_began
+        transfer = self._transfer
+        return 0.0 if transfer is None else transfer.age(now)
 
     # -- receiving, never waiting --------------------------------------------------------------
 

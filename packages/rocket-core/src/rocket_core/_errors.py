@@ -42,6 +42,10 @@ class ClientGone(RocketError, ConnectionError):  # noqa: N818 - names the event,
     """The client closed the connection, or was too slow and was cut off."""
 
 
+class SpoolError(RocketError, OSError):
+    """There is no room for a body that arrives, or no longer."""
+
+
 class ProxyHeaderError(RocketError, ConnectionError):
     """A connection that must begin with a PROXY protocol header does not."""
 

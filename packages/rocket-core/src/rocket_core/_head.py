@@ -80,7 +80,7 @@ def read_request_line(text: str) -> RequestLine:
     Raises `HeadError` with status 400, 414 or 505.
     """
     if len(text) > MAX_REQUEST_LINE:
-        raise HeadError(414, "the request line is too long")
+        raise HeadError(*_too_long(" " in text[:MAX_REQUEST_LINE]))
     parts = text.split(" ")
     if len(parts) != 3:
         raise HeadError(400, "the request line is not method, target and version")
@@ -137,6 +137,8 @@ def _find_fault(data: bytes) -> None:
         limit, status, reason = _limit(number)
         end = data.find(b"\r\n", start, start + limit + 2)
         if end < 0:
+            if not number:
+                status, reason = _too_long(b" " in data[:MAX_REQUEST_LINE])
             faults.append((start + limit + 2, status, reason))
             break
         start = end + 2
@@ -147,10 +149,20 @@ def _find_fault(data: bytes) -> None:
             raise HeadError(status, reason)
 
 
+def _too_long(with_method: bool) -> tuple[int, str]:
+    """How a request line that is too long is refused (RFC 9112, section 3).
+
+    ``with_method``: whether the method has ended within the limit.
+    """
+    if with_method:
+        return 414, "the request line is too long"
+    return 501, "the method is too long to be known"
+
+
 def _limit(number: int) -> tuple[int, int, str]:
     """The length of line ``number`` of a head, and how a longer one is refused."""
     if number == 0:
-        return MAX_REQUEST_LINE, 414, "the request line is too long"
+        return MAX_REQUEST_LINE, *_too_long(True)
     if number <= MAX_FIELDS:
         return MAX_FIELD, 431, "a header field is too long"
     return 0, 431, "the request has too many header fields"

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from rocket_core._budget import TOTAL_INPUT, Budget
+from rocket_core._disk import Disk
+from rocket_core._fault_log import FaultLog
 
 if TYPE_CHECKING:
     from rocket_core._connection import Connection
@@ -39,6 +41,8 @@ class Host:
         returned: the thread with that key has come back.
         input: what `Spool` may hold of all large requests together.
         output: what all connections may hold for clients that do not take it.
+        disk: what `Spool` may keep of all large requests in files.
+        faults: logs what clients can have fail again and again.
         stopped: whether every connection is closed instead of parked.
     """
 
@@ -47,6 +51,8 @@ class Host:
     returned: Callable[[object], None] = _not_returned
     input: Budget = field(default_factory=lambda: Budget(TOTAL_INPUT))
     output: Budget = field(default_factory=Budget)
+    disk: Disk = field(default_factory=Disk)
+    faults: FaultLog = field(default_factory=FaultLog)
     draining: bool = False
     stopped: bool = False
 

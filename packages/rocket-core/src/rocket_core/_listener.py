@@ -19,6 +19,7 @@ from rocket_core._binding import SocketFile, bind_socket
 from rocket_core._clients import AllClients, Clients, SharedClients
 from rocket_core._connection import Connection
 from rocket_core._errors import BindError
+from rocket_core._fault_log import FaultLog
 from rocket_core._networks import Networks
 from rocket_core._poller import READ
 from rocket_core._preamble import Preamble
@@ -115,6 +116,8 @@ class Listener:
         if self._proxies is not None and not self._proxies:
             raise ValueError("proxy_protocol needs the network of a proxy, or None")
         self._rare_log = RareLog(_log)
+        self._rare_errors = RareLog(_log)
+        self._faults = FaultLog()
 
     # -- set-up --------------------------------------------------------------------------------
 
@@ -268,10 +271,10 @@ class Listener:
             except OSError:
                 self.accept_errors += 1
                 sock.close()
-            except Exception:  # noqa: BLE001 - the next client must be accepted
+            except Exception as error:  # noqa: BLE001 - the next client must be accepted
                 self.accept_errors += 1
                 sock.close()
-                _log.exception("connecting %s failed", peer_of(address))
+                self._faults.report(_log, error, "connecting %s failed", peer_of(address))
             if clients is not None and self.shared is not None:
                 clients.accepted()
                 return self.shared()
@@ -299,7 +302,7 @@ class Listener:
 
     def _fail(self, listening: socket.socket, error: OSError) -> float:
         """Nobody could be accepted, for want of something or for good; seconds to pause."""
-        _log.error("cannot accept on %s: %s", self.address, error.strerror)
+        self._rare_errors.error("cannot accept on %s: %s", self.address, error.strerror)
         if error.errno in _EXHAUSTED:
             self._turn_away(listening)
         elif self._phase is not _Phase.ACCEPTING:

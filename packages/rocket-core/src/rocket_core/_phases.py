@@ -237,8 +237,8 @@ class Phases:
         counters.closes[reason] = counters.closes.get(reason, 0) + 1
         try:
             worker.closed(connection)
-        except BaseException:  # noqa: BLE001 - whatever it is, the thread must live
-            _log.exception("closing %s failed", connection.peer)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
+            self._host.faults.report(_log, error, "closing %s failed", connection.peer)
 
     def _receive_more(self, connection: Connection, worker: Worker) -> State:
         """`Worker.receive` for what a client has sent behind the request just served."""
@@ -338,7 +338,7 @@ class Phases:
                 connection.close_reason = CloseReason.RESET
             self.close(connection, worker, counters)
             return
-        _log.error("serving %s failed", connection.peer, exc_info=error)
+        self._host.faults.report(_log, error, "serving %s failed", connection.peer)
         connection.close_reason = CloseReason.ERROR
         if connection.state is State.SENDING:  # what is unsent cannot be sent, ever
             self.close(connection, worker, counters)
@@ -349,7 +349,7 @@ class Phases:
                 self.advance(connection, worker, counters)
         except BaseException as again:  # noqa: BLE001 - as above
             if not isinstance(again, OSError):
-                _log.exception("serving %s failed again", connection.peer)
+                self._host.faults.report(_log, again, "serving %s failed again", connection.peer)
             if connection.state is not _CLOSED:
                 self.close(connection, worker, counters)
 
@@ -390,7 +390,7 @@ def _serve_within(limit: RequestLimit, connection: Connection, worker: Worker) -
         if limit.end(turn, connection):
             raise
         if not isinstance(error, ClientGone):
-            _log.exception("a request that ran for too long failed")
+            connection.host.faults.report(_log, error, "a request that ran for too long failed")
         return None
     return target if limit.end(turn, connection) else None
 

@@ -1,4 +1,4 @@
-"""Warnings that strangers can provoke, and that must not fill the log."""
+"""Messages that strangers can provoke, and that must not fill the log."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import time
 from math import inf
 from typing import Final
 
-_PAUSE: Final = 60.0
-"""Seconds from one warning to the next."""
+PAUSE: Final = 60.0
+"""Seconds from one message to the next."""
 
 
 class RareLog:
-    """Logs one warning a minute, with the number of those left out; all the others at DEBUG.
+    """Logs one message a minute, with the number of those left out; all the others at DEBUG.
 
-    ``_lock`` guards the time of the last warning and the number left out since.
+    ``_lock`` guards the time of the last message and the number left out since.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -26,17 +26,31 @@ class RareLog:
 
     def warning(self, message: str, *args: object) -> None:
         """Log ``message % args``. Any thread may call this."""
+        self._log(logging.WARNING, message, args)
+
+    def error(
+        self, message: str, *args: object, exc_info: BaseException | bool | None = None
+    ) -> None:
+        """Log ``message % args``, and the traceback of ``exc_info``. Any thread may call this."""
+        self._log(logging.ERROR, message, args, exc_info)
+
+    def _log(
+        self,
+        level: int,
+        message: str,
+        args: tuple[object, ...],
+        exc_info: BaseException | bool | None = None,
+    ) -> None:
         with self._lock:
             now = time.monotonic()
-            rare = now - self._last >= _PAUSE
+            rare = now - self._last >= PAUSE
             left_out = self._left_out
             if rare:
                 self._last, self._left_out = now, 0
             else:
                 self._left_out += 1
         if not rare:
-            self._logger.debug(message, *args)
-            return
-        self._logger.warning(message, *args)
-        if left_out:
-            self._logger.warning("%d such warnings were left out before", left_out)
+            level = logging.DEBUG
+        elif left_out:
+            message, args = f"{message} (messages like this left out before: %d)", (*args, left_out)
+        self._logger.log(level, message, *args, exc_info=exc_info)

@@ -8,7 +8,6 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from rocket_core._reason import CloseReason
-from rocket_core._stack import stack_of
 from rocket_core._turn import Right, Turn
 
 if TYPE_CHECKING:
@@ -99,13 +98,13 @@ class RequestLimit:
             return
         self._turns.pop(turn, None)
         _log.error(
-            "%s: the request %s is not done after %.1f s: %s; its thread %s:\n%s",
+            "%s: the request %s is not done after %.1f s: %s; its thread %s: %s",
             connection.peer,
             "" if turn.context is None else turn.context,
             self._seconds,
             "answered without it" if right is Right.OVERTAKEN else "its connection is cut",
             "is replaced" if replaced else "is not replaced, too many are already",
-            stack_of(turn.thread),
+            self._host.faults.stack_of(_log, turn.thread),
         )
         if right is Right.OVERTAKEN:
             self.answer(connection)

@@ -13,6 +13,7 @@ from typing import Final, Self
 
 from rocket_core._budget import TOTAL_OUTPUT, Budget
 from rocket_core._connection import Connection
+from rocket_core._disk import TOTAL_SPOOLED, Disk
 from rocket_core._end import End
 from rocket_core._errors import LifecycleError
 from rocket_core._guardian import Guardian, Watcher
@@ -67,6 +68,8 @@ class Server:
         max_queue: int = MAX_QUEUE,
         queue_timeout: float = QUEUE_TIMEOUT,
         max_output: int = TOTAL_OUTPUT,
+        max_spool: int = TOTAL_SPOOLED,
+        spool_free: int | None = None,
         watchdog: float | None = None,
         request_timeout: float | None = None,
         timeouts: Timeouts | None = None,
@@ -85,6 +88,10 @@ class Server:
             max_queue: requests that wait while all threads are busy, before others are refused.
             queue_timeout: seconds a request waits while all threads are busy, before it is refused.
             max_output: bytes held for clients that do not take them, over all connections.
+            max_spool: bytes of large request bodies kept in files, over all connections; beyond
+                it the slowest of the large uploads are ended.
+            spool_free: bytes of the file system of these files that stay free, likewise. None: a
+                tenth of the file system, at most 1 GiB.
             watchdog: seconds after which the stack of a thread that is still busy with one turn is
                 logged, once a turn; None: never.
             request_timeout: seconds that one request may take, not counting those in which its
@@ -103,6 +110,8 @@ class Server:
             raise ValueError("max_stalled must not be negative")
         if max_output < 0 or max_queue < 0:
             raise ValueError("max_output and max_queue must not be negative")
+        if max_spool < 0 or (spool_free is not None and spool_free < 0):
+            raise ValueError("max_spool and spool_free must not be negative")
         if not queue_timeout > 0:
             raise ValueError("queue_timeout must be greater than 0")
         if watchdog is not None and not watchdog > 0:
@@ -120,6 +129,8 @@ class Server:
         self._max_queue = max_queue
         self._queue_timeout = queue_timeout
         self._max_output = max_output
+        self._max_spool = max_spool
+        self._spool_free = spool_free
         self._watchdog = watchdog
         self._request_timeout = request_timeout
         self._timeouts = timeouts if timeouts is not None else Timeouts()
@@ -251,7 +262,9 @@ class Server:
         self._registry = Registry(limit)
         self._registry.on_room = self._wake_listeners
         self._monitor = Monitor()
-        self._host = Host(output=Budget(self._max_output))
+        self._host = Host(
+            output=Budget(self._max_output), disk=Disk(self._max_spool, self._spool_free)
+        )
         seconds = self._request_timeout
         request_limit = None if seconds is None else RequestLimit(seconds, self._host)
         self._phases = Phases(
@@ -277,7 +290,7 @@ class Server:
         self._worker = worker
         watchers: list[Watcher] = []
         if self._watchdog is not None:
-            watchers.append(Watchdog(self._pool, self._watchdog))
+            watchers.append(Watchdog(self._pool, self._watchdog, self._host.faults))
         if request_limit is not None:
             request_limit.answer = self._overtake
             request_limit.begun = self._pool.rouse

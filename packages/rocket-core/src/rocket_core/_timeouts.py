@@ -20,10 +20,11 @@ class Timeouts:
     """For the first byte of the next request: longer than the 60 s of common load balancers, which
     would otherwise send a request into a connection that is just being closed."""
     minimum_rate: float = 240.0
-    """Bytes per second below which a body or a response is too slow, averaged since it began."""
+    """Bytes per second below which a body or a response is too slow, over the last minute, or over
+    the last ``stall`` seconds where those are more."""
     grace: float = 30.0
     """Before ``minimum_rate`` counts."""
-    stall: float = 90.0
+    stall: float = 60.0
     """Without a single byte of a body or a response moving."""
     linger: float = 2.0
     """For the client to close after the last response (RFC 9112, 9.6)."""
@@ -32,7 +33,3 @@ class Timeouts:
         for field in fields(self):
             if not getattr(self, field.name) > 0:
                 raise ValueError(f"time-out {field.name} must be greater than 0")
-
-    def moving(self, started: float, moved: int, now: float) -> float:
-        """The deadline of a transfer begun at ``started`` that has moved ``moved`` bytes."""
-        return min(started + self.grace + moved / self.minimum_rate, now + self.stall)

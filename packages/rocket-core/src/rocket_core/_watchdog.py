@@ -6,7 +6,7 @@ import logging
 import time
 from math import inf
 
-from rocket_core._stack import stack_of
+from rocket_core._fault_log import FaultLog
 from rocket_core._state import State
 from rocket_core._statistics import Activity
 from rocket_core._thread_pool import ThreadPool
@@ -20,11 +20,12 @@ class Watchdog:
     Used by one thread.
     """
 
-    def __init__(self, pool: ThreadPool, limit: float) -> None:
-        """``limit`` is in seconds."""
+    def __init__(self, pool: ThreadPool, limit: float, faults: FaultLog) -> None:
+        """``limit`` is in seconds; ``faults`` leaves out stacks that were logged just before."""
         pool.watched = True
         self._pool = pool
         self._limit = limit
+        self._faults = faults
         self._reported: set[Activity] = set()
         self._next = -inf
 
@@ -50,5 +51,6 @@ class Watchdog:
         return self._next - now
 
     def _report(self, activity: Activity, seconds: float) -> None:
-        thread, peer, stack = activity.thread, activity.peer, stack_of(activity.ident)
-        _log.warning("thread %s is busy with %s for %.1f s now:\n%s", thread, peer, seconds, stack)
+        thread, peer = activity.thread, activity.peer
+        stack = self._faults.stack_of(_log, activity.ident)
+        _log.warning("thread %s is busy with %s for %.1f s now: %s", thread, peer, seconds, stack)

@@ -14,10 +14,9 @@ Environ = dict[str, Any]
 _MAX_LENGTH_DIGITS: Final = 19
 """Digits of a Content-Length: more would not fit into 63 bits."""
 
-_SINGLE: Final = frozenset(
-    {"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_HOST", "HTTP_TRANSFER_ENCODING"}
-)
-"""Fields of which two would leave their meaning to whoever reads them."""
+_SINGLE: Final = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_HOST"})
+"""Fields of which two would leave their meaning to whoever reads them. Transfer-Encoding is not
+among them: it is a list, which may be spread over lines (RFC 9110, section 5.3)."""
 
 
 class Framing(Enum):

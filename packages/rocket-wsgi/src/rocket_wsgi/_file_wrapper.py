@@ -32,7 +32,11 @@ class FileWrapper:
             yield block
 
     def span(self) -> FileSpan | None:
-        """What a system call could send, or None where there is no regular file beneath."""
+        """What a system call could send, or None where there is no regular file beneath.
+
+        Nor where the file takes no space, as those that the system makes up while they are read
+        (proc(5), sysfs(5)): their size says nothing of what is in them.
+        """
         if not _reads_a_file(self.filelike):
             return None
         try:
@@ -41,9 +45,13 @@ class FileWrapper:
             status = os.fstat(descriptor)
         except (AttributeError, OSError, ValueError):
             return None
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(status.st_mode) or not _takes_space(status):
             return None
         return FileSpan(descriptor, offset, max(status.st_size - offset, 0))
+
+
+def _takes_space(status: os.stat_result) -> bool:
+    return status.st_size > 0 and getattr(status, "st_blocks", 1) > 0
 
 
 _KINDS: Final = frozenset({io.BufferedReader, io.BufferedRandom, io.FileIO})

@@ -13,10 +13,12 @@ from rocket_core import (
     ClientGone,
     CloseReason,
     Connection,
+    FaultLog,
     HeadError,
     Peer,
     RequestLine,
     Spool,
+    SpoolError,
     State,
     Worker,
 )
@@ -57,6 +59,9 @@ _RAW_LINE: Final = 512
 
 _FILLS: Final = 4
 """Receives of one upload in a row, before other clients get their turn."""
+
+_RETRY_UPLOAD: Final = "30"
+"""Seconds after which there may be room for an upload."""
 
 _TEMPLATES: Final = 64
 
@@ -315,25 +320,32 @@ class WSGIWorker(Worker):
 
     def _begin_body(self, connection: Connection, request: Request) -> State:
         connection.context = request
-        if request.length > self._max_body:
-            raise HeadError(413, "the request body is too long")
         if self._stream_bodies:
             passage = Passage()
-            request.body = body = self._make_body(request, passage)
+            request.body = body = self._make_body(request, passage, self._max_body)
             request.stream = io.BufferedReader(BodyStream(connection, request, body, passage))
             request.environ["wsgi.input"] = request.stream
             return State.READY
-        request.spool = spool = Spool(connection.host.input)
-        request.body = self._make_body(request, spool)
-        if request.body.take(connection):
-            return self._complete(request, spool)
+        host = connection.host
+        request.spool = spool = Spool(host.input, host.disk, connection)
+        request.body = self._make_body(request, spool, host.disk.longest)
+        try:
+            spool.announce(request.length)
+            if request.body.take(connection):
+                return self._complete(request, spool)
+        except SpoolError:
+            return self._refuse_body(connection)
         if request.expects and not connection.buffered:
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return State.BODY
 
-    def _make_body(self, request: Request, store: Store) -> LengthBody | ChunkedBody:
+    def _make_body(self, request: Request, store: Store, longest: int) -> LengthBody | ChunkedBody:
+        """What takes a body of up to ``longest`` bytes into ``store``. Raises `HeadError`."""
+        longest = min(longest, self._max_body)
         if request.framing is Framing.CHUNKED:
-            return ChunkedBody(self._max_body, store)
+            return ChunkedBody(longest, store)
+        if request.length > longest:
+            raise HeadError(413, "the request body is too long")
         return LengthBody(request.length, store)
 
     def _receive_body(self, connection: Connection) -> State:
@@ -350,7 +362,19 @@ class WSGIWorker(Worker):
                     return self._complete(request, request.spool)
         except HeadError as error:
             return self._refuse(connection, error.status, error.reason)
+        except SpoolError:
+            return self._refuse_body(connection)
         return State.BODY
+
+    def _refuse_body(self, connection: Connection) -> State:
+        """There is no room for the body, or it was given up for others."""
+        connection.close_reason = CloseReason.OVERLOADED
+        return self._refuse(
+            connection,
+            503,
+            "the server has no room for this upload; try again later",
+            [("Retry-After", _RETRY_UPLOAD)],
+        )
 
     def _complete(self, request: Request, spool: Spool) -> State:
         request.environ["wsgi.input"] = spool.open()
@@ -429,7 +453,7 @@ class WSGIWorker(Worker):
         except BaseException as error:  # noqa: BLE001 - an application must not end a thread
             self._crashed(connection, request, response, error)
         finally:
-            self._finish(result, request, response)
+            self._finish(result, request, response, connection.host.faults)
         return _IDLE if response.keep_alive else self._part(connection, request, response)
 
     def _part(self, connection: Connection, request: Request, response: Response) -> State:
@@ -456,12 +480,12 @@ class WSGIWorker(Worker):
         except OSError:
             return False  # the client is gone, and has what it wanted
 
-    def _finish(self, result: Any, request: Request, response: Response) -> None:
+    def _finish(self, result: Any, request: Request, response: Response, faults: FaultLog) -> None:
         try:
             if hasattr(result, "close"):
                 result.close()
-        except BaseException:  # noqa: BLE001 - an application must not end a thread
-            _log.exception("%s: close() failed", request)
+        except BaseException as error:  # noqa: BLE001 - an application must not end a thread
+            faults.report(_log, error, "%s: close() failed", request)
         if request.stream is not None:
             request.stream.close()  # what follows on the connection is not for this request
         if request.body is not None:
@@ -479,7 +503,7 @@ class WSGIWorker(Worker):
     ) -> None:
         if response.handed_over and isinstance(error, StopIteration | ConnectionError):
             return  # so frameworks say that there is no response
-        _log.error("%s: the application failed", request, exc_info=error)
+        connection.host.faults.report(_log, error, "%s: the application failed", request)
         response.error = "the application failed"
         if response.handed_over:
             return

@@ -33,7 +33,7 @@ CASES = [
     ),
     refused("request line too long by a byte", _LINE, first(_line(8193)), 414),
     refused("request line without end", _LINE, b"GET /" + b"a" * 8189, 414, sentinel=False),
-    refused("method without end", _LINE, b"A" * 8194, 414, sentinel=False),
+    refused("method without end", _LINE, b"A" * 8194, 501, sentinel=False),
     refused("request line far too long", _LINE, first(_line(40_000)), 414),
     refused("request line too long, before a stray byte", _LINE, _line(9000) + b"\0\r\n\r\n", 414),
     refused(
