@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import ssl
+import sys
 
 import pytest
 
@@ -34,6 +36,55 @@ def test_reasons(serve: Serve, data: bytes, reason: str) -> None:
     read_all(sock)
     assert served.next_close() is CloseReason.TLS
     assert errors(served) == {reason: 1}
+
+
+def hello(name: bytes) -> bytes:
+    """A ClientHello for a server ``name``, whatever that is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    outgoing = ssl.MemoryBIO()
+    placeholder = "a" * len(name)
+    tls = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=placeholder)
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return outgoing.read().replace(placeholder.encode(), name)
+
+
+def test_a_name_that_is_not_ascii_is_counted_and_printed_nowhere(
+    serve: Serve,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    caplog.set_level(logging.INFO)
+    served = serve()
+    for number in range(1, 6):
+        sock = served.connect_plain()
+        sock.sendall(hello("r\xf6ck\xe9t.example.org".encode("latin-1")))
+        read_all(sock)
+        assert served.next_close() is CloseReason.TLS
+        assert errors(served) == {"server name not ASCII": number}
+    assert capfd.readouterr().err == ""
+    (record,) = caplog.records
+    assert "\n" not in record.getMessage()
+    served.connect().close()  # others are served
+
+
+def test_what_else_cannot_be_raised_goes_where_it_went(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+    serve()
+    serve()  # changes nothing more
+
+    class Broken:
+        def __del__(self) -> None:
+            raise UnicodeDecodeError("ascii", b"x", 0, 1, "of another kind")
+
+    Broken()
+    gc.collect()
+    assert len(seen) == 1
 
 
 def test_a_handshake_that_takes_too_long(serve: Serve) -> None:

@@ -41,6 +41,16 @@ def test_span_of_a_file(tmp_path: Path) -> None:
         assert FileWrapper(file).span() == (file.fileno(), 20, 0)
 
 
+@pytest.mark.parametrize(
+    "name", ["/proc/self/cmdline", "/sys/kernel/mm/transparent_hugepage/enabled"]
+)
+def test_no_span_of_what_the_system_makes_up(name: str) -> None:
+    if not Path(name).is_file():
+        pytest.skip(f"there is no {name}")
+    with Path(name).open("rb") as file:
+        assert FileWrapper(file).span() is None
+
+
 def test_span_of_a_temporary_file() -> None:
     with tempfile.NamedTemporaryFile() as file:
         file.write(b"0123456789")

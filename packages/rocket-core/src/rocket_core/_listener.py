@@ -117,7 +117,7 @@ class Listener:
             raise ValueError("proxy_protocol needs the network of a proxy, or None")
         self._rare_log = RareLog(_log)
         self._rare_errors = RareLog(_log)
-        self._faults = FaultLog()
+        self._connecting = FaultLog()
 
     # -- set-up --------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class Listener:
             except Exception as error:  # noqa: BLE001 - the next client must be accepted
                 self.accept_errors += 1
                 sock.close()
-                self._faults.report(_log, error, "connecting %s failed", peer_of(address))
+                self._connecting.report(_log, error, "connecting %s failed", peer_of(address))
             if clients is not None and self.shared is not None:
                 clients.accepted()
                 return self.shared()

@@ -9,10 +9,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rocket_core import Peer
+from rocket_core import FaultLog, Peer
 from rocket_tls._chain import CertificateChain
 from rocket_tls._errors import CertificateError, NoCertificateError
-from rocket_tls._fault import NO_CERTIFICATE, NOT_PENDING
+from rocket_tls._fault import NO_CERTIFICATE, NO_CHOICE, NOT_PENDING, quieten
 from rocket_tls._settings import TLSSettings
 from rocket_tls._sources import CertificateFiles
 from rocket_tls._store import CertificateStore
@@ -141,6 +141,8 @@ class _Front:
         self.context = settings.make_context(trust)
         self.context.sslobject_class = ServerSide
         self.context.sni_callback = self._choose
+        self._faults = FaultLog()
+        quieten()
 
     def _choose(
         self, tls: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext
@@ -160,8 +162,10 @@ class _Front:
             if isinstance(tls, ServerSide):
                 tls.refusal = NO_CERTIFICATE
             return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
-        except Exception:  # noqa: BLE001 - otherwise it would be printed, and the client left to guess
-            _log.exception("no certificate could be chosen")
+        except Exception as error:  # noqa: BLE001 - or it would be printed, the client left to guess
+            self._faults.report(_log, error, NO_CHOICE)
+            if isinstance(tls, ServerSide):
+                tls.refusal = NO_CHOICE
             return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
         return None
 

@@ -181,6 +181,7 @@ CASES = [
         "coding twice, the first unknown",
         "CVE-2020-11076",
         post(b"Transfer-Encoding: x", _EMPTY, body=_BODY),
+        501,
     ),
     refused(
         "coding twice, the last unknown",

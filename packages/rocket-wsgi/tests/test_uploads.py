@@ -1,0 +1,220 @@
+"""Large bodies, and what all of them together may take."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from conftest import Serve
+from rocket_core import Timeouts
+from rocket_core import _disk as disk_module
+
+Start = Callable[..., Callable[[bytes], None]]
+
+MEGABYTE = 1 << 20
+PIECE = bytes(64 * 1024)
+PUT = b"PUT / HTTP/1.1\r\nHost: a\r\n"
+LARGE = b"Content-Length: %d\r\n\r\n" % (4 * MEGABYTE)
+ENDLESS = b"Transfer-Encoding: chunked\r\n\r\nf00000\r\n"
+"""A chunk that nothing sent here completes."""
+
+
+@pytest.fixture(autouse=True)
+def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is large goes to a file."""
+    monkeypatch.setattr("rocket_core._spool.BUDGETED_BOUND", 64 * 1024)
+
+
+def count(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+    start_response("200 OK", [])
+    return [str(len(environ["wsgi.input"].read())).encode()]
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.002)
+
+
+def pour(sock: socket.socket, size: int) -> int:
+    """Send up to ``size`` bytes; how many the server took before it answered."""
+    sent = 0
+    while sent < size:
+        try:
+            sent += sock.send(PIECE)
+        except OSError:
+            break
+    return sent
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+
+
+def test_uploads_beyond_the_total_make_room_for_others(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = serve(count, server={"max_spool": 16 * MEGABYTE})
+    disk = client.server._host.disk
+    greedy = [client.open() for _ in range(3)]
+    for stream in greedy:
+        stream.send(PUT + ENDLESS)
+        pour(stream.socket, 5 * MEGABYTE)
+    until(lambda: disk.held >= 15 * MEGABYTE)
+    for _ in range(3):
+        honest = client.open()
+        honest.send(PUT + LARGE)
+        honest.send(bytes(4 * MEGABYTE))
+        answer = honest.answer()
+        assert (answer.status, answer.body) == (200, b"%d" % (4 * MEGABYTE))
+    cut = 3 - len(disk._arriving)
+    assert cut
+    for stream in greedy:
+        stream.send(b"x")
+    closes = client.server.statistics
+    until(lambda: closes().connections.get("linger", 0) + len(closes().closes) >= 1)
+    for stream in greedy:
+        stream.close()
+    until(lambda: disk.held == 0)
+    (warning,) = warnings(caplog)
+    assert warning.startswith("uploads hold ")
+    assert "of 16 MiB they may" in warning
+
+
+def test_one_that_was_cut_is_answered(serve: Serve) -> None:
+    client = serve(count, server={"max_spool": 16 * MEGABYTE})
+    disk = client.server._host.disk
+    slow, other = client.open(), client.open()
+    slow.send(PUT + ENDLESS)
+    pour(slow.socket, MEGABYTE)
+    until(lambda: disk.held >= MEGABYTE)
+    for spool in list(disk._arriving):
+        spool.cut()
+    assert disk.held == 0
+    slow.send(b"x")
+    answer = slow.answer()
+    assert (answer.status, answer["Retry-After"]) == (503, "30")
+    other.send(PUT + b"Content-Length: 100000\r\n\r\n" + bytes(100_000))
+    assert other.answer().body == b"100000"
+
+
+@pytest.mark.parametrize("expect", [b"Expect: 100-continue\r\n", b""])
+def test_what_finds_no_room_is_refused_before_it_is_sent(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, expect: bytes
+) -> None:
+    _fill(monkeypatch, free=50 * MEGABYTE)
+    client = serve(count, server={"spool_free": 48 * MEGABYTE})
+    for _ in range(5):
+        stream = client.open()
+        stream.send(PUT + expect + LARGE)
+        answer = stream.answer()
+        assert (answer.status, answer["Retry-After"]) == (503, "30")
+    assert len(warnings(caplog)) == 1
+    assert "leave 48 MiB free" in warnings(caplog)[0]
+    stream = client.open()
+    stream.send(PUT + b"Content-Length: 1048576\r\n\r\n" + bytes(MEGABYTE))
+    assert stream.answer().body == b"1048576"
+
+
+def test_one_longer_than_the_total_is_refused_for_good(serve: Serve) -> None:
+    client = serve(count, server={"max_spool": MEGABYTE})
+    stream = client.open()
+    stream.send(PUT + LARGE)
+    assert stream.answer().status == 413
+    stream = client.open()
+    stream.send(PUT + b"Transfer-Encoding: chunked\r\n\r\n100001\r\n")
+    assert stream.answer().status == 413
+
+
+def _fill(monkeypatch: pytest.MonkeyPatch, *, free: int) -> None:
+    usage = SimpleNamespace(total=1 << 34, used=0, free=free)
+    shutil_like = SimpleNamespace(disk_usage=lambda _: usage)
+    monkeypatch.setattr(disk_module, "shutil", shutil_like)
+
+
+def test_a_full_disk_is_one_line_a_minute_and_no_failure(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _fill(monkeypatch, free=0)
+    client = serve(count)
+    for _ in range(5):
+        stream = client.open()
+        stream.send(PUT + b"Transfer-Encoding: chunked\r\n\r\n20000\r\n" + bytes(0x20000))
+        answer = stream.answer()
+        assert (answer.status, answer["Retry-After"]) == (503, "30")
+    assert len(warnings(caplog)) == 1
+    assert not any(each.exc_info for each in caplog.records)
+    small = client.open()
+    small.send(PUT + b"Content-Length: 60000\r\n\r\n" + bytes(60_000))
+    assert small.answer().body == b"60000"
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EMFILE"])
+def test_what_cannot_be_kept_is_refused(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: str
+) -> None:
+    number = getattr(errno, error)
+
+    def fail(**_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", fail)
+    client = serve(count)
+    for _ in range(3):
+        stream = client.open()
+        stream.send(PUT + b"Content-Length: 100000\r\n\r\n" + bytes(100_000))
+        assert stream.answer().status == 503
+    assert warnings(caplog) == [
+        f"an upload is refused: cannot keep it in a file: {os.strerror(number)}"
+    ]
+
+
+@pytest.fixture
+def vanished(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory for temporary files that is gone."""
+    directory = Path(tempfile.mkdtemp())
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    directory.rmdir()
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def test_a_vanished_directory_for_temporary_files(
+    serve: Serve, vanished: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = serve(count)
+
+    def upload() -> None:
+        stream = client.open()
+        stream.send(PUT + LARGE + bytes(4 * MEGABYTE))
+        assert stream.answer().body == b"%d" % (4 * MEGABYTE)
+
+    for _ in range(3):
+        upload()
+    (warning,) = warnings(caplog)
+    assert str(vanished) in warning
+    assert warning.endswith("it is kept in /tmp")
+    vanished.mkdir()
+    upload()  # there again
+    assert len(warnings(caplog)) == 1
+
+
+def test_a_burst_does_not_buy_time(serve: Serve) -> None:
+    timeouts = Timeouts(grace=0.5, stall=0.5, minimum_rate=1000)
+    client = serve(count, timeouts=timeouts)
+    stream = client.open()
+    stream.send(PUT + ENDLESS)
+    assert pour(stream.socket, 8 * MEGABYTE) == 8 * MEGABYTE
+    assert stream.answer().status == 408
