@@ -267,6 +267,8 @@ def test_files_without_an_application(site: Path, write: Write, client: httpx.Cl
         ("--max-queue=7", "_max_queue", 7),
         ("--queue-timeout=7", "_queue_timeout", 7.0),
         ("--max-output=7", "_max_output", 7),
+        ("--max-spool=7", "_max_spool", 7),
+        ("--spool-free=7", "_spool_free", 7),
         ("--watchdog=7", "_watchdog", 7.0),
     ],
 )

@@ -15,6 +15,7 @@ from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._identity import give_file
 from rocket_cli._log_lines import JSONLines, TextLines, has_colours
+from rocket_cli._log_losses import Losses
 from rocket_cli._origin import Origin
 
 _PACKAGES: Final = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli")
@@ -33,6 +34,7 @@ class _Handler(logging.Handler):
     def __init__(self, path: str, chosen: Chosen) -> None:
         """Open ``path``, ``-`` for standard error. Raises `OSError`."""
         super().__init__()
+        self._losses = Losses(path)
         self.path = path
         self.chosen = chosen
         self._file = Path(path).absolute()
@@ -55,11 +57,16 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message."""
         try:
-            data = f"{self.format(record)}\n".encode(errors="backslashreplace")
-            while data:
-                data = data[os.write(self._descriptor, data) :]
-        except Exception:  # noqa: BLE001 - as every handler does
-            self.handleError(record)
+            self._write(record)
+            if (lost := self._losses.take()) is not None:
+                self._write(lost)
+        except Exception as error:  # noqa: BLE001 - as every handler does
+            self._losses.add(error)
+
+    def _write(self, record: logging.LogRecord) -> None:
+        data = f"{self.format(record)}\n".encode(errors="backslashreplace")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
 
     def close_file(self) -> None:
         """Close the file, if there is one.

@@ -406,6 +406,23 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         default=64 << 20,
     ),
     setting(
+        "max-spool",
+        BYTES,
+        Section.LIMITS,
+        "Disk space for request bodies of more than 1 MiB, over all connections of a process. At "
+        "the limit the slowest large uploads are answered 503.",
+        part=Part.SERVER,
+        default=4 << 30,
+    ),
+    setting(
+        "spool-free",
+        BYTES,
+        Section.LIMITS,
+        "Disk space that these bodies leave free where TMPDIR is. At the limit the slowest large "
+        "uploads are answered 503. Default: a tenth of the file system, at most 1 GiB.",
+        part=Part.SERVER,
+    ),
+    setting(
         "max-body",
         BYTES,
         Section.LIMITS,
@@ -470,16 +487,18 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "stall-timeout",
         SECONDS,
         Section.TIMEOUTS,
-        "For any byte of a body or a response to move.",
+        "For any byte of a body or a response to move. Beyond 60 the minimum rate is judged over "
+        "this time.",
         part=Part.TIMEOUTS,
         keyword="stall",
-        default=90,
+        default=60,
     ),
     setting(
         "minimum-rate",
         RATE,
         Section.TIMEOUTS,
-        "Below this a body or a response is too slow, and its connection is cut.",
+        "Below this over the last minute a body or a response is too slow, and its connection is "
+        "cut.",
         part=Part.TIMEOUTS,
         default=240,
     ),
@@ -506,7 +525,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "stream-bodies",
         FLAG,
         Section.REQUESTS,
-        "Call the application before the body of a request has arrived.",
+        "Call the application before the body of a request has arrived. Django and others take a "
+        "chunked body for empty then.",
         part=Part.WORKER,
         default=False,
     ),

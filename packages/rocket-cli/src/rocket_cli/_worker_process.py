@@ -26,6 +26,7 @@ from rocket_cli._recycling import counted
 from rocket_cli._serving import Site, find_site, make_server
 from rocket_cli._signals import Events, caught_signals, wait_for_end
 from rocket_cli._sockets import BoundSocket
+from rocket_cli._strays import log_strays
 from rocket_cli._watcher import code_directories
 from rocket_core import Listener, Server
 from rocket_wsgi import AccessLog
@@ -77,6 +78,7 @@ class Serve:
 
     def _boot(self, channel: Channel) -> _Booted:
         chosen = self.chosen
+        log_strays()
         acme = make_acme(chosen)
         listeners = make_listeners(chosen, acme, self.sockets)  # by whom may read the keys
         if self.paths:
