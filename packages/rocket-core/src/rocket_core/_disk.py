@@ -57,7 +57,8 @@ class Disk:
     So it is no use to send much, or to send slowly, and small uploads find room while large ones
     contend for it. Bodies that are complete are with the application and stay.
 
-    ``_lock`` guards what the bodies hold, and the sums.
+    ``_lock`` guards what the bodies hold, and the sums. The thread that makes room by cutting holds
+    ``_making_room``, and may take ``_lock`` and that of a spool meanwhile.
     """
 
     def __init__(self, limit: int = TOTAL_SPOOLED, keep_free: int | None = None) -> None:
@@ -70,6 +71,7 @@ class Disk:
         """Bytes of the longest body that finds room while there is no other."""
         self._keep_free = keep_free
         self._lock = threading.Lock()
+        self._making_room = threading.Lock()
         self._arriving: dict[Holder, int] = {}
         self._complete: dict[Holder, int] = {}
         self._arriving_bytes = 0
@@ -122,7 +124,7 @@ class Disk:
         """Whether ``length`` bytes could find room now, at the cost of what arrives."""
         for directory in _directories():
             try:
-                free, keep = self._measure(directory)
+                free = self._measure(directory)[0]
             except OSError:
                 continue
             break
@@ -132,7 +134,7 @@ class Disk:
             room = min(self._limit - self._held, free) + self._arriving_bytes
         if length <= room:
             return True
-        self._complain(keep)
+        self._complain(directory)
         return False
 
     def take(self, holder: Holder, count: int, descriptor: int) -> None:
@@ -140,27 +142,39 @@ class Disk:
 
         It is then cut, as it may be at any time before `complete`.
         """
-        while True:
-            free, keep = self._measure(descriptor)
-            with self._lock:
-                if holder not in self._arriving:
-                    raise SpoolError("the body was given up for others")
-                if count <= free and self._held + count <= self._limit:
-                    # (1) This thread measures, (2) another one is given the same room here, (3) and
-                    # so is this one: by as much as all of them may write at once the file system
-                    # can become fuller than it should be, and no more, because the next look at
-                    # it shows what was written. The total is exact.
-                    self._arriving[holder] += count
-                    self._arriving_bytes += count
-                    self._held += count
-                    return
-                slowest = self._slowest()
-            self._complain(keep)
-            slowest.cut()
-            if slowest is holder:
-                raise SpoolError("there is no room for the body")
+        if self._grant(holder, count, descriptor):
+            return
+        # (1) This thread finds no room, (2) another one cuts an upload for the same reason, (3) what
+        # that upload held is free when its file is closed. So this thread waits for that, and looks
+        # again, before it cuts another. It waits for the system only.
+        with self._making_room:
+            while not self._grant(holder, count, descriptor):
+                self._complain(descriptor)
+                with self._lock:
+                    slowest = self._slowest()
+                slowest.cut()
+                if slowest is holder:
+                    raise SpoolError("there is no room for the body")
+
+    def _grant(self, holder: Holder, count: int, descriptor: int) -> bool:
+        """Whether there is room for ``count`` bytes, which ``holder`` then has."""
+        free = self._measure(descriptor)[0]
+        with self._lock:
+            if holder not in self._arriving:
+                raise SpoolError("the body was given up for others")
+            if count > free or self._held + count > self._limit:
+                return False
+            # (1) This thread measures, (2) another one is given the same room, (3) and so is this
+            # one: by as much as all of them may write at once the file system can become fuller
+            # than it should be, and no more, because the next look at it shows what was written.
+            # The total is exact.
+            self._arriving[holder] += count
+            self._arriving_bytes += count
+            self._held += count
+            return True
 
     def _slowest(self) -> Holder:
+        """With the lock: the one to cut."""
         now = time.monotonic()
         average = self._arriving_bytes / len(self._arriving)
         return min(
@@ -190,7 +204,8 @@ class Disk:
             keep = min(usage.total // _SHARE_KEPT_FREE, _MOST_KEPT_FREE)
         return usage.free - keep, keep
 
-    def _complain(self, keep: int) -> None:
+    def _complain(self, place: int | str) -> None:
+        keep = self._measure(place)[1]
         self._rare_log.warning(
             "uploads hold %d MiB in files, of %d MiB they may, and leave %d MiB free in %s: "
             "the slowest large upload is answered 503",

@@ -147,7 +147,7 @@ class Spool:
         lacking = self.size - self._room
         try:
             if lacking > 0:
-                lacking = max(lacking, _GRAIN)
+                lacking = -(-lacking // _GRAIN) * _GRAIN
                 disk.take(self, lacking, file.fileno())
                 self._room += lacking
             with lock:
