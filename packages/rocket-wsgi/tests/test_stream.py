@@ -47,6 +47,21 @@ def test_large_bodies_one_after_the_other(serve: Serve, chunked: bool) -> None:
     assert stream.answer().body == hashlib.sha256().hexdigest().encode()
 
 
+def test_the_end_of_a_chunked_body_is_that_of_the_input(serve: Serve) -> None:
+    seen: list[tuple[object, object]] = []
+
+    def application(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        seen.append((environ["wsgi.input_terminated"], environ.get("CONTENT_LENGTH")))
+        start_response("200 OK", [])
+        return [environ["wsgi.input"].read(), environ["wsgi.input"].read()]
+
+    stream = serve(application, stream_bodies=True).open()
+    stream.send(CHUNKED + b"3\r\nabc\r\n0\r\n\r\n" + GET)
+    assert stream.answer().body == b"abc"
+    assert stream.answer().body == b""
+    assert seen == [(True, None), (True, None)]
+
+
 def test_the_application_reads_what_has_arrived(serve: Serve) -> None:
     arrived = threading.Semaphore(0)
     lines: list[bytes] = []
