@@ -144,9 +144,9 @@ class Disk:
         """
         if self._grant(holder, count, descriptor):
             return
-        # (1) This thread finds no room, (2) another one cuts an upload for the same reason, (3) what
-        # that upload held is free when its file is closed. So this thread waits for that, and looks
-        # again, before it cuts another. It waits for the system only.
+        # (1) This thread finds no room, (2) another cuts an upload for the same reason, (3) what it
+        # held is free once its file is closed. So this thread waits for that, and looks again, before
+        # it cuts one more. It waits for the system only.
         with self._making_room:
             while not self._grant(holder, count, descriptor):
                 self._complain(descriptor)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final, Protocol
 
+from rocket_core._fault_log import FaultLog
 from rocket_core._monitor import BATCH, Monitor
 from rocket_core._phases import Phases
 from rocket_core._statistics import Counters
@@ -20,6 +21,7 @@ from rocket_core._thread_pool import LOOK, Care, ThreadPool
 from rocket_core._worker import Worker
 
 _log = logging.getLogger("rocket_core.monitor")
+_faults: Final = FaultLog()
 
 _LONGEST_POLL: Final = 0.05
 
@@ -95,8 +97,8 @@ class Guardian:
             try:
                 self._obey(self._sleep(self._watch()))
                 self._tend()
-            except Exception:  # noqa: BLE001 - nobody else tends the pool
-                _log.exception("the monitor's thread failed and goes on")
+            except Exception as error:  # noqa: BLE001 - nobody else tends the pool
+                _faults.report(_log, error, "the monitor's thread failed and goes on")
                 self._orders.put(None)  # the pool relies on being tended
 
     def _sleep(self, limit: float = inf) -> Order | None:

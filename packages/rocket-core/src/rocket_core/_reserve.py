@@ -8,6 +8,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._fault_log import FaultLog
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from rocket_core._worker import Worker
 
 _log = logging.getLogger("rocket_core.pool")
+_faults: Final = FaultLog()
 
 LANES: Final = 8
 """Threads at most. One is enough, unless what it serves takes long."""
@@ -104,10 +107,10 @@ class Reserve:
             with self._changed:
                 self._lanes = [*self._lanes, lane]
             lane.thread.start()
-        except Exception:  # noqa: BLE001 - of the protocol's making, or the system's
+        except Exception as error:  # noqa: BLE001 - of the protocol's making, or the system's
             with self._changed:
                 self._lanes = [each for each in self._lanes if each is not lane]
-            _log.exception("cannot open a reserved lane")
+            _faults.report(_log, error, "cannot open a reserved lane")
             return False
         return True
 

@@ -20,6 +20,7 @@ from typing import Final
 from rocket_core._connection import Connection
 from rocket_core._cores import usable_cores
 from rocket_core._demand import Demand, Verdict
+from rocket_core._fault_log import FaultLog
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
 from rocket_core._reason import CloseReason
@@ -28,6 +29,7 @@ from rocket_core._statistics import Activity, Counters, Tally
 from rocket_core._worker import Worker
 
 _log = logging.getLogger("rocket_core.pool")
+_faults: Final = FaultLog()
 
 MAX_STALLED: Final = 256
 """Waiting workers that are replaced, at most."""
@@ -275,8 +277,8 @@ class ThreadPool:
             return False
         try:
             worker = self._factory()
-        except Exception:  # noqa: BLE001 - of the protocol's making
-            _log.exception("cannot make another worker")
+        except Exception as error:  # noqa: BLE001 - of the protocol's making
+            _faults.report(_log, error, "cannot make another worker")
             self._grow_after = time.monotonic() + GROW_PAUSE
             return False
         seat = _Seat(worker)
@@ -515,8 +517,8 @@ class ThreadPool:
         try:
             while self._look_for_work(seat, worker, counters):
                 self._serve_ready(seat, worker, counters)
-        except BaseException:  # noqa: BLE001 - whatever it is, the pool must stay complete
-            _log.exception("worker died; it is replaced")
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the pool must stay complete
+            _faults.report(_log, error, "worker died; it is replaced")
             with self._lock:
                 self._leave(seat)
                 if len(self._seats) < self._min:

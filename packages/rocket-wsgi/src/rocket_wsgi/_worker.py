@@ -13,7 +13,6 @@ from rocket_core import (
     ClientGone,
     CloseReason,
     Connection,
-    FaultLog,
     HeadError,
     Peer,
     RequestLine,
@@ -453,7 +452,7 @@ class WSGIWorker(Worker):
         except BaseException as error:  # noqa: BLE001 - an application must not end a thread
             self._crashed(connection, request, response, error)
         finally:
-            self._finish(result, request, response, connection.host.faults)
+            self._finish(result, connection, request, response)
         return _IDLE if response.keep_alive else self._part(connection, request, response)
 
     def _part(self, connection: Connection, request: Request, response: Response) -> State:
@@ -480,12 +479,14 @@ class WSGIWorker(Worker):
         except OSError:
             return False  # the client is gone, and has what it wanted
 
-    def _finish(self, result: Any, request: Request, response: Response, faults: FaultLog) -> None:
+    def _finish(
+        self, result: Any, connection: Connection, request: Request, response: Response
+    ) -> None:
         try:
             if hasattr(result, "close"):
                 result.close()
         except BaseException as error:  # noqa: BLE001 - an application must not end a thread
-            faults.report(_log, error, "%s: close() failed", request)
+            connection.host.faults.report(_log, error, "%s: close() failed", request)
         if request.stream is not None:
             request.stream.close()  # what follows on the connection is not for this request
         if request.body is not None:
