@@ -354,6 +354,20 @@ def test_failure_is_logged_and_costs_one_connection(
     assert record.exc_info is not None
 
 
+def test_one_traceback_of_a_kind_is_logged_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    def full(connection: Connection, line: bytes, body: bytes) -> State:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with serving(worker(full)) as server:
+        for _ in range(5):
+            with connect(server) as client:
+                client.send(b"x\n")
+                assert client.closed_by_server()
+        eventually(lambda: closes(server) == {"error": 5})
+    assert [bool(each.exc_info) for each in caplog.records] == [True] + [False] * 4
+    assert "OSError: [Errno 28] No space left on device" in caplog.records[4].getMessage()
+
+
 def test_gone_client_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
     with serving(Failing) as server, connect(server) as client:
         client.send(b"gone\n")

@@ -254,3 +254,22 @@ def test_no_more_are_replaced_than_allowed(
         leave.set()
         with connect(server) as client:
             assert client.ask(b"x\n") == b"X\n"
+
+
+def test_one_stack_of_a_place_is_logged_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    leave = threading.Event()
+
+    def work(line: bytes) -> None:
+        wait_for(leave)
+
+    with serving(offering(work, []), threads=1, request_timeout=0.2) as server:
+        for _ in range(3):
+            with connect(server) as held:
+                held.send(b"hold\n")
+                assert held.read_all() == b"late: hold\n"
+        eventually(lambda: caplog.text.count("is not done after") == 3)
+        leave.set()
+    messages = [each.getMessage() for each in caplog.records if "is not done" in each.getMessage()]
+    assert ["\n" in each for each in messages] == [True, False, False]
+    assert "in wait" in messages[2]
+    assert "the stack was logged before" in messages[2]

@@ -284,6 +284,25 @@ def test_broken_applications(
     assert "the application failed" in caplog.text
 
 
+def test_one_traceback_of_a_kind_is_logged_a_minute(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        raise LookupError(f"nothing at\n{environ['PATH_INFO']}")
+
+    client = serve(application)
+    for number in range(5):
+        assert client.get(f"/{number}").status == 500
+    client.stop()
+    failed = [each for each in caplog.records if "the application failed" in each.getMessage()]
+    assert [bool(each.exc_info) for each in failed] == [True] + [False] * 4
+    assert (
+        failed[4]
+        .getMessage()
+        .startswith("GET /4: the application failed: LookupError: nothing at (/")
+    )
+
+
 def test_a_body_longer_than_promised_is_cut(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     for result in ([b"hello"], lambda: iter([b"he", b"llo"]), lambda: iter([b"hello"])):
         client = serve(returning(result, headers=[("Content-Length", "3")]))

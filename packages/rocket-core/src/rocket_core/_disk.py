@@ -145,7 +145,7 @@ class Disk:
         if self._grant(holder, count, descriptor):
             return
         # (1) This thread finds no room, (2) another cuts an upload for the same reason, (3) what it
-        # held is free once its file is closed. So this thread waits for that, and looks again, before
+        # held is free once its file is closed. So this thread waits for that and looks again before
         # it cuts one more. It waits for the system only.
         with self._making_room:
             while not self._grant(holder, count, descriptor):
