@@ -41,6 +41,14 @@ def test_span_of_a_file(tmp_path: Path) -> None:
         assert FileWrapper(file).span() == (file.fileno(), 20, 0)
 
 
+def test_span_of_a_file_with_holes_only(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    os.truncate(path, 1000)
+    with path.open("rb") as file:
+        assert FileWrapper(file).span() == (file.fileno(), 0, 1000)
+
+
 @pytest.mark.parametrize(
     "name", ["/proc/self/cmdline", "/sys/kernel/mm/transparent_hugepage/enabled"]
 )

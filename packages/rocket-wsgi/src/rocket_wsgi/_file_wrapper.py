@@ -34,8 +34,8 @@ class FileWrapper:
     def span(self) -> FileSpan | None:
         """What a system call could send, or None where there is no regular file beneath.
 
-        Nor where the file takes no space, as those that the system makes up while they are read
-        (proc(5), sysfs(5)): their size says nothing of what is in them.
+        Nor where the system makes up the file while it is read (proc(5), sysfs(5)), so that its
+        size says nothing of what is in it.
         """
         if not _reads_a_file(self.filelike):
             return None
@@ -45,13 +45,17 @@ class FileWrapper:
             status = os.fstat(descriptor)
         except (AttributeError, OSError, ValueError):
             return None
-        if not stat.S_ISREG(status.st_mode) or not _takes_space(status):
+        if not stat.S_ISREG(status.st_mode) or _is_made_up(descriptor, status):
             return None
         return FileSpan(descriptor, offset, max(status.st_size - offset, 0))
 
 
-def _takes_space(status: os.stat_result) -> bool:
-    return status.st_size > 0 and getattr(status, "st_blocks", 1) > 0
+def _is_made_up(descriptor: int, status: os.stat_result) -> bool:
+    """Whether a file may hold something else than its size says."""
+    if status.st_size == 0:
+        return True
+    # One with holes takes no space either, but its file system has some.
+    return getattr(status, "st_blocks", 1) == 0 and os.fstatvfs(descriptor).f_blocks == 0
 
 
 _KINDS: Final = frozenset({io.BufferedReader, io.BufferedRandom, io.FileIO})
