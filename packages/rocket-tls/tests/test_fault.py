@@ -66,7 +66,7 @@ def test_a_name_that_is_not_ascii_is_counted_and_printed_nowhere(
         assert errors(served) == {"server name not ASCII": number}
     assert capfd.readouterr().err == ""
     (record,) = caplog.records
-    assert "\n" not in record.getMessage()
+    assert record.getMessage().endswith(": TLS failed: server name not ASCII")
     served.connect().close()  # others are served
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import select
 import shutil
 import socket
 import tempfile
@@ -211,10 +212,16 @@ def test_a_vanished_directory_for_temporary_files(
     assert len(warnings(caplog)) == 1
 
 
-def test_a_burst_does_not_buy_time(serve: Serve) -> None:
+def test_a_burst_does_not_buy_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rocket_core._transfer.MINUTE", 0.5)
     timeouts = Timeouts(grace=0.5, stall=0.5, minimum_rate=1000)
-    client = serve(count, timeouts=timeouts)
-    stream = client.open()
+    stream = serve(count, timeouts=timeouts).open()
     stream.send(PUT + ENDLESS)
     assert pour(stream.socket, 8 * MEGABYTE) == 8 * MEGABYTE
+
+    def answered() -> bool:
+        stream.send(b"x")
+        return bool(select.select([stream.socket], [], [], 0.05)[0])
+
+    until(answered)
     assert stream.answer().status == 408

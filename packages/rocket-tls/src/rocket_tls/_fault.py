@@ -82,7 +82,8 @@ class TLSFaults:
         """Something has failed for ``reason``, with ``error``. Any thread may call this."""
         with self._lock:
             self._counts[reason] = self._counts.get(reason, 0) + 1
-        self._rare_log.warning("%s: TLS failed: %s", peer, error or reason)
+        told = reason if reason is _NOT_ASCII else error or reason
+        self._rare_log.warning("%s: TLS failed: %s", peer, told)
 
     def counts(self) -> dict[str, int]:
         """How often each reason has occurred. Any thread may call this."""
