@@ -30,6 +30,7 @@ from rocket_core._errors import (
     ProxyHeaderError,
     RocketError,
     TransitionError,
+    WaitError,
 )
 from rocket_core._head import (
     MAX_FIELD,
@@ -110,6 +111,7 @@ __all__ = [
     "Turn",
     "UnixAddress",
     "UpgradedSocket",
+    "WaitError",
     "Worker",
     "__version__",
     "bind_socket",

@@ -42,6 +42,14 @@ class ClientGone(RocketError, ConnectionError):  # noqa: N818 - names the event,
     """The client closed the connection, or was too slow and was cut off."""
 
 
+class WaitError(RocketError):
+    """A connection was to be waited for by a thread that belongs to every client.
+
+    Only `Worker.serve` may wait for its client. Elsewhere a worker writes no more than there is
+    sure to be room for: up to `GRAIN` bytes while nothing is unsent.
+    """
+
+
 class ProxyHeaderError(RocketError, ConnectionError):
     """A connection that must begin with a PROXY protocol header does not."""
 

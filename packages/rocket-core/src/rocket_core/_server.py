@@ -84,7 +84,8 @@ class Server:
                 default what the limit of open files allows.
             max_queue: requests that wait while all threads are busy, before others are refused.
             queue_timeout: seconds a request waits while all threads are busy, before it is refused.
-            max_output: bytes held for clients that do not take them, over all connections.
+            max_output: bytes held for clients that do not take them, over all connections, without
+                the first 16 KiB of each.
             watchdog: seconds after which the stack of a thread that is still busy with one turn is
                 logged, once a turn; None: never.
             request_timeout: seconds that one request may take, not counting those in which its

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 MEMORY_BOUND: Final = 64 * 1024
 """Bytes that are kept in memory in any case."""
 
+_SMALL: Final = 1024
+"""Bytes of a piece that is joined to the piece before it: kept by itself, it takes some forty bytes
+besides what it holds."""
+
 BUDGETED_BOUND: Final = 1024 * 1024
 """Bytes that are kept in memory where the budget allows it; more go to a temporary file."""
 
@@ -30,7 +34,7 @@ class Spool:
 
         None: no more than that.
         """
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
         self._file: IO[bytes] | None = None
         self._budget = budget
         self._taken = 0
@@ -42,12 +46,22 @@ class Spool:
         if self._file is not None:
             self._file.write(data)
             return
-        self._parts.append(data)
+        if self._parts and len(data) < _SMALL:
+            self._join(data)
+        else:
+            self._parts.append(data)
         if self.size > MEMORY_BOUND and not self._may_hold():
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the request
             self._file.writelines(self._parts)
             self._parts.clear()
             self._give_back()
+
+    def _join(self, data: bytes) -> None:
+        last = self._parts[-1]
+        if isinstance(last, bytearray):
+            last += data
+        else:
+            self._parts.append(bytearray(data))
 
     def _may_hold(self) -> bool:
         """Take from the budget what is held and not yet taken; whether it is enough."""

@@ -14,6 +14,7 @@ _log = logging.getLogger("rocket_tls.connection")
 TIMEOUT: Final = "timeout"
 NO_CERTIFICATE: Final = "no certificate yet"
 NOT_PENDING: Final = "no validation pending"
+UNREAD: Final = "answers not taken"
 UNREADABLE: Final = "unreadable client certificate"
 
 _NAMES: Final = {
