@@ -67,7 +67,7 @@ class KeyValueWorker(Worker):
     def receive(self, connection: Connection) -> State:
         if connection.context is None:
             connection.context = Reader()
-        if connection.state is not State.ACTIVE:
+        if connection.state is not State.IDLE or not connection.buffered:
             count = connection.fill(RECEIVE_SIZE)
             if not count:
                 return connection.state if count is None else State.CLOSED

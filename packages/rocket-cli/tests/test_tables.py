@@ -102,6 +102,19 @@ def test_threads_with_stacks(width: int) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [("head", "receives, head"), ("idle", "receives, idle"), ("active", "active")],
+)
+def test_thread_that_receives_is_no_idle_one(state: str, shown: str) -> None:
+    receiving = thread(request="", state=state)
+    text = rendered(
+        threads_report(Reply([{"process": 1, "generation": 1, "threads": [receiving]}]))
+    )
+    assert f"12.5 s  {shown}  from 10.0.0.1:4711\n" in text
+    assert "0 idle threads" in text
+
+
 def test_what_clients_send_is_no_markup_and_moves_no_cursor() -> None:
     request = "GET /[bold]\x1b[2J\r\x9b"
     answers = [{"process": 1, "generation": 1, "threads": [thread(request=request)]}]

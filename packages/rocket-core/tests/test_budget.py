@@ -46,3 +46,34 @@ def test_ample_up_to_the_half() -> None:
         budget.take(held)
         assert budget.ample is ample
     assert not Budget(0).ample
+
+
+def test_the_first_bytes_of_each_holder_do_not_count() -> None:
+    budget = Budget(2 * GRAIN)
+    for _ in range(5):
+        assert budget.take_for(0, GRAIN) == GRAIN
+    assert budget.held == 5 * GRAIN
+    assert budget.take_for(GRAIN, 3 * GRAIN) == 2 * GRAIN
+    assert budget.take_for(GRAIN, 1) == 0
+    assert budget.take_for(0, 3 * GRAIN) == GRAIN
+    assert budget.take_for(GRAIN // 2, GRAIN // 2) == GRAIN // 2
+    assert budget.take_for(GRAIN // 2, GRAIN) == 0  # no crumbs
+
+
+def test_what_is_given_back_first_is_what_counts() -> None:
+    budget = Budget(GRAIN)
+    assert budget.take_for(0, 2 * GRAIN) == 2 * GRAIN
+    budget.give_back_for(2 * GRAIN, GRAIN // 2)
+    assert not budget.ample
+    assert budget.take(GRAIN // 2) == GRAIN // 2
+    budget.give_back_for(3 * GRAIN // 2, 3 * GRAIN // 2)
+    budget.give_back(GRAIN // 2)
+    assert budget.held == 0
+    assert budget.take(2 * GRAIN) == GRAIN
+
+
+def test_all_of_it_is_given_whatever_there_is() -> None:
+    budget = Budget(0)
+    assert budget.take_for(0, 3 * GRAIN, all_of_it=True) == 3 * GRAIN
+    budget.give_back_for(3 * GRAIN, 3 * GRAIN)
+    assert budget.held == 0

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -78,6 +79,7 @@ def waiting(connection: Connection) -> threading.Event:
         yield
 
     connection.host = Host(stalled=told)
+    connection.state = State.ACTIVE
     return begun
 
 
@@ -163,6 +165,60 @@ def test_fill_raises_when_the_connection_is_broken(pair: Pair) -> None:
             return True
 
     eventually(broken)
+
+
+@pytest.mark.parametrize(
+    "take_all",
+    [
+        lambda connection: connection.take(),
+        lambda connection: connection.take_through(b"y\r\n"),
+        lambda connection: connection.discard(),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_no_memory_is_kept_for_what_was_taken(
+    pair: Pair, take_all: Callable[[Connection], object], pieces: int
+) -> None:
+    connection, client = pair
+    for end in (b"x", b"xy\r\n")[-pieces:]:
+        client.send(b"x" * 10_000 + end)
+        eventually(connection.fill)
+    take_all(connection)
+    assert connection.buffered == 0
+    assert connection.peek() == b""
+    assert sys.getsizeof(connection._buffer) < 100
+    client.send(b"more")
+    eventually(connection.fill)
+    assert connection.take(2) == b"mo"
+    assert connection.take() == b"re"
+
+
+def test_little_that_is_left_does_not_keep_the_memory_of_much(pair: Pair) -> None:
+    connection, client = pair
+    data = bytes(range(250)) * 200
+    client.sendall(data)
+    eventually(lambda: connection.fill(1 << 16) is not None and connection.buffered == len(data))
+    assert connection.take(10) == data[:10]
+    assert connection.take(len(data) - 13) == data[10:-3]
+    assert sys.getsizeof(connection._buffer) < 100
+    assert connection.peek() == data[-3:]
+    client.send(b"more")
+    eventually(connection.fill)
+    assert connection.take() == data[-3:] + b"more"
+
+
+def test_no_memory_is_kept_for_what_was_sent(pair: Pair) -> None:
+    connection, client = pair
+    data = bytes(range(256)) * 8000
+    while not connection.unsent:
+        connection.write(data[:50_000])
+    assert connection.held
+    received = 0
+    while not connection.flush():
+        received += len(client.recv(1 << 20))
+    assert connection.held == 0
+    assert connection._output is None
+    connection.write(b"more")
 
 
 def test_peek_take_find_and_take_through(pair: Pair) -> None:

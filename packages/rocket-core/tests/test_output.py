@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -125,6 +126,29 @@ def test_clear_drops_everything(pair: Pair, open_file: int) -> None:
     assert not output
     assert output.held == 0
     assert output.flush(pair[0]) == 0
+
+
+def test_small_pieces_take_little_more_than_they_hold(pair: Pair) -> None:
+    connection, client = pair
+    output = Output(Budget())
+    piece = memoryview(b"6 byte")
+    tracemalloc.start()
+    try:
+        for _ in range(20_000):
+            assert output.add(piece) == 6
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert output.held == 120_000
+    assert taken < 2 * output.held
+    received = b""
+    while output:
+        output.flush(connection)
+        received += client.recv(1 << 16)
+    while len(received) < 120_000:
+        received += client.recv(1 << 16)
+    assert received == bytes(piece) * 20_000
+    assert output.held == 0
 
 
 def test_copying_sends_a_part_of_a_file(pair: Pair, open_file: int) -> None:

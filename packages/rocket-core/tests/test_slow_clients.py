@@ -113,7 +113,7 @@ SLOWNESS = {
         stalls=True,
         timeouts={"stall": 3 * TIME},  # in which as many threads begin as there are clients
         reason="response taken too slowly",
-        held=TOTAL_OUTPUT // CROWD + GRAIN,
+        held=TOTAL_OUTPUT // CROWD + 1 + GRAIN,
     ),
     "linger": Slowness(
         sent=b"bye\n",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from rocket_core import Spool
@@ -20,6 +22,30 @@ def test_spool(size: int) -> None:
     assert _has_descriptor(file) is (size > MEMORY_BOUND)
     spool.close()
     assert file.closed
+
+
+def test_small_pieces_take_little_more_than_they_hold() -> None:
+    spool = Spool()
+    pieces = [b"%02d" % (number % 100) for number in range(MEMORY_BOUND // 2)]
+    tracemalloc.start()
+    try:
+        for piece in pieces:
+            spool.add(piece)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 2 * MEMORY_BOUND
+    assert spool.open().read() == b"".join(pieces)
+    spool.close()
+
+
+def test_large_and_small_pieces_keep_their_order() -> None:
+    spool = Spool()
+    pieces = [b"a" * 5000, b"b", b"c" * 1000, b"d" * 1024, b"e", b"f" * 2000]
+    for piece in pieces:
+        spool.add(piece)
+    assert spool.open().read() == b"".join(pieces)
+    spool.close()
 
 
 def _has_descriptor(file: object) -> bool:

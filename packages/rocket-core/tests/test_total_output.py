@@ -43,6 +43,29 @@ def test_beyond_the_total_a_client_waits_with_its_own_worker() -> None:
         assert server.statistics().stalled == 0
 
 
+def test_clients_that_provoke_small_answers_take_no_room_from_responses() -> None:
+    def small_or_large(connection: Connection, line: bytes, body: bytes) -> State:
+        connection.write(bytes(100_000 if line == b"large" else GRAIN))
+        return State.IDLE
+
+    count = 30
+    with (
+        serving(
+            lambda: LineWorker(small_or_large), NarrowListener(), threads=1, max_output=100_000
+        ) as server,
+        ExitStack() as clients,
+    ):
+        for _ in range(count):
+            client = clients.enter_context(connect(server, receive_buffer=4096))
+            client.send(b"small\n" * 20)
+        eventually(lambda: server.statistics().connections == {"sending": count})
+        slow = clients.enter_context(connect(server, receive_buffer=4096))
+        slow.send(b"large\n")
+        eventually(lambda: server.statistics().connections == {"sending": count + 1})
+        assert server.statistics().held > 100_000
+        assert server.statistics().stalled == 0
+
+
 def test_nothing_is_held_once_connections_are_gone() -> None:
     with serving(lambda: LineWorker(answer), NarrowListener(), max_output=LIMIT) as server:
         for _ in range(CLIENTS):

@@ -20,9 +20,11 @@ import pytest
 
 from conftest import PATIENCE, Files
 from lines import pattern
-from rocket_core import READ, WRITE, CloseReason, Connection, Peer, State
+from rocket_core import WRITE, CloseReason, Connection, Peer, State
+from rocket_core._budget import Budget
 from rocket_core._host import Host
 from rocket_tls import TLSConnection, TLSError, _connection, _wire, load_context
+from rocket_tls._fault import TLSFaults
 
 SOMEBODY = Peer("", 0)
 OPENSSL = shutil.which("openssl") or ""
@@ -411,24 +413,60 @@ def test_a_handshake_waits_for_a_client_that_does_not_read(ends: Ends) -> None:
 
 
 @needs_openssl
-@pytest.mark.parametrize(("bound", "wanted"), [(1000, READ | WRITE), (0, WRITE)])
-def test_what_openssl_answers_waits_for_a_client_that_does_not_read(
-    carried: Carried, monkeypatch: pytest.MonkeyPatch, bound: int, wanted: int
-) -> None:
+def test_what_openssl_answers_waits_for_a_client_that_does_not_read(carried: Carried) -> None:
     """A refusal of what the client asks for in TLS is sent though nothing else is."""
-    monkeypatch.setattr(_connection, "_ANSWERS", bound)
     connection, middle, _ = carried("-tls1_2")
     junk = fill_raw(connection)
     middle.ask(b"R")  # renegotiation
-    assert connection.fill() is None
-    assert connection.wants == READ | WRITE
-    assert connection.fill() is None
-    assert connection.wants == wanted
+    for _ in range(2):
+        assert connection.fill() is None
+        assert connection.wants == WRITE
     connection.wants = 0
     discard_raw(middle.near, junk)
     assert connection.fill() is None
     assert connection.wants == 0
     assert middle.arrived()[:3] == b"\x15\x03\x03"  # an alert
+
+
+@needs_openssl
+def test_one_answer_is_enough_for_a_client_that_does_not_read(carried: Carried) -> None:
+    """While the answer waits, nothing of the client is received, so that there is no second one."""
+    connection, middle, _ = carried("-tls1_3")
+    connection.host = host = Host(output=Budget(1000))
+    junk = fill_raw(connection)
+    for _ in range(2):  # OpenSSL answers the first when it has read the second
+        middle.ask(b"K")
+    assert connection.fill() is None
+    assert connection.wants == WRITE
+    held = host.output.held
+    assert 0 < held < 100
+    for _ in range(50):
+        middle.ask(b"K")
+        assert connection.fill() is None
+        assert connection.wants == WRITE
+    assert host.output.held == held
+    assert host.output.ample
+    discard_raw(middle.near, junk)
+    connection.wants = 0
+    assert connection.fill() is None
+    assert host.output.held == connection.wants == 0
+
+
+@needs_openssl
+def test_a_client_that_asks_again_and_again_without_reading_is_cut(carried: Carried) -> None:
+    """All that it asks for arrives at once, so that it is answered before the socket is tried."""
+    connection, middle, _ = carried("-tls1_3")
+    connection.host = host = Host()
+    connection._faults = faults = TLSFaults()
+    fill_raw(connection)
+    for _ in range(100):
+        middle.ask(b"K")
+    with pytest.raises(TLSError, match="takes no answer"):
+        connection.fill()
+    assert connection.close_reason is CloseReason.TLS
+    assert faults.counts() == {"answers not taken": 1}
+    connection.close()
+    assert host.output.held == 0
 
 
 @needs_openssl

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rocket_wsgi._codings import _REMEMBERED, _preferences, preferred
+from rocket_wsgi._codings import _preferences, preferred
+from rocket_wsgi._memory import MEMORY
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,18 @@ def test_any_text(text: str) -> None:
     assert set(preferred(text)) <= {"br", "gzip"}
 
 
-def test_what_is_remembered_is_bounded() -> None:
-    for number in range(_REMEMBERED * 2):
-        preferred(f"x{number}")
-    assert len(_preferences) <= _REMEMBERED
+def test_values_that_do_not_come_again_keep_no_others_out() -> None:
+    for number in range(3 * MEMORY):
+        for _ in range(2):
+            preferred(f"x{number}")
+    assert len(_preferences) <= MEMORY
+    for _ in range(2):
+        preferred("gzip, the usual one")
+    assert "gzip, the usual one" in _preferences
+
+
+def test_long_values_are_not_remembered() -> None:
+    value = "gzip" + " " * 300
+    for _ in range(3):
+        assert preferred(value) == ("gzip",)
+    assert value not in _preferences

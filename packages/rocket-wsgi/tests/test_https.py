@@ -3,10 +3,12 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rocket_core._budget import GRAIN
 from rocket_wsgi import AccessLog, RequestIds, StaticFiles, WSGIWorker
 
 if TYPE_CHECKING:
@@ -42,6 +44,13 @@ def ask(client: Client, target: str, *lines: str, method: str = "GET", host: str
     stream = client.open()
     stream.send(head.encode("latin-1"))
     return stream.answer(method)
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.002)
 
 
 # -- redirects -----------------------------------------------------------------------------------
@@ -157,6 +166,56 @@ def test_a_redirect_needs_no_thread_and_keeps_the_connection(serve: Serve) -> No
     finally:
         go_on.set()
     assert first.answer().status == 200
+
+
+LONGEST_HOST = ".".join(["h" * 63] * 4)
+
+
+def test_the_longest_redirect_has_room_on_every_connection(serve: Serve) -> None:
+    """More connections than threads ask for it, read nothing, and nothing may be held for them."""
+    proxy = {"trusted_proxies": ["127.0.0.1"], "proxy_fields": ["X-Forwarded-Prefix"]}
+    client = serve(
+        application,
+        https_redirect=65535,
+        health="/health",
+        request_ids=RequestIds(echo=True),
+        narrow=True,
+        server={"max_output": 0},
+        **proxy,
+    )
+    request = (
+        f"GET /{'p' * 8170} HTTP/1.1\r\nHost: {LONGEST_HOST}\r\n"
+        f"X-Forwarded-Prefix: /{'q' * 3800}\r\n\r\n"
+    ).encode()
+    answer = client.exchange(request)
+    assert answer.status == 301
+    size = sum(len(name) + len(value) + 4 for name, value in answer.fields) + 200
+    assert 12_000 < size < GRAIN
+    silent = [client.open(receive_buffer=4096) for _ in range(10)]
+    for stream in silent:
+        stream.send(request * 20)
+    statistics = client.server.statistics
+    eventually(lambda: statistics().connections.get("sending") == len(silent))
+    assert statistics().stalled == 0
+    assert client.get("/health").status == 200
+    for stream in silent:
+        assert [stream.answer()["Location"] for _ in range(20)] == [answer["Location"]] * 20
+
+
+@pytest.mark.parametrize(("length", "status"), [(8000, 414), (10, 301)])
+def test_where_a_url_would_become_too_long_there_is_no_redirect(
+    serve: Serve, length: int, status: int
+) -> None:
+    proxy = {"trusted_proxies": ["127.0.0.1"], "proxy_fields": ["X-Forwarded-Prefix"]}
+    client = serve(application, https_redirect=443, **proxy)
+    answer = ask(client, "/" + "p" * 8000, f"X-Forwarded-Prefix: /{'q' * length}")
+    assert answer.status == status
+
+
+def test_a_host_that_no_name_can_be_is_refused(serve: Serve) -> None:
+    client = serve(application, https_redirect=443)
+    assert ask(client, "/", host="h" + LONGEST_HOST).status == 400
+    assert ask(client, "/", host=LONGEST_HOST + ":80").status == 301
 
 
 def test_a_body_is_not_taken_for_the_next_request(serve: Serve) -> None:

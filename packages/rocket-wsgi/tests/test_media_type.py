@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rocket_wsgi._media_type import _REMEMBERED, _types, media_type
+from rocket_wsgi._media_type import _types, media_type
+from rocket_wsgi._memory import MEMORY
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,11 @@ def test_types(name: str, expected: str) -> None:
     assert media_type(name) == expected
 
 
-def test_what_is_remembered_is_bounded() -> None:
-    for number in range(_REMEMBERED * 2):
-        media_type(f"a.x{number}")
-    assert len(_types) <= _REMEMBERED
+def test_suffixes_that_do_not_come_again_keep_no_others_out() -> None:
+    for number in range(3 * MEMORY):
+        for _ in range(2):
+            media_type(f"a.x{number}")
+    assert len(_types) <= MEMORY
+    for _ in range(2):
+        media_type("a.usual")
+    assert ".usual" in _types

@@ -130,7 +130,7 @@ SLOWNESS = {
         timeouts={"stall": 3 * TIME},  # in which as many threads begin as there are clients
         reason="response taken too slowly",
         longest=len(PIECE) * PIECES,
-        held=TOTAL_OUTPUT // CROWD + GRAIN,
+        held=TOTAL_OUTPUT // CROWD + 1 + GRAIN,
     ),
     "linger": Slowness(
         sent=b"No HTTP\r\n\r\n",

@@ -561,6 +561,17 @@ def test_the_root_must_be_a_directory(root: Path) -> None:
             StaticFiles(path)
 
 
+def test_no_redirect_is_so_long_that_a_thread_could_wait(serve: Serve, root: Path) -> None:
+    proxy = {"trusted_proxies": ["127.0.0.1"], "proxy_fields": ["X-Forwarded-Prefix"]}
+    client = serve(application, static={"/": StaticFiles(root)}, **proxy)
+    for quoted, status in ((3000, 301), (4000, 414)):
+        answer = client.exchange(
+            f"GET /dir?{'q' * 1000} HTTP/1.1\r\nHost: a\r\n"
+            f"X-Forwarded-Prefix: /{'%22' * quoted}\r\n\r\n".encode()
+        )
+        assert answer.status == status
+
+
 def test_redirects_lead_behind_the_prefix_that_a_proxy_took_off(serve: Serve, root: Path) -> None:
     client = serve(
         application,

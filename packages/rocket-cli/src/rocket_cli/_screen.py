@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rocket_cli._counters import mean, quantile
-from rocket_cli._tables import SHARES, STATES, headline, plain
+from rocket_cli._tables import SHARES, STATES, doing, headline, plain
 from rocket_cli._trend import Trend
 from rocket_cli._units import age, number, seconds, size
 
@@ -216,7 +216,7 @@ def _slowest(trend: Trend, height: int) -> RenderableType:
     for each in found[:height]:
         grid.add_row(
             Text(seconds(each["seconds"]), "bold red" if each["seconds"] >= 1 else ""),
-            plain(each["request"] or each["state"]),
+            doing(each),
             plain(each["client"]),
             f"{each['process']} {_short(each)}",
         )

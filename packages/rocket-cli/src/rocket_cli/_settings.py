@@ -401,7 +401,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "max-output",
         BYTES,
         Section.LIMITS,
-        "Memory for what clients do not take yet, over all connections.",
+        "Memory for what clients do not take yet, over all connections, beyond 16 KiB of each.",
         part=Part.SERVER,
         default=64 << 20,
     ),

@@ -33,6 +33,8 @@ STATES: Final = (
 )
 """In the order in which a connection comes through them."""
 
+_RECEIVING: Final = frozenset({"handshake", "idle", "head", "body"})
+
 _SOON: Final = 14 * 86_400
 """Seconds before a certificate expires in which that is shown as a warning."""
 
@@ -194,11 +196,19 @@ def threads_report(reply: Reply) -> RenderableType:
     return spaced(parts)
 
 
+def doing(thread: Mapping[str, Any]) -> Text:
+    """What a busy thread does: the request that it serves, or the state of its connection."""
+    if thread["request"]:
+        return plain(thread["request"])
+    state = thread["state"]
+    return Text(f"receives, {state}" if state in _RECEIVING else state)
+
+
 def _thread(thread: Answer) -> RenderableType:
     text = Text.assemble(
         (seconds(thread["seconds"]), "bold"),
         "  ",
-        (plain(thread["request"] or thread["state"]).plain, "bold cyan"),
+        (doing(thread).plain, "bold cyan"),
         "  from ",
         plain(thread["client"]),
     )

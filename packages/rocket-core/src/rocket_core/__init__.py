@@ -31,6 +31,7 @@ from rocket_core._errors import (
     RocketError,
     SpoolError,
     TransitionError,
+    WaitError,
 )
 from rocket_core._fault_log import FaultLog
 from rocket_core._head import (
@@ -114,6 +115,7 @@ __all__ = [
     "Turn",
     "UnixAddress",
     "UpgradedSocket",
+    "WaitError",
     "Worker",
     "__version__",
     "bind_socket",

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rocket_core._address import Peer, peer_of
 from rocket_core._budget import GRAIN
-from rocket_core._errors import ClientGone, NotYet
+from rocket_core._errors import ClientGone, NotYet, WaitError
 from rocket_core._host import NO_HOST
 from rocket_core._output import OUTPUT_BOUND, Output
 from rocket_core._poller import READ, WRITE
 from rocket_core._preamble import Preamble
 from rocket_core._reason import CloseReason
 from rocket_core._sendfile import send_file
-from rocket_core._state import TRANSITIONS, State, check_transition
+from rocket_core._state import OWNERS, TRANSITIONS, Owner, State, check_transition
 from rocket_core._timeouts import Timeouts
 from rocket_core._transfer import Transfer
 from rocket_core._unsent import unsent_in_system
@@ -269,10 +269,24 @@ class Connection:
         """Take up to ``size`` bytes of what is buffered (-1: all of it)."""
         if not 0 <= size < self.buffered:
             size = self.buffered
-        start = self._position
-        self._position = end = start + size
-        self.buffered -= size
-        return bytes(self._buffer[start:end])
+        buffer, start = self._buffer, self._position
+        end = start + size
+        self.buffered = left = self.buffered - size
+        if left:
+            self._move_to(end, left)
+        else:
+            self._buffer = b""  # an idle connection keeps nothing
+            self._position = 0
+        taken = buffer[start:end]
+        return taken if type(taken) is bytes else bytes(taken)
+
+    def _move_to(self, end: int, left: int) -> None:
+        """What is ``left`` begins at ``end``; a little of it does not keep the memory of much."""
+        size = len(self._buffer)
+        if size > RECEIVE_SIZE and left < size // 4:
+            self._buffer = self._buffer[end:]
+            end = 0
+        self._position = end
 
     def find(self, mark: bytes, start: int = 0) -> int:
         """Where ``mark`` begins in what is buffered, counted from its beginning; -1: nowhere."""
@@ -281,13 +295,18 @@ class Connection:
 
     def take_through(self, mark: bytes) -> bytes | None:
         """Take what is buffered up to ``mark``, which is taken too but not returned."""
-        start = self._position
-        at = self._buffer.find(mark, start)
+        buffer, start = self._buffer, self._position
+        at = buffer.find(mark, start)
         if at < 0:
             return None
-        self._position = end = at + len(mark)
-        self.buffered -= end - start
-        taken = self._buffer[start:at]
+        end = at + len(mark)
+        self.buffered = left = self.buffered - (end - start)
+        if left:
+            self._position = end
+        else:
+            self._buffer = b""
+            self._position = 0
+        taken = buffer[start:at]
         return taken if type(taken) is bytes else bytes(taken)
 
     # -- receiving, waiting --------------------------------------------------------------------
@@ -351,7 +370,8 @@ class Connection:
     @property
     def held(self) -> int:
         """Bytes held for the client, which has not taken them yet. Any thread may ask."""
-        return 0 if self._output is None else self._output.held
+        output = self._output  # which its owner may drop meanwhile
+        return 0 if output is None else output.held
 
     def holds(self, size: int) -> bool:
         """Whether `write` of ``size`` bytes, after all else was sent, will not wait."""
@@ -360,8 +380,9 @@ class Connection:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send ``data``, or keep what the client does not take at once.
 
-        Up to `OUTPUT_BOUND` bytes are kept; beyond that the call waits for the client. Raises
-        `ClientGone` when it is gone or too slow.
+        Up to `OUTPUT_BOUND` bytes are kept; beyond that the call waits for the client, as it does
+        beyond `GRAIN` bytes while all connections together hold too much. Raises `ClientGone` when
+        the client is gone or too slow, and `WaitError` where it may not be waited for.
         """
         if type(data) is not bytes:
             data = memoryview(data).cast("B")
@@ -377,9 +398,7 @@ class Connection:
     sendall = write
 
     def _keep(self, view: memoryview) -> None:
-        if self._output is None:
-            self._output = Output(self.host.output)
-        view = view[self._output.add(view) :]
+        view = view[self._room().add(view) :]
         self.unsent = True
         if not view:
             return
@@ -390,8 +409,13 @@ class Connection:
             if not self.unsent:
                 # All connections together hold too much: this one has to do without.
                 view = view[self._send_measured(view) :]
-            view = view[self._output.add(view) :]
+            view = view[self._room().add(view) :]
             self.unsent = bool(self._output)
+
+    def _room(self) -> Output:
+        if self._output is None:
+            self._output = Output(self.host.output)
+        return self._output
 
     def _send_measured(self, view: memoryview) -> int:
         try:
@@ -417,9 +441,7 @@ class Connection:
         The bytes are few, such as the heads of parts; a count may be 0, but not all of them. Never
         waits. Otherwise as `send_file`.
         """
-        if self._output is None:
-            self._output = Output(self.host.output)
-        self._output.add_spans(descriptor, spans)
+        self._room().add_spans(descriptor, spans)
         self.unsent = True
         self._flush_measured()
 
@@ -433,8 +455,11 @@ class Connection:
         moved = self._output.flush(self)
         if moved:
             self.transferred(moved)
-        self.unsent = bool(self._output)
-        return not self.unsent
+        if self._output:
+            return False
+        self._output = None  # as small as it is, there are many connections
+        self.unsent = False
+        return True
 
     def _flush_measured(self) -> None:
         try:
@@ -465,7 +490,17 @@ class Connection:
     # -- waiting -------------------------------------------------------------------------------
 
     def _wait(self, interest: int) -> None:
-        """Wait until the socket is ready, telling the pool. Raises `ClientGone` at the deadline."""
+        """Wait until the socket is ready, telling the pool. Raises `ClientGone` at the deadline.
+
+        Raises `WaitError` unless a worker serves the connection: any other thread is needed by all
+        clients. The connection is broken then, since a part of what was to be sent is lost.
+        """
+        if OWNERS[self.state] is not Owner.WORKER and self.host is not NO_HOST:
+            self.abort()
+            raise WaitError(
+                f"{self.peer}: a connection in state {self.state.value!r} may not be waited for; "
+                f"only Worker.serve may, elsewhere no more than {GRAIN} bytes are written at once"
+            )
         if self.wants:
             interest, self.wants = self.wants, 0
         with self.host.stalled(self):
@@ -490,8 +525,7 @@ class Connection:
         Raises `OSError` when the connection is broken.
         """
         for _ in range(64):
-            self._position = len(self._buffer)
-            self.buffered = 0
+            self.take()
             count = self.fill()
             if count is None:
                 return False
@@ -505,6 +539,7 @@ class Connection:
             if self.unsent:
                 self.break_off()
             self._output.clear()
+            self._output = None
             self.unsent = False
         self._socket.close()
 

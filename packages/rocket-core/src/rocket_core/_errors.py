@@ -46,6 +46,14 @@ class SpoolError(RocketError, OSError):
     """There is no room for a body that arrives, or no longer."""
 
 
+class WaitError(RocketError):
+    """A connection was to be waited for by a thread that belongs to every client.
+
+    Only `Worker.serve` may wait for its client. Elsewhere a worker writes no more than there is
+    sure to be room for: up to `GRAIN` bytes while nothing is unsent.
+    """
+
+
 class ProxyHeaderError(RocketError, ConnectionError):
     """A connection that must begin with a PROXY protocol header does not."""
 

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from rocket_core._budget import GRAIN
-
 if TYPE_CHECKING:
     from rocket_core._budget import Budget
 
@@ -17,6 +15,11 @@ OUTPUT_BOUND: Final = 256 * 1024
 """Bytes of a response held for a client that does not take them, before its worker must wait."""
 
 _SENDFILE_SPAN: Final = 1 << 20
+
+_SMALL: Final = 1024
+_JOINED: Final = 4 * 1024
+"""Bytes of a piece, and of a part, up to which the piece is joined to the part: kept by itself, it
+takes some two hundred bytes besides what it holds."""
 
 _SHARE: Final = 8 << 20
 """Bytes after which a client that takes all it is given lets others have their turn."""
@@ -45,7 +48,8 @@ class FileSpan:
 class Output:
     """Bytes and parts of files in the order in which they go to the client.
 
-    The bytes are bounded, and all connections of a server share a budget; files cost no memory.
+    The bytes are bounded, and all connections of a server share a budget, of which the first
+    `GRAIN` bytes of each take nothing; files cost no memory.
     """
 
     __slots__ = ("_budget", "_parts", "held")
@@ -61,13 +65,19 @@ class Output:
 
     def add(self, data: memoryview) -> int:
         """Append a copy of as many bytes as there is room for; how many that were."""
-        # A first small piece always fits, so that whoever must not wait can say one thing.
         room = min(len(data), OUTPUT_BOUND - self.held)
-        taken = self._budget.take(room, at_least=0 if self.held else GRAIN)
+        taken = self._budget.take_for(self.held, room)
         if taken:
-            self._parts.append(memoryview(bytes(data[:taken])))
+            self._append(data[:taken])
             self.held += taken
         return taken
+
+    def _append(self, data: memoryview) -> None:
+        last = self._parts[-1] if self._parts else None
+        if isinstance(last, memoryview) and len(data) < _SMALL and len(last) < _JOINED:
+            self._parts[-1] = memoryview(b"".join((last, data)))
+        else:
+            self._parts.append(memoryview(bytes(data)))
 
     def add_spans(self, descriptor: int, spans: Sequence[tuple[bytes, int, int]]) -> None:
         """Append parts of a file, each (bytes before it, offset, count), with one duplicate.
@@ -79,7 +89,7 @@ class Output:
         own = os.dup(descriptor)
         for index, (before, offset, count) in enumerate(spans):
             if before:
-                self.held += self._budget.take(len(before), at_least=len(before))
+                self.held += self._budget.take_for(self.held, len(before), all_of_it=True)
                 self._parts.append(memoryview(before))
             if count:
                 self._parts.append(FileSpan(own, offset, count, index == last))
@@ -110,8 +120,8 @@ class Output:
                 sent = channel.send_now(part)
                 if sent is None:
                     break
+                self._budget.give_back_for(self.held, sent)
                 self.held -= sent
-                self._budget.give_back(sent)
                 if sent == len(part):
                     self._parts.popleft()
                 else:
@@ -125,5 +135,5 @@ class Output:
             part = self._parts.popleft()
             if isinstance(part, FileSpan) and part.last:
                 os.close(part.descriptor)
-        self._budget.give_back(self.held)
+        self._budget.give_back_for(self.held, self.held)
         self.held = 0

@@ -20,7 +20,7 @@ from rocket_core._poller import READ
 from rocket_core._reason import CloseReason
 from rocket_core._registry import Registry
 from rocket_core._request_limit import RequestLimit
-from rocket_core._state import State
+from rocket_core._state import OWNERS, Owner, State
 from rocket_core._statistics import Counters
 from rocket_core._timeouts import Timeouts
 from rocket_core._waiting import wait_ready
@@ -155,8 +155,8 @@ class Phases:
                 else:
                     target = within
                 if target is _IDLE and not connection.unsent:
+                    connection.state = _IDLE  # as most requests end, so nor does this
                     if not connection.buffered:
-                        connection.state = _IDLE  # as most requests end, so nor does this
                         counters.parked_at = now = monotonic()
                         connection.deadline = now + self._keep_alive
                         self._monitor.park(connection)
@@ -242,14 +242,11 @@ class Phases:
 
     def _receive_more(self, connection: Connection, worker: Worker) -> State:
         """`Worker.receive` for what a client has sent behind the request just served."""
-        try:
-            target = worker.receive(connection)
-        except OSError as error:
-            if _is_broken(error):  # by the client: no failure of the application
-                raise ClientGone(f"{connection.peer} is gone: {error}") from error
-            raise
+        target = worker.receive(connection)
         if target is _CLOSED:
             _note_client(connection)
+        elif target is _IDLE:
+            self._set_deadline(connection)  # it was IDLE before, so that parking does not
         return target
 
     def _conclude(
@@ -261,10 +258,16 @@ class Phases:
     ) -> None:
         """Let the worker say a last word to the client, and go where that leads."""
         try:
+            self._end_service(connection)
             if not self._settle(connection, last_word(connection), worker, counters):
                 self.advance(connection, worker, counters)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
             self._fail(connection, worker, counters, error)
+
+    def _end_service(self, connection: Connection) -> None:
+        """Whatever is said to the client from now on, no thread may wait for it."""
+        if OWNERS[connection.state] is Owner.WORKER:
+            connection.enter(State.SENDING)
 
     # -- moves ---------------------------------------------------------------------------------
 
@@ -318,6 +321,9 @@ class Phases:
         """Enter ``target``, after sending what is unsent; True when the caller gave it away."""
         if connection.unsent:
             connection.after = target
+            if connection.state is not State.SENDING:
+                connection.enter(State.SENDING)
+            self._set_deadline(connection)
             self._park(connection, State.SENDING, worker, counters)
             return True
         if target is _CLOSED:
@@ -344,6 +350,7 @@ class Phases:
             self.close(connection, worker, counters)
             return
         try:
+            self._end_service(connection)
             target = worker.failed(connection, error)
             if not self._settle(connection, target, worker, counters):
                 self.advance(connection, worker, counters)

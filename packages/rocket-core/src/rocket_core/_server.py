@@ -87,7 +87,8 @@ class Server:
                 default what the limit of open files allows.
             max_queue: requests that wait while all threads are busy, before others are refused.
             queue_timeout: seconds a request waits while all threads are busy, before it is refused.
-            max_output: bytes held for clients that do not take them, over all connections.
+            max_output: bytes held for clients that do not take them, over all connections, without
+                the first 16 KiB of each.
             max_spool: bytes of large request bodies kept in files, over all connections; beyond
                 it the slowest of the large uploads are ended.
             spool_free: bytes of the file system of these files that stay free, likewise. None: a

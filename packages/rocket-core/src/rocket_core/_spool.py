@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 MEMORY_BOUND: Final = LEAST
 """Bytes that are kept in memory in any case."""
 
+_SMALL: Final = 1024
+"""Bytes of a piece that is joined to the piece before it: kept by itself, it takes some forty bytes
+besides what it holds."""
+
 BUDGETED_BOUND: Final = 1024 * 1024
 """Bytes that are kept in memory where the budget allows it; more go to a temporary file."""
 
@@ -88,7 +92,7 @@ class Spool:
             disk: what many spools may hold in files together. None: there is no limit.
             source: where the bytes come from; the slowest make room for others.
         """
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
         self._place = _MEMORY
         self._file: IO[bytes] | None = None
         self._lock: threading.Lock | None = None
@@ -111,9 +115,19 @@ class Spool:
         if self._place is not _MEMORY:
             self._write((data,))
             return
-        self._parts.append(data)
+        if self._parts and len(data) < _SMALL:
+            self._join(data)
+        else:
+            self._parts.append(data)
         if self.size > MEMORY_BOUND and not self._may_hold():
             self._move()
+
+    def _join(self, data: bytes) -> None:
+        last = self._parts[-1]
+        if isinstance(last, bytearray):
+            last += data
+        else:
+            self._parts.append(bytearray(data))
 
     def _may_hold(self) -> bool:
         """Take from the budget what is held and not yet taken; whether it is enough."""
@@ -140,7 +154,7 @@ class Spool:
         self._parts.clear()
         self._give_back()
 
-    def _write(self, parts: Iterable[bytes]) -> None:
+    def _write(self, parts: Iterable[bytes | bytearray]) -> None:
         lock, disk, file = self._lock, self._disk, self._file
         if lock is None or disk is None or file is None:
             raise _given_up()

@@ -39,7 +39,7 @@ class State(Enum):
     UPGRADED = "upgraded"
     """The application speaks a protocol of its own with the client (RFC 9110, section 7.8)."""
     SENDING = "sending"
-    """The response waits for the client to take it."""
+    """The response waits for the client to take it, or what is said instead of one is made."""
     LINGER = "linger"
     """The last response is sent; what the client still sends is discarded (RFC 9112, 9.6)."""
     CLOSED = "closed"
@@ -49,6 +49,7 @@ class State(Enum):
     __hash__ = object.__hash__
 
 
+# A client is waited for only where a worker is the owner: see `Connection.write`.
 OWNERS: Final[dict[State, Owner]] = {
     State.HANDSHAKE: Owner.MONITOR,
     State.IDLE: Owner.MONITOR,

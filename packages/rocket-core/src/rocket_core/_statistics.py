@@ -80,10 +80,11 @@ class Activity:
         thread: its name, as `threading.Thread.name`.
         ident: its number, as `threading.Thread.ident`, by which `sys._current_frames` has it.
         native_id: the number that the system knows it by; None before it runs.
-        peer: the client it serves; None: it serves nobody.
-        since: when it began with that, by `time.monotonic`; 0 when it serves nobody.
-        state: the state of that client's connection; None when it serves nobody.
-        doing: what its worker says it does for that client; see `Worker.doing`.
+        peer: the client it receives from or serves; None: it has none.
+        since: when it began with that, by `time.monotonic`; 0 when it has no client.
+        state: the state of that client's connection; None when it has no client.
+        doing: what its worker says it does for that client, see `Worker.doing`; empty while it
+            receives.
     """
 
     thread: str

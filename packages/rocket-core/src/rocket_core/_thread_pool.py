@@ -25,6 +25,7 @@ from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
 from rocket_core._reason import CloseReason
 from rocket_core._reserve import Lane, Reserve
+from rocket_core._state import OWNERS, Owner
 from rocket_core._statistics import Activity, Counters, Tally
 from rocket_core._worker import Worker
 
@@ -98,7 +99,7 @@ class _Seat:
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.busy: tuple[Connection, float] | None = None
-        """The connection it serves, and since when by `time.monotonic`."""
+        """The connection it receives from or serves, and since when by `time.monotonic`."""
         self.now = 0.0
         """When it last looked at the clock."""
         self.wake = threading.Lock()
@@ -258,7 +259,7 @@ class ThreadPool:
                     peer=connection.peer,
                     since=since,
                     state=connection.state,
-                    doing=each.worker.doing(),
+                    doing=each.worker.doing() if _is_served(connection) else "",
                 )
             found.append(activity)
         return sorted(found, key=lambda each: (each.peer is None, each.since))
@@ -535,16 +536,17 @@ class ThreadPool:
                 connection = ready.popleft()
             except IndexError:
                 break
+            # It begins where the last one ended, or with the poll that claimed it: looking at the
+            # clock costs as much as counting. `serve` mostly has just looked when it returns.
+            began = seat.now
+            seat.busy = connection, began
             if not advance(connection, worker, counters):
+                seat.now = time.monotonic()
                 continue
             if self._eager > 0 and (ready or not self._polling):
                 with self._lock:
                     self._eager -= 1
                     self._call_another()
-            # It begins where the last one ended, or with the poll that claimed it: looking at the
-            # clock costs as much as counting. `serve` mostly has just looked when it returns.
-            began = seat.now
-            seat.busy = connection, began
             if self.watched:
                 self.rouse()
             waited = began - connection.claimed_at
@@ -641,3 +643,11 @@ class ThreadPool:
                 alert = exposed and not self._guarded
             if alert:
                 self._alert()
+
+
+def _is_served(connection: Connection) -> bool:
+    """Whether a worker that has taken ``connection`` from the queue runs the application for it.
+
+    It still does when the server has answered for it; before, it receives what the client sends.
+    """
+    return OWNERS[connection.state] is Owner.WORKER or connection.turn is not None

@@ -29,26 +29,29 @@ class Worker(ABC):
 
         An exception is logged with its traceback and closes the connection. `ClientGone`, which
         reading and writing raise, closes it silently.
+
+        Nothing else here may wait for the client: there, what would wait raises `WaitError`. A
+        write of up to 16 KiB while nothing is unsent never does.
         """
 
     def receive(self, connection: Connection) -> State:
         """Receive from the client without waiting, and say whether `serve` has something to do.
 
-        Called whenever something may have arrived, and after a response when more is buffered:
-        from any thread, often the Monitor's own, so nothing that takes long belongs here. Returns
-        ``State.READY`` to have `serve` called, any state that `serve` may return to wait or to
-        close. In ``State.BODY`` it reports what arrived to `Connection.transferred`, which puts the
-        deadline off. Raises `OSError` for a broken connection.
+        Called whenever something may have arrived, and in ``State.IDLE`` after a response when more
+        is buffered: from any thread, often the Monitor's own, so nothing that takes long belongs
+        here. Returns ``State.READY`` to have `serve` called, any state that `serve` may return to
+        wait or to close. In ``State.BODY`` it reports what arrived to `Connection.transferred`,
+        which puts the deadline off. Raises `OSError` for a broken connection.
 
         This implementation is ready as soon as there is anything new to read. Protocols that
         override it to wait for a whole request let no slow client near a thread.
         """
         state = connection.state
-        if connection.buffered and (state is State.IDLE or state is State.ACTIVE):
+        if connection.buffered and state is State.IDLE:
             return State.READY
         count = connection.fill()
         if count is None:
-            return State.IDLE if state is State.ACTIVE else state
+            return state
         return State.READY if count else State.CLOSED
 
     def expired(self, connection: Connection) -> State:

@@ -10,11 +10,11 @@ from typing import Protocol
 class Budget(Protocol):
     """What all connections of a server may hold for their clients."""
 
-    def take(self, wanted: int, *, at_least: int) -> int:
-        """Take up to ``wanted`` bytes, and ``at_least`` so many in any case; how many."""
+    def take_for(self, held: int, wanted: int, *, all_of_it: bool) -> int:
+        """Take up to ``wanted`` bytes for a holder of ``held`` bytes; how many."""
 
-    def give_back(self, count: int) -> None:
-        """Give back ``count`` bytes that were taken."""
+    def give_back_for(self, held: int, count: int) -> None:
+        """Give back ``count`` bytes of the ``held`` that one holder has taken."""
 
 
 class Backlog:
@@ -24,10 +24,11 @@ class Backlog:
 
     Attributes:
         size: bytes that the socket has yet to take.
+        answers: bytes of records made of nobody's that the socket has yet to take whole.
         owed: bytes before encryption that are not `claimed <claim>`.
     """
 
-    __slots__ = ("_budget", "_records", "_sent", "owed", "size")
+    __slots__ = ("_budget", "_records", "_sent", "answers", "owed", "size")
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -35,14 +36,17 @@ class Backlog:
         self._sent = 0
         """Bytes of the first record that the socket has taken."""
         self.size = 0
+        self.answers = 0
         self.owed = 0
 
     def add(self, record: bytes, content: int = 0) -> None:
         """Append a record made of ``content`` bytes that are offered again, or of nobody's."""
         self._records.append((record, content))
+        self._budget.take_for(self.size, len(record), all_of_it=True)
         self.size += len(record)
         self.owed += content
-        self._budget.take(len(record), at_least=len(record))
+        if not content:
+            self.answers += len(record)
 
     def send(self, sock: socket.socket) -> bool:
         """Send what ``sock`` takes; whether that was all. Raises `OSError`."""
@@ -56,11 +60,14 @@ class Backlog:
 
     def took(self, count: int) -> None:
         """The socket has taken ``count`` bytes more."""
+        self._budget.give_back_for(self.size, count)
         self.size -= count
-        self._budget.give_back(count)
         self._sent += count
         while self._records and self._sent >= len(self._records[0][0]):
-            self._sent -= len(self._records.popleft()[0])
+            record, content = self._records.popleft()
+            self._sent -= len(record)
+            if not content:
+                self.answers -= len(record)
 
     def claim(self, limit: int) -> int:
         """How many of the ``limit`` bytes offered now were in records that are sent."""
@@ -70,6 +77,6 @@ class Backlog:
 
     def clear(self) -> None:
         """Drop everything."""
-        self._budget.give_back(self.size)
+        self._budget.give_back_for(self.size, self.size)
         self._records.clear()
-        self.size = self.owed = self._sent = 0
+        self.size = self.answers = self.owed = self._sent = 0

@@ -10,7 +10,6 @@ from enum import Enum
 from typing import Final
 
 from rocket_core import (
-    READ,
     RECEIVE_SIZE,
     WRITE,
     CloseReason,
@@ -25,7 +24,7 @@ from rocket_tls._challenges import PROTOCOL
 from rocket_tls._client_hello import Hello
 from rocket_tls._contexts import ServerSide
 from rocket_tls._errors import TLSError
-from rocket_tls._fault import TIMEOUT, UNREADABLE, TLSFaults, reason_of
+from rocket_tls._fault import TIMEOUT, UNREAD, UNREADABLE, TLSFaults, reason_of
 from rocket_tls._identity import describe
 from rocket_tls._wire import wire_of
 
@@ -42,8 +41,10 @@ _FOR_RECORD: Final = RECORD + _AROUND
 _FOR_BATCH: Final = _BATCH + _AROUND
 """Bytes asked of the system at once."""
 
-_ANSWERS: Final = 2 * _BATCH
-"""Bytes kept for a client that takes none, beyond which nothing of it is received either."""
+_ANSWERS: Final = 1024
+"""Bytes of OpenSSL's own answers that wait for a client, beyond which it is cut. A client that asks
+for new keys, or for anything else, needs one answer of some thirty bytes (RFC 8446, section 4.6.3),
+and nothing of it is received until it has taken that."""
 
 _DISCARDS: Final = 64
 
@@ -213,7 +214,7 @@ class TLSConnection(Connection):
         if self._layer is _ENDED:
             raise self._unusable()
         if self._backlog is not None:
-            self._make_way(self._backlog)
+            self._make_way()
         if self._early:
             data, self._early = self._early, b""
             return data
@@ -262,16 +263,25 @@ class TLSConnection(Connection):
                 self._socket.shutdown(socket.SHUT_RD)
         return b"".join(parts)
 
-    def _make_way(self, backlog: Backlog) -> None:
-        """Raise `NotYet` where what follows could make ``backlog`` too long."""
-        self._answer()
-        if backlog.size > _ANSWERS:
+    def _make_way(self) -> None:
+        """Raise `NotYet` while an answer of OpenSSL's waits, which what follows could add to."""
+        self._flush()
+        if self._backlog is not None and self._backlog.answers:
             raise NotYet(WRITE)
 
     def _answer(self) -> None:
-        """Send what OpenSSL has to say of its own; what the socket does not take is waited for."""
-        if not self._flush() and self._backlog is not None and not self._backlog.owed:
-            self.wants = READ | WRITE
+        """Send what OpenSSL has to say of its own; what the socket does not take is waited for.
+
+        Raises `TLSError` where that is too much.
+        """
+        if self._flush() or self._backlog is None or not self._backlog.answers:
+            return
+        if self._backlog.answers > _ANSWERS:
+            self.close_reason = CloseReason.TLS
+            self._layer = _Layer.ENDED
+            self._count(UNREAD)
+            raise TLSError(f"{self.peer}: the client asks again and again and takes no answer")
+        self.wants = WRITE
 
     def _give_up(self, error: BaseException) -> None:
         """With the lock: leave the wire. OpenSSL knows how to go on after its own errors only."""

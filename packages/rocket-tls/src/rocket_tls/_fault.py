@@ -18,6 +18,7 @@ _log = logging.getLogger("rocket_tls.connection")
 TIMEOUT: Final = "timeout"
 NO_CERTIFICATE: Final = "no certificate yet"
 NOT_PENDING: Final = "no validation pending"
+UNREAD: Final = "answers not taken"
 UNREADABLE: Final = "unreadable client certificate"
 NO_CHOICE: Final = "no certificate could be chosen"
 _NOT_ASCII: Final = "server name not ASCII"

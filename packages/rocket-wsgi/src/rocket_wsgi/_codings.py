@@ -5,22 +5,27 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from rocket_wsgi._memory import Memory
+
 SUFFIXES: Final = {"br": ".br", "gzip": ".gz"}
 """Codings of files made beforehand, the smaller first, and how their names end."""
 
 _ELEMENT: Final = re.compile(
     r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?\Z"
 )
-_REMEMBERED: Final = 256
+_LONGEST: Final = 256
+"""Characters of a value that is remembered, at most."""
 
 
-class _Preferences(dict[str, tuple[str, ...]]):
-    """The codings to look for, by ``Accept-Encoding``; a bounded number is remembered."""
+class _Preferences(Memory[str, tuple[str, ...]]):
+    """The codings to look for, by ``Accept-Encoding``."""
+
+    __slots__ = ()
 
     def __missing__(self, value: str) -> tuple[str, ...]:
         found = _read(value)
-        if len(self) < _REMEMBERED and len(value) <= _REMEMBERED:
-            self[value] = found
+        if len(value) <= _LONGEST:
+            self.offer(value, found)
         return found
 
 

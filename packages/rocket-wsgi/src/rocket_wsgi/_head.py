@@ -14,7 +14,6 @@ Headers = list[tuple[str, str]]
 TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _STATUS: Final = re.compile(r"[1-9][0-9]{2} [\t\x20-\x7e\x80-\xff]*\Z")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_REMEMBERED: Final = 512
 
 _MEMORABLE: Final = 2 * 1024
 """Bytes of a head that is remembered, at most."""
@@ -47,8 +46,10 @@ class ApplicationError(Exception):
     """The application broke a rule of PEP 3333."""
 
 
-class _Names(dict[Any, int]):
-    """Field names found to be valid, with their kind; a bounded number is remembered."""
+class _Names(Memory[Any, int]):
+    """Field names found to be valid, with their kind."""
+
+    __slots__ = ()
 
     def __missing__(self, name: Any) -> int:
         if type(name) is not str:
@@ -62,13 +63,14 @@ class _Names(dict[Any, int]):
                 "leave it out"
             )
         kind = _KINDS.get(lower, _PLAIN)
-        if len(self) < _REMEMBERED:
-            self[name] = kind
+        self.offer(name, kind)
         return kind
 
 
-class _StatusLines(dict[Any, tuple[int, str]]):
-    """Code and status line of each status string; a bounded number is remembered."""
+class _StatusLines(Memory[Any, tuple[int, str]]):
+    """Code and status line of each status string."""
+
+    __slots__ = ()
 
     def __missing__(self, status: Any) -> tuple[int, str]:
         if type(status) is not str:
@@ -81,8 +83,7 @@ class _StatusLines(dict[Any, tuple[int, str]]):
                 "rocket.socket to switch protocols"
             )
         found = int(status[:3]), f"HTTP/1.1 {status}\r\n"
-        if len(self) < _REMEMBERED:
-            self[status] = found
+        self.offer(status, found)
         return found
 
 

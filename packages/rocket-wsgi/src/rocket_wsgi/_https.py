@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from rocket_core import HeadError
 from rocket_wsgi._response import Response
+from rocket_wsgi._target import MAX_LOCATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ class PlainGate:
     def answer(self, request: Request) -> Answer | None:
         """The answer; None where the application has to give it.
 
-        Raises `HeadError` with status 400 for what cannot be redirected.
+        Raises `HeadError` with status 400 or 414 for what cannot be redirected.
         """
         environ = request.environ
         if self._challenges is not None and environ["PATH_INFO"].startswith(_CHALLENGES):
@@ -99,7 +100,10 @@ class PlainGate:
             target = quote(environ["SCRIPT_NAME"], encoding="latin-1") + target
         if port != _HTTPS_PORT:
             host = f"{host}:{port}"
-        return f"https://{host}{target}"
+        location = f"https://{host}{target}"
+        if len(location) > MAX_LOCATION:
+            raise HeadError(414, "this site is served over https, and the URL there is too long")
+        return location
 
 
 def is_secure(environ: Environ) -> bool:

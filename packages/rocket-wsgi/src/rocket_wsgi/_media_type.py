@@ -6,6 +6,8 @@ import mimetypes
 from posixpath import splitext
 from typing import Final
 
+from rocket_wsgi._memory import Memory
+
 _OWN: Final = {
     ".css": "text/css",
     ".csv": "text/csv",
@@ -36,16 +38,16 @@ _COMPRESSED: Final = {
     "xz": "application/x-xz",
 }
 _UNKNOWN: Final = "application/octet-stream"
-_REMEMBERED: Final = 512
 
 
-class _Types(dict[str, str]):
-    """The types by suffix; a bounded number is remembered."""
+class _Types(Memory[str, str]):
+    """The types by suffix."""
+
+    __slots__ = ()
 
     def __missing__(self, suffix: str) -> str:
         found = _find(suffix)
-        if len(self) < _REMEMBERED:
-            self[suffix] = found
+        self.offer(suffix, found)
         return found
 
 

@@ -16,7 +16,7 @@ _SEEN: Final = 1024
 
 
 class Memory(dict[_Argument, _Result]):
-    """Results by their arguments. Belongs to one thread.
+    """Results by their arguments. Many threads may use it, since each step is atomic.
 
     An argument is remembered when it comes a second time. So ever-changing ones, which clients are
     free to send, leave no more than a number behind, and keep nothing useful out for long: what is

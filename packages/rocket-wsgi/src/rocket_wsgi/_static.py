@@ -22,6 +22,7 @@ from rocket_wsgi._file_wrapper import FileSpan
 from rocket_wsgi._lookup import open_beneath, split_path
 from rocket_wsgi._media_type import media_type
 from rocket_wsgi._ranges import ByteRange, parse_ranges
+from rocket_wsgi._target import MAX_LOCATION
 
 if TYPE_CHECKING:
     from rocket_wsgi._fields import Environ
@@ -332,6 +333,9 @@ def _redirect(request: Request, response: Response) -> None:
     location = quote(path, safe="/!$&'()*+,;=:@~", encoding="latin-1")
     if environ["QUERY_STRING"]:
         location += "?" + environ["QUERY_STRING"]
+    if len(location) > MAX_LOCATION:
+        _say(response, "414 URI Too Long")
+        return
     _say(response, "301 Moved Permanently", [("Location", location)])
 
 

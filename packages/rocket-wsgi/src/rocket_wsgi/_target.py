@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from rocket_core import HeadError, RequestLine
+from rocket_wsgi._memory import Memory
 
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([^#]*)\Z", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(
@@ -15,7 +16,13 @@ _AUTHORITY: Final = re.compile(
 )
 _WITH_PORT: Final = re.compile(r":[0-9]+\Z")
 _MAX_PORT: Final = 65535
-_KNOWN_HOSTS: Final = 256
+MAX_LOCATION: Final = 12 * 1024
+"""Bytes of a ``Location`` that the server makes. Any target behind any host fits, unless much of it
+is quoted or was taken off by a proxy; and a response of that size has room on every connection, so
+that no thread ever waits for the client to take it."""
+
+_LONGEST_HOST: Final = 255
+"""Bytes of a name (RFC 1035, section 2.3.4); an address is shorter."""
 
 
 class Target(NamedTuple):
@@ -83,6 +90,8 @@ def _is_authority(text: str) -> bool:
     if match is None:
         return False
     literal, port = match.groups()
+    if len(text) - (0 if port is None else len(port) + 1) > _LONGEST_HOST:
+        return False
     if literal is not None:
         try:
             IPv6Address(literal)
@@ -91,13 +100,15 @@ def _is_authority(text: str) -> bool:
     return not port or int(port) <= _MAX_PORT
 
 
-class _Hosts(dict[str, bool]):
-    """Whether a ``Host`` value is well-formed, remembered for a bounded number of them."""
+class _Hosts(Memory[str, bool]):
+    """Whether a ``Host`` value is well-formed; what is not, is not remembered."""
+
+    __slots__ = ()
 
     def __missing__(self, host: str) -> bool:
         valid = not host or _is_authority(host)
-        if len(self) < _KNOWN_HOSTS:
-            self[host] = valid
+        if valid:
+            self.offer(host, valid)
         return valid
 
 
@@ -105,5 +116,8 @@ _hosts: Final = _Hosts()
 
 
 def valid_host(host: str) -> bool:
-    """Whether ``host`` is a ``Host`` value (RFC 9110, section 7.2), which may be empty."""
+    """Whether ``host`` is a ``Host`` value (RFC 9110, section 7.2), which may be empty.
+
+    What is longer than a name and a port can be is none.
+    """
     return _hosts[host]

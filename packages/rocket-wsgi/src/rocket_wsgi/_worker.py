@@ -202,11 +202,11 @@ class WSGIWorker(Worker):
         state = connection.state
         if state is State.BODY:
             return self._receive_body(connection)
-        # What is buffered in ACTIVE or IDLE was sent behind the last request, and not looked at.
+        # What is buffered in IDLE was sent behind the last request, and not looked at.
         if state is _HEAD or not connection.buffered:
             count = connection.fill()
             if count is None:
-                return _IDLE if state is State.ACTIVE else state
+                return state
             if count == 0:
                 return State.CLOSED
         state = self._receive_head(connection)

@@ -98,7 +98,6 @@ def _serve(worker: WSGIWorker, wire: Wire) -> State:
             wire.state = State.ACTIVE
             wire.state = worker.serve(wire)
             if wire.state is State.IDLE and wire.buffered:
-                wire.state = State.ACTIVE
                 continue
         if wire.state in (State.LINGER, State.CLOSED):
             return State.CLOSED
