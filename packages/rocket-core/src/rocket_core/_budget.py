@@ -37,6 +37,14 @@ class Budget:
             self.held += taken
             return taken
 
+    def lend(self, count: int) -> bool:
+        """Take ``count`` bytes, all or none, so that half of all is left for what `take` takes."""
+        with self._lock:
+            if self.held + count > self._limit // 2:
+                return False
+            self.held += count
+            return True
+
     @property
     def ample(self) -> bool:
         """Whether less than half is held, so that what a few threads add now will find room."""

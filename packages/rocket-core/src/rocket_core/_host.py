@@ -11,6 +11,7 @@ from rocket_core._budget import TOTAL_INPUT, Budget
 
 if TYPE_CHECKING:
     from rocket_core._connection import Connection
+    from rocket_core._upgraded import UpgradedSocket
 
 
 def _not_stalled(connection: Connection) -> AbstractContextManager[object]:
@@ -27,6 +28,15 @@ def _not_returned(key: object) -> None:
     del key
 
 
+def _not_upgraded(taken: UpgradedSocket) -> bool:
+    del taken
+    return True
+
+
+def _not_downgraded(taken: UpgradedSocket) -> None:
+    del taken
+
+
 @dataclass(slots=True, eq=False)
 class Host:
     """Shared by all connections of a server.
@@ -37,6 +47,9 @@ class Host:
         replace: has another thread take the place of one that will not come back soon, given any
             key; False when too many are replaced already.
         returned: the thread with that key has come back.
+        upgrade: has another thread take the place of one whose application takes a connection over;
+            False when too many are taken over already.
+        downgrade: the application is done with such a connection.
         input: what `Spool` may hold of all large requests together.
         output: what all connections may hold for clients that do not take it.
         stopped: whether every connection is closed instead of parked.
@@ -45,6 +58,8 @@ class Host:
     stalled: Callable[[Connection], AbstractContextManager[object]] = _not_stalled
     replace: Callable[[object], bool] = _not_replaced
     returned: Callable[[object], None] = _not_returned
+    upgrade: Callable[[UpgradedSocket], bool] = _not_upgraded
+    downgrade: Callable[[UpgradedSocket], None] = _not_downgraded
     input: Budget = field(default_factory=lambda: Budget(TOTAL_INPUT))
     output: Budget = field(default_factory=Budget)
     draining: bool = False

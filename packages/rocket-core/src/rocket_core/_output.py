@@ -42,17 +42,27 @@ class FileSpan:
     last: bool
 
 
+@dataclass(slots=True)
+class Loan:
+    """Bytes of the application's that are not copied; they occupy ``size`` until all are sent."""
+
+    rest: memoryview
+    size: int
+
+
 class Output:
     """Bytes and parts of files in the order in which they go to the client.
 
-    The bytes are bounded, and all connections of a server share a budget; files cost no memory.
+    The bytes that are copied are bounded, and all connections of a server share a budget for these
+    and for those that are lent; files cost no memory.
     """
 
-    __slots__ = ("_budget", "_parts", "held")
+    __slots__ = ("_budget", "_copied", "_parts", "held")
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._parts: deque[memoryview | FileSpan] = deque()
+        self._parts: deque[memoryview | FileSpan | Loan] = deque()
+        self._copied = 0
         self.held = 0
         """Bytes held in memory."""
 
@@ -62,12 +72,24 @@ class Output:
     def add(self, data: memoryview) -> int:
         """Append a copy of as many bytes as there is room for; how many that were."""
         # A first small piece always fits, so that whoever must not wait can say one thing.
-        room = min(len(data), OUTPUT_BOUND - self.held)
-        taken = self._budget.take(room, at_least=0 if self.held else GRAIN)
+        room = min(len(data), OUTPUT_BOUND - self._copied)
+        taken = self._budget.take(room, at_least=0 if self._copied else GRAIN)
         if taken:
             self._parts.append(memoryview(bytes(data[:taken])))
+            self._copied += taken
             self.held += taken
         return taken
+
+    def lend(self, data: memoryview, size: int) -> bool:
+        """Append all of ``data`` as it is, where `add` has no room for it; whether it was appended.
+
+        It is part of an object of ``size`` bytes, which must not change.
+        """
+        if len(data) <= OUTPUT_BOUND - self._copied or not self._budget.lend(size):
+            return False
+        self._parts.append(Loan(data, size))
+        self.held += size
+        return True
 
     def add_spans(self, descriptor: int, spans: Sequence[tuple[bytes, int, int]]) -> None:
         """Append parts of a file, each (bytes before it, offset, count), with one duplicate.
@@ -79,7 +101,9 @@ class Output:
         own = os.dup(descriptor)
         for index, (before, offset, count) in enumerate(spans):
             if before:
-                self.held += self._budget.take(len(before), at_least=len(before))
+                taken = self._budget.take(len(before), at_least=len(before))
+                self._copied += taken
+                self.held += taken
                 self._parts.append(memoryview(before))
             if count:
                 self._parts.append(FileSpan(own, offset, count, index == last))
@@ -106,10 +130,20 @@ class Output:
                     self._parts.popleft()
                     if part.last:
                         os.close(part.descriptor)
+            elif isinstance(part, Loan):
+                sent = channel.send_now(part.rest)
+                if sent is None:
+                    break
+                part.rest = part.rest[sent:]
+                if not part.rest:
+                    self._parts.popleft()
+                    self.held -= part.size
+                    self._budget.give_back(part.size)
             else:
                 sent = channel.send_now(part)
                 if sent is None:
                     break
+                self._copied -= sent
                 self.held -= sent
                 self._budget.give_back(sent)
                 if sent == len(part):
@@ -126,4 +160,4 @@ class Output:
             if isinstance(part, FileSpan) and part.last:
                 os.close(part.descriptor)
         self._budget.give_back(self.held)
-        self.held = 0
+        self.held = self._copied = 0

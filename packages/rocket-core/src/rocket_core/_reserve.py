@@ -8,6 +8,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._worker import retire
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -177,6 +179,7 @@ class Reserve:
                     self._pass_on(connection)
         finally:
             self._tally.close(counters)
+            retire(worker)
 
 
 def _are_held(lanes: list[Lane]) -> bool:

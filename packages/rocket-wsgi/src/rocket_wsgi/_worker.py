@@ -247,6 +247,8 @@ class WSGIWorker(Worker):
             environ.update(connection.environ)
         if proxies is not None and names is proxies.trusted_names:
             proxies.apply(environ, peer)
+            client = environ["REMOTE_ADDR"]
+            connection.client = "" if client == peer.host else client
         if self._ids is not None:
             self._ids.assign(request, peer)
         return request
