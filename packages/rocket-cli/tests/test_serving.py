@@ -263,6 +263,7 @@ def test_files_without_an_application(site: Path, write: Write, client: httpx.Cl
     ("option", "attribute", "value"),
     [
         ("--max-stalled=7", "_max_stalled", 7),
+        ("--max-upgraded=7", "_max_upgraded", 7),
         ("--max-connections=7", "_max_connections", 7),
         ("--max-queue=7", "_max_queue", 7),
         ("--queue-timeout=7", "_queue_timeout", 7.0),
@@ -276,7 +277,12 @@ def test_limit_on_the_server(option: str, attribute: str, value: object) -> None
 
 
 @pytest.mark.parametrize(
-    ("option", "time_out"), [("--minimum-rate=7", "minimum_rate"), ("--linger-timeout=7", "linger")]
+    ("option", "time_out"),
+    [
+        ("--minimum-rate=7", "minimum_rate"),
+        ("--linger-timeout=7", "linger"),
+        ("--silence-timeout=7", "silence"),
+    ],
 )
 def test_time_out(option: str, time_out: str) -> None:
     server = make_server(choose(option), Site("welcome", welcome), None)

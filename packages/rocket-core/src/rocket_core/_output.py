@@ -117,41 +117,53 @@ class Output:
         while self._parts and moved < _SHARE:
             part = self._parts[0]
             if isinstance(part, FileSpan):
-                sent = channel.send_file_now(
-                    part.descriptor, part.offset, min(part.count, _SENDFILE_SPAN)
-                )
-                if sent is None:
-                    break
-                if sent == 0:
-                    raise ConnectionAbortedError("a file became shorter while it was sent")
-                part.offset += sent
-                part.count -= sent
-                if part.count == 0:
-                    self._parts.popleft()
-                    if part.last:
-                        os.close(part.descriptor)
+                sent = self._send_file(channel, part)
             elif isinstance(part, Loan):
-                sent = channel.send_now(part.rest)
-                if sent is None:
-                    break
-                part.rest = part.rest[sent:]
-                if not part.rest:
-                    self._parts.popleft()
-                    self.held -= part.size
-                    self._budget.give_back(part.size)
+                sent = self._send_loan(channel, part)
             else:
-                sent = channel.send_now(part)
-                if sent is None:
-                    break
-                self._copied -= sent
-                self.held -= sent
-                self._budget.give_back(sent)
-                if sent == len(part):
-                    self._parts.popleft()
-                else:
-                    self._parts[0] = part[sent:]
+                sent = self._send_copy(channel, part)
+            if sent is None:
+                break
             moved += sent
         return moved
+
+    def _send_file(self, channel: Channel, part: FileSpan) -> int | None:
+        sent = channel.send_file_now(part.descriptor, part.offset, min(part.count, _SENDFILE_SPAN))
+        if sent is None:
+            return None
+        if sent == 0:
+            raise ConnectionAbortedError("a file became shorter while it was sent")
+        part.offset += sent
+        part.count -= sent
+        if part.count == 0:
+            self._parts.popleft()
+            if part.last:
+                os.close(part.descriptor)
+        return sent
+
+    def _send_loan(self, channel: Channel, part: Loan) -> int | None:
+        sent = channel.send_now(part.rest)
+        if sent is None:
+            return None
+        part.rest = part.rest[sent:]
+        if not part.rest:
+            self._parts.popleft()
+            self.held -= part.size
+            self._budget.give_back(part.size)
+        return sent
+
+    def _send_copy(self, channel: Channel, part: memoryview) -> int | None:
+        sent = channel.send_now(part)
+        if sent is None:
+            return None
+        self._copied -= sent
+        self.held -= sent
+        self._budget.give_back(sent)
+        if sent == len(part):
+            self._parts.popleft()
+        else:
+            self._parts[0] = part[sent:]
+        return sent
 
     def clear(self) -> None:
         """Drop everything and close the files."""
