@@ -21,8 +21,7 @@ from coresupport import (
     wait_for,
     worker,
 )
-from rocket_core import READ, Connection, Monitor, State, ThreadPool, Timeouts, Worker
-from rocket_core import _absences
+from rocket_core import READ, Connection, Monitor, State, ThreadPool, Timeouts, Worker, _absences
 from rocket_core import _thread_pool as module
 from rocket_core._demand import Verdict
 from rocket_core._guardian import Guardian

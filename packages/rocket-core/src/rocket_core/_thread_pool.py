@@ -41,7 +41,7 @@ QUEUE_TIMEOUT: Final = 60.0
 GROW_PAUSE: Final = 0.5
 """Seconds between attempts to make another worker when one has failed."""
 
-IDLE_RETIREMENT: Final = 60.0
+IDLE_RETIREMENT: Final = 30.0
 """Seconds of sleep after which a thread beyond ``min_threads`` ends. What it has opened, such as a
 connection to a database, is of use until then."""
 
