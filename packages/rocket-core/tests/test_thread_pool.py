@@ -503,7 +503,7 @@ def test_slow_clients_are_cut_when_no_more_workers_are_replaced() -> None:
 def test_the_slowest_client_is_cut_when_all_workers_wait_for_clients(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_absences, "STALL_GRACE", 0.0)
+    monkeypatch.setattr(_absences, "STALL_GRACE", PATIENCE * 10)  # nobody is cut for the second
     with (
         serving(worker(heavy), NarrowListener(), threads=2, max_stalled=0) as server,
         ExitStack() as clients,
@@ -521,6 +521,7 @@ def test_the_slowest_client_is_cut_when_all_workers_wait_for_clients(
 
         eventually(lambda: moved()[1] - moved()[0] > len(LARGE) // 4)
         eventually(lambda: server.statistics().stalled == 2)
+        monkeypatch.setattr(_absences, "STALL_GRACE", 0.0)
         fast = clients.enter_context(connect(server))
         assert fast.ask(b"quick\n") == b"QUICK\n"
         assert quicker.read(len(LARGE) // 2 + 6) == LARGE[len(LARGE) // 2 :] + b"LARGE\n"
