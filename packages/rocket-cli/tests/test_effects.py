@@ -45,6 +45,7 @@ SHOWN = {
     "access-log": "test_main.py::test_access_log_file_is_complete_at_exit",
     "access-log-format": "test_access_log.py::test_format_follows_that_of_the_messages",
     "app": "test_main.py::test_factory",
+    "at-thread-end": "test_serving.py::test_function_is_called_at_the_end_of_a_thread",
     "bind": "test_main.py::test_unix_socket",
     "chdir": "test_identity.py::test_umask_and_directory",
     "error-log": "test_main.py::test_error_log_is_reopened",

@@ -263,6 +263,7 @@ def test_files_without_an_application(site: Path, write: Write, client: httpx.Cl
     ("option", "attribute", "value"),
     [
         ("--max-stalled=7", "_max_stalled", 7),
+        ("--max-upgraded=7", "_max_upgraded", 7),
         ("--max-connections=7", "_max_connections", 7),
         ("--max-queue=7", "_max_queue", 7),
         ("--queue-timeout=7", "_queue_timeout", 7.0),
@@ -278,7 +279,12 @@ def test_limit_on_the_server(option: str, attribute: str, value: object) -> None
 
 
 @pytest.mark.parametrize(
-    ("option", "time_out"), [("--minimum-rate=7", "minimum_rate"), ("--linger-timeout=7", "linger")]
+    ("option", "time_out"),
+    [
+        ("--minimum-rate=7", "minimum_rate"),
+        ("--linger-timeout=7", "linger"),
+        ("--silence-timeout=7", "silence"),
+    ],
 )
 def test_time_out(option: str, time_out: str) -> None:
     server = make_server(choose(option), Site("welcome", welcome), None)
@@ -325,3 +331,46 @@ def test_what_cannot_be_over_https(option: str, message: str) -> None:
     with pytest.raises(CommandError) as caught:
         choose(option)
     assert str(caught.value).startswith(message)
+
+
+def test_function_is_called_at_the_end_of_a_thread(
+    site: Path, write: Write, client: httpx.Client
+) -> None:
+    write(
+        "ends.py",
+        """
+        import pathlib, threading
+        local = threading.local()
+        class Pool:
+            def release(self):
+                pathlib.Path("released").write_text(getattr(local, "name", "nobody's"))
+        pool = Pool()
+        def app(environ, start_response):
+            local.name = threading.current_thread().name
+            start_response("200 OK", [("Content-Length", "2")])
+            return [b"ok"]
+        """,
+    )
+    options = ["--threads", "1", "--at-thread-end", "ends:pool.release"]
+    with Served(site, *ANY, *options, "ends:app") as served:
+        assert client.get(served.location()).text == "ok"
+        served.stop()
+    assert (site / "released").read_text() == "rocket-worker-1"
+
+
+@pytest.mark.parametrize(
+    ("function", "complaint"),
+    [
+        ("good", "does not name a function: use MODULE:FUNCTION"),
+        ("good:app()", "does not name a function: use MODULE:FUNCTION"),
+        ("good:nothing", "module good has no attribute 'nothing'"),
+        ("good:__name__", "good:__name__ is not callable but of type str: name a function"),
+    ],
+)
+def test_function_that_is_none(
+    site: Path, monkeypatch: pytest.MonkeyPatch, function: str, complaint: str
+) -> None:
+    monkeypatch.chdir(site)
+    monkeypatch.syspath_prepend(site)
+    with pytest.raises(CommandError, match=re.escape(complaint)):
+        make_server(choose(f"--at-thread-end={function}"), Site("welcome", welcome), None)

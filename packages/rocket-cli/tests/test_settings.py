@@ -22,6 +22,7 @@ GIVEN_OTHERWISE = {
     Part.WORKER: {
         "application",
         "access_log",
+        "at_thread_end",
         "challenges",
         "executor",
         "multiprocess",  # where there are several

@@ -76,7 +76,13 @@ def rocket_threads() -> list[threading.Thread]:
 class Client:
     """A client of a server under test, whose every operation has a time limit."""
 
-    def __init__(self, listener: Listener, *, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        *,
+        receive_buffer: int | None = None,
+        source: str | None = None,
+    ) -> None:
         address = listener.address
         if isinstance(address, UnixAddress):
             self.socket = socket.socket(socket.AF_UNIX)
@@ -90,6 +96,8 @@ class Client:
         self.socket.settimeout(PATIENCE)
         self._buffer = bytearray()
         try:
+            if source is not None:
+                self.socket.bind((source, 0))
             self.socket.connect(target)
         except BaseException:
             self.socket.close()

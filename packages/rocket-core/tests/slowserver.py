@@ -73,9 +73,10 @@ class SlowServer:
             if error is None:
                 assert self._script.finish() == ""
 
-    def connect(self) -> Client:
+    def connect(self, source: str | None = None) -> Client:
         """A client that takes little at once, closed with the server."""
-        return self._clients.enter_context(Client(self._target, receive_buffer=16 * 1024))
+        client = Client(self._target, receive_buffer=16 * 1024, source=source)
+        return self._clients.enter_context(client)
 
     def report(self) -> Report:
         return Report(**json.loads(self._script.ask("report")))

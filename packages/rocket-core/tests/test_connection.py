@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coresupport import PATIENCE, descriptors, eventually
+from coresupport import PATIENCE, descriptors, eventually, wait_for
 from rocket_core import (
     OUTPUT_BOUND,
     RECEIVE_SIZE,
@@ -28,7 +28,9 @@ from rocket_core import (
     Timeouts,
     TransitionError,
 )
+from rocket_core._budget import TOTAL_OUTPUT
 from rocket_core._host import Host
+from rocket_core._waiting import wait_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -689,3 +691,41 @@ def test_a_client_that_left_is_noticed_behind_what_it_sent(
     assert connection.read() == b"sent before"
     connection.close()
     assert connection.client_left()
+
+
+def test_the_rest_of_a_response_is_kept_without_waiting(pair: Pair) -> None:
+    connection, client = pair
+    waits = waiting(connection)
+    parts = [bytes([number]) * 1_000_000 for number in range(20)]
+
+    def write() -> None:
+        for part in parts:
+            connection.write_rest(part)
+
+    thread, results = in_thread(write)
+    thread.join(PATIENCE)
+    assert results == [None]
+    assert not waits.is_set()
+    assert connection.unsent
+    assert connection.held == connection.host.output.held > 10_000_000
+    with reading(client) as received:
+        while not connection.flush():
+            wait_ready(connection.descriptor, WRITE, PATIENCE)
+        connection.shut_down()
+    assert received == [b"".join(parts)]
+    assert connection.host.output.held == 0
+
+
+def test_the_rest_of_a_response_waits_once_all_hold_half_of_what_they_may(pair: Pair) -> None:
+    connection, client = pair
+    waits = waiting(connection)
+    connection.host.output.take(TOTAL_OUTPUT // 2)
+    thread, results = in_thread(lambda: connection.write_rest(bytes(20_000_000)))
+    wait_for(waits)
+    with reading(client) as received:
+        thread.join(PATIENCE)
+        while not connection.flush():
+            wait_ready(connection.descriptor, WRITE, PATIENCE)
+        connection.shut_down()
+    assert results == [None]
+    assert received == [bytes(20_000_000)]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import descriptors
+from coresupport import PATIENCE, descriptors
 from rocket_core import Connection, send_copied
 from rocket_core._budget import Budget
-from rocket_core._output import Output
+from rocket_core._output import OUTPUT_BOUND, Output
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,3 +159,38 @@ def test_copying_sends_a_part_of_a_file(pair: Pair, open_file: int) -> None:
     while (sent := send_copied(connection._socket, open_file, 0, 10)) is not None:
         assert sent > 0
     os.close(open_file)
+
+
+def test_what_is_lent_is_not_copied_and_counts_until_all_is_sent(pair: Pair) -> None:
+    connection, client = pair
+    budget = Budget(4 * OUTPUT_BOUND)
+    output = Output(budget)
+    whole = bytes(range(256)) * (OUTPUT_BOUND // 256) + b"the end"
+    rest = memoryview(whole)[3:]
+    assert output.add(memoryview(b"before ")) == 7
+    assert output.lend(rest, len(whole))
+    assert output.held == budget.held == len(whole) + 7
+    assert output.add(memoryview(b" after")) == 6
+    connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    received = bytearray()
+    while output:
+        output.flush(connection)
+        received += client.recv(1 << 16)
+        assert output.held == 0 or output.held >= len(whole) or len(received) >= len(rest) - 4096
+    client.settimeout(PATIENCE)
+    while len(received) < len(rest) + 13:
+        received += client.recv(1 << 16)
+    assert received == b"before " + rest + b" after"
+    assert output.held == budget.held == 0
+
+
+def test_what_can_be_copied_is_not_lent_nor_what_is_more_than_half_of_all() -> None:
+    budget = Budget(4 * OUTPUT_BOUND)
+    output = Output(budget)
+    assert not output.lend(memoryview(bytes(OUTPUT_BOUND)), OUTPUT_BOUND)
+    large = bytes(2 * OUTPUT_BOUND)
+    assert output.lend(memoryview(large), len(large))
+    assert not output.lend(memoryview(large), len(large))
+    assert Output(budget).add(memoryview(large)) == OUTPUT_BOUND
+    output.clear()
+    assert budget.held == OUTPUT_BOUND

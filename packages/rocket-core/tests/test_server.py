@@ -120,12 +120,12 @@ def test_statistics() -> None:
 
 def test_resizing_a_server_out_of_range_changes_nothing() -> None:
     server = Server(worker(), [Listener("127.0.0.1:0")], min_threads=2, max_threads=3)
-    server.resize(1, 2)
+    server.resize(1, 1)
     with server:
         assert server.statistics().threads == 1
         with pytest.raises(ValueError, match="1 <= min_threads <= max_threads"):
             server.resize(3, 2)
-        assert server.threads == (1, 2)
+        assert server.threads == (1, 1)
 
 
 def test_connections() -> None:
@@ -171,7 +171,8 @@ def test_several_listeners_share_everything(tmp_path: Any) -> None:
         ({"min_threads": 0}, "1 <= min_threads <= max_threads"),
         ({"min_threads": 3, "max_threads": 2}, "1 <= min_threads <= max_threads"),
         ({"max_connections": 0}, "max_connections must be at least 1"),
-        ({"max_stalled": -1}, "max_stalled must not be negative"),
+        ({"max_stalled": -1}, "max_stalled and max_upgraded must not be negative"),
+        ({"max_upgraded": -1}, "max_stalled and max_upgraded must not be negative"),
     ],
 )
 def test_numbers_out_of_range(options: dict[str, int], trouble: str) -> None:

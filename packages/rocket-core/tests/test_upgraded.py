@@ -274,7 +274,7 @@ def test_a_stop_ends_it() -> None:
         assert server.wait(PATIENCE)
 
 
-def test_no_more_are_taken_over_than_threads_replaced() -> None:
+def test_no_more_are_taken_over_than_there_may_be() -> None:
     refused = threading.Event()
 
     def use(sock: UpgradedSocket) -> None:
@@ -286,7 +286,7 @@ def test_no_more_are_taken_over_than_threads_replaced() -> None:
         echo(sock)
 
     with (
-        serving(taking(use), threads=1, max_stalled=1) as server,
+        serving(taking(use), threads=1, max_upgraded=1) as server,
         connect(server) as first,
         connect(server) as second,
     ):
@@ -309,10 +309,65 @@ def test_the_limit_of_a_request_is_none_of_its_own() -> None:
     ):
         client.send(b"take\n")
         assert client.read_line() == b"hello\n"
-        turns = server._guardian._watchers[0]._turns  # type: ignore[attr-defined]
+        turns = server._guardian._watchers[-1]._turns  # type: ignore[attr-defined]
         eventually(lambda: not turns)  # it was looked at when its time would have been up
         assert client.ask(b"x\n") == b"x\n"
         assert other.ask(b"x\n") == b"X\n"
+
+
+def test_those_that_are_taken_over_leave_the_threads_that_wait_for_clients_alone() -> None:
+    with (
+        serving(taking(echo), threads=1, max_stalled=0, max_upgraded=2) as server,
+        connect(server) as first,
+        connect(server) as second,
+        connect(server) as other,
+    ):
+        for client in (first, second):
+            client.send(b"take\n")
+            assert client.ask(b"x\n") == b"x\n"
+        assert other.ask(b"x\n") == b"X\n"
+
+
+def test_one_that_is_silent_is_cut_and_one_that_is_not_goes_on() -> None:
+    talking = Timeouts(silence=0.5)
+    with (
+        serving(taking(echo), threads=1, timeouts=talking) as server,
+        connect(server) as silent,
+        connect(server) as client,
+        connect(server) as other,
+    ):
+        silent.send(b"take\n")
+        client.send(b"take\n")
+        done = threading.Event()
+
+        def talk() -> None:
+            while not done.is_set():
+                assert client.ask(b"x\n") == b"x\n"
+
+        talker = threading.Thread(target=talk)
+        talker.start()
+        assert silent.closed_by_server()
+        eventually(lambda: server.statistics().closes == {"upgraded connection silent": 1})
+        assert other.ask(b"x\n") == b"X\n"
+        done.set()
+        talker.join(PATIENCE)
+        assert states(server)["upgraded"] == 1
+
+
+def test_one_whose_server_alone_talks_is_not_silent() -> None:
+    told = threading.Event()
+
+    def tell(sock: UpgradedSocket) -> None:
+        for number in range(30):
+            sock.sendall(b"%d\n" % number)
+            told.wait(0.05)
+        sock.recv(1)
+
+    with serving(taking(tell), timeouts=Timeouts(silence=0.5)) as server, connect(server) as client:
+        client.send(b"take\n")
+        for number in range(30):
+            assert client.read_line() == b"%d\n" % number
+        assert client.closed_by_server()
 
 
 def test_no_flags_and_no_negative_sizes(taken: tuple[UpgradedSocket, socket.socket]) -> None:

@@ -497,3 +497,32 @@ def test_a_refusal_in_the_access_log_has_the_client(
     lines = [each.getMessage() for each in caplog.records if each.name == "access"]
     assert len(lines) == 1
     assert re.match(r'192\.0\.2\.1 - - \[.*\] "POST / HTTP/1\.1" 408 ', lines[0])
+
+
+@pytest.mark.parametrize(
+    ("fields", "host"),
+    [
+        (["X-Forwarded-For: 198.51.100.7"], "198.51.100.7"),
+        (["X-Forwarded-For: 198.51.100.7, 10.0.0.9"], "198.51.100.7"),
+        ([], ""),
+    ],
+)
+def test_the_connection_knows_for_whom_a_proxy_asks(
+    serve: Serve, fields: list[str], host: str
+) -> None:
+    """All clients of a proxy are not to suffer for what one of them does."""
+    client = serve(tell, trusted_proxies=["127.0.0.1", "10.0.0.0/8"])
+    stream = client.open()
+    stream.send("\r\n".join(["GET / HTTP/1.1", "Host: a", *fields, "", ""]).encode())
+    assert stream.answer().status == 200
+    (connection,) = client.server._registry.snapshot()
+    assert connection.client == host
+
+
+def test_the_connection_of_others_is_their_own(serve: Serve) -> None:
+    client = serve(tell, trusted_proxies=["192.0.2.1"])
+    stream = client.open()
+    stream.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n")
+    assert stream.answer().status == 200
+    (connection,) = client.server._registry.snapshot()
+    assert connection.client is None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,8 @@ from typing import Any
 import pytest
 
 from conftest import Serve
-from rocket_core import OUTPUT_BOUND
-from rocket_wsgi import ApplicationError
+from rocket_core import OUTPUT_BOUND, Timeouts
+from rocket_wsgi import AccessLog, ApplicationError
 
 Start = Callable[..., Callable[[bytes], None]]
 PLAIN = [("Content-Type", "text/plain")]
@@ -412,3 +414,103 @@ def test_an_empty_file(serve: Serve, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"")
     assert serve(serving_file(path, [])).get().body == b""
+
+
+# -- what needs no thread once it is made ----------------------------------------------------------
+
+MIB = bytes(range(256)) * 4096
+SIZED = [("Content-Length", str(5 * len(MIB)))]
+
+
+def last_part() -> Iterator[bytes]:
+    """The rest is in memory once the last part is there, though nobody says that it is the last."""
+    yield MIB[:10]
+    yield MIB[10:] + 4 * MIB
+
+
+IN_MEMORY = {
+    "one part": ([5 * MIB], PLAIN),
+    "a list": ([MIB] * 5, PLAIN),
+    "a tuple": ((MIB,) * 5, PLAIN),
+    "a list with its length": ([MIB] * 5, SIZED),
+    "a last part": (last_part, SIZED),
+}
+
+
+@pytest.mark.parametrize(("result", "headers"), IN_MEMORY.values(), ids=IN_MEMORY)
+def test_what_is_in_memory_needs_no_thread(serve: Serve, result: Any, headers: Any) -> None:
+    """The application is done, as far as WSGI goes, before the client has taken it all."""
+    ended = threading.Event()
+    body = returning(result, headers=headers)
+
+    class Ends:
+        """Passes on what is in it, and has nothing that the server could know it by but that."""
+
+        def __init__(self, parts: Any) -> None:
+            self.parts = parts
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(self.parts)
+
+        def close(self) -> None:
+            ended.set()
+
+    def application(environ: dict[str, Any], start_response: Start) -> Any:
+        if environ["PATH_INFO"] != "/large":
+            start_response("200 OK", PLAIN)
+            return [b"small"]
+        made = body(environ, start_response)
+        return Ends(made) if callable(result) else made
+
+    # One thread, and none in its place: whatever waits for the client keeps others waiting.
+    server = {"max_stalled": 0}
+    client = serve(application, threads=1, narrow=True, server=server)
+    slow = client.open(receive_buffer=16 * 1024)
+    slow.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert client.get("/").body == b"small"
+    if callable(result):
+        assert ended.is_set()
+    statistics = client.server.statistics()
+    assert (statistics.stalled, statistics.connections["sending"]) == (0, 1)
+    assert 4 * len(MIB) < statistics.held < 7 * len(MIB)
+    assert slow.answer().body == 5 * MIB
+    assert slow.answer().body == b"small"
+
+
+def test_what_is_yet_to_be_made_needs_a_thread(serve: Serve) -> None:
+    made = [0]
+
+    def parts() -> Iterator[bytes]:
+        for _ in range(5):
+            made[0] += 1
+            yield MIB
+
+    client = serve(returning(parts), threads=1, narrow=True)
+    slow = client.open(receive_buffer=16 * 1024)
+    slow.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    eventually(lambda: client.server.statistics().stalled == 1)
+    assert made[0] < 5
+    assert slow.answer().body == 5 * MIB
+
+
+def test_what_is_in_memory_and_never_taken_is_cut_and_logged_as_it_was_sent(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "access")
+    log = AccessLog(logging.getLogger("access"))
+    client = serve(returning([5 * MIB]), narrow=True, access_log=log, timeouts=Timeouts(stall=0.3))
+    slow = client.open(receive_buffer=16 * 1024)
+    slow.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    eventually(lambda: client.server.statistics().closes == {"response taken too slowly": 1})
+    assert client.server.statistics().held == 0
+    client.stop()
+    log.close()
+    (line,) = [each.getMessage() for each in caplog.records if each.name == "access"]
+    assert f'" 200 {5 * len(MIB)} ' in line  # as it is for files, which need no thread either
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.002)

@@ -427,3 +427,21 @@ def test_saturation(serve: Serve) -> None:
 
 def test_options_asterisk(serve: Serve) -> None:
     assert serve(path).get("*", "OPTIONS").body == b"*"
+
+
+def test_a_function_is_called_in_a_thread_that_ends(serve: Serve) -> None:
+    served: list[int] = []
+    ended: list[int] = []
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        served.append(threading.get_ident())
+        start_response("200 OK", [])
+        return [b"fine"]
+
+    client = serve(
+        application, threads=1, at_thread_end=lambda: ended.append(threading.get_ident())
+    )
+    assert client.get().body == b"fine"
+    assert ended == []
+    client.stop()
+    assert ended == served

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import pkgutil
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -32,8 +32,7 @@ def load(target: Target) -> WSGIApplication:
     found: Any = import_module(target.module)
     if not target.attribute:
         target = _usual(found, target.module)
-    for name in target.attribute.split("."):
-        found = _attribute(found, name, target)
+    found = _descend(found, target)
     if target.factory:
         _require_callable(found, target)
         with _explained(f"{target} failed"):
@@ -41,6 +40,25 @@ def load(target: Target) -> WSGIApplication:
     _require_callable(found, target)
     _require_two_arguments(found, target)
     return cast("WSGIApplication", found)
+
+
+def load_function(target: Target) -> Callable[[], object]:
+    """Import the function, called without arguments, that ``target`` names.
+
+    Raises `CommandError`.
+    """
+    found = _descend(import_module(target.module), target)
+    if not callable(found):
+        raise CommandError(
+            f"{target} is not callable but of type {type(found).__name__}: name a function"
+        )
+    return cast("Callable[[], object]", found)
+
+
+def _descend(found: Any, target: Target) -> Any:
+    for name in target.attribute.split("."):
+        found = _attribute(found, name, target)
+    return found
 
 
 def import_module(name: str) -> ModuleType:

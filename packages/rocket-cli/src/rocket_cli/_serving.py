@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from rocket_cli._app import load
+from rocket_cli._app import load, load_function
 from rocket_cli._broken import broken
 from rocket_cli._certificates import answers_over_http
 from rocket_cli._command import Chosen
@@ -132,6 +132,8 @@ def _worker_factory(
         options["request_ids"] = _request_ids(**chosen.arguments(Part.REQUEST_IDS))
     if acme is not None and answers_over_http(chosen):
         options["challenges"] = acme.challenge
+    if chosen["at-thread-end"] is not None:
+        options["at_thread_end"] = load_function(chosen["at-thread-end"])
     if static := _mounts(chosen):
         options["static"] = static
 

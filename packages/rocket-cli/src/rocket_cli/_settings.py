@@ -26,6 +26,7 @@ from rocket_cli._values import (
     access_log_format,
     bind,
     cache_control,
+    function,
     group,
     hsts,
     index_name,
@@ -360,9 +361,27 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "max-stalled",
         Whole(0, unit="threads"),
         Section.THREADS,
-        "Threads that wait for a client, or serve a websocket, and are replaced, at most.",
+        "Threads that wait for a client, and are replaced, at most. One address may have as many "
+        "as are left for others; then its slowest connection is cut.",
         part=Part.SERVER,
         default=256,
+    ),
+    setting(
+        "max-upgraded",
+        Whole(0, unit="threads"),
+        Section.THREADS,
+        "Threads that serve a websocket, or another connection that the application has taken "
+        "over, and are replaced, at most.",
+        part=Part.SERVER,
+        default=256,
+    ),
+    setting(
+        "at-thread-end",
+        Text(function),
+        Section.THREADS,
+        "Call this function, without arguments, in each thread that has served and is about to "
+        "end, such as django.db:connections.close_all.",
+        metavar="MODULE:FUNCTION",
     ),
     setting(
         "executor-threads",
@@ -492,6 +511,16 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         part=Part.TIMEOUTS,
         keyword="stall",
         default=60,
+    ),
+    setting(
+        "silence-timeout",
+        SECONDS,
+        Section.TIMEOUTS,
+        "For any byte to move, either way, on a websocket or another connection that the "
+        "application has taken over.",
+        part=Part.TIMEOUTS,
+        keyword="silence",
+        default=600,
     ),
     setting(
         "minimum-rate",

@@ -27,6 +27,17 @@ def target(text: str) -> Target:
         raise ValueError(error.message) from error
 
 
+def function(text: str) -> Target:
+    """The name of a function that is called without arguments."""
+    try:
+        found = parse_target(text)
+    except CommandError:
+        found = None
+    if found is None or found.factory or not found.attribute:
+        raise ValueError(f"{text!r} does not name a function: use MODULE:FUNCTION")
+    return found
+
+
 def bind(text: str) -> Bind:
     """An address to listen on."""
     from rocket_cli._bind import parse_bind

@@ -64,6 +64,18 @@ class Budget:
             self.held -= count
             self._counted -= counted
 
+    def lend(self, count: int) -> bool:
+        """Take ``count`` bytes, all or none, so that half of all is left for what `take` takes.
+
+        They all count, and are given back with `give_back`.
+        """
+        with self._lock:
+            if self._counted + count > self._limit // 2:
+                return False
+            self.held += count
+            self._counted += count
+            return True
+
     @property
     def ample(self) -> bool:
         """Whether less than half is held, so that what a few threads add now will find room."""

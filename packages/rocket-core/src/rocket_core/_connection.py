@@ -55,6 +55,8 @@ class Connection:
     Attributes:
         state: what it waits for.
         peer: the client's address.
+        client: the host that sent the present request, where the peer is a proxy that the protocol
+            believes; empty where that proxy does not tell; None where the peer is the client.
         local: the address the client reached.
         proxy: the other end of the socket, where that is a proxy that announced the client (see
             `Listener`); otherwise None.
@@ -89,6 +91,7 @@ class Connection:
         "armed",
         "buffered",
         "claimed_at",
+        "client",
         "close_reason",
         "context",
         "created",
@@ -132,6 +135,7 @@ class Connection:
         self.descriptor = sock.fileno()
         self.peer = peer if peer is not None else peer_of(sock.getpeername())
         self.local = local if local is not None else peer_of(sock.getsockname())
+        self.client: str | None = None
         self.proxy: Peer | None = None
         self.environ: Mapping[str, str] | None = None
         self.preamble: Preamble | None = None
@@ -396,6 +400,27 @@ class Connection:
             self._keep(memoryview(data)[sent:])
 
     sendall = write
+
+    def write_rest(self, data: bytes) -> None:
+        """`write` the rest of a response, of which nothing is left to be made.
+
+        What the client does not take is kept however much it is, and not copied, while all that is
+        kept is less than half of what all connections may keep; otherwise as `write`. Further parts
+        of the rest may follow in calls of their own.
+        """
+        try:
+            if self.unsent:
+                self.flush()
+            sent = 0 if self.unsent else self.send_now(data) or 0
+        except OSError as error:
+            raise self._gone(error) from error
+        size = len(data)
+        if sent < size:
+            view = memoryview(data)[sent:]
+            if self._room().lend(view, size):
+                self.unsent = True
+            else:
+                self._keep(view)
 
     def _keep(self, view: memoryview) -> None:
         view = view[self._room().add(view) :]

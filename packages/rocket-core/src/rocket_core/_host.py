@@ -13,6 +13,7 @@ from rocket_core._fault_log import FaultLog
 
 if TYPE_CHECKING:
     from rocket_core._connection import Connection
+    from rocket_core._upgraded import UpgradedSocket
 
 
 def _not_stalled(connection: Connection) -> AbstractContextManager[object]:
@@ -29,6 +30,15 @@ def _not_returned(key: object) -> None:
     del key
 
 
+def _not_upgraded(taken: UpgradedSocket) -> bool:
+    del taken
+    return True
+
+
+def _not_downgraded(taken: UpgradedSocket) -> None:
+    del taken
+
+
 @dataclass(slots=True, eq=False)
 class Host:
     """Shared by all connections of a server.
@@ -39,6 +49,9 @@ class Host:
         replace: has another thread take the place of one that will not come back soon, given any
             key; False when too many are replaced already.
         returned: the thread with that key has come back.
+        upgrade: has another thread take the place of one whose application takes a connection over;
+            False when too many are taken over already.
+        downgrade: the application is done with such a connection.
         input: what `Spool` may hold of all large requests together.
         output: what all connections may hold for clients that do not take it.
         disk: what `Spool` may keep of all large requests in files.
@@ -49,6 +62,8 @@ class Host:
     stalled: Callable[[Connection], AbstractContextManager[object]] = _not_stalled
     replace: Callable[[object], bool] = _not_replaced
     returned: Callable[[object], None] = _not_returned
+    upgrade: Callable[[UpgradedSocket], bool] = _not_upgraded
+    downgrade: Callable[[UpgradedSocket], None] = _not_downgraded
     input: Budget = field(default_factory=lambda: Budget(TOTAL_INPUT))
     output: Budget = field(default_factory=Budget)
     disk: Disk = field(default_factory=Disk)

@@ -45,18 +45,28 @@ class FileSpan:
     last: bool
 
 
+@dataclass(slots=True)
+class Loan:
+    """Bytes of the application's that are not copied; they occupy ``size`` until all are sent."""
+
+    rest: memoryview
+    size: int
+
+
 class Output:
     """Bytes and parts of files in the order in which they go to the client.
 
-    The bytes are bounded, and all connections of a server share a budget, of which the first
-    `GRAIN` bytes of each take nothing; files cost no memory.
+    The bytes that are copied are bounded. All connections of a server share a budget for these, of
+    which the first `GRAIN` bytes of each take nothing, and for those that are lent; files cost no
+    memory.
     """
 
-    __slots__ = ("_budget", "_parts", "held")
+    __slots__ = ("_budget", "_copied", "_parts", "held")
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._parts: deque[memoryview | FileSpan] = deque()
+        self._parts: deque[memoryview | FileSpan | Loan] = deque()
+        self._copied = 0
         self.held = 0
         """Bytes held in memory."""
 
@@ -65,10 +75,11 @@ class Output:
 
     def add(self, data: memoryview) -> int:
         """Append a copy of as many bytes as there is room for; how many that were."""
-        room = min(len(data), OUTPUT_BOUND - self.held)
-        taken = self._budget.take_for(self.held, room)
+        room = min(len(data), OUTPUT_BOUND - self._copied)
+        taken = self._budget.take_for(self._copied, room)
         if taken:
             self._append(data[:taken])
+            self._copied += taken
             self.held += taken
         return taken
 
@@ -78,6 +89,17 @@ class Output:
             self._parts[-1] = memoryview(b"".join((last, data)))
         else:
             self._parts.append(memoryview(bytes(data)))
+
+    def lend(self, data: memoryview, size: int) -> bool:
+        """Append all of ``data`` as it is, where `add` has no room for it; whether it was appended.
+
+        It is part of an object of ``size`` bytes, which must not change.
+        """
+        if len(data) <= OUTPUT_BOUND - self._copied or not self._budget.lend(size):
+            return False
+        self._parts.append(Loan(data, size))
+        self.held += size
+        return True
 
     def add_spans(self, descriptor: int, spans: Sequence[tuple[bytes, int, int]]) -> None:
         """Append parts of a file, each (bytes before it, offset, count), with one duplicate.
@@ -89,7 +111,9 @@ class Output:
         own = os.dup(descriptor)
         for index, (before, offset, count) in enumerate(spans):
             if before:
-                self.held += self._budget.take_for(self.held, len(before), all_of_it=True)
+                taken = self._budget.take_for(self._copied, len(before), all_of_it=True)
+                self._copied += taken
+                self.held += taken
                 self._parts.append(memoryview(before))
             if count:
                 self._parts.append(FileSpan(own, offset, count, index == last))
@@ -103,31 +127,53 @@ class Output:
         while self._parts and moved < _SHARE:
             part = self._parts[0]
             if isinstance(part, FileSpan):
-                sent = channel.send_file_now(
-                    part.descriptor, part.offset, min(part.count, _SENDFILE_SPAN)
-                )
-                if sent is None:
-                    break
-                if sent == 0:
-                    raise ConnectionAbortedError("a file became shorter while it was sent")
-                part.offset += sent
-                part.count -= sent
-                if part.count == 0:
-                    self._parts.popleft()
-                    if part.last:
-                        os.close(part.descriptor)
+                sent = self._send_file(channel, part)
+            elif isinstance(part, Loan):
+                sent = self._send_loan(channel, part)
             else:
-                sent = channel.send_now(part)
-                if sent is None:
-                    break
-                self._budget.give_back_for(self.held, sent)
-                self.held -= sent
-                if sent == len(part):
-                    self._parts.popleft()
-                else:
-                    self._parts[0] = part[sent:]
+                sent = self._send_copy(channel, part)
+            if sent is None:
+                break
             moved += sent
         return moved
+
+    def _send_file(self, channel: Channel, part: FileSpan) -> int | None:
+        sent = channel.send_file_now(part.descriptor, part.offset, min(part.count, _SENDFILE_SPAN))
+        if sent is None:
+            return None
+        if sent == 0:
+            raise ConnectionAbortedError("a file became shorter while it was sent")
+        part.offset += sent
+        part.count -= sent
+        if part.count == 0:
+            self._parts.popleft()
+            if part.last:
+                os.close(part.descriptor)
+        return sent
+
+    def _send_loan(self, channel: Channel, part: Loan) -> int | None:
+        sent = channel.send_now(part.rest)
+        if sent is None:
+            return None
+        part.rest = part.rest[sent:]
+        if not part.rest:
+            self._parts.popleft()
+            self.held -= part.size
+            self._budget.give_back(part.size)
+        return sent
+
+    def _send_copy(self, channel: Channel, part: memoryview) -> int | None:
+        sent = channel.send_now(part)
+        if sent is None:
+            return None
+        self._budget.give_back_for(self._copied, sent)
+        self._copied -= sent
+        self.held -= sent
+        if sent == len(part):
+            self._parts.popleft()
+        else:
+            self._parts[0] = part[sent:]
+        return sent
 
     def clear(self) -> None:
         """Drop everything and close the files."""
@@ -135,5 +181,6 @@ class Output:
             part = self._parts.popleft()
             if isinstance(part, FileSpan) and part.last:
                 os.close(part.descriptor)
-        self._budget.give_back_for(self.held, self.held)
-        self.held = 0
+        self._budget.give_back_for(self._copied, self._copied)
+        self._budget.give_back(self.held - self._copied)
+        self.held = self._copied = 0

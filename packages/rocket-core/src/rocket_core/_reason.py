@@ -19,6 +19,7 @@ class CloseReason(Enum):
     KEEP_ALIVE_TIMEOUT = "keep-alive timed out"
     BODY_TIMEOUT = "body too slow"
     SEND_TIMEOUT = "response taken too slowly"
+    SILENCE_TIMEOUT = "upgraded connection silent"
     LINGER_TIMEOUT = "linger timed out"
     OVERLOADED = "overloaded"
     REQUEST_TIMEOUT = "request timed out"

@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from rocket_core._fault_log import FaultLog
+from rocket_core._worker import retire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,6 +181,7 @@ class Reserve:
                     self._pass_on(connection)
         finally:
             self._tally.close(counters)
+            retire(worker)
 
 
 def _are_held(lanes: list[Lane]) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final, Self
 
+from rocket_core._absences import MAX_STALLED, MAX_UPGRADED
 from rocket_core._budget import TOTAL_OUTPUT, Budget
 from rocket_core._connection import Connection
 from rocket_core._disk import TOTAL_SPOOLED, Disk
@@ -26,8 +27,9 @@ from rocket_core._reason import CloseReason
 from rocket_core._registry import Registry
 from rocket_core._request_limit import RequestLimit
 from rocket_core._room import Room
+from rocket_core._silence import Silence
 from rocket_core._statistics import Activity, ConnectionInfo, Counters, Statistics, Tally
-from rocket_core._thread_pool import MAX_QUEUE, MAX_STALLED, QUEUE_TIMEOUT, ThreadPool
+from rocket_core._thread_pool import MAX_QUEUE, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._timeouts import Timeouts
 from rocket_core._watchdog import Watchdog
 from rocket_core._worker import Worker
@@ -64,6 +66,7 @@ class Server:
         min_threads: int = 8,
         max_threads: int = 8,
         max_stalled: int = MAX_STALLED,
+        max_upgraded: int = MAX_UPGRADED,
         max_connections: int | None = None,
         max_queue: int = MAX_QUEUE,
         queue_timeout: float = QUEUE_TIMEOUT,
@@ -81,7 +84,11 @@ class Server:
             listeners: where to listen.
             min_threads: threads that are always there.
             max_threads: threads there may be, besides those that wait for a client.
-            max_stalled: threads that wait for a client and are replaced meanwhile, at most.
+            max_stalled: threads that wait for a client and are replaced meanwhile, at most. One
+                address may have no more of them than are left for all others; beyond that, its
+                slowest connection is cut.
+            max_upgraded: connections that the application has taken over, at most. Each has a
+                thread, which is replaced meanwhile.
             max_connections: connections beyond which none is accepted until one ends; while
                 somebody waits, those of clients that rest are ended, the longest rest first. By
                 default what the limit of open files allows.
@@ -107,8 +114,8 @@ class Server:
         _check_threads(min_threads, max_threads)
         if max_connections is not None and max_connections < 1:
             raise ValueError("max_connections must be at least 1")
-        if max_stalled < 0:
-            raise ValueError("max_stalled must not be negative")
+        if max_stalled < 0 or max_upgraded < 0:
+            raise ValueError("max_stalled and max_upgraded must not be negative")
         if max_output < 0 or max_queue < 0:
             raise ValueError("max_output and max_queue must not be negative")
         if max_spool < 0 or (spool_free is not None and spool_free < 0):
@@ -126,6 +133,7 @@ class Server:
         self._min_threads = min_threads
         self._max_threads = max_threads
         self._max_stalled = max_stalled
+        self._max_upgraded = max_upgraded
         self._max_connections = max_connections
         self._max_queue = max_queue
         self._queue_timeout = queue_timeout
@@ -281,6 +289,7 @@ class Server:
             min_threads=self._min_threads,
             max_threads=self._max_threads,
             max_stalled=self._max_stalled,
+            max_upgraded=self._max_upgraded,
             max_queue=self._max_queue,
             queue_timeout=self._queue_timeout,
             alert=lambda: self._guardian.post(None),
@@ -288,8 +297,10 @@ class Server:
         self._host.stalled = self._pool.stalled
         self._host.replace = self._pool.replace
         self._host.returned = self._pool.returned
+        self._host.upgrade = self._pool.upgrade
+        self._host.downgrade = self._pool.downgrade
         self._worker = worker
-        watchers: list[Watcher] = []
+        watchers: list[Watcher] = [Silence(self._pool, self._timeouts.silence)]
         if self._watchdog is not None:
             watchers.append(Watchdog(self._pool, self._watchdog, self._host.faults))
         if request_limit is not None:

@@ -15,25 +15,25 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from rocket_core._absences import MAX_STALLED, MAX_UPGRADED, Absences
 from rocket_core._connection import Connection
 from rocket_core._cores import usable_cores
 from rocket_core._demand import Demand, Verdict
 from rocket_core._fault_log import FaultLog
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
-from rocket_core._reason import CloseReason
 from rocket_core._reserve import Lane, Reserve
 from rocket_core._state import OWNERS, Owner
 from rocket_core._statistics import Activity, Counters, Tally
-from rocket_core._worker import Worker
+from rocket_core._worker import Worker, retire
+
+if TYPE_CHECKING:
+    from rocket_core._upgraded import UpgradedSocket
 
 _log = logging.getLogger("rocket_core.pool")
 _faults: Final = FaultLog()
-
-MAX_STALLED: Final = 256
-"""Waiting workers that are replaced, at most."""
 
 MAX_QUEUE: Final = 2048
 """Ready connections that wait while all workers are busy, before others are refused."""
@@ -41,17 +41,12 @@ MAX_QUEUE: Final = 2048
 QUEUE_TIMEOUT: Final = 60.0
 """Seconds that a ready connection waits while all workers are busy, before it is refused."""
 
-RELIEF_PAUSE: Final = 0.1
-"""Seconds for the worker whose client was cut to come back, before another client is cut."""
-
 GROW_PAUSE: Final = 0.5
 """Seconds between attempts to make another worker when one has failed."""
 
-STALL_GRACE: Final = 5.0
-"""Seconds that a worker may wait for its client even when no other worker can be had."""
-
 IDLE_RETIREMENT: Final = 30.0
-"""Seconds of sleep after which a thread beyond ``min_threads`` ends."""
+"""Seconds of sleep after which a thread beyond ``min_threads`` ends. What it has opened, such as a
+connection to a database, is of use until then."""
 
 EAGER_REQUESTS: Final = 5000
 """Requests for which the next worker is called before, not after, work has waited."""
@@ -110,11 +105,14 @@ class _Seat:
 class ThreadPool:
     """``min_threads`` to ``max_threads`` workers over the queue of ready connections.
 
+    No more than ``max_threads`` are awake, besides those that are away (`Absences`). A worker that
+    comes back and is one too many sleeps as a spare, until another goes away or `IDLE_RETIREMENT`
+    is over.
+
     ``_lock`` guards the seats, those who leave, the sleepers, the numbers of threads and pollers,
-    the limits of the former, the stalled workers and those away, ``_left_at``, ``_eager``,
-    ``_dismissing`` and ``_guarded``. The queue itself needs none: a connection is put into it
-    before the lock is taken to look for sleepers, and a worker looks into it again, with the lock,
-    before it sleeps.
+    the limits of the former, the absences, ``_left_at``, ``_eager``, ``_dismissing``, ``_excess``
+    and ``_guarded``. The queue itself needs none: a connection is put into it before the lock is
+    taken to look for sleepers, and a worker looks into it again, with the lock, before it sleeps.
     """
 
     def __init__(
@@ -127,6 +125,7 @@ class ThreadPool:
         min_threads: int,
         max_threads: int,
         max_stalled: int = MAX_STALLED,
+        max_upgraded: int = MAX_UPGRADED,
         max_queue: int = MAX_QUEUE,
         queue_timeout: float = QUEUE_TIMEOUT,
         alert: Callable[[], None],
@@ -138,7 +137,6 @@ class ThreadPool:
         self._tally = tally
         self._min = min_threads
         self._max = max_threads
-        self._max_stalled = max_stalled
         self._max_queue = max_queue
         self._queue_timeout = queue_timeout
         self._alert = alert
@@ -147,6 +145,8 @@ class ThreadPool:
         self._demand = Demand()
         self._eager = 0
         self._dismissing = False
+        self._excess = 0
+        """How many threads are to end at once, since the pool was resized."""
         self._ready: deque[Connection] = deque()
         self._lock = threading.Lock()
         self._seats: set[_Seat] = set()
@@ -158,8 +158,7 @@ class ThreadPool:
         """When the last one who polled went away to serve, by `time.monotonic`."""
         self._polled_at = 0.0
         """When it was last known that somebody polled."""
-        self._stalls: set[Connection] = set()
-        self._away: set[object] = set()
+        self._absences = Absences(max_stalled, max_upgraded)
         self._guarded = False
         self._stopping = False
         self._last_head: tuple[Connection, float] | None = None
@@ -167,7 +166,6 @@ class ThreadPool:
         self._calm_looks = 0
         self._names = 0
         self._grow_after = 0.0
-        self._relieve_after = 0.0
         self.watched = False
         """Whether the Monitor's thread must know what every seat does."""
 
@@ -210,12 +208,13 @@ class ThreadPool:
         """
         with self._lock:
             self._min, self._max = min_threads, max_threads
-            while len(self._seats) < min_threads and self._grow():
+            while self._present < min_threads and self._grow():
                 pass
-            short = len(self._seats) < min_threads and not self._stopping
+            short = self._present < min_threads and not self._stopping
+            self._excess = max(self._present - max_threads, 0)
             # Who slept for ever may have to end by and by, and the other way round.
-            while self._wake_sleeper():
-                pass
+            while self._sleepers:
+                self._sleepers.pop().wake.release()
         self._monitor.wake()
         if short:
             self._alert()
@@ -241,7 +240,7 @@ class ThreadPool:
     @property
     def stalls(self) -> int:
         """How many workers wait for their client, or will not come back soon."""
-        return self._missing()
+        return len(self._absences)
 
     def activities(self) -> list[Activity]:
         """What each thread does now, those beside the pool included, the longest first."""
@@ -264,15 +263,19 @@ class ThreadPool:
             found.append(activity)
         return sorted(found, key=lambda each: (each.peer is None, each.since))
 
-    def _limit(self) -> int:
-        return self._max + min(self._missing(), self._max_stalled)
+    @property
+    def _present(self) -> int:
+        """How many threads are not away, asleep or awake."""
+        return len(self._seats) - self._absences.replaced
 
-    def _missing(self) -> int:
-        return len(self._stalls) + len(self._away)
+    @property
+    def _awake(self) -> int:
+        """How many of them are awake; more than ``max_threads`` when some have just come back."""
+        return self._present - len(self._sleepers)
 
     def _grow(self) -> bool:
         """With the lock: start a thread if one more is allowed."""
-        if self._stopping or len(self._seats) >= self._limit():
+        if self._stopping or self._awake >= self._max:
             return False
         if time.monotonic() < self._grow_after:
             return False
@@ -371,8 +374,11 @@ class ThreadPool:
                 self._wake_sleeper()
 
     def _wake_sleeper(self) -> bool:
-        """With the lock: wake the worker that fell asleep last, whose caches are warmest."""
-        if not self._sleepers:
+        """With the lock: wake the worker that fell asleep last, whose caches are warmest.
+
+        None where enough are awake. Those that fell asleep first get to sleep until they end.
+        """
+        if not self._sleepers or self._awake >= self._max:
             return False
         self._sleepers.pop().wake.release()
         return True
@@ -384,23 +390,33 @@ class ThreadPool:
     @contextmanager
     def stalled(self, connection: Connection) -> Iterator[None]:
         """Entered by a worker while it waits for its client; another takes its place."""
+        now = time.monotonic()
         with self._lock:
-            self._stalls.add(connection)
-            if connection.stalled_request != connection.requests:
-                connection.stalled_request = connection.requests
-                connection.stalled_since = time.monotonic()
-            if self._ready or not self._polling:
-                self._call_another()
+            self._absences.stall(connection, now)
+            if self._ready:
+                self._absences.relieve(now, len(self._ready))
+            self._fill_in()
         turn = connection.turn
         if turn is not None:
-            turn.wait(time.monotonic())
+            turn.wait(now)
         try:
             yield
         finally:
             if turn is not None:
                 turn.resume(time.monotonic())
             with self._lock:
-                self._stalls.discard(connection)
+                self._absences.resume(connection)
+                self._take_in()
+
+    def _fill_in(self) -> None:
+        """With the lock: a worker has gone away, and another takes its place where it is missed."""
+        if self._ready or not self._polling:
+            self._call_another()
+
+    def _take_in(self) -> None:
+        """With the lock: a worker has come back, and one that is too many is to go to sleep."""
+        if self._awake > self._max:
+            self._dismissing = True
 
     def replace(self, key: object) -> bool:
         """Have another worker take the place of one that will not come back soon.
@@ -408,17 +424,39 @@ class ThreadPool:
         ``key`` stands for that worker's task. False when too many are replaced already.
         """
         with self._lock:
-            if self._missing() >= self._max_stalled:
+            if not self._absences.replace(key):
                 return False
-            self._away.add(key)
-            if self._ready or not self._polling:
-                self._call_another()
+            self._fill_in()
             return True
 
     def returned(self, key: object) -> None:
         """The worker with the task ``key``, replaced or not, is done with it."""
         with self._lock:
-            self._away.discard(key)
+            self._absences.returned(key)
+            self._take_in()
+
+    def upgrade(self, taken: UpgradedSocket) -> bool:
+        """Have another worker take the place of one whose application takes a connection over.
+
+        False when too many connections are taken over already.
+        """
+        with self._lock:
+            if not self._absences.upgrade(taken):
+                return False
+            self._fill_in()
+        self.rouse()
+        return True
+
+    def downgrade(self, taken: UpgradedSocket) -> None:
+        """The application is done with a connection that it has taken over."""
+        with self._lock:
+            self._absences.downgrade(taken)
+            self._take_in()
+
+    def taken(self) -> list[UpgradedSocket]:
+        """The connections that applications have taken over."""
+        with self._lock:
+            return self._absences.upgraded()
 
     def relieve(self) -> None:
         """Cut the slowest clients that workers wait for, if no other workers can be had.
@@ -426,19 +464,10 @@ class ThreadPool:
         As many as others wait, and no more than are too many. Called by the Monitor's thread while
         all workers are away.
         """
-        too_many = self._missing() - self._max_stalled
-        if too_many <= 0 or not self._ready:
-            return
-        now = time.monotonic()
-        if now < self._relieve_after:
-            return
-        with self._lock:
-            slow = [each for each in self._stalls if now - each.stalled_since > STALL_GRACE]
-        slow.sort(key=lambda each: each.pace(now))
-        for each in slow[: min(too_many, len(self._ready))]:
-            self._relieve_after = now + RELIEF_PAUSE
-            each.close_reason = CloseReason.SEND_TIMEOUT
-            each.abort()
+        waiting = len(self._ready)
+        if waiting:
+            with self._lock:
+                self._absences.relieve(time.monotonic(), waiting)
 
     # -- the Monitor's thread ------------------------------------------------------------------
 
@@ -461,7 +490,7 @@ class ThreadPool:
             self._last_polls = self._polls
             self._last_head = head
             waits = not polled or (head is not None and now - head[1] > LOOK)
-            awake = len(self._seats) - len(self._sleepers) - self._missing()
+            awake = len(self._seats) - len(self._sleepers) - len(self._absences)
             spare = awake > self._pollers
             verdict = self._demand.look(waits=waits, stuck=stuck, spare=spare)
             calm = verdict is Verdict.DISMISS and not spare
@@ -497,7 +526,7 @@ class ThreadPool:
             if not on and (not self._polling or self._ready):
                 return False
             self._guarded = on
-            self._dismissing = False  # only a pool that is tended gets back a worker too few
+            self._dismissing = False
             return True
 
     def rouse(self) -> None:
@@ -522,10 +551,11 @@ class ThreadPool:
             _faults.report(_log, error, "worker died; it is replaced")
             with self._lock:
                 self._leave(seat)
-                if len(self._seats) < self._min:
+                if self._present < self._min:
                     self._grow()
         finally:
             self._tally.close(counters)
+            retire(worker)
 
     def _serve_ready(self, seat: _Seat, worker: Worker, counters: Counters) -> None:
         """Serve connections until there are none, or the pool wants a worker fewer."""
@@ -588,12 +618,15 @@ class ThreadPool:
 
     def _take_role(self, seat: _Seat) -> _Role:
         with self._lock:
-            if self._stopping or len(self._seats) > self._limit():
+            if self._stopping or (self._excess and self._is_excess()):
                 self._leave(seat)
-                if self._polling and len(self._seats) > self._limit():
+                if self._polling and self._excess:
                     self._monitor.wake()  # among those who poll there may be one more too many
                 return _Role.LEAVE
-            dismissed, self._dismissing = self._dismissing, False
+            spare = len(self._seats) > self._max and self._awake > self._max
+            # Only a pool that is tended gets back a worker too few.
+            dismissed = spare or (self._dismissing and self._guarded)
+            self._dismissing = False
             if self._ready and not dismissed:
                 return _Role.SERVE
             if self._polling < self._pollers and not dismissed:
@@ -601,17 +634,40 @@ class ThreadPool:
                 self._polls += 1
                 return _Role.POLL
             self._sleepers.append(seat)
+            if spare:
+                self._leave_to_others()
             return _Role.SLEEP
+
+    def _is_excess(self) -> bool:
+        """With the lock: whether the calling thread is one that a smaller pool has to end."""
+        excess = min(self._excess, max(self._present - self._max, 0))
+        self._excess = max(excess - 1, 0)
+        return excess > 0
+
+    def _leave_to_others(self) -> None:
+        """With the lock: one worker fewer looks for work, and the others have to see what waits.
+
+        1. This worker finds that it is one too many, and another polls or is about to.
+        2. Something was put into the queue after the other one has looked there.
+        3. This worker does not look, as it would otherwise, so it wakes the one that polls.
+        Where none polls, the Monitor's thread is to see to it that soon one does.
+        """
+        self._take_in()
+        if self._polling:
+            if self._ready:
+                self._monitor.wake()
+        elif not self._guarded:
+            self._alert()
 
     def _sleep(self, seat: _Seat) -> bool:
         """Sleep until woken; False when the thread is one too many, and ends."""
-        surplus = len(self._seats) > self._min
+        surplus = self._present > self._min
         if seat.wake.acquire(timeout=IDLE_RETIREMENT if surplus else -1):
             return True
         with self._lock:
             if seat in self._sleepers:
                 self._sleepers.remove(seat)
-                if len(self._seats) > self._min:
+                if self._present > self._min:
                     self._leave(seat)
                     return False
                 return True

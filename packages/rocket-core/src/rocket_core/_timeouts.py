@@ -26,6 +26,9 @@ class Timeouts:
     """Before ``minimum_rate`` counts."""
     stall: float = 60.0
     """Without a single byte of a body or a response moving."""
+    silence: float = 600.0
+    """Without a single byte moving either way on a connection that the application has taken over.
+    Most websockets are pinged more often."""
     linger: float = 2.0
     """For the client to close after the last response (RFC 9112, 9.6)."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from rocket_core._errors import ClientGone
 from rocket_core._poller import READ, WRITE
+from rocket_core._reason import CloseReason
 from rocket_core._signal import Signal
 from rocket_core._state import State
 from rocket_core._waiting import wait_ready
@@ -52,8 +53,9 @@ class UpgradedSocket:
     until `end`, and the time-outs for requests do not count. Any number of threads may use it. What
     it sends and receives goes through TLS where the connection does.
 
-    Receiving waits for ever by default. A client that takes nothing of what is sent to it for the
-    time-out ``stall`` is cut. When the server drains, what has arrived can still be received, and
+    Receiving has no time-out by default. A client that takes nothing of what is sent to it for the
+    time-out ``stall`` is cut, and so is one with which no byte is exchanged for the time-out
+    ``silence``. When the server drains, what has arrived can still be received, and
     then comes the end of the stream.
 
     Every use raises `OSError` when the connection is broken or closed.
@@ -73,6 +75,7 @@ class UpgradedSocket:
         self._waiting = 0
         self._wake: Signal | None = None
         self._readiness: _Readiness | None = None
+        self._moved_at = time.monotonic()
         self.sent = 0
         """Bytes sent so far."""
 
@@ -108,12 +111,24 @@ class UpgradedSocket:
                 self._readiness.close()
                 self._readiness = None
             self._connection.upgraded = None
-        self._connection.host.returned(self)
+        self._connection.host.downgrade(self)
 
     def end_input(self) -> None:
         """Have what has arrived be the last that is received. Any thread may call this."""
         with self._lock:
             self._end_input()
+
+    def cut_if_silent(self, since: float) -> float:
+        """Cut the connection if nothing has moved after ``since``; when something has moved last.
+
+        All times are those of `time.monotonic`. Any thread may call this.
+        """
+        with self._lock:
+            if self._moved_at <= since and self._phase in _USABLE:
+                self._moved_at = time.monotonic()  # it is cut once, and its end may take a while
+                self._connection.close_reason = CloseReason.SILENCE_TIMEOUT
+                self._connection.abort()
+            return self._moved_at
 
     def _end_input(self) -> None:
         if self._phase is _Phase.TAKEN and self._wake is not None:
@@ -128,7 +143,7 @@ class UpgradedSocket:
         try:
             if connection.turn is not None:
                 connection.turn.claim()
-            if not connection.host.replace(self):
+            if not connection.host.upgrade(self):
                 if connection.turn is not None:
                     connection.turn.release()
                 raise OSError(errno.EAGAIN, "too many connections are taken over already")
@@ -139,6 +154,7 @@ class UpgradedSocket:
             connection.turn.finish()
         self._wake = wake
         self._phase = _Phase.TAKEN
+        self._moved_at = time.monotonic()
         connection.enter(State.UPGRADED)
         connection.keep_alive()
         connection.upgraded = self
@@ -201,6 +217,7 @@ class UpgradedSocket:
             while True:
                 connection = self._use()
                 if connection.buffered or connection.fill() is not None:
+                    self._moved_at = time.monotonic()
                     data = connection.take(size)
                     self._show(connection)
                     return data
@@ -231,6 +248,7 @@ class UpgradedSocket:
                         connection.abort()
                         raise TimeoutError("the client takes nothing")
                     connection = self._use()
+                self._moved_at = time.monotonic()
                 self.sent += sent
 
     def _parts(self, view: memoryview) -> Iterator[memoryview]:

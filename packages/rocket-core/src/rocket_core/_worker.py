@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -9,6 +10,8 @@ from rocket_core._connection import Connection
 from rocket_core._errors import HeadError
 from rocket_core._head import RequestLine, check_arriving, read_fields, split_head
 from rocket_core._state import State
+
+_log = logging.getLogger("rocket_core.worker")
 
 
 class Worker(ABC):
@@ -103,6 +106,12 @@ class Worker(ABC):
     def stopped(self) -> None:  # noqa: B027 - most have nothing to end
         """The server has stopped. Called on the worker that was told `started`."""
 
+    def retired(self) -> None:  # noqa: B027 - most have nothing to end
+        """The thread of this worker is about to end, and calls this as the last.
+
+        For what belongs to the thread, such as a connection to a database.
+        """
+
     def urgent(self, connection: Connection) -> bool:
         """Whether the request in ``connection`` is served even while all workers are busy.
 
@@ -140,3 +149,11 @@ class Worker(ABC):
         fields: dict[str, str] = {}
         read_fields(lines, fields)
         return line, fields
+
+
+def retire(worker: Worker) -> None:
+    """Tell a worker, on its thread, that this thread ends."""
+    try:
+        worker.retired()
+    except BaseException:  # noqa: BLE001 - of the protocol's making
+        _log.exception("the worker's retired() failed")

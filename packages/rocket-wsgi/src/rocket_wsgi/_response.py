@@ -159,8 +159,12 @@ class Response:
         except ClientGone:
             return True
 
-    def _put(self, data: bytes) -> bool:
-        """Send a part of the body, after the head if need be; whether it was too long."""
+    def _put(self, data: bytes, in_memory: bool = False) -> bool:
+        """Send a part of the body, after the head if need be; whether it was too long.
+
+        ``in_memory`` says that all that follows is in memory already; so does a part that makes the
+        body complete.
+        """
         if not isinstance(data, bytes):
             raise ApplicationError(f"a part of the body is {type(data).__name__}, not bytes")
         if not data:
@@ -177,9 +181,10 @@ class Response:
             self._left -= len(data)
         self.sent += len(data)
         if self._coding is _CHUNKED:
-            self._send(head + b"%x\r\n" % len(data), data, b"\r\n")
+            self._send(head + b"%x\r\n" % len(data), data, b"\r\n", in_memory)
         else:
-            self._send(head, data, b"")
+            in_memory = in_memory or (self._coding is _LENGTH and not self._left)
+            self._send(head, data, b"", in_memory)
         return excess
 
     # -- who may use the connection --------------------------------------------------------------
@@ -222,8 +227,9 @@ class Response:
         if 0 <= count <= 1 and self._head is None:
             self._send_whole(result)
             return
+        in_memory = type(result) is list or type(result) is tuple
         for part in result:
-            if self._put(part):
+            if self._put(part, in_memory):
                 self._log_excess()
             if self._complete():
                 break  # PEP 3333 asks to stop iterating
@@ -249,9 +255,9 @@ class Response:
         self.sent = len(data)
         self._left = 0
         if size <= _JOIN_BOUND:
-            self._connection.write(head + data)
+            self._connection.write_rest(head + data)
         else:
-            self._send(head, data, b"")
+            self._send(head, data, b"", True)
         if excess < 0:
             self._cut_short()
 
@@ -364,8 +370,9 @@ class Response:
             self._coding = _Coding.CLOSE
         return b""
 
-    def _send(self, before: bytes, data: bytes, after: bytes) -> None:
-        write = self._connection.write
+    def _send(self, before: bytes, data: bytes, after: bytes, in_memory: bool) -> None:
+        connection = self._connection
+        write = connection.write_rest if in_memory else connection.write
         if len(data) <= _JOIN_BOUND:
             write(before + data + after)
             return

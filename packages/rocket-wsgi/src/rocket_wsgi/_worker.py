@@ -118,6 +118,7 @@ class WSGIWorker(Worker):
         https_redirect: int | None = None,
         hsts: str | None = None,
         challenges: Callable[[str], str | None] | None = None,
+        at_thread_end: Callable[[], object] | None = None,
     ) -> None:
         """Serve ``application``.
 
@@ -153,6 +154,9 @@ class WSGIWorker(Worker):
             challenges: says for a token, at once, what ``/.well-known/acme-challenge/TOKEN`` holds
                 (RFC 8555, section 8.3), over HTTP, too; where it says None, and with None, such
                 paths are like any other.
+            at_thread_end: called in each thread that has served and is about to end, for what
+                belongs to the thread: ``django.db.connections.close_all`` closes its connections to
+                databases.
 
         Raises:
             AddressError: one of ``trusted_proxies`` is malformed.
@@ -173,6 +177,7 @@ class WSGIWorker(Worker):
         self._access_log = access_log
         self._reserved = reserved
         self._executor = executor
+        self._at_thread_end = at_thread_end
         if trusted_proxies is not None:
             self._proxies: Proxies | None = Proxies(trusted_proxies, proxy_fields, underscores)
         elif proxy_fields is not None:
@@ -251,6 +256,8 @@ class WSGIWorker(Worker):
             environ.update(connection.environ)
         if proxies is not None and names is proxies.trusted_names:
             proxies.apply(environ, peer)
+            client = environ["REMOTE_ADDR"]
+            connection.client = "" if client == peer.host else client
         if self._ids is not None:
             self._ids.assign(request, peer)
         return request
@@ -572,6 +579,11 @@ class WSGIWorker(Worker):
         """The executor takes no more work."""
         if self._executor is not None:
             self._executor.close()
+
+    def retired(self) -> None:
+        """What belongs to the thread is released."""
+        if self._at_thread_end is not None:
+            self._at_thread_end()
 
     def failed(self, connection: Connection, error: BaseException) -> State:
         """The server itself failed, perhaps for want of disk space."""
