@@ -153,7 +153,8 @@ class Reserve:
             if not self._waiting or self._stopping:
                 self._lanes = [each for each in self._lanes if each is not lane]
                 self._leaving = [each for each in self._leaving if each.is_alive()]
-                self._leaving.append(threading.current_thread())
+                if lane.thread is not None:  # not `current_thread`, which may be patched
+                    self._leaving.append(lane.thread)
                 return None
             connection, _ = self._waiting.popleft()
             began = time.monotonic()

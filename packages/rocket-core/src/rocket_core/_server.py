@@ -413,6 +413,17 @@ class Server:
         self._host.draining = True
         self._host.stopped = True
         self._registry.on_empty = lambda: None
+        try:
+            self._end_threads()
+        finally:  # whatever failed, the end must come
+            self._monitor.close()
+            self._guardian.finish()
+            with self._lock:  # nobody starts it again in between
+                self._lifecycle = Lifecycle.STOPPED
+                self._begun.set()
+                self._ended.set()
+
+    def _end_threads(self) -> None:
         for listener in self.listeners:
             listener.stop()
         for listener in self.listeners:
@@ -430,12 +441,6 @@ class Server:
             self._worker.stopped()
         except BaseException:  # noqa: BLE001 - of the protocol's making
             _log.exception("the worker's stopped() failed")
-        self._monitor.close()
-        self._guardian.finish()
-        with self._lock:  # nobody starts it again in between
-            self._lifecycle = Lifecycle.STOPPED
-            self._begun.set()
-            self._ended.set()
 
     def _close_unowned(self) -> None:
         for connection in (*self._monitor.claim_all(), *self._pool.abandoned()):

@@ -300,8 +300,14 @@ class ThreadPool:
         """Queue a connection for a worker, and see to it that one comes."""
         self._ready.append(connection)
         with self._lock:
-            if not self._wake_sleeper() and self._polling:
+            woken = self._wake_sleeper()
+            if not woken and self._polling:
                 self._monitor.wake()
+            # 1. The only worker that polls returns with nothing. 2. The connection is queued.
+            # 3. The worker finds it, and is away: the Monitor's thread must take over.
+            alert = not woken and not self._polling and not self._guarded
+        if alert:
+            self._alert()
 
     def welcome(self, connection: Connection) -> None:
         """Take a connection that has just begun.
@@ -618,7 +624,8 @@ class ThreadPool:
         """With the lock: the calling thread ends, and leaves nobody without one who polls."""
         self._seats.discard(seat)
         self._leaving = [thread for thread in self._leaving if thread.is_alive()]
-        self._leaving.append(threading.current_thread())
+        if seat.thread is not None:  # not `current_thread`, which the application may have patched
+            self._leaving.append(seat.thread)
         if self._stopping:
             self._monitor.wake()
         elif not self._polling and not self._wake_sleeper() and not self._guarded:
@@ -629,13 +636,17 @@ class ThreadPool:
         try:
             claimed = self._monitor.poll(None)
         finally:
-            self._ready.extend(claimed)
+            ready = self._ready
+            ready.extend(claimed)
             with self._lock:
                 self._polling -= 1
                 if claimed and not self._polling:
                     self._left_at = claimed[0].claimed_at
                 # What this worker does not serve first must not wait for it, nor for a next event.
-                exposed = len(claimed) > 1 or (claimed and not self._polling)
+                # 1. Threads A and B poll. 2. Two connections are queued, each with a wake-up.
+                # 3. A takes both wake-ups, returns with nothing, and serves the first connection.
+                # 4. The second one is left to the Monitor's thread, which wakes B.
+                exposed = len(ready) > 1 or (ready and not self._polling)
                 alert = exposed and not self._guarded
             if alert:
                 self._alert()
