@@ -633,3 +633,19 @@ def test_a_client_that_left_is_noticed_behind_what_it_sent(
     assert connection.read() == b"sent before"
     connection.close()
     assert connection.client_left()
+
+
+def test_client_that_has_closed_its_side_only_is_told_from_one_that_has_reset(
+    pair: tuple[Connection, socket.socket],
+) -> None:
+    connection, client = pair
+    assert not connection.is_broken()
+    client.sendall(b"sent before")
+    client.shutdown(socket.SHUT_WR)
+    eventually(connection.client_left)
+    assert not connection.is_broken()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    eventually(connection.is_broken)
+    connection.close()
+    assert connection.is_broken()

@@ -453,6 +453,14 @@ class Connection:
         """
         return _has_left(self._socket)
 
+    def is_broken(self) -> bool:
+        """Whether the client certainly reads nothing more. Never waits.
+
+        It has reset the connection, or closed a Unix socket. A client that has closed its side of
+        it may still read, and is told apart where the system can do that.
+        """
+        return _is_broken(self._socket)
+
     def flush_waiting(self) -> None:
         """Send what is kept, waiting for the client. Raises `ClientGone`."""
         if self.unsent:
@@ -591,6 +599,13 @@ if hasattr(select, "POLLRDHUP"):
         poll.register(sock, _LEFT)
         return bool(poll.poll(0))
 
+    def _is_broken(sock: socket.socket) -> bool:
+        if sock.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(sock, 0)  # a reset and the end of both sides are always told
+        return bool(poll.poll(0))
+
 else:  # pragma: no cover - not Linux
 
     def _has_left(sock: socket.socket) -> bool:
@@ -600,3 +615,12 @@ else:  # pragma: no cover - not Linux
             return False
         except OSError:
             return True
+
+    def _is_broken(sock: socket.socket) -> bool:
+        try:
+            sock.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            return True
+        return False

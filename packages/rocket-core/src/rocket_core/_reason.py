@@ -21,6 +21,7 @@ class CloseReason(Enum):
     SEND_TIMEOUT = "response taken too slowly"
     LINGER_TIMEOUT = "linger timed out"
     OVERLOADED = "overloaded"
+    LEFT = "client left the queue"
     REQUEST_TIMEOUT = "request timed out"
     CROWDED = "made room for another"
     DRAINED = "drained"

@@ -24,6 +24,9 @@ LANES: Final = 8
 PATIENCE: Final = 0.1
 """Seconds that a request waits for a lane before there is another, or it waits with the rest."""
 
+LONG_WAIT: Final = 0.1
+"""Seconds in a queue after which a client may have given up, so that it is asked about first."""
+
 RETIREMENT: Final = 30.0
 """Seconds without work after which all lanes but one end."""
 
@@ -167,6 +170,10 @@ class Reserve:
         counters = self._tally.open()
         try:
             while (connection := self._next(lane)) is not None:
+                if connection.queue_time > LONG_WAIT and self._phases.left(
+                    connection, worker, counters
+                ):
+                    continue
                 # What follows a request on its connection need not be as urgent.
                 if not self._phases.serve(connection, worker, counters, share=1):
                     continue

@@ -23,7 +23,8 @@ from rocket_core._demand import Demand, Verdict
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
 from rocket_core._reason import CloseReason
-from rocket_core._reserve import Lane, Reserve
+from rocket_core._reserve import LONG_WAIT, Lane, Reserve
+from rocket_core._state import State
 from rocket_core._statistics import Activity, Counters, Tally
 from rocket_core._worker import Worker
 
@@ -337,7 +338,17 @@ class ThreadPool:
     def sweep(self, worker: Worker, counters: Counters) -> None:
         """`stand_in` for all that workers have claimed and not begun with."""
         waiting = 0  # those behind may have sent nothing yet
-        for connection in self._take(len(self._ready)):
+        count = len(self._ready)
+        crowded = count >= self._max_queue  # a client that has left must not keep others out
+        now = time.monotonic()
+        for connection in self._take(count):
+            if (
+                crowded
+                and connection.state is State.READY
+                and now - connection.claimed_at > LONG_WAIT
+                and self._phases.left(connection, worker, counters)
+            ):
+                continue
             waiting += self._queue(connection, worker, counters, waiting=waiting)
         self._offer()
 
@@ -530,7 +541,10 @@ class ThreadPool:
         finally:
             self._tally.close(counters)
 
-    def _serve_ready(self, seat: _Seat, worker: Worker, counters: Counters) -> None:
+    # In one piece, because every request passes through it and each call costs.
+    def _serve_ready(  # noqa: C901
+        self, seat: _Seat, worker: Worker, counters: Counters
+    ) -> None:
         """Serve connections until there are none, or the pool wants a worker fewer."""
         ready, advance, serve = self._ready, self._phases.advance, self._phases.serve
         count_wait, count_service = counters.queue_time.add, counters.service_time.add
@@ -552,7 +566,12 @@ class ThreadPool:
             if self.watched:
                 self.rouse()
             waited = began - connection.claimed_at
-            connection.queue_time = waited = waited if waited > 0 else 0.0
+            if waited > LONG_WAIT:
+                if self._phases.left(connection, worker, counters):
+                    continue
+            elif waited < 0:
+                waited = 0.0
+            connection.queue_time = waited
             again = serve(connection, worker, counters)
             ended = counters.parked_at
             if ended <= began:
