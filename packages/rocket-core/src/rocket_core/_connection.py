@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rocket_core._address import Peer, peer_of
 from rocket_core._budget import GRAIN
 from rocket_core._errors import ClientGone, NotYet
+from rocket_core._forks import close_socket
 from rocket_core._host import NO_HOST
 from rocket_core._output import OUTPUT_BOUND, Output
 from rocket_core._poller import READ, WRITE
@@ -79,6 +80,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_broken_off",
         "_buffer",
         "_output",
         "_position",
@@ -169,6 +171,7 @@ class Connection:
         self.buffered = 0
         self._buffer: bytes | bytearray = b""
         self._position = 0
+        self._broken_off = False
         self._output: Output | None = None
         self._transfer_began = 0.0
         self._transferred = 0
@@ -517,7 +520,16 @@ class Connection:
                 self.break_off()
             self._output.clear()
             self.unsent = False
+        if self._broken_off:
+            self._socket.close()  # a shutdown would end the stream, and no reset would follow
+        else:
+            close_socket(self._socket)
+
+    def let_go(self) -> None:
+        """In a process that the application forked: close the copy that it has inherited."""
         self._socket.close()
+        if self.upgraded is not None:
+            self.upgraded.let_go()
 
     def break_off(self) -> None:
         """Have the connection end in a reset, where it is TCP.
@@ -525,6 +537,7 @@ class Connection:
         Otherwise it would end as it does behind a whole response, for a client that finds the end
         of the response by that.
         """
+        self._broken_off = True
         with suppress(OSError):  # it is broken already
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 

@@ -230,6 +230,11 @@ class Monitor:
         """Make one poll return. Any thread and any signal handler may call this."""
         self._poller.wake()
 
+    def let_go(self) -> None:
+        """In a process that the application forked: close the copies that it has inherited."""
+        self._deadlines = Deadlines()  # another thread may have held its lock
+        self._poller.close()
+
     def close(self) -> None:
         """Release the poller's descriptors."""
         self._poller.close()

@@ -125,6 +125,11 @@ class Reserve:
             self._stopping = True
             self._changed.notify_all()
 
+    def let_go(self) -> None:
+        """As `ThreadPool.let_go`."""
+        self._changed = threading.Condition(threading.Lock())
+        self._stopping = True
+
     def join(self, timeout: float) -> list[str]:
         """Wait up to ``timeout`` seconds; the names of the threads that have not ended."""
         until = time.monotonic() + timeout

@@ -15,6 +15,7 @@ from rocket_core._budget import TOTAL_OUTPUT, Budget
 from rocket_core._connection import Connection
 from rocket_core._end import End
 from rocket_core._errors import LifecycleError
+from rocket_core._forks import hold, release
 from rocket_core._guardian import Guardian, Watcher
 from rocket_core._host import Host
 from rocket_core._limits import default_max_connections
@@ -178,6 +179,7 @@ class Server:
             self._begun = begun
             self._ended = ended
             self._lifecycle = Lifecycle.RUNNING
+            hold(self._let_go)
         self._guardian.post(lambda: self._begin(accept=accept))
         begun.wait()
         fault, self._fault = self._fault, None
@@ -416,6 +418,7 @@ class Server:
         try:
             self._end_threads()
         finally:  # whatever failed, the end must come
+            release(self._let_go)
             self._monitor.close()
             self._guardian.finish()
             with self._lock:  # nobody starts it again in between
@@ -441,6 +444,16 @@ class Server:
             self._worker.stopped()
         except BaseException:  # noqa: BLE001 - of the protocol's making
             _log.exception("the worker's stopped() failed")
+
+    def _let_go(self) -> None:
+        """In a process that the application forked: close the copies that it has inherited."""
+        for listener in self.listeners:
+            listener.let_go()
+        for connection in self._registry.snapshot():
+            connection.let_go()
+        self._pool.let_go()
+        self._monitor.let_go()
+        self._ended.let_go()
 
     def _close_unowned(self) -> None:
         for connection in (*self._monitor.claim_all(), *self._pool.abandoned()):

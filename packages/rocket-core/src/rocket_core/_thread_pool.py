@@ -190,6 +190,16 @@ class ThreadPool:
         self._monitor.wake()
         self._reserve.stop()
 
+    def let_go(self) -> None:
+        """In a process that the application forked: have the thread that came along end.
+
+        It does if the application returns from its request there. Other threads may have held the
+        locks, and are not there to release them.
+        """
+        self._lock = threading.Lock()
+        self._stopping = True
+        self._reserve.let_go()
+
     def join(self, timeout: float) -> list[str]:
         """Wait up to ``timeout`` seconds; the names of the threads that have not ended."""
         until = time.monotonic() + timeout

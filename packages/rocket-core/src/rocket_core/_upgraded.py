@@ -110,6 +110,13 @@ class UpgradedSocket:
             self._connection.upgraded = None
         self._connection.host.returned(self)
 
+    def let_go(self) -> None:
+        """In a process that the application forked: close the copies that it has inherited."""
+        if self._wake is not None:
+            self._wake.close()
+        if self._readiness is not None:
+            self._readiness.close()
+
     def end_input(self) -> None:
         """Have what has arrived be the last that is received. Any thread may call this."""
         with self._lock:
