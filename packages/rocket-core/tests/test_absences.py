@@ -32,7 +32,8 @@ class Crowd:
         self._others.append(client)
         connection = Connection(server, Peer(host, len(self.all) + 1))
         connection.begin_transfer(at)
-        connection._transferred = moved
+        assert connection._transfer is not None
+        connection._transfer.move(moved, at)
         self._absences.stall(connection, at)
         self.all.append(connection)
         return connection

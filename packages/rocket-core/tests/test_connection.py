@@ -729,3 +729,19 @@ def test_the_rest_of_a_response_waits_once_all_hold_half_of_what_they_may(pair: 
         connection.shut_down()
     assert results == [None]
     assert received == [bytes(20_000_000)]
+
+
+def test_client_that_has_closed_its_side_only_is_told_from_one_that_has_reset(
+    pair: Pair,
+) -> None:
+    connection, client = pair
+    assert not connection.is_broken()
+    client.sendall(b"sent before")
+    client.shutdown(socket.SHUT_WR)
+    eventually(connection.client_left)
+    assert not connection.is_broken()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    eventually(connection.is_broken)
+    connection.close()
+    assert connection.is_broken()

@@ -71,7 +71,7 @@ def test_watch_covers_every_later_deadline_of_its_tick(fresh: list[Connection]) 
     assert set(deadlines.due(10.0 + TICK)) == set(fresh[:2])
 
 
-def test_moving_earlier_and_later(fresh: list[Connection]) -> None:
+def test_watch_moves_earlier_and_never_later(fresh: list[Connection]) -> None:
     deadlines = Deadlines()
     connection, other = fresh[:2]
     deadlines.watch(connection, 50.0)
@@ -80,8 +80,8 @@ def test_moving_earlier_and_later(fresh: list[Connection]) -> None:
     deadlines.watch(connection, 5.0)
     deadlines.watch(other, 6.0)
     assert not deadlines.watch(connection, 50.0)
-    assert deadlines.due(6.0) == [other]
-    assert deadlines.due(50.0) == [connection]
+    assert set(deadlines.due(6.0)) == {connection, other}
+    assert deadlines.due(50.0) == []
 
 
 def test_forgotten_connections_do_not_come_up(fresh: list[Connection]) -> None:
@@ -128,7 +128,7 @@ def test_agrees_with_a_naive_model(
             until = now + amount / 8
             before = deadlines.next
             assert deadlines.watch(connection, until) is (deadlines.next < before)
-            model[connection] = until
+            model[connection] = min(until, model.get(connection, inf))
         elif what == "forget":
             deadlines.forget(connection)
             model.pop(connection, None)

@@ -5,13 +5,14 @@ import queue
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coresupport import PATIENCE, eventually
+from coresupport import PATIENCE, eventually, wait_for
 from rocket_core import READ, WRITE, Connection, Monitor, State
 from rocket_core._deadlines import TICK, Deadlines
 from rocket_core._poller import EpollPoller, SelectorPoller, default_poller
@@ -394,6 +395,129 @@ def test_deadline_set_just_before_a_poll_is_not_overlooked() -> None:
         events.put([])
         assert polling.result(PATIENCE) == []
     assert monitor._returns == []
+
+
+class Held(Deadlines):
+    """Waits in the midst of a watch while the test goes on, where the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holds = False
+        self.inside = threading.Event()
+        self.leave = threading.Event()
+
+    def watch(self, connection: Connection, until: float) -> bool:
+        if self.holds:
+            self.holds = False
+            self.inside.set()
+            wait_for(self.leave)
+        return super().watch(connection, until)
+
+
+@pytest.fixture
+def deadlines(monitor: Monitor) -> Held:
+    monitor._deadlines = held = Held()
+    return held
+
+
+@contextmanager
+def held_in_expired(monitor: Monitor, deadlines: Held) -> Iterator[None]:
+    """Another thread is in `Monitor.expired`, about to have a connection watched again."""
+    deadlines.holds = True
+    with ThreadPoolExecutor() as threads:
+        looking = threads.submit(monitor.expired)
+        wait_for(deadlines.inside)
+        assert deadlines.next == inf
+        try:
+            yield
+        finally:
+            deadlines.leave.set()
+        assert looking.result(PATIENCE) == []
+
+
+@pytest.mark.parametrize("owned", [False, True], ids=["parked", "owned"])
+def test_deadline_watched_again_reaches_the_poll_begun_meanwhile(
+    monitor: Monitor, deadlines: Held, sockets: Sockets, *, owned: bool
+) -> None:
+    connection = Connection(sockets()[0])
+    connection.deadline = time.monotonic() - 1
+    monitor.park(connection)
+    assert quiet(monitor)
+    connection.deadline = time.monotonic() + 0.5  # as a request moves it, which tells nobody
+    if owned:
+        assert monitor.claim(connection)
+        connection.deadline = time.monotonic() - 1
+    with ThreadPoolExecutor() as threads:
+        with held_in_expired(monitor, deadlines):
+            polling = threads.submit(monitor.poll, None)
+            eventually(lambda: monitor._returns == [inf])
+        try:
+            assert polling.result(PATIENCE) == []
+        finally:
+            monitor.wake()
+    assert deadlines.next < inf
+
+
+def test_second_look_does_not_put_off_a_deadline_set_meanwhile(
+    monitor: Monitor, deadlines: Held, sockets: Sockets
+) -> None:
+    connection = Connection(sockets()[0])
+    connection.deadline = time.monotonic() - 1
+    monitor.park(connection)
+    assert monitor.claim(connection)
+    with held_in_expired(monitor, deadlines):
+        connection.deadline = deadline = time.monotonic() + 0.5
+        monitor.park(connection)
+    assert connection.watched_at <= deadline
+    assert deadlines.next <= deadline + TICK
+
+
+def wake_one_of_two(
+    threads: ThreadPoolExecutor, poller: Scripted, monitor: Monitor, connection: Connection
+) -> tuple[Future[list[Connection]], Events]:
+    """Two poll without limit, and one of them takes the wake-up for a deadline."""
+    both = [threads.submit(monitor.poll, None) for _ in range(2)]
+    (_, first), (_, second) = (poller.entered.get(timeout=PATIENCE) for _ in range(2))
+    eventually(lambda: monitor._returns == [inf, inf])
+    connection.deadline = time.monotonic() + 1000
+    monitor.park(connection)
+    assert poller.wakes == 1
+    first.put([])
+    eventually(lambda: any(each.done() for each in both))
+    (left,) = (each for each in both if not each.done())
+    return left, second
+
+
+def test_deadline_is_known_to_one_who_polls_when_another_takes_the_wake_up_only(
+    sockets: Sockets,
+) -> None:
+    """The thread that was woken may sleep, end, or serve what is in the queue."""
+    poller = Scripted()
+    monitor = Monitor(poller)
+    with ThreadPoolExecutor() as threads:
+        left, events = wake_one_of_two(threads, poller, monitor, Connection(sockets()[0]))
+        assert poller.wakes == 2
+        events.put([])
+        assert left.result(PATIENCE) == []
+
+
+def test_thread_that_polls_for_a_moment_hands_a_wake_up_on(sockets: Sockets) -> None:
+    poller = Scripted()
+    monitor = Monitor(poller)
+    connection = Connection(sockets()[0])
+    with ThreadPoolExecutor() as threads:
+        asleep = threads.submit(monitor.poll, None)
+        _, sleeper = poller.entered.get(timeout=PATIENCE)
+        shortly = threads.submit(monitor.poll, 1.0)
+        _, events = poller.entered.get(timeout=PATIENCE)
+        connection.deadline = time.monotonic() + 1000
+        monitor.park(connection)
+        assert poller.wakes == 1
+        events.put([])  # it has taken the wake-up
+        assert shortly.result(PATIENCE) == []
+        assert poller.wakes == 2
+        sleeper.put([])
+        assert asleep.result(PATIENCE) == []
 
 
 def test_deadline_that_moved_later_is_kept(monitor: Monitor, sockets: Sockets) -> None:

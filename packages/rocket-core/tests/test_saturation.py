@@ -19,10 +19,11 @@ from coresupport import (
     serving,
     states,
 )
-from rocket_core import Connection, Listener, Server, State, _reserve
+from rocket_core import Connection, Listener, Server, State, _reserve, _thread_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 class Refusing(LineWorker):
@@ -301,3 +302,116 @@ def test_impossible_settings(settings: dict[str, int]) -> None:
     (name,) = settings
     with pytest.raises(ValueError, match=name):
         Server(LineWorker, [Listener("127.0.0.1:0")], **settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def _asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every client whose request has waited at all is asked about."""
+    monkeypatch.setattr(_thread_pool, "LONG_WAIT", 0.0)
+    monkeypatch.setattr(_reserve, "LONG_WAIT", 0.0)
+
+
+@pytest.mark.usefixtures("_asking")
+def test_requests_of_clients_that_have_reset_are_not_served() -> None:
+    gate = Gate()
+    with serving(refusing(gate), threads=1) as server, ExitStack() as clients:
+        busy, neighbour = (clients.enter_context(connect(server)) for _ in range(2))
+        busy.send(b"hold\n")
+        gate.wait()
+        for number in range(20):
+            leaving = connect(server)
+            leaving.send(b"hold\n")
+            eventually(lambda: states(server).get("ready") == number + 1)  # noqa: B023
+            leaving.reset()
+        neighbour.send(b"x\n")
+        eventually(lambda: states(server).get("ready") == 21)
+        gate.opened.set()
+        assert neighbour.read_line() == b"X\n"
+        assert busy.read_line() == b"HOLD\n"
+        statistics = server.statistics()
+        assert statistics.closes == {"client left the queue": 20}
+        assert statistics.requests == 2
+
+
+@pytest.mark.usefixtures("_asking")
+def test_client_that_has_closed_its_side_only_is_served() -> None:
+    gate = Gate()
+    with (
+        serving(refusing(gate), threads=1) as server,
+        connect(server) as busy,
+        connect(server) as waiting,
+    ):
+        busy.send(b"hold\n")
+        gate.wait()
+        waiting.send(b"x\n")
+        waiting.half_close()
+        eventually(lambda: states(server).get("ready") == 1)
+        gate.opened.set()
+        assert waiting.read_all() == b"X\n"
+        assert busy.read_line() == b"HOLD\n"
+
+
+@pytest.mark.usefixtures("_asking")
+def test_clients_of_a_unix_socket_that_have_closed_are_not_served(tmp_path: Path) -> None:
+    gate = Gate()
+    with (
+        serving(refusing(gate), Listener(f"unix:{tmp_path}/socket"), threads=1) as server,
+        connect(server) as busy,
+    ):
+        busy.send(b"hold\n")
+        gate.wait()
+        with connect(server) as leaving:
+            leaving.send(b"hold\n")
+            eventually(lambda: states(server).get("ready") == 1)
+        gate.opened.set()
+        assert busy.read_line() == b"HOLD\n"
+        eventually(lambda: server.statistics().closes == {"client left the queue": 1})
+
+
+@pytest.mark.usefixtures("_asking")
+def test_urgent_requests_of_clients_that_have_left_are_not_served() -> None:
+    gate = Gate()
+
+    def handle(connection: Connection, line: bytes, body: bytes) -> State:
+        return gate(connection, line.removeprefix(b"!"), body)
+
+    with (
+        serving(lambda: Refusing(handle), threads=1) as server,
+        ExitStack() as clients,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setattr(_reserve, "LANES", 1)
+        patched.setattr(_reserve, "PATIENCE", PATIENCE)
+        busy, lane = (clients.enter_context(connect(server)) for _ in range(2))
+        busy.send(b"hold\n")
+        gate.wait()
+        lane.send(b"!hold\n")
+        eventually(lambda: states(server) == {"active": 2})
+        leaving = connect(server)
+        leaving.send(b"!x\n")
+        eventually(lambda: len(server._pool._reserve._waiting) == 1)
+        leaving.reset()
+        gate.opened.set()
+        eventually(lambda: server.statistics().closes == {"client left the queue": 1})
+        assert server.statistics().requests == 2
+
+
+@pytest.mark.usefixtures("_asking")
+def test_clients_that_have_left_a_full_queue_keep_nobody_out() -> None:
+    gate = Gate()
+    with serving(refusing(gate), threads=1, max_queue=3) as server, ExitStack() as clients:
+        busy, late = (clients.enter_context(connect(server)) for _ in range(2))
+        busy.send(b"hold\n")
+        gate.wait()
+        leaving = [connect(server) for _ in range(3)]
+        for each in leaving:
+            each.send(b"hold\n")
+        eventually(lambda: states(server).get("ready") == 3)
+        for each in leaving:
+            each.reset()
+        eventually(lambda: server.statistics().closes == {"client left the queue": 3})
+        late.send(b"x\n")
+        eventually(lambda: states(server).get("ready") == 1)
+        gate.opened.set()
+        assert late.read_line() == b"X\n"
+        assert busy.read_line() == b"HOLD\n"

@@ -653,3 +653,45 @@ def test_stopping_from_a_signal_handler() -> None:
             assert client.closed_by_server()
             assert script.read_line() == "stopped 1\n"
             assert script.finish() == ""
+
+
+class Stranger:
+    """What `threading.current_thread` returns once gevent has patched it: no thread to wait for."""
+
+    daemon = True
+    name = "stranger"
+
+    def is_alive(self) -> bool:
+        return True
+
+    def join(self, timeout: float | None = None) -> None:
+        del timeout
+        raise AssertionError("cannot join a dummy thread")
+
+
+def test_stop_of_a_server_whose_application_has_patched_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with serving(worker()) as server, connect(server) as client:
+        assert client.ask(b"x\n") == b"X\n"
+        monkeypatch.setattr(threading, "current_thread", Stranger)
+        server.stop()
+        assert server.wait(PATIENCE)
+        monkeypatch.undo()
+        assert server._pool.join(0) == []
+
+
+def test_server_stops_whatever_fails_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(worker()) as server:
+        join = server._pool.join
+
+        def fail(timeout: float) -> list[str]:
+            join(timeout)
+            raise AssertionError("cannot join a dummy thread")
+
+        monkeypatch.setattr(server._pool, "join", fail)
+        server.stop()
+        assert server.wait(PATIENCE)
+    assert "the monitor's thread failed" in caplog.text

@@ -29,7 +29,7 @@ from rocket_core._host import Host
 from rocket_core._phases import Phases
 from rocket_core._poller import default_poller
 from rocket_core._registry import Registry
-from rocket_core._statistics import Tally
+from rocket_core._statistics import Counters, Tally
 from rocket_core._thread_pool import Care
 
 if TYPE_CHECKING:
@@ -336,6 +336,124 @@ def test_thread_that_leaves_has_a_sleeper_poll(
     client.sendall(b"x\n")
     assert client.recv(100) == b"X\n"
     parts.stop()
+
+
+def test_dismissed_worker_takes_no_deadline_to_sleep_with_it(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "usable_cores", lambda: 2)
+    parts = Fixture(worker(), threads=2)
+    pool = parts.pool
+    pool.start()
+    eventually(lambda: pool._polling == 2)
+    connection = Connection(sockets()[0])
+    parts.phases.begin(connection, parts.tally.open())
+    pool._dismissing = True  # for the one that takes the wake-up
+    connection.deadline = time.monotonic() + 0.1
+    parts.monitor.park(connection)
+    eventually(lambda: connection.state is State.CLOSED)
+    assert len(pool._sleepers) == 1
+    parts.guardian.start()
+    parts.stop()
+
+
+class Alerts:
+    """Counts the alerts of a pool whose Monitor's thread does not run."""
+
+    def __init__(self, pool: ThreadPool) -> None:
+        self.count = 0
+        pool._alert = self
+
+    def __call__(self) -> None:
+        self.count += 1
+
+
+def queue_request(parts: Fixture, sockets: Sockets, request: bytes) -> socket.socket:
+    """Queue a connection with a request; its client."""
+    server, client = sockets()
+    client.sendall(request)
+    connection = Connection(server)
+    parts.phases.begin(connection, parts.tally.open())
+    parts.pool.submit(connection)
+    return client
+
+
+def end_without_guardian(parts: Fixture, gate: Gate) -> None:
+    gate.opened.set()
+    parts.guardian.start()
+    parts.stop()
+
+
+def test_last_poller_that_goes_away_with_what_was_queued_is_missed(sockets: Sockets) -> None:
+    gate = Gate()
+    parts = Fixture(worker(gate), threads=1)
+    alerts = Alerts(parts.pool)
+    parts.pool.start()
+    eventually(lambda: parts.pool._polling == 1)
+    queue_request(parts, sockets, b"hold\n")
+    eventually(lambda: gate.inside == 1)
+    assert alerts.count >= 1
+    end_without_guardian(parts, gate)
+
+
+def test_poller_that_finds_a_request_queued_after_its_poll_is_missed(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    parts = Fixture(worker(gate), threads=1)
+    alerts = Alerts(parts.pool)
+    between, go_on = threading.Event(), threading.Event()
+
+    def expire_all(worker: Worker, counters: Counters) -> None:
+        del worker, counters
+        between.set()
+        wait_for(go_on)
+
+    monkeypatch.setattr(parts.phases, "expire_all", expire_all)
+    parts.pool.start()
+    eventually(lambda: parts.pool._polling == 1)
+    parts.monitor.wake()
+    wait_for(between)
+    assert (parts.pool._polling, alerts.count) == (0, 0)
+    queue_request(parts, sockets, b"hold\n")
+    go_on.set()
+    eventually(lambda: gate.inside == 1)
+    assert alerts.count == 1
+    end_without_guardian(parts, gate)
+
+
+def test_two_wake_ups_in_one_leave_no_request_behind(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "usable_cores", lambda: 2)
+    gate = Gate()
+    parts = Fixture(worker(gate), threads=2)
+    pool, poll = parts.pool, parts.monitor.poll
+    taken, go_on = threading.Event(), threading.Event()
+
+    def poll_and_wait(timeout: float | None) -> list[Connection]:
+        found = poll(timeout)
+        if not taken.is_set():
+            taken.set()
+            wait_for(go_on)
+        return found
+
+    # A second wake-up that comes before the first one is cleared is cleared with it.
+    wake = parts.monitor.wake
+    monkeypatch.setattr(parts.monitor, "wake", lambda: None if taken.is_set() else wake())
+    monkeypatch.setattr(parts.monitor, "poll", poll_and_wait)
+    alerts = Alerts(pool)
+    pool.start()
+    eventually(lambda: pool._polling == 2)
+    queue_request(parts, sockets, b"hold\n")
+    wait_for(taken)
+    queue_request(parts, sockets, b"hold\n")
+    go_on.set()
+    eventually(lambda: gate.inside == 1)
+    assert pool.waiting == 1
+    assert alerts.count == 1
+    monkeypatch.undo()
+    end_without_guardian(parts, gate)
 
 
 LARGE = bytes(2 << 20)

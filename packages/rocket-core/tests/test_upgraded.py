@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from coresupport import PATIENCE, connect, eventually, serving, shout, states, wait_for, worker
-from rocket_core import Connection, State, Timeouts, UpgradedSocket
+from rocket_core import READ, WRITE, Connection, State, Timeouts, UpgradedSocket
+from rocket_core._errors import NotYet
 
 if TYPE_CHECKING:
     import socket
@@ -379,3 +380,32 @@ def test_no_flags_and_no_negative_sizes(taken: tuple[UpgradedSocket, socket.sock
     with pytest.raises(ValueError, match="negative"):
         sock.recv(-1)
     assert not sock.taken
+
+
+class Owing(Connection):
+    """As with TLS that owes the client an answer which the client does not take."""
+
+    def receive_now(self, size: int) -> bytes:
+        del size
+        raise NotYet(READ | WRITE)
+
+
+def test_the_end_of_the_input_is_seen_whatever_a_layer_below_waits_for(
+    sockets: Callable[[], tuple[socket.socket, socket.socket]],
+) -> None:
+    connection = Owing(sockets()[0])
+    with suppress(BlockingIOError):
+        while True:
+            connection._socket.send(bytes(1 << 20))
+    connection.enter(State.READY)
+    connection.enter(State.ACTIVE)
+    sock = UpgradedSocket(connection)
+    received: list[bytes] = []
+    receiver = threading.Thread(target=lambda: received.append(sock.recv(1)), daemon=True)
+    receiver.start()
+    eventually(lambda: sock._waiting)
+    sock.end_input()
+    receiver.join(PATIENCE)
+    assert received == [b""]
+    sock.end()
+    connection.close()

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
+from rocket_cli._forks import keep_from_children
+
 LIMIT: Final = 16 << 20
 """Bytes of the longest message."""
 
@@ -29,6 +31,7 @@ class Channel:
 
     def __init__(self, sock: socket.socket, *, waits: bool) -> None:
         sock.setblocking(waits)
+        keep_from_children(sock)
         self._socket = sock
         self._waits = waits
         self._lock = threading.Lock()

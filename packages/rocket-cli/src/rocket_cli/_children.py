@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Final, Protocol
 
 from rocket_cli._channel import Channel, ChannelError, Message, channel_pair
+from rocket_cli._forks import own_fork
 from rocket_cli._sockets import BoundSocket
 from rocket_cli._timers import Timers
 
@@ -152,7 +153,8 @@ class Children:
         ours, theirs = channel_pair()
         with _signals_blocked():
             try:
-                pid = os.fork()
+                with own_fork():
+                    pid = os.fork()
             except OSError:
                 ours.close()
                 theirs.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rocket_cli._bind import Bind
 from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
+from rocket_cli._forks import keep_from_children
 from rocket_cli._identity import give_file
 from rocket_cli._occupant import occupant
 from rocket_core import (
@@ -43,6 +44,9 @@ class BoundSocket:
     bind: Bind
     socket: socket.socket
     file: SocketFile | None = None
+
+    def __post_init__(self) -> None:
+        keep_from_children(self.socket)
 
     @property
     def address(self) -> Address:

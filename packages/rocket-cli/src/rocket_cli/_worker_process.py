@@ -7,7 +7,7 @@ import signal
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from rocket_cli._control import Control
 from rocket_cli._errors import CommandError
 from rocket_cli._identity import assume_identity
 from rocket_cli._inspector import Inspector
+from rocket_cli._leaving import Leaving
 from rocket_cli._listeners import make_listeners
 from rocket_cli._log import STANDARD, configure_log, reopen_log
 from rocket_cli._recycling import counted
@@ -116,8 +117,15 @@ class _Booted:
     access_log: AccessLog | None
     paths: Sequence[str]
     place: Place
+    leaving: Leaving = field(default_factory=Leaving)
 
     def serve(self, channel: Channel) -> int:
+        self.leaving.start()
+        code = self._serve(channel)
+        self.leaving.begin(code)
+        return code
+
+    def _serve(self, channel: Channel) -> int:
         server = self.server
         with self.access_log or nullcontext(), caught_signals() as events:
             try:
@@ -157,7 +165,7 @@ class _Booted:
         return {
             "serve": lambda _: self._accept(),
             "drain": lambda message: self._drain_as_told(message, channel),
-            "stop": lambda _: self.server.stop(),
+            "stop": lambda _: self._stop(),
             "reopen": lambda _: self._reopen(),
             "end": lambda _: self._drain(),
         }
@@ -170,6 +178,7 @@ class _Booted:
 
     def _drain_as_told(self, message: Message, channel: Channel) -> None:
         self.place.leave()
+        self.leaving.expect(message["seconds"])
         shared = set(message["shared"])
         listeners = [each for n, each in enumerate(self.server.listeners) if n in shared]
         self.server.drain(message["seconds"], shared=listeners)
@@ -177,8 +186,13 @@ class _Booted:
         channel.send({"event": "closed"})
 
     def _drain(self, *, shared: bool = False) -> None:
+        self.leaving.expect(self.chosen["graceful-timeout"])
         listeners: list[Listener] = self.server.listeners if shared else []
         self.server.drain(self.chosen["graceful-timeout"], shared=listeners)
+
+    def _stop(self) -> None:
+        self.leaving.expect(0)
+        self.server.stop()
 
     def _reopen(self) -> None:
         reopen_log()

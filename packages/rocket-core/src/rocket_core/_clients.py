@@ -6,17 +6,16 @@ import select
 import selectors
 import socket
 import sys
-from typing import Protocol, Self
+from typing import Protocol
 
 from rocket_core._signal import Signal
 
 
 class Clients(Protocol):
-    """Waits for somebody to accept. A context manager that releases its descriptors."""
+    """Waits for somebody to accept."""
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
+    def close(self) -> None:
+        """Release the descriptors."""
 
     def wait(self) -> bool:
         """Wait until a client or the signal is there; whether the signal is."""
@@ -34,10 +33,7 @@ class AllClients:
         self._selector.register(listening, selectors.EVENT_READ)
         self._selector.register(self._signal, selectors.EVENT_READ)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._selector.close()
 
     def wait(self) -> bool:
@@ -64,10 +60,7 @@ if sys.platform == "linux":
             self._epoll.register(self._signal, select.EPOLLIN)
             self._epoll.register(self._listening, select.EPOLLIN | select.EPOLLEXCLUSIVE)
 
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(self, *_: object) -> None:
+        def close(self) -> None:
             self._epoll.close()
 
         def wait(self) -> bool:

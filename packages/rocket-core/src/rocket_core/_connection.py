@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rocket_core._address import Peer, peer_of
 from rocket_core._budget import GRAIN
 from rocket_core._errors import ClientGone, NotYet, WaitError
+from rocket_core._forks import close_socket
 from rocket_core._host import NO_HOST
 from rocket_core._output import OUTPUT_BOUND, Output
 from rocket_core._poller import READ, WRITE
@@ -82,6 +83,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_broken_off",
         "_buffer",
         "_output",
         "_position",
@@ -171,6 +173,7 @@ class Connection:
         self.buffered = 0
         self._buffer: bytes | bytearray = b""
         self._position = 0
+        self._broken_off = False
         self._output: Output | None = None
         self._transfer: Transfer | None = None
         """What measures the client's rate, since the first body or response that took a while."""
@@ -500,6 +503,14 @@ class Connection:
         """
         return _has_left(self._socket)
 
+    def is_broken(self) -> bool:
+        """Whether the client certainly reads nothing more. Never waits.
+
+        It has reset the connection, or closed a Unix socket. A client that has closed its side of
+        it may still read, and is told apart where the system can do that.
+        """
+        return _is_broken(self._socket)
+
     def flush_waiting(self) -> None:
         """Send what is kept, waiting for the client. Raises `ClientGone`."""
         if self.unsent:
@@ -566,7 +577,16 @@ class Connection:
             self._output.clear()
             self._output = None
             self.unsent = False
+        if self._broken_off:
+            self._socket.close()  # a shutdown would end the stream, and no reset would follow
+        else:
+            close_socket(self._socket)
+
+    def let_go(self) -> None:
+        """In a process that the application forked: close the copy that it has inherited."""
         self._socket.close()
+        if self.upgraded is not None:
+            self.upgraded.let_go()
 
     def break_off(self) -> None:
         """Have the connection end in a reset, where it is TCP.
@@ -574,6 +594,7 @@ class Connection:
         Otherwise it would end as it does behind a whole response, for a client that finds the end
         of the response by that.
         """
+        self._broken_off = True
         with suppress(OSError):  # it is broken already
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
@@ -648,6 +669,13 @@ if hasattr(select, "POLLRDHUP"):
         poll.register(sock, _LEFT)
         return bool(poll.poll(0))
 
+    def _is_broken(sock: socket.socket) -> bool:
+        if sock.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(sock, 0)  # a reset and the end of both sides are always told
+        return bool(poll.poll(0))
+
 else:  # pragma: no cover - not Linux
 
     def _has_left(sock: socket.socket) -> bool:
@@ -657,3 +685,12 @@ else:  # pragma: no cover - not Linux
             return False
         except OSError:
             return True
+
+    def _is_broken(sock: socket.socket) -> bool:
+        try:
+            sock.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            return True
+        return False

@@ -37,18 +37,23 @@ class Deadlines:
         """When the first bucket falls due."""
 
     def watch(self, connection: Connection, until: float) -> bool:
-        """See to it that ``connection`` comes up soon after ``until``.
+        """See to it that ``connection`` comes up soon after ``until``, if not before.
 
-        True when it became the first of all, so that whoever sleeps must be told.
+        True when it became the first of all: the threads that sleep must be told.
         """
+        tick = ceil(until / TICK)
+        due = tick * TICK
         with self._lock:
+            # 1. Thread A finds that a worker has the connection whose bucket A has taken.
+            # 2. The worker parks it, and has it watched for the deadline that it has now.
+            # 3. A has it watched for a second look, which is later and may not replace that watch.
+            if connection.watched_at <= due - TICK:
+                return False
             self._remove(connection)
-            tick = ceil(until / TICK)
             if tick not in self._buckets:
                 self._buckets[tick] = set()
                 heappush(self._ticks, tick)
             self._buckets[tick].add(connection)
-            due = tick * TICK
             connection.watched_at = due - TICK
             if due < self.next:
                 self.next = due

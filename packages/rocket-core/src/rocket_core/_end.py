@@ -33,6 +33,13 @@ class End:
         if waker is not None:
             waker.set()
 
+    def let_go(self) -> None:
+        """In a process that the application forked: a signal to it is no signal to its parent."""
+        waker, self._waker = self._waker, None
+        if waker is not None:
+            signal.set_wakeup_fd(_NO_DESCRIPTOR)
+            waker.close()
+
     def wait(self, timeout: float | None) -> bool:
         """Wait up to ``timeout`` seconds (None: for ever); whether it has come."""
         if threading.current_thread() is not threading.main_thread():

@@ -9,6 +9,7 @@ import logging
 import queue
 import threading
 import time
+from _thread import get_ident  # that of `threading` is another once the application has patched it
 from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final, Protocol
@@ -24,6 +25,9 @@ _log = logging.getLogger("rocket_core.monitor")
 _faults: Final = FaultLog()
 
 _LONGEST_POLL: Final = 0.05
+
+_LONGEST_SLEEP: Final = 86400.0
+"""Seconds that every wait for a queue takes; what is to be done may be further away."""
 
 _RARE_LOOK: Final = 4 * LOOK
 """Seconds to the next look at a pool that computes and has no worker too many. A look takes the
@@ -76,7 +80,7 @@ class Guardian:
 
     def join(self) -> None:
         """Wait until the thread has ended."""
-        if self._thread is not threading.current_thread():
+        if self._thread.ident != get_ident():
             self._thread.join()
 
     def post(self, order: Order | None) -> None:
@@ -105,7 +109,9 @@ class Guardian:
         """Wait for an order, until `wake_at` or for ``limit`` seconds."""
         timeout = min(limit, self.wake_at - time.monotonic())
         try:
-            return self._orders.get(timeout=None if timeout == inf else max(timeout, 0))
+            if timeout == inf:
+                return self._orders.get()
+            return self._orders.get(timeout=min(max(timeout, 0), _LONGEST_SLEEP))
         except queue.Empty:
             return None
 

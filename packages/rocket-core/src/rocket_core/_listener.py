@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from enum import Enum
 from math import inf
 from pathlib import Path
@@ -20,6 +20,7 @@ from rocket_core._clients import AllClients, Clients, SharedClients
 from rocket_core._connection import Connection
 from rocket_core._errors import BindError
 from rocket_core._fault_log import FaultLog
+from rocket_core._forks import close_socket
 from rocket_core._networks import Networks
 from rocket_core._poller import READ
 from rocket_core._preamble import Preamble
@@ -110,6 +111,7 @@ class Listener:
         self._thread: threading.Thread | None = None
         self._file: SocketFile | None = None
         self._reserve: int | None = None
+        self._clients: Clients | None = None
         self.accept_errors = 0
         self.refused = 0
         self._proxies = None if proxy_protocol is None else Networks(proxy_protocol)
@@ -224,11 +226,22 @@ class Listener:
         if self._file is not None:
             self._file.remove()
 
+    def let_go(self) -> None:
+        """In a process that the application forked: close the copies that it has inherited."""
+        sock, self._socket = self._socket, None
+        if sock is None:
+            return
+        sock.close()
+        self._signal.close()
+        if self._clients is not None:
+            self._clients.close()
+
     def _run(self) -> None:
         listening = cast(socket.socket, self._socket)
         wait_for_clients = AllClients if self.shared is None else SharedClients
         try:
-            with wait_for_clients(listening, self._signal) as clients:
+            with closing(wait_for_clients(listening, self._signal)) as clients:
+                self._clients = clients
                 while self._phase is _Phase.ACCEPTING:
                     pause = self._accept(listening, clients)
                     if clients.wait() if pause == 0 else self._pause(pause):
@@ -270,10 +283,10 @@ class Listener:
                 self._begin(sock, peer_of(address))
             except OSError:
                 self.accept_errors += 1
-                sock.close()
+                close_socket(sock)
             except Exception as error:  # noqa: BLE001 - the next client must be accepted
                 self.accept_errors += 1
-                sock.close()
+                close_socket(sock)
                 self._connecting.report(_log, error, "connecting %s failed", peer_of(address))
             if clients is not None and self.shared is not None:
                 clients.accepted()
@@ -291,7 +304,7 @@ class Listener:
             return
         if peer.host not in self._proxies:
             self.refused += 1
-            sock.close()
+            close_socket(sock)
             self._rare_log.warning(
                 "refused %s on %s: it is none of the proxies of proxy_protocol", peer, self.address
             )
@@ -318,7 +331,7 @@ class Listener:
             os.close(self._reserve)
             self._reserve = None
             with suppress(OSError):
-                listening.accept()[0].close()
+                close_socket(listening.accept()[0])
         with suppress(OSError):  # unless another thread took the descriptor that was freed
             self._reserve = os.open(os.devnull, os.O_RDONLY)
 

@@ -45,8 +45,9 @@ class Monitor:
     one looks for it again *after* leaving word, so one of them finds it.
 
     While threads poll for as long as there is nothing, one of them returns at the next deadline.
-    ``_returns`` holds when each of them will. A deadline before all others wakes one thread only,
-    and whoever goes away with what it claimed wakes another, unless one knows of that deadline.
+    ``_returns`` holds when each of them will. A deadline before all others wakes one thread only.
+    A thread that returns early, with what it claimed or with the wake-up alone, may do something
+    else than poll again, so it wakes another unless one of them knows of that deadline.
     """
 
     def __init__(self, poller: Poller | None = None) -> None:
@@ -64,7 +65,7 @@ class Monitor:
         descriptor = connection.descriptor
         deadline = connection.deadline
         if deadline < connection.watched_at and self._deadlines.watch(connection, deadline):
-            self._poller.wake()
+            self._announce()
         interest = READ if connection.state is _IDLE else _INTEREST[connection.state]
         if connection.wants:
             interest, connection.wants = connection.wants, 0
@@ -134,6 +135,9 @@ class Monitor:
             events = self._poll_on(due)
         else:
             events = self._poller.poll(min(timeout, _until(due)), BATCH)
+            # 1. A worker polls without limit. 2. A deadline comes first, which sends a wake-up.
+            # 3. This thread, which polls for a moment only, takes it. 4. The worker gets another.
+            self._announce()
         if not events:
             return []
         now = time.monotonic()
@@ -162,9 +166,27 @@ class Monitor:
             events = self._poller.poll(None if due == inf else _until(due), BATCH)
         finally:
             returns.remove(due)
-        if events and returns and self._deadlines.next < min(returns.copy(), default=-inf):
+        # 1. Threads A and B poll without limit. 2. A deadline comes first, which wakes A alone.
+        # 3. A takes the wake-up, and then serves, sleeps or ends, because there is a request in the
+        # queue or the pool has a thread too many. 4. So B gets a wake-up, too. A thread whose time
+        # was up has taken none; it calls `expired`, which announces the next deadline.
+        if (
+            returns
+            and (events or time.monotonic() < due)
+            and self._deadlines.next < min(returns.copy(), default=-inf)
+        ):
             self._poller.wake()
         return events
+
+    def _announce(self) -> None:
+        """Wake a thread that polls for as long as there is nothing, unless one knows the deadline.
+
+        A thread that is about to poll leaves word in ``_returns`` before it looks at the next
+        deadline for the last time: either it sees the deadline, or it is seen here.
+        """
+        returns = self._returns
+        if returns and self._deadlines.next < min(returns.copy(), default=-inf):
+            self._poller.wake()
 
     def _miss(self, descriptor: int) -> Connection | None:
         """Leave word for whoever owns the connection that there was an event."""
@@ -174,6 +196,8 @@ class Monitor:
     def expired(self) -> list[Connection]:
         """Claim the connections whose deadline has passed."""
         now = time.monotonic()
+        if now < self._deadlines.next:
+            return []
         claimed = []
         for connection in self._deadlines.due(now):
             if connection.state is State.CLOSED:
@@ -190,6 +214,10 @@ class Monitor:
                 # A worker has it. It may be about to park it with a deadline that relies on the
                 # watch just ended, so it stays watched.
                 self._deadlines.watch(connection, now + _RECHECK)
+        # 1. This thread takes the only bucket: there is no next deadline. 2. A worker begins to
+        # poll without limit. 3. This thread has a connection watched again, whose deadline is the
+        # first now. 4. The worker is told here.
+        self._announce()
         return claimed
 
     def forget(self, connection: Connection) -> None:
@@ -201,6 +229,11 @@ class Monitor:
     def wake(self) -> None:
         """Make one poll return. Any thread and any signal handler may call this."""
         self._poller.wake()
+
+    def let_go(self) -> None:
+        """In a process that the application forked: close the copies that it has inherited."""
+        self._deadlines = Deadlines()  # another thread may have held its lock
+        self._poller.close()
 
     def close(self) -> None:
         """Release the poller's descriptors."""

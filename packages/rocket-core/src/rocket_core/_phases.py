@@ -216,6 +216,17 @@ class Phases:
         connection.close_reason = CloseReason.OVERLOADED
         self._conclude(connection, worker, counters, worker.overloaded)
 
+    def left(self, connection: Connection, worker: Worker, counters: Counters) -> bool:
+        """Whether the client of a READY connection has left, which then is closed unserved.
+
+        A client that has closed its side only may still read the answer, and gets it.
+        """
+        if not connection.is_broken():
+            return False
+        connection.close_reason = CloseReason.LEFT
+        self.close(connection, worker, counters)
+        return True
+
     def overtake(self, connection: Connection, worker: Worker, counters: Counters) -> None:
         """Answer for a worker that has lost an ACTIVE connection to the caller."""
         connection.close_reason = CloseReason.REQUEST_TIMEOUT

@@ -13,7 +13,9 @@ import select
 import selectors
 import sys
 import threading
+import time
 from collections.abc import Callable
+from math import inf
 from typing import Final, Protocol
 
 from rocket_core._signal import Signal
@@ -162,6 +164,7 @@ class SelectorPoller:
         self.wake()
 
     def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
+        until = inf if timeout is None else time.monotonic() + timeout
         if not self._turn.acquire(timeout=-1 if timeout is None else timeout):
             return []
         try:
@@ -169,7 +172,10 @@ class SelectorPoller:
                 selector.register(self._waker.descriptor, selectors.EVENT_READ)
                 with self._lock:
                     self._register_all(selector)
-                ready = selector.select(timeout)
+                # The turn may have come late: 1. thread A waits in the selector, and thread B for
+                # its turn, up to a deadline. 2. A returns shortly before. 3. B has little left.
+                left = None if until == inf else max(until - time.monotonic(), 0.0)
+                ready = selector.select(left)
             return self._collect(ready[: limit + 1])
         finally:
             self._turn.release()

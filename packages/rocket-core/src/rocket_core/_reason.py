@@ -22,6 +22,7 @@ class CloseReason(Enum):
     SILENCE_TIMEOUT = "upgraded connection silent"
     LINGER_TIMEOUT = "linger timed out"
     OVERLOADED = "overloaded"
+    LEFT = "client left the queue"
     REQUEST_TIMEOUT = "request timed out"
     CROWDED = "made room for another"
     DRAINED = "drained"

@@ -28,6 +28,9 @@ LANES: Final = 8
 PATIENCE: Final = 0.1
 """Seconds that a request waits for a lane before there is another, or it waits with the rest."""
 
+LONG_WAIT: Final = 0.1
+"""Seconds in a queue after which a client may have given up, so that it is asked about first."""
+
 RETIREMENT: Final = 30.0
 """Seconds without work after which all lanes but one end."""
 
@@ -126,6 +129,11 @@ class Reserve:
             self._stopping = True
             self._changed.notify_all()
 
+    def let_go(self) -> None:
+        """As `ThreadPool.let_go`."""
+        self._changed = threading.Condition(threading.Lock())
+        self._stopping = True
+
     def join(self, timeout: float) -> list[str]:
         """Wait up to ``timeout`` seconds; the names of the threads that have not ended."""
         until = time.monotonic() + timeout
@@ -157,7 +165,8 @@ class Reserve:
             if not self._waiting or self._stopping:
                 self._lanes = [each for each in self._lanes if each is not lane]
                 self._leaving = [each for each in self._leaving if each.is_alive()]
-                self._leaving.append(threading.current_thread())
+                if lane.thread is not None:  # not `current_thread`, which may be patched
+                    self._leaving.append(lane.thread)
                 return None
             connection, _ = self._waiting.popleft()
             began = time.monotonic()
@@ -170,6 +179,10 @@ class Reserve:
         counters = self._tally.open()
         try:
             while (connection := self._next(lane)) is not None:
+                if connection.queue_time > LONG_WAIT and self._phases.left(
+                    connection, worker, counters
+                ):
+                    continue
                 # What follows a request on its connection need not be as urgent.
                 if not self._phases.serve(connection, worker, counters, share=1):
                     continue

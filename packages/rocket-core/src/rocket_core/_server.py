@@ -17,6 +17,7 @@ from rocket_core._connection import Connection
 from rocket_core._disk import TOTAL_SPOOLED, Disk
 from rocket_core._end import End
 from rocket_core._errors import LifecycleError
+from rocket_core._forks import hold, release
 from rocket_core._guardian import Guardian, Watcher
 from rocket_core._host import Host
 from rocket_core._limits import default_max_connections
@@ -198,6 +199,7 @@ class Server:
             self._begun = begun
             self._ended = ended
             self._lifecycle = Lifecycle.RUNNING
+            hold(self._let_go)
         self._guardian.post(lambda: self._begin(accept=accept))
         begun.wait()
         fault, self._fault = self._fault, None
@@ -438,6 +440,18 @@ class Server:
         self._host.draining = True
         self._host.stopped = True
         self._registry.on_empty = lambda: None
+        try:
+            self._end_threads()
+        finally:  # whatever failed, the end must come
+            release(self._let_go)
+            self._monitor.close()
+            self._guardian.finish()
+            with self._lock:  # nobody starts it again in between
+                self._lifecycle = Lifecycle.STOPPED
+                self._begun.set()
+                self._ended.set()
+
+    def _end_threads(self) -> None:
         for listener in self.listeners:
             listener.stop()
         for listener in self.listeners:
@@ -455,12 +469,16 @@ class Server:
             self._worker.stopped()
         except BaseException:  # noqa: BLE001 - of the protocol's making
             _log.exception("the worker's stopped() failed")
-        self._monitor.close()
-        self._guardian.finish()
-        with self._lock:  # nobody starts it again in between
-            self._lifecycle = Lifecycle.STOPPED
-            self._begun.set()
-            self._ended.set()
+
+    def _let_go(self) -> None:
+        """In a process that the application forked: close the copies that it has inherited."""
+        for listener in self.listeners:
+            listener.let_go()
+        for connection in self._registry.snapshot():
+            connection.let_go()
+        self._pool.let_go()
+        self._monitor.let_go()
+        self._ended.let_go()
 
     def _close_unowned(self) -> None:
         for connection in (*self._monitor.claim_all(), *self._pool.abandoned()):

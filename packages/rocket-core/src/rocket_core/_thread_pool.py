@@ -24,8 +24,8 @@ from rocket_core._demand import Demand, Verdict
 from rocket_core._fault_log import FaultLog
 from rocket_core._monitor import Monitor
 from rocket_core._phases import Phases
-from rocket_core._reserve import Lane, Reserve
-from rocket_core._state import OWNERS, Owner
+from rocket_core._reserve import LONG_WAIT, Lane, Reserve
+from rocket_core._state import OWNERS, Owner, State
 from rocket_core._statistics import Activity, Counters, Tally
 from rocket_core._worker import Worker, retire
 
@@ -190,6 +190,16 @@ class ThreadPool:
         self._monitor.wake()
         self._reserve.stop()
 
+    def let_go(self) -> None:
+        """In a process that the application forked: have the thread that came along end.
+
+        It does if the application returns from its request there. Other threads may have held the
+        locks, and are not there to release them.
+        """
+        self._lock = threading.Lock()
+        self._stopping = True
+        self._reserve.let_go()
+
     def join(self, timeout: float) -> list[str]:
         """Wait up to ``timeout`` seconds; the names of the threads that have not ended."""
         until = time.monotonic() + timeout
@@ -306,8 +316,14 @@ class ThreadPool:
         """Queue a connection for a worker, and see to it that one comes."""
         self._ready.append(connection)
         with self._lock:
-            if not self._wake_sleeper() and self._polling:
+            woken = self._wake_sleeper()
+            if not woken and self._polling:
                 self._monitor.wake()
+            # 1. The only worker that polls returns with nothing. 2. The connection is queued.
+            # 3. The worker finds it, and is away: the Monitor's thread must take over.
+            alert = not woken and not self._polling and not self._guarded
+        if alert:
+            self._alert()
 
     def welcome(self, connection: Connection) -> None:
         """Take a connection that has just begun.
@@ -337,7 +353,17 @@ class ThreadPool:
     def sweep(self, worker: Worker, counters: Counters) -> None:
         """`stand_in` for all that workers have claimed and not begun with."""
         waiting = 0  # those behind may have sent nothing yet
-        for connection in self._take(len(self._ready)):
+        count = len(self._ready)
+        crowded = count >= self._max_queue  # a client that has left must not keep others out
+        now = time.monotonic()
+        for connection in self._take(count):
+            if (
+                crowded
+                and connection.state is State.READY
+                and now - connection.claimed_at > LONG_WAIT
+                and self._phases.left(connection, worker, counters)
+            ):
+                continue
             waiting += self._queue(connection, worker, counters, waiting=waiting)
         self._offer()
 
@@ -557,7 +583,10 @@ class ThreadPool:
             self._tally.close(counters)
             retire(worker)
 
-    def _serve_ready(self, seat: _Seat, worker: Worker, counters: Counters) -> None:
+    # In one piece, because every request passes through it and each call costs.
+    def _serve_ready(  # noqa: C901
+        self, seat: _Seat, worker: Worker, counters: Counters
+    ) -> None:
         """Serve connections until there are none, or the pool wants a worker fewer."""
         ready, advance, serve = self._ready, self._phases.advance, self._phases.serve
         count_wait, count_service = counters.queue_time.add, counters.service_time.add
@@ -580,7 +609,12 @@ class ThreadPool:
             if self.watched:
                 self.rouse()
             waited = began - connection.claimed_at
-            connection.queue_time = waited = waited if waited > 0 else 0.0
+            if waited > LONG_WAIT:
+                if self._phases.left(connection, worker, counters):
+                    continue
+            elif waited < 0:
+                waited = 0.0
+            connection.queue_time = waited
             again = serve(connection, worker, counters)
             ended = counters.parked_at
             if ended <= began:
@@ -678,7 +712,8 @@ class ThreadPool:
         """With the lock: the calling thread ends, and leaves nobody without one who polls."""
         self._seats.discard(seat)
         self._leaving = [thread for thread in self._leaving if thread.is_alive()]
-        self._leaving.append(threading.current_thread())
+        if seat.thread is not None:  # not `current_thread`, which the application may have patched
+            self._leaving.append(seat.thread)
         if self._stopping:
             self._monitor.wake()
         elif not self._polling and not self._wake_sleeper() and not self._guarded:
@@ -689,13 +724,17 @@ class ThreadPool:
         try:
             claimed = self._monitor.poll(None)
         finally:
-            self._ready.extend(claimed)
+            ready = self._ready
+            ready.extend(claimed)
             with self._lock:
                 self._polling -= 1
                 if claimed and not self._polling:
                     self._left_at = claimed[0].claimed_at
                 # What this worker does not serve first must not wait for it, nor for a next event.
-                exposed = len(claimed) > 1 or (claimed and not self._polling)
+                # 1. Threads A and B poll. 2. Two connections are queued, each with a wake-up.
+                # 3. A takes both wake-ups, returns with nothing, and serves the first connection.
+                # 4. The second one is left to the Monitor's thread, which wakes B.
+                exposed = len(ready) > 1 or (ready and not self._polling)
                 alert = exposed and not self._guarded
             if alert:
                 self._alert()

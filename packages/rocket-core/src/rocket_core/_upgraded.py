@@ -113,6 +113,13 @@ class UpgradedSocket:
             self._connection.upgraded = None
         self._connection.host.downgrade(self)
 
+    def let_go(self) -> None:
+        """In a process that the application forked: close the copies that it has inherited."""
+        if self._wake is not None:
+            self._wake.close()
+        if self._readiness is not None:
+            self._readiness.close()
+
     def end_input(self) -> None:
         """Have what has arrived be the last that is received. Any thread may call this."""
         with self._lock:
@@ -282,12 +289,14 @@ class UpgradedSocket:
         connection, wake = self._connection, self._wake
         if wake is None:
             raise ClientGone("nobody has taken the connection over")
+        # A thread that sends is woken by what makes sending fail. One that receives is woken by the
+        # end of the input, whatever TLS waits for: 1. it waits until the client takes an answer of
+        # TLS, or sends something. 2. The server drains. 3. The client does neither.
+        waking = wake.descriptor if interest == READ else None
         interest, connection.wants = connection.wants or interest, 0
         self._waiting += 1
         self._lock.release()
         try:
-            # Those who send are woken by what makes sending fail.
-            waking = wake.descriptor if interest == READ else None
             timeout = None if until == inf else max(until - time.monotonic(), 0.0)
             return wait_ready(connection.descriptor, interest, timeout, waking)
         finally:
