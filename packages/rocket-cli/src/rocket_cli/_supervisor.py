@@ -21,6 +21,7 @@ from rocket_cli._children import Child, Children, Phase, Task, describe_end
 from rocket_cli._command import Chosen
 from rocket_cli._errors import BootError, CommandError
 from rocket_cli._generation import Generation, size_of
+from rocket_cli._identity import identity
 from rocket_cli._inquiries import Answer, Inquiries
 from rocket_cli._log import announce, configure_log, reopen_log, set_log_level
 from rocket_cli._notify import Notifier
@@ -145,7 +146,7 @@ class Supervisor:
         self._surroundings.enter(chosen)
         configure_log(chosen)
         if chosen["pid"] is not None:
-            self._pid_file = PidFile(chosen["pid"], chosen.origin("pid"))
+            self._pid_file = PidFile(chosen["pid"], chosen.origin("pid"), identity(chosen))
             if self._legacy is None:
                 self._pid_file.write()
         left = [] if self._legacy is None else self._legacy.observed
