@@ -13,7 +13,7 @@ import pytest
 
 from conftest import Write
 from privileges import needs_root, public_path, trap  # noqa: F401 - a fixture
-from processes import Served, eventually, refuse
+from processes import COMMAND, Served, eventually, refuse
 from rocket_cli._identity import parse_group, parse_user
 
 ANY = ["--bind", "127.0.0.1:0"]
@@ -161,13 +161,13 @@ def test_log_that_is_a_device_stays_root_s(site: Path) -> None:
 
 
 @needs_root
-def test_file_of_the_number_is_written_past_every_foreseen_name(site: Path) -> None:
+def test_file_of_the_number_is_written_by_no_name_to_foresee(site: Path) -> None:
     directory, secret = trap(site)
     path = directory / "rocket.pid"
-    most = int(Path("/proc/sys/kernel/pid_max").read_text())
-    for ahead in range(1, 1000):
-        (directory / f"rocket.pid.{(os.getpid() + ahead) % most}").symlink_to(secret)
-    with Served(site, *ANY, "--user", "nobody", "--pid", str(path), "tell") as served:
+    foresee = f'ln -s "{secret}" "{path}.$$" && exec "$@"'
+    command = ["sh", "-c", foresee, "sh", *COMMAND]
+    options = [*ANY, "--user", "nobody", "--pid", str(path), "tell"]
+    with Served(site, *options, command=command) as served:
         served.location()
         assert path.read_text() == f"{served.pid}\n"
         served.stop()
