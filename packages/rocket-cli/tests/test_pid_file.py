@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -152,7 +153,7 @@ def test_of_commands_that_start_at_once_one_serves(tmp_path: Path, left: bool) -
             else:
                 results.append(True)
 
-        with before_call(step, lambda second=second, start=start: start(second)):
+        with before_call(step, partial(start, second)):
             start(first)
         if len(results) == 1:  # this step is not taken here
             assert results == [True]

@@ -16,7 +16,7 @@ import click
 from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._identity import identity
-from rocket_cli._log_lines import JSONLines, TextLines, has_colours
+from rocket_cli._log_lines import JSONLines, TextLines, has_colours, printable
 from rocket_cli._origin import Origin
 from rocket_cli._place import Maker, give_file, maker
 from rocket_wsgi import descriptor_of, open_log
@@ -150,7 +150,7 @@ def announce(chosen: Chosen, lines: Iterable[str]) -> None:
         if as_messages:
             _log.info("%s", line)
         else:
-            click.echo(line, err=True)
+            click.echo(printable(line), err=True)
 
 
 def check_log(chosen: Chosen, name: str) -> None:

@@ -172,6 +172,8 @@ class Supervisor:
     def _leave(self, task: Task) -> None:
         """In a new process: let go of what it must not hold."""
         self._selector.close()
+        if self._legacy is not None:
+            self._legacy.channel.close()  # the predecessor hears this supervisor alone
         kept = {each.socket for each in task.sockets}
         for each in (*self._workers.sockets, *self._observed):
             if each.socket not in kept:
@@ -407,12 +409,8 @@ class Supervisor:
         self._end(Ending.GENTLY)
 
     def _resize_and_tell(self, arguments: Message, answer: Answer) -> None:
-        size = arguments.get("processes")
-        if isinstance(size, int) and size >= 1:
-            self._workers.resize(size)
-            answer({})
-        else:
-            answer({"error": f"processes must be a number from 1 up, not {size!r}"})
+        self._workers.resize(arguments["processes"])
+        answer({})
 
     def _note(self, name: str, arguments: Message) -> None:
         """Have processes that begin later do as those that there are are told now."""
