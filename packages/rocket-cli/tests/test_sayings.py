@@ -85,6 +85,31 @@ SAID = {
 }
 
 
+REASONS = {
+    "depth": "not a message",
+    "depth in an object": "not a message",
+    "depth that can be read": "a message has more than 16 levels",
+    "no JSON": "not a message: b'nonsense'",
+    "no object": "not a message: b'7'",
+    "no text": "not a message: ",
+    "a long number": "not a message: ",
+    "many parts": "a message has more than 500000 parts",
+    "no event": "it may not say {'event': 'begin'}",
+    "an event of no name": "it may not say ",
+    "a missing field": "it says retire with a wrong why",
+    "a wrong field": "it says retire with a wrong why",
+    "no counters": "it says final with a wrong statistics",
+    "wrong counters": "it says final with a wrong statistics",
+    "a question": "it may not say {'ask': 'drain'",
+    "a question of no name": "it may not say ",
+    "more processes": "it may not say {'ask': 'resize-processes'",
+    "an answer to nothing": "it answers what it was not asked",
+    "an answer of no number": "it answers what it was not asked",
+    "events without end": "it tells of more than 16 events",
+    "a message without end": "a message has more than 16777216 bytes",
+}
+
+
 @pytest.mark.parametrize("said", SAID)
 def test_what_a_worker_says_costs_that_worker(
     tmp_path: Path, write: Write, client: httpx.Client, said: str
@@ -95,10 +120,10 @@ def test_what_a_worker_says_costs_that_worker(
         url = served.location()
         before = set(served.workers())
         with suppress(httpx.TransportError):
-            client.post(
-                f"{url}/say", content=SAID[said] + b"\n" * (not SAID[said].endswith(b"..."))
-            )
-        killed = int(served.wait_for(r"ERROR rocket_cli: worker (\d+) is killed: ")[1])
+            client.post(f"{url}/say", content=SAID[said])
+        killed = int(
+            served.wait_for(r"ERROR rocket_cli: worker (\d+) is killed: " + REASONS[said])[1]
+        )
         assert killed in before
         served.wait_for(f"worker {killed} was killed by SIGKILL; another takes its place")
         served.wait_for(r"worker \d+ serves")
