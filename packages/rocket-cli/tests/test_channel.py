@@ -101,7 +101,7 @@ def test_a_message_has_a_limit_of_parts(monkeypatch: pytest.MonkeyPatch) -> None
     """For the supervisor, which others speak to; it may say more itself."""
     monkeypatch.setattr(_channel, "_MOST_CONTAINERS", 100)
     left, right = socket.socketpair()
-    message = {"parts": [[]] * 100}
+    message: Message = {"parts": [[]] * 100}
     with left:
         channel = Channel(right, waits=False)
         left.sendall(json.dumps(message).encode() + b"\n")
