@@ -12,8 +12,8 @@ from typing import Any
 from processes import PATIENCE
 from rocket_cli._admin import AdminWorker
 from rocket_cli._inspector import Inspector
-from rocket_cli._observer import bind_private
 from rocket_cli._reply import Ask, AskError, Reply
+from rocket_cli._sockets import bind_private
 from rocket_core import Listener, Server, TCPAddress, UnixAddress, Worker
 from rocket_wsgi import WSGIWorker
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -74,7 +75,7 @@ def test_sending_to_one_that_is_gone_is_no_error(ends: tuple[Channel, Channel]) 
     assert not ours.unsent
 
 
-@pytest.mark.parametrize("sent", [b"nonsense\n", b"[1]\n", b"\xff\n"])
+@pytest.mark.parametrize("sent", [b"nonsense\n", b"[1]\n", b"\xff\n", b"[" * 100_000 + b"\n"])
 def test_what_is_no_message(sent: bytes) -> None:
     left, right = socket.socketpair()
     with left:
@@ -94,3 +95,32 @@ def test_a_message_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ChannelError, match="more than 1000 bytes"):
             channel.receive()
         channel.close()
+
+
+def test_a_message_has_a_limit_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the supervisor, which others speak to; it may say more itself."""
+    monkeypatch.setattr(_channel, "_MOST_CONTAINERS", 100)
+    left, right = socket.socketpair()
+    message: Message = {"parts": [[]] * 100}
+    with left:
+        channel = Channel(right, waits=False)
+        left.sendall(json.dumps(message).encode() + b"\n")
+        with pytest.raises(ChannelError, match="more than 100 parts"):
+            channel.receive()
+        channel.send(message)
+        assert next(iter(Channel(left, waits=True))) == message
+        channel.close()
+
+
+def test_who_never_ceases_lets_others_speak(ends: tuple[Channel, Channel]) -> None:
+    ours, theirs = ends
+    sent: Message = {"text": "x" * 1000}
+    for _ in range(50):
+        theirs.send(sent)
+    theirs.close()
+    size = len(json.dumps(sent, separators=(",", ":"))) + 1
+    assert ours.receive(size * 10) == [sent] * 10
+    assert ours.receive(size * 10 + 1) == [sent] * 10
+    assert ours.receive() == [sent] * 30
+    with pytest.raises(EOFError):
+        ours.receive()

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from conftest import Write
-from processes import Served, eventually, refuse
+from privileges import needs_root, public_path, trap  # noqa: F401 - a fixture
+from processes import COMMAND, Served, eventually, refuse
 from rocket_cli._identity import parse_group, parse_user
 
 ANY = ["--bind", "127.0.0.1:0"]
@@ -26,14 +27,10 @@ TELL = """
         return [repr(what).encode()]
 """
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-
 
 @pytest.fixture
 def site(tmp_path: Path, write: Write) -> Path:
     write("tell.py", TELL)
-    for path in (tmp_path, *list(tmp_path.parents)[:-2]):
-        path.chmod(path.stat().st_mode | 0o055)  # for whoever serves
     return tmp_path
 
 
@@ -95,6 +92,87 @@ def test_unix_socket_is_theirs(site: Path) -> None:
         assert (site / "a.sock").stat().st_uid == pwd.getpwnam("nobody").pw_uid
         served.stop()
     assert not (site / "a.sock").exists()
+
+
+@needs_root
+def test_log_that_is_a_link(site: Path) -> None:
+    """The user of a log's directory gets no file of root's by it, at the start or later."""
+    directory, secret = trap(site)
+    log = directory / "error.log"
+    options = [*ANY, "--user", "nobody", "--error-log", str(log), "tell"]
+    log.symlink_to(secret)
+    line = refuse(site, *options)
+    assert line.startswith(
+        f"--error-log '{log}' cannot be written: Permission denied for the user nobody; use"
+    )
+    log.unlink()
+    with Served(site, *options) as served:
+        served.location()
+        assert log.owner() == "nobody"
+        log.rename(directory / "error.log.1")
+        log.symlink_to(secret)
+        served.send(signal.SIGUSR1)
+        stays = "the log stays in its old file: cannot open"
+        eventually(lambda: stays in (directory / "error.log.1").read_text())
+        served.stop()
+    assert (secret.owner(), secret.read_text()) == ("root", "secret")
+
+
+@needs_root
+@pytest.mark.parametrize("way", ["link", "second name", "directory"])
+def test_log_whose_way_leads_to_a_file_of_root(site: Path, way: str) -> None:
+    directory, secret = trap(site)
+    log = directory / "logs" / "secret"
+    if way == "directory":
+        log.parent.symlink_to(secret.parent)
+    else:
+        log.parent.mkdir()
+        os.chown(log.parent, pwd.getpwnam("nobody").pw_uid, -1)
+        (log.symlink_to if way == "link" else log.hardlink_to)(secret)
+    line = refuse(site, *ANY, "--user", "nobody", "--error-log", str(log), "tell")
+    assert "cannot be written: Permission denied for the user nobody" in line
+    assert (secret.owner(), secret.read_text()) == ("root", "secret")
+
+
+@needs_root
+def test_log_that_would_make_the_supervisor_wait(site: Path) -> None:
+    """A pipe whose other end its user has, and may read nothing from; or no other end."""
+    directory, _ = trap(site)
+    log = directory / "error.log"
+    options = [*ANY, "--user", "nobody", "--error-log", str(log), "tell"]
+    os.mkfifo(log)
+    log.chmod(0o666)
+    assert "cannot be written: No such device or address" in refuse(site, *options)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert "cannot be written: it is not a regular file" in refuse(site, *options)
+    finally:
+        os.close(reader)
+
+
+@needs_root
+def test_log_that_is_a_device_stays_root_s(site: Path) -> None:
+    device = site / "null"
+    os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    with Served(site, *ANY, "--user", "nobody", "--error-log", "null", "tell") as served:
+        served.location()
+        served.stop()
+    assert device.owner() == "root"
+
+
+@needs_root
+def test_file_of_the_number_is_written_by_no_name_to_foresee(site: Path) -> None:
+    directory, secret = trap(site)
+    path = directory / "rocket.pid"
+    foresee = f'ln -s "{secret}" "{path}.$$" && exec "$@"'
+    command = ["sh", "-c", foresee, "sh", *COMMAND]
+    options = [*ANY, "--user", "nobody", "--pid", str(path), "tell"]
+    with Served(site, *options, command=command) as served:
+        served.location()
+        assert path.read_text() == f"{served.pid}\n"
+        served.stop()
+    assert not path.exists()
+    assert (secret.owner(), secret.read_text()) == ("root", "secret")
 
 
 @needs_root

@@ -109,3 +109,14 @@ def test_watchdog_may_be_another_process(process: str, period: float | None) -> 
     process = str(os.getpid()) if process == "this" else process
     environ = {"NOTIFY_SOCKET": "/a", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": process}
     assert Notifier(environ).watchdog == period
+
+
+def test_value_adds_no_field(systemd: Systemd) -> None:
+    """Whatever a process says of itself."""
+    notifier = Notifier({"NOTIFY_SOCKET": systemd.address})
+    notifier.send(READY=1, STATUS="not reloaded: a\nMAINPID=1\r\ud800" + "x" * 100_000)
+    found = systemd.next()
+    assert found.keys() == {"READY", "STATUS"}
+    assert found["STATUS"].startswith("not reloaded: a MAINPID=1\\x0d\\ud800xxx")
+    notifier.send(STOPPING=1)
+    assert systemd.next() == {"STOPPING": "1"}

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
+
+from rocket_cli import _questions
 from rocket_cli._channel import Message
 from rocket_cli._children import Child
 from rocket_cli._questions import Questions, add_statistics
@@ -57,6 +60,38 @@ def test_every_process_is_asked_and_the_answers_are_collected() -> None:
             {"process": 11, "generation": 3, "requests": 4},
         ]
     ]
+
+
+def test_an_answer_has_its_share_of_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is too long costs no other process its answer."""
+    monkeypatch.setattr(_questions, "_MOST_ANSWERS", 2000)
+    asking = Asking(11, 12)
+    asking.ask()
+    asking.answer(0, text="x" * 1000)
+    asking.answer(1, text="x" * 900)
+    ((long, short),) = asking.replies
+    assert (long["process"], long["error"]) == (
+        11,
+        "its answer has more than 1000 bytes: ask for less",
+    )
+    assert (short["process"], len(short["text"])) == (12, 900)
+
+
+def test_a_process_speaks_for_itself() -> None:
+    asking = Asking(11)
+    asking.ask()
+    asking.answer(0, process=12, generation=9)
+    assert asking.replies == [[{"process": 11, "generation": 3}]]
+
+
+def test_names_that_processes_make_up_do_not_pile_up() -> None:
+    total: Message = {}
+    for start in range(0, 1000, 100):
+        add_statistics(total, {"closes": {str(start + n): 1 for n in range(100)}})
+    assert len(total["closes"]) == 256
+    add_statistics(total, {"closes": {"0": 1, "new": 1}})
+    assert total["closes"]["0"] == 2
+    assert "new" not in total["closes"]
 
 
 def test_nobody_to_ask() -> None:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from choosing import choose
+from privileges import needs_root, public_path, trap  # noqa: F401 - a fixture
 from rocket_cli._errors import CommandError
+from rocket_cli._observer import observers
 from rocket_cli._sockets import BoundSocket, close_sockets, open_sockets
 from rocket_core import TCPAddress
 
@@ -97,3 +102,79 @@ def test_unix_socket_where_a_file_is(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="not a socket"):
         open_sockets(choose(f"--bind=unix:{path}"))
     assert path.read_text() == "keep me"
+
+
+@needs_root
+@pytest.mark.parametrize("option", ["--bind=", "--admin=", "--metrics="])
+def test_file_of_a_socket_that_is_swapped(
+    tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user of its directory puts a link in its place as soon as it is bound."""
+    directory, secret = trap(tmp_path)
+    path = directory / "a.sock"
+
+    class Swapped(socket.socket):
+        def listen(self, backlog: int = 0, /) -> None:
+            path.unlink()
+            path.symlink_to(secret)
+            super().listen(backlog)
+
+    monkeypatch.setattr(socket, "socket", Swapped)
+    address = str(path) if option == "--admin=" else f"unix:{path}"
+    chosen = choose(f"{option}{address}", "--user=nobody")
+    if option == "--bind=":
+        found = open_sockets(chosen)
+    else:
+        (task,) = observers(chosen, [])
+        found = list(task.sockets)
+    close_sockets(found)
+    assert (secret.owner(), secret.read_text()) == ("root", "secret")
+    assert os.geteuid() == 0
+
+
+@needs_root
+def test_race_for_the_file_of_a_socket(tmp_path: Path) -> None:
+    directory, secret = trap(tmp_path)
+    path = directory / "a.sock"
+    racer = subprocess.Popen([sys.executable, "-c", RACER, str(path), str(secret)])
+    chosen = choose(f"--bind=unix:{path}", "--user=nobody")
+    try:
+        for _ in range(3000):
+            with suppress(CommandError):  # the racer was there first
+                close_sockets(open_sockets(chosen))
+            assert secret.stat().st_uid == 0
+    finally:
+        racer.kill()
+        racer.wait()
+
+
+RACER = """
+import os, pwd, sys
+path, secret = sys.argv[1:]
+nobody = pwd.getpwnam("nobody")
+os.setgroups([])
+os.setgid(nobody.pw_gid)
+os.setuid(nobody.pw_uid)
+while True:
+    try:
+        os.unlink(path)
+        os.symlink(secret, path)
+    except OSError:
+        pass
+    try:
+        if os.path.islink(path):
+            os.unlink(path)
+    except OSError:
+        pass
+"""
+
+
+@needs_root
+def test_socket_where_only_root_can_make_one(tmp_path: Path) -> None:
+    trap(tmp_path)
+    for option in ("--bind=unix:", "--admin="):
+        chosen = choose(f"{option}{tmp_path}/a.sock", "--user=nobody")
+        found = open_sockets(chosen) if "bind" in option else observers(chosen, [])[0].sockets
+        assert (tmp_path / "a.sock").owner() == "nobody"
+        close_sockets(found)
+        assert not (tmp_path / "a.sock").exists()

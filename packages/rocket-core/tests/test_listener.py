@@ -240,6 +240,27 @@ def test_file_that_is_no_socket_is_refused_and_kept(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
 
 
+def test_link_in_the_place_of_a_socket_is_refused_and_kept(tmp_path: Path) -> None:
+    """Though it leads to a socket that was left."""
+    path, left = tmp_path / "link", tmp_path / "socket"
+    path.symlink_to(left)
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(left))
+    text = refusal(Listener(f"unix:{path}"))
+    assert text == f"cannot listen on unix:{path}: the file is not a socket"
+    assert path.is_symlink()
+    assert left.is_socket()
+
+
+def test_link_to_the_socket_is_not_its_file(tmp_path: Path) -> None:
+    path, moved = tmp_path / "socket", tmp_path / "moved"
+    with serving(worker(), Listener(f"unix:{path}")):
+        path.rename(moved)
+        path.symlink_to(moved)
+    assert path.is_symlink()
+    assert moved.is_socket()
+
+
 def test_path_that_is_too_long(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 200)
     assert refusal(Listener(f"unix:{path}")) == (

@@ -13,7 +13,13 @@ from rocket_cli._forks import keep_from_children
 LIMIT: Final = 16 << 20
 """Bytes of the longest message."""
 
+TURN: Final = 1 << 18
+"""Bytes that are received at once, so that a process that never ceases lets others speak."""
+
 _RECEIVE_SIZE: Final = 1 << 16
+
+_MOST_CONTAINERS: Final = 500_000
+"""Objects and arrays in a message to the supervisor: some take a hundred times their length."""
 
 Message = dict[str, Any]
 
@@ -75,15 +81,15 @@ class Channel:
             except OSError:
                 self._outgoing.clear()
 
-    def receive(self) -> list[Message]:
-        """The messages that have arrived, without waiting.
+    def receive(self, most: int = TURN) -> list[Message]:
+        """The messages in the next ``most`` bytes that have arrived, without waiting.
 
         Raises `EOFError` when the other end is closed, and nothing is left; `ChannelError`.
         """
         messages: list[Message] = []
-        while True:
+        while most > 0:
             try:
-                data = self._socket.recv(_RECEIVE_SIZE, socket.MSG_DONTWAIT)
+                data = self._socket.recv(min(_RECEIVE_SIZE, most), socket.MSG_DONTWAIT)
             except (BlockingIOError, InterruptedError):
                 return messages
             except ConnectionError:
@@ -93,6 +99,8 @@ class Channel:
                     return messages
                 raise EOFError
             messages += self._split(data)
+            most -= len(data)
+        return messages
 
     def __iter__(self) -> Iterator[Message]:
         """The messages, waited for, until the other end is closed. Raises `ChannelError`."""
@@ -107,10 +115,13 @@ class Channel:
 
     def _split(self, data: bytes) -> list[Message]:
         self._incoming += data
-        *lines, rest = self._incoming.split(b"\n") if b"\n" in data else (self._incoming,)
-        self._incoming = bytearray(rest)
+        lines: list[bytearray] = []
+        if b"\n" in data:
+            *lines, self._incoming = self._incoming.split(b"\n")
         if len(self._incoming) > LIMIT:
             raise ChannelError(f"a message has more than {LIMIT} bytes")
+        if not self._waits and any(map(_is_crowded, lines)):
+            raise ChannelError(f"a message has more than {_MOST_CONTAINERS} parts")
         return [_parse(line) for line in lines]
 
 
@@ -120,10 +131,14 @@ def channel_pair() -> tuple[Channel, Channel]:
     return Channel(ours, waits=False), Channel(theirs, waits=True)
 
 
+def _is_crowded(line: bytearray) -> bool:
+    return line.count(b"{") + line.count(b"[") > _MOST_CONTAINERS
+
+
 def _parse(line: bytearray) -> Message:
     try:
         message = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ChannelError(f"not a message: {bytes(line[:80])!r}") from error
     if not isinstance(message, dict):
         raise ChannelError(f"not a message: {bytes(line[:80])!r}")

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
 
-from rocket_cli._channel import Channel, ChannelError, Message, channel_pair
+from rocket_cli._channel import LIMIT, TURN, Channel, ChannelError, Message, channel_pair
 from rocket_cli._forks import own_fork
+from rocket_cli._sayings import Speaker
 from rocket_cli._sockets import BoundSocket
 from rocket_cli._timers import Timers
 
@@ -78,6 +79,7 @@ class Child:
         task: what it is for.
         generation: which version of the application it serves, counted from 1; 0: none.
         channel: how to speak with it.
+        speaker: what it may say.
         phase: where in its life it is.
         since: when it was forked, by `time.monotonic`.
         ready: whether it has said that it is ready, and reads its channel.
@@ -90,6 +92,7 @@ class Child:
     task: Task
     generation: int
     channel: Channel
+    speaker: Speaker
     phase: Phase = Phase.BOOTING
     since: float = field(default_factory=time.monotonic)
     ready: bool = False
@@ -166,7 +169,7 @@ class Children:
                 self._leave(task)
                 raise Forked(task, theirs)
         theirs.close()
-        child = Child(pid, task, generation, ours)
+        child = Child(pid, task, generation, ours, Speaker(task.name))
         self._by_pid[pid] = child
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._exchange(child))
         return child
@@ -175,6 +178,8 @@ class Children:
         """Send a message."""
         if child.channel.fileno() < 0:
             return
+        if "question" in message:
+            child.speaker.asked()
         child.channel.send(message)
         if child.channel.unsent > _MOST_UNSENT:
             _log.error("%s does not listen, and is killed", child)
@@ -215,7 +220,7 @@ class Children:
                 return
             child = self._by_pid.get(pid)
             if child is not None:
-                self._exchange(child)  # its last words
+                self._exchange(child, LIMIT)  # its last words
                 del self._by_pid[pid]
                 self._close(child)
                 self._ended(child, os.waitstatus_to_exitcode(status))
@@ -225,7 +230,7 @@ class Children:
             _log.warning("%s does not end, and is killed", child)
             self.signal(child, signal.SIGKILL)
 
-    def _exchange(self, child: Child) -> None:
+    def _exchange(self, child: Child, most: int = TURN) -> None:
         channel = child.channel
         if channel.fileno() < 0:
             return
@@ -234,17 +239,28 @@ class Children:
             if not channel.unsent:
                 self._watch(child, selectors.EVENT_READ)
         try:
-            messages = channel.receive()
+            messages = channel.receive(most)
         except EOFError:
             self._close(child)  # it ends
-            return
         except ChannelError as error:
-            _log.error("%s is killed: %s", child, error)
-            self._close(child)
-            self.signal(child, signal.SIGKILL)
-            return
+            self._silence(child, error)
+        else:
+            self._hear(child, messages)
+
+    def _hear(self, child: Child, messages: Iterable[Message]) -> None:
         for message in messages:
+            try:
+                child.speaker.hear(message)
+            except ChannelError as error:
+                self._silence(child, error)
+                return
             self._said(child, message)
+
+    def _silence(self, child: Child, error: ChannelError) -> None:
+        """End a process that speaks as none of its kind does."""
+        _log.error("%s is killed: %s", child, error)
+        self._close(child)
+        self.signal(child, signal.SIGKILL)
 
     def _watch(self, child: Child, events: int) -> None:
         self._selector.modify(child.channel, events, lambda: self._exchange(child))

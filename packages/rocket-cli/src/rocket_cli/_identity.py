@@ -5,7 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from rocket_cli._errors import CommandError
@@ -60,27 +60,49 @@ def parse_group(text: str) -> Group:
         ) from None
 
 
+class Identity(NamedTuple):
+    """What a process runs as.
+
+    Attributes:
+        uid: the user.
+        gid: the group.
+        groups: the supplementary groups.
+    """
+
+    uid: int
+    gid: int
+    groups: Sequence[int]
+
+
+def identity(chosen: Chosen) -> Identity | None:
+    """The user and the group that are chosen; None: neither is. Raises `CommandError`."""
+    user: User | None = chosen["user"]
+    group: Group | None = chosen["group"]
+    if user is None and group is None:
+        return None
+    uid = os.geteuid() if user is None else user.uid
+    gid = group.gid if group is not None else user.gid if user is not None else None
+    if gid is None:
+        raise CommandError(f"{chosen.origin('user')}: user {user} has no group: give --group, too")
+    return Identity(uid, gid, _groups(uid, gid))
+
+
 def assume_identity(chosen: Chosen) -> None:
     """Become the user and the group that are chosen, with the supplementary groups of that user.
 
     Raises `CommandError`.
     """
-    user: User | None = chosen["user"]
-    group: Group | None = chosen["group"]
-    if user is None and group is None:
+    wanted = identity(chosen)
+    if wanted is None:
         return
-    uid = os.geteuid() if user is None else user.uid
-    gid = group.gid if group is not None else user.gid if user is not None else None
-    if gid is None:
-        raise CommandError(f"{chosen.origin('user')}: user {user} has no group: give --group, too")
-    if (os.geteuid(), os.getegid()) == (uid, gid) and uid != 0:
+    if (os.geteuid(), os.getegid()) == (wanted.uid, wanted.gid) and wanted.uid != 0:
         return
     try:
-        os.setgroups(_groups(uid, gid))
-        os.setgid(gid)
-        os.setuid(uid)
+        os.setgroups(wanted.groups)
+        os.setgid(wanted.gid)
+        os.setuid(wanted.uid)
     except PermissionError as error:
-        name = "user" if user is not None else "group"
+        name = "user" if chosen["user"] is not None else "group"
         raise CommandError(
             f"{chosen.origin(name)}: only root can become another user or group"
         ) from error
@@ -91,12 +113,3 @@ def _groups(uid: int, gid: int) -> list[int]:
         return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
     except KeyError:
         return [gid]
-
-
-def give_file(path: Path, chosen: Chosen) -> None:
-    """Give a file to the user and the group that are chosen. Raises `OSError`."""
-    user: User | None = chosen["user"]
-    group: Group | None = chosen["group"]
-    gid = group.gid if group is not None else user.gid if user is not None else None
-    if user is not None or gid is not None:
-        os.chown(path, -1 if user is None else user.uid, -1 if gid is None else gid)

@@ -65,6 +65,8 @@ class Inquiries:
 
     def final(self, child: Child, statistics: Message) -> None:
         """``child`` is about to end, and has counted this."""
+        if child.final:
+            return
         child.final = True
         self._questions.gone(child)
         add_statistics(self._ended, statistics)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import stat
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,10 +15,12 @@ import click
 
 from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
-from rocket_cli._identity import give_file
-from rocket_cli._log_lines import JSONLines, TextLines, has_colours
+from rocket_cli._identity import identity
+from rocket_cli._log_lines import JSONLines, TextLines, has_colours, printable
 from rocket_cli._log_losses import Losses
 from rocket_cli._origin import Origin
+from rocket_cli._place import Maker, give_file, maker
+from rocket_wsgi import descriptor_of, open_log
 
 _PACKAGES: Final = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli")
 _log = logging.getLogger("rocket_cli")
@@ -48,10 +52,19 @@ class _Handler(logging.Handler):
             os.close(new)
 
     def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        descriptor = os.open(self._file, flags, 0o666)
-        if os.geteuid() == 0:
-            give_file(self._file, self.chosen)  # the processes that serve will reopen it, too
+        if descriptor_of(self._file) is not None:
+            return open_log(self._file)
+        user = identity(self.chosen)
+        with maker(self._file, user) as made_by:
+            # What the user may have put there instead must not make the supervisor wait.
+            descriptor = open_log(self._file, os.O_NONBLOCK if made_by is Maker.USER else 0)
+        if made_by is Maker.ROOT and user is not None:
+            give_file(descriptor, user)  # the processes that serve will reopen it, too
+        elif made_by is Maker.USER:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                raise OSError(errno.EINVAL, "it is not a regular file")
+            os.set_blocking(descriptor, True)
         return descriptor
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -97,7 +110,7 @@ def configure_log(chosen: Chosen, path: str | None = None) -> None:
             present if present is not None and present.path == path else _Handler(path, chosen)
         )
     except OSError as error:
-        raise unwritable(path, chosen.origin("error-log"), str(error.strerror)) from error
+        raise unwritable(path, chosen.origin("error-log"), _refusal(error, chosen)) from error
     handler.chosen = chosen
     json = chosen["log-format"] == "json"
     colours = path == STANDARD and has_colours(sys.stderr)
@@ -131,7 +144,9 @@ def reopen_log() -> None:
         handler.reopen()
     except OSError as error:
         _log.error(
-            "the log stays in its old file: cannot open %s: %s", handler.path, error.strerror
+            "the log stays in its old file: cannot open %s: %s",
+            handler.path,
+            _refusal(error, handler.chosen),
         )
 
 
@@ -142,7 +157,7 @@ def announce(chosen: Chosen, lines: Iterable[str]) -> None:
         if as_messages:
             _log.info("%s", line)
         else:
-            click.echo(line, err=True)
+            click.echo(printable(line), err=True)
 
 
 def check_log(chosen: Chosen, name: str) -> None:
@@ -151,20 +166,36 @@ def check_log(chosen: Chosen, name: str) -> None:
     No file is made.
     """
     path = chosen[name]
-    if path in (None, STANDARD):
+    if path in (None, STANDARD) or descriptor_of(path) is not None:
         return
     file = Path(path)
-    directory = file.absolute().parent
-    if file.is_dir():
-        reason = "it is a directory"
-    elif file.exists():
-        reason = "" if os.access(file, os.W_OK) else "permission denied"
-    elif not directory.is_dir():
-        reason = f"there is no directory {directory}"
-    else:
-        reason = "" if os.access(directory, os.W_OK | os.X_OK) else "permission denied"
+    try:
+        with maker(file, identity(chosen)):
+            reason = _obstacle(file)
+    except OSError as error:
+        reason = str(error.strerror)
     if reason:
         raise unwritable(path, chosen.origin(name), reason)
+
+
+def _obstacle(file: Path) -> str:
+    directory = file.absolute().parent
+    if file.is_dir():
+        return "it is a directory"
+    if file.exists():
+        return "" if os.access(file, os.W_OK, effective_ids=True) else "permission denied"
+    if not directory.is_dir():
+        return f"there is no directory {directory}"
+    usable = os.access(directory, os.W_OK | os.X_OK, effective_ids=True)
+    return "" if usable else "permission denied"
+
+
+def _refusal(error: OSError, chosen: Chosen) -> str:
+    """What the system has against a log, and where that matters, for which user."""
+    user = chosen["user"]
+    if isinstance(error, PermissionError) and user is not None:
+        return f"{error.strerror} for the user {user}"
+    return str(error.strerror)
 
 
 def unwritable(path: str, origin: Origin, reason: str) -> CommandError:

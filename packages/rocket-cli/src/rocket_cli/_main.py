@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import click
 
+from rocket_cli._descriptors import complete_descriptors
 from rocket_cli._group import LazyGroup, Subcommand
 from rocket_cli._version import __version__
 
@@ -30,7 +31,16 @@ SUBCOMMANDS: Final = {
 }
 
 
-@click.group(cls=LazyGroup, subcommands=SUBCOMMANDS)
+class Main(LazyGroup):
+    """The command itself."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it, as a script does."""
+        complete_descriptors()
+        return super().main(*args, **kwargs)
+
+
+@click.group(cls=Main, subcommands=SUBCOMMANDS)
 @click.version_option(__version__, prog_name="rocket-cli", message="%(prog)s %(version)s")
 def main() -> None:
     """Rocket, a threaded web server for Python."""

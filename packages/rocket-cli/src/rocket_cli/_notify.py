@@ -7,6 +7,12 @@ import os
 import socket
 import time
 from collections.abc import MutableMapping
+from typing import Final
+
+from rocket_cli._log_lines import printable
+
+_LONGEST: Final = 1000
+"""Characters of a value: more than a status line shows."""
 
 _log = logging.getLogger("rocket_cli")
 
@@ -32,7 +38,7 @@ class Notifier:
         if not self._path:
             return
         address = "\0" + self._path[1:] if self._path.startswith("@") else self._path
-        text = "\n".join(f"{name}={value}" for name, value in fields.items())
+        text = "\n".join(f"{name}={_one_line(value)}" for name, value in fields.items())
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
                 sock.setblocking(False)
@@ -45,3 +51,8 @@ class Notifier:
         """A reload begins; ``READY=1`` ends it."""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self.send(RELOADING=1, MONOTONIC_USEC=now, STATUS="reloading")
+
+
+def _one_line(value: str | int) -> str:
+    """``value`` as one field: a process may have said it, and may not add fields of its own."""
+    return printable(str(value)).replace("\n", " ")[:_LONGEST]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,19 +18,17 @@ from rocket_cli._children import Task
 from rocket_cli._command import Chosen
 from rocket_cli._control import Control
 from rocket_cli._errors import CommandError
-from rocket_cli._identity import assume_identity, give_file
+from rocket_cli._identity import assume_identity
 from rocket_cli._log import reopen_log
 from rocket_cli._reply import Ask, AskError, Reply
-from rocket_cli._sockets import BoundSocket, close_sockets
+from rocket_cli._sockets import BoundSocket, close_sockets, listen
 from rocket_core import (
     Address,
     BindError,
     Listener,
     Server,
-    SocketFile,
     UnixAddress,
     Worker,
-    bind_socket,
     parse_address,
 )
 
@@ -111,7 +107,9 @@ def observers(chosen: Chosen, present: Sequence[BoundSocket]) -> list[Task]:
         for name, address in _addresses(chosen).items():
             same = next((each for each in present if each.bind.address == address), None)
             try:
-                opened[name] = same or _open(address, chosen, private=name == "admin")
+                opened[name] = same or listen(
+                    Bind(address), chosen, _BACKLOG, private=name == "admin"
+                )
             except BindError as error:
                 raise CommandError(f"{chosen.origin(name)}: {error}; choose another") from error
     except CommandError:
@@ -141,32 +139,6 @@ def check_observation(chosen: Chosen) -> None:
             f"{chosen.origin('admin')} {str(path)!r}: there is no directory "
             f"{path.absolute().parent}; use a path in one that exists"
         )
-
-
-def _open(address: Address, chosen: Chosen, *, private: bool) -> BoundSocket:
-    sock = bind_private(address) if private else bind_socket(address)
-    try:
-        sock.listen(_BACKLOG)
-        file = None
-        if isinstance(address, UnixAddress):
-            file = SocketFile(address.path)
-            give_file(address.path, chosen)
-    except OSError as error:
-        sock.close()
-        raise BindError(f"cannot listen on {address}: {error.strerror}") from error
-    return BoundSocket(Bind(address), sock, file)
-
-
-def bind_private(address: Address) -> socket.socket:
-    """A Unix socket that nobody but its user, and root, can connect to. Raises `BindError`.
-
-    The permissions of all files are narrowed meanwhile, so no other thread may make any.
-    """
-    before = os.umask(0o177)
-    try:
-        return bind_socket(address)
-    finally:
-        os.umask(before)
 
 
 def _asking(control: Control) -> Ask:

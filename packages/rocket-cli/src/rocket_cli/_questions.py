@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from rocket_cli._channel import Message
+from rocket_cli._channel import LIMIT, Message
 from rocket_cli._children import Child
 from rocket_cli._timers import Timers
 
 PATIENCE: Final = 5.0
 """Seconds for all processes to answer."""
+
+_MOST_ANSWERS: Final = LIMIT - (1 << 20)
+"""Bytes of all answers to a question, which go on in one message with what ended processes have
+counted. Each process has an equal share of them."""
+
+_MOST_NAMES: Final = 256
+"""Counters, or parts of one, that are kept: processes come and go, and may make names up."""
 
 Reply = Callable[[list[Message]], None]
 
@@ -18,6 +26,7 @@ Reply = Callable[[list[Message]], None]
 class _Question:
     def __init__(self, waiting: set[Child], reply: Reply) -> None:
         self.waiting = waiting
+        self.share = _MOST_ANSWERS // max(len(waiting), 1)
         self.answers: list[Message] = []
         self.reply = reply
 
@@ -57,7 +66,9 @@ class Questions:
         if question is None or child not in question.waiting:
             return
         question.waiting.remove(child)
-        question.answers.append({"process": child.pid, "generation": child.generation, **result})
+        if len(json.dumps(result)) > question.share:
+            result = {"error": f"its answer has more than {question.share} bytes: ask for less"}
+        question.answers.append({**result, "process": child.pid, "generation": child.generation})
         if not question.waiting:
             self._finish(number)
 
@@ -75,7 +86,8 @@ class Questions:
 def add_statistics(total: Message, more: Message) -> None:
     """Add what an ended process has counted to the counts of those that ended before."""
     for key, value in more.items():
-        total[key] = _sum(total.get(key), value)
+        if key in total or len(total) < _MOST_NAMES:
+            total[key] = _sum(total.get(key), value)
 
 
 def _sum(total: Any, more: Any) -> Any:

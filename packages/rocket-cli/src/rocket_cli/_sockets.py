@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from rocket_cli._bind import Bind
 from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._forks import keep_from_children
-from rocket_cli._identity import give_file
+from rocket_cli._identity import Identity, identity
 from rocket_cli._occupant import occupant
+from rocket_cli._place import Maker, give_name, maker
 from rocket_core import (
     Address,
     BindError,
@@ -39,11 +42,13 @@ class BoundSocket:
         bind: the address that was asked for.
         socket: the socket.
         file: that of a Unix socket that is removed at the end.
+        user: as whom that file was made, if not as this process.
     """
 
     bind: Bind
     socket: socket.socket
     file: SocketFile | None = None
+    user: Identity | None = None
 
     def __post_init__(self) -> None:
         keep_from_children(self.socket)
@@ -65,8 +70,9 @@ class BoundSocket:
 
     def close(self, *, keep_file: bool = False) -> None:
         """Close this process's copy, and remove a Unix socket's file or keep it for others."""
-        if self.file is not None and not keep_file:
-            self.file.remove()
+        if self.file is not None and isinstance(self.bind.address, UnixAddress) and not keep_file:
+            with suppress(OSError), maker(self.bind.address.path, self.user):
+                self.file.remove()
         self.socket.close()
 
 
@@ -89,7 +95,7 @@ def open_sockets(chosen: Chosen, present: Sequence[BoundSocket] = ()) -> list[Bo
                 opened.append(same)
             else:
                 left.remove(same)
-                same = BoundSocket(bind, same.socket, same.file)
+                same = replace(same, bind=bind)
             found.append(same)
     except CommandError:
         close_sockets(opened)
@@ -103,18 +109,59 @@ def close_sockets(sockets: Iterable[BoundSocket], *, keep_files: bool = False) -
         each.close(keep_file=keep_files)
 
 
+def listen(bind: Bind, chosen: Chosen, backlog: int, *, private: bool = False) -> BoundSocket:
+    """A listening socket at an address; the file of a Unix socket is for the user that is chosen.
+
+    With ``private`` only that user, and root, can connect to it. Raises `BindError`, and
+    `CommandError` for a user that cannot be.
+    """
+    address = bind.address
+    if not isinstance(address, UnixAddress):
+        sock = bind_socket(address)
+        _listen(sock, address, backlog)
+        return BoundSocket(bind, sock)
+    user = identity(chosen)
+    try:
+        with maker(address.path, user) as made_by:
+            sock = bind_private(address) if private else bind_socket(address)
+            _listen(sock, address, backlog)
+            try:
+                file = SocketFile(address.path)
+                if made_by is Maker.ROOT and user is not None:
+                    give_name(address.path, user)
+            except OSError:
+                sock.close()
+                raise
+    except BindError:
+        raise
+    except OSError as error:
+        raise BindError(f"cannot listen on {address}: {error.strerror}") from error
+    return BoundSocket(bind, sock, file, user)
+
+
+def _listen(sock: socket.socket, address: Address, backlog: int) -> None:
+    try:
+        sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        raise BindError(f"cannot listen on {address}: {error.strerror}") from error
+
+
+def bind_private(address: UnixAddress) -> socket.socket:
+    """A Unix socket that nobody but its user, and root, can connect to. Raises `BindError`.
+
+    The permissions of all files are narrowed meanwhile, so no other thread may make any.
+    """
+    before = os.umask(0o177)
+    try:
+        return bind_socket(address)
+    finally:
+        os.umask(before)
+
+
 def _open(bind: Bind, chosen: Chosen) -> BoundSocket:
     try:
-        sock = bind_socket(bind.address)
-        try:
-            sock.listen(chosen["backlog"])
-            file = None
-            if isinstance(bind.address, UnixAddress):
-                file = SocketFile(bind.address.path)
-                give_file(bind.address.path, chosen)
-        except OSError as error:
-            sock.close()
-            raise BindError(f"cannot listen on {bind.address}: {error.strerror}") from error
+        return listen(bind, chosen, chosen["backlog"])
     except BindError as error:
         number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
         advice = _ADVICE.get(number or 0, "choose another with --bind")
@@ -123,4 +170,3 @@ def _open(bind: Bind, chosen: Chosen) -> BoundSocket:
             if found is not None:
                 advice = f"{found} listens there: stop it, or choose another with --bind"
         raise CommandError(f"{error}; {advice}") from error
-    return BoundSocket(bind, sock, file)

@@ -15,6 +15,7 @@ from rocket_cli._activation import inherited_socket
 from rocket_cli._bind import Bind, parse_bind
 from rocket_cli._channel import Channel
 from rocket_cli._errors import CommandError
+from rocket_cli._identity import Identity
 from rocket_cli._pid_file import PidFile
 from rocket_cli._sockets import BoundSocket, close_sockets
 from rocket_cli._surroundings import Surroundings
@@ -129,12 +130,20 @@ def take_legacy(environ: MutableMapping[str, str] = os.environ) -> Legacy | None
     )
 
 
-def _leave(bound: BoundSocket) -> tuple[int, str, bool]:
-    return bound.socket.fileno(), str(bound.bind), bound.file is not None
+def _leave(bound: BoundSocket) -> tuple[int, str, bool, Identity | None]:
+    return bound.socket.fileno(), str(bound.bind), bound.file is not None, bound.user
 
 
-def _take(descriptor: int, bind: str, has_file: bool) -> BoundSocket:
+def _take(
+    descriptor: int,
+    bind: str,
+    has_file: bool,
+    user: tuple[int, int, Sequence[int]] | None = None,
+) -> BoundSocket:
     asked: Bind = parse_bind(bind)
-    address = asked.address
-    file = SocketFile(address.path) if has_file and isinstance(address, UnixAddress) else None
-    return BoundSocket(asked, inherited_socket(descriptor, None).socket, file)
+    sock = inherited_socket(descriptor, None).socket
+    maker = None if user is None else Identity(*user)
+    file = None
+    if has_file and isinstance(asked.address, UnixAddress):
+        file = SocketFile(asked.address.path)
+    return BoundSocket(asked, sock, file, maker)

@@ -21,6 +21,7 @@ from rocket_cli._children import Child, Children, Phase, Task, describe_end
 from rocket_cli._command import Chosen
 from rocket_cli._errors import BootError, CommandError
 from rocket_cli._generation import Generation, size_of
+from rocket_cli._identity import identity
 from rocket_cli._inquiries import Answer, Inquiries
 from rocket_cli._log import announce, configure_log, reopen_log, set_log_level
 from rocket_cli._notify import Notifier
@@ -145,7 +146,7 @@ class Supervisor:
         self._surroundings.enter(chosen)
         configure_log(chosen)
         if chosen["pid"] is not None:
-            self._pid_file = PidFile(chosen["pid"], chosen.origin("pid"))
+            self._pid_file = PidFile(chosen["pid"], chosen.origin("pid"), identity(chosen))
             if self._legacy is None:
                 self._pid_file.write()
         left = [] if self._legacy is None else self._legacy.observed
@@ -171,6 +172,8 @@ class Supervisor:
     def _leave(self, task: Task) -> None:
         """In a new process: let go of what it must not hold."""
         self._selector.close()
+        if self._legacy is not None:
+            self._legacy.channel.close()  # the predecessor hears this supervisor alone
         kept = {each.socket for each in task.sockets}
         for each in (*self._workers.sockets, *self._observed):
             if each.socket not in kept:
@@ -406,12 +409,8 @@ class Supervisor:
         self._end(Ending.GENTLY)
 
     def _resize_and_tell(self, arguments: Message, answer: Answer) -> None:
-        size = arguments.get("processes")
-        if isinstance(size, int) and size >= 1:
-            self._workers.resize(size)
-            answer({})
-        else:
-            answer({"error": f"processes must be a number from 1 up, not {size!r}"})
+        self._workers.resize(arguments["processes"])
+        answer({})
 
     def _note(self, name: str, arguments: Message) -> None:
         """Have processes that begin later do as those that there are are told now."""

@@ -39,7 +39,7 @@ class SocketFile:
 
 
 def _inode(path: Path) -> tuple[int, int]:
-    status = path.stat()
+    status = path.lstat()  # a link that has taken its place is another file
     return status.st_dev, status.st_ino
 
 
@@ -75,7 +75,7 @@ def _bind_unix(address: UnixAddress) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with suppress(FileNotFoundError):
-            if not stat.S_ISSOCK(os.stat(path).st_mode):
+            if not stat.S_ISSOCK(os.lstat(path).st_mode):
                 raise BindError(f"cannot listen on {address}: the file is not a socket")
             if _answers(path):
                 raise BindError(f"cannot listen on {address}: Address already in use")

@@ -14,6 +14,7 @@ from rocket_wsgi._executor import Executor, Future, RememberedFutures
 from rocket_wsgi._file_worker import FileWorker
 from rocket_wsgi._file_wrapper import FileWrapper
 from rocket_wsgi._head import ApplicationError
+from rocket_wsgi._log_target import descriptor_of, open_log
 from rocket_wsgi._names import Underscores
 from rocket_wsgi._request_id import RequestIds
 from rocket_wsgi._static import StaticFiles
@@ -35,4 +36,6 @@ __all__ = [
     "Underscores",
     "WSGIWorker",
     "__version__",
+    "descriptor_of",
+    "open_log",
 ]

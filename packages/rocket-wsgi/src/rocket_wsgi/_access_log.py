@@ -47,8 +47,9 @@ class AccessLog:
         """Open ``target``; its thread begins with the first request.
 
         Args:
-            target: the path of a file to append to; an open text stream such as ``sys.stdout``; or
-                a logger, which gets each line at level INFO.
+            target: the path of a file to append to, or of a descriptor that the process was given,
+                such as ``/dev/stdout``; an open text stream such as ``sys.stdout``; or a logger,
+                which gets each line at level INFO.
             format: ``combined``; ``json``, an object a line; ``json:time,client,status``, with
                 these fields only; or a text such as ``{client} {method} {path} {header.x-tenant}``.
             max_lines: lines that wait to be written, at most.

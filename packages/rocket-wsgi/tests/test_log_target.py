@@ -1,0 +1,61 @@
+"""Paths that mean a descriptor."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rocket_wsgi import descriptor_of, open_log
+
+
+@pytest.mark.parametrize(
+    ("path", "number"),
+    [
+        ("/dev/stdout", 1),
+        ("/dev//stderr", 2),
+        ("/dev/fd/0", 0),
+        ("/dev/fd/17", 17),
+        ("/proc/self/fd/3", 3),
+        ("/dev/fd/x", None),
+        ("/dev/fd/1/x", None),
+        ("/dev/null", None),
+        ("stdout", None),
+        ("", None),
+    ],
+)
+def test_paths(path: str, number: int | None) -> None:
+    assert descriptor_of(path) == number
+
+
+def test_links(tmp_path: Path) -> None:
+    """To the standard ones only: another number may be that of a file of the process."""
+    for name, target in {
+        "a": "/dev/stdout",
+        "b": "a",
+        "c": "/proc/self/fd/2",
+        "d": "/dev/fd/7",
+        "e": "e",
+        "f": "nowhere",
+    }.items():
+        (tmp_path / name).symlink_to(target)
+    found = {each.name: descriptor_of(each) for each in tmp_path.iterdir()}
+    assert found == {"a": 1, "b": 1, "c": 2, "d": None, "e": None, "f": None}
+
+
+def test_descriptor_that_was_given_is_used(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    try:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            open_log(f"/dev/fd/{writer}")  # it cannot be inherited, so that it was not given
+        os.set_inheritable(writer, True)
+        opened = open_log(f"/dev/fd/{writer}")
+        os.write(opened, b"a line")
+        os.close(opened)
+        assert os.read(reader, 100) == b"a line"
+    finally:
+        os.close(reader)
+        os.close(writer)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        open_log(f"/dev/fd/{writer}")
