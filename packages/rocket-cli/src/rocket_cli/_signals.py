@@ -57,6 +57,39 @@ class Events:
             return []
         return [signal.Signals(number) for number in numbers if number in self._caught]
 
+    @contextmanager
+    def obeyed(self, obey: Callable[[signal.Signals], None]) -> Iterator[None]:
+        """Have ``obey`` called at a signal that ends the process, on another thread.
+
+        So that is done while the main thread is elsewhere, in code that no handler can interrupt.
+        Other signals wait until then.
+        """
+        missed = bytearray()
+
+        def watch() -> None:
+            while True:
+                numbers = self._reader.recv(4096)
+                for number in numbers.partition(b"\0")[0]:
+                    if number in ENDING:
+                        obey(signal.Signals(number))
+                missed.extend(number for number in numbers if number != _ENDED)
+                if _ENDED in numbers:
+                    return
+
+        # 1. The main thread is about to leave; 2. a signal comes. If its number is before the mark
+        # that `end` writes, it is obeyed, and `join` never returns. If it is behind, it is put
+        # back, like all that was missed, and is taken next.
+        watcher = threading.Thread(target=watch, name="rocket-signals", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            self.end()
+            watcher.join()
+            # What ran meanwhile, an event loop for instance, may have taken it.
+            signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+            self._writer.send(missed)
+
     def end(self) -> None:
         """The server has ended. Any thread may call this."""
         self._writer.send(bytes([_ENDED]))
