@@ -10,6 +10,8 @@ import httpx
 import pytest
 import trustme
 
+from rocket_cli._loggers import NAMES, ServerLogger
+
 VERSION = """
     import os
     def app(environ, start_response):
@@ -60,16 +62,19 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def loggers() -> Iterator[None]:
     """Put the loggers of the command's packages back as they were."""
-    names = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli")
-    found = [logging.getLogger(name) for name in names]
-    before = [(each.level, each.propagate, list(each.handlers)) for each in found]
+    found = [logging.getLogger(name) for name in NAMES]
+    before = [(each.disabled, each.level, each.propagate, list(each.handlers)) for each in found]
     yield
-    for logger, (level, propagate, handlers) in zip(found, before, strict=True):
+    for logger, (disabled, level, propagate, handlers) in zip(found, before, strict=True):
+        logger.__class__ = logging.Logger
+        logger.disabled = disabled
         logger.setLevel(level)
         logger.propagate = propagate
-        for handler in set(logger.handlers) - set(handlers):
-            logger.removeHandler(handler)
-            handler.close()
+        logger.handlers[:] = handlers
+    if ServerLogger.output is not None:
+        ServerLogger.output.close()
+        ServerLogger.output = None
+    ServerLogger.least = logging.INFO
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import pytest
 from answering import Sleeper, serving, url
 from processes import PATIENCE, eventually
 from rocket_cli._inspector import Inspector
+from rocket_cli._loggers import ServerLogger
 from rocket_cli._vitals import gil_wait, memory
 from rocket_core import Server
 from rocket_tls import TLSListener
@@ -132,10 +133,9 @@ def test_resize(server: Server, inspector: Inspector) -> None:
 
 @pytest.mark.usefixtures("loggers")
 def test_log_level(inspector: Inspector) -> None:
-    logger = logging.getLogger("rocket_core")
     for level in ("debug", "error"):
         assert inspector.log_level({"level": level}) == {"level": level}
-        assert logger.level == getattr(logging, level.upper())
+        assert ServerLogger.least == getattr(logging, level.upper())
 
 
 def test_certificates_and_failed_handshakes(certificate: Path, key: Path) -> None:

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import httpx
+import pytest
 
 from conftest import VERSION, Write
 from processes import Served, eventually, refuse
@@ -29,6 +30,87 @@ def test_error_of_the_application(tmp_path: Path, write: Write) -> None:
     write("failing.py", "raise RuntimeError('no database')")
     line = refuse(tmp_path, *ANY, "--preload", "failing")
     assert line.startswith("cannot import failing: RuntimeError: no database")
+
+
+SLOW = """
+    import threading
+    open("begun", "w").close()
+    threading.Event().wait()
+"""
+IMPORTING = pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 1), (signal.SIGQUIT, 0)]
+)
+
+
+@IMPORTING
+def test_signal_while_the_application_is_imported(
+    tmp_path: Path, write: Write, number: signal.Signals, code: int
+) -> None:
+    write("slow.py", SLOW)
+    options = ["--bind", "unix:rocket.sock", "--pid", "rocket.pid", "--preload"]
+    with Served(tmp_path, *options, "slow") as served:
+        eventually((tmp_path / "begun").exists)
+        assert (tmp_path / "rocket.sock").exists()
+        served.send(number)
+        assert served.wait()[0] == code
+    assert served.said == []
+    assert not (tmp_path / "rocket.sock").exists()
+    assert not (tmp_path / "rocket.pid").exists()
+
+
+def test_signal_that_no_handler_could_obey(tmp_path: Path, write: Write) -> None:
+    """The application waits in C, or catches everything."""
+    write(
+        "stubborn.py",
+        """
+        import ctypes
+        pause = ctypes.CDLL(None).pause
+        open("begun", "w").close()
+        while True:
+            try:
+                pause()
+            except BaseException:
+                pass
+        """,
+    )
+    with Served(tmp_path, *ANY, "--preload", "stubborn") as served:
+        eventually((tmp_path / "begun").exists)
+        served.send(signal.SIGTERM)
+        assert served.wait()[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2], ids=["reload", "upgrade"])
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT], ids=["gently", "at once"])
+def test_ending_while_a_new_supervisor_imports(
+    tmp_path: Path, write: Write, number: signal.Signals, ending: signal.Signals
+) -> None:
+    """Both end, by themselves, and leave nothing behind."""
+    write("versioned.py", VERSION.format("one"))
+    options = ["--bind", "unix:rocket.sock", "--pid", "rocket.pid", "--preload"]
+    with Served(tmp_path, *options, "versioned") as served:
+        served.location()
+        write("versioned.py", SLOW)
+        served.send(number)
+        eventually((tmp_path / "begun").exists)
+        served.send(ending)
+        assert served.wait()[0] == 0  # and all that hold its standard error have ended
+    assert not any("is killed" in line for line in served.said)
+    assert not (tmp_path / "rocket.sock").exists()
+    assert not (tmp_path / "rocket.pid").exists()
+
+
+def test_other_signals_wait_for_the_application(tmp_path: Path, write: Write) -> None:
+    write("versioned.py", VERSION.format("one"))
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    write("gated.py", "open('begun', 'w').close()\nopen('gate').read()\nfrom versioned import app")
+    with Served(tmp_path, *ANY, "--preload", "gated") as served:
+        eventually((tmp_path / "begun").exists)
+        served.send(signal.SIGTTIN)
+        served.send(signal.SIGUSR1)
+        gate.write_text("")
+        served.location()
+        served.stop()
 
 
 def test_threads_of_the_application(tmp_path: Path, write: Write) -> None:

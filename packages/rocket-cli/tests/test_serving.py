@@ -18,6 +18,7 @@ from processes import PATIENCE, Served
 from rocket_cli._errors import CommandError
 from rocket_cli._serving import Site, make_server
 from rocket_cli._welcome import welcome
+from rocket_wsgi import SERVER
 
 ANY = ["--bind", "127.0.0.1:0"]
 
@@ -50,6 +51,24 @@ def site(tmp_path: Path, write: Write) -> Path:
     write("public/index.html", "the index")
     write("public/app.js", "the script")
     return tmp_path
+
+
+@pytest.mark.parametrize("option", ["--no-preload", "--preload"])
+def test_server_software(write: Write, client: httpx.Client, option: str) -> None:
+    """Applications take its absence for development; what was inherited is another server's."""
+    path = write(
+        "asking.py",
+        """
+        import os
+        found = os.environ["SERVER_SOFTWARE"]
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            return [f"{found} {environ['SERVER_SOFTWARE']}".encode()]
+        """,
+    )
+    with Served(path.parent, *ANY, option, "asking", SERVER_SOFTWARE="Development/1.0") as served:
+        assert client.get(served.location()).text == f"{SERVER} {SERVER}"
+        served.stop()
 
 
 def closed_by_server(url: str, sent: bytes) -> bytes:

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from choosing import choose
 from privileges import needs_root, public_path, trap  # noqa: F401 - a fixture
+from rocket_cli._activation import inherited_socket
+from rocket_cli._bind import parse_bind
 from rocket_cli._errors import CommandError
 from rocket_cli._observer import observers
 from rocket_cli._sockets import BoundSocket, close_sockets, open_sockets
@@ -49,6 +52,23 @@ def test_location(stack: ExitStack, tmp_path: Path) -> None:
     assert plain.location(certificate=True) == f"https://{plain.address}"
     assert secure.location(certificate=False) == f"https://{secure.address}"
     assert unix.location(certificate=True) == f"unix:{tmp_path}/a.sock"
+
+
+def test_location_in_a_zone(stack: ExitStack) -> None:
+    """What names an address of a link can be given to a client, and to ``--bind`` once more."""
+    table = Path("/proc/net/if_inet6")
+    rows = [line.split() for line in table.read_text().splitlines()] if table.exists() else []
+    links = [row for row in rows if row[3] == "20" and not int(row[4], 16) & 0x48]
+    if not links:
+        pytest.skip("no interface has an address of its link")
+    host = f"{ip_address(bytes.fromhex(links[0][0]))}%{links[0][5]}"
+    (bound,) = opened(stack, f"--bind=[{host}]:0")
+    port = bound.socket.getsockname()[1]
+    assert bound.location(certificate=False) == f"http://[{host}]:{port}"
+    assert parse_bind(str(bound.bind)) == bound.bind
+    inherited = inherited_socket(os.dup(bound.socket.fileno()), None)
+    with inherited.socket:
+        assert str(inherited.address) == f"[{host}]:{port}"
 
 
 def test_file_of_a_unix_socket_is_removed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rocket_core import Address, AddressError, Peer, TCPAddress, UnixAddress, parse_address
-from rocket_core._address import peer_of
+from rocket_core._address import address_of, peer_of
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,13 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     except AddressError:
         return
     assert isinstance(address, TCPAddress | UnixAddress)
+
+
+def test_address_of_a_link_has_its_zone() -> None:
+    number, name = socket.if_nameindex()[0]
+    assert str(address_of(("fe80::7", 80, 0, number))) == f"[fe80::7%{name}]:80"
+    assert str(address_of(("fe80::7", 80, 0, 1 << 30))) == f"[fe80::7%{1 << 30}]:80"
+    assert str(address_of(("fe80::7", 80, 0, 0))) == "[fe80::7]:80"
 
 
 @pytest.mark.parametrize(

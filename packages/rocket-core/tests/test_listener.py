@@ -7,7 +7,9 @@ import stat
 import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
+from ipaddress import ip_address
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,7 +41,6 @@ from rocket_core import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 IPV6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
 
@@ -79,6 +80,32 @@ def test_tcp_version_6_alone() -> None:
             assert client.ask(b"\n").startswith(b"[::1]:")
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port_of(server.listeners[0])), PATIENCE)
+
+
+def link_local() -> str:
+    """An address of one link with its zone (``/proc/net/if_inet6``, Linux)."""
+    table = Path("/proc/net/if_inet6")
+    for line in table.read_text().splitlines() if table.exists() else ():
+        digits, _, _, scope, flags, name = line.split()
+        if scope == "20" and not int(flags, 16) & 0x48:  # neither tentative nor in doubt
+            return f"{ip_address(bytes.fromhex(digits))}%{name}"
+    pytest.skip("no interface has an address of its link")
+
+
+@IPV6
+def test_address_of_a_link() -> None:
+    """It is listened on in its zone, and written with it; a peer is its number alone."""
+    host = link_local()
+    with serving(worker(describe), Listener(f"[{host}]:0")) as server:
+        port = port_of(server.listeners[0])
+        assert str(server.listeners[0].address) == f"[{host}]:{port}"
+        with socket.create_connection((host, port), PATIENCE) as client:
+            client.sendall(b"\n")
+            number = host.partition("%")[0]
+            assert client.recv(200).decode().split() == [
+                f"[{number}]:{client.getsockname()[1]}",
+                f"[{number}]:{port}",
+            ]
 
 
 @IPV6
@@ -198,6 +225,17 @@ def test_stale_unix_socket_is_replaced(tmp_path: Path) -> None:
     assert path.exists()
     with serving(worker(), Listener(f"unix:{path}")) as server, connect(server) as client:
         assert client.ask(b"x\n") == b"X\n"
+
+
+def test_relative_file_is_removed_from_another_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with serving(worker(), Listener("unix:socket")):
+        assert (tmp_path / "socket").is_socket()
+        monkeypatch.chdir("elsewhere")
+    assert not (tmp_path / "socket").exists()
 
 
 def test_live_unix_socket_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from rocket_cli._bind import Bind
 from rocket_cli._errors import CommandError
 from rocket_cli._sockets import BoundSocket
-from rocket_core import Address, TCPAddress, UnixAddress
+from rocket_core import Address, UnixAddress, address_of
 
 _FIRST: Final = 3
 _SCHEMES: Final = frozenset({"http", "https"})
@@ -55,5 +55,5 @@ def inherited_socket(descriptor: int, scheme: str | None) -> BoundSocket:
 def _address(sock: socket.socket) -> Address:
     name = sock.getsockname()
     if isinstance(name, tuple):
-        return TCPAddress(name[0], name[1])
+        return address_of(name)
     return UnixAddress(Path(os.fsdecode(name) if isinstance(name, bytes) else name))

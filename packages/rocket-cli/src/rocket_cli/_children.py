@@ -8,7 +8,7 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
@@ -17,12 +17,16 @@ from rocket_cli._channel import LIMIT, TURN, Channel, ChannelError, Message, cha
 from rocket_cli._forks import own_fork
 from rocket_cli._sayings import Speaker
 from rocket_cli._sockets import BoundSocket
+from rocket_cli._survival import survived
 from rocket_cli._timers import Timers
 
 _log = logging.getLogger("rocket_cli")
 
 STOP_PATIENCE: Final = 5.0
 """Seconds for a process to end that was told to, or that has not begun, before it is killed."""
+
+_CANNOT_BEGIN: Final = 2
+"""Exit code of a process that could not begin."""
 
 _MOST_UNSENT: Final = 32 << 20
 """Bytes that a process leaves unread before it is given up."""
@@ -154,25 +158,37 @@ class Children:
     def spawn(self, task: Task, generation: int) -> Child:
         """Fork. Raises `OSError` when that fails, and in the new process `Forked`."""
         ours, theirs = channel_pair()
-        with _signals_blocked():
-            try:
+        child = Child(0, task, generation, ours, Speaker(task.name))
+        try:
+            # What can fail is done before there is a process.
+            self._selector.register(ours, selectors.EVENT_READ, lambda: self._exchange(child))
+            with _signals_blocked():
                 with own_fork():
                     pid = os.fork()
-            except OSError:
-                ours.close()
-                theirs.close()
-                raise
-            if pid == 0:
-                for each in self:
-                    each.channel.close()
-                ours.close()
-                self._leave(task)
-                raise Forked(task, theirs)
+                if pid == 0:
+                    self._begin(task, ours)
+                    raise Forked(task, theirs)
+        except OSError:
+            with suppress(KeyError):
+                self._selector.unregister(ours)
+            ours.close()
+            theirs.close()
+            raise
         theirs.close()
-        child = Child(pid, task, generation, ours, Speaker(task.name))
+        child.pid = pid
         self._by_pid[pid] = child
-        self._selector.register(ours, selectors.EVENT_READ, lambda: self._exchange(child))
         return child
+
+    def _begin(self, task: Task, ours: Channel) -> None:
+        """In a new process: let go of what is the supervisor's."""
+        try:
+            for each in self:
+                each.channel.close()
+            ours.close()
+            self._leave(task)
+        except Exception:  # noqa: BLE001 - whatever it is
+            _log.exception("a new process cannot begin")
+            os._exit(_CANNOT_BEGIN)  # or it would go on as another supervisor
 
     def tell(self, child: Child, message: Message) -> None:
         """Send a message."""
@@ -206,8 +222,12 @@ class Children:
 
     def signal(self, child: Child, number: signal.Signals) -> None:
         """Send a signal, unless the process has ended."""
-        if self._by_pid.get(child.pid) is child:
+        if self._by_pid.get(child.pid) is not child:
+            return
+        try:
             os.kill(child.pid, number)
+        except OSError as error:
+            _log.error("%s cannot be sent %s: %s", child, number.name, error.strerror)
 
     def reap(self) -> None:
         """Deal with all processes that have ended, those included that others have left to us."""
@@ -220,10 +240,13 @@ class Children:
                 return
             child = self._by_pid.get(pid)
             if child is not None:
-                self._exchange(child, LIMIT)  # its last words
+                # No other signal may come for the other processes that have ended.
+                with survived("taking the last words of a process"):
+                    self._exchange(child, LIMIT)
                 del self._by_pid[pid]
                 self._close(child)
-                self._ended(child, os.waitstatus_to_exitcode(status))
+                with survived("dealing with the end of a process"):
+                    self._ended(child, os.waitstatus_to_exitcode(status))
 
     def _kill(self, child: Child) -> None:
         if self._by_pid.get(child.pid) is child:

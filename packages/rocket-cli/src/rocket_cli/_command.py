@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,27 @@ class Chosen:
         origins: Mapping[str, Origin],
         again: Callable[[], Chosen],
         file: Path | None,
+        *,
+        depends_on_directory: bool,
     ) -> None:
-        """``again`` reads all of them once more; ``file`` is the file that some come from."""
+        """``again`` reads all of them once more; ``file`` is the file that some come from.
+
+        With ``depends_on_directory`` they were other ones if the command were started elsewhere.
+        """
         self._values = values
         self._origins = origins
         self.again = again
         self.file = file
+        self.depends_on_directory = depends_on_directory
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
     def changed(self, name: str, value: Any) -> Chosen:
         """The same with another value for one setting."""
-        return Chosen({**self._values, name: value}, self._origins, self.again, self.file)
+        changed = copy(self)
+        changed._values = {**self._values, name: value}  # noqa: SLF001 - of the same class
+        return changed
 
     def origin(self, name: str) -> Origin:
         """Where a setting comes from."""
@@ -88,7 +97,19 @@ class SettingsCommand(click.Command):
         parameters = {each.name: each for each in self.params}
         values = {each.name: ctx.params.pop(each.parameter) for each in SETTINGS}
         origins = {each.name: origin(ctx, parameters[each.parameter]) for each in SETTINGS}
-        chosen = Chosen(values, origins, ctx.obj, file_of(ctx))
+        file: ConfigFile | None = file_of(ctx)
+        chdir: Path | None = values["chdir"]
+        chosen = Chosen(
+            values,
+            origins,
+            ctx.obj,
+            None if file is None else file.path.absolute(),
+            depends_on_directory=not (
+                chdir is not None
+                and chdir.is_absolute()
+                and (file is None or file.path.is_absolute())
+            ),
+        )
         _require_needs(chosen)
         return chosen
 

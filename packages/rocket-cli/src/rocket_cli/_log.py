@@ -18,11 +18,11 @@ from rocket_cli._errors import CommandError
 from rocket_cli._identity import identity
 from rocket_cli._log_lines import JSONLines, TextLines, has_colours, printable
 from rocket_cli._log_losses import Losses
+from rocket_cli._loggers import ServerLogger, direct
 from rocket_cli._origin import Origin
 from rocket_cli._place import Maker, give_file, maker
 from rocket_wsgi import descriptor_of, open_log
 
-_PACKAGES: Final = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli")
 _log = logging.getLogger("rocket_cli")
 
 STANDARD: Final = "-"
@@ -41,23 +41,31 @@ class _Handler(logging.Handler):
         self._losses = Losses(path)
         self.path = path
         self.chosen = chosen
-        self._file = Path(path).absolute()
-        self._descriptor = sys.stderr.fileno() if path == STANDARD else self._open()
+        self._file = self._file_at(path)
+        self._descriptor = sys.stderr.fileno() if self._file is None else self._open(self._file)
+
+    @staticmethod
+    def _file_at(path: str) -> Path | None:
+        return None if path == STANDARD else Path(path).absolute()
+
+    def is_at(self, path: str) -> bool:
+        """Whether ``path``, in the present directory, is where it writes. Raises `OSError`."""
+        return self._file == self._file_at(path)
 
     def reopen(self) -> None:
         """Go on in a file of the same name, if there is a file. Raises `OSError`."""
-        if self.path != STANDARD:
-            new = self._open()
+        if self._file is not None:
+            new = self._open(self._file)
             os.dup2(new, self._descriptor, inheritable=False)
             os.close(new)
 
-    def _open(self) -> int:
-        if descriptor_of(self._file) is not None:
-            return open_log(self._file)
+    def _open(self, file: Path) -> int:
+        if descriptor_of(file) is not None:
+            return open_log(file)
         user = identity(self.chosen)
-        with maker(self._file, user) as made_by:
+        with maker(file, user) as made_by:
             # What the user may have put there instead must not make the supervisor wait.
-            descriptor = open_log(self._file, os.O_NONBLOCK if made_by is Maker.USER else 0)
+            descriptor = open_log(file, os.O_NONBLOCK if made_by is Maker.USER else 0)
         if made_by is Maker.ROOT and user is not None:
             give_file(descriptor, user)  # the processes that serve will reopen it, too
         elif made_by is Maker.USER:
@@ -87,52 +95,39 @@ class _Handler(logging.Handler):
         Not so `close`, which the logging module calls at the end of the process, before the last
         message, and when an application configures it.
         """
-        if self.path != STANDARD:
+        if self._file is not None:
             os.close(self._descriptor)
 
 
 def set_log_level(level: str) -> None:
     """Write messages of ``level`` and above from now on."""
-    for package in _PACKAGES:
-        logging.getLogger(package).setLevel(level.upper())
+    ServerLogger.least = logging.getLevelNamesMapping()[level.upper()]
 
 
 def configure_log(chosen: Chosen, path: str | None = None) -> None:
     """Write the server's messages as the settings say, or to ``path``. Raises `CommandError`.
 
-    To be called once more after the application is loaded: one that configures logging disables,
-    unless it takes care, all loggers of others. Its own loggers are left to it.
+    The loggers of the application are left to it.
     """
     path = path or chosen["error-log"]
     present = _handler()
     try:
-        handler = (
-            present if present is not None and present.path == path else _Handler(path, chosen)
-        )
+        handler = present if present is not None and present.is_at(path) else _Handler(path, chosen)
     except OSError as error:
         raise unwritable(path, chosen.origin("error-log"), _refusal(error, chosen)) from error
     handler.chosen = chosen
     json = chosen["log-format"] == "json"
     colours = path == STANDARD and has_colours(sys.stderr)
     handler.setFormatter(JSONLines() if json else TextLines(colours=colours))
-    for package in _PACKAGES:
-        logger = logging.getLogger(package)
-        if present is not None:
-            logger.removeHandler(present)
-        logger.addHandler(handler)
-        logger.propagate = False
+    direct(handler)
     set_log_level(chosen["log-level"])
     if present not in (None, handler):
         present.close_file()
-    for name in list(logging.root.manager.loggerDict):
-        if name.partition(".")[0] in _PACKAGES:
-            logging.getLogger(name).disabled = False
 
 
 def _handler() -> _Handler | None:
-    """The one that `configure_log` has added, if an application has not removed it."""
-    found = (each for each in logging.getLogger("rocket_cli").handlers)
-    return next((each for each in found if isinstance(each, _Handler)), None)
+    """The one that `configure_log` has made."""
+    return ServerLogger.output if isinstance(ServerLogger.output, _Handler) else None
 
 
 def reopen_log() -> None:

@@ -50,6 +50,7 @@ class MemoryWatch:
         if limit is None:
             self._looking = False
             return
+        self._timers.after(LOOK, self._look)
         serving = self._serving()
         present = {child.pid for child in serving}
         self._seen &= present
@@ -71,4 +72,3 @@ class MemoryWatch:
                 continue
             self._retire(child, f"it occupies {size} bytes")
             break  # the others, if need be, when this one is replaced
-        self._timers.after(LOOK, self._look)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import click
@@ -37,10 +36,10 @@ def remember_file(ctx: click.Context, file: ConfigFile) -> None:
     ctx.meta[_FILE] = file
 
 
-def file_of(ctx: click.Context) -> Path | None:
-    """The absolute path of that file, if there is one."""
+def file_of(ctx: click.Context) -> ConfigFile | None:
+    """That file, if there is one."""
     file: ConfigFile | None = ctx.meta.get(_FILE)
-    return None if file is None else file.path.absolute()
+    return file
 
 
 def origin(ctx: click.Context, param: click.Parameter) -> Origin:

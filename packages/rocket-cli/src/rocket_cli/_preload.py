@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
 import threading
+from collections.abc import Callable
 
 from rocket_cli._command import Chosen
 from rocket_cli._serving import Site, find_site
+from rocket_cli._signals import Events
 
 _log = logging.getLogger("rocket_cli")
 
 
-def preloaded(chosen: Chosen) -> Site:
-    """Load what is to be served, before a fork. Raises `CommandError`."""
-    site = find_site(chosen)
+def preloaded(chosen: Chosen, events: Events, leave: Callable[[signal.Signals], None]) -> Site:
+    """Load what is to be served, before a fork. Raises `CommandError`.
+
+    That may take its time: ``leave``, which ends the process, is called at a signal that says so.
+    """
+    with events.obeyed(leave):
+        site = find_site(chosen)
     others = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
     if others:
         _log.warning(

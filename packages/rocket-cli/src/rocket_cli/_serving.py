@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,10 +18,12 @@ from rocket_cli._command import Chosen
 from rocket_cli._discovery import discover
 from rocket_cli._errors import CommandError
 from rocket_cli._listeners import make_listeners
+from rocket_cli._patches import PatchedError, require_unpatched
 from rocket_cli._setting import Part
+from rocket_cli._target import Target
 from rocket_cli._welcome import welcome
 from rocket_core import Listener, Networks, Server, Timeouts
-from rocket_wsgi import AccessLog, Executor, RequestIds, StaticFiles, WSGIWorker
+from rocket_wsgi import SERVER, AccessLog, Executor, RequestIds, StaticFiles, WSGIWorker
 
 if TYPE_CHECKING:
     from rocket_tls import ACME
@@ -49,7 +52,10 @@ def find_site(chosen: Chosen) -> Site:
     """Load what is to be served. Raises `CommandError`.
 
     With ``reload`` it is a page that says what is wrong, where the application cannot be loaded.
+    Applications ask the variable SERVER_SOFTWARE whether they are served or developed: what may
+    have been inherited tells of another server.
     """
+    os.environ["SERVER_SOFTWARE"] = SERVER
     if not chosen["reload"]:
         return _find_site(chosen)
     # It is told by its time in whole seconds and its size whether a compiled module is up to date
@@ -58,6 +64,8 @@ def find_site(chosen: Chosen) -> Site:
     since = time.time()
     try:
         return replace(_find_site(chosen), since=since)
+    except PatchedError:
+        raise  # not even that page
     except CommandError as error:
         return Site("a page that says what is wrong", broken(error), error=error, since=since)
 
@@ -74,12 +82,22 @@ def _find_site(chosen: Chosen) -> Site:
         return Site(f"the files of {directory}", _no_path)
     sys.path.insert(0, str(Path.cwd()))
     if target is not None:
-        return Site(str(target), load(target))
+        return Site(str(target), _load(target))
     found = discover(Path.cwd())
     if found is None:
         nothing = f"Found no application in {Path.cwd()}; name one: rocket-cli serve MODULE:APP"
         return Site("the welcome page", welcome, nothing)
-    return Site(str(found.target), load(found.target), f"Found {found.kind}: {found.target}")
+    return Site(str(found.target), _load(found.target), f"Found {found.kind}: {found.target}")
+
+
+def _load(target: Target) -> WSGIApplication:
+    try:
+        application = load(target)
+    except CommandError:
+        require_unpatched(str(target))  # what has failed may have failed for that
+        raise
+    require_unpatched(str(target))
+    return application
 
 
 def _no_path(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:

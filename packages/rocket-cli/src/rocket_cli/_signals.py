@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Final
@@ -56,6 +57,43 @@ class Events:
         except BlockingIOError:
             return []
         return [signal.Signals(number) for number in numbers if number in self._caught]
+
+    @contextmanager
+    def obeyed(self, obey: Callable[[signal.Signals], None]) -> Iterator[None]:
+        """Have ``obey`` called at a signal that ends the process, on another thread.
+
+        So that is done while the main thread is elsewhere, in code that no handler can interrupt.
+        Other signals wait until then.
+        """
+        missed = bytearray()
+        over = allocate_lock()  # released when the other thread has ended
+        over.acquire()
+
+        def watch() -> None:
+            numbers = b""
+            while _ENDED not in numbers:
+                numbers = self._reader.recv(4096)
+                for number in numbers.partition(b"\0")[0]:
+                    if number in ENDING:
+                        obey(signal.Signals(number))
+                missed.extend(number for number in numbers if number != _ENDED)
+            over.release()
+
+        # 1. The main thread is about to leave; 2. a signal comes. If its number is before the mark
+        # that `end` writes, it is obeyed, and the lock is never released. If it is behind, it is
+        # put back, like all that was missed, and is taken next.
+        #
+        # What runs meanwhile may replace the threads of `threading` by others (gevent, eventlet),
+        # which then wait for this one in vain. It knows nothing of a thread of `_thread`.
+        start_new_thread(watch, ())
+        try:
+            yield
+        finally:
+            self.end()
+            over.acquire()
+            # What ran meanwhile, an event loop for instance, may have taken it.
+            signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+            self._writer.send(missed)
 
     def end(self) -> None:
         """The server has ended. Any thread may call this."""

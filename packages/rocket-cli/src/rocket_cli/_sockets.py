@@ -22,8 +22,8 @@ from rocket_core import (
     SocketFile,
     TCPAddress,
     UnixAddress,
+    address_of,
     bind_socket,
-    parse_address,
 )
 
 _ADVICE = {
@@ -58,8 +58,7 @@ class BoundSocket:
         """The address, with the port that the system chose where 0 was asked for."""
         if isinstance(self.bind.address, UnixAddress):
             return self.bind.address
-        host, port = self.socket.getsockname()[:2]
-        return parse_address(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        return address_of(self.socket.getsockname())
 
     def location(self, *, certificate: bool) -> str:
         """Where clients reach it: a URL, or ``unix:PATH``."""

@@ -14,6 +14,7 @@ from typing import Final
 from rocket_cli._activation import inherited_socket
 from rocket_cli._bind import Bind, parse_bind
 from rocket_cli._channel import Channel
+from rocket_cli._command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._identity import Identity
 from rocket_cli._pid_file import PidFile
@@ -24,6 +25,7 @@ from rocket_core import SocketFile, UnixAddress
 _log = logging.getLogger("rocket_cli")
 
 _VARIABLE: Final = "ROCKET_SUCCESSION"
+_FAILED: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Successor:
         given: whether systemd has handed them over.
         environment: the environment that the command was started in.
         surroundings: the directory that it was started in.
+        chosen: the settings, which may depend on that directory.
         name: what it is called.
     """
 
@@ -44,6 +47,7 @@ class Successor:
     given: bool
     environment: dict[str, str]
     surroundings: Surroundings
+    chosen: Chosen
     name: str = "new supervisor"
 
     @property
@@ -52,9 +56,15 @@ class Successor:
         return [*self.listening, *self.observed]
 
     def run(self, channel: Channel) -> int:
-        """Run the command once more, as it was run."""
-        self.surroundings.leave()
+        """Run the command once more, as it was run; the exit code where that cannot be."""
+        try:
+            self.surroundings.leave(self.chosen)
+        except CommandError as error:
+            channel.send({"event": "failed", "reason": error.message})
+            return _FAILED
         environment = dict(self.environment)
+        if self.surroundings.directory is not None:
+            environment["PWD"] = str(self.surroundings.directory)
         if "WATCHDOG_PID" in environment:
             environment["WATCHDOG_PID"] = str(os.getpid())
         legacy = {
@@ -68,7 +78,12 @@ class Successor:
         for descriptor in (channel.fileno(), *(each.socket.fileno() for each in self.sockets)):
             os.set_inheritable(descriptor, True)
         command = [sys.executable, *sys.orig_argv[1:]]
-        os.execve(sys.executable, command, environment)  # noqa: S606 - the command itself
+        try:
+            os.execve(sys.executable, command, environment)  # noqa: S606 - the command itself
+        except OSError as error:
+            reason = f"cannot run {sys.executable}: {error.strerror}"
+            channel.send({"event": "failed", "reason": reason})
+            return _FAILED
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ import os
 import selectors
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
-from typing import Final
-
-import click
+from typing import Final, NoReturn
 
 from rocket_cli._activation import activated_sockets
 from rocket_cli._banner import banner
@@ -31,6 +30,7 @@ from rocket_cli._signals import ENDING, Events
 from rocket_cli._sockets import BoundSocket, close_sockets, open_sockets
 from rocket_cli._succession import Successor, take_legacy
 from rocket_cli._surroundings import Surroundings
+from rocket_cli._survival import failure_of, survived
 from rocket_cli._threads import parse_threads
 from rocket_cli._timers import Timers
 from rocket_cli._workers import Workers
@@ -56,6 +56,11 @@ _OBSERVER_PAUSE: Final = 1.0
 
 
 Observers = Callable[[Chosen, Sequence[BoundSocket]], list[Task]]
+
+
+def _code_at(number: signal.Signals) -> int:
+    """The exit code after a signal that has ended the command before anything was served."""
+    return _INTERRUPTED if number is signal.SIGINT else 0
 
 
 class Ending(Enum):
@@ -108,7 +113,7 @@ class Supervisor:
             },
             self._note,
         )
-        self._workers = Workers(self._children, self._timers, self)
+        self._workers = Workers(self._children, self._timers, self._surroundings, self)
         self._waiting: list[Answer] = []
         self._reload_again = False
         self._ending = Ending.NOT
@@ -132,14 +137,27 @@ class Supervisor:
             raise
         while len(self._children) or self._ending is Ending.NOT:
             for key, _ in self._selector.select(self._timers.wait()):
-                key.data()
-            self._timers.run()
+                with survived("dealing with a signal or a message"):
+                    key.data()
+            for call in self._timers.due():
+                with survived("doing what was put off"):
+                    call()
+            with survived("looking for processes that are missing"):
+                self._require_progress()
         self._close()
         if self._failure is not None:
             raise BootError(self._failure["reason"], self._failure.get("traceback", ""))
         if self._code is None:
             _log.info("stopped")
         return self._code or 0
+
+    def _require_progress(self) -> None:
+        """After an error of its own: go on, or end where there is nothing that could serve."""
+        self._workers.mend()
+        if self._ending is not Ending.NOT or self._workers.present is not None:
+            return
+        if not any(child.generation for child in self._children):
+            self.failed({"reason": "the server cannot start: see the error above"})
 
     def _start(self) -> None:
         chosen = self._chosen
@@ -152,10 +170,21 @@ class Supervisor:
         left = [] if self._legacy is None else self._legacy.observed
         self._observers = self._observe(chosen, left)
         sockets = self._first_sockets()
-        site = preloaded(chosen) if chosen["preload"] else None
+        site = None
+        if chosen["preload"]:
+            site = preloaded(chosen, self._events, lambda number: self._abandon(number, sockets))
         self._workers.begin(chosen, sockets, size_of(chosen), site)
         if self._notifier.watchdog is not None:
             self._beat(self._notifier.watchdog)
+
+    def _abandon(self, number: signal.Signals, sockets: list[BoundSocket]) -> NoReturn:
+        """End at once, while the application is imported, and leave nothing behind."""
+        if self._legacy is not None:
+            self._legacy.decline(f"{number.name} has ended it")
+        close_sockets([*sockets, *self._observed], keep_files=self._legacy is not None)
+        if self._pid_file is not None:
+            self._pid_file.remove()
+        os._exit(_code_at(number))
 
     def _first_sockets(self) -> list[BoundSocket]:
         if self._legacy is not None:
@@ -166,8 +195,8 @@ class Supervisor:
         return present if self._given else open_sockets(self._chosen, present)
 
     def _beat(self, seconds: float) -> None:
-        self._notifier.send(WATCHDOG=1)
         self._timers.after(seconds, lambda: self._beat(seconds))
+        self._notifier.send(WATCHDOG=1)
 
     def _leave(self, task: Task) -> None:
         """In a new process: let go of what it must not hold."""
@@ -207,23 +236,31 @@ class Supervisor:
         _log.info("reloading")
         self._notifier.reloading()
         try:
-            self._surroundings.leave()
-            chosen = present.chosen.again()
-            self._surroundings.enter(chosen)
+            chosen = self._choose_again(present.chosen)
             sockets = present.sockets if self._given else open_sockets(chosen, present.sockets)
-        except click.ClickException as error:
-            self.rejected({"reason": error.format_message()})
+        except Exception as error:  # noqa: BLE001 - what serves goes on, whatever it is
+            self.rejected(failure_of("the settings cannot be read anew", error))
             return
         size = present.size
         if size_of(chosen) != size_of(present.chosen):
             size = size_of(chosen)
         self._workers.begin(chosen, sockets, size)
 
+    def _choose_again(self, present: Chosen) -> Chosen:
+        """Read the settings, and go where they say. Raises `click.ClickException`."""
+        self._surroundings.leave(present)
+        chosen = present.again()
+        if chosen.depends_on_directory:
+            self._surroundings.leave(chosen)  # which must be there, if it was not so far
+        self._surroundings.enter(chosen)
+        return chosen
+
     # -- what becomes of it ------------------------------------------------------------------------
 
     def served(self, generation: Generation, report: Message) -> None:
         """The first generation serves."""
-        self._announce(generation, report)
+        with survived("announcing the server"):
+            self._announce(generation, report)
         self._notify_ready(generation)
         if self._legacy is not None:
             sockets = None if self._given else generation.sockets
@@ -236,7 +273,10 @@ class Supervisor:
         """Another generation serves."""
         for child in self._children:
             self._have_watched(child)
-        configure_log(generation.chosen)
+        try:
+            configure_log(generation.chosen)
+        except CommandError as error:
+            _log.error("the supervisor goes on with the log that it has: %s", error.message)
         reopen_log()
         _log.info("reloaded: generation %d serves", generation.number)
         self._notify_ready(generation)
@@ -245,8 +285,13 @@ class Supervisor:
     def rejected(self, failure: Message) -> None:
         """Another generation could not begin."""
         _log.error("not reloaded, the previous generation stays: %s", failure["reason"])
+        if failure.get("traceback"):
+            _log.debug("%s", failure["traceback"])
         if self._workers.present is not None:
-            self._surroundings.enter(self._workers.present.chosen)
+            try:
+                self._surroundings.enter(self._workers.present.chosen)
+            except CommandError as error:
+                _log.error("processes may fail to begin until it is mended: %s", error.message)
         self._notifier.send(READY=1, STATUS=f"not reloaded: {failure['reason']}")
         self._finish_reload({"error": failure["reason"]})
 
@@ -296,13 +341,18 @@ class Supervisor:
             return
         _log.info("starting a new supervisor")
         self._notifier.reloading()
-        task = Successor(
-            present.sockets, self._observed, self._given, self._environment, self._surroundings
-        )
         try:
+            task = Successor(
+                present.sockets,
+                self._observed,
+                self._given,
+                self._environment,
+                self._surroundings,
+                present.chosen,
+            )
             self._successor = self._children.spawn(task, 0)
-        except OSError as error:
-            self._not_upgraded(f"cannot start a process: {error.strerror}")
+        except Exception as error:  # noqa: BLE001 - this supervisor goes on, whatever it is
+            self._not_upgraded(failure_of("fork failed", error)["reason"])
 
     def _not_upgraded(self, reason: str) -> None:
         _log.error("no new supervisor, this one stays: %s", reason)
@@ -317,7 +367,8 @@ class Supervisor:
         self._succeeded = successor.pid
         if self._reload_again:
             self._reload_again = False
-            os.kill(successor.pid, signal.SIGHUP)
+            with suppress(OSError):  # it may have ended meanwhile
+                os.kill(successor.pid, signal.SIGHUP)
         self._finish_reload({"supervisor": successor.pid})
         self._end(Ending.GENTLY)
         for child in self._children:
@@ -383,8 +434,13 @@ class Supervisor:
             self._timers.after(_OBSERVER_PAUSE, lambda: self._start_observer(child.task))
 
     def _start_observer(self, task: Task) -> None:
-        if self._ending is Ending.NOT:
+        if self._ending is not Ending.NOT:
+            return
+        try:
             self._children.spawn(task, 0)
+        except OSError as error:
+            _log.error("cannot start the %s: %s; it is tried again", task.name, error.strerror)
+            self._timers.after(_OBSERVER_PAUSE, lambda: self._start_observer(task))
 
     # -- what processes ask ------------------------------------------------------------------------
 
@@ -424,30 +480,34 @@ class Supervisor:
 
     def _take_signals(self) -> None:
         for number in self._events.take():
-            match number:
-                case signal.SIGCHLD:
-                    self._children.reap()
-                case signal.SIGHUP:
-                    self.reload()
-                case signal.SIGUSR1:
-                    self.reopen()
-                case signal.SIGUSR2:
-                    self.upgrade()
-                case signal.SIGTTIN if self._workers.present is not None:
-                    self._workers.resize(self._workers.present.size + 1)
-                case signal.SIGTTOU if self._workers.present is not None:
-                    self._workers.resize(self._workers.present.size - 1)
-                case signal.SIGTERM if self._ending is Ending.NOT:
-                    self._stop(number, Ending.GENTLY)
-                case signal.SIGTERM | signal.SIGINT | signal.SIGQUIT:
-                    self._stop(number, Ending.AT_ONCE)
+            with survived(f"dealing with {number.name}"):
+                self._obey(number)
+
+    def _obey(self, number: signal.Signals) -> None:
+        match number:
+            case signal.SIGCHLD:
+                self._children.reap()
+            case signal.SIGHUP:
+                self.reload()
+            case signal.SIGUSR1:
+                self.reopen()
+            case signal.SIGUSR2:
+                self.upgrade()
+            case signal.SIGTTIN if self._workers.present is not None:
+                self._workers.resize(self._workers.present.size + 1)
+            case signal.SIGTTOU if self._workers.present is not None:
+                self._workers.resize(self._workers.present.size - 1)
+            case signal.SIGTERM if self._ending is Ending.NOT:
+                self._stop(number, Ending.GENTLY)
+            case signal.SIGTERM | signal.SIGINT | signal.SIGQUIT:
+                self._stop(number, Ending.AT_ONCE)
 
     def _stop(self, number: signal.Signals, ending: Ending) -> None:
         if self._ending is Ending.AT_ONCE:
             for child in self._children:
                 self._children.signal(child, signal.SIGKILL)
         elif self._workers.present is None:
-            self._code = _INTERRUPTED if number is signal.SIGINT else 0
+            self._code = _code_at(number)
         elif ending is Ending.GENTLY:
             _log.info(
                 "%s: requests in flight have %g seconds to finish; a second signal stops at once",
@@ -472,6 +532,8 @@ class Supervisor:
         self._ending = ending
         if self._succeeded is None:
             self._notifier.send(STOPPING=1, STATUS="stopping")
+        if self._successor is not None and self._successor.phase is not Phase.ENDING:
+            self._children.end(self._successor, {"order": "stop"})  # it is to serve no more
         self._workers.end(gently=ending is Ending.GENTLY, succeeded=self._succeeded is not None)
         self._end_observers()
 

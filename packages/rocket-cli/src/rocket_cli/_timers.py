@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 
 class Timers:
@@ -26,7 +26,7 @@ class Timers:
             return None
         return max(self._heap[0][0] - time.monotonic(), 0.0)
 
-    def run(self) -> None:
-        """Make the calls that are due."""
+    def due(self) -> Iterator[Callable[[], object]]:
+        """The calls that are due, each when its turn has come."""
         while self._heap and self._heap[0][0] <= time.monotonic():
-            heapq.heappop(self._heap)[2]()
+            yield heapq.heappop(self._heap)[2]

@@ -15,6 +15,8 @@ from rocket_cli._memory import MemoryWatch
 from rocket_cli._restarts import Restarts
 from rocket_cli._serving import Site
 from rocket_cli._sockets import BoundSocket, close_sockets
+from rocket_cli._surroundings import Surroundings
+from rocket_cli._survival import failure_of
 from rocket_cli._timers import Timers
 from rocket_cli._worker_process import Serve
 
@@ -53,9 +55,12 @@ class Workers:
         replaced: how many processes have ended by themselves, and were replaced.
     """
 
-    def __init__(self, children: Children, timers: Timers, outcome: Outcome) -> None:
+    def __init__(
+        self, children: Children, timers: Timers, surroundings: Surroundings, outcome: Outcome
+    ) -> None:
         """Start nothing yet."""
         self._children = children
+        self._surroundings = surroundings
         self._outcome = outcome
         self._balance = Balance()
         self._closing: set[Child] = set()
@@ -91,22 +96,29 @@ class Workers:
         self._last_number += 1
         self.incoming = generation = Generation(self._last_number, chosen, sockets, size, site)
         for _ in range(generation.size):
-            try:
-                self._spawn(generation)
-            except OSError as error:
-                self._reject({"reason": f"cannot start a process: {error.strerror}"})
+            failure = self._spawn(generation)
+            if failure is not None:
+                self._reject(failure)
                 return
 
-    def _spawn(self, generation: Generation) -> None:
-        task = Serve(
-            generation.chosen,
-            generation.sockets,
-            multiprocess=generation.size > 1,
-            paths=self._paths(generation),
-            place=self._balance.take(),
-            site=generation.site,
-        )
-        self._children.spawn(task, generation.number)
+    def _spawn(self, generation: Generation) -> Message | None:
+        """Fork; why that cannot be, if so."""
+        place = self._balance.take()
+        try:
+            self._surroundings.keep(generation.chosen)
+            task = Serve(
+                generation.chosen,
+                generation.sockets,
+                multiprocess=generation.size > 1,
+                paths=self._paths(generation),
+                place=place,
+                site=generation.site,
+            )
+            self._children.spawn(task, generation.number)
+        except Exception as error:  # noqa: BLE001 - what serves goes on, whatever it is
+            self._balance.give_back(place)
+            return failure_of("fork failed", error)
+        return None
 
     def _paths(self, generation: Generation) -> list[str]:
         """What a new process must answer; where it is to replace others, the application, too."""
@@ -207,10 +219,10 @@ class Workers:
         for _ in range(generation.size - len(present)):
             if not self._restarts.may_start():
                 return
-            try:
-                self._spawn(generation)
-            except OSError as error:
-                self._boot_failed({"reason": f"cannot start a process: {error.strerror}"})
+            failure = self._spawn(generation)
+            if failure is not None:  # no fault of what is served: there may be room later
+                _log.error("cannot start a process yet: %s", failure["reason"])
+                self._restarts.failed()
                 return
 
     def _serving(self) -> list[Child]:
@@ -262,6 +274,14 @@ class Workers:
             self._fill()
         else:
             self._boot_failed(failure)
+
+    def mend(self) -> None:
+        """Do what was left undone if an error came between the end of a process and this."""
+        for child in self._closing - set(self._children):
+            self.closed(child)
+        if self.incoming is not None and not self._of(self.incoming):
+            self._reject({"reason": "its processes have ended"})
+        self._fill()
 
     def _boot_failed(self, failure: Message) -> None:
         """A process that was to replace another could not begin."""

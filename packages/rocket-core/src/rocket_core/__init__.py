@@ -16,6 +16,7 @@ from rocket_core._address import (
     Peer,
     TCPAddress,
     UnixAddress,
+    address_of,
     parse_address,
 )
 from rocket_core._binding import SocketFile, bind_socket
@@ -118,6 +119,7 @@ __all__ = [
     "WaitError",
     "Worker",
     "__version__",
+    "address_of",
     "bind_socket",
     "parse_address",
     "read_fields",

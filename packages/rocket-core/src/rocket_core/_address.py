@@ -81,6 +81,26 @@ class UnixAddress:
 Address = TCPAddress | UnixAddress
 
 
+def address_of(name: Any) -> Address:
+    """The address to listen on for a name as `socket.socket.getsockname` gives it.
+
+    That of a link (RFC 4007) has its zone, ``fe80::7%eth0``: without it, it names no one place.
+    """
+    if not isinstance(name, tuple):
+        return UnixAddress(Path(peer_of(name).host))
+    host, port, *rest = name
+    zone = rest[1] if len(rest) > 1 else 0
+    return TCPAddress(f"{host}%{_zone(zone)}" if zone else host, port)
+
+
+def _zone(number: int) -> str:
+    """What the system calls a zone: the name of its interface, or its number if that is gone."""
+    try:
+        return socket.if_indextoname(number)
+    except OSError:
+        return str(number)
+
+
 def parse_address(text: str) -> Address:
     """Read ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT`` or ``unix:PATH``.
 

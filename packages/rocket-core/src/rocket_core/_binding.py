@@ -28,7 +28,7 @@ class SocketFile:
 
     def __init__(self, path: Path) -> None:
         """Remember the file. Raises `OSError` when it is gone already."""
-        self._path = path
+        self._path = path.absolute()  # by the time it ends, the directory may be another
         self._inode = _inode(path)
 
     def remove(self) -> None:
@@ -47,12 +47,12 @@ def _bind_tcp(address: TCPAddress) -> socket.socket:
     host, port = address.host, address.port
     try:
         if not host and socket.has_dualstack_ipv6():
-            family, target = socket.AF_INET6, ("::", port)
+            family, target = socket.AF_INET6, ("::", port, 0, 0)
         else:
             found = socket.getaddrinfo(
                 host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
-            family, target = found[0][0], found[0][4][:2]  # type: ignore[assignment]
+            family, target = found[0][0], found[0][4]  # type: ignore[assignment]
     except (OSError, UnicodeError) as error:
         raise BindError(f"cannot listen on {address}: {error}") from error
     sock = socket.socket(family, socket.SOCK_STREAM)

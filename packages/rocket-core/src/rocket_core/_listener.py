@@ -11,10 +11,17 @@ from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from enum import Enum
 from math import inf
-from pathlib import Path
 from typing import Final, cast
 
-from rocket_core._address import Address, Peer, TCPAddress, UnixAddress, parse_address, peer_of
+from rocket_core._address import (
+    Address,
+    Peer,
+    TCPAddress,
+    UnixAddress,
+    address_of,
+    parse_address,
+    peer_of,
+)
 from rocket_core._binding import SocketFile, bind_socket
 from rocket_core._clients import AllClients, Clients, SharedClients
 from rocket_core._connection import Connection
@@ -341,6 +348,4 @@ def _address_of(sock: socket.socket) -> Address:
         name = sock.getsockname()
     except OSError:  # closed
         return TCPAddress("", 0)
-    if isinstance(name, tuple):
-        return TCPAddress(name[0], name[1])
-    return UnixAddress(Path(peer_of(name).host))
+    return address_of(name)

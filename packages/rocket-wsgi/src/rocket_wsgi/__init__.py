@@ -10,6 +10,7 @@
 """
 
 from rocket_wsgi._access_log import MAX_LINES, AccessLog
+from rocket_wsgi._date import SERVER
 from rocket_wsgi._executor import Executor, Future, RememberedFutures
 from rocket_wsgi._file_worker import FileWorker
 from rocket_wsgi._file_wrapper import FileWrapper
@@ -24,6 +25,7 @@ from rocket_wsgi._worker import MAX_BODY, WSGIWorker
 __all__ = [
     "MAX_BODY",
     "MAX_LINES",
+    "SERVER",
     "AccessLog",
     "ApplicationError",
     "Executor",
