@@ -84,7 +84,7 @@ SLOWNESS = {
         sent=b"body 1000000\nhalf",
         dripped=b"x",
         state="body",
-        timeouts={"grace": TIME, "minimum_rate": 1_000_000},
+        timeouts={"grace": 3 * TIME, "minimum_rate": 1_000_000},
         reason="body too slow",
     ),
     "body that a thread waits for": Slowness(
