@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from rocket_cli._metric_table import DEFINITIONS
-from rocket_cli._protocol import COMMANDS
+from rocket_cli._admin.metric_table import DEFINITIONS
+from rocket_cli._admin.protocol import COMMANDS
 from systemtests.metrics import LABELS, PAGE, series, written
 
 if TYPE_CHECKING:

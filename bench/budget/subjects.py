@@ -16,8 +16,8 @@ from bench.applications import bare_loop, pages, wsgi_loop
 from bench.applications.core_worker import Fixed
 from bench.budget.client import CONNECTIONS, TOTAL, Clients, OverError
 from rocket_core import Listener, Peer, Server, Worker
-from rocket_core._guardian import Guardian, Order
-from rocket_core._poller import EpollPoller
+from rocket_core._server.monitor_thread import MonitorThread, Order
+from rocket_core._system.poller import EpollPoller
 from rocket_wsgi import WSGIWorker
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class _Unstarted(threading.Thread):
         self.made.append(self)
 
 
-def _carry_out(guardian: Guardian, order: Order | None) -> None:
+def _carry_out(guardian: MonitorThread, order: Order | None) -> None:
     """Do at once what the Monitor's thread, which does not run, was to do."""
     del guardian
     if order is not None:
@@ -126,7 +126,7 @@ def _rocket(worker: Callable[[], Worker], requests: list[bytes], *, fresh: bool 
     listener = Listener("127.0.0.1:0")
     server = Server(worker, [listener], min_threads=1, max_threads=1)
     _Unstarted.made.clear()
-    with _replaced(threading, "Thread", _Unstarted), _replaced(Guardian, "post", _carry_out):
+    with _replaced(threading, "Thread", _Unstarted), _replaced(MonitorThread, "post", _carry_out):
         server.start()
     pool = server._pool
     pool.guard(on=True)  # as in a server that is busy

@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, InfoMetricFamily
 
-from rocket_cli._metric_table import DEFINITIONS, Definition
+from rocket_cli._admin.metric_table import DEFINITIONS, Definition
 
 PAGE = Path(__file__).parents[2] / "docs/observation/README.md"
 BEGIN = "<!-- metrics: made by tests/systemtests/metrics.py -->\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rocket_cli._setting import Section, Setting
-from rocket_cli._settings import SETTINGS
+from rocket_cli._settings.setting import Section, Setting
+from rocket_cli._settings.table import SETTINGS
 
 README = Path(__file__).parents[2] / "packages/rocket-cli/README.md"
 BEGIN = "<!-- settings: made by tests/systemtests/reference.py -->\n"

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from processes import PATIENCE
-from rocket_cli._admin import AdminWorker
-from rocket_cli._inspector import Inspector
-from rocket_cli._reply import Ask, AskError, Reply
-from rocket_cli._sockets import bind_private
+from rocket_cli._admin.endpoint import AdminWorker
+from rocket_cli._admin.inspector import Inspector
+from rocket_cli._admin.reply import Ask, AskError, Reply
+from rocket_cli._sockets.bound_sockets import bind_private
 from rocket_core import Listener, Server, TCPAddress, UnixAddress, Worker
 from rocket_wsgi import WSGIWorker
 

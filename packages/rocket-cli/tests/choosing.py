@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rocket_cli._command import Chosen, SettingsCommand
+from rocket_cli._commands.settings_command import Chosen, SettingsCommand
 
 
 def choose(*arguments: str) -> Chosen:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import trustme
 
-from rocket_cli._loggers import NAMES, ServerLogger
+from rocket_cli._logging.loggers import NAMES, ServerLogger
 
 VERSION = """
     import os

@@ -17,13 +17,13 @@ import pytest
 
 import rocket_tls
 from choosing import choose
-from rocket_cli import _listeners
-from rocket_cli._access_log import open_access_log
-from rocket_cli._kinds import Amount, Choice, FilePath, Flag, Whole, Words
-from rocket_cli._serving import Site, make_server
-from rocket_cli._setting import Part, Setting
-from rocket_cli._settings import SETTINGS
-from rocket_cli._welcome import welcome
+from rocket_cli._application.welcome_page import welcome
+from rocket_cli._serving import listeners
+from rocket_cli._serving.access_log import open_access_log
+from rocket_cli._serving.composing import Site, make_server
+from rocket_cli._settings.kinds import Amount, Choice, FilePath, Flag, Whole, Words
+from rocket_cli._settings.setting import Part, Setting
+from rocket_cli._settings.table import SETTINGS
 
 BY_NAME = {each.name: each for each in SETTINGS}
 
@@ -137,7 +137,7 @@ def test_setting_reaches_its_part(
     chosen = choose(*options(setting))
     value: Any = chosen[setting.name]
     assert setting.plain(value) != setting.default
-    for owner, loader in ((_listeners, "make_store"), (rocket_tls, "TLSListener")):
+    for owner, loader in ((listeners, "make_store"), (rocket_tls, "TLSListener")):
         monkeypatch.setattr(owner, loader, Mock())  # which would load the files
     recorders = {part: recorded(part, monkeypatch) for part in Part if part.value}
     access_log = open_access_log(chosen)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from rocket_core import (
-    OUTPUT_BOUND,
     Connection,
     Listener,
     Peer,
@@ -28,6 +27,7 @@ from rocket_core import (
     UnixAddress,
     Worker,
 )
+from rocket_core.extending import OUTPUT_BOUND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

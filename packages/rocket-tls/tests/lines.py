@@ -8,7 +8,8 @@ import queue
 import select
 from pathlib import Path
 
-from rocket_core import CloseReason, Connection, State, UpgradedSocket, Worker
+from rocket_core import CloseReason, Connection, State, Worker
+from rocket_core.extending import UpgradedSocket
 
 Closes = queue.SimpleQueue[CloseReason | None]
 

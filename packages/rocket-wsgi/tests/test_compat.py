@@ -15,7 +15,7 @@ import pytest
 from client import Client
 from rocket_core import BindError, LifecycleError, Server, TCPAddress
 from rocket_wsgi import compat
-from rocket_wsgi._forwarding import ForwardedErrors
+from rocket_wsgi._compat.forwarded_errors import ForwardedErrors
 from rocket_wsgi.compat import CherryPyWSGIServer, Rocket, Rocket3
 
 if TYPE_CHECKING:

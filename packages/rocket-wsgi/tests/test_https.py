@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rocket_core._budget import GRAIN
+from rocket_core._connection.budget import GRAIN
 from rocket_wsgi import AccessLog, RequestIds, StaticFiles, WSGIWorker
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import pytest
 
 from conftest import Serve
 from rocket_core import Timeouts
-from rocket_core import _disk as disk_module
+from rocket_core._connection import disk as disk_module
 
 Start = Callable[..., Callable[[bytes], None]]
 
@@ -34,7 +34,7 @@ ENDLESS = b"Transfer-Encoding: chunked\r\n\r\nf00000\r\n"
 @pytest.fixture(autouse=True)
 def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is large goes to a file."""
-    monkeypatch.setattr("rocket_core._spool.BUDGETED_BOUND", 64 * 1024)
+    monkeypatch.setattr("rocket_core._connection.spool.BUDGETED_BOUND", 64 * 1024)
 
 
 def count(environ: dict[str, Any], start_response: Start) -> list[bytes]:
@@ -213,7 +213,7 @@ def test_a_vanished_directory_for_temporary_files(
 
 
 def test_a_burst_does_not_buy_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rocket_core._transfer.MINUTE", 0.5)
+    monkeypatch.setattr("rocket_core._connection.transfer.MINUTE", 0.5)
     timeouts = Timeouts(grace=0.5, stall=0.5, minimum_rate=1000)
     stream = serve(count, timeouts=timeouts).open()
     stream.send(PUT + ENDLESS)

@@ -9,16 +9,8 @@ from contextlib import suppress
 from enum import Enum
 from typing import Final
 
-from rocket_core import (
-    RECEIVE_SIZE,
-    WRITE,
-    CloseReason,
-    Connection,
-    NotYet,
-    Peer,
-    State,
-    Timeouts,
-)
+from rocket_core import CloseReason, Connection, Peer, State, Timeouts
+from rocket_core.extending import RECEIVE_SIZE, WRITE, NotYet
 from rocket_tls._backlog import Backlog
 from rocket_tls._challenges import PROTOCOL
 from rocket_tls._client_hello import Hello

@@ -9,7 +9,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rocket_core import FaultLog, Peer
+from rocket_core import Peer
+from rocket_core.extending import FaultLog
 from rocket_tls._chain import CertificateChain
 from rocket_tls._errors import CertificateError, NoCertificateError
 from rocket_tls._fault import NO_CERTIFICATE, NO_CHOICE, NOT_PENDING, quieten

@@ -8,7 +8,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
-from rocket_core import Peer, RareLog
+from rocket_core import Peer
+from rocket_core.extending import RareLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,16 +9,16 @@
         server.wait()
 """
 
-from rocket_wsgi._access_log import MAX_LINES, AccessLog
-from rocket_wsgi._date import SERVER
+from rocket_wsgi._access_log.access_log import MAX_LINES, AccessLog
+from rocket_wsgi._access_log.sink import descriptor_of, open_log
+from rocket_wsgi._clock import SERVER
+from rocket_wsgi._environ.field_names import Underscores
+from rocket_wsgi._environ.request_id import RequestIds
 from rocket_wsgi._executor import Executor, Future, RememberedFutures
-from rocket_wsgi._file_worker import FileWorker
-from rocket_wsgi._file_wrapper import FileWrapper
-from rocket_wsgi._head import ApplicationError
-from rocket_wsgi._log_target import descriptor_of, open_log
-from rocket_wsgi._names import Underscores
-from rocket_wsgi._request_id import RequestIds
-from rocket_wsgi._static import StaticFiles
+from rocket_wsgi._response.file_wrapper import FileWrapper
+from rocket_wsgi._response.response_head import ApplicationError
+from rocket_wsgi._static.file_worker import FileWorker
+from rocket_wsgi._static.files import StaticFiles
 from rocket_wsgi._version import __version__
 from rocket_wsgi._worker import MAX_BODY, WSGIWorker
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rocket_wsgi._fields import Framing
-from rocket_wsgi._response import plain
+from rocket_wsgi._http1.fields import Framing
+from rocket_wsgi._response.response import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rocket_wsgi._date import Clock
-    from rocket_wsgi._request import Request
+    from rocket_wsgi._clock import Clock
+    from rocket_wsgi._http1.request import Request
 
 
 def answer_health(

@@ -6,17 +6,17 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
-from rocket_core import HeadError
-from rocket_wsgi._response import Response
-from rocket_wsgi._target import MAX_LOCATION
+from rocket_core.http1 import HeadError
+from rocket_wsgi._environ.target import MAX_LOCATION
+from rocket_wsgi._response.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rocket_wsgi._fields import Environ
-    from rocket_wsgi._head import Headers
-    from rocket_wsgi._request import Request
-    from rocket_wsgi._response import ExcInfo
+    from rocket_wsgi._http1.fields import Environ
+    from rocket_wsgi._http1.request import Request
+    from rocket_wsgi._response.response import ExcInfo
+    from rocket_wsgi._response.response_head import Headers
 
     Challenges = Callable[[str], str | None]
 
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
     """Why it is not the application's, for the log."""
 
 
-class PlainGate:
+class OwnAnswers:
     """Answers the requests that need no application on the way to a site over HTTPS.
 
     Any thread may ask, and none has to wait.

@@ -9,44 +9,35 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from rocket_core import (
-    ClientGone,
-    CloseReason,
-    Connection,
-    HeadError,
-    Peer,
-    RequestLine,
-    Spool,
-    SpoolError,
-    State,
-    Worker,
-)
-from rocket_wsgi._body import RECEIVE_SIZE, ChunkedBody, LengthBody, Store
-from rocket_wsgi._date import SERVER
+from rocket_core import ClientGone, CloseReason, Connection, Peer, State, Worker
+from rocket_core.extending import Spool, SpoolError
+from rocket_core.http1 import HeadError, RequestLine
+from rocket_wsgi._clock import SERVER
+from rocket_wsgi._environ.field_names import EnvironNames, Underscores
+from rocket_wsgi._environ.proxies import Proxies
+from rocket_wsgi._environ.request_id import HEADER, IdSource
 from rocket_wsgi._executor import Executor
-from rocket_wsgi._fields import Environ, Framing
-from rocket_wsgi._file_wrapper import FileWrapper
-from rocket_wsgi._head import Heads
-from rocket_wsgi._head_memory import HeadMemory
 from rocket_wsgi._health import answer_health
-from rocket_wsgi._https import HSTS, PlainGate, StrictResponse, check_hsts, is_secure
-from rocket_wsgi._mounts import Mount, Mounts
-from rocket_wsgi._names import EnvironNames, Underscores
-from rocket_wsgi._proxies import Proxies
-from rocket_wsgi._request import Request
-from rocket_wsgi._request_id import HEADER, IdSource
-from rocket_wsgi._response import Response, plain
-from rocket_wsgi._static import StaticFiles, refusal
-from rocket_wsgi._stream import BodyStream, Passage
-from rocket_wsgi._upgrade import offer_upgrade
+from rocket_wsgi._http1.body_decoder import RECEIVE_SIZE, ChunkedBody, LengthBody, Store
+from rocket_wsgi._http1.body_stream import BodyBuffer, BodyStream
+from rocket_wsgi._http1.fields import Environ, Framing
+from rocket_wsgi._http1.head_cache import HeadCache
+from rocket_wsgi._http1.request import Request
+from rocket_wsgi._http1.upgrade import offer_upgrade
+from rocket_wsgi._https import HSTS, OwnAnswers, StrictResponse, check_hsts, is_secure
+from rocket_wsgi._response.file_wrapper import FileWrapper
+from rocket_wsgi._response.response import Response, plain
+from rocket_wsgi._response.response_head import ResponseHeads
+from rocket_wsgi._static.files import StaticFiles, refusal
+from rocket_wsgi._static.mounts import Mount, Mounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from wsgiref.types import WSGIApplication
 
-    from rocket_wsgi._access_log import AccessLog
+    from rocket_wsgi._access_log.access_log import AccessLog
+    from rocket_wsgi._environ.request_id import RequestIds
     from rocket_wsgi._https import Answer
-    from rocket_wsgi._request_id import RequestIds
 
 _log = logging.getLogger("rocket_wsgi")
 
@@ -191,12 +182,12 @@ class WSGIWorker(Worker):
             raise ValueError(f"health {health!r} is not a path; it must begin with /")
         self._health = health
         self._line: RequestLine | None = None
-        self._heads = Heads()
+        self._heads = ResponseHeads()
         self._templates: tuple[dict[Peer, Environ], dict[Peer, Environ]] = {}, {}
-        self._memory = HeadMemory()
+        self._memory = HeadCache()
         self._gate = None
         if https_redirect is not None or challenges is not None:
-            self._gate = PlainGate(https_redirect, challenges)
+            self._gate = OwnAnswers(https_redirect, challenges)
         self._answers_alone = health is not None or self._gate is not None
         self._hsts = None if hsts is None else check_hsts(hsts)
 
@@ -327,7 +318,7 @@ class WSGIWorker(Worker):
     def _begin_body(self, connection: Connection, request: Request) -> State:
         connection.context = request
         if self._stream_bodies:
-            passage = Passage()
+            passage = BodyBuffer()
             request.body = body = self._make_body(request, passage, self._max_body)
             request.stream = io.BufferedReader(BodyStream(connection, request, body, passage))
             request.environ["wsgi.input"] = request.stream

@@ -42,19 +42,19 @@ from rocket_core import (
     TCPAddress,
     Timeouts,
 )
-from rocket_wsgi._access_log import AccessLog
-from rocket_wsgi._date import SERVER
-from rocket_wsgi._early import EarlyListener
-from rocket_wsgi._file_worker import FileWorker
-from rocket_wsgi._forwarding import ForwardedErrors
-from rocket_wsgi._static import StaticFiles
+from rocket_wsgi._access_log.access_log import AccessLog
+from rocket_wsgi._clock import SERVER
+from rocket_wsgi._compat.early_listener import EarlyListener
+from rocket_wsgi._compat.forwarded_errors import ForwardedErrors
+from rocket_wsgi._static.file_worker import FileWorker
+from rocket_wsgi._static.files import StaticFiles
 from rocket_wsgi._version import __version__
 from rocket_wsgi._worker import WSGIWorker
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-    from rocket_wsgi._fields import Environ
+    from rocket_wsgi._http1.fields import Environ
 
 __all__ = [
     "HTTP_SERVER_SOFTWARE",

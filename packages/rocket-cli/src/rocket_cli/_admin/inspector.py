@@ -1,0 +1,230 @@
+"""What a process of the server answers when it is asked about itself."""
+
+from __future__ import annotations
+
+import linecache
+import logging
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from itertools import islice
+from traceback import walk_stack
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+from rocket_cli._admin.vitals import gil_wait, memory
+from rocket_cli._logging.server_log import set_log_level
+from rocket_cli._serving.listeners import location
+from rocket_cli._settings.threads import parse_threads
+from rocket_cli._terminal.banner import gil_enabled
+from rocket_cli._version import __version__
+from rocket_core import Activity, ConnectionInfo, Histogram, Server
+
+if TYPE_CHECKING:
+    from rocket_tls import TLSListener
+
+Arguments = Mapping[str, Any]
+Answer = dict[str, Any]
+
+_log = logging.getLogger("rocket_cli")
+
+MAX_FRAMES: Final = 64
+"""Frames of a stack that are told, counted from the innermost."""
+
+_DEEPEST: Final = 5000
+"""Frames of a stack that are looked at."""
+
+_OWN: Final = ("rocket_core.", "rocket_wsgi.", "threading")
+"""Modules through which every thread of the pool comes to the application."""
+
+SORTS: Final[dict[str, Callable[[ConnectionInfo], Any]]] = {
+    "age": lambda each: each.created,
+    "held": lambda each: -each.held,
+    "requests": lambda each: -each.requests,
+    "state": lambda each: (each.state.value, each.created),
+}
+"""What connections can be sorted by: the oldest first, the most first."""
+
+
+class Inspector:
+    """Answers for one process. Its answers are JSON objects; any thread may ask.
+
+    Nothing is kept or measured between two questions.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._began = time.monotonic()
+
+    @property
+    def handlers(self) -> dict[str, Callable[[Answer], Answer]]:
+        """What can be asked. A handler raises `ValueError` for an argument that is wrong."""
+        return {
+            "stats": self.stats,
+            "threads": self.threads,
+            "connections": self.connections,
+            "log-level": self.log_level,
+            "resize-threads": self.resize,
+        }
+
+    def counters(self) -> Answer:
+        """Everything that only grows: objects, in objects, of numbers, which can be added up."""
+        statistics = self._server.statistics()
+        tls: dict[str, int] = {}
+        for listener in _tls_listeners(self._server):
+            for reason, count in listener.tls_errors.items():
+                tls[reason] = tls.get(reason, 0) + count
+        return {
+            "accepted": statistics.accepted,
+            "accept_errors": statistics.accept_errors,
+            "refused": statistics.refused,
+            "requests": statistics.requests,
+            "closes": statistics.closes,
+            "tls_errors": tls,
+            "queue_time": _times(statistics.queue_time),
+            "service_time": _times(statistics.service_time),
+            "cpu": time.process_time(),
+        }
+
+    def stats(self, arguments: Arguments) -> Answer:
+        """Counts, levels, and what the process uses."""
+        del arguments
+        statistics = self._server.statistics()
+        least, most = self._server.threads
+        busy = sum(each.peer is not None for each in self._server.activities())
+        return {
+            "version": __version__,
+            "python": f"{platform.python_implementation()} {platform.python_version()}",
+            "gil": gil_enabled(),
+            "gil_wait": gil_wait(),
+            "uptime": time.monotonic() - self._began,
+            "state": self._server.lifecycle.value,
+            "memory": memory(),
+            "threads": {
+                "count": statistics.threads,
+                "min": least,
+                "max": most,
+                "busy": busy,
+                "stalled": statistics.stalled,
+            },
+            "queue": statistics.ready,
+            "held": statistics.held,
+            "connections": statistics.connections,
+            "listeners": [location(each) for each in self._server.listeners],
+            "certificates": [
+                certificate
+                for each in _tls_listeners(self._server)
+                for certificate in _certificates(each)
+            ],
+            "counters": self.counters(),
+        }
+
+    def threads(self, arguments: Arguments) -> Answer:
+        """What each thread does, the longest first; with ``stacks``, where it is."""
+        now = time.monotonic()
+        found = [_activity(each, now) for each in self._server.activities()]
+        if arguments.get("stacks", False):
+            frames = sys._current_frames()  # noqa: SLF001 - the only way
+            for each in found:
+                if each["client"] is not None and each["ident"] in frames:
+                    each["stack"] = _stack(frames[each["ident"]])
+            del frames
+        return {"threads": found[: arguments.get("limit", len(found))]}
+
+    def connections(self, arguments: Arguments) -> Answer:
+        """How many connections are open, and up to ``limit`` of them, sorted by ``sort``."""
+        now = time.time()
+        found = self._server.list_connections()
+        found.sort(key=SORTS[arguments.get("sort", "age")])
+        return {
+            "count": len(found),
+            "connections": [
+                {
+                    "peer": str(each.peer),
+                    "local": str(each.local),
+                    "state": each.state.value,
+                    "age": max(now - each.created, 0.0),
+                    "requests": each.requests,
+                    "held": each.held,
+                    "secure": each.secure,
+                }
+                for each in found[: arguments.get("limit", 100)]
+            ],
+        }
+
+    def log_level(self, arguments: Arguments) -> Answer:
+        """Log what is of ``level`` or above from now on."""
+        level = arguments["level"]
+        set_log_level(level)
+        return {"level": level}
+
+    def resize(self, arguments: Arguments) -> Answer:
+        """Have ``threads`` threads, ``N`` or ``MIN:MAX``."""
+        threads = parse_threads(arguments["threads"])
+        self._server.resize(threads.least, threads.most)
+        _log.info("threads: %s from now on", threads)
+        return {"threads": str(threads)}
+
+
+def _times(histogram: Histogram) -> Answer:
+    """The sum in seconds, and how many were shorter than so many microseconds, and not half."""
+    return {
+        "sum": histogram.total,
+        "buckets": {str(round(limit * 1e6)): count for limit, count in histogram.buckets()},
+    }
+
+
+def _tls_listeners(server: Server) -> list[TLSListener]:
+    found = [each for each in server.listeners if each.scheme == "https"]
+    if not found:
+        return []
+    from rocket_tls import TLSListener
+
+    return [each for each in found if isinstance(each, TLSListener)]
+
+
+def _certificates(listener: TLSListener) -> list[Answer]:
+    return [
+        {
+            "listener": str(listener.address),
+            "source": chain.source,
+            "names": sorted(chain.names),
+            "expires": chain.expires.timestamp(),
+        }
+        for chain in listener.certificates.chains
+    ]
+
+
+def _activity(activity: Activity, now: float) -> Answer:
+    busy = activity.peer is not None
+    return {
+        "thread": activity.thread,
+        "ident": activity.ident,
+        "native_id": activity.native_id,
+        "client": str(activity.peer) if busy else None,
+        "request": activity.doing,
+        "seconds": max(now - activity.since, 0.0) if busy else None,
+        "state": None if activity.state is None else activity.state.value,
+    }
+
+
+def _stack(frame: FrameType) -> list[Answer]:
+    """The frames of the application, the outermost first; of Rocket where there are no others."""
+    # Without the GIL the thread runs on meanwhile, and its frames may lead anywhere.
+    frames = list(islice(walk_stack(frame), _DEEPEST))[::-1]
+    foreign = [n for n, (each, _) in enumerate(frames) if not _is_own(each)]
+    frames = frames[foreign[0] if foreign else 0 :][-MAX_FRAMES:]
+    return [
+        {
+            "file": each.f_code.co_filename,
+            "line": line,
+            "function": each.f_code.co_qualname,
+            "code": linecache.getline(each.f_code.co_filename, line, each.f_globals).strip(),
+        }
+        for each, line in frames
+    ]
+
+
+def _is_own(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith(_OWN)

@@ -1,0 +1,134 @@
+"""The admin protocol: a JSON object on a line asks, a JSON object on a line answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from rocket_cli._admin.reply import Reply
+from rocket_cli._settings.threads import parse_threads
+
+VERSION: Final = 1
+
+PATIENCE: Final = 15.0
+"""Seconds that a client waits for an answer, unless it asks for what takes its time."""
+
+MAX_LINE: Final = 16 * 1024
+"""Bytes of a question."""
+
+MAX_LIMIT: Final = 10_000
+"""Connections, or threads, that each process tells of at most."""
+
+MAX_PROCESSES: Final = 1024
+
+SORTS: Final = ("age", "held", "requests", "state")
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+Check = Callable[[Any], str | None]
+"""What a value must be, if it is not."""
+
+
+class ProtocolError(ValueError):
+    """A line that is no question; the message says what would be right."""
+
+
+def _one_of(*words: str) -> Check:
+    return lambda value: None if value in words else f"one of {', '.join(words)}"
+
+
+def _whole(least: int, most: int) -> Check:
+    def check(value: Any) -> str | None:
+        fits = type(value) is int and least <= value <= most
+        return None if fits else f"a whole number from {least} to {most}"
+
+    return check
+
+
+def _flag(value: Any) -> str | None:
+    return None if type(value) is bool else "true or false"
+
+
+def _threads(value: Any) -> str | None:
+    try:
+        parse_threads(value if isinstance(value, str) else "")
+    except ValueError:
+        return 'a string such as "8" or "4:16"'
+    return None
+
+
+COMMANDS: Final[dict[str, dict[str, Check]]] = {
+    "stats": {},
+    "processes": {},
+    "threads": {"stacks": _flag, "limit": _whole(1, MAX_LIMIT)},
+    "connections": {"sort": _one_of(*SORTS), "limit": _whole(1, MAX_LIMIT)},
+    "log-level": {"level": _one_of(*LEVELS)},
+    "resize": {"threads": _threads, "processes": _whole(1, MAX_PROCESSES)},
+    "reload": {},
+    "drain": {},
+}
+"""Every command, and what its arguments must be."""
+
+REQUIRED: Final = {"log-level": {"level"}, "resize": {"threads", "processes"}}
+"""Arguments of which there must be at least one."""
+
+
+def parse_question(line: bytes) -> tuple[str, Mapping[str, Any]]:
+    """The command and its arguments. Raises `ProtocolError`."""
+    try:
+        question = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ProtocolError('the line is no JSON; ask as {"version": 1, "ask": "stats"}') from None
+    if not isinstance(question, dict):
+        raise ProtocolError('the line is no object; ask as {"version": 1, "ask": "stats"}')
+    if unknown := question.keys() - {"version", "ask", "arguments"}:
+        raise ProtocolError(
+            f"there is no {_named(unknown)}; a question has version, ask and arguments"
+        )
+    if question.get("version") != VERSION or type(question["version"]) is not int:
+        raise ProtocolError(f"this server speaks version {VERSION}, which the question must name")
+    command, arguments = question.get("ask"), question.get("arguments", {})
+    if not isinstance(command, str) or command not in COMMANDS:
+        raise ProtocolError(f"ask for one of {', '.join(COMMANDS)}")
+    if not isinstance(arguments, dict):
+        raise ProtocolError("arguments must be an object")
+    _check_arguments(command, arguments)
+    return command, arguments
+
+
+def _check_arguments(command: str, arguments: Mapping[str, Any]) -> None:
+    checks = COMMANDS[command]
+    if unknown := arguments.keys() - checks:
+        known = ", ".join(checks) or "no arguments"
+        raise ProtocolError(f"{command} takes {known}, and not {_named(unknown)}")
+    required = REQUIRED.get(command)
+    if required and required.isdisjoint(arguments):
+        raise ProtocolError(f"{command} needs the argument {' or '.join(sorted(required))}")
+    for name, value in arguments.items():
+        wanted = checks[name](value)
+        if wanted is not None:
+            raise ProtocolError(f"{command}: {name} must be {wanted}")
+
+
+def _named(names: set[str]) -> str:
+    """Names from a client, in a form that breaks no line."""
+    return ", ".join(json.dumps(each)[:80] for each in sorted(names))
+
+
+def question(command: str, arguments: Mapping[str, Any]) -> bytes:
+    """A line that asks."""
+    return _line({"version": VERSION, "ask": command, "arguments": dict(arguments)})
+
+
+def answer(reply: Reply) -> bytes:
+    """A line that answers."""
+    return _line({"version": VERSION, "answers": reply.answers, "ended": reply.ended})
+
+
+def failure(message: str) -> bytes:
+    """A line that says why there is no answer."""
+    return _line({"version": VERSION, "error": message})
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,164 @@
+"""The commands that ask a running server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from rocket_cli._admin.protocol import LEVELS, MAX_LIMIT, MAX_PROCESSES, PATIENCE, SORTS
+from rocket_cli._commands.settings_command import AdminCommand
+from rocket_cli._errors import CommandError
+from rocket_cli._settings.kinds import Choice, Text, Whole
+from rocket_cli._settings.threads import Threads, parse_threads
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from rocket_cli._admin.reply import Reply
+
+_WIDE: Final = 200
+"""Columns of a report that goes to no terminal."""
+
+_JSON = click.option("--json", "wants_json", is_flag=True, help="Print what the server answers.")
+_EPILOG: Final = "The exit code is 0, 1 if the server cannot do it, or 2 if it does not answer."
+
+
+@click.command(cls=AdminCommand)
+def top(*, path: Path) -> None:
+    """Watch a running server: rates, times, threads, connections, processes, slow requests.
+
+    Press q to quit, p to pause.
+    """
+    from rocket_cli._terminal.top import watch
+
+    watch(path)
+
+
+@click.command(cls=AdminCommand, epilog=_EPILOG)
+@_JSON
+def stats(*, path: Path, wants_json: bool) -> None:
+    """Print what a running server has done, and what its processes use."""
+    reply = _ask(path, "stats")
+    if wants_json:
+        _print_json(reply)
+    else:
+        from rocket_cli._terminal.tables import stats_report
+
+        _print(stats_report, reply)
+
+
+@click.command(cls=AdminCommand, epilog=_EPILOG)
+@_JSON
+def threads(*, path: Path, wants_json: bool) -> None:
+    """Print which request holds which thread of a running server, since when, and where it is."""
+    reply = _ask(path, "threads", stacks=True)
+    if wants_json:
+        _print_json(reply)
+    else:
+        from rocket_cli._terminal.tables import threads_report
+
+        _print(threads_report, reply)
+
+
+@click.command(cls=AdminCommand, epilog=_EPILOG)
+@click.option(
+    "--sort",
+    type=Choice(SORTS),
+    metavar="|".join(SORTS),
+    default="age",
+    help="What comes first: the oldest, those for whom most is held, those with most requests. "
+    "[age]",
+)
+@click.option(
+    "--limit",
+    type=Whole(1, MAX_LIMIT),
+    metavar="N",
+    default=100,
+    help="Connections of each process, at most. [100]",
+)
+@_JSON
+def connections(*, path: Path, sort: str, limit: int, wants_json: bool) -> None:
+    """List the connections of a running server."""
+    reply = _ask(path, "connections", sort=sort, limit=limit)
+    if wants_json:
+        _print_json(reply)
+    else:
+        from rocket_cli._terminal.tables import connections_report
+
+        _print(connections_report, reply)
+
+
+@click.command("log-level", cls=AdminCommand, epilog=_EPILOG)
+@click.argument("level", type=Choice(LEVELS), metavar="|".join(LEVELS))
+def log_level(*, path: Path, level: str) -> None:
+    """Change how much a running server logs."""
+    _ask(path, "log-level", level=level)
+    click.echo(f"log level: {level}")
+
+
+@click.command(cls=AdminCommand, epilog=_EPILOG)
+@click.option(
+    "--threads", type=Text(parse_threads), metavar="N|MIN:MAX", help="Threads of each process."
+)
+@click.option("--processes", type=Whole(1, MAX_PROCESSES), metavar="N", help="Processes.")
+def resize(*, path: Path, threads: Threads | None, processes: int | None) -> None:
+    """Change the number of threads, or processes, of a running server."""
+    wanted: dict[str, Any] = {}
+    if threads is not None:
+        wanted["threads"] = str(threads)
+    if processes is not None:
+        wanted["processes"] = processes
+    if not wanted:
+        raise CommandError("say what is to change: --threads, --processes, or both")
+    _ask(path, "resize", **wanted)
+    for name, value in wanted.items():
+        click.echo(f"{name}: {value}")
+
+
+@click.command(cls=AdminCommand, epilog=_EPILOG)
+def reload(*, path: Path) -> None:
+    """Replace the processes of a running server by new ones, as SIGHUP does.
+
+    Ends when they serve, or when it is clear that they cannot; then the present ones stay.
+    """
+    _ask(path, "reload", patience=None)
+    click.echo("reloaded")
+
+
+@click.command(cls=AdminCommand, epilog=_EPILOG)
+def drain(*, path: Path) -> None:
+    """Stop a running server gently, as SIGTERM does."""
+    _ask(path, "drain")
+    click.echo("draining")
+
+
+def _ask(path: Path, command: str, *, patience: float | None = PATIENCE, **arguments: Any) -> Reply:
+    """What the processes answer. Raises `CommandError`, also when none could do it."""
+    from rocket_cli._admin.client import AdminClient, RefusedError
+
+    with AdminClient(path, patience=patience) as client:
+        reply = client.ask(command, **arguments)
+    if reply.failures and not reply.sound:
+        raise RefusedError("; ".join(dict.fromkeys(reply.failures)))
+    for each in reply.failures:
+        click.echo(f"rocket-cli: {each}", err=True)
+    return reply
+
+
+def _print_json(reply: Reply) -> None:
+    click.echo(json.dumps({"answers": reply.answers, "ended": reply.ended}, indent=2))
+
+
+def _print(report: Callable[[Reply], RenderableType], reply: Reply) -> None:
+    from rich.console import Console
+
+    if not reply.answers:
+        raise CommandError("no process serves at the moment; try again")
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    console.print(report(reply))

@@ -1,0 +1,66 @@
+"""What ``serve`` does, and ``check`` up to where it would listen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rocket_cli._commands.settings_command import Chosen
+from rocket_cli._errors import CommandError
+from rocket_cli._logging.server_log import STANDARD, check_log, configure_log
+from rocket_cli._processes.code_watcher import Watch, require_watchfiles
+from rocket_cli._processes.observer import check_observation, observers
+from rocket_cli._processes.signals import caught_signals
+from rocket_cli._serving.certificates import make_acme
+from rocket_cli._serving.composing import find_site, make_server
+from rocket_cli._serving.listeners import location
+from rocket_cli._sockets.bound_sockets import BoundSocket
+from rocket_cli._supervisor.children import Forked, Task
+from rocket_cli._supervisor.supervisor import SIGNALS, Supervisor
+from rocket_cli._supervisor.working_directory import WorkingDirectory
+
+
+def run(chosen: Chosen) -> int:
+    """Serve until a signal ends it; the exit code. Raises `CommandError` when it cannot."""
+    _check_reload(chosen)
+    with caught_signals(SIGNALS, ()) as events:
+        try:
+            return Supervisor(chosen, events, _observers).run()
+        except Forked as forked:
+            task, channel = forked.task, forked.channel
+    return task.run(channel)
+
+
+def _observers(chosen: Chosen, present: Sequence[BoundSocket]) -> list[Task]:
+    if not chosen["reload"]:
+        return observers(chosen, present)
+    files = [] if chosen.file is None else [str(chosen.file)]
+    return [Watch(files), *observers(chosen, present)]
+
+
+def _check_reload(chosen: Chosen) -> None:
+    if not chosen["reload"]:
+        return
+    if chosen["preload"]:
+        raise CommandError(
+            f"{chosen.origin('preload')} imports the application once and for all, "
+            f"which leaves nothing for {chosen.origin('reload')} to reload: choose one of them"
+        )
+    require_watchfiles()
+
+
+def rehearse(chosen: Chosen) -> Iterator[str]:
+    """Do what serving does before it listens, and tell about it. Raises `CommandError`."""
+    WorkingDirectory().enter(chosen)
+    site = find_site(chosen)
+    if site.error is not None:
+        raise site.error
+    configure_log(chosen, STANDARD)
+    _check_reload(chosen)
+    for name in ("error-log", "access-log"):
+        check_log(chosen, name)
+    check_observation(chosen)
+    server = make_server(chosen, site, None, acme=make_acme(chosen))
+    if site.found:
+        yield site.found
+    where = ", ".join(map(location, server.listeners))
+    yield f"OK: would serve {site.name} at {where}"

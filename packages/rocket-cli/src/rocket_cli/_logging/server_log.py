@@ -1,0 +1,201 @@
+"""Where the server's messages go."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import click
+
+from rocket_cli._commands.settings_command import Chosen
+from rocket_cli._errors import CommandError
+from rocket_cli._logging.formatting import JSONLines, TextLines, has_colours, printable
+from rocket_cli._logging.loggers import ServerLogger, direct
+from rocket_cli._logging.losses import Losses
+from rocket_cli._logging.privileges import Maker, give_file, maker
+from rocket_cli._settings.origin import Origin
+from rocket_cli._settings.users import identity
+from rocket_wsgi import descriptor_of, open_log
+
+_log = logging.getLogger("rocket_cli")
+
+STANDARD: Final = "-"
+"""What stands for standard error, or standard output, in place of a path."""
+
+
+class _Handler(logging.Handler):
+    """Writes each message by one call of the system, whole, before the logging call returns.
+
+    So nothing waits to be written at the end of the process, and processes may share a file.
+    """
+
+    def __init__(self, path: str, chosen: Chosen) -> None:
+        """Open ``path``, ``-`` for standard error. Raises `OSError`."""
+        super().__init__()
+        self._losses = Losses(path)
+        self.path = path
+        self.chosen = chosen
+        self._file = self._file_at(path)
+        self._descriptor = sys.stderr.fileno() if self._file is None else self._open(self._file)
+
+    @staticmethod
+    def _file_at(path: str) -> Path | None:
+        return None if path == STANDARD else Path(path).absolute()
+
+    def is_at(self, path: str) -> bool:
+        """Whether ``path``, in the present directory, is where it writes. Raises `OSError`."""
+        return self._file == self._file_at(path)
+
+    def reopen(self) -> None:
+        """Go on in a file of the same name, if there is a file. Raises `OSError`."""
+        if self._file is not None:
+            new = self._open(self._file)
+            os.dup2(new, self._descriptor, inheritable=False)
+            os.close(new)
+
+    def _open(self, file: Path) -> int:
+        if descriptor_of(file) is not None:
+            return open_log(file)
+        user = identity(self.chosen)
+        with maker(file, user) as made_by:
+            # What the user may have put there instead must not make the supervisor wait.
+            descriptor = open_log(file, os.O_NONBLOCK if made_by is Maker.USER else 0)
+        if made_by is Maker.ROOT and user is not None:
+            give_file(descriptor, user)  # the processes that serve will reopen it, too
+        elif made_by is Maker.USER:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                raise OSError(errno.EINVAL, "it is not a regular file")
+            os.set_blocking(descriptor, True)
+        return descriptor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message."""
+        try:
+            self._write(record)
+            if (lost := self._losses.take()) is not None:
+                self._write(lost)
+        except Exception as error:  # noqa: BLE001 - as every handler does
+            self._losses.add(error)
+
+    def _write(self, record: logging.LogRecord) -> None:
+        data = f"{self.format(record)}\n".encode(errors="backslashreplace")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    def close_file(self) -> None:
+        """Close the file, if there is one.
+
+        Not so `close`, which the logging module calls at the end of the process, before the last
+        message, and when an application configures it.
+        """
+        if self._file is not None:
+            os.close(self._descriptor)
+
+
+def set_log_level(level: str) -> None:
+    """Write messages of ``level`` and above from now on."""
+    ServerLogger.least = logging.getLevelNamesMapping()[level.upper()]
+
+
+def configure_log(chosen: Chosen, path: str | None = None) -> None:
+    """Write the server's messages as the settings say, or to ``path``. Raises `CommandError`.
+
+    The loggers of the application are left to it.
+    """
+    path = path or chosen["error-log"]
+    present = _handler()
+    try:
+        handler = present if present is not None and present.is_at(path) else _Handler(path, chosen)
+    except OSError as error:
+        raise unwritable(path, chosen.origin("error-log"), _refusal(error, chosen)) from error
+    handler.chosen = chosen
+    json = chosen["log-format"] == "json"
+    colours = path == STANDARD and has_colours(sys.stderr)
+    handler.setFormatter(JSONLines() if json else TextLines(colours=colours))
+    direct(handler)
+    set_log_level(chosen["log-level"])
+    if present not in (None, handler):
+        present.close_file()
+
+
+def _handler() -> _Handler | None:
+    """The one that `configure_log` has made."""
+    return ServerLogger.output if isinstance(ServerLogger.output, _Handler) else None
+
+
+def reopen_log() -> None:
+    """Go on in a new file of the same name, because somebody has moved the old one away."""
+    handler = _handler()
+    if handler is None:
+        return
+    try:
+        handler.reopen()
+    except OSError as error:
+        _log.error(
+            "the log stays in its old file: cannot open %s: %s",
+            handler.path,
+            _refusal(error, handler.chosen),
+        )
+
+
+def announce(chosen: Chosen, lines: Iterable[str]) -> None:
+    """Tell the person who has started the server; as messages where standard error is JSON."""
+    as_messages = chosen["log-format"] == "json" and chosen["error-log"] == STANDARD
+    for line in lines:
+        if as_messages:
+            _log.info("%s", line)
+        else:
+            click.echo(printable(line), err=True)
+
+
+def check_log(chosen: Chosen, name: str) -> None:
+    """Raise `CommandError` if the file that the setting ``name`` names cannot be written.
+
+    No file is made.
+    """
+    path = chosen[name]
+    if path in (None, STANDARD) or descriptor_of(path) is not None:
+        return
+    file = Path(path)
+    try:
+        with maker(file, identity(chosen)):
+            reason = _obstacle(file)
+    except OSError as error:
+        reason = str(error.strerror)
+    if reason:
+        raise unwritable(path, chosen.origin(name), reason)
+
+
+def _obstacle(file: Path) -> str:
+    directory = file.absolute().parent
+    if file.is_dir():
+        return "it is a directory"
+    if file.exists():
+        return "" if os.access(file, os.W_OK, effective_ids=True) else "permission denied"
+    if not directory.is_dir():
+        return f"there is no directory {directory}"
+    usable = os.access(directory, os.W_OK | os.X_OK, effective_ids=True)
+    return "" if usable else "permission denied"
+
+
+def _refusal(error: OSError, chosen: Chosen) -> str:
+    """What the system has against a log, and where that matters, for which user."""
+    user = chosen["user"]
+    if isinstance(error, PermissionError) and user is not None:
+        return f"{error.strerror} for the user {user}"
+    return str(error.strerror)
+
+
+def unwritable(path: str, origin: Origin, reason: str) -> CommandError:
+    """The error of a log that cannot be written."""
+    return CommandError(
+        f"{origin} {path!r} cannot be written: {reason}; "
+        "use the path of a file that can, or - for the terminal"
+    )

@@ -1,0 +1,48 @@
+"""What the interpreter would print on standard error, past the log and its limits."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import Final
+
+from rocket_core.extending import FaultLog
+
+_log = logging.getLogger("rocket_cli")
+
+_LONGEST: Final = 200
+"""Characters of what an object says of itself."""
+
+_faults: Final = FaultLog()
+
+
+def log_strays() -> None:
+    """Log exceptions that no code can catch, and those that end a thread.
+
+    An application that wants them elsewhere has set hooks of its own, before or later.
+    """
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _log_unraisable
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _log_thread
+
+
+def _log_unraisable(unraisable: sys.UnraisableHookArgs, /) -> None:
+    error = unraisable.exc_value or unraisable.exc_type()
+    what = unraisable.err_msg or "Exception ignored in"
+    _faults.report(_log, error, "%s: %s", what, _describe(unraisable.object))
+
+
+def _log_thread(args: threading.ExceptHookArgs, /) -> None:
+    if issubclass(args.exc_type, SystemExit):
+        return  # that is how a thread ends itself
+    name = "unknown" if args.thread is None else args.thread.name
+    _faults.report(_log, args.exc_value or args.exc_type(), "thread %s ended in an error", name)
+
+
+def _describe(thing: object) -> str:
+    try:
+        return repr(thing)[:_LONGEST]
+    except Exception:  # noqa: BLE001 - of an object that may be half gone
+        return f"an object of the class {type(thing).__name__}"

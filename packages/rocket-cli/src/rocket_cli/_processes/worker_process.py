@@ -1,0 +1,220 @@
+"""A process that serves the application."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from rocket_cli._admin.inspector import Inspector
+from rocket_cli._application.request_count import counted
+from rocket_cli._commands.settings_command import Chosen
+from rocket_cli._errors import CommandError
+from rocket_cli._logging.server_log import STANDARD, configure_log, reopen_log
+from rocket_cli._logging.strays import log_strays
+from rocket_cli._processes.channel import Channel, Message
+from rocket_cli._processes.code_watcher import code_directories
+from rocket_cli._processes.control import Control
+from rocket_cli._processes.leaving import Leaving
+from rocket_cli._processes.signals import Events, caught_signals, wait_for_end
+from rocket_cli._serving.access_log import open_access_log
+from rocket_cli._serving.certificates import make_acme
+from rocket_cli._serving.composing import Site, find_site, make_server
+from rocket_cli._serving.listeners import make_listeners
+from rocket_cli._settings.users import assume_identity
+from rocket_cli._sockets.balance import Slot
+from rocket_cli._sockets.bound_sockets import BoundSocket
+from rocket_core import Listener, Server
+from rocket_wsgi import AccessLog
+
+if TYPE_CHECKING:
+    from rocket_tls import ACME
+
+_log = logging.getLogger("rocket_cli")
+
+REFUSED = 2
+"""Exit code of a process that could not begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """The task of a process that serves.
+
+    Attributes:
+        chosen: the settings.
+        sockets: where it listens.
+        multiprocess: whether others serve the same application.
+        paths: what it must answer before it is ready.
+        place: where it tells other processes how many connections it has.
+        site: what it serves, where that is loaded already.
+        name: what it is called.
+    """
+
+    chosen: Chosen
+    sockets: Sequence[BoundSocket]
+    multiprocess: bool
+    paths: Sequence[str]
+    place: Slot
+    site: Site | None = None
+    name: str = "worker"
+
+    def run(self, channel: Channel) -> int:
+        """Serve until told to end."""
+        try:
+            running = self._boot(channel)
+        except KeyboardInterrupt:
+            return 0  # the supervisor has got it, too
+        except CommandError as error:
+            _report(channel, error.message, error.__cause__ or error)
+            return REFUSED
+        except Exception as error:  # noqa: BLE001 - the supervisor is to say it
+            _report(channel, f"the server cannot start: {error}", error)
+            return REFUSED
+        return running.serve(channel)
+
+    def _boot(self, channel: Channel) -> _Booted:
+        chosen = self.chosen
+        log_strays()
+        acme = make_acme(chosen)
+        listeners = make_listeners(chosen, acme, self.sockets)  # by whom may read the keys
+        if self.paths:
+            # Likewise, by whom may read it; it needs ssl.
+            import_module("rocket_cli._serving.health_check")
+        assume_identity(chosen)
+        site = self.site or find_site(chosen)
+        site = _recycled(site, chosen, channel)
+        configure_log(chosen)
+        if site.error is not None:
+            _log.error("%s", site.error.message, exc_info=site.error.__cause__)
+        access_log = open_access_log(chosen)
+        server = make_server(
+            chosen,
+            site,
+            access_log,
+            listeners=listeners,
+            acme=acme,
+            multiprocess=self.multiprocess,
+        )
+        if self.multiprocess:
+            for each in listeners:
+                each.shared = lambda: self.place.pause(server.connections)
+        paths = self.paths if site.error is None else ()
+        return _Booted(chosen, site, server, acme, access_log, paths, self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Booted:
+    """All that a process needs to serve."""
+
+    chosen: Chosen
+    site: Site
+    server: Server
+    acme: ACME | None
+    access_log: AccessLog | None
+    paths: Sequence[str]
+    place: Slot
+    leaving: Leaving = field(default_factory=Leaving)
+
+    def serve(self, channel: Channel) -> int:
+        self.leaving.start()
+        code = self._serve(channel)
+        self.leaving.begin(code)
+        return code
+
+    def _serve(self, channel: Channel) -> int:
+        server = self.server
+        with self.access_log or nullcontext(), caught_signals() as events:
+            try:
+                server.start(accept=False)
+                if self.paths:
+                    from rocket_cli._serving.health_check import check_health
+
+                    check_health(server, self.paths)
+            except Exception as error:  # noqa: BLE001 - the supervisor is to say it
+                server.stop()
+                message = error.message if isinstance(error, CommandError) else f"{error}"
+                _report(channel, message, error.__cause__ or error)
+                return REFUSED
+            inspector = Inspector(server)
+            Control(channel, self._orders(channel), inspector.handlers).start()
+            channel.send(self._report())
+            self._wait(events)
+            if self.acme is not None:
+                self.acme.stop()
+            channel.send({"event": "final", "statistics": inspector.counters()})
+        return 0
+
+    def _report(self) -> Message:
+        report: Message = {"event": "ready", "name": self.site.name, "found": self.site.found}
+        if self.site.since is not None:
+            report["watch"] = {"directories": code_directories(), "since": self.site.since}
+        return report
+
+    def _wait(self, events: Events) -> None:
+        renewals: dict[signal.Signals, Callable[[], None]] = {
+            signal.SIGUSR1: self._reopen,
+            signal.SIGHUP: lambda: None,  # of a terminal that is closed: the supervisor's affair
+        }
+        wait_for_end(self.server, events, lambda: self._drain(shared=True), renewals)
+
+    def _orders(self, channel: Channel) -> dict[str, Callable[[Message], None]]:
+        return {
+            "serve": lambda _: self._accept(),
+            "drain": lambda message: self._drain_as_told(message, channel),
+            "stop": lambda _: self._stop(),
+            "reopen": lambda _: self._reopen(),
+            "end": lambda _: self._drain(),
+        }
+
+    def _accept(self) -> None:
+        self.place.pause(0)
+        self.server.accept()
+        if self.acme is not None:
+            self.acme.start()
+
+    def _drain_as_told(self, message: Message, channel: Channel) -> None:
+        self.place.leave()
+        self.leaving.expect(message["seconds"])
+        shared = set(message["shared"])
+        listeners = [each for n, each in enumerate(self.server.listeners) if n in shared]
+        self.server.drain(message["seconds"], shared=listeners)
+        self.server.wait_closed()
+        channel.send({"event": "closed"})
+
+    def _drain(self, *, shared: bool = False) -> None:
+        self.leaving.expect(self.chosen["graceful-timeout"])
+        listeners: list[Listener] = self.server.listeners if shared else []
+        self.server.drain(self.chosen["graceful-timeout"], shared=listeners)
+
+    def _stop(self) -> None:
+        self.leaving.expect(0)
+        self.server.stop()
+
+    def _reopen(self) -> None:
+        reopen_log()
+        if self.access_log is not None:
+            self.access_log.reopen()
+        if {self.chosen["error-log"], self.chosen["access-log"]} - {None, STANDARD}:
+            _log.info("the logs are reopened")
+
+
+def _recycled(site: Site, chosen: Chosen, channel: Channel) -> Site:
+    limit = chosen["max-requests"]
+    if limit is None:
+        return site
+
+    def reached() -> None:
+        channel.send({"event": "retire", "why": "max-requests"})
+
+    application = counted(site.application, limit, chosen["max-requests-jitter"], reached)
+    return replace(site, application=application)
+
+
+def _report(channel: Channel, reason: str, error: BaseException) -> None:
+    lines = traceback.format_exception(error)
+    channel.send({"event": "failed", "reason": reason, "traceback": "".join(lines)})

@@ -1,0 +1,107 @@
+"""The access log: where it goes and what it looks like there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Final, TextIO, cast
+
+from rocket_cli._commands.settings_command import Chosen
+from rocket_cli._logging.formatting import (
+    CYAN,
+    DIM,
+    GREEN,
+    RED,
+    YELLOW,
+    has_colours,
+    paint,
+    printable,
+)
+from rocket_cli._logging.server_log import STANDARD, unwritable
+from rocket_cli._settings.setting import Part
+from rocket_wsgi import AccessLog
+
+_FORMAT: Final = "json:time,client,method,target,status,size,seconds,error"
+"""What `Terminal` reads."""
+
+_COLOURS: Final = {2: GREEN, 3: CYAN, 4: YELLOW, 5: RED}
+
+
+def open_access_log(chosen: Chosen) -> AccessLog | None:
+    """The access log, if one is wanted. Raises `CommandError` when its file cannot be written.
+
+    Unless its format is chosen, it follows ``log-format``, and is made for reading on a terminal.
+    """
+    path = chosen["access-log"]
+    if path is None:
+        return None
+    target: str | TextIO = sys.stdout if path == STANDARD else path
+    form = chosen["access-log-format"]
+    if form is None and chosen["log-format"] == "json":
+        form = "json"
+    elif form is None and path == STANDARD and sys.stdout.isatty():
+        form = _FORMAT
+        target = cast("TextIO", Terminal(sys.stdout, colours=has_colours(sys.stdout)))
+    try:
+        return AccessLog(target, form or "combined", **chosen.arguments(Part.ACCESS_LOG))
+    except OSError as error:
+        raise unwritable(path, chosen.origin("access-log"), str(error.strerror)) from error
+
+
+class Terminal:
+    """Writes requests for a person to read, given lines of JSON."""
+
+    def __init__(self, stream: TextIO, *, colours: bool) -> None:
+        self._stream = stream
+        self._paint = paint if colours else lambda text, colour: text  # noqa: ARG005 - as paint
+
+    def write(self, text: str) -> int:
+        """Write some lines."""
+        lines = "".join(self._line(**json.loads(line)) + "\n" for line in text.splitlines())
+        self._stream.write(lines)
+        return len(text)
+
+    def flush(self) -> None:
+        """Have the stream written."""
+        self._stream.flush()
+
+    def _line(
+        self,
+        *,
+        time: str,
+        client: str | None,
+        method: str | None,
+        target: str | None,
+        status: int | None,
+        size: int,
+        seconds: float,
+        error: str | None,
+    ) -> str:
+        colour = RED if status is None else _COLOURS.get(status // 100, DIM)
+        parts = [
+            self._paint(time, DIM),
+            self._paint("---" if status is None else str(status), colour),
+            _on_one_line(f"{method or '-'} {target or '-'}"),
+            self._paint(
+                _on_one_line(f"{_amount(size)} in {_duration(seconds)} to {client or '-'}"), DIM
+            ),
+        ]
+        if error:
+            parts.append(self._paint(_on_one_line(error), RED))
+        return " ".join(parts)
+
+
+def _on_one_line(text: str) -> str:
+    return printable(text).replace("\n", "\\n")
+
+
+def _amount(size: int) -> str:
+    """Bytes, in units of 1000 (ISO/IEC 80000-13)."""
+    if size < 1000:
+        return f"{size} B"
+    power = min((len(str(size)) - 1) // 3, 4)
+    return f"{size / 1000**power:.1f} {'kMGT'[power - 1]}B"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"

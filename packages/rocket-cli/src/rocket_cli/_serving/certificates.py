@@ -1,0 +1,100 @@
+"""The certificates that the settings name: files, directories of files, and ACME."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rocket_cli._commands.settings_command import Chosen
+from rocket_cli._errors import CommandError
+from rocket_cli._settings.setting import Part
+
+if TYPE_CHECKING:
+    from rocket_tls import ACME, CertificateStore
+
+
+def has_certificate(chosen: Chosen) -> bool:
+    """Whether there is, or will be, a certificate to serve."""
+    return bool(chosen["tls-cert"] or chosen["tls-dir"] or chosen["acme"])
+
+
+def make_acme(chosen: Chosen) -> ACME | None:
+    """What obtains a certificate, if that is wanted; not started. Raises `CommandError`."""
+    if not chosen["acme"]:
+        return None
+    from rocket_tls import ACME, ACMEError
+
+    _check_addresses(chosen)
+    try:
+        return ACME(
+            chosen["acme-dir"] or _usual_directory() / chosen["acme"][0],
+            chosen["acme"],
+            external_account=_external_account(chosen),
+            **chosen.arguments(Part.ACME),
+        )
+    except (ACMEError, ValueError) as error:
+        raise CommandError(f"{chosen.origin('acme')}: {error}") from error
+
+
+def make_store(chosen: Chosen, acme: ACME | None) -> CertificateStore:
+    """Load the certificates. Raises `CommandError`."""
+    from rocket_tls import (
+        CertificateDirectory,
+        CertificateError,
+        CertificateFiles,
+        CertificateStore,
+    )
+
+    sources: list[CertificateFiles | CertificateDirectory | ACME] = []
+    if chosen["tls-cert"]:
+        sources.append(CertificateFiles(chosen["tls-cert"], chosen["tls-key"]))
+    sources += map(CertificateDirectory, chosen["tls-dir"])
+    if acme is not None:
+        sources.append(acme)
+    try:
+        return CertificateStore(sources)
+    except CertificateError as error:
+        name = "tls-cert" if chosen["tls-cert"] else "tls-dir" if chosen["tls-dir"] else "acme"
+        raise CommandError(f"{chosen.origin(name)}: {error}") from error
+
+
+def answers_over_http(chosen: Chosen) -> bool:
+    """Whether the authority validates over plain HTTP."""
+    return bool(chosen["acme"]) and chosen["acme-challenge"] == "http-01"
+
+
+def _check_addresses(chosen: Chosen) -> None:
+    secure = [each.secure(certificate=True) for each in chosen["bind"]]
+    if not any(secure):
+        raise CommandError(
+            f"{chosen.origin('acme')} obtains a certificate that no address is served with: "
+            "add one such as --bind https://:443"
+        )
+    if answers_over_http(chosen) and all(secure):
+        raise CommandError(
+            f"{chosen.origin('acme-challenge')}: http-01 is asked for over plain HTTP: add "
+            "--bind http://:80, or use tls-alpn-01"
+        )
+
+
+def _external_account(chosen: Chosen) -> tuple[str, str] | None:
+    path: Path | None = chosen["acme-eab-key"]
+    if path is None:
+        return None
+    try:
+        return chosen["acme-eab-key-id"], path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not base64"
+        raise CommandError(
+            f"{chosen.origin('acme-eab-key')}: {path} cannot be read ({reason}): name the file "
+            "with the key that the authority gave"
+        ) from error
+
+
+def _usual_directory() -> Path:
+    """With this user's data (XDG Base Directory Specification)."""
+    home = Path(os.environ.get("XDG_DATA_HOME", ""))
+    if not home.is_absolute():  # to be ignored, as the specification has it
+        home = Path.home() / ".local/share"
+    return home / "rocket/acme"

@@ -1,0 +1,72 @@
+"""Making listeners, and saying where they are."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rocket_cli._commands.settings_command import Chosen
+from rocket_cli._errors import CommandError
+from rocket_cli._serving.certificates import has_certificate, make_store
+from rocket_cli._settings.bind import Bind
+from rocket_cli._settings.setting import Part
+from rocket_cli._sockets.bound_sockets import BoundSocket
+from rocket_core import Address, Listener, UnixAddress
+
+if TYPE_CHECKING:
+    from rocket_tls import ACME, CertificateStore, TLSListener
+
+
+def make_listeners(
+    chosen: Chosen, acme: ACME | None = None, sockets: Sequence[BoundSocket] | None = None
+) -> list[Listener]:
+    """Listeners on ``sockets`` or, where there are none, not bound yet.
+
+    All those with TLS share their certificates, with those of ``acme`` among them.
+    Raises `CommandError`, also for HTTPS without a certificate.
+    """
+    places: list[tuple[Bind, Address | socket.socket]]
+    if sockets is not None:
+        places = [(each.bind, each.socket) for each in sockets]
+    else:
+        places = [(bind, bind.address) for bind in chosen["bind"]]
+    if not places:
+        raise CommandError(f"{chosen.origin('bind')}: no address is given: name at least one")
+    store = None
+    listeners: list[Listener] = []
+    for bind, where in places:
+        if not bind.secure(certificate=has_certificate(chosen)):
+            listeners.append(Listener(where, **chosen.arguments(Part.LISTENER)))
+            continue
+        if not has_certificate(chosen):
+            raise CommandError(
+                f"{chosen.origin('bind')}: {bind} needs a certificate: give --tls-cert too; "
+                "rocket-cli cert makes one for development"
+            )
+        store = store or make_store(chosen, acme)
+        listeners.append(_secure_listener(where, store, chosen))
+    return listeners
+
+
+def _secure_listener(
+    where: Address | socket.socket, store: CertificateStore, chosen: Chosen
+) -> TLSListener:
+    from rocket_tls import CertificateError, TLSListener, TLSSettings
+
+    try:
+        settings = TLSSettings(**chosen.arguments(Part.TLS_SETTINGS))
+    except ValueError as error:
+        raise CommandError(f"{chosen.origin('tls-client-certificates')}: {error}") from error
+    try:
+        return TLSListener(where, store, settings=settings, **chosen.arguments(Part.LISTENER))
+    except CertificateError as error:  # of the authorities of clients
+        raise CommandError(f"{chosen.origin('tls-client-ca')}: {error}") from error
+
+
+def location(listener: Listener) -> str:
+    """Where clients reach a listener: a URL, or ``unix:PATH``."""
+    address = listener.address
+    if isinstance(address, UnixAddress):
+        return str(address)
+    return f"{listener.scheme}://{address}"

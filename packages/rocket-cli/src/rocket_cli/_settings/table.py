@@ -1,0 +1,801 @@
+"""The settings: every option, environment variable and key of a file there is.
+
+Defaults stand here, although the packages have them, too: to show them must not cost the import of
+the packages. A test compares them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rocket_cli._settings.kinds import (
+    BYTES,
+    DIRECTORY_AT_PATH,
+    FILE,
+    FLAG,
+    RATE,
+    SECONDS,
+    Choice,
+    Text,
+    Whole,
+    Words,
+)
+from rocket_cli._settings.setting import Part, Section, Setting, setting
+from rocket_cli._settings.threads import parse_threads, plain_threads
+from rocket_cli._settings.values import (
+    access_log_format,
+    bind,
+    cache_control,
+    function,
+    group,
+    hsts,
+    index_name,
+    log_path,
+    metrics_address,
+    networks,
+    plain_tls_version,
+    proxy_fields,
+    target,
+    tls_version,
+    umask,
+    underscores,
+    url_path,
+    user,
+)
+
+_CERTIFICATE: Final = ("tls-cert", "tls-dir", "acme")
+"""One of these is needed for whatever is about TLS."""
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    setting(
+        "app",
+        Text(target),
+        Section.APPLICATION,
+        "The application: MODULE:APP, or MODULE:FACTORY() for a function that returns it. Without "
+        "it that of the current directory is looked for.",
+        argument=True,
+        metavar="MODULE:APP",
+        gunicorn="wsgi_app",
+    ),
+    # -- where it listens --------------------------------------------------------------------------
+    setting(
+        "bind",
+        Text(bind),
+        Section.LISTENING,
+        "Listen on HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH, with http:// or https:// before it "
+        "or, without that, over HTTPS if there is a certificate. Can be repeated.",
+        default=["127.0.0.1:8000"],
+        many=True,
+        metavar="ADDRESS",
+        gunicorn="bind",
+    ),
+    setting(
+        "backlog",
+        Whole(1, (1 << 31) - 1, unit="connections"),
+        Section.LISTENING,
+        "Connections that the system keeps for each address until they are accepted.",
+        part=Part.LISTENER,
+        default=2048,
+        gunicorn="backlog",
+    ),
+    # -- TLS ---------------------------------------------------------------------------------------
+    setting(
+        "tls-cert",
+        FILE,
+        Section.TLS,
+        "Certificate and its chain, PEM.",
+        gunicorn="certfile",
+    ),
+    setting(
+        "tls-key",
+        FILE,
+        Section.TLS,
+        "Private key, PEM. Without it the key is in the file of the certificate.",
+        gunicorn="keyfile",
+        needs="tls-cert",
+    ),
+    setting(
+        "tls-dir",
+        FILE,
+        Section.TLS,
+        "Directory of certificates with their keys: NAME.crt and NAME.key, NAME.pem with the key "
+        "in it, or directories of certbot and Kubernetes. Clients get the one for the name that "
+        "they ask for. Can be repeated.",
+        many=True,
+        metavar="DIR",
+    ),
+    setting(
+        "tls-profile",
+        Choice(["modern", "intermediate"]),
+        Section.TLS,
+        "Mozilla's recommendation that the versions and ciphers follow.",
+        part=Part.TLS_SETTINGS,
+        keyword="profile",
+        default="intermediate",
+        needs=_CERTIFICATE,
+    ),
+    setting(
+        "tls-min-version",
+        Text(tls_version, plain=plain_tls_version),
+        Section.TLS,
+        "Oldest version of TLS, instead of that of the profile.",
+        part=Part.TLS_SETTINGS,
+        keyword="min_version",
+        metavar="1.2|1.3",
+        gunicorn="ssl_version",
+        needs=_CERTIFICATE,
+    ),
+    setting(
+        "tls-ciphers",
+        Text(str),
+        Section.TLS,
+        "Ciphers of TLS 1.2, as OpenSSL writes them, instead of those of the profile.",
+        part=Part.TLS_SETTINGS,
+        keyword="ciphers",
+        metavar="CIPHERS",
+        gunicorn="ciphers",
+        needs=_CERTIFICATE,
+    ),
+    setting(
+        "tls-client-certificates",
+        Choice(["off", "optional", "required"]),
+        Section.TLS,
+        "Whether clients show a certificate.",
+        part=Part.TLS_SETTINGS,
+        keyword="client_certificates",
+        default="off",
+        gunicorn="cert_reqs",
+        needs=_CERTIFICATE,
+    ),
+    setting(
+        "tls-client-ca",
+        FILE,
+        Section.TLS,
+        "Authorities that issue the certificates of clients, PEM.",
+        part=Part.TLS_SETTINGS,
+        keyword="client_ca",
+        gunicorn="ca_certs",
+        needs="tls-client-certificates",
+    ),
+    setting(
+        "tls-client-crl",
+        FILE,
+        Section.TLS,
+        "Lists of certificates that these authorities have revoked, PEM.",
+        part=Part.TLS_SETTINGS,
+        keyword="client_crl",
+        needs="tls-client-ca",
+    ),
+    setting(
+        "acme",
+        Text(str),
+        Section.TLS,
+        "Host name or IP address of a certificate that is obtained from Let's Encrypt, or another "
+        "authority, and renewed. Who uses this agrees to the terms of the authority. Can be "
+        "repeated.",
+        many=True,
+        metavar="NAME",
+    ),
+    setting(
+        "acme-email",
+        Text(str),
+        Section.TLS,
+        "Where the authority may send messages about the certificate.",
+        part=Part.ACME,
+        keyword="email",
+        metavar="ADDRESS",
+        needs="acme",
+    ),
+    setting(
+        "acme-challenge",
+        Choice(["tls-alpn-01", "http-01"]),
+        Section.TLS,
+        "How the authority sees that the names are this server's: on port 443 in a handshake, or "
+        "on port 80 over HTTP.",
+        part=Part.ACME,
+        keyword="challenge",
+        default="tls-alpn-01",
+        needs="acme",
+    ),
+    setting(
+        "acme-dir",
+        FILE,
+        Section.TLS,
+        "Directory for the account and the certificate. Without it one below rocket/acme in "
+        "$XDG_DATA_HOME, which is ~/.local/share without that.",
+        metavar="DIR",
+        needs="acme",
+    ),
+    setting(
+        "acme-server",
+        Text(str),
+        Section.TLS,
+        "Directory of the authority.",
+        part=Part.ACME,
+        keyword="server",
+        default="https://acme-v02.api.letsencrypt.org/directory",
+        metavar="URL",
+        needs="acme",
+    ),
+    setting(
+        "acme-server-ca",
+        FILE,
+        Section.TLS,
+        "Authorities to trust in connecting to the authority, PEM. Without it those that browsers "
+        "trust.",
+        part=Part.ACME,
+        keyword="server_ca",
+        needs="acme",
+    ),
+    setting(
+        "acme-eab-key-id",
+        Text(str),
+        Section.TLS,
+        "Id of the key by which the authority finds an account that was made elsewhere.",
+        metavar="ID",
+        needs="acme-eab-key",
+    ),
+    setting(
+        "acme-eab-key",
+        FILE,
+        Section.TLS,
+        "File with that key, in base64url.",
+        needs="acme-eab-key-id",
+    ),
+    setting(
+        "https-redirect",
+        Whole(1, 65535),
+        Section.TLS,
+        "Redirect plain HTTP to HTTPS at this port, as clients reach it. Without it plain HTTP is "
+        "served.",
+        part=Part.WORKER,
+        metavar="PORT",
+    ),
+    setting(
+        "hsts",
+        Text(hsts),
+        Section.TLS,
+        "Value of Strict-Transport-Security in responses over HTTPS, such as max-age=31536000. "
+        "Without it there is no such field.",
+        part=Part.WORKER,
+        metavar="VALUE",
+    ),
+    # -- processes ---------------------------------------------------------------------------------
+    setting(
+        "processes",
+        Whole(0, 4096),
+        Section.PROCESSES,
+        "Processes that serve, each with so many threads; 0: as many as there are processors.",
+        default=1,
+        gunicorn="workers",
+    ),
+    setting(
+        "max-requests",
+        Whole(1, unit="requests"),
+        Section.PROCESSES,
+        "Requests to the application after which another process takes the place of the one that "
+        "served them. Without it none is replaced for that.",
+        gunicorn="max_requests",
+    ),
+    setting(
+        "max-requests-jitter",
+        Whole(0, unit="requests"),
+        Section.PROCESSES,
+        "Up to so many more, chosen at random, so that not all processes are replaced at once.",
+        default=0,
+        gunicorn="max_requests_jitter",
+        needs="max-requests",
+    ),
+    setting(
+        "max-rss",
+        Whole(1, unit="bytes"),
+        Section.PROCESSES,
+        "Resident memory beyond which another process takes the place of one. Without it none is "
+        "replaced for that.",
+    ),
+    setting(
+        "preload",
+        FLAG,
+        Section.PROCESSES,
+        "Import the application before the processes are forked, which then share its memory. A "
+        "reload replaces the supervisor, too, as SIGUSR2 does.",
+        default=False,
+        gunicorn="preload_app",
+    ),
+    setting(
+        "pid",
+        FILE,
+        Section.PROCESSES,
+        "File to which the number of the supervisor's process is written.",
+        gunicorn="pidfile",
+    ),
+    setting(
+        "user",
+        Text(user),
+        Section.PROCESSES,
+        "User, by name or number, that the processes become which serve.",
+        metavar="USER",
+        gunicorn="user",
+    ),
+    setting(
+        "group",
+        Text(group),
+        Section.PROCESSES,
+        "Group, by name or number, that these processes become. Without it the user's.",
+        metavar="GROUP",
+        gunicorn="group",
+    ),
+    setting(
+        "umask",
+        Text(umask, plain="{:03o}".format),
+        Section.PROCESSES,
+        "Permissions that new files do not get, in octal digits. Without it those of the shell.",
+        metavar="MODE",
+        gunicorn="umask",
+    ),
+    setting(
+        "chdir",
+        FILE,
+        Section.PROCESSES,
+        "Directory to work in. All other paths, that of --config excepted, are relative to it.",
+        metavar="DIR",
+        gunicorn="chdir",
+    ),
+    # -- threads -----------------------------------------------------------------------------------
+    setting(
+        "threads",
+        Text(
+            parse_threads,
+            types=(int, str),
+            wanted='a whole number, or a string such as "4:16"',
+            plain=plain_threads,
+        ),
+        Section.THREADS,
+        "Threads that run the application: always so many, or as many as are needed between two "
+        "numbers. One that waits for its client is replaced meanwhile.",
+        default=8,
+        metavar="N|MIN:MAX",
+        gunicorn="threads",
+    ),
+    setting(
+        "max-stalled",
+        Whole(0, unit="threads"),
+        Section.THREADS,
+        "Threads that wait for a client, and are replaced, at most. One address may have as many "
+        "as are left for others; then its slowest connection is cut.",
+        part=Part.SERVER,
+        default=256,
+    ),
+    setting(
+        "max-upgraded",
+        Whole(0, unit="threads"),
+        Section.THREADS,
+        "Threads that serve a websocket, or another connection that the application has taken "
+        "over, and are replaced, at most.",
+        part=Part.SERVER,
+        default=256,
+    ),
+    setting(
+        "at-thread-end",
+        Text(function),
+        Section.THREADS,
+        "Call this function, without arguments, in each thread that has served and is about to "
+        "end, such as django.db:connections.close_all.",
+        metavar="MODULE:FUNCTION",
+    ),
+    setting(
+        "executor-threads",
+        Whole(1, unit="threads"),
+        Section.THREADS,
+        "Threads for work that the application hands to wsgiorg.executor, which is there with this "
+        "setting only.",
+    ),
+    setting(
+        "watchdog",
+        SECONDS,
+        Section.THREADS,
+        "Log the stack of a thread that is still busy with one request after this time. Without it "
+        "none is logged.",
+        part=Part.SERVER,
+    ),
+    # -- limits ------------------------------------------------------------------------------------
+    setting(
+        "max-connections",
+        Whole(1, unit="connections"),
+        Section.LIMITS,
+        "Connections beyond which none is accepted until one ends; clients that rest then make "
+        "room. Without it half of what the limit of open files leaves.",
+        part=Part.SERVER,
+        gunicorn="worker_connections",
+    ),
+    setting(
+        "max-queue",
+        Whole(0, unit="requests"),
+        Section.LIMITS,
+        "Requests that wait while all threads are busy, before others are answered 503.",
+        part=Part.SERVER,
+        default=2048,
+    ),
+    setting(
+        "max-output",
+        BYTES,
+        Section.LIMITS,
+        "Memory for what clients do not take yet, over all connections, beyond 16 KiB of each.",
+        part=Part.SERVER,
+        default=64 << 20,
+    ),
+    setting(
+        "max-spool",
+        BYTES,
+        Section.LIMITS,
+        "Disk space for request bodies of more than 1 MiB, over all connections of a process. At "
+        "the limit the slowest large uploads are answered 503.",
+        part=Part.SERVER,
+        default=4 << 30,
+    ),
+    setting(
+        "spool-free",
+        BYTES,
+        Section.LIMITS,
+        "Disk space that these bodies leave free where TMPDIR is. At the limit the slowest large "
+        "uploads are answered 503. Default: a tenth of the file system, at most 1 GiB.",
+        part=Part.SERVER,
+    ),
+    setting(
+        "max-body",
+        BYTES,
+        Section.LIMITS,
+        "Size of the largest request body; larger ones are answered 413.",
+        part=Part.WORKER,
+        default=1 << 30,
+    ),
+    # -- time-outs ---------------------------------------------------------------------------------
+    setting(
+        "graceful-timeout",
+        SECONDS,
+        Section.TIMEOUTS,
+        "For the requests in flight to finish after SIGTERM.",
+        default=30,
+        gunicorn="graceful_timeout",
+    ),
+    setting(
+        "request-timeout",
+        SECONDS,
+        Section.TIMEOUTS,
+        "For the application to finish a request, before it is answered 504. Without it there is "
+        "no limit.",
+        part=Part.SERVER,
+        gunicorn="timeout",
+    ),
+    setting(
+        "queue-timeout",
+        SECONDS,
+        Section.TIMEOUTS,
+        "For a request to wait while all threads are busy, before it is answered 503.",
+        part=Part.SERVER,
+        default=60,
+    ),
+    setting(
+        "keep-alive",
+        SECONDS,
+        Section.TIMEOUTS,
+        "For the client's next request on a connection.",
+        part=Part.TIMEOUTS,
+        default=75,
+        gunicorn="keepalive",
+    ),
+    setting(
+        "handshake-timeout",
+        SECONDS,
+        Section.TIMEOUTS,
+        "For the whole TLS handshake, with a proxy's header before it.",
+        part=Part.TIMEOUTS,
+        keyword="handshake",
+        default=10,
+    ),
+    setting(
+        "head-timeout",
+        SECONDS,
+        Section.TIMEOUTS,
+        "For a whole request head.",
+        part=Part.TIMEOUTS,
+        keyword="head",
+        default=30,
+    ),
+    setting(
+        "stall-timeout",
+        SECONDS,
+        Section.TIMEOUTS,
+        "For any byte of a body or a response to move. Beyond 60 the minimum rate is judged over "
+        "this time.",
+        part=Part.TIMEOUTS,
+        keyword="stall",
+        default=60,
+    ),
+    setting(
+        "silence-timeout",
+        SECONDS,
+        Section.TIMEOUTS,
+        "For any byte to move, either way, on a websocket or another connection that the "
+        "application has taken over.",
+        part=Part.TIMEOUTS,
+        keyword="silence",
+        default=600,
+    ),
+    setting(
+        "minimum-rate",
+        RATE,
+        Section.TIMEOUTS,
+        "Below this over the last minute a body or a response is too slow, and its connection is "
+        "cut.",
+        part=Part.TIMEOUTS,
+        default=240,
+    ),
+    setting(
+        "minimum-rate-grace",
+        SECONDS,
+        Section.TIMEOUTS,
+        "For a body or a response, before the minimum rate counts.",
+        part=Part.TIMEOUTS,
+        keyword="grace",
+        default=30,
+    ),
+    setting(
+        "linger-timeout",
+        SECONDS,
+        Section.TIMEOUTS,
+        "For the client to close its connection after the last response.",
+        part=Part.TIMEOUTS,
+        keyword="linger",
+        default=2,
+    ),
+    # -- requests ----------------------------------------------------------------------------------
+    setting(
+        "stream-bodies",
+        FLAG,
+        Section.REQUESTS,
+        "Call the application before the body of a request has arrived. Django and others take a "
+        "chunked body for empty then.",
+        part=Part.WORKER,
+        default=False,
+    ),
+    setting(
+        "underscores",
+        Choice(["drop", "refuse", "allow"], underscores),
+        Section.REQUESTS,
+        "Header fields with an underscore in their name: drop them, refuse their request, or allow "
+        "them.",
+        part=Part.WORKER,
+        default="drop",
+        gunicorn="header_map",
+    ),
+    setting(
+        "reserved",
+        Text(url_path),
+        Section.REQUESTS,
+        "Serve requests for this path, a health check by the application, in a lane of their own "
+        "while all threads are busy. Can be repeated.",
+        many=True,
+        metavar="PATH",
+    ),
+    setting(
+        "health",
+        Text(url_path),
+        Section.REQUESTS,
+        "Path of a health check that the server itself answers, also while all threads are busy: "
+        "200 while it serves, 503 when it ends.",
+        part=Part.WORKER,
+        metavar="PATH",
+    ),
+    setting(
+        "request-ids",
+        FLAG,
+        Section.REQUESTS,
+        "Give every request an id, for the application and the access log.",
+        default=False,
+    ),
+    setting(
+        "request-ids-trusted",
+        Words(networks),
+        Section.REQUESTS,
+        "Networks of proxies whose X-Request-ID is taken as the id, with commas between them; unix "
+        "for the peers of Unix sockets. Without it every id is made here.",
+        part=Part.REQUEST_IDS,
+        keyword="trusted",
+        metavar="NETWORKS",
+        needs="request-ids",
+    ),
+    setting(
+        "request-ids-echo",
+        FLAG,
+        Section.REQUESTS,
+        "Send the id to the client, in X-Request-ID.",
+        part=Part.REQUEST_IDS,
+        keyword="echo",
+        default=False,
+        needs="request-ids",
+    ),
+    # -- proxies -----------------------------------------------------------------------------------
+    setting(
+        "trusted-proxies",
+        Words(networks, none=True),
+        Section.PROXIES,
+        "Networks of proxies that are believed in what their header fields tell of clients, with "
+        "commas between them; unix for the peers of Unix sockets; none to believe nobody. Without "
+        "it such fields are left to the application.",
+        part=Part.WORKER,
+        metavar="NETWORKS",
+        gunicorn="forwarded_allow_ips",
+    ),
+    setting(
+        "proxy-fields",
+        Words(proxy_fields),
+        Section.PROXIES,
+        "Header fields that every one of these proxies sets, with commas between them: Forwarded, "
+        "or some of X-Forwarded-For, -Proto, -Host, -Port and -Prefix. Without it the first two of "
+        "those.",
+        part=Part.WORKER,
+        metavar="FIELDS",
+        gunicorn="forwarder_headers",
+        needs="trusted-proxies",
+    ),
+    setting(
+        "proxy-protocol",
+        Words(networks),
+        Section.PROXIES,
+        "Networks of proxies that begin every connection, at every address, with a PROXY protocol "
+        "header; nobody else can connect. Without it there is no such header.",
+        part=Part.LISTENER,
+        metavar="NETWORKS",
+        gunicorn="proxy_protocol, proxy_allow_ips",
+    ),
+    # -- static files ------------------------------------------------------------------------------
+    setting(
+        "static",
+        DIRECTORY_AT_PATH,
+        Section.FILES,
+        "Serve the files of DIR at /PATH, beside the application; without /PATH= serve them, and "
+        "no application. Can be repeated.",
+        many=True,
+        metavar="[/PATH=]DIR",
+    ),
+    setting(
+        "static-index",
+        Text(index_name),
+        Section.FILES,
+        "File that is served for a directory.",
+        part=Part.FILES,
+        keyword="index",
+        default="index.html",
+        metavar="NAME",
+        needs="static",
+    ),
+    setting(
+        "static-cache-control",
+        Text(cache_control),
+        Section.FILES,
+        "Value of Cache-Control for every file. Without it there is no such field.",
+        part=Part.FILES,
+        keyword="cache_control",
+        metavar="VALUE",
+        needs="static",
+    ),
+    setting(
+        "static-precompressed",
+        FLAG,
+        Section.FILES,
+        "Send NAME.br or NAME.gz for NAME to clients that accept it.",
+        part=Part.FILES,
+        keyword="precompressed",
+        default=False,
+        needs="static",
+    ),
+    setting(
+        "static-listing",
+        FLAG,
+        Section.FILES,
+        "Show directories that have no index.",
+        part=Part.FILES,
+        keyword="listing",
+        default=False,
+        needs="static",
+    ),
+    setting(
+        "static-follow-links",
+        FLAG,
+        Section.FILES,
+        "Let symbolic links lead out of the directory.",
+        part=Part.FILES,
+        keyword="follow_links",
+        default=False,
+        needs="static",
+    ),
+    # -- logs --------------------------------------------------------------------------------------
+    setting(
+        "log-level",
+        Choice(["debug", "info", "warning", "error"]),
+        Section.LOGS,
+        "Least severe messages of the server; debug also shows the traceback of an error.",
+        default="info",
+        gunicorn="loglevel",
+    ),
+    setting(
+        "log-format",
+        Choice(["text", "json"]),
+        Section.LOGS,
+        "How messages are written: lines to read, or an object for each.",
+        default="text",
+    ),
+    setting(
+        "error-log",
+        Text(log_path),
+        Section.LOGS,
+        "File to which messages of the server are appended; - for standard error.",
+        default="-",
+        metavar="PATH",
+        gunicorn="errorlog",
+    ),
+    setting(
+        "access-log",
+        Text(log_path),
+        Section.LOGS,
+        "File to which a line for each request is appended; - for standard output. Without it "
+        "there is no such log.",
+        metavar="PATH",
+        gunicorn="accesslog",
+    ),
+    setting(
+        "access-log-format",
+        Text(access_log_format),
+        Section.LOGS,
+        "Format of its lines: combined, json, json:FIELD,FIELD, or a text with fields in braces. "
+        "Without it one for reading on a terminal, json with log-format json, else combined.",
+        metavar="FORMAT",
+        needs="access-log",
+        gunicorn="access_log_format",
+    ),
+    setting(
+        "access-log-max-lines",
+        Whole(1, unit="lines"),
+        Section.LOGS,
+        "Lines that wait for the access log to be written, before others are dropped.",
+        part=Part.ACCESS_LOG,
+        keyword="max_lines",
+        default=16 << 10,
+        needs="access-log",
+    ),
+    # -- observation -------------------------------------------------------------------------------
+    setting(
+        "admin",
+        FILE,
+        Section.OBSERVATION,
+        "Unix socket on which the server answers rocket-cli stats, threads, top and the like, for "
+        "its own user only. Without it there is none.",
+        gunicorn="control_socket",
+    ),
+    setting(
+        "metrics",
+        Text(metrics_address),
+        Section.OBSERVATION,
+        "Address, HOST:PORT or unix:PATH, at which Prometheus finds /metrics, over HTTP; needs "
+        "rocket-cli[metrics]. Without it there are none.",
+        metavar="ADDRESS",
+    ),
+    # -- development -------------------------------------------------------------------------------
+    setting(
+        "reload",
+        FLAG,
+        Section.DEVELOPMENT,
+        "Serve the application anew when its code or the file of settings changes, and a page that "
+        "says what is wrong while it cannot be loaded. Needs watchfiles.",
+        default=False,
+        gunicorn="reload",
+    ),
+    setting(
+        "open",
+        FLAG,
+        Section.DEVELOPMENT,
+        "Open what is served in a browser.",
+        default=False,
+    ),
+)

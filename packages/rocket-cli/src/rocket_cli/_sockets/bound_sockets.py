@@ -1,0 +1,164 @@
+"""The sockets that the supervisor binds, and that its processes share."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from rocket_cli._commands.settings_command import Chosen
+from rocket_cli._errors import CommandError
+from rocket_cli._logging.privileges import Maker, give_name, maker
+from rocket_cli._settings.bind import Bind
+from rocket_cli._settings.users import Identity, identity
+from rocket_cli._sockets.forks import keep_from_children
+from rocket_cli._sockets.port_user import port_user
+from rocket_core import Address, BindError, TCPAddress, UnixAddress, address_of
+from rocket_core.extending import SocketFile, bind_socket
+
+_ADVICE = {
+    errno.EADDRINUSE: "stop what listens there, or choose another with --bind",
+    errno.EADDRNOTAVAIL: "--bind takes an address of this machine",
+    errno.EACCES: "--bind takes a port, or a path, that this user may listen on",
+    errno.ENOENT: "--bind takes a path in a directory that exists",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundSocket:
+    """A listening socket.
+
+    Attributes:
+        bind: the address that was asked for.
+        socket: the socket.
+        file: that of a Unix socket that is removed at the end.
+        user: as whom that file was made, if not as this process.
+    """
+
+    bind: Bind
+    socket: socket.socket
+    file: SocketFile | None = None
+    user: Identity | None = None
+
+    def __post_init__(self) -> None:
+        keep_from_children(self.socket)
+
+    @property
+    def address(self) -> Address:
+        """The address, with the port that the system chose where 0 was asked for."""
+        if isinstance(self.bind.address, UnixAddress):
+            return self.bind.address
+        return address_of(self.socket.getsockname())
+
+    def location(self, *, certificate: bool) -> str:
+        """Where clients reach it: a URL, or ``unix:PATH``."""
+        if isinstance(self.address, UnixAddress):
+            return str(self.address)
+        scheme = "https" if self.bind.secure(certificate=certificate) else "http"
+        return f"{scheme}://{self.address}"
+
+    def close(self, *, keep_file: bool = False) -> None:
+        """Close this process's copy, and remove a Unix socket's file or keep it for others."""
+        if self.file is not None and isinstance(self.bind.address, UnixAddress) and not keep_file:
+            with suppress(OSError), maker(self.bind.address.path, self.user):
+                self.file.remove()
+        self.socket.close()
+
+
+def open_sockets(chosen: Chosen, present: Sequence[BoundSocket] = ()) -> list[BoundSocket]:
+    """A listening socket for each address that is chosen, in that order.
+
+    Those of ``present`` that have one of these addresses are taken over. Raises `CommandError`;
+    then nothing new is left open.
+    """
+    if not chosen["bind"]:
+        raise CommandError(f"{chosen.origin('bind')}: no address is given: name at least one")
+    left = list(present)
+    opened: list[BoundSocket] = []
+    found: list[BoundSocket] = []
+    try:
+        for bind in chosen["bind"]:
+            same = next((each for each in left if each.bind.address == bind.address), None)
+            if same is None:
+                same = _open(bind, chosen)
+                opened.append(same)
+            else:
+                left.remove(same)
+                same = replace(same, bind=bind)
+            found.append(same)
+    except CommandError:
+        close_sockets(opened)
+        raise
+    return found
+
+
+def close_sockets(sockets: Iterable[BoundSocket], *, keep_files: bool = False) -> None:
+    """Close each of ``sockets``."""
+    for each in sockets:
+        each.close(keep_file=keep_files)
+
+
+def listen(bind: Bind, chosen: Chosen, backlog: int, *, private: bool = False) -> BoundSocket:
+    """A listening socket at an address; the file of a Unix socket is for the user that is chosen.
+
+    With ``private`` only that user, and root, can connect to it. Raises `BindError`, and
+    `CommandError` for a user that cannot be.
+    """
+    address = bind.address
+    if not isinstance(address, UnixAddress):
+        sock = bind_socket(address)
+        _listen(sock, address, backlog)
+        return BoundSocket(bind, sock)
+    user = identity(chosen)
+    try:
+        with maker(address.path, user) as made_by:
+            sock = bind_private(address) if private else bind_socket(address)
+            _listen(sock, address, backlog)
+            try:
+                file = SocketFile(address.path)
+                if made_by is Maker.ROOT and user is not None:
+                    give_name(address.path, user)
+            except OSError:
+                sock.close()
+                raise
+    except BindError:
+        raise
+    except OSError as error:
+        raise BindError(f"cannot listen on {address}: {error.strerror}") from error
+    return BoundSocket(bind, sock, file, user)
+
+
+def _listen(sock: socket.socket, address: Address, backlog: int) -> None:
+    try:
+        sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        raise BindError(f"cannot listen on {address}: {error.strerror}") from error
+
+
+def bind_private(address: UnixAddress) -> socket.socket:
+    """A Unix socket that nobody but its user, and root, can connect to. Raises `BindError`.
+
+    The permissions of all files are narrowed meanwhile, so no other thread may make any.
+    """
+    before = os.umask(0o177)
+    try:
+        return bind_socket(address)
+    finally:
+        os.umask(before)
+
+
+def _open(bind: Bind, chosen: Chosen) -> BoundSocket:
+    try:
+        return listen(bind, chosen, chosen["backlog"])
+    except BindError as error:
+        number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
+        advice = _ADVICE.get(number or 0, "choose another with --bind")
+        if number == errno.EADDRINUSE and isinstance(bind.address, TCPAddress):
+            found = port_user(bind.address.port)
+            if found is not None:
+                advice = f"{found} listens there: stop it, or choose another with --bind"
+        raise CommandError(f"{error}; {advice}") from error

@@ -1,0 +1,59 @@
+"""Sockets that systemd hands over (sd_listen_fds(3))."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Final
+
+from rocket_cli._errors import CommandError
+from rocket_cli._settings.bind import Bind
+from rocket_cli._sockets.bound_sockets import BoundSocket
+from rocket_core import Address, UnixAddress, address_of
+
+_FIRST: Final = 3
+_SCHEMES: Final = frozenset({"http", "https"})
+
+
+def activated_sockets(environ: MutableMapping[str, str] = os.environ) -> list[BoundSocket] | None:
+    """The sockets, where there are any; they are listened on instead of the addresses chosen.
+
+    One that is named ``http`` or ``https`` (FileDescriptorName= in its unit) speaks that protocol.
+    The variables are taken away. Raises `CommandError` for what is no listening stream socket.
+    """
+    count = environ.pop("LISTEN_FDS", "")
+    process = environ.pop("LISTEN_PID", "")
+    names = environ.pop("LISTEN_FDNAMES", "").split(":")
+    if process != str(os.getpid()) or not count.isdigit() or int(count) == 0:
+        return None
+    names += [""] * int(count)
+    return [
+        inherited_socket(_FIRST + index, names[index] if names[index] in _SCHEMES else None)
+        for index in range(int(count))
+    ]
+
+
+def inherited_socket(descriptor: int, scheme: str | None) -> BoundSocket:
+    """A listening socket that another process has opened. Raises `CommandError`."""
+    try:
+        sock = socket.socket(fileno=descriptor)
+        os.set_inheritable(descriptor, False)
+        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise CommandError(f"descriptor {descriptor} is no socket: {error.strerror}") from error
+    if sock.type is not socket.SOCK_STREAM or not listens:
+        sock.close()
+        raise CommandError(
+            f"descriptor {descriptor} is no listening stream socket: "
+            "use ListenStream= and Accept=no in its unit"
+        )
+    return BoundSocket(Bind(_address(sock), scheme), sock)
+
+
+def _address(sock: socket.socket) -> Address:
+    name = sock.getsockname()
+    if isinstance(name, tuple):
+        return address_of(name)
+    return UnixAddress(Path(os.fsdecode(name) if isinstance(name, bytes) else name))

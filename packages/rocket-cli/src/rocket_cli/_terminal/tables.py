@@ -1,0 +1,252 @@
+"""What the server answers, as tables on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from rocket_cli._admin.counters import mean, quantile, total
+from rocket_cli._admin.reply import Reply
+from rocket_cli._admin.summary import running, summary
+from rocket_cli._terminal.units import age, number, seconds, size
+
+Answer = Mapping[str, Any]
+
+SHARES: Final = (0.5, 0.9, 0.99)
+STATES: Final = (
+    "handshake",
+    "idle",
+    "head",
+    "body",
+    "ready",
+    "active",
+    "upgraded",
+    "sending",
+    "linger",
+)
+"""In the order in which a connection comes through them."""
+
+_RECEIVING: Final = frozenset({"handshake", "idle", "head", "body"})
+
+_SOON: Final = 14 * 86_400
+"""Seconds before a certificate expires in which that is shown as a warning."""
+
+
+def table(*columns: str) -> Table:
+    """An empty table; columns whose name begins with ``>`` are flush right."""
+    made = Table(
+        box=box.SIMPLE_HEAD,
+        header_style="dim",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+    for name in columns:
+        if name.startswith(">"):
+            made.add_column(name.removeprefix(">"), justify="right", no_wrap=True)
+        else:
+            made.add_column(name, overflow="fold")
+    return made
+
+
+def plain(text: object) -> Text:
+    """A text from elsewhere, in which nothing is markup and nothing moves the cursor."""
+    return Text(
+        "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(text))
+    )
+
+
+def headline(answers: Sequence[Answer]) -> Text:
+    """What runs, since when, and where."""
+    first = answers[0]
+    oldest = max(each["uptime"] for each in answers)
+    gil = "on" if first["gil"] else "off"
+    many = "process" if len(answers) == 1 else "processes"
+    return Text.assemble(
+        (f"Rocket {first['version']}", "bold"),
+        f", {first['python']} (GIL {gil}), {len(answers)} {many}, up {age(oldest)}, ",
+        plain(" ".join(first["listeners"])),
+    )
+
+
+def stats_report(reply: Reply) -> RenderableType:
+    """The report of ``stats``."""
+    found = reply.sound
+    whole = summary(found)
+    counters = total([whole["counters"], reply.ended])
+    parts: list[RenderableType] = [
+        headline(found),
+        _requests(whole, counters),
+        processes(found),
+    ]
+    states = whole["connections"]
+    closes = counters["closes"]
+    parts.append(
+        _side_by_side(
+            _counts("Connections", [(name, states[name]) for name in STATES if name in states]),
+            _counts("Closed", sorted(closes.items(), key=lambda each: -each[1])),
+        )
+    )
+    certificates = _certificates(found[0]["certificates"])
+    if certificates is not None:
+        parts.append(certificates)
+    return spaced(parts)
+
+
+def spaced(parts: Iterable[RenderableType]) -> RenderableType:
+    """Parts with an empty line between them."""
+    first, *others = parts
+    return Group(first, *(Group("", each) for each in others))
+
+
+def _side_by_side(*parts: RenderableType) -> Table:
+    """Parts beside each other, as wide as they need to be."""
+    grid = Table.grid(padding=(0, 4))
+    grid.add_row(*parts)
+    return grid
+
+
+def _requests(whole: Answer, counters: Answer) -> RenderableType:
+    threads = whole["threads"]
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("Requests", f"{number(counters['requests'])}, {number(whole['queue'])} waiting")
+    grid.add_row(
+        "Threads", f"{threads['busy']} of {threads['count']} busy, {threads['stalled']} stalled"
+    )
+    grid.add_row(
+        "Clients",
+        f"{number(counters['accepted'])} accepted, {number(counters['refused'])} refused, "
+        f"{number(counters['accept_errors'])} lost, {size(whole['held'])} held for them",
+    )
+    times = table("Time", ">median", ">90 %", ">99 %", ">mean", ">total")
+    for name, key in (("in queue", "queue_time"), ("in the application", "service_time")):
+        found = counters[key]
+        times.add_row(
+            name,
+            *(seconds(quantile(found, share)) for share in SHARES),
+            seconds(mean(found)),
+            seconds(found["sum"]),
+        )
+    return Group(grid, "", times)
+
+
+def processes(answers: Sequence[Answer]) -> Table:
+    """A row for each process."""
+    made = table(
+        ">process", ">gen.", ">up", ">busy", ">queue", ">conns", ">requests", ">memory", ">CPU",
+        ">GIL",
+    )  # fmt: skip
+    for each in answers:
+        made.add_row(
+            str(each["process"]),
+            str(each["generation"]),
+            age(each["uptime"]),
+            f"{each['threads']['busy']}/{each['threads']['count']}",
+            number(each["queue"]),
+            number(sum(each["connections"].values())),
+            number(each["counters"]["requests"]),
+            size(each["memory"]),
+            seconds(each["counters"]["cpu"]),
+            seconds(each["gil_wait"]),
+        )
+    return made
+
+
+def _counts(title: str, rows: Iterable[tuple[str, float]]) -> Table:
+    """Names with their numbers."""
+    made = table(title, ">")
+    made.columns[0].min_width = len(title)
+    for name, found in rows:
+        made.add_row(plain(name), number(found))
+    if not made.row_count:
+        made.add_row(Text("none", "dim"), "")
+    return made
+
+
+def _certificates(certificates: Sequence[Answer]) -> Table | None:
+    if not certificates:
+        return None
+    made = table("certificate for", "expires", "at", "from")
+    for each in certificates:
+        left = each["expires"] - time.time()
+        made.add_row(
+            plain(", ".join(each["names"])),
+            Text("expired", "bold red")
+            if left <= 0
+            else Text(f"in {age(left)}", "yellow" if left < _SOON else ""),
+            plain(each["listener"]),
+            plain(each["source"]),
+        )
+    return made
+
+
+def threads_report(reply: Reply) -> RenderableType:
+    """The report of ``threads``: what serves, with its stack, and how many do not."""
+    busy = running(reply.sound)
+    parts: list[RenderableType] = [_thread(each) for each in busy]
+    idle = sum(len(each["threads"]) for each in reply.sound) - len(busy)
+    parts.append(Text(f"{idle} idle {'thread' if idle == 1 else 'threads'}", "dim"))
+    return spaced(parts)
+
+
+def doing(thread: Mapping[str, Any]) -> Text:
+    """What a busy thread does: the request that it serves, or the state of its connection."""
+    if thread["request"]:
+        return plain(thread["request"])
+    state = thread["state"]
+    return Text(f"receives, {state}" if state in _RECEIVING else state)
+
+
+def _thread(thread: Answer) -> RenderableType:
+    text = Text.assemble(
+        (seconds(thread["seconds"]), "bold"),
+        "  ",
+        (doing(thread).plain, "bold cyan"),
+        "  from ",
+        plain(thread["client"]),
+    )
+    where = Text(
+        f"process {thread['process']}, {thread['thread']}, system thread {thread['native_id']}",
+        "dim",
+    )
+    lines: list[RenderableType] = [text, Padding(where, (0, 0, 0, 2), expand=False)]
+    for frame in thread.get("stack", ()):
+        lines.append(
+            Padding(
+                plain(f"{frame['file']}:{frame['line']} {frame['function']}"),
+                (0, 0, 0, 2),
+                expand=False,
+            )
+        )
+        if frame["code"]:
+            lines.append(Padding(plain(frame["code"]), (0, 0, 0, 6), expand=False))
+    return Group(*lines)
+
+
+def connections_report(reply: Reply) -> RenderableType:
+    """The report of ``connections``."""
+    made = table(">process", "client", "at", "state", ">age", ">reqs", ">held", "TLS")
+    count = shown = 0
+    for answer in reply.sound:
+        count += answer["count"]
+        for each in answer["connections"]:
+            shown += 1
+            made.add_row(
+                str(answer["process"]),
+                plain(each["peer"]),
+                plain(each["local"]),
+                each["state"],
+                age(each["age"]),
+                number(each["requests"]),
+                size(each["held"]),
+                "yes" if each["secure"] else "",
+            )
+    what = "connection" if count == 1 else "connections"
+    return spaced([made, Text(f"{shown} of {count} {what}", "dim")])

@@ -1,0 +1,186 @@
+"""What a process tells about itself, asked while it serves."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from answering import Sleeper, serving, url
+from processes import PATIENCE, eventually
+from rocket_cli._admin.inspector import Inspector
+from rocket_cli._admin.vitals import gil_wait, memory
+from rocket_cli._logging.loggers import ServerLogger
+from rocket_core import Server
+from rocket_tls import TLSListener
+
+
+@pytest.fixture
+def application() -> Iterator[Sleeper]:
+    made = Sleeper()
+    yield made
+    made.leave.set()
+
+
+@pytest.fixture
+def server(application: Sleeper) -> Iterator[Server]:
+    with serving(application) as server:
+        yield server
+        application.leave.set()
+
+
+@pytest.fixture
+def inspector(server: Server) -> Inspector:
+    return Inspector(server)
+
+
+@pytest.fixture
+def held(server: Server, application: Sleeper) -> Iterator[threading.Thread]:
+    """A request that is held by the application."""
+    thread = threading.Thread(target=httpx.get, args=(f"{url(server)}/hold?a=1",))
+    thread.start()
+    application.wait()
+    yield thread
+    application.leave.set()
+    thread.join()
+
+
+def test_stats(server: Server, inspector: Inspector) -> None:
+    with httpx.Client() as client:
+        for _ in range(3):
+            assert client.get(url(server)).text == "ok"
+        eventually(lambda: inspector.stats({})["connections"] == {"idle": 1})
+        answer = inspector.stats({})
+    assert answer["threads"] == {"count": 2, "min": 2, "max": 4, "busy": 0, "stalled": 0}
+    assert answer["listeners"] == [url(server)]
+    assert answer["memory"] > 1 << 20
+    assert 0 <= answer["gil_wait"] < PATIENCE
+    counters = answer["counters"]
+    assert (counters["accepted"], counters["requests"]) == (1, 3)
+    assert sum(counters["service_time"]["buckets"].values()) == 3
+    assert counters["cpu"] > 0
+    assert json.loads(json.dumps(answer)) == answer
+
+
+def test_thread_that_is_held_by_the_application(
+    inspector: Inspector, held: threading.Thread
+) -> None:
+    first, second = inspector.threads({"stacks": True})["threads"]
+    assert first["request"] == "GET /hold?a=1"
+    assert first["client"].startswith("127.0.0.1:")
+    assert first["state"] == "active"
+    assert 0 <= first["seconds"] < PATIENCE
+    assert Path(f"/proc/self/task/{first['native_id']}").exists() or not Path("/proc").exists()
+    names = [each["function"] for each in first["stack"]]
+    assert names[:2] == ["Sleeper.__call__", "Sleeper.hold"]
+    place = first["stack"][1]
+    assert place["file"].endswith("answering.py")
+    assert place["code"] == "assert self.leave.wait(PATIENCE)  # here it is held"
+    assert (second["client"], second["request"], second["seconds"]) == (None, "", None)
+    assert "stack" not in second
+
+
+def test_threads_without_stacks(inspector: Inspector, held: threading.Thread) -> None:
+    (only,) = inspector.threads({"limit": 1})["threads"]
+    assert only["request"] == "GET /hold?a=1"
+    assert "stack" not in only
+    assert inspector.stats({})["threads"]["busy"] == 1
+
+
+def test_connections(server: Server, inspector: Inspector) -> None:
+    address = url(server).removeprefix("http://")
+    host, _, port = address.rpartition(":")
+    with (
+        socket.create_connection((host, int(port)), PATIENCE) as first,
+        socket.create_connection((host, int(port)), PATIENCE) as second,
+    ):
+        second.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert second.recv(1000)
+        eventually(lambda: inspector.connections({})["count"] == 2)
+        eventually(lambda: server.statistics().connections == {"idle": 2})
+        peers = [f"{host}:{each.getsockname()[1]}" for each in (first, second)]
+        found = inspector.connections({"sort": "requests", "limit": 1})
+        (only,) = found["connections"]
+        assert found["count"] == 2
+        assert only == {
+            "peer": peers[1],
+            "local": address,
+            "state": "idle",
+            "age": pytest.approx(0, abs=PATIENCE),
+            "requests": 1,
+            "held": 0,
+            "secure": False,
+        }
+        for sort in ("age", "held", "state"):
+            found = inspector.connections({"sort": sort})
+            assert {each["peer"] for each in found["connections"]} == set(peers)
+
+
+def test_resize(server: Server, inspector: Inspector) -> None:
+    assert inspector.resize({"threads": "3:6"}) == {"threads": "3:6"}
+    assert server.threads == (3, 6)
+    assert server.statistics().threads == 3
+    with pytest.raises(ValueError, match="use a number from 1 up"):
+        inspector.resize({"threads": "6:3"})
+
+
+@pytest.mark.usefixtures("loggers")
+def test_log_level(inspector: Inspector) -> None:
+    for level in ("debug", "error"):
+        assert inspector.log_level({"level": level}) == {"level": level}
+        assert ServerLogger.least == getattr(logging, level.upper())
+
+
+def test_certificates_and_failed_handshakes(certificate: Path, key: Path) -> None:
+    listener = TLSListener("127.0.0.1:0", certificate, key)
+    with serving(Sleeper(), listener) as server:
+        inspector = Inspector(server)
+        host, _, port = str(listener.address).rpartition(":")
+        with socket.create_connection((host, int(port)), PATIENCE) as client:
+            client.sendall(b"this is no TLS\r\n" * 4)
+            eventually(lambda: inspector.counters()["tls_errors"])
+        (found,) = inspector.stats({})["certificates"]
+        (chain,) = listener.certificates.chains
+        assert found["expires"] == chain.expires.timestamp()
+        assert found["names"] == ["127.0.0.1", "::1", "localhost"]
+        assert found["listener"] == str(listener.address)
+
+
+def test_every_handler_answers_json(inspector: Inspector) -> None:
+    arguments = {"log-level": {"level": "info"}, "resize-threads": {"threads": "2:4"}}
+    for name, handler in inspector.handlers.items():
+        json.dumps(handler(arguments.get(name, {})))
+
+
+def test_memory_is_that_of_this_process() -> None:
+    before = memory()
+    block = bytearray(64 << 20)
+    for at in range(0, len(block), os.sysconf("SC_PAGE_SIZE")):
+        block[at] = 1
+    assert memory() - before > 32 << 20
+
+
+def test_gil_wait_grows_when_a_thread_computes() -> None:
+    """A busy thread keeps the GIL for 5 ms at a time; on an idle one nobody waits so long."""
+    stop = threading.Event()
+
+    def compute() -> None:
+        while not stop.is_set():
+            sum(range(1000))
+
+    threads = [threading.Thread(target=compute) for _ in range(2)]
+    for each in threads:
+        each.start()
+    try:
+        eventually(lambda: gil_wait() > 0.001)
+    finally:
+        stop.set()
+        for each in threads:
+            each.join()

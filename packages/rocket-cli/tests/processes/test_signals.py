@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from processes import PATIENCE
+from rocket_cli._processes.signals import caught_signals, wait_for_end
+from rocket_core import Connection, Lifecycle, Listener, Server, State, Worker
+
+CAUGHT = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1]
+
+
+class Silent(Worker):
+    def serve(self, connection: Connection) -> State:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(Silent, [Listener("127.0.0.1:0")], min_threads=1, max_threads=1) as server:
+        yield server
+
+
+@pytest.mark.parametrize("number", CAUGHT, ids=lambda number: number.name)
+def test_signal(number: signal.Signals) -> None:
+    with caught_signals() as events:
+        signal.raise_signal(number)
+        assert events.wait() is number
+
+
+def test_signal_that_another_thread_receives() -> None:
+    """Such a signal does not interrupt what the main thread waits for.
+
+    The same is true of one that arrives just before the main thread begins to wait.
+    """
+
+    def receive() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    with caught_signals() as events:
+        receiver = threading.Timer(0, receive)
+        receiver.start()
+        assert events.wait() is signal.SIGTERM
+        receiver.join()
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2], ids=lambda number: number.name)
+def test_signals_of_the_application_are_not_ours(number: signal.Signals) -> None:
+    caught = []
+    before = signal.signal(number, lambda number, _: caught.append(number))
+    try:
+        with caught_signals() as events:
+            signal.raise_signal(number)
+            signal.raise_signal(signal.SIGTERM)
+            assert events.wait() is signal.SIGTERM
+    finally:
+        signal.signal(number, before)
+    assert caught == [number]
+
+
+def test_handlers_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in CAUGHT]
+    with caught_signals():
+        assert signal.getsignal(signal.SIGINT) not in before
+    assert [signal.getsignal(number) for number in CAUGHT] == before
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=lambda number: number.name
+)
+def test_signal_ends_an_idle_server(server: Server, number: signal.Signals) -> None:
+    with caught_signals() as events:
+        signal.raise_signal(number)
+        wait_for_end(server, events, lambda: server.drain(PATIENCE), {})
+    assert server.lifecycle is Lifecycle.STOPPED
+
+
+def test_server_that_ends_by_itself(server: Server) -> None:
+    with caught_signals() as events:
+        server.stop()
+        wait_for_end(server, events, server.drain, {})
+    assert server.lifecycle is Lifecycle.STOPPED
+
+
+def test_renewals_are_called_in_order_and_end_nothing(server: Server) -> None:
+    called = []
+
+    def renew(number: signal.Signals) -> None:
+        called.append(number)
+        if len(called) == 3:
+            assert server.lifecycle is Lifecycle.RUNNING
+            server.stop()
+
+    with caught_signals() as events:
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGHUP):
+            signal.raise_signal(number)
+        wait_for_end(
+            server,
+            events,
+            server.drain,
+            {
+                signal.SIGHUP: lambda: renew(signal.SIGHUP),
+                signal.SIGUSR1: lambda: renew(signal.SIGUSR1),
+            },
+        )
+    assert called == [signal.SIGHUP, signal.SIGUSR1, signal.SIGHUP]

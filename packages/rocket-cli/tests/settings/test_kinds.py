@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rocket_cli._errors import CommandError
+from rocket_cli._settings.kinds import (
+    BYTES,
+    DIRECTORY_AT_PATH,
+    FILE,
+    FLAG,
+    RATE,
+    SECONDS,
+    Choice,
+    Kind,
+    Whole,
+    Words,
+)
+from rocket_core import Networks
+
+COUNT = Whole(1, 10, unit="threads")
+NETWORKS = Words(Networks)
+NETWORKS_OR_NONE = Words(Networks, none=True)
+LEVEL = Choice(["low", "high", "higher"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "value"),
+    [
+        (COUNT, "1", 1),
+        (COUNT, 10, 10),
+        (BYTES, "0", 0),
+        (SECONDS, "0.5", 0.5),
+        (SECONDS, 3, 3.0),
+        (FLAG, "yes", True),
+        (FLAG, "OFF", False),
+        (FLAG, True, True),
+        (LEVEL, "high", "high"),
+        (FILE, "a/b", Path("a/b")),
+        (NETWORKS, "10.0.0.0/8, unix", ["10.0.0.0/8", "unix"]),
+        (NETWORKS, ["unix"], ["unix"]),
+        (NETWORKS_OR_NONE, "none", []),
+        (NETWORKS_OR_NONE, [], []),
+    ],
+)
+def test_value(kind: Kind, raw: Any, value: Any) -> None:
+    assert kind.convert(raw, None, None) == value
+    assert kind.convert(kind.plain(value), None, None) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "named"),
+    [
+        (COUNT, "0", ["'0'", "threads", "from 1 to 10"]),
+        (COUNT, "11", ["'11'"]),
+        (COUNT, "٣", ["whole number"]),
+        (COUNT, "1.0", ["whole number"]),
+        (COUNT, "", ["whole number"]),
+        (BYTES, "64M", ["bytes"]),
+        (BYTES, -1, ["'-1'"]),
+        (SECONDS, "0", ["seconds", "greater than 0"]),
+        (SECONDS, "-3", ["seconds"]),
+        (SECONDS, "1e9", ["at most"]),
+        (SECONDS, "9" * 400, ["at most"]),
+        (SECONDS, float("nan"), ["nan"]),
+        (SECONDS, float("inf"), ["inf"]),
+        (RATE, "fast", ["bytes per second"]),
+        (FLAG, "maybe", ["'maybe'", "true or false"]),
+        (LEVEL, "middle", ["'middle'", "low, high or higher"]),
+        (FILE, "", ["path"]),
+        (NETWORKS, "none", ["'none'"]),
+        (NETWORKS, "10.0.0.1,", ["''"]),
+        (NETWORKS, [], ["at least one"]),
+    ],
+)
+def test_what_is_wrong(kind: Kind, raw: Any, named: list[str]) -> None:
+    with pytest.raises(CommandError) as caught:
+        kind.convert(raw, None, None)
+    for name in named:
+        assert name in str(caught.value)
+
+
+@given(st.text())
+def test_numbers_are_digits(text: str) -> None:
+    for kind in (BYTES, SECONDS):
+        try:
+            value = kind.convert(text, None, None)
+        except CommandError:
+            continue
+        assert set(text) <= set("0123456789.")
+        assert value == float(text)
+
+
+def completions(kind: Kind, incomplete: str) -> list[tuple[str, str]]:
+    parameter = click.Option(["--x"])
+    context = click.Context(click.Command("x"))
+    items = kind.shell_complete(context, parameter, incomplete)
+    return [(item.type, item.value) for item in items]
+
+
+def test_completion() -> None:
+    assert completions(LEVEL, "hi") == [("plain", "high"), ("plain", "higher")]
+    assert completions(FILE, "ce") == [("file", "ce")]
+    assert completions(DIRECTORY_AT_PATH, "pu") == [("dir", "pu")]
+    assert completions(DIRECTORY_AT_PATH, "/static=pu") == []

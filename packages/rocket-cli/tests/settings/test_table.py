@@ -1,0 +1,93 @@
+"""The table of settings beside what the settings are given to."""
+
+from __future__ import annotations
+
+import inspect
+from enum import Enum
+
+import pytest
+
+from choosing import choose
+from rocket_cli._settings.setting import Part, Setting
+from rocket_cli._settings.table import SETTINGS
+from rocket_core import Timeouts
+from rocket_tls import TLSSettings
+
+GIVEN_OTHERWISE = {
+    Part.SERVER: {"worker", "listeners", "min_threads", "max_threads", "timeouts"},
+    Part.TIMEOUTS: set(),
+    Part.LISTENER: {"address"},
+    Part.TLS_SETTINGS: set(),
+    Part.ACME: {"directory", "names", "external_account"},
+    Part.WORKER: {
+        "application",
+        "access_log",
+        "at_thread_end",
+        "challenges",
+        "executor",
+        "multiprocess",  # where there are several
+        "multithread",  # always: a thread that waits for its client is replaced
+        "request_ids",
+        "reserved",
+        "static",
+    },
+    Part.FILES: {"directory"},
+    Part.REQUEST_IDS: set(),
+    Part.ACCESS_LOG: {"target", "format"},  # both depend on what else is chosen
+}
+
+
+@pytest.mark.parametrize("part", GIVEN_OTHERWISE, ids=lambda part: part.name)
+def test_every_argument_has_a_setting(part: Part) -> None:
+    keywords = [each.keyword for each in SETTINGS if each.part is part]
+    assert len(keywords) == len(set(keywords))
+    parameters = set(inspect.signature(part.taker).parameters)
+    assert set(keywords) == parameters - GIVEN_OTHERWISE[part]
+
+
+def test_names_are_unique() -> None:
+    assert len({each.name for each in SETTINGS}) == len(SETTINGS)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda each: each.name)
+def test_default_is_what_a_file_may_say(setting: Setting) -> None:
+    if setting.default is not None:
+        assert setting.complaint(setting.default) is None
+        assert setting.plain(choose()[setting.name]) == setting.default
+
+
+@pytest.mark.parametrize(
+    "setting", [each for each in SETTINGS if each.part.value], ids=lambda each: each.name
+)
+def test_default_is_that_of_the_package(setting: Setting) -> None:
+    default = inspect.signature(setting.part.taker).parameters[setting.keyword].default
+    if default is inspect.Parameter.empty:
+        default = None
+    elif isinstance(default, Enum):
+        default = default.value
+    assert setting.default == default
+
+
+def test_defaults_change_nothing() -> None:
+    chosen = choose()
+    assert Timeouts(**chosen.arguments(Part.TIMEOUTS)) == Timeouts()
+    assert TLSSettings(**chosen.arguments(Part.TLS_SETTINGS)) == TLSSettings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("bind", "127.0.0.1:80", 'must be a list of strings, as bind = ["127.0.0.1:80"]'),
+        ("bind", [1], "must be a list of strings"),
+        ("threads", True, "not true or false"),
+        ("threads", 1.5, "not a number with a point"),
+        ("max-body", "1", "must be a whole number, not a string"),
+        ("keep-alive", {}, "must be a number, not a table"),
+        ("stream-bodies", 1, "must be true or false, not a whole number"),
+        ("trusted-proxies", "unix", "must be a list of strings, not a string"),
+        ("trusted-proxies", [1], "something else is in the list"),
+    ],
+)
+def test_wrong_type_in_a_file(name: str, value: object, complaint: str) -> None:
+    setting = next(each for each in SETTINGS if each.name == name)
+    assert complaint in str(setting.complaint(value))

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rocket_cli._supervisor import restarts as restarts_module
+from rocket_cli._supervisor.restarts import Restarts
+from rocket_cli._supervisor.timers import Timers
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Recorded(Timers):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    def after(self, seconds: float, call: Any) -> None:
+        self.pauses.append(seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(restarts_module, "time", clock)
+    return clock
+
+
+def test_pauses_grow_and_then_it_is_not_worth_it(clock: Clock) -> None:
+    timers = Recorded()
+    restarts = Restarts(timers, lambda: None)
+    worth = []
+    for _ in range(8):
+        assert restarts.may_start()
+        worth.append(restarts.failed())
+        assert not restarts.may_start()
+        clock.now += timers.pauses[-1]
+    assert worth == [True] * 5 + [False] * 3
+    assert timers.pauses == [0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 10.0]
+
+
+def test_processes_that_were_started_together_are_one_attempt(clock: Clock) -> None:
+    timers = Recorded()
+    restarts = Restarts(timers, lambda: None)
+    for _ in range(20):
+        assert restarts.failed()
+    assert timers.pauses == [0.05]
+
+
+def test_success_ends_the_series(clock: Clock) -> None:
+    timers = Recorded()
+    restarts = Restarts(timers, lambda: None)
+    for _ in range(3):
+        restarts.failed()
+        clock.now += 20
+    restarts.succeeded()
+    restarts.failed()
+    assert timers.pauses == [0.05, 0.1, 0.5, 0.05]
+
+
+def test_process_that_has_served_for_a_while_is_replaced_at_once(clock: Clock) -> None:
+    timers = Recorded()
+    restarts = Restarts(timers, lambda: None)
+    restarts.died(since=clock.now - 60)
+    assert restarts.may_start()
+    restarts.died(since=clock.now - 0.1)
+    assert not restarts.may_start()

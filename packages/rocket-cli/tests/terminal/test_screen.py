@@ -1,0 +1,101 @@
+"""The screen of top, at the sizes of terminals."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from answering import counters, stats, thread
+from rocket_cli._admin.reply import Reply
+from rocket_cli._terminal.screen import curve, screen
+from rocket_cli._terminal.trend import Look, Trend
+
+SIZES = pytest.mark.parametrize(
+    ("width", "height"), [(80, 24), (160, 50), (200, 60), (80, 60), (40, 10)]
+)
+
+
+def trend_of(*processes: dict[str, object], threads: int = 3) -> Trend:
+    trend = Trend()
+    trend.add(Look(0.0, Reply([stats(counters=counters(0, closes={}))]), Reply([])))
+    found = [thread(seconds=10.0 - n, request=f"GET /{n}") for n in range(threads)]
+    answer = {"process": 100, "generation": 1, "threads": found}
+    trend.add(Look(1.0, Reply(list(processes)), Reply([answer])))
+    return trend
+
+
+def drawn(trend: Trend, width: int, height: int, trouble: str = "", paused: bool = False) -> str:
+    console = Console(file=io.StringIO(), width=width, height=height, highlight=False)
+    console.print(screen(trend, width, height, trouble=trouble, paused=paused), height=height)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) <= height
+    assert all(len(line) <= width for line in lines)
+    return "\n".join(lines)
+
+
+@SIZES
+def test_fits_the_terminal(width: int, height: int) -> None:
+    many = [stats(process=100 + n, counters=counters(1)) for n in range(40)]
+    drawn(trend_of(*many, threads=100), width, height)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 50)])
+def test_tells_everything(width: int, height: int) -> None:
+    second = stats(process=101, generation=2, counters=counters(70, closes={"served": 70}))
+    text = drawn(trend_of(stats(counters=counters(50, closes={})), second), width, height)
+    for expected in (
+        "2 processes",
+        "120 per second",
+        "3.07 ms",  # the median in the application
+        "0% in queue",
+        "6 of 32 busy",
+        "idle",
+        "active",
+        "served",
+        "70/s",
+        "GIL wait",
+        "30.0 MiB",
+        "10.0 s",
+        "GET /0",
+        "10.0.0.1:4711",
+        "4 waiting",
+        "q quit",
+        "p pause",
+    ):
+        assert expected in text, text
+
+
+def test_slowest_request_is_on_the_smallest_screen_among_many_processes() -> None:
+    many = [stats(process=100 + n) for n in range(64)]
+    text = drawn(trend_of(*many), 80, 24)
+    assert "GET /0" in text
+    assert "GET /2" in text
+
+
+def test_trouble_and_pause_are_told() -> None:
+    trend = trend_of(stats())
+    assert drawn(trend, 80, 24, trouble="no server listens").startswith(
+        "trying again: no server listens"
+    )
+    assert drawn(trend, 80, 24, paused=True).splitlines()[-1].rstrip().endswith("paused")
+
+
+def test_before_anything_is_known() -> None:
+    assert drawn(Trend(), 80, 24, trouble="it is gone").startswith("trying again: it is gone")
+    assert "no process answers" in drawn(Trend(), 80, 24)
+
+
+def test_request_of_a_client_cannot_break_the_screen() -> None:
+    trend = trend_of(stats())
+    assert trend.look is not None
+    trend.look.threads.answers[0]["threads"][0]["request"] = "GET /[/]\x1b[H\n" + "x" * 500
+    assert "GET /[/]\ufffd[H\ufffdxx" in drawn(trend, 80, 24)
+
+
+def test_curve() -> None:
+    assert curve([], 5) == ""
+    assert curve([0.0, 0.0], 5) == "▁▁"
+    assert curve([9.0, 0.0, 5.0, 10.0], 3) == "▁▅█"

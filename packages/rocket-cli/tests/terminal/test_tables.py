@@ -1,0 +1,150 @@
+"""Reports on a terminal."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+from rich.console import Console, RenderableType
+
+from answering import counters, stats, thread
+from rocket_cli._admin.reply import Reply
+from rocket_cli._terminal.tables import connections_report, stats_report, threads_report
+
+WIDTHS = pytest.mark.parametrize("width", [80, 200])
+
+
+def rendered(renderable: RenderableType, width: int = 200) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    console.print(renderable)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert all(len(line) <= width for line in text.splitlines())
+    return text
+
+
+def words(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines()]
+
+
+@WIDTHS
+def test_stats_of_all_processes(width: int) -> None:
+    second = stats(process=101, generation=2, uptime=3700.0, memory=512)
+    text = rendered(stats_report(Reply([stats(), second], counters(100))), width)
+    found = words(text)
+    assert text.startswith("Rocket 0.1.0, CPython 3.13.0 (GIL on), 2 processes, up 1h01m")
+    assert ["Requests", "120,", "4", "waiting"] in found
+    assert ["Threads", "6", "of", "16", "busy,", "2", "stalled"] in found
+    assert ["100", "1", "1m05s", "3/8", "2", "8", "10", "30.0", "MiB"] in [x[:9] for x in found]
+    assert ["101", "2", "1h01m", "3/8", "2", "8", "10", "512", "B"] in [x[:9] for x in found]
+    assert ["idle", "10", "client", "closed", "6"] in found
+    assert ["active", "6"] in found
+
+
+def test_server_without_connections() -> None:
+    text = rendered(stats_report(Reply([stats(connections={}, counters=counters(closes={}))])))
+    assert ["Connections", "Closed"] in words(text)
+    assert ["none", "none"] in words(text)
+
+
+def test_times_are_those_of_all_processes() -> None:
+    text = rendered(stats_report(Reply([stats()], {})))
+    line = next(line for line in text.splitlines() if line.startswith("in the application"))
+    assert " ".join(line.split()[3:]) == "3.07 ms 3.89 ms 4.08 ms 3.00 ms 30.0 ms"
+
+
+def test_certificates() -> None:
+    certificate = {"names": ["a.example", "b.example"], "listener": ":443", "source": "/a.pem"}
+    now = time.time()
+    text = rendered(
+        stats_report(
+            Reply(
+                [
+                    stats(
+                        certificates=[
+                            {**certificate, "expires": now + 40 * 86400 + 60},
+                            {**certificate, "expires": now - 1},
+                        ]
+                    )
+                ]
+            )
+        )
+    )
+    assert "a.example, b.example  in 40d00h  :443  /a.pem" in text
+    assert "a.example, b.example  expired    :443  /a.pem" in text
+
+
+@WIDTHS
+def test_threads_with_stacks(width: int) -> None:
+    stack = [
+        {"file": "/srv/app.py", "line": 12, "function": "view", "code": "helper()"},
+        {"file": "/srv/app.py", "line": 40, "function": "helper", "code": "time.sleep(60)"},
+    ]
+    idle = thread(client=None, request="", seconds=None, state=None)
+    answers = [
+        {"process": 100, "generation": 1, "threads": [thread(seconds=1.0), idle]},
+        {"process": 101, "generation": 1, "threads": [thread(stack=stack)]},
+        {"process": 102, "generation": 1, "error": "no answer"},
+    ]
+    assert rendered(threads_report(Reply(answers)), width).splitlines() == [
+        "12.5 s  GET /slow  from 10.0.0.1:4711",
+        "  process 101, rocket-worker-1, system thread 101",
+        "  /srv/app.py:12 view",
+        "      helper()",
+        "  /srv/app.py:40 helper",
+        "      time.sleep(60)",
+        "",
+        "1.00 s  GET /slow  from 10.0.0.1:4711",
+        "  process 100, rocket-worker-1, system thread 101",
+        "",
+        "1 idle thread",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [("head", "receives, head"), ("idle", "receives, idle"), ("active", "active")],
+)
+def test_thread_that_receives_is_no_idle_one(state: str, shown: str) -> None:
+    receiving = thread(request="", state=state)
+    text = rendered(
+        threads_report(Reply([{"process": 1, "generation": 1, "threads": [receiving]}]))
+    )
+    assert f"12.5 s  {shown}  from 10.0.0.1:4711\n" in text
+    assert "0 idle threads" in text
+
+
+def test_what_clients_send_is_no_markup_and_moves_no_cursor() -> None:
+    request = "GET /[bold]\x1b[2J\r\x9b"
+    answers = [{"process": 1, "generation": 1, "threads": [thread(request=request)]}]
+    text = rendered(threads_report(Reply(answers)))
+    assert "GET /[bold]\ufffd[2J\ufffd\ufffd" in text
+
+
+@WIDTHS
+def test_connections(width: int) -> None:
+    connection = {
+        "peer": "10.0.0.1:4711",
+        "local": "10.0.0.2:443",
+        "state": "sending",
+        "age": 75.0,
+        "requests": 1234,
+        "held": 2048,
+        "secure": True,
+    }
+    reply = Reply([{"process": 100, "generation": 1, "count": 7, "connections": [connection]}])
+    found = words(rendered(connections_report(reply), width))
+    lines = [" ".join(each) for each in found]
+    assert "100 10.0.0.1:4711 10.0.0.2:443 sending 1m15s 1,234 2.00 KiB yes" in lines
+    assert lines[-1] == "1 of 7 connections"
+
+
+def test_long_addresses_are_folded_and_not_cut() -> None:
+    address = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"
+    connection = {"peer": address, "local": address, "state": "idle", "age": 0.0}
+    connection |= {"requests": 0, "held": 0, "secure": False}
+    reply = Reply([{"process": 100, "generation": 1, "count": 1, "connections": [connection]}])
+    text = rendered(connections_report(reply), 80)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert text.count("65535") == 2

@@ -1,0 +1,256 @@
+"""Bytes that arrive in pieces: kept in memory up to a bound, then in a temporary file."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from enum import Enum
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Final, Protocol
+
+from rocket_core._connection.disk import LEAST, Disk, unlimited
+from rocket_core._errors import SpoolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rocket_core._connection.budget import Budget
+
+MEMORY_BOUND: Final = LEAST
+"""Bytes that are kept in memory in any case."""
+
+_SMALL: Final = 1024
+"""Bytes of a piece that is joined to the piece before it: kept by itself, it takes some forty bytes
+besides what it holds."""
+
+BUDGETED_BOUND: Final = 1024 * 1024
+"""Bytes that are kept in memory where the budget allows it; more go to a temporary file."""
+
+_GRAIN: Final = 64 * 1024
+"""Bytes of room in a file that are asked for at once."""
+
+
+class _Place(Enum):
+    """Where the bytes are."""
+
+    MEMORY = "memory"
+    FILE = "file"
+    """They arrive in a file."""
+    READER = "reader"
+    """They have arrived in a file, which is read."""
+    GONE = "gone"
+    """They were given up for others."""
+    CLOSED = "closed"
+
+    __hash__ = object.__hash__
+
+
+_MEMORY: Final = _Place.MEMORY  # an attribute of an enum costs a search
+
+
+class Source(Protocol):
+    """Where bytes come from: a connection, as far as that matters here."""
+
+    def pace(self, now: float) -> float:
+        """Bytes per second that have come lately, at a time of `time.monotonic`."""
+
+
+class Spool:
+    """A request body, for example. What it holds in all is bounded by its user.
+
+    One thread at a time uses it; any other may call `cut`. ``_lock``, which is there once the bytes
+    are in a file, guards that file and the place, so that a file is not cut while it is written.
+
+    Attributes:
+        size: bytes added so far.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_disk",
+        "_file",
+        "_lock",
+        "_parts",
+        "_place",
+        "_room",
+        "_source",
+        "_taken",
+        "size",
+    )
+
+    def __init__(
+        self,
+        budget: Budget | None = None,
+        disk: Disk | None = None,
+        source: Source | None = None,
+    ) -> None:
+        """Hold what ``budget`` and ``disk`` allow.
+
+        Args:
+            budget: what many spools may hold in memory together beyond what each holds in any case.
+                None: no more than that.
+            disk: what many spools may hold in files together. None: there is no limit.
+            source: where the bytes come from; the slowest make room for others.
+        """
+        self._parts: list[bytes | bytearray] = []
+        self._place = _MEMORY
+        self._file: IO[bytes] | None = None
+        self._lock: threading.Lock | None = None
+        self._budget = budget
+        self._disk = disk
+        self._source = source
+        self._taken = 0
+        self._room = 0
+        """Bytes that may be in the file."""
+        self.size = 0
+
+    def announce(self, length: int) -> None:
+        """So much is to be added. Raises `SpoolError` where there is certainly no room for it."""
+        if length > BUDGETED_BOUND and self._disk is not None and not self._disk.admits(length):
+            raise SpoolError("there is no room for the body")
+
+    def add(self, data: bytes) -> None:
+        """Append. Raises `SpoolError` when there is no room for it, or no longer."""
+        self.size += len(data)
+        if self._place is not _MEMORY:
+            self._write((data,))
+            return
+        if self._parts and len(data) < _SMALL:
+            self._join(data)
+        else:
+            self._parts.append(data)
+        if self.size > MEMORY_BOUND and not self._may_hold():
+            self._move()
+
+    def _join(self, data: bytes) -> None:
+        last = self._parts[-1]
+        if isinstance(last, bytearray):
+            last += data
+        else:
+            self._parts.append(bytearray(data))
+
+    def _may_hold(self) -> bool:
+        """Take from the budget what is held and not yet taken; whether it is enough."""
+        if self._budget is None or self.size > BUDGETED_BOUND:
+            return False
+        self._taken += self._budget.take(self.size - self._taken)
+        return self._taken == self.size
+
+    def _give_back(self) -> None:
+        if self._budget is not None and self._taken:
+            self._budget.give_back(self._taken)
+            self._taken = 0
+
+    # -- in a file -----------------------------------------------------------------------------
+
+    def _move(self) -> None:
+        """From memory to a file. Raises `SpoolError`."""
+        if self._disk is None:
+            self._disk = unlimited()
+        self._file = self._disk.open(self)
+        self._place = _Place.FILE
+        self._lock = threading.Lock()
+        self._write(self._parts)
+        self._parts.clear()
+        self._give_back()
+
+    def _write(self, parts: Iterable[bytes | bytearray]) -> None:
+        lock, disk, file = self._lock, self._disk, self._file
+        if lock is None or disk is None or file is None:
+            raise _given_up()
+        lacking = self.size - self._room
+        try:
+            if lacking > 0:
+                lacking = -(-lacking // _GRAIN) * _GRAIN
+                disk.take(self, lacking, file.fileno())
+                self._room += lacking
+            with lock:
+                # (1) This thread is given room, (2) another one cuts this body and gives the room
+                # back, (3) so this thread looks here, where none can cut it, and writes nothing.
+                if self._place is not _Place.FILE:
+                    raise _given_up()
+                file.writelines(parts)
+        except SpoolError:
+            raise
+        except (OSError, ValueError) as error:
+            raise self._failed(disk, error) from error
+
+    def _failed(self, disk: Disk, error: OSError | ValueError) -> SpoolError:
+        """What to raise where the file was not written, with ``error``."""
+        if self._place is _Place.GONE or not isinstance(error, OSError):  # it was just closed
+            return _given_up()
+        self.cut()
+        return disk.failed(error)
+
+    def pace(self, now: float) -> float:
+        """Bytes per second that have come lately. Any thread may call this."""
+        source = self._source
+        return 0.0 if source is None else source.pace(now)
+
+    def cut(self) -> None:
+        """Give up what is in a file, unless it is complete. Any thread may call this."""
+        lock, disk = self._lock, self._disk
+        if lock is None or disk is None:
+            return
+        with lock:
+            if self._place is not _Place.FILE:
+                return
+            self._place = _Place.GONE
+            file, self._file = self._file, None
+        # In this order: (1) the owner is about to measure the file system of its descriptor, (2)
+        # this thread closes that, and its number means another file, (3) the owner measures what
+        # that says. Then `Disk.take` must find this body gone, and not take room from others.
+        disk.give_back(self)
+        _close(file)
+
+    def _complete(self, lock: threading.Lock, disk: Disk) -> None:
+        # First no other thread finds it any more; one that has found it before cuts it now, or
+        # comes too late.
+        disk.complete(self)
+        try:
+            with lock:
+                if self._place is _Place.GONE or self._file is None:
+                    raise _given_up()
+                self._file.flush()
+                self._place = _Place.READER
+        except SpoolError:
+            raise
+        except OSError as error:
+            raise self._failed(disk, error) from error
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def open(self) -> IO[bytes]:
+        """All of it as a file, from its beginning, until `close`. Raises `SpoolError`."""
+        if self._place is _MEMORY:
+            if self._file is None:
+                self._file = BytesIO(b"".join(self._parts))
+                self._parts.clear()
+        elif self._place is not _Place.CLOSED and self._lock is not None and self._disk is not None:
+            self._complete(self._lock, self._disk)
+        if self._file is None:
+            raise ValueError("the spool is closed")
+        self._file.seek(0)
+        return self._file
+
+    def close(self) -> None:
+        """Drop everything."""
+        self._parts.clear()
+        if self._place is not _MEMORY:
+            self.cut()
+            if self._place is _Place.READER and self._disk is not None:
+                self._disk.give_back(self)
+            self._place = _Place.CLOSED
+        _close(self._file)
+        self._source = None
+        self._give_back()
+
+
+def _given_up() -> SpoolError:
+    return SpoolError("the body was given up for others")
+
+
+def _close(file: IO[bytes] | None) -> None:
+    if file is not None:
+        with suppress(OSError):  # of what is still to be written, and need not be
+            file.close()

@@ -1,0 +1,100 @@
+"""How fast a client sends or takes: over the last minute, not since the beginning."""
+
+from __future__ import annotations
+
+from math import exp
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rocket_core._connection.timeouts import Timeouts
+
+MINUTE: Final = 60.0
+"""Seconds over which a rate is judged, unless `Timeouts.stall` lets clients rest for longer."""
+
+
+class Transfer:
+    """One body that arrives, or one response that the client takes.
+
+    Each byte earns time at the minimum rate, and no more time is kept than a minute's. So a client
+    that has moved much at once must go on, and one that keeps the rate is never late.
+
+    Only the owner of the connection calls the methods, except `pace` and `age`.
+
+    Attributes:
+        deadline: when the client is too slow, unless it moves something before.
+        moved: bytes that have moved so far.
+    """
+
+    __slots__ = (
+        "_began",
+        "_due",
+        "_ends",
+        "_grace_ends",
+        "_lately",
+        "_lately_at",
+        "_queued",
+        "_taken",
+        "_timeouts",
+        "deadline",
+        "moved",
+    )
+
+    def __init__(self, timeouts: Timeouts, now: float, *, queued: int = 0) -> None:
+        """Begin at ``now``; the system holds ``queued`` bytes that were sent before."""
+        self._timeouts = timeouts
+        self._began = now
+        self._grace_ends = self._ends = self._due = now + timeouts.grace
+        # _ends: the time earned by what has moved, perhaps no further than into the system.
+        # _due: the time earned by what the client has certainly taken.
+        self.moved = 0
+        self._queued = queued
+        self._taken = 0
+        self._lately = 0.0
+        self._lately_at = now
+        self.deadline = min(self._ends, now + timeouts.stall)
+
+    def move(self, count: int, now: float) -> None:
+        """``count`` bytes have moved."""
+        self.moved += count
+        self._lately = self._weighed(now) + count
+        self._lately_at = now
+        self._ends = self._earn(self._ends, count, now)
+        self.deadline = min(self._ends, now + self._timeouts.stall)
+
+    def confirm(self, unsent: int, now: float) -> bool:
+        """Whether the client, at its deadline, has taken enough to be given more time.
+
+        ``unsent`` are the bytes that the system has accepted and the client has not taken.
+        """
+        taken = self._queued + self.moved - unsent
+        if taken <= self._taken:
+            return False
+        self._due = self._ends = self._earn(self._due, taken - self._taken, now)
+        self._taken = taken
+        self.deadline = min(self._due, now + self._timeouts.stall)
+        return self.deadline > now
+
+    def put_off(self, seconds: float) -> None:
+        """Time in which the client was not waited for does not count against it."""
+        self._began += seconds
+        self._grace_ends += seconds
+        self._ends += seconds
+        self._due += seconds
+        self._lately_at += seconds
+        self.deadline += seconds
+
+    def pace(self, now: float) -> float:
+        """Bytes per second, the last minute's above all. Any thread may call this."""
+        return self._weighed(now) / (MINUTE * (1 - exp(-(now - self._began + 1) / MINUTE)))
+
+    def age(self, now: float) -> float:
+        """Seconds since it began. Any thread may call this."""
+        return now - self._began
+
+    def _earn(self, until: float, count: int, now: float) -> float:
+        window = max(MINUTE, self._timeouts.stall)
+        return min(until + count / self._timeouts.minimum_rate, max(now + window, self._grace_ends))
+
+    def _weighed(self, now: float) -> float:
+        """What has moved, each byte counting the less the longer ago that was."""
+        return self._lately * exp(-max(now - self._lately_at, 0.0) / MINUTE)

@@ -1,0 +1,245 @@
+"""Every connection whose client has the next move."""
+
+from __future__ import annotations
+
+import time
+from math import inf
+from typing import Final
+
+from rocket_core._connection.connection import Connection
+from rocket_core._engine.deadlines import Deadlines
+from rocket_core._state import State
+from rocket_core._system.poller import READ, WRITE, Poller, default_poller
+
+BATCH: Final = 64
+"""Connections claimed by one poll."""
+
+_RECHECK: Final = 5.0
+"""Seconds until a connection that a worker has is looked at again."""
+
+_LONGEST_POLL: Final = 86400.0
+"""Seconds that every system call takes; a deadline may be further away."""
+
+_INTEREST: Final = {
+    State.HANDSHAKE: READ,
+    State.IDLE: READ,
+    State.HEAD: READ,
+    State.BODY: READ,
+    State.SENDING: WRITE,
+    State.LINGER: READ,
+}
+
+
+_IDLE: Final = State.IDLE  # an attribute of an enum costs a search
+
+
+class Monitor:
+    """Holds parked connections and tells which have become ready, or have run out of time.
+
+    Parked connections live in one dictionary, keyed by descriptor. Taking a connection out of it
+    is claiming it: that is atomic, and whoever got it is its owner. So any thread may park and poll
+    at any time.
+
+    Events of the poller are hints. One for a connection that is not parked leaves its descriptor
+    in ``_missed``. Whoever parks a connection looks there *after* parking it, and whoever missed
+    one looks for it again *after* leaving word, so one of them finds it.
+
+    While threads poll for as long as there is nothing, one of them returns at the next deadline.
+    ``_returns`` holds when each of them will. A deadline before all others wakes one thread only.
+    A thread that returns early, with what it claimed or with the wake-up alone, may do something
+    else than poll again, so it wakes another unless one of them knows of that deadline.
+    """
+
+    def __init__(self, poller: Poller | None = None) -> None:
+        self._poller = default_poller() if poller is None else poller
+        self._parked: dict[int, Connection] = {}
+        self._missed: set[int] = set()
+        self._deadlines = Deadlines()
+        self._returns: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self._parked)
+
+    def park(self, connection: Connection) -> None:
+        """Take ``connection``; it belongs to the Monitor from here on, and to no caller."""
+        descriptor = connection.descriptor
+        deadline = connection.deadline
+        if deadline < connection.watched_at and self._deadlines.watch(connection, deadline):
+            self._announce()
+        interest = READ if connection.state is _IDLE else _INTEREST[connection.state]
+        if connection.wants:
+            interest, connection.wants = connection.wants, 0
+        if not connection.armed:
+            connection.armed = True
+            connection.lasting = interest == READ and self._poller.lasting
+            # Armed afterwards, or a request that is there already would mostly be missed.
+            self._parked[descriptor] = connection
+            self._arm(descriptor, interest, first=True)
+            return
+        if not (connection.lasting and connection.drained and interest == READ):
+            self._arm_again(connection, interest)
+        self._parked[descriptor] = connection
+        # Looked at afterwards: whoever missed it looks for the connection afterwards, too.
+        while descriptor in self._missed and self.claim(connection):
+            self._arm_again(connection, interest)
+            self._parked[descriptor] = connection
+
+    def _arm_again(self, connection: Connection, interest: int) -> None:
+        """Arm a connection that the caller still owns.
+
+        Once it is parked, its descriptor may become another connection's.
+        """
+        connection.lasting = interest == READ and self._poller.lasting
+        self._missed.discard(connection.descriptor)
+        self._arm(connection.descriptor, interest, first=False)
+
+    def _arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+        try:
+            self._poller.arm(descriptor, interest, first=first)
+        except (OSError, ValueError):
+            # It was claimed and closed meanwhile, or the server has stopped.
+            return
+
+    def claim(self, connection: Connection) -> bool:
+        """Take ``connection`` back; False when somebody else has it."""
+        parked = self._parked.pop(connection.descriptor, None)
+        if parked is connection:
+            return True
+        if parked is not None:
+            # The descriptor was used again by another connection.
+            self.park(parked)
+        return False
+
+    def parked(self) -> list[Connection]:
+        """The parked connections; any of them may be claimed by others meanwhile."""
+        return list(self._parked.values())
+
+    def claim_all(self) -> list[Connection]:
+        """Take back every parked connection."""
+        claimed = []
+        now = time.monotonic()
+        for descriptor in list(self._parked):
+            connection = self._parked.pop(descriptor, None)
+            if connection is not None:
+                connection.claimed_at = now
+                claimed.append(connection)
+        return claimed
+
+    def poll(self, timeout: float | None) -> list[Connection]:
+        """Wait up to ``timeout`` seconds (None: for ever) and claim what has become ready.
+
+        Returns earlier, perhaps with nothing, when a deadline falls due or `wake` is called.
+        """
+        due = self._deadlines.next
+        if timeout is None:
+            events = self._poll_on(due)
+        else:
+            events = self._poller.poll(min(timeout, _until(due)), BATCH)
+            # 1. A worker polls without limit. 2. A deadline comes first, which sends a wake-up.
+            # 3. This thread, which polls for a moment only, takes it. 4. The worker gets another.
+            self._announce()
+        if not events:
+            return []
+        now = time.monotonic()
+        pop = self._parked.pop
+        claimed = []
+        for descriptor, event in events:
+            connection = pop(descriptor, None) or self._miss(descriptor)
+            if connection is not None:
+                connection.claimed_at = now
+                connection.drained = False  # until it is read, which perhaps it is not
+                if event != READ:
+                    connection.lasting = False  # the end of the stream may follow what is read
+                claimed.append(connection)
+        return claimed
+
+    def _poll_on(self, due: float) -> list[tuple[int, int]]:
+        """Poll until something is ready, or until the first deadline, which is ``due``."""
+        returns = self._returns
+        returns.append(due)
+        # Looked at afterwards: whoever brought an earlier one may have found nobody to tell.
+        while self._deadlines.next < due:
+            returns.remove(due)
+            due = self._deadlines.next
+            returns.append(due)
+        try:
+            events = self._poller.poll(None if due == inf else _until(due), BATCH)
+        finally:
+            returns.remove(due)
+        # 1. Threads A and B poll without limit. 2. A deadline comes first, which wakes A alone.
+        # 3. A takes the wake-up, and then serves, sleeps or ends, because there is a request in the
+        # queue or the pool has a thread too many. 4. So B gets a wake-up, too. A thread whose time
+        # was up has taken none; it calls `expired`, which announces the next deadline.
+        if (
+            returns
+            and (events or time.monotonic() < due)
+            and self._deadlines.next < min(returns.copy(), default=-inf)
+        ):
+            self._poller.wake()
+        return events
+
+    def _announce(self) -> None:
+        """Wake a thread that polls for as long as there is nothing, unless one knows the deadline.
+
+        A thread that is about to poll leaves word in ``_returns`` before it looks at the next
+        deadline for the last time: either it sees the deadline, or it is seen here.
+        """
+        returns = self._returns
+        if returns and self._deadlines.next < min(returns.copy(), default=-inf):
+            self._poller.wake()
+
+    def _miss(self, descriptor: int) -> Connection | None:
+        """Leave word for whoever owns the connection that there was an event."""
+        self._missed.add(descriptor)
+        return self._parked.pop(descriptor, None)
+
+    def expired(self) -> list[Connection]:
+        """Claim the connections whose deadline has passed."""
+        now = time.monotonic()
+        if now < self._deadlines.next:
+            return []
+        claimed = []
+        for connection in self._deadlines.due(now):
+            if connection.state is State.CLOSED:
+                continue
+            if connection.deadline > now:
+                self._deadlines.watch(connection, connection.deadline)
+            elif self.claim(connection):
+                if connection.deadline > now:
+                    # A worker had it, and parked it between the look and the claim.
+                    self.park(connection)
+                else:
+                    claimed.append(connection)
+            else:
+                # A worker has it. It may be about to park it with a deadline that relies on the
+                # watch just ended, so it stays watched.
+                self._deadlines.watch(connection, now + _RECHECK)
+        # 1. This thread takes the only bucket: there is no next deadline. 2. A worker begins to
+        # poll without limit. 3. This thread has a connection watched again, whose deadline is the
+        # first now. 4. The worker is told here.
+        self._announce()
+        return claimed
+
+    def forget(self, connection: Connection) -> None:
+        """``connection``, which the caller owns, is about to be closed."""
+        self._missed.discard(connection.descriptor)
+        if connection.watched_at != inf:
+            self._deadlines.forget(connection)
+
+    def wake(self) -> None:
+        """Make one poll return. Any thread and any signal handler may call this."""
+        self._poller.wake()
+
+    def let_go(self) -> None:
+        """In a process that the application forked: close the copies that it has inherited."""
+        self._deadlines = Deadlines()  # another thread may have held its lock
+        self._poller.close()
+
+    def close(self) -> None:
+        """Release the poller's descriptors."""
+        self._poller.close()
+
+
+def _until(due: float) -> float:
+    """Seconds until ``due``, as a system call takes them."""
+    return min(max(due - time.monotonic(), 0.0), _LONGEST_POLL)

@@ -1,0 +1,159 @@
+"""The protocol: what a server does with its connections."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from typing import Any
+
+from rocket_core._connection.connection import Connection
+from rocket_core._errors import HeadError
+from rocket_core._state import State
+from rocket_core.http1 import RequestLine, check_arriving, read_fields, split_head
+
+_log = logging.getLogger("rocket_core.worker")
+
+
+class Worker(ABC):
+    """Serves connections. A protocol is a subclass with one method, `serve`.
+
+    Every thread of the pool has an instance of its own, and the Monitor's thread has one as well,
+    so instances need no locks. What belongs to a client is kept in `Connection.context`.
+    """
+
+    @abstractmethod
+    def serve(self, connection: Connection) -> State | None:
+        """Serve one request, or as many as have arrived, on a thread of the pool.
+
+        Returns what the connection waits for next: ``State.IDLE`` for another request,
+        ``State.HEAD`` or ``State.BODY`` for the rest of one that has arrived in part,
+        ``State.LINGER`` to close once the client has read the answer, ``State.CLOSED`` or None to
+        close at once. Output the client has not taken yet is sent in any case.
+
+        An exception is logged with its traceback and closes the connection. `ClientGone`, which
+        reading and writing raise, closes it silently.
+
+        Nothing else here may wait for the client: there, what would wait raises `WaitError`. A
+        write of up to 16 KiB while nothing is unsent never does.
+        """
+
+    def receive(self, connection: Connection) -> State:
+        """Receive from the client without waiting, and say whether `serve` has something to do.
+
+        Called whenever something may have arrived, and in ``State.IDLE`` after a response when more
+        is buffered: from any thread, often the Monitor's own, so nothing that takes long belongs
+        here. Returns ``State.READY`` to have `serve` called, any state that `serve` may return to
+        wait or to close. In ``State.BODY`` it reports what arrived to `Connection.transferred`,
+        which puts the deadline off. Raises `OSError` for a broken connection.
+
+        This implementation is ready as soon as there is anything new to read. Protocols that
+        override it to wait for a whole request let no slow client near a thread.
+        """
+        state = connection.state
+        if connection.buffered and state is State.IDLE:
+            return State.READY
+        count = connection.fill()
+        if count is None:
+            return state
+        return State.READY if count else State.CLOSED
+
+    def expired(self, connection: Connection) -> State:
+        """The client let its time run out in ``connection.state``, IDLE, HEAD or BODY.
+
+        May write a last message. Called like `receive`; returns ``State.CLOSED`` or
+        ``State.LINGER``.
+        """
+        del connection
+        return State.CLOSED
+
+    def failed(self, connection: Connection, error: BaseException) -> State:
+        """`serve` or `receive` raised ``error``, which is already logged. As `expired`."""
+        del connection, error
+        return State.CLOSED
+
+    def overloaded(self, connection: Connection) -> State:
+        """The request in ``connection`` is complete and waited too long, or too many wait.
+
+        May write why it is not served. As `expired`.
+        """
+        del connection
+        return State.CLOSED
+
+    def overdue(self, connection: Connection, context: Any) -> State:
+        """The request in ``connection`` ran for longer than the server's ``request_timeout``.
+
+        Only for a protocol whose `serve` offers the right to answer while it does not use the
+        connection: see `Lease`. ``context`` is what it offered it with; its thread still
+        runs, and has lost the connection. As `expired`.
+        """
+        del connection, context
+        return State.CLOSED
+
+    def doing(self) -> str:
+        """What `serve` is busy with, such as a method and a path; empty where there is no word.
+
+        For a person to read, and asked of a worker that serves. Any thread may call this, so what
+        it says may be over already.
+        """
+        return ""
+
+    def started(self) -> None:  # noqa: B027 - most have nothing to begin
+        """The server starts. Called on one worker for all of them.
+
+        For what all workers of a server share; may fail, and then the server does not start.
+        """
+
+    def stopped(self) -> None:  # noqa: B027 - most have nothing to end
+        """The server has stopped. Called on the worker that was told `started`."""
+
+    def retired(self) -> None:  # noqa: B027 - most have nothing to end
+        """The thread of this worker is about to end, and calls this as the last.
+
+        For what belongs to the thread, such as a connection to a database.
+        """
+
+    def urgent(self, connection: Connection) -> bool:
+        """Whether the request in ``connection`` is served even while all workers are busy.
+
+        Asked only then, as `receive` is called, and meant for health checks: few threads serve all
+        such requests.
+        """
+        del connection
+        return False
+
+    def closed(self, connection: Connection) -> None:  # noqa: B027 - most have nothing to release
+        """``connection`` is closed: release what its context holds."""
+
+    @staticmethod
+    def take_head(connection: Connection) -> bytes | None:
+        """Take a message head that has arrived whole, up to its empty line; None: not yet.
+
+        One empty line before it is ignored (RFC 9112, section 2.2). A head that is too long, or
+        broken, is refused as soon as that is known: raises `HeadError` with status 400, 414 or 431.
+        """
+        head = connection.take_through(b"\r\n\r\n")
+        if head is None:
+            check_arriving(connection.peek())
+            return None
+        if not head:
+            raise HeadError(400, "the request begins with more than one empty line")
+        return head.removeprefix(b"\r\n")
+
+    @staticmethod
+    def parse_head(head: bytes) -> tuple[RequestLine, dict[str, str]]:
+        """The request line and the header fields, by lower-case name.
+
+        A repeated field's values are joined. Raises `HeadError` with the status that tells why.
+        """
+        line, lines = split_head(head)
+        fields: dict[str, str] = {}
+        read_fields(lines, fields)
+        return line, fields
+
+
+def retire(worker: Worker) -> None:
+    """Tell a worker, on its thread, that this thread ends."""
+    try:
+        worker.retired()
+    except BaseException:  # noqa: BLE001 - of the protocol's making
+        _log.exception("the worker's retired() failed")

@@ -1,0 +1,102 @@
+"""Binding sockets to addresses."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from rocket_core._errors import BindError
+from rocket_core._network.address import Address, TCPAddress, UnixAddress
+
+
+def bind_socket(address: Address) -> socket.socket:
+    """A socket bound to ``address``, which does not listen yet.
+
+    The file that an ended server has left at the path of a Unix socket is replaced. Raises
+    `BindError`, which names the address.
+    """
+    if isinstance(address, UnixAddress):
+        return _bind_unix(address)
+    return _bind_tcp(address)
+
+
+class SocketFile:
+    """The file of a Unix socket that was just bound. It may be another's by the time it ends."""
+
+    def __init__(self, path: Path) -> None:
+        """Remember the file. Raises `OSError` when it is gone already."""
+        self._path = path.absolute()  # by the time it ends, the directory may be another
+        self._inode = _inode(path)
+
+    def remove(self) -> None:
+        """Remove the file if it is still the same."""
+        with suppress(OSError):
+            if _inode(self._path) == self._inode:
+                self._path.unlink()
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    status = path.lstat()  # a link that has taken its place is another file
+    return status.st_dev, status.st_ino
+
+
+def _bind_tcp(address: TCPAddress) -> socket.socket:
+    host, port = address.host, address.port
+    try:
+        if not host and socket.has_dualstack_ipv6():
+            family, target = socket.AF_INET6, ("::", port, 0, 0)
+        else:
+            found = socket.getaddrinfo(
+                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            family, target = found[0][0], found[0][4]  # type: ignore[assignment]
+    except (OSError, UnicodeError) as error:
+        raise BindError(f"cannot listen on {address}: {error}") from error
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1 if host else 0)
+        # Accepted sockets inherit it: no system call for each connection.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.bind(target)
+    except OSError as error:
+        sock.close()
+        raise BindError(f"cannot listen on {address}: {error.strerror}") from error
+    return sock
+
+
+def _bind_unix(address: UnixAddress) -> socket.socket:
+    path = str(address.path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(os.lstat(path).st_mode):
+                raise BindError(f"cannot listen on {address}: the file is not a socket")
+            if _answers(path):
+                raise BindError(f"cannot listen on {address}: Address already in use")
+            os.unlink(path)
+        sock.bind(path)
+    except BindError:
+        sock.close()
+        raise
+    except OSError as error:
+        sock.close()
+        raise BindError(f"cannot listen on {address}: {error.strerror or error}") from error
+    return sock
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True  # its backlog is full, or it is not for us: somebody has it
+        return True

@@ -1,0 +1,56 @@
+"""Tells which code holds a thread for too long."""
+
+from __future__ import annotations
+
+import logging
+import time
+from math import inf
+
+from rocket_core._engine.statistics import Activity
+from rocket_core._pool.thread_pool import ThreadPool
+from rocket_core._state import State
+from rocket_core._system.fault_log import FaultLog
+
+_log = logging.getLogger("rocket_core.watchdog")
+
+
+class Watchdog:
+    """Logs the stack of a thread of the pool that is busy for too long, once.
+
+    Used by one thread.
+    """
+
+    def __init__(self, pool: ThreadPool, limit: float, faults: FaultLog) -> None:
+        """``limit`` is in seconds; ``faults`` leaves out stacks that were logged just before."""
+        pool.watched = True
+        self._pool = pool
+        self._limit = limit
+        self._faults = faults
+        self._reported: set[Activity] = set()
+        self._next = -inf
+
+    def look(self) -> float:
+        """Log what is to be logged; seconds until there may be more, infinite when nobody works."""
+        now = time.monotonic()
+        if now < self._next:
+            return self._next - now
+        busy = [
+            each
+            for each in self._pool.activities()
+            if each.peer is not None and each.state is not State.UPGRADED
+        ]
+        late = [each for each in busy if now - each.since >= self._limit]
+        for each in late:
+            if each not in self._reported:
+                self._report(each, now - each.since)
+        self._reported = set(late)
+        if not busy:
+            return inf
+        due = [each.since + self._limit for each in busy if each not in self._reported]
+        self._next = min([now + self._limit, *due])
+        return self._next - now
+
+    def _report(self, activity: Activity, seconds: float) -> None:
+        thread, peer = activity.thread, activity.peer
+        stack = self._faults.stack_of(_log, activity.ident)
+        _log.warning("thread %s is busy with %s for %.1f s now: %s", thread, peer, seconds, stack)

@@ -1,0 +1,214 @@
+"""Readiness of descriptors, each event told once, to one thread.
+
+Armed for writing, or on a system that knows nothing better, a descriptor is disarmed by its event.
+Armed for reading, where the system can tell of arrivals instead of a state, it stays armed: then
+a busy connection need not be armed again for every request.
+
+Every method may be called from any thread at any time before `close`.
+"""
+
+from __future__ import annotations
+
+import select
+import selectors
+import sys
+import threading
+import time
+from collections.abc import Callable
+from math import inf
+from typing import Final, Protocol
+
+from rocket_core._system.waker import Waker
+
+READ: Final = 1
+WRITE: Final = 2
+
+
+class Poller(Protocol):
+    """What the Monitor needs from the operating system.
+
+    Attributes:
+        lasting: whether a descriptor armed for READ is reported whenever something arrives, until
+            it is armed for something else.
+    """
+
+    lasting: bool
+
+    def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+        """Report ``descriptor`` once, when it is, or becomes, ready for ``interest``.
+
+        ``interest`` is READ, WRITE or both. With `lasting`, READ goes on being reported. ``first``
+        says that the descriptor was never armed since it was opened. Raises `OSError`
+        when the descriptor was closed meanwhile.
+        """
+
+    def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
+        """Wait up to ``timeout`` seconds (None: for ever); at most ``limit`` (descriptor, events).
+
+        The events are hints of the platform's own kind; READ alone says that something arrived and
+        that nothing else happened. The list may be empty or hold descriptors that mean nothing to
+        the caller.
+        """
+
+    def wake(self) -> None:
+        """Make one present or the next `poll` return at once. Safe in a signal handler."""
+
+    def close(self) -> None:
+        """Release the descriptors. Nobody may poll any more."""
+
+
+if sys.platform == "linux":
+    _EPOLL_INTEREST: Final = {
+        READ: select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET,
+        WRITE: select.EPOLLOUT | select.EPOLLONESHOT,
+        READ | WRITE: select.EPOLLIN | select.EPOLLOUT | select.EPOLLONESHOT,
+    }
+
+    class EpollPoller:
+        """Linux: edge-triggered for reading, ``EPOLLONESHOT`` otherwise; ``EPOLLIN`` is READ."""
+
+        lasting = True
+
+        def __init__(self) -> None:
+            self._epoll = select.epoll()
+            self._waker = Waker()
+            self._awakening = (self._waker.descriptor, select.EPOLLIN)
+            self._epoll.register(self._waker.descriptor, select.EPOLLIN | select.EPOLLET)
+
+        def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+            if first:
+                self._epoll.register(descriptor, _EPOLL_INTEREST[interest])
+            else:
+                self._epoll.modify(descriptor, _EPOLL_INTEREST[interest])
+
+        def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
+            events = self._epoll.poll(timeout, limit)
+            if self._awakening in events:
+                events.remove(self._awakening)
+                self._waker.clear()
+            return events
+
+        def wake(self) -> None:
+            self._waker.set()
+
+        def close(self) -> None:
+            self._epoll.close()
+            self._waker.close()
+
+
+if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover - BSD and macOS
+
+    class KqueuePoller:
+        """BSD and macOS: ``EV_ONESHOT``, which forgets the filter after its event."""
+
+        lasting = False
+
+        def __init__(self) -> None:
+            self._kqueue = select.kqueue()
+            self._waker = Waker()
+            self._watch(self._waker.descriptor, READ)
+
+        def _watch(self, descriptor: int, interest: int) -> None:
+            flags = select.KQ_EV_ADD | select.KQ_EV_ONESHOT
+            changes = []
+            if interest & READ:
+                changes.append(select.kevent(descriptor, select.KQ_FILTER_READ, flags))
+            if interest & WRITE:
+                changes.append(select.kevent(descriptor, select.KQ_FILTER_WRITE, flags))
+            self._kqueue.control(changes, 0, 0)
+
+        def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+            del first
+            self._watch(descriptor, interest)
+
+        def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
+            found = []
+            for event in self._kqueue.control(None, limit, timeout):
+                if event.ident == self._waker.descriptor:
+                    self._waker.clear()
+                    self._watch(self._waker.descriptor, READ)
+                else:
+                    found.append((event.ident, READ | WRITE))
+            return found
+
+        def wake(self) -> None:
+            self._waker.set()
+
+        def close(self) -> None:
+            self._kqueue.close()
+            self._waker.close()
+
+
+class SelectorPoller:
+    """Any platform: a selector made for each call, under the rules of one-shot delivery.
+
+    The set of interests changes while a thread waits, which portable selectors do not allow; so
+    arming wakes the waiting thread, and only one thread waits at a time.
+    """
+
+    lasting = False
+
+    def __init__(self) -> None:
+        # _lock guards _interests; _turn is held by the one thread that waits.
+        self._lock = threading.Lock()
+        self._turn = threading.Lock()
+        self._interests: dict[int, int] = {}
+        self._waker = Waker()
+
+    def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+        del first
+        if descriptor < 0:
+            raise OSError("closed")
+        with self._lock:
+            self._interests[descriptor] = interest
+        self.wake()
+
+    def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
+        until = inf if timeout is None else time.monotonic() + timeout
+        if not self._turn.acquire(timeout=-1 if timeout is None else timeout):
+            return []
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._waker.descriptor, selectors.EVENT_READ)
+                with self._lock:
+                    self._register_all(selector)
+                # The turn may have come late: 1. thread A waits in the selector, and thread B for
+                # its turn, up to a deadline. 2. A returns shortly before. 3. B has little left.
+                left = None if until == inf else max(until - time.monotonic(), 0.0)
+                ready = selector.select(left)
+            return self._collect(ready[: limit + 1])
+        finally:
+            self._turn.release()
+
+    def _register_all(self, selector: selectors.BaseSelector) -> None:
+        for descriptor, interest in list(self._interests.items()):
+            try:
+                selector.register(descriptor, interest)
+            except (OSError, ValueError):
+                del self._interests[descriptor]
+
+    def _collect(self, ready: list[tuple[selectors.SelectorKey, int]]) -> list[tuple[int, int]]:
+        found = []
+        with self._lock:
+            for key, events in ready:
+                if key.fd == self._waker.descriptor:
+                    self._waker.clear()
+                elif self._interests.pop(key.fd, None) is not None:
+                    found.append((key.fd, events))
+        return found
+
+    def wake(self) -> None:
+        self._waker.set()
+
+    def close(self) -> None:
+        self._waker.close()
+
+
+default_poller: Callable[[], Poller]
+"""Makes the best poller of this platform."""
+if sys.platform == "linux":
+    default_poller = EpollPoller
+elif sys.platform == "win32":  # pragma: no cover - Windows
+    default_poller = SelectorPoller
+else:  # pragma: no cover - BSD and macOS
+    default_poller = KqueuePoller

@@ -1,0 +1,214 @@
+"""Request lines and header fields, read strictly (RFC 9112, sections 2 to 5).
+
+The whole head is checked at C speed before it is split: bytes outside the allowed set must not
+occur, and every CR and LF must belong to a line end. What remains are the rules of each line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+
+from rocket_core._errors import HeadError
+
+__all__ = [
+    "MAX_FIELD",
+    "MAX_FIELDS",
+    "MAX_HEAD",
+    "MAX_REQUEST_LINE",
+    "FieldNames",
+    "HeadError",
+    "RequestLine",
+    "read_fields",
+    "read_request_line",
+    "split_head",
+]
+
+MAX_REQUEST_LINE: Final = 8 * 1024
+MAX_FIELD: Final = 16 * 1024
+MAX_HEAD: Final = 64 * 1024
+MAX_FIELDS: Final = 100
+
+_TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
+"""What a line may consist of."""
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+"""The usual ones, which need no closer look."""
+
+_VERSIONS: Final = frozenset({"HTTP/1.1", "HTTP/1.0"})
+_VERSION: Final = re.compile(r"HTTP/([0-9])\.([0-9])\Z")
+_EMPTY_LINE: Final = b"\r\n\r\n"
+_STRAY: Final = re.compile(rb"[^\t\r\n\x20-\x7e\x80-\xff]|(?<!\r)\n|\r(?!\n|\Z)")
+_CACHED_NAMES: Final = 512
+_CACHED_LENGTH: Final = 64
+
+
+class RequestLine(NamedTuple):
+    """Method, target and version of a request (RFC 9112, section 3)."""
+
+    method: str
+    target: str
+    version: str
+
+
+class FieldNames(dict[str, str]):
+    """Field names as clients spell them, each with its validated key; unknown ones are learnt.
+
+    The number kept is bounded, so that clients cannot fill the memory with names.
+    """
+
+    def __missing__(self, name: str) -> str:
+        if not _TOKEN.match(name):
+            raise HeadError(400, "a header field name is not a token")
+        key = self.key(name)
+        if len(name) <= _CACHED_LENGTH:
+            if len(self) >= _CACHED_NAMES:
+                self.clear()  # junk must not keep the usual names out
+            self[name] = key
+        return key
+
+    def key(self, name: str) -> str:
+        """The key for a valid ``name``: here, its lower-case form."""
+        return name.lower()
+
+
+_LOWER: Final = FieldNames()
+
+
+def split_head(head: bytes) -> tuple[RequestLine, list[str]]:
+    """Split a head without its final empty line into the request line and the field lines.
+
+    Raises `HeadError` with status 400, 414, 431 or 505.
+    """
+    lines = head.decode("latin-1").split("\r\n")
+    if not _seems_sound(head, lines):
+        _find_fault(head + _EMPTY_LINE)
+    return read_request_line(lines.pop(0)), lines
+
+
+def read_request_line(text: str) -> RequestLine:
+    """Read a request line without its line end.
+
+    Raises `HeadError` with status 400, 414 or 505.
+    """
+    if len(text) > MAX_REQUEST_LINE:
+        raise HeadError(*_too_long(" " in text[:MAX_REQUEST_LINE]))
+    parts = text.split(" ")
+    if len(parts) != 3:
+        raise HeadError(400, "the request line is not method, target and version")
+    method, target, version = parts
+    if version not in _VERSIONS:
+        _refuse_version(method, version)
+    if method not in _METHODS and not _TOKEN.match(method):
+        raise HeadError(400, "the method is not a token")
+    if not target or not target.isascii() or not target.isprintable():
+        raise HeadError(400, "the request target contains a character that is not allowed")
+    # The class's own constructor is a Python function, and takes twice as long.
+    return tuple.__new__(RequestLine, parts)
+
+
+def check_arriving(part: bytes) -> None:
+    """Refuse the beginning of a head that no continuation makes valid.
+
+    Looks for what breaks the limits and for bytes that no head contains; it finds what `split_head`
+    would find first, so that the answer does not depend on the pieces in which a head arrives.
+    Raises `HeadError` with status 400, 414 or 431.
+    """
+    part = part.removeprefix(b"\r\n")
+    whole = part.removesuffix(b"\r")  # which a line feed may follow
+    if not _seems_sound(whole, whole.split(b"\r\n")):
+        _find_fault(part)
+
+
+def _seems_sound(head: bytes, lines: list[str] | list[bytes]) -> bool:
+    """Whether a head, or its beginning, certainly keeps the limits and has no stray byte."""
+    return (
+        head.translate(None, _TEXT) == b"\r\n" * (len(lines) - 1)
+        and len(lines[0]) <= MAX_REQUEST_LINE
+        and len(lines) <= MAX_FIELDS + 1
+        and (
+            len(head) <= MAX_FIELD or (len(head) <= MAX_HEAD and max(map(len, lines)) <= MAX_FIELD)
+        )
+    )
+
+
+def _find_fault(data: bytes) -> None:
+    """Raise the fault of a head, or of its beginning, that the fewest of its bytes show."""
+    faults: list[tuple[int, int, str]] = []
+    stray = _STRAY.search(data)
+    if stray is not None:
+        if stray[0] in b"\r\n":
+            reason = "a line of the request head does not end in CR LF"
+        else:
+            reason = "the request head contains a control character"
+        faults.append((stray.start() + (2 if stray[0] == b"\r" else 1), 400, reason))
+    if len(data) > MAX_HEAD + len(_EMPTY_LINE):
+        faults.append((MAX_HEAD + len(_EMPTY_LINE) + 1, 431, "the request head is too long"))
+    start = number = 0
+    while start < len(data):
+        limit, status, reason = _limit(number)
+        end = data.find(b"\r\n", start, start + limit + 2)
+        if end < 0:
+            if not number:
+                status, reason = _too_long(b" " in data[:MAX_REQUEST_LINE])
+            faults.append((start + limit + 2, status, reason))
+            break
+        start = end + 2
+        number += 1
+    if faults:
+        needed, status, reason = min(faults)
+        if needed <= len(data):
+            raise HeadError(status, reason)
+
+
+def _too_long(with_method: bool) -> tuple[int, str]:
+    """How a request line that is too long is refused (RFC 9112, section 3).
+
+    ``with_method``: whether the method has ended within the limit.
+    """
+    if with_method:
+        return 414, "the request line is too long"
+    return 501, "the method is too long to be known"
+
+
+def _limit(number: int) -> tuple[int, int, str]:
+    """The length of line ``number`` of a head, and how a longer one is refused."""
+    if number == 0:
+        return MAX_REQUEST_LINE, *_too_long(True)
+    if number <= MAX_FIELDS:
+        return MAX_FIELD, 431, "a header field is too long"
+    return 0, 431, "the request has too many header fields"
+
+
+def _refuse_version(method: str, version: str) -> None:
+    match = _VERSION.match(version)
+    if match is None:
+        raise HeadError(400, "the protocol version is malformed")
+    if match[1] != "1":
+        if method == "PRI":  # RFC 9113, 3.4
+            raise HeadError(505, "this is how HTTP/2 begins, and this server speaks HTTP/1.1")
+        raise HeadError(505, "this server speaks HTTP/1.0 and HTTP/1.1")
+
+
+def read_fields(lines: list[str], into: dict[str, Any], names: FieldNames = _LOWER) -> list[str]:
+    """Put each field of ``lines`` into the dictionary under the key ``names`` has for it.
+
+    The dictionary may hold other things, under other keys. Values lose the white space around
+    them. A repeated field is joined with a comma (RFC 9110, 5.3), ``Cookie`` with a semicolon
+    (RFC 6265, 5.4). Returns the keys that were repeated, for the caller to refuse those that must
+    not be. A key that is empty drops its field. Raises `HeadError` with status 400.
+    """
+    repeated: list[str] = []
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise HeadError(400, "a header line has no colon")
+        key = names[name]
+        if key in into:
+            repeated.append(key)
+            joint = "; " if name.lower() == "cookie" else ", "
+            into[key] += joint + value.strip(" \t")
+        elif key:
+            into[key] = value.strip(" \t")
+    return repeated

@@ -1,0 +1,169 @@
+"""What bodies in files may take together."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from coresupport import PATIENCE
+from rocket_core._connection import disk as module
+from rocket_core._connection.disk import Disk
+from rocket_core._connection.spool import MEMORY_BOUND
+from rocket_core.extending import Spool, SpoolError
+
+KILOBYTE = 1024
+SIZE = 256 * KILOBYTE
+
+
+class Source:
+    def __init__(self, pace: float) -> None:
+        self._pace = pace
+
+    def pace(self, now: float) -> float:
+        return self._pace
+
+
+def spool(disk: Disk, pace: float, size: int = SIZE) -> Spool:
+    made = Spool(disk=disk, source=Source(pace))
+    fill(made, size)
+    return made
+
+
+def fill(body: Spool, size: int) -> None:
+    for _ in range(0, size, 32 * KILOBYTE):
+        body.add(bytes(32 * KILOBYTE))
+
+
+def test_the_total_is_kept_and_given_back() -> None:
+    disk = Disk(SIZE * 4, 0)
+    bodies = [spool(disk, 1) for _ in range(4)]
+    assert disk.held == SIZE * 4
+    assert bodies[0].open().read() == bytes(SIZE)
+    for each in bodies:
+        each.close()
+        each.close()
+    assert disk.held == 0
+
+
+def test_the_slowest_makes_room() -> None:
+    disk = Disk(SIZE * 3, 0)
+    fast, slow, middle = (spool(disk, pace) for pace in (300, 100, 200))
+    another = spool(disk, 150)
+    with pytest.raises(SpoolError):
+        slow.add(b"more")
+    with pytest.raises(SpoolError):
+        slow.open()
+    for each in (fast, middle, another):
+        assert len(each.open().read()) == SIZE
+        each.close()
+    slow.close()
+    assert disk.held == 0
+
+
+def test_small_ones_find_room_however_slow_they_are() -> None:
+    disk = Disk(SIZE * 4, 0)
+    large = [spool(disk, 1000 + number, SIZE * 2) for number in range(2)]
+    small = spool(disk, 1, MEMORY_BOUND * 2)
+    assert len(small.open().read()) == MEMORY_BOUND * 2
+    with pytest.raises(SpoolError):
+        large[0].add(b"x")
+    large[1].add(b"x")
+    for each in (*large, small):
+        each.close()
+
+
+def test_one_that_is_the_slowest_itself_is_refused() -> None:
+    disk = Disk(SIZE * 2, 0)
+    first = spool(disk, 10)
+    second = Spool(disk=disk, source=Source(1))
+    with pytest.raises(SpoolError):
+        fill(second, SIZE * 2)
+    first.add(b"x")
+    first.close()
+    second.close()
+    assert disk.held == 0
+
+
+def test_what_is_complete_stays() -> None:
+    disk = Disk(SIZE, 0)
+    first = spool(disk, 0)
+    file = first.open()
+    with pytest.raises(SpoolError):
+        spool(disk, 1000)
+    assert not disk.admits(2 * SIZE)
+    first.cut()
+    assert len(file.read()) == SIZE
+    first.close()
+    spool(disk, 1).close()
+
+
+def test_a_part_of_the_file_system_stays_free(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    usage = SimpleNamespace(total=300 << 20, free=(30 << 20) + SIZE)
+    monkeypatch.setattr(module, "shutil", SimpleNamespace(disk_usage=lambda _: usage))
+    disk = Disk()
+    assert disk.admits(SIZE)
+    body = spool(disk, 1, MEMORY_BOUND * 2)
+    usage.free = 30 << 20
+    caplog.set_level(logging.INFO)
+    with pytest.raises(SpoolError):
+        fill(body, SIZE)
+    assert not disk.admits(2 << 20)
+    (record,) = caplog.records
+    assert "leave 30 MiB free" in record.getMessage()
+    body.close()
+
+
+def test_a_directory_that_is_no_longer_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    disk = Disk()
+    assert disk.admits(1)
+    body = spool(disk, 1)
+    assert len(body.open().read()) == SIZE
+    body.close()
+
+
+def test_without_any_directory_bodies_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    monkeypatch.setattr(module, "_ELSEWHERE", (str(tmp_path / "nor this"),))
+    disk = Disk()
+    for _ in range(3):
+        body = Spool(disk=disk)
+        with pytest.raises(SpoolError):
+            fill(body, SIZE)
+        body.close()
+    (record,) = (each for each in caplog.records if each.levelno >= logging.WARNING)
+    assert "cannot keep it in a file: No such file or directory" in record.getMessage()
+
+
+def test_many_threads_cut_each_other_and_nothing_is_lost() -> None:
+    disk = Disk(SIZE * 3, 0)
+    outcomes: list[bool] = []
+
+    def work(pace: float) -> None:
+        for _ in range(20):
+            body = Spool(disk=disk, source=Source(pace))
+            try:
+                fill(body, SIZE)
+                outcomes.append(body.open().read() == bytes(SIZE))
+            except SpoolError:
+                outcomes.append(True)
+            body.close()
+
+    threads = [threading.Thread(target=work, args=(pace,)) for pace in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(PATIENCE)
+    assert outcomes == [True] * 160
+    assert disk.held == 0

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import os
+import socket
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coresupport import PATIENCE, descriptors
+from rocket_core import Connection
+from rocket_core._connection.budget import Budget
+from rocket_core._connection.output import OUTPUT_BOUND, Output
+from rocket_core.extending import send_copied
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Pair = tuple[Connection, socket.socket]
+
+
+class Sparing(Connection):
+    """Takes three bytes at a time, and none each other time."""
+
+    takes = False
+
+    def send_now(self, data: bytes | bytearray | memoryview) -> int | None:
+        self.takes = not self.takes
+        return super().send_now(memoryview(data)[:3]) if self.takes else None
+
+
+@pytest.fixture
+def open_file(tmp_path: Path) -> int:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    return os.open(path, os.O_RDONLY)
+
+
+def test_parts_go_out_in_order(pair: Pair, open_file: int) -> None:
+    connection, client = pair
+    output = Output(Budget())
+    assert not output
+    output.add(memoryview(b"before "))
+    output.add_spans(open_file, [(b"", 2, 5)])
+    output.add(memoryview(b" after"))
+    os.close(open_file)
+    assert output
+    assert output.held == len("before  after")
+    assert output.flush(connection) == len("before 23456 after")
+    assert not output
+    assert output.held == 0
+    assert client.recv(100) == b"before 23456 after"
+
+
+SPANS = [(b"<", 2, 3), (b"|", 0, 1), (b">", 0, 0)]
+
+
+def test_spans_of_a_file_share_a_descriptor(pair: Pair, open_file: int) -> None:
+    connection, client = pair
+    before = descriptors()
+    budget = Budget(0)
+    output = Output(budget)
+    output.add_spans(open_file, SPANS)
+    os.close(open_file)
+    assert descriptors() == before
+    assert output.held == budget.held == 3
+    assert output.flush(connection) == 7
+    assert client.recv(100) == b"<234|0>"
+    assert descriptors() == before - 1
+    assert not output
+    assert output.held == budget.held == 0
+
+
+def test_spans_that_are_dropped_close_their_descriptor(pair: Pair, open_file: int) -> None:
+    before = descriptors()
+    connection = Sparing(pair[0]._socket.dup())
+    output = Output(Budget())
+    output.add_spans(open_file, SPANS)
+    os.close(open_file)
+    assert output.flush(connection) == len("<234")
+    output.clear()
+    connection.close()
+    assert descriptors() == before - 1
+
+
+def test_what_is_not_taken_stays(pair: Pair) -> None:
+    plain, client = pair
+    connection = Sparing(plain._socket.dup())
+    output = Output(Budget())
+    output.add(memoryview(b"abcdefgh"))
+    assert [output.flush(connection) for _ in range(3)] == [3, 3, 2]
+    assert not output
+    assert client.recv(100) == b"abcdefgh"
+    connection.close()
+
+
+class Greedy(Connection):
+    """Its client takes whatever it is given."""
+
+    __slots__ = ()
+
+    def send_file_now(self, descriptor: int, offset: int, count: int) -> int | None:
+        del descriptor, offset
+        return count
+
+
+def test_client_that_takes_everything_does_not_get_it_at_once(pair: Pair, open_file: int) -> None:
+    connection = Greedy(pair[0]._socket.dup())
+    output = Output(Budget())
+    total = 1 << 40
+    output.add_spans(open_file, [(b"", 0, total)])
+    os.close(open_file)
+    sent = output.flush(connection)
+    assert 0 < sent < total / 1000
+    assert 0 < output.flush(connection) < total / 1000
+    assert output
+    output.clear()
+    connection.close()
+
+
+def test_clear_drops_everything(pair: Pair, open_file: int) -> None:
+    output = Output(Budget())
+    output.add(memoryview(b"never sent"))
+    output.add_spans(open_file, [(b"", 0, 10)])
+    os.close(open_file)
+    output.clear()
+    assert not output
+    assert output.held == 0
+    assert output.flush(pair[0]) == 0
+
+
+def test_small_pieces_take_little_more_than_they_hold(pair: Pair) -> None:
+    connection, client = pair
+    output = Output(Budget())
+    piece = memoryview(b"6 byte")
+    tracemalloc.start()
+    try:
+        for _ in range(20_000):
+            assert output.add(piece) == 6
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert output.held == 120_000
+    assert taken < 2 * output.held
+    received = b""
+    while output:
+        output.flush(connection)
+        received += client.recv(1 << 16)
+    while len(received) < 120_000:
+        received += client.recv(1 << 16)
+    assert received == bytes(piece) * 20_000
+    assert output.held == 0
+
+
+def test_copying_sends_a_part_of_a_file(pair: Pair, open_file: int) -> None:
+    connection, client = pair
+    assert send_copied(connection._socket, open_file, 7, 100) == 3
+    assert send_copied(connection._socket, open_file, 10, 100) == 0
+    assert client.recv(100) == b"789"
+    while (sent := send_copied(connection._socket, open_file, 0, 10)) is not None:
+        assert sent > 0
+    os.close(open_file)
+
+
+def test_what_is_lent_is_not_copied_and_counts_until_all_is_sent(pair: Pair) -> None:
+    connection, client = pair
+    budget = Budget(4 * OUTPUT_BOUND)
+    output = Output(budget)
+    whole = bytes(range(256)) * (OUTPUT_BOUND // 256) + b"the end"
+    rest = memoryview(whole)[3:]
+    assert output.add(memoryview(b"before ")) == 7
+    assert output.lend(rest, len(whole))
+    assert output.held == budget.held == len(whole) + 7
+    assert output.add(memoryview(b" after")) == 6
+    connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    received = bytearray()
+    while output:
+        output.flush(connection)
+        received += client.recv(1 << 16)
+        assert output.held == 0 or output.held >= len(whole) or len(received) >= len(rest) - 4096
+    client.settimeout(PATIENCE)
+    while len(received) < len(rest) + 13:
+        received += client.recv(1 << 16)
+    assert received == b"before " + rest + b" after"
+    assert output.held == budget.held == 0
+
+
+def test_what_can_be_copied_is_not_lent_nor_what_is_more_than_half_of_all() -> None:
+    budget = Budget(4 * OUTPUT_BOUND)
+    output = Output(budget)
+    assert not output.lend(memoryview(bytes(OUTPUT_BOUND)), OUTPUT_BOUND)
+    large = bytes(2 * OUTPUT_BOUND)
+    assert output.lend(memoryview(large), len(large))
+    assert not output.lend(memoryview(large), len(large))
+    assert Output(budget).add(memoryview(large)) == OUTPUT_BOUND
+    output.clear()
+    assert budget.held == OUTPUT_BOUND

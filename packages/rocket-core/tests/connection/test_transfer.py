@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from rocket_core import Timeouts
+from rocket_core._connection.transfer import MINUTE, Transfer
+
+TIMEOUTS = Timeouts(minimum_rate=100, grace=10, stall=50)
+
+
+def test_a_rate_above_the_minimum_is_kept_up_for_ever() -> None:
+    transfer = Transfer(TIMEOUTS, 1000)
+    for second in range(1000, 1000 + 3600, 5):
+        assert transfer.deadline > second
+        transfer.move(600, second)
+
+
+def test_time_begins_with_the_grace_and_is_earned_by_bytes() -> None:
+    transfer = Transfer(TIMEOUTS, 1000)
+    assert transfer.deadline == 1010
+    transfer.move(2000, 1001)
+    assert transfer.deadline == 1030
+    # However much has moved, something must go on moving.
+    transfer.move(10**9, 1001)
+    assert transfer.deadline == 1051
+
+
+def test_a_burst_buys_no_more_than_a_minute() -> None:
+    transfer = Transfer(TIMEOUTS, 1000)
+    transfer.move(10**9, 1000)
+    late = [second for second in range(1000, 1200) if not _trickled(transfer, second)]
+    assert late[0] == 1000 + MINUTE + 1
+
+
+def _trickled(transfer: Transfer, second: int) -> bool:
+    """Move one byte in time, once in 20 s; False when it is too late for that."""
+    if transfer.deadline <= second:
+        return False
+    if second % 20 == 0:
+        transfer.move(1, second)
+    return True
+
+
+def test_a_longer_time_without_a_byte_is_honoured_where_it_is_allowed() -> None:
+    transfer = Transfer(Timeouts(stall=300), 1000)
+    transfer.move(10**9, 1000)
+    assert transfer.deadline == 1300
+
+
+def test_the_grace_is_not_cut_by_what_moves() -> None:
+    transfer = Transfer(Timeouts(minimum_rate=1e9, grace=200, stall=150), 1000)
+    transfer.move(1, 1000)
+    assert transfer.deadline == 1150
+    transfer.move(1, 1140)
+    assert transfer.deadline == pytest.approx(1200)
+
+
+def test_time_outs_may_be_infinite() -> None:
+    transfer = Transfer(Timeouts(keep_alive=inf, grace=inf, stall=inf), 1.0)
+    transfer.move(10, 2.0)
+    assert transfer.deadline == inf
+
+
+def test_only_what_the_client_has_taken_lately_counts_at_the_deadline() -> None:
+    transfer = Transfer(TIMEOUTS, 1000, queued=500)
+    transfer.move(10**6, 1000)
+    # All of it was taken since.
+    assert transfer.confirm(0, 1050)
+    assert transfer.deadline == 1100
+    transfer.move(10**6, 1050)
+    # A hundred bytes in 50 s are too few, however many were taken before.
+    assert transfer.confirm(10**6 - 100, 1100)
+    assert transfer.deadline == 1111
+    assert not transfer.confirm(10**6 - 200, 1111.5 + 1)
+    assert not transfer.confirm(10**6 - 200, 1112)  # nothing at all
+
+
+def test_time_in_which_the_client_was_not_waited_for_does_not_count() -> None:
+    transfer = Transfer(TIMEOUTS, 1000)
+    transfer.put_off(500)
+    assert transfer.deadline == 1510
+    assert transfer.age(1500) == 0
+    transfer.move(10**9, 1500)
+    assert transfer.deadline == 1550
+
+
+def test_the_pace_is_that_of_the_last_minute() -> None:
+    burst, steady = Transfer(TIMEOUTS, 1000), Transfer(TIMEOUTS, 1000)
+    burst.move(90_000_000, 1001)
+    assert burst.pace(1001) == pytest.approx(45_000_000, rel=0.05)
+    for second in range(1000, 1900):
+        steady.move(5000, second)
+    assert steady.pace(1900) == pytest.approx(5000, rel=0.05)
+    assert burst.pace(1900) < 1

@@ -1,0 +1,206 @@
+"""No thread waits for a client but in `Worker.serve`."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from coresupport import (
+    LineWorker,
+    NarrowListener,
+    connect,
+    eventually,
+    serving,
+    states,
+    wait_for,
+)
+from rocket_core import Connection, State, Timeouts, WaitError
+from rocket_core._connection.budget import GRAIN
+from rocket_core._connection.server_state import ServerState
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+    from rocket_core import Server
+
+MUCH = bytes(1 << 20)
+
+
+class Talkative(LineWorker):
+    """Says far too much wherever ``where`` is, and nothing elsewhere."""
+
+    def __init__(self, where: str, leave: threading.Event) -> None:
+        super().__init__(self.handle)
+        self.where = where
+        self.leave = leave
+
+    def say(self, where: str, connection: Connection) -> State:
+        if where == self.where:
+            connection.write(MUCH)
+        return State.LINGER
+
+    def receive(self, connection: Connection) -> State:
+        state = super().receive(connection)
+        if state is State.READY and connection.context[0] == b"receive":
+            return self.say("receive", connection)
+        return state
+
+    def handle(self, connection: Connection, line: bytes, body: bytes) -> State:
+        if line == b"fail":
+            raise ValueError("a mistake")
+        if line == b"hold":
+            if connection.turn is not None:
+                connection.turn.offer(line)
+            wait_for(self.leave)
+        connection.write(line + b"\n")
+        return State.IDLE
+
+    def expired(self, connection: Connection) -> State:
+        return self.say("expired", connection)
+
+    def failed(self, connection: Connection, error: BaseException) -> State:
+        return self.say("failed", connection)
+
+    def overloaded(self, connection: Connection) -> State:
+        return self.say("overloaded", connection)
+
+    def overdue(self, connection: Connection, context: Any) -> State:
+        return self.say("overdue", connection)
+
+
+@pytest.mark.parametrize(
+    ("where", "sent", "settings"),
+    [
+        ("receive", b"receive\n", {}),
+        ("receive", b"first\nreceive\n", {}),
+        ("failed", b"fail\n", {}),
+        ("expired", b"half", {"timeouts": Timeouts(head=0.05)}),
+        ("overloaded", b"hold\n", {"max_queue": 0}),
+        ("overdue", b"hold\n", {"request_timeout": 0.05}),
+    ],
+)
+def test_whatever_is_said_elsewhere_no_thread_waits(
+    where: str, sent: bytes, settings: dict[str, Any]
+) -> None:
+    """The client reads nothing, and nothing may be held for it: its connection is broken."""
+    leave = threading.Event()
+    with (
+        serving(
+            lambda: Talkative(where, leave), NarrowListener(), threads=1, max_output=0, **settings
+        ) as server,
+        ExitStack() as clients,
+    ):
+        if where == "overloaded":
+            busy = clients.enter_context(connect(server))
+            busy.send(b"hold\n")
+            eventually(lambda: states(server) == {"active": 1})
+        client = clients.enter_context(connect(server, receive_buffer=4096))
+        client.send(sent)
+        eventually(lambda: _ended(server) == 1, f"for the end of {where}")
+        leave.set()
+        eventually(lambda: server.statistics().stalled == 0)
+        other = clients.enter_context(connect(server))
+        assert other.ask(b"quick\n") == b"quick\n"
+
+
+def _ended(server: Server) -> int:
+    return sum(server.statistics().closes.values())
+
+
+class Brief(LineWorker):
+    """Says as much as there is sure to be room for, in `receive`."""
+
+    def receive(self, connection: Connection) -> State:
+        while (state := super().receive(connection)) is State.READY:
+            connection.context = None
+            connection.write(bytes(GRAIN))
+            if connection.unsent or not connection.buffered:
+                return State.IDLE
+        return state
+
+
+def test_what_there_is_room_for_is_said_whatever_others_hold() -> None:
+    count = 20
+    with (
+        serving(Brief, NarrowListener(), threads=1, max_output=0) as server,
+        connect(server, receive_buffer=4096) as client,
+    ):
+        client.send(b"more\n" * count)
+        eventually(lambda: states(server) == {"sending": 1})
+        assert client.read(count * GRAIN) == bytes(count * GRAIN)
+        assert server.statistics().closes == {}
+
+
+def test_the_time_for_another_request_begins_behind_an_answer_of_receive() -> None:
+    """A client that sends a request behind one that was served, is timed out like all others."""
+
+    class Mixed(LineWorker):
+        def receive(self, connection: Connection) -> State:
+            state = super().receive(connection)
+            if state is State.READY and connection.context[0] == b"alone":
+                connection.context = None
+                connection.write(b"alone\n")
+                return State.IDLE
+            return state
+
+    with (
+        serving(Mixed, threads=1, timeouts=Timeouts(keep_alive=0.05)) as server,
+        connect(server) as client,
+    ):
+        client.send(b"served\nalone\n")
+        assert client.read_all() == b"SERVED\nalone\n"
+        eventually(lambda: server.statistics().closes == {"keep-alive timed out": 1})
+
+
+@pytest.mark.parametrize("state", [each for each in State if each is not State.CLOSED])
+def test_only_what_a_worker_owns_is_waited_for(
+    pair: tuple[Connection, socket.socket], state: State
+) -> None:
+    connection, client = pair
+    connection.host = ServerState()
+    connection.state = state
+    if state in (State.ACTIVE, State.UPGRADED):
+        client.send(b"x")
+        assert connection.read(1) == b"x"
+        return
+    with pytest.raises(WaitError, match=f"in state '{state.value}' may not be waited for"):
+        connection.read(1)
+    assert client.recv(1) == b""  # nothing can follow what is lost
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_a_thread_that_receives_is_shown(release: threading.Event) -> None:
+    class Stuck(LineWorker):
+        def receive(self, connection: Connection) -> State:
+            state = super().receive(connection)
+            if state is State.HEAD:
+                wait_for(release)
+            return state
+
+        def doing(self) -> str:
+            return "what was served before"
+
+    with serving(Stuck, threads=1) as server, connect(server) as client:
+        assert client.ask(b"before\n") == b"BEFORE\n"
+        client.send(b"half")
+        eventually(
+            lambda: (
+                [
+                    (str(each.peer), each.doing)
+                    for each in server.activities()
+                    if each.state is State.IDLE
+                ]
+                == [(client.name, "")]
+            )
+        )
+        release.set()

@@ -1,0 +1,551 @@
+"""What happens to connections, seen through a server with toy protocols."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+
+from coresupport import (
+    PATIENCE,
+    Client,
+    LineWorker,
+    NarrowListener,
+    connect,
+    eventually,
+    serving,
+    states,
+    stuff,
+    wait_for,
+    worker,
+)
+from rocket_core import ClientGone, Connection, Server, State, Timeouts, Worker
+from rocket_core._engine.engine import FAIR_SHARE
+from rocket_core.extending import OUTPUT_BOUND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LARGE = b"0123456789abcdef" * (1 << 20)
+
+
+def closes(server: Server) -> dict[str, int]:
+    return server.statistics().closes
+
+
+def expect_close(server: Server, reason: str) -> None:
+    eventually(lambda: closes(server) == {reason: 1}, f"for {reason!r}")
+
+
+# -- the way through the states --------------------------------------------------------------------
+
+
+def test_requests_of_a_connection_are_served_and_counted() -> None:
+    with serving(worker()) as server, connect(server) as client:
+        for _ in range(3):
+            assert client.ask(b"hello\n") == b"HELLO\n"
+        eventually(lambda: states(server) == {"idle": 1})
+        statistics = server.statistics()
+        assert (statistics.accepted, statistics.requests, statistics.closes) == (1, 3, {})
+        client.close()
+        expect_close(server, "client closed")
+
+
+def test_requests_that_come_together_are_answered_in_order() -> None:
+    numbers = range(5 * FAIR_SHARE)
+    with serving(worker()) as server, connect(server) as client:
+        client.send(b"".join(b"n%d\n" % number for number in numbers))
+        for number in numbers:
+            assert client.read_line() == b"N%d\n" % number
+
+
+def test_request_that_comes_as_the_time_runs_out_is_served() -> None:
+    with serving(worker(), threads=1) as server, connect(server) as client:
+        eventually(lambda: states(server) == {"idle": 1})
+        (connection,) = server._registry.snapshot()
+        eventually(lambda: server._monitor.claim(connection))  # which is not there at once
+        client.send(b"late\n")
+        server._phases.expire(connection, server._worker, server._counters)
+        assert client.read_line() == b"LATE\n"
+
+
+def test_head_and_body_in_pieces() -> None:
+    with serving(worker()) as server, connect(server) as client:
+        client.send(b"bod")
+        eventually(lambda: states(server) == {"head": 1})
+        client.send(b"y 6\nab")
+        eventually(lambda: states(server) == {"body": 1})
+        client.send(b"cdefnext\n")
+        assert client.read(13) == b"BODY 6\nABCDEF"
+        assert client.read_line() == b"NEXT\n"
+        eventually(lambda: states(server) == {"idle": 1})
+
+
+@pytest.mark.parametrize("answer", [State.CLOSED, None])
+def test_closing(answer: State | None) -> None:
+    def bye(connection: Connection, line: bytes, body: bytes) -> State | None:
+        del line, body
+        connection.write(b"bye\n")
+        return answer
+
+    with serving(worker(bye)) as server, connect(server) as client:
+        client.send(b"x\n")
+        assert client.read_all() == b"bye\n"
+        expect_close(server, "served")
+
+
+def test_closing_waits_until_all_is_sent() -> None:
+    def bye(connection: Connection, line: bytes, body: bytes) -> State:
+        del line, body
+        connection.write(LARGE[: 4 * OUTPUT_BOUND])
+        return State.CLOSED
+
+    with serving(worker(bye)) as server, connect(server, receive_buffer=64 * 1024) as client:
+        client.send(b"x\n")
+        assert client.read_all() == LARGE[: 4 * OUTPUT_BOUND]
+        expect_close(server, "served")
+
+
+def linger(connection: Connection, line: bytes, body: bytes) -> State:
+    del body
+    connection.write(line + b"\n")
+    return State.LINGER
+
+
+def test_lingering_discards_what_still_comes() -> None:
+    with serving(worker(linger)) as server, connect(server) as client:
+        client.send(b"last\n" + bytes(100_000))
+        assert client.read_all() == b"last\n"
+        assert states(server) == {"linger": 1}
+        client.send(bytes(1_000_000))
+        client.close()
+        expect_close(server, "served")
+
+
+def test_lingering_ends() -> None:
+    with (
+        serving(worker(linger), timeouts=Timeouts(linger=0.05)) as server,
+        connect(server) as client,
+    ):
+        client.send(b"last\n")
+        assert client.read_all() == b"last\n"
+        expect_close(server, "linger timed out")
+
+
+def test_ready_again_lets_others_have_a_turn() -> None:
+    rounds: list[int] = []
+
+    def several(connection: Connection, line: bytes, body: bytes) -> State:
+        del body
+        rounds.append(1)
+        if len(rounds) < 5:
+            connection.context = (line, 0)
+            return State.READY
+        connection.write(b"done\n")
+        return State.IDLE
+
+    with serving(worker(several)) as server, connect(server) as client:
+        assert client.ask(b"x\n") == b"done\n"
+        assert len(rounds) == 5
+
+
+@pytest.mark.parametrize("state", [State.ACTIVE, State.HANDSHAKE])
+def test_state_that_does_not_follow_is_an_error(
+    state: State, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(worker(lambda *_: state)) as server, connect(server) as client:
+        client.send(b"x\n")
+        assert client.closed_by_server()
+        expect_close(server, "error")
+    assert f"a connection in state 'active' cannot enter '{state.value}'" in caplog.text
+
+
+def test_client_that_closes_in_the_middle_of_a_request() -> None:
+    with serving(worker()) as server, connect(server) as client:
+        client.send(b"half")
+        client.half_close()
+        assert client.read_all() == b""
+        expect_close(server, "client closed")
+
+
+def test_client_that_resets() -> None:
+    with serving(worker()) as server, connect(server) as client:
+        client.send(b"half")
+        eventually(lambda: states(server) == {"head": 1})
+        client.reset()
+        expect_close(server, "connection reset")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_client_that_resets_while_it_is_served(
+    answers: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold(connection: Connection, line: bytes, body: bytes) -> State:
+        del body
+        if line == b"hold":
+            entered.set()
+            wait_for(leave)
+        if answers:
+            connection.write(b"answer\n")
+        return State.IDLE
+
+    with serving(worker(hold)) as server, connect(server) as client:
+        client.send(b"hold\npart of the next")
+        wait_for(entered)
+        client.reset()
+        leave.set()
+        expect_close(server, "connection reset")
+    assert not caplog.records
+
+
+# -- responses that the client does not take at once -----------------------------------------------
+
+
+def respond(connection: Connection, line: bytes, body: bytes) -> State:
+    """Send as many bytes as the line says."""
+    del body
+    connection.write(LARGE[: int(line)])
+    return State.IDLE
+
+
+@pytest.mark.parametrize("factory", [worker(respond), lambda: Blocking(respond)])
+def test_requests_behind_a_slow_response_are_served(factory: Callable[[], Worker]) -> None:
+    with serving(factory) as server, connect(server, receive_buffer=64 * 1024) as client:
+        client.send(b"8000000\n5\n7\n")
+        eventually(lambda: states(server) == {"sending": 1} or server.statistics().stalled)
+        expected = LARGE[:8_000_000] + LARGE[:5] + LARGE[:7]
+        assert client.read(len(expected)) == expected
+        eventually(lambda: states(server) == {"idle": 1})
+        client.send(b"3\n")
+        assert client.read(3) == LARGE[:3]
+
+
+class Blocking(Worker):
+    """The blocking style: one method."""
+
+    def __init__(self, handler: Callable[[Connection, bytes, bytes], State | None]) -> None:
+        self._handler = handler
+
+    def serve(self, connection: Connection) -> State | None:
+        line = connection.readline(1000)
+        return self._handler(connection, line.rstrip(b"\n"), b"") if line else None
+
+
+def test_response_not_taken_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+    timeouts = Timeouts(stall=0.05)
+    with (
+        serving(worker(stuff), NarrowListener(), timeouts=timeouts) as server,
+        connect(server, receive_buffer=64 * 1024) as client,
+    ):
+        client.send(b"x\n")
+        expect_close(server, "response taken too slowly")
+        assert server.statistics().connections == {}
+        assert client.closed_by_server()
+    assert not caplog.records
+
+
+def test_file_that_cannot_be_sent_ends_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(LARGE)
+    broken = threading.Event()
+    whole = os.sendfile
+
+    def sendfile(out: int, source: int, offset: int, count: int) -> int:
+        if broken.is_set():
+            raise OSError(errno.EIO, "the disk is broken")
+        return whole(out, source, offset, count)
+
+    monkeypatch.setattr(os, "sendfile", sendfile)
+
+    def send(connection: Connection, line: bytes, body: bytes) -> State:
+        del line, body
+        with path.open("rb") as file:
+            connection.send_file(file.fileno(), 0, len(LARGE))
+        return State.IDLE
+
+    with serving(worker(send)) as server, connect(server, receive_buffer=64 * 1024) as client:
+        client.send(b"x\n")
+        eventually(lambda: states(server) == {"sending": 1})
+        broken.set()
+        with suppress(ConnectionResetError):  # as a system short of memory ends it
+            assert LARGE.startswith(client.read_all())
+        expect_close(server, "error")
+    (record,) = caplog.records
+    assert "the disk is broken" in str(record.exc_info)
+
+
+def test_fast_reader_of_a_large_file_gets_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(LARGE)
+
+    def send(connection: Connection, line: bytes, body: bytes) -> State:
+        del line, body
+        with path.open("rb") as file:
+            for _ in range(3):
+                connection.send_file(file.fileno(), 0, len(LARGE))
+        return State.LINGER
+
+    with serving(worker(send)) as server, connect(server) as client:
+        client.send(b"x\n")
+        for _ in range(3):
+            assert client.read(len(LARGE)) == LARGE
+        assert client.read(1) == b""
+
+
+# -- failures --------------------------------------------------------------------------------------
+
+
+class Failing(LineWorker):
+    """Fails as the client wishes."""
+
+    errors: ClassVar[dict[bytes, Callable[[], BaseException]]] = {
+        b"error": lambda: ValueError("a mistake"),
+        b"system": lambda: OSError(errno.ECONNREFUSED, "the database is away"),
+        b"exit": lambda: SystemExit(3),
+        b"interrupt": KeyboardInterrupt,
+        b"gone": lambda: ClientGone("gone"),
+    }
+
+    def __init__(self) -> None:
+        super().__init__(self._handle)
+
+    def _handle(self, connection: Connection, line: bytes, body: bytes) -> State:
+        del body
+        make = self.errors.get(line)
+        if make is not None:
+            raise make()
+        connection.write(b"fine\n")
+        return State.IDLE
+
+
+@pytest.mark.parametrize("how", ["error", "system", "exit", "interrupt"])
+def test_failure_is_logged_and_costs_one_connection(
+    how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(Failing, threads=1) as server:
+        threads = set(threading.enumerate())
+        with connect(server) as client, connect(server) as other:
+            client.send(how.encode() + b"\n")
+            assert client.closed_by_server()
+            assert other.ask(b"x\n") == b"fine\n"
+            expect_close(server, "error")
+            name = client.name
+        assert threads <= set(threading.enumerate())
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("rocket_core.worker", logging.ERROR)
+    assert record.getMessage() == f"serving {name} failed"
+    assert record.exc_info is not None
+
+
+def test_one_traceback_of_a_kind_is_logged_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    def full(connection: Connection, line: bytes, body: bytes) -> State:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with serving(worker(full)) as server:
+        for _ in range(5):
+            with connect(server) as client:
+                client.send(b"x\n")
+                assert client.closed_by_server()
+        eventually(lambda: closes(server) == {"error": 5})
+    assert [bool(each.exc_info) for each in caplog.records] == [True] + [False] * 4
+    assert "OSError: [Errno 28] No space left on device" in caplog.records[4].getMessage()
+
+
+def test_gone_client_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(Failing) as server, connect(server) as client:
+        client.send(b"gone\n")
+        assert client.closed_by_server()
+        expect_close(server, "connection reset")
+    assert not caplog.records
+
+
+class Apologetic(Failing):
+    def failed(self, connection: Connection, error: BaseException) -> State:
+        connection.write(f"sorry: {error}\n".encode())
+        return State.LINGER
+
+
+def test_failure_may_be_told_to_the_client() -> None:
+    with serving(Apologetic) as server, connect(server) as client:
+        client.send(b"error\n")
+        assert client.read_all() == b"sorry: a mistake\n"
+
+
+class Hopeless(Failing):
+    def failed(self, connection: Connection, error: BaseException) -> State:
+        raise type(error)("again")
+
+
+@pytest.mark.parametrize("how", [b"error", b"system", b"exit"])
+def test_failing_to_fail(how: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        serving(Hopeless, threads=1) as server,
+        connect(server) as client,
+        connect(server) as other,
+    ):
+        client.send(how + b"\n")
+        assert client.closed_by_server()
+        assert other.ask(b"x\n") == b"fine\n"
+        expect_close(server, "error")
+    assert "worker died" not in caplog.text
+
+
+class Careless(Failing):
+    def closed(self, connection: Connection) -> None:
+        raise SystemExit(connection.requests)
+
+
+def test_failing_to_release_what_a_context_holds(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(Careless, threads=1) as server:
+        with connect(server) as client:
+            assert client.ask(b"x\n") == b"fine\n"
+        expect_close(server, "client closed")
+        with connect(server) as client:
+            assert client.ask(b"x\n") == b"fine\n"
+    assert caplog.text.count("SystemExit: 1") == 2
+    assert "worker died" not in caplog.text
+
+
+class Releasing(LineWorker):
+    released: list[object]
+
+    def closed(self, connection: Connection) -> None:
+        self.released.append(connection.requests)
+
+
+def test_every_connection_is_released_once() -> None:
+    Releasing.released = []
+    with serving(Releasing) as server, connect(server) as first, connect(server):
+        assert first.ask(b"x\n") == b"X\n"
+        eventually(lambda: server.statistics().accepted == 2)
+    eventually(lambda: sorted(map(str, Releasing.released)) == ["0", "1"])
+
+
+class BrokenReceive(LineWorker):
+    def receive(self, connection: Connection) -> State:
+        state = super().receive(connection)
+        if state is State.HEAD:
+            raise SystemExit(9)
+        return state
+
+
+def test_failure_to_receive_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(BrokenReceive) as server, connect(server) as client:
+        client.send(b"half")
+        assert client.closed_by_server()
+        expect_close(server, "error")
+        with connect(server) as other:
+            assert other.ask(b"x\n") == b"X\n"
+    assert "SystemExit: 9" in caplog.text
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+class Informing(LineWorker):
+    def expired(self, connection: Connection) -> State:
+        connection.write(connection.state.value.encode() + b" too slow\n")
+        return State.LINGER
+
+
+@pytest.mark.parametrize(
+    ("sent", "timeouts", "state", "reason"),
+    [
+        (b"", Timeouts(keep_alive=0.05), "idle", "keep-alive timed out"),
+        (b"half", Timeouts(head=0.05), "head", "head timed out"),
+        (b"body 9\nhalf", Timeouts(grace=0.05), "body", "body too slow"),
+        (b"body 9\nhalf", Timeouts(stall=0.05), "body", "body too slow"),
+    ],
+)
+def test_client_that_lets_its_time_run_out_is_told(
+    sent: bytes, timeouts: Timeouts, state: str, reason: str
+) -> None:
+    with serving(Informing, timeouts=timeouts) as server, connect(server) as client:
+        client.send(sent)
+        assert client.read_all() == f"{state} too slow\n".encode()
+        client.close()
+        expect_close(server, reason)
+
+
+def trickle(client: Client, piece: bytes) -> None:
+    """Send until the server has had enough."""
+    with suppress(ConnectionError):
+        while True:
+            client.send(piece)
+
+
+def test_head_in_pieces_does_not_get_more_time() -> None:
+    timeouts = Timeouts(head=0.3)
+    with serving(worker(), timeouts=timeouts) as server, connect(server) as client:
+        trickle(client, b"x")
+        expect_close(server, "head timed out")
+
+
+def test_body_below_the_minimum_rate_is_cut() -> None:
+    timeouts = Timeouts(grace=0.05, minimum_rate=1e12)
+    with serving(worker(), timeouts=timeouts) as server, connect(server) as client:
+        client.send(b"body 1000000000\n")
+        trickle(client, b"x" * 1000)
+        expect_close(server, "body too slow")
+
+
+# -- the default `receive` -------------------------------------------------------------------------
+
+
+class Pieces(Worker):
+    """Leaves to the default `receive` what it need not: answers in the state it is told to."""
+
+    def serve(self, connection: Connection) -> State:
+        line = connection.take_through(b"\n")
+        if line is None:
+            return State.HEAD
+        if line == b"body":
+            return State.BODY
+        connection.write(line.upper() + b"\n")
+        return State.IDLE
+
+
+def test_serve_is_called_whenever_something_has_come() -> None:
+    with serving(Pieces) as server, connect(server) as client:
+        client.send(b"on")
+        eventually(lambda: states(server) == {"head": 1})
+        client.send(b"e\ntwo\n")
+        assert client.read_line() == b"ONE\n"
+        assert client.read_line() == b"TWO\n"
+
+
+@pytest.mark.parametrize(("sent", "state"), [(b"half", "head"), (b"body\n", "body")])
+def test_end_in_the_middle_of_a_request_closes(sent: bytes, state: str) -> None:
+    with serving(Pieces) as server, connect(server) as client:
+        client.send(sent)
+        eventually(lambda: states(server) == {state: 1})
+        served = server.statistics().requests
+        client.half_close()
+        assert client.read_all() == b""
+        expect_close(server, "client closed")
+        assert server.statistics().requests == served
+
+
+@pytest.mark.parametrize(("sent", "state"), [(b"half", "head"), (b"body\n", "body")])
+def test_looking_in_vain_changes_nothing(
+    sent: bytes, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(Pieces) as server, connect(server) as client:
+        client.send(sent)
+        eventually(lambda: states(server) == {state: 1})
+        server.drain(PATIENCE)  # which looks at every connection
+        eventually(lambda: not server.wait(0) and server._host.draining)
+        client.send(b"rest\n")
+        assert client.read_line().endswith(b"REST\n")
+        assert server.wait(PATIENCE)
+    assert not caplog.records

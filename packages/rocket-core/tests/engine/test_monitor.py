@@ -1,0 +1,705 @@
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from coresupport import PATIENCE, eventually, wait_for
+from rocket_core import Connection, Monitor, State
+from rocket_core._engine.deadlines import TICK, Deadlines
+from rocket_core._system.poller import EpollPoller, SelectorPoller, default_poller
+from rocket_core.extending import READ, WRITE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Events = queue.SimpleQueue[list[tuple[int, int]]]
+    Sockets = Callable[[], tuple[socket.socket, socket.socket]]
+
+
+@pytest.fixture(params=[default_poller, SelectorPoller], ids=["default", "selector"])
+def monitor(request: pytest.FixtureRequest) -> Iterator[Monitor]:
+    made = Monitor(request.param())
+    yield made
+    made.close()
+
+
+def claim_ready(monitor: Monitor) -> list[Connection]:
+    """The next connections that are ready; a poll may return without any."""
+    for _ in range(20):
+        if found := monitor.poll(PATIENCE):
+            return found
+    pytest.fail("nothing became ready")
+
+
+def quiet(monitor: Monitor) -> bool:
+    return not any(monitor.poll(0) for _ in range(3))
+
+
+def test_parked_connection_is_claimed_when_its_client_sends(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    monitor.park(connection)
+    assert len(monitor) == 1
+    assert quiet(monitor)
+    client.sendall(b"x")
+    assert claim_ready(monitor) == [connection]
+    assert len(monitor) == 0
+    client.sendall(b"y")
+    assert quiet(monitor)
+    assert not monitor.claim(connection)
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+
+
+class CountedPoller(EpollPoller):
+    """Counts how often a descriptor is armed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.armed = 0
+
+    def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+        self.armed += 1
+        super().arm(descriptor, interest, first=first)
+
+
+@pytest.fixture
+def counted() -> Iterator[CountedPoller]:
+    made = CountedPoller()
+    yield made
+    made.close()
+
+
+def test_busy_connection_is_armed_only_once(counted: CountedPoller, sockets: Sockets) -> None:
+    monitor = Monitor(counted)
+    server, client = sockets()
+    connection = Connection(server)
+    for _ in range(3):
+        monitor.park(connection)
+        client.sendall(b"request")
+        assert claim_ready(monitor) == [connection]
+        assert connection.fill() == 7
+    assert counted.armed == 1
+
+
+def test_rest_of_what_was_received_in_part_is_not_forgotten(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    monitor.park(connection)
+    client.sendall(b"request")
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill(4) == 4
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill(100) == 3
+    monitor.park(connection)
+    assert quiet(monitor)
+
+
+def test_event_of_a_connection_that_is_not_parked_is_not_lost(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    monitor.park(connection)
+    client.sendall(b"first")
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 5
+    client.sendall(b"second")
+    assert quiet(monitor)  # another thread is told, while this one still has the connection
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 6
+
+
+def test_connection_parked_while_its_event_is_missed_is_claimed(sockets: Sockets) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    poller = default_poller()
+    monitor = Monitor(poller)
+    monitor.park(connection)
+    client.sendall(b"first")
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 5
+
+    class ParkingMissed(set[int]):
+        """Parks the connection between the event and the note that it was missed."""
+
+        def add(self, descriptor: int, /) -> None:
+            monitor.park(connection)
+            super().add(descriptor)
+
+    if not poller.lasting:
+        pytest.skip("this poller does not tell of connections that are not parked")
+    monitor._missed = ParkingMissed()
+    client.sendall(b"second")
+    assert claim_ready(monitor) == [connection]
+    monitor.close()
+
+
+def test_end_of_the_stream_behind_a_request_is_not_forgotten(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    monitor.park(connection)
+    client.sendall(b"request")
+    client.shutdown(socket.SHUT_WR)
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 7
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 0
+
+
+def test_what_was_announced_and_not_received_is_announced_again(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    monitor.park(connection)
+    client.sendall(b"first")
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 5
+    monitor.park(connection)
+    client.sendall(b"second")
+    for _ in range(3):  # its worker has no use for more, at present
+        assert claim_ready(monitor) == [connection]
+        monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 6
+
+
+class ArmedByItsOwner(EpollPoller):
+    """Another thread deals with whatever is parked when a descriptor is armed again."""
+
+    def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+        if not first:
+            self.come_between()
+        super().arm(descriptor, interest, first=first)
+
+    def come_between(self) -> None:
+        """Set by the test."""
+
+
+def test_a_descriptor_is_not_armed_for_the_connection_that_had_it_before(
+    sockets: Sockets,
+) -> None:
+    """Another thread closes a connection that was just parked, and a new one gets its number."""
+    poller = ArmedByItsOwner()
+    monitor = Monitor(poller)
+    server, client = sockets()
+    other, _ = sockets()
+    old = Connection(server)
+    made: list[Connection] = []
+
+    def come_between() -> None:
+        if monitor.claim(old):
+            poller.come_between = lambda: None  # type: ignore[method-assign]
+            monitor.forget(old)
+            old.close()
+            number = os.dup2(other.fileno(), old.descriptor)
+            new = Connection(socket.socket(fileno=number))
+            new.state = State.SENDING
+            monitor.park(new)
+            made.append(new)
+
+    monitor.park(old)
+    client.sendall(b"x")
+    assert claim_ready(monitor) == [old]
+    poller.come_between = come_between  # type: ignore[method-assign]
+    monitor.park(old)
+    come_between()
+    assert claim_ready(monitor) == made
+    made[0].close()
+    monitor.close()
+
+
+def test_connection_that_does_not_tell_what_it_drained_is_asked_again(
+    counted: CountedPoller, sockets: Sockets
+) -> None:
+    class Buffering(Connection):
+        def receive_now(self, size: int) -> bytes:
+            return self._socket.recv(min(size, 2))
+
+    monitor = Monitor(counted)
+    server, client = sockets()
+    connection = Buffering(server)
+    monitor.park(connection)
+    client.sendall(b"abcd")
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 2
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+
+
+def test_states_say_what_to_wait_for(monitor: Monitor, sockets: Sockets) -> None:
+    connection = Connection(sockets()[0])
+    monitor.park(connection)
+    assert quiet(monitor)
+    assert monitor.claim(connection)
+    connection.state = State.SENDING
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+    connection.state = State.LINGER
+    monitor.park(connection)
+    assert quiet(monitor)
+
+
+def test_what_a_connection_wants_comes_first(monitor: Monitor, sockets: Sockets) -> None:
+    connection = Connection(sockets()[0])
+    connection.wants = WRITE
+    monitor.park(connection)
+    assert connection.wants == 0
+    assert claim_ready(monitor) == [connection]
+    connection.state = State.SENDING
+    connection.wants = READ
+    monitor.park(connection)
+    assert quiet(monitor)
+
+
+def test_everything_is_claimed_at_once(monitor: Monitor, sockets: Sockets) -> None:
+    connections = [Connection(sockets()[0]) for _ in range(5)]
+    for connection in connections:
+        monitor.park(connection)
+    assert set(monitor.claim_all()) == set(connections)
+    assert monitor.claim_all() == []
+    assert len(monitor) == 0
+
+
+def test_deadline_ends_a_poll(monitor: Monitor, sockets: Sockets) -> None:
+    connection = Connection(sockets()[0])
+    connection.deadline = time.monotonic() + 0.01
+    monitor.park(connection)
+    found: list[Connection] = []
+    while not found:
+        assert monitor.poll(None) == []
+        found = monitor.expired()
+    assert found == [connection]
+    assert connection.deadline <= time.monotonic()
+    assert monitor.expired() == []
+    assert len(monitor) == 0
+
+
+def test_deadline_that_became_the_first_reaches_the_poll_under_way(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    late, early = Connection(sockets()[0]), Connection(sockets()[0])
+    late.deadline = time.monotonic() + 1e6
+    monitor.park(late)
+    found: list[Connection] = []
+
+    def run() -> None:
+        while not found:
+            monitor.poll(None)
+            found.extend(monitor.expired())
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    early.deadline = time.monotonic() + 0.01
+    monitor.park(early)
+    thread.join(PATIENCE)
+    assert found == [early]
+
+
+class Scripted:
+    """A poller whose threads return with the events, and in the order, that the test says."""
+
+    lasting = True
+
+    def __init__(self) -> None:
+        self.entered: queue.SimpleQueue[tuple[float | None, Events]] = queue.SimpleQueue()
+        self.wakes = 0
+
+    def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+        pass
+
+    def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
+        events: Events = queue.SimpleQueue()
+        self.entered.put((timeout, events))
+        return events.get(timeout=PATIENCE)
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    def close(self) -> None:
+        pass
+
+
+def test_deadline_is_known_to_one_who_polls_when_another_goes_away_with_work(
+    sockets: Sockets,
+) -> None:
+    """Only one thread is told of a deadline before all others, and it may be away when it falls."""
+    poller = Scripted()
+    monitor = Monitor(poller)
+    connection, other = Connection(sockets()[0]), Connection(sockets()[0])
+    with ThreadPoolExecutor() as threads:
+        sleeping = threads.submit(monitor.poll, None)
+        timeout, asleep = poller.entered.get(timeout=PATIENCE)
+        assert timeout is None
+        connection.deadline = time.monotonic() + 1000
+        monitor.park(connection)
+        monitor.park(other)
+        assert poller.wakes == 1
+        told = threads.submit(monitor.poll, None)
+        timeout, events = poller.entered.get(timeout=PATIENCE)
+        assert timeout is not None
+        events.put([(other.descriptor, READ)])
+        assert told.result(PATIENCE) == [other]
+        # The one that still sleeps does so without a limit.
+        assert poller.wakes == 2
+        asleep.put([])
+        assert sleeping.result(PATIENCE) == []
+        # Nobody is woken for the sake of a deadline that one who polls knows.
+        both = [threads.submit(monitor.poll, None) for _ in range(2)]
+        (_, first), (_, second) = (poller.entered.get(timeout=PATIENCE) for _ in range(2))
+        first.put([(other.descriptor, READ)])
+        eventually(lambda: any(each.done() for each in both))
+        assert poller.wakes == 2
+        second.put([])
+
+
+class Overtaken(Deadlines):
+    """An earlier deadline comes first just after one who polls has looked for the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = [inf]
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "next":
+            return self.first.pop() if self.first else time.monotonic() // 1000 * 1000 + 1000
+        return super().__getattribute__(name)
+
+
+def test_deadline_set_just_before_a_poll_is_not_overlooked() -> None:
+    poller = Scripted()
+    monitor = Monitor(poller)
+    monitor._deadlines = Overtaken()
+    with ThreadPoolExecutor() as threads:
+        polling = threads.submit(monitor.poll, None)
+        timeout, events = poller.entered.get(timeout=PATIENCE)
+        assert timeout is not None
+        events.put([])
+        assert polling.result(PATIENCE) == []
+    assert monitor._returns == []
+
+
+class Held(Deadlines):
+    """Waits in the midst of a watch while the test goes on, where the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holds = False
+        self.inside = threading.Event()
+        self.leave = threading.Event()
+
+    def watch(self, connection: Connection, until: float) -> bool:
+        if self.holds:
+            self.holds = False
+            self.inside.set()
+            wait_for(self.leave)
+        return super().watch(connection, until)
+
+
+@pytest.fixture
+def deadlines(monitor: Monitor) -> Held:
+    monitor._deadlines = held = Held()
+    return held
+
+
+@contextmanager
+def held_in_expired(monitor: Monitor, deadlines: Held) -> Iterator[None]:
+    """Another thread is in `Monitor.expired`, about to have a connection watched again."""
+    deadlines.holds = True
+    with ThreadPoolExecutor() as threads:
+        looking = threads.submit(monitor.expired)
+        wait_for(deadlines.inside)
+        assert deadlines.next == inf
+        try:
+            yield
+        finally:
+            deadlines.leave.set()
+        assert looking.result(PATIENCE) == []
+
+
+@pytest.mark.parametrize("owned", [False, True], ids=["parked", "owned"])
+def test_deadline_watched_again_reaches_the_poll_begun_meanwhile(
+    monitor: Monitor, deadlines: Held, sockets: Sockets, *, owned: bool
+) -> None:
+    connection = Connection(sockets()[0])
+    connection.deadline = time.monotonic() - 1
+    monitor.park(connection)
+    assert quiet(monitor)
+    connection.deadline = time.monotonic() + 0.5  # as a request moves it, which tells nobody
+    if owned:
+        assert monitor.claim(connection)
+        connection.deadline = time.monotonic() - 1
+    with ThreadPoolExecutor() as threads:
+        with held_in_expired(monitor, deadlines):
+            polling = threads.submit(monitor.poll, None)
+            eventually(lambda: monitor._returns == [inf])
+        try:
+            assert polling.result(PATIENCE) == []
+        finally:
+            monitor.wake()
+    assert deadlines.next < inf
+
+
+def test_second_look_does_not_put_off_a_deadline_set_meanwhile(
+    monitor: Monitor, deadlines: Held, sockets: Sockets
+) -> None:
+    connection = Connection(sockets()[0])
+    connection.deadline = time.monotonic() - 1
+    monitor.park(connection)
+    assert monitor.claim(connection)
+    with held_in_expired(monitor, deadlines):
+        connection.deadline = deadline = time.monotonic() + 0.5
+        monitor.park(connection)
+    assert connection.watched_at <= deadline
+    assert deadlines.next <= deadline + TICK
+
+
+def wake_one_of_two(
+    threads: ThreadPoolExecutor, poller: Scripted, monitor: Monitor, connection: Connection
+) -> tuple[Future[list[Connection]], Events]:
+    """Two poll without limit, and one of them takes the wake-up for a deadline."""
+    both = [threads.submit(monitor.poll, None) for _ in range(2)]
+    (_, first), (_, second) = (poller.entered.get(timeout=PATIENCE) for _ in range(2))
+    eventually(lambda: monitor._returns == [inf, inf])
+    connection.deadline = time.monotonic() + 1000
+    monitor.park(connection)
+    assert poller.wakes == 1
+    first.put([])
+    eventually(lambda: any(each.done() for each in both))
+    (left,) = (each for each in both if not each.done())
+    return left, second
+
+
+def test_deadline_is_known_to_one_who_polls_when_another_takes_the_wake_up_only(
+    sockets: Sockets,
+) -> None:
+    """The thread that was woken may sleep, end, or serve what is in the queue."""
+    poller = Scripted()
+    monitor = Monitor(poller)
+    with ThreadPoolExecutor() as threads:
+        left, events = wake_one_of_two(threads, poller, monitor, Connection(sockets()[0]))
+        assert poller.wakes == 2
+        events.put([])
+        assert left.result(PATIENCE) == []
+
+
+def test_thread_that_polls_for_a_moment_hands_a_wake_up_on(sockets: Sockets) -> None:
+    poller = Scripted()
+    monitor = Monitor(poller)
+    connection = Connection(sockets()[0])
+    with ThreadPoolExecutor() as threads:
+        asleep = threads.submit(monitor.poll, None)
+        _, sleeper = poller.entered.get(timeout=PATIENCE)
+        shortly = threads.submit(monitor.poll, 1.0)
+        _, events = poller.entered.get(timeout=PATIENCE)
+        connection.deadline = time.monotonic() + 1000
+        monitor.park(connection)
+        assert poller.wakes == 1
+        events.put([])  # it has taken the wake-up
+        assert shortly.result(PATIENCE) == []
+        assert poller.wakes == 2
+        sleeper.put([])
+        assert asleep.result(PATIENCE) == []
+
+
+def test_deadline_that_moved_later_is_kept(monitor: Monitor, sockets: Sockets) -> None:
+    connection = Connection(sockets()[0])
+    connection.deadline = time.monotonic() - 1
+    monitor.park(connection)
+    connection.deadline = time.monotonic() + 1e6
+    assert monitor.expired() == []
+    assert len(monitor) == 1
+    connection.deadline = time.monotonic() - 1
+    assert monitor.claim(connection)
+    monitor.park(connection)
+    eventually(lambda: monitor.expired() == [connection])
+
+
+def test_connection_that_a_worker_has_does_not_expire(monitor: Monitor, sockets: Sockets) -> None:
+    connection = Connection(sockets()[0])
+    connection.deadline = time.monotonic() - 1
+    monitor.park(connection)
+    assert monitor.claim(connection)
+    assert monitor.expired() == []
+    # It is still watched, because its worker may park it with a deadline no later than before.
+    assert connection.watched_at < inf
+
+
+class Served(Connection):
+    """A worker parks it with a new deadline just after somebody looked at the old one."""
+
+    __slots__ = ("looks",)
+
+    @property
+    def deadline(self) -> float:
+        self.looks.append(1)
+        return time.monotonic() + (-1 if len(self.looks) < 3 else 1e6)
+
+    @deadline.setter
+    def deadline(self, value: float) -> None:
+        self.looks: list[int] = []
+
+
+def test_parking_again_within_a_tick_leaves_the_watch_alone(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request of a client that has just come would pass through a lock otherwise."""
+    monitor = Monitor()
+    watched: list[float] = []
+    watch = monitor._deadlines.watch
+
+    def noted(connection: Connection, until: float) -> bool:
+        watched.append(until)
+        return watch(connection, until)
+
+    monkeypatch.setattr(monitor._deadlines, "watch", noted)
+    connection = Connection(sockets()[0])
+    begin = (time.monotonic() // TICK + 100.1) * TICK
+    for deadline in (begin, begin + 0.01, begin + TICK / 2, begin + 10, begin - TICK):
+        connection.deadline = deadline
+        monitor.park(connection)
+        assert monitor.claim(connection)
+    assert watched == [begin, begin - TICK]
+    monitor.close()
+
+
+def test_deadline_is_looked_at_again_once_the_connection_is_claimed(
+    monitor: Monitor, sockets: Sockets
+) -> None:
+    server, client = sockets()
+    connection = Served(server)
+    monitor.park(connection)
+    assert monitor.expired() == []
+    assert len(connection.looks) >= 3
+    assert len(monitor) == 1
+    client.sendall(b"x")
+    assert claim_ready(monitor) == [connection]
+
+
+def test_deadlines_may_be_far_away(monitor: Monitor, sockets: Sockets) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    connection.deadline = time.monotonic() + 1e9
+    monitor.park(connection)
+    client.sendall(b"x")
+    found: list[Connection] = []
+    while not found:
+        found = monitor.poll(None)
+    assert found == [connection]
+
+
+def test_forgotten_connection_does_not_come_up(monitor: Monitor, sockets: Sockets) -> None:
+    first, second = Connection(sockets()[0]), Connection(sockets()[0])
+    for connection in (first, second):
+        connection.deadline = time.monotonic() - 1
+        monitor.park(connection)
+    assert monitor.claim(first)
+    monitor.forget(first)
+    assert monitor.expired() == [second]
+
+
+def test_closed_connection_does_not_come_up(monitor: Monitor, sockets: Sockets) -> None:
+    connection = Connection(sockets()[0])
+    connection.deadline = time.monotonic() - 1
+    monitor.park(connection)
+    connection.state = State.CLOSED
+    assert monitor.expired() == []
+
+
+def test_descriptor_that_was_used_again(monitor: Monitor, sockets: Sockets) -> None:
+    server, client = sockets()
+    old, new = Connection(server), Connection(server)
+    monitor.park(old)
+    assert monitor.claim(old)
+    monitor.park(new)
+    assert not monitor.claim(old)
+    assert len(monitor) == 1
+    client.sendall(b"x")
+    assert claim_ready(monitor) == [new]
+
+
+def test_wake_ends_a_poll(monitor: Monitor) -> None:
+    monitor.wake()
+    assert monitor.poll(None) == []
+
+
+def test_parking_a_closed_connection_harms_nobody(monitor: Monitor, sockets: Sockets) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    server.close()
+    monitor.park(connection)
+    monitor.claim(connection)
+    other_server, other_client = sockets()
+    other = Connection(other_server)
+    monitor.park(other)
+    other_client.sendall(b"x")
+    client.close()
+    assert claim_ready(monitor) == [other]
+
+
+class Ledger:
+    """Counts who owned a connection how often, and sees those that had two owners at once."""
+
+    def __init__(self, connections: list[Connection], rounds: int) -> None:
+        self._lock = threading.Lock()
+        self._owned: set[Connection] = set()
+        self._rounds = rounds
+        self.counts = dict.fromkeys(connections, 0)
+        self.shared: list[Connection] = []
+        self.done = threading.Event()
+
+    def take(self, connection: Connection) -> bool:
+        """Own a connection for a moment; whether it is to go on."""
+        with self._lock:
+            if connection in self._owned:
+                self.shared.append(connection)
+            self._owned.add(connection)
+            self.counts[connection] += 1
+            if min(self.counts.values()) == self._rounds:
+                self.done.set()
+        with self._lock:
+            self._owned.discard(connection)
+        return self.counts[connection] < self._rounds
+
+
+def test_every_connection_is_claimed_by_exactly_one(monitor: Monitor, sockets: Sockets) -> None:
+    pairs = [sockets() for _ in range(30)]
+    for _, client in pairs:
+        client.sendall(b"x")
+    ledger = Ledger([Connection(server) for server, _ in pairs], rounds=20)
+
+    def run() -> None:
+        while not ledger.done.is_set():
+            for connection in (*monitor.poll(0.05), *monitor.claim_all()):
+                if ledger.take(connection):
+                    monitor.park(connection)
+
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for connection in ledger.counts:
+        monitor.park(connection)
+    assert ledger.done.wait(PATIENCE)
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert not ledger.shared
+    assert set(ledger.counts.values()) == {20}

@@ -1,0 +1,275 @@
+"""Requests that take too long end, while their threads still run."""
+
+from __future__ import annotations
+
+import threading
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from coresupport import (
+    Gate,
+    LineWorker,
+    NarrowListener,
+    connect,
+    eventually,
+    serving,
+    shout,
+    states,
+    wait_for,
+    worker,
+)
+from rocket_core import ClientGone, Connection, Server, State
+from rocket_core._connection.server_state import ServerState
+from rocket_core._engine.request_limit import RequestLimit
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+
+class Offering(LineWorker):
+    """Lets itself be overtaken while it does not use the connection."""
+
+    def overdue(self, connection: Connection, context: Any) -> State:
+        connection.write(b"late: " + context + b"\n")
+        return State.LINGER
+
+
+def offering(work: Callable[[bytes], None], seen: list[str]) -> Callable[[], Offering]:
+    def handle(connection: Connection, line: bytes, body: bytes) -> State:
+        turn = connection.turn
+        assert turn is not None
+        turn.offer(line)
+        work(line)
+        try:
+            turn.claim()
+        except ClientGone:
+            seen.append("overtaken")
+            raise
+        seen.append("answered")
+        return shout(connection, line, body)
+
+    return lambda: Offering(handle)
+
+
+def test_it_is_answered_by_the_server_and_its_worker_is_replaced(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    leave = threading.Event()
+    seen: list[str] = []
+
+    def work(line: bytes) -> None:
+        if line == b"hold":
+            wait_for(leave)
+
+    with (
+        serving(offering(work, seen), threads=1, request_timeout=0.2) as server,
+        connect(server) as held,
+        connect(server) as other,
+    ):
+        held.send(b"hold\n")
+        assert held.read_all() == b"late: hold\n"  # and nothing more, ever
+        assert server.statistics().stalled == 1
+        assert other.ask(b"x\n") == b"X\n"
+        assert seen == ["answered"]
+        leave.set()
+        eventually(lambda: seen == ["answered", "overtaken"])
+        eventually(lambda: server.statistics().stalled == 0)
+        assert other.ask(b"y\n") == b"Y\n"
+        held.close()
+        eventually(lambda: server.statistics().closes.get("request timed out") == 1)
+        eventually(lambda: len(server._pool._sleepers) == 1)  # one of two is a spare
+    assert caplog.text.count("is not done after 0.2 s") == 1
+    assert "in wait_for" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_a_protocol_that_offers_nothing_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    with (
+        serving(worker(gate), threads=1, request_timeout=0.2) as server,
+        connect(server) as held,
+        connect(server) as other,
+    ):
+        held.send(b"hold\n")
+        gate.wait()
+        assert held.closed_by_server()
+        assert other.ask(b"x\n") == b"X\n"
+        gate.opened.set()
+        eventually(lambda: server.statistics().closes.get("request timed out") == 1)
+        eventually(lambda: server.statistics().stalled == 0)
+    assert "its connection is cut" in caplog.text
+
+
+def test_quick_requests_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[str] = []
+    with (
+        serving(offering(lambda _: None, seen), request_timeout=30) as server,
+        connect(server) as client,
+    ):
+        for _ in range(50):
+            assert client.ask(b"x\n") == b"X\n"
+        client.send(b"x\n" * 100)
+        assert client.read(200) == b"X\n" * 100
+    assert seen == ["answered"] * 150
+    assert not caplog.records
+
+
+def test_what_its_worker_raises_afterwards_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    leave = threading.Event()
+
+    def work(line: bytes) -> None:
+        wait_for(leave)
+        raise RuntimeError("too late")
+
+    with (
+        serving(offering(work, []), request_timeout=0.1) as server,
+        connect(server) as client,
+    ):
+        client.send(b"x\n")
+        assert client.read_all() == b"late: x\n"
+        leave.set()
+        eventually(lambda: "RuntimeError: too late" in caplog.text)
+        client.close()
+        eventually(lambda: not states(server))
+
+
+def test_time_in_which_the_client_was_waited_for_does_not_count() -> None:
+    """The worker waits for a line for much longer than a request may take."""
+    read = threading.Event()
+
+    leave = threading.Event()
+
+    def handle(connection: Connection, line: bytes, body: bytes) -> State:
+        if line == b"hold":
+            wait_for(leave)
+            return State.CLOSED
+        read.set()
+        return shout(connection, line + connection.readline(), body)
+
+    with serving(worker(handle), request_timeout=0.1) as server, connect(server) as client:
+        client.send(b"one\n")
+        wait_for(read)
+        eventually(lambda: server.statistics().stalled == 1)
+        with connect(server) as other:  # its end shows that the limit was looked at meanwhile
+            other.send(b"hold\n")
+            assert other.closed_by_server()
+            leave.set()
+        client.send(b"two\n")
+        assert client.read_line() == b"ONETWO\n"
+
+
+def test_whoever_looks_is_told_of_a_request_that_can_be_seen(
+    pair: tuple[Connection, socket.socket],
+) -> None:
+    """Told before, the Monitor's thread could look too early and sleep for ever."""
+    found: list[float] = []
+    limit = RequestLimit(60, ServerState())
+    assert limit.look() == inf
+    limit.begun = lambda: found.append(limit.look())
+    limit.end(limit.begin(pair[0]), pair[0])
+    assert 0 < found[0] <= 60
+    assert limit.look() < inf  # until then it need not be looked at again
+
+
+def test_a_request_is_noticed_while_another_worker_polls(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rocket_core._pool.thread_pool.usable_cores", lambda: 2)
+    gate = Gate()
+    with (
+        serving(worker(gate), threads=2, request_timeout=0.1, watchdog=0.1) as server,
+        connect(server) as held,
+    ):
+        eventually(lambda: server._pool._polling == 2)
+        held.send(b"hold\n")
+        assert held.closed_by_server()
+        eventually(lambda: "its connection is cut" in caplog.text)
+        eventually(lambda: "is busy with" in caplog.text)
+        gate.opened.set()
+
+
+def test_the_monitors_thread_does_not_wait_for_a_client_that_takes_nothing() -> None:
+    leave = threading.Event()
+    full = threading.Event()
+
+    def handle(connection: Connection, line: bytes, body: bytes) -> State:
+        assert connection.turn is not None
+        while line == b"fill" and not connection.unsent:
+            connection.write(bytes(1000))
+        connection.turn.offer(line)
+        full.set()
+        wait_for(leave)
+        return State.CLOSED
+
+    with (
+        serving(
+            lambda: Offering(handle), NarrowListener(), request_timeout=0.1, max_output=0
+        ) as server,
+        connect(server, receive_buffer=4096) as stuck,
+    ):
+        stuck.send(b"fill\n")
+        wait_for(full)
+        eventually(lambda: states(server) == {"sending": 1})
+        with connect(server) as other:
+            other.send(b"hold\n")
+            assert other.read_all() == b"late: hold\n"
+        assert not stuck.read_all().strip(b"\0")
+        leave.set()
+
+
+def test_a_limit_is_positive() -> None:
+    with (
+        pytest.raises(ValueError, match="request_timeout must be greater than 0"),
+        serving(worker(), request_timeout=0),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("max_stalled", [0, 1])
+def test_no_more_are_replaced_than_allowed(
+    max_stalled: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    leave = threading.Event()
+
+    def work(line: bytes) -> None:
+        if line == b"hold":
+            wait_for(leave)
+
+    def cut(server: Server) -> None:
+        with connect(server) as client:
+            client.send(b"hold\n")
+            assert client.read_all() == b"late: hold\n"
+
+    with serving(
+        offering(work, []), threads=1, request_timeout=0.1, max_stalled=max_stalled
+    ) as server:
+        for _ in range(max_stalled + 1):
+            cut(server)
+        assert server.statistics().threads == 1 + max_stalled
+        assert server.statistics().stalled == max_stalled
+        assert caplog.text.count("is not replaced, too many are already") == 1
+        leave.set()
+        with connect(server) as client:
+            assert client.ask(b"x\n") == b"X\n"
+
+
+def test_one_stack_of_a_place_is_logged_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    leave = threading.Event()
+
+    def work(line: bytes) -> None:
+        wait_for(leave)
+
+    with serving(offering(work, []), threads=1, request_timeout=0.2) as server:
+        for _ in range(3):
+            with connect(server) as held:
+                held.send(b"hold\n")
+                assert held.read_all() == b"late: hold\n"
+        eventually(lambda: caplog.text.count("is not done after") == 3)
+        leave.set()
+    messages = [each.getMessage() for each in caplog.records if "is not done" in each.getMessage()]
+    assert ["\n" in each for each in messages] == [True, False, False]
+    assert "in wait" in messages[2]
+    assert "the stack was logged before" in messages[2]

@@ -1,0 +1,732 @@
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import ExitStack
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coresupport import (
+    PATIENCE,
+    LineWorker,
+    NarrowListener,
+    connect,
+    eventually,
+    serving,
+    shout,
+    states,
+    wait_for,
+    worker,
+)
+from rocket_core import Connection, Monitor, State, ThreadPool, Timeouts, Worker
+from rocket_core._connection.server_state import ServerState
+from rocket_core._engine.engine import Engine
+from rocket_core._engine.registry import Registry
+from rocket_core._engine.statistics import Counters, Tally
+from rocket_core._pool import absences
+from rocket_core._pool import thread_pool as module
+from rocket_core._pool.demand import Verdict
+from rocket_core._pool.thread_pool import Care
+from rocket_core._server.monitor_thread import MonitorThread
+from rocket_core._system.poller import default_poller
+from rocket_core.extending import READ
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rocket_core._system.poller import Poller
+
+    Sockets = Callable[[], tuple[socket.socket, socket.socket]]
+
+
+class Gate:
+    """A handler that holds requests until it is opened."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self._lock = threading.Lock()
+        self.inside = 0
+        self.most = 0
+
+    def __call__(self, connection: Connection, line: bytes, body: bytes) -> State:
+        if line == b"hold":
+            with self._lock:
+                self.inside += 1
+                self.most = max(self.most, self.inside)
+            wait_for(self.opened)
+            with self._lock:
+                self.inside -= 1
+        return shout(connection, line, body)
+
+
+def test_pool_grows_to_its_maximum_while_the_application_blocks() -> None:
+    gate = Gate()
+    with serving(worker(gate), min_threads=1, max_threads=5) as server, ExitStack() as clients:
+        # It may have grown already: a busy machine lets the first thread wait before it polls.
+        crowd = [clients.enter_context(connect(server)) for _ in range(12)]
+        for client in crowd:
+            client.send(b"hold\n")
+        eventually(lambda: gate.inside == 5)
+        # What else has arrived is in the queue, or will be once somebody polls.
+        eventually(lambda: server.statistics().ready == 7, "for seven requests to be queued")
+        assert server.statistics().threads == 5
+        gate.opened.set()
+        for client in crowd:
+            assert client.read_line() == b"HOLD\n"
+        assert gate.most == 5
+
+
+def test_all_threads_of_an_idle_pool_serve_at_once() -> None:
+    gate = Gate()
+    with serving(worker(gate), threads=8) as server, ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(8)]
+        eventually(lambda: server.statistics().accepted == 8)
+        for _ in range(5):
+            gate.opened.clear()
+            for client in crowd:
+                client.send(b"hold\n")
+            eventually(lambda: gate.inside == 8)
+            gate.opened.set()
+            for client in crowd:
+                assert client.read_line() == b"HOLD\n"
+
+
+def test_pool_shrinks_when_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE_RETIREMENT", 0.05)
+    gate = Gate()
+    with serving(worker(gate), min_threads=2, max_threads=6) as server, ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(6)]
+        for client in crowd:
+            client.send(b"hold\n")
+        eventually(lambda: gate.inside == 6)
+        assert server.statistics().threads <= 6  # fewer when one has just gone on for a moment
+        gate.opened.set()
+        for client in crowd:
+            assert client.read_line() == b"HOLD\n"
+        eventually(lambda: server.statistics().threads == 2)
+        for client in crowd:
+            assert client.ask(b"still there\n") == b"STILL THERE\n"
+
+
+def test_resize_brings_in_threads_for_what_waits_already() -> None:
+    gate = Gate()
+    with serving(worker(gate), threads=1) as server, ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(4)]
+        for client in crowd:
+            client.send(b"hold\n")
+        eventually(lambda: gate.inside == 1 and server.statistics().ready == 3)
+        server.resize(1, 3)
+        eventually(lambda: gate.inside == 3)
+        server.resize(4, 4)
+        eventually(lambda: gate.inside == 4)
+        assert server.threads == (4, 4)
+        gate.opened.set()
+        for client in crowd:
+            assert client.read_line() == b"HOLD\n"
+
+
+@pytest.mark.parametrize("before", [2, 8])
+def test_resize_ends_threads_that_sleep_or_poll(before: int) -> None:
+    with serving(worker(), threads=before) as server, connect(server) as client:
+        assert client.ask(b"x\n") == b"X\n"
+        server.resize(1, 1)
+        eventually(lambda: server.statistics().threads == 1)
+        assert client.ask(b"y\n") == b"Y\n"
+        server.resize(3, 3)
+        assert server.statistics().threads == 3
+
+
+def test_resize_interrupts_no_thread() -> None:
+    gate = Gate()
+    with serving(worker(gate), threads=3) as server, ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(3)]
+        for client in crowd:
+            client.send(b"hold\n")
+        eventually(lambda: gate.inside == 3)
+        server.resize(1, 1)
+        gate.opened.set()
+        for client in crowd:
+            assert client.read_line() == b"HOLD\n"
+        eventually(lambda: server.statistics().threads == 1)
+
+
+class Fixture:
+    """The parts of a server without its listeners."""
+
+    def __init__(
+        self, factory: Callable[[], Worker], threads: int, poller: Poller | None = None
+    ) -> None:
+        self.monitor = Monitor(poller)
+        self.tally = Tally()
+        self.registry = Registry(100)
+        host = ServerState()
+        self.phases = Engine(self.monitor, self.registry, Timeouts(), host)
+        self.pool = ThreadPool(
+            self.monitor,
+            self.phases,
+            factory,
+            self.tally,
+            min_threads=threads,
+            max_threads=threads,
+            alert=lambda: self.guardian.post(None),
+        )
+        host.stalled = self.pool.stalled
+        self.guardian = MonitorThread(
+            self.monitor, self.pool, self.phases, factory(), self.tally.open()
+        )
+
+    def start(self) -> None:
+        self.pool.start()
+        self.guardian.start()
+
+    def stop(self) -> None:
+        def close() -> None:
+            self.pool.stop()
+            assert self.pool.join(PATIENCE) == []
+            for connection in self.registry.snapshot():
+                connection.close()
+            self.monitor.close()
+            self.guardian.finish()
+
+        self.guardian.post(close)
+        self.guardian.join()
+
+
+class BatchPoller:
+    """Tells the thread that polls first of all descriptors at once, and the others of none."""
+
+    lasting = False
+
+    def __init__(self) -> None:
+        self._others = default_poller()
+        self._lock = threading.Lock()
+        self._armed: list[int] = []
+        self._polls = 0
+        self.delivered = threading.Event()
+
+    def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
+        del interest, first
+        self._armed.append(descriptor)
+
+    def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
+        with self._lock:
+            self._polls += 1
+            first = self._polls == 1
+        if not first:
+            return self._others.poll(timeout, limit)
+        wait_for(self.delivered)
+        return [(descriptor, READ) for descriptor in self._armed]
+
+    def wake(self) -> None:
+        self._others.wake()
+
+    def close(self) -> None:
+        self._others.close()
+
+
+def test_neighbours_of_a_blocked_request_in_a_batch_are_served(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "usable_cores", lambda: 2)
+    gate = Gate()
+    poller = BatchPoller()
+    parts = Fixture(worker(gate), threads=4, poller=poller)
+    parts.start()
+    eventually(lambda: parts.pool._polling == 2)
+    clients = []
+    counters = parts.tally.open()
+    for _ in range(3):
+        server, client = sockets()
+        client.sendall(b"hold\n")
+        clients.append(client)
+        connection = Connection(server)
+        parts.phases.begin(connection, counters)
+        parts.pool.welcome(connection)
+    poller.delivered.set()
+    eventually(lambda: gate.inside == 3)
+    gate.opened.set()
+    for client in clients:
+        assert client.recv(100) == b"HOLD\n"
+    parts.stop()
+
+
+def test_only_connection_left_in_a_queue_is_served(sockets: Sockets) -> None:
+    parts = Fixture(worker(), threads=1)
+    server, client = sockets()
+    connection = Connection(server)
+    connection.host = ServerState()
+    parts.registry.add(connection)
+    client.sendall(b"x\n")
+    parts.start()
+    eventually(lambda: parts.pool._polling == 1)
+    parts.pool.submit(connection)
+    assert client.recv(100) == b"X\n"
+    parts.stop()
+
+
+def test_worker_that_has_just_gone_away_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = Fixture(worker(), threads=1)
+    looks: list[dict[str, bool]] = []
+    monkeypatch.setattr(parts.pool._demand, "look", lambda **look: looks.append(look))
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    parts.pool._left_at = now
+    for _ in range(2):
+        parts.pool.tend()
+        now += 2 * module._ABSENCE
+    assert looks == [
+        {"waits": False, "stuck": False, "spare": False},
+        {"waits": True, "stuck": True, "spare": False},
+    ]
+    parts.monitor.close()
+
+
+def test_looks_at_a_pool_that_computes_become_rare(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = Fixture(worker(), threads=1)
+    verdicts = iter([*[Verdict.DISMISS] * 9, Verdict.NOTHING, Verdict.DISMISS])
+    monkeypatch.setattr(parts.pool._demand, "look", lambda **_: next(verdicts))
+    server, _ = sockets()
+    parts.pool._ready.append(Connection(server))  # which nobody serves, since nobody runs
+    parts.pool._polled_at = time.monotonic()
+    cares = [parts.pool.tend() for _ in range(11)]
+    assert cares == [*[Care.LOOK] * 7, *[Care.RARE_LOOK] * 2, *[Care.LOOK] * 2]
+    for connection in parts.pool.abandoned():
+        connection.close()
+    parts.monitor.close()
+
+
+def test_somebody_polls_once_in_a_while_however_long_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts = Fixture(worker(), threads=1)
+    monkeypatch.setattr(parts.pool._demand, "look", lambda **_: Verdict.NOTHING)
+    now = parts.pool._polled_at = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    polls = []
+    for _ in range(1000):
+        now += module.LOOK
+        if parts.pool.tend() is Care.POLL:
+            polls.append(now)
+    gaps = [later - earlier for earlier, later in pairwise([1000.0, *polls])]
+    assert gaps == pytest.approx([module._BLINDNESS] * len(gaps), abs=2 * module.LOOK)
+    assert polls
+    parts.monitor.close()
+
+
+def test_thread_that_leaves_has_a_sleeper_poll(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "usable_cores", lambda: 1)
+    parts = Fixture(worker(), threads=1)
+    parts.start()
+    pool = parts.pool
+    eventually(lambda: pool._polling == 1)
+    server, client = sockets()
+    other = Connection(sockets()[0])
+    with pool.stalled(other):  # one waits for its client, and another takes its place
+        with pool._lock:
+            assert pool._grow()
+        eventually(lambda: len(pool._sleepers) == 1)
+    pool.resize(1, 1)
+    eventually(lambda: pool.threads == 1)
+    connection = Connection(server)
+    parts.phases.begin(connection, parts.tally.open())
+    parts.pool.welcome(connection)
+    client.sendall(b"x\n")
+    assert client.recv(100) == b"X\n"
+    parts.stop()
+
+
+def test_dismissed_worker_takes_no_deadline_to_sleep_with_it(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "usable_cores", lambda: 2)
+    parts = Fixture(worker(), threads=2)
+    pool = parts.pool
+    pool.start()
+    eventually(lambda: pool._polling == 2)
+    connection = Connection(sockets()[0])
+    parts.phases.begin(connection, parts.tally.open())
+    pool._dismissing = True  # for the one that takes the wake-up
+    connection.deadline = time.monotonic() + 0.1
+    parts.monitor.park(connection)
+    eventually(lambda: connection.state is State.CLOSED)
+    assert len(pool._sleepers) == 1
+    parts.guardian.start()
+    parts.stop()
+
+
+class Alerts:
+    """Counts the alerts of a pool whose Monitor's thread does not run."""
+
+    def __init__(self, pool: ThreadPool) -> None:
+        self.count = 0
+        pool._alert = self
+
+    def __call__(self) -> None:
+        self.count += 1
+
+
+def queue_request(parts: Fixture, sockets: Sockets, request: bytes) -> socket.socket:
+    """Queue a connection with a request; its client."""
+    server, client = sockets()
+    client.sendall(request)
+    connection = Connection(server)
+    parts.phases.begin(connection, parts.tally.open())
+    parts.pool.submit(connection)
+    return client
+
+
+def end_without_guardian(parts: Fixture, gate: Gate) -> None:
+    gate.opened.set()
+    parts.guardian.start()
+    parts.stop()
+
+
+def test_last_poller_that_goes_away_with_what_was_queued_is_missed(sockets: Sockets) -> None:
+    gate = Gate()
+    parts = Fixture(worker(gate), threads=1)
+    alerts = Alerts(parts.pool)
+    parts.pool.start()
+    eventually(lambda: parts.pool._polling == 1)
+    queue_request(parts, sockets, b"hold\n")
+    eventually(lambda: gate.inside == 1)
+    assert alerts.count >= 1
+    end_without_guardian(parts, gate)
+
+
+def test_poller_that_finds_a_request_queued_after_its_poll_is_missed(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    parts = Fixture(worker(gate), threads=1)
+    alerts = Alerts(parts.pool)
+    between, go_on = threading.Event(), threading.Event()
+
+    def expire_all(worker: Worker, counters: Counters) -> None:
+        del worker, counters
+        between.set()
+        wait_for(go_on)
+
+    monkeypatch.setattr(parts.phases, "expire_all", expire_all)
+    parts.pool.start()
+    eventually(lambda: parts.pool._polling == 1)
+    parts.monitor.wake()
+    wait_for(between)
+    assert (parts.pool._polling, alerts.count) == (0, 0)
+    queue_request(parts, sockets, b"hold\n")
+    go_on.set()
+    eventually(lambda: gate.inside == 1)
+    assert alerts.count == 1
+    end_without_guardian(parts, gate)
+
+
+def test_two_wake_ups_in_one_leave_no_request_behind(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "usable_cores", lambda: 2)
+    gate = Gate()
+    parts = Fixture(worker(gate), threads=2)
+    pool, poll = parts.pool, parts.monitor.poll
+    taken, go_on = threading.Event(), threading.Event()
+
+    def poll_and_wait(timeout: float | None) -> list[Connection]:
+        found = poll(timeout)
+        if not taken.is_set():
+            taken.set()
+            wait_for(go_on)
+        return found
+
+    # A second wake-up that comes before the first one is cleared is cleared with it.
+    wake = parts.monitor.wake
+    monkeypatch.setattr(parts.monitor, "wake", lambda: None if taken.is_set() else wake())
+    monkeypatch.setattr(parts.monitor, "poll", poll_and_wait)
+    alerts = Alerts(pool)
+    pool.start()
+    eventually(lambda: pool._polling == 2)
+    queue_request(parts, sockets, b"hold\n")
+    wait_for(taken)
+    queue_request(parts, sockets, b"hold\n")
+    go_on.set()
+    eventually(lambda: gate.inside == 1)
+    assert pool.waiting == 1
+    assert alerts.count == 1
+    monkeypatch.undo()
+    end_without_guardian(parts, gate)
+
+
+LARGE = bytes(2 << 20)
+
+
+def heavy(connection: Connection, line: bytes, body: bytes) -> State:
+    """Answer ``large`` with more than the server keeps for a client."""
+    if line == b"large":
+        connection.write(LARGE)
+    return shout(connection, line, body)
+
+
+def test_worker_that_waits_for_its_client_is_replaced() -> None:
+    with serving(worker(heavy), NarrowListener(), threads=1) as server, ExitStack() as clients:
+        slow = [clients.enter_context(connect(server, receive_buffer=64 * 1024)) for _ in range(5)]
+        fast = clients.enter_context(connect(server))
+        for number, client in enumerate(slow, 1):
+            client.send(b"large\n")
+            eventually(lambda number=number: server.statistics().stalled == number)  # type: ignore[misc]
+            assert fast.ask(b"quick\n") == b"QUICK\n"
+        assert server.statistics().threads <= 6  # fewer when one has just gone on for a moment
+        for client in slow:
+            assert client.read(len(LARGE)) == LARGE
+            assert client.read_line() == b"LARGE\n"
+        eventually(lambda: server.statistics().stalled == 0)
+        pool = server._pool
+        # Those that are no longer needed sleep when they have nothing to do.
+        eventually(lambda: fast.ask(b"quick\n") and len(pool._sleepers) == pool.threads - 1)
+
+
+class Marking(LineWorker):
+    """Tells which thread serves, and which have ended."""
+
+    def __init__(self) -> None:
+        super().__init__(self._mark)
+        self.served: list[int] = []
+        self.ended: list[int] = []
+
+    def _mark(self, connection: Connection, line: bytes, body: bytes) -> State:
+        self.served.append(threading.get_ident())
+        return heavy(connection, line, body)
+
+    def retired(self) -> None:
+        self.ended.append(threading.get_ident())
+        raise RuntimeError("the database is away")
+
+
+def test_threads_that_replaced_others_are_used_again() -> None:
+    """Each thread may hold a connection to a database, so there are no more than are needed."""
+    marking = Marking()
+    with (
+        serving(lambda: marking, NarrowListener(), threads=1) as server,
+        connect(server, receive_buffer=64 * 1024) as slow,
+        connect(server) as fast,
+    ):
+        for _ in range(20):
+            slow.send(b"large\n")
+            eventually(lambda: server.statistics().stalled == 1)
+            assert fast.ask(b"quick\n") == b"QUICK\n"
+            assert slow.read(len(LARGE)) == LARGE
+            assert slow.read_line() == b"LARGE\n"
+            eventually(lambda: server.statistics().stalled == 0)
+        assert len(set(marking.served)) == server.statistics().threads == 2
+        assert marking.ended == []
+
+
+def test_the_spare_that_slept_last_is_used_first() -> None:
+    parts = Fixture(worker(), threads=2)
+    pool = parts.pool
+    first, second = module._Seat(LineWorker()), module._Seat(LineWorker())
+    pool._seats = {first, second}
+    pool._sleepers = [first, second]
+    with pool._lock:
+        assert pool._wake_sleeper()
+    assert pool._sleepers == [first]
+    assert second.wake.acquire(blocking=False)
+    parts.monitor.close()
+
+
+def test_spares_end_and_tell_their_workers(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "IDLE_RETIREMENT", 0.05)
+    marking = Marking()
+    with (
+        serving(lambda: marking, NarrowListener(), threads=1) as server,
+        ExitStack() as clients,
+    ):
+        slow = [clients.enter_context(connect(server, receive_buffer=64 * 1024)) for _ in range(4)]
+        for number, client in enumerate(slow, 1):
+            client.send(b"large\n")
+            eventually(lambda number=number: server.statistics().stalled == number)  # type: ignore[misc]
+        for client in slow:
+            assert client.read(len(LARGE)) == LARGE
+            assert client.read_line() == b"LARGE\n"
+        eventually(lambda: server.statistics().threads == 1)
+        eventually(lambda: len(marking.ended) >= 3)
+        assert threading.get_ident() not in marking.ended
+        assert slow[0].ask(b"x\n") == b"X\n"
+    eventually(lambda: set(marking.served) <= set(marking.ended))
+    assert "the worker's retired() failed" in caplog.text
+
+
+def test_thread_that_is_a_spare_with_all_others_away_has_the_guardian_poll() -> None:
+    gate = Gate()
+
+    def large_then_hold(connection: Connection, line: bytes, body: bytes) -> State:
+        if line == b"hold":
+            connection.write(LARGE)
+        return gate(connection, line, body)
+
+    with (
+        serving(worker(large_then_hold), NarrowListener(), threads=1) as server,
+        connect(server, receive_buffer=64 * 1024) as slow,
+        connect(server) as other,
+    ):
+        slow.send(b"hold\n")
+        eventually(lambda: server.statistics().stalled == 1 and server._pool._polling == 1)
+        eventually(lambda: not server._pool._guarded)
+        assert slow.read(len(LARGE) // 2) == LARGE[: len(LARGE) // 2]
+        reader = threading.Thread(target=slow.read_line)
+        reader.start()
+        eventually(lambda: gate.inside == 1)
+        server._monitor.wake()
+        eventually(lambda: len(server._pool._sleepers) == 1)
+        other.send(b"half")
+        eventually(lambda: states(server).get("head") == 1)
+        gate.opened.set()
+        reader.join(PATIENCE)
+        assert other.ask(b"\n") == b"HALF\n"
+
+
+def test_reading_worker_is_replaced_too() -> None:
+    class Reading(Worker):
+        def serve(self, connection: Connection) -> State | None:
+            line = connection.readline(100)
+            connection.write(line.upper())
+            return State.IDLE if line else None
+
+    with serving(Reading, threads=1) as server, connect(server) as slow, connect(server) as fast:
+        slow.send(b"half of ")
+        eventually(lambda: server.statistics().stalled == 1)
+        for _ in range(20):
+            assert fast.ask(b"quick\n") == b"QUICK\n"
+        assert slow.ask(b"a line\n") == b"HALF OF A LINE\n"
+
+
+def test_slow_clients_are_cut_when_no_more_workers_are_replaced() -> None:
+    timeouts = Timeouts(stall=0.5)
+    with (
+        serving(
+            worker(heavy), NarrowListener(), threads=1, max_stalled=1, timeouts=timeouts
+        ) as server,
+        ExitStack() as clients,
+    ):
+        slow = [clients.enter_context(connect(server, receive_buffer=64 * 1024)) for _ in range(2)]
+        for client in slow:
+            client.send(b"large\n")
+        fast = clients.enter_context(connect(server))
+        assert fast.ask(b"quick\n") == b"QUICK\n"
+        assert server.statistics().threads <= 2
+        eventually(lambda: server.statistics().closes == {"response taken too slowly": 2})
+
+
+def test_the_slowest_client_is_cut_when_all_workers_wait_for_clients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(absences, "STALL_GRACE", PATIENCE * 10)  # nobody is cut for the second
+    with (
+        serving(worker(heavy), NarrowListener(), threads=2, max_stalled=0) as server,
+        ExitStack() as clients,
+    ):
+        quicker, slower = (
+            clients.enter_context(connect(server, receive_buffer=64 * 1024)) for _ in range(2)
+        )
+        for client in (quicker, slower):
+            client.send(b"large\n")
+        eventually(lambda: server.statistics().stalled == 2)
+        assert quicker.read(len(LARGE) // 2) == LARGE[: len(LARGE) // 2]
+
+        def moved() -> list[int]:
+            return sorted(
+                0 if each._transfer is None else each._transfer.moved
+                for each in server._registry.snapshot()
+            )
+
+        eventually(lambda: moved()[1] - moved()[0] > len(LARGE) // 4)
+        eventually(lambda: server.statistics().stalled == 2)
+        monkeypatch.setattr(absences, "STALL_GRACE", 0.0)
+        fast = clients.enter_context(connect(server))
+        assert fast.ask(b"quick\n") == b"QUICK\n"
+        assert quicker.read(len(LARGE) // 2 + 6) == LARGE[len(LARGE) // 2 :] + b"LARGE\n"
+        eventually(lambda: server.statistics().closes == {"response taken too slowly": 1})
+
+
+def test_endless_pipeliner_leaves_others_their_turn() -> None:
+    with (
+        serving(worker(), threads=1) as server,
+        connect(server) as endless,
+        connect(server) as fast,
+    ):
+        stop = threading.Event()
+
+        def send() -> None:
+            requests = b"again\n" * 1000
+            while not stop.is_set():
+                endless.send(requests)
+            endless.half_close()
+
+        def receive() -> None:
+            while endless.socket.recv(65536):
+                pass
+
+        threads = [threading.Thread(target=send), threading.Thread(target=receive)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: server.statistics().requests > 1000)
+        for _ in range(5):
+            assert fast.ask(b"quick\n") == b"QUICK\n"
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+
+
+def test_worker_that_cannot_be_made_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[str] = []
+
+    def factory() -> Worker:
+        calls.append(threading.current_thread().name)
+        if len(calls) in (2, 3):
+            raise ConnectionError("the database is away")
+        return LineWorker()
+
+    with serving(factory, threads=2) as server, connect(server) as client:
+        assert client.ask(b"x\n") == b"X\n"
+        eventually(lambda: len(calls) == 5)
+        assert server.statistics().threads == 2
+    assert caplog.text.count("cannot make another worker") == 2
+    assert calls[0] == threading.current_thread().name
+
+
+def test_system_without_threads_to_spare(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name.startswith("rocket-worker-") and thread.name != "rocket-worker-1":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with serving(worker(), threads=4) as server, connect(server) as client:
+        assert client.ask(b"x\n") == b"X\n"
+        assert server.statistics().threads == 1
+    assert "cannot start another worker: can't start new thread" in caplog.text
+
+
+@pytest.mark.parametrize("pollers", [1, 2, 4])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_any_number_of_pollers_serves_everybody(
+    monkeypatch: pytest.MonkeyPatch, pollers: int, threads: int
+) -> None:
+    monkeypatch.setattr(module, "usable_cores", lambda: pollers)
+    with serving(worker(), threads=threads) as server, ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(20)]
+        for number in range(20):
+            for client in crowd:
+                client.send(b"n%d\n" % number)
+            for client in crowd:
+                assert client.read_line() == b"N%d\n" % number
+        assert server.statistics().requests == 400

@@ -1,0 +1,262 @@
+"""While nobody else could be accepted, clients that rest make room."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import ExitStack, closing
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coresupport import (
+    PATIENCE,
+    Client,
+    Gate,
+    NarrowListener,
+    connect,
+    eventually,
+    serving,
+    shout,
+    states,
+    stuff,
+    wait_for,
+    worker,
+)
+from rocket_core import Connection, Listener, Server, State, Timeouts, Worker
+from rocket_core._connection.server_state import ServerState
+from rocket_core._engine.engine import DRAIN_GRACE, Engine
+from rocket_core._engine.monitor import Monitor
+from rocket_core._engine.registry import Registry
+from rocket_core._engine.statistics import Counters
+from rocket_core._server import eviction
+from rocket_core._server import listener as listener_module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No rest is too short."""
+    monkeypatch.setattr(eviction, "REST", 1e-9)
+    monkeypatch.setattr(eviction, "TRANSFER_REST", 0.0)
+
+
+def crowd(server: Server, clients: ExitStack, count: int) -> list[Client]:
+    """Clients that have asked once, one after the other, and rest."""
+    found = [clients.enter_context(connect(server)) for _ in range(count)]
+    for client in found:
+        assert client.ask(b"a\n") == b"A\n"
+    return found
+
+
+def test_who_rests_longest_makes_room() -> None:
+    with serving(worker(), max_connections=3) as server, ExitStack() as clients:
+        first, second, third = crowd(server, clients, 3)
+        assert first.ask(b"again\n") == b"AGAIN\n"  # so that second rests longest
+        fourth = clients.enter_context(connect(server))
+        assert fourth.ask(b"new\n") == b"NEW\n"
+        assert second.closed_by_server()
+        assert first.ask(b"x\n") == b"X\n"
+        assert third.ask(b"x\n") == b"X\n"
+        eventually(lambda: server.statistics().closes == {"made room for another": 1})
+
+
+@pytest.mark.parametrize("sent", [b"", b"half a li", b"body 1000\nsome"])
+def test_a_crowd_that_sends_no_request_keeps_nobody_out(sent: bytes) -> None:
+    with serving(worker(), max_connections=20) as server, ExitStack() as clients:
+        silent = [clients.enter_context(connect(server)) for _ in range(60)]
+        for client in silent:
+            client.send(sent)
+        honest = clients.enter_context(connect(server))
+        assert honest.ask(b"hello\n") == b"HELLO\n"
+        eventually(lambda: server.statistics().closes.keys() == {"made room for another"})
+
+
+def stuff_or_shout(connection: Connection, line: bytes, body: bytes) -> State:
+    return (stuff if line == b"all" else shout)(connection, line, body)
+
+
+def test_readers_that_take_nothing_keep_nobody_out() -> None:
+    with (
+        serving(worker(stuff_or_shout), NarrowListener(), max_connections=4) as server,
+        ExitStack() as clients,
+    ):
+        for _ in range(4):
+            reader = clients.enter_context(connect(server, receive_buffer=4096))
+            reader.send(b"all\n")
+        eventually(lambda: states(server) == {"sending": 4})
+        honest = clients.enter_context(connect(server))
+        assert honest.ask(b"hello\n") == b"HELLO\n"
+        eventually(lambda: server.statistics().closes == {"made room for another": 1})
+
+
+def looks(server: Server) -> list[None]:
+    """Grows with every look for connections to close."""
+    made: list[None] = []
+    make = server._room.make
+
+    def counted(worker: Worker, counters: Counters) -> None:
+        make(worker, counters)
+        made.append(None)
+
+    server._room.make = counted  # type: ignore[method-assign]
+    return made
+
+
+def test_nobody_who_is_served_makes_room() -> None:
+    gate = Gate()
+    with serving(worker(gate), threads=2, max_connections=2) as server, ExitStack() as clients:
+        busy = [clients.enter_context(connect(server)) for _ in range(2)]
+        for client in busy:
+            client.send(b"hold\n")
+        gate.wait(2)
+        looked = looks(server)
+        waiting = clients.enter_context(connect(server))
+        waiting.send(b"x\n")
+        eventually(lambda: looked)
+        assert server.statistics().accepted == 2
+        gate.opened.set()
+        assert [client.read_line() for client in busy] == [b"HOLD\n"] * 2
+        assert waiting.read_line() == b"X\n"
+
+
+def test_nobody_makes_room_where_nobody_waits() -> None:
+    with serving(worker(), max_connections=2) as server, ExitStack() as clients:
+        first, second = crowd(server, clients, 2)
+        server.listeners[0].wake()
+        for client in (first, second):
+            assert client.ask(b"x\n") == b"X\n"
+        assert server.statistics().closes == {}
+
+
+def test_a_short_rest_is_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eviction, "REST", 1e6)
+    with serving(worker(), max_connections=1) as server, ExitStack() as clients:
+        (first,) = crowd(server, clients, 1)
+        looked = looks(server)
+        second = clients.enter_context(connect(server))
+        second.send(b"x\n")
+        eventually(lambda: looked)
+        assert first.ask(b"x\n") == b"X\n"
+        first.close()
+        assert second.read_line() == b"X\n"
+
+
+def test_a_shorter_rest_will_do_when_clients_come_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eviction, "REST", 1e3)
+    monkeypatch.setattr(eviction, "LEAST_SHARE", 1e-6)
+    monkeypatch.setattr(listener_module, "_CROWD_PAUSE", 0.001)
+    with serving(worker(), max_connections=1) as server, ExitStack() as clients:
+        crowd(server, clients, 1)
+        second = clients.enter_context(connect(server))
+        assert second.ask(b"x\n") == b"X\n"
+        eventually(lambda: server.statistics().closes == {"made room for another": 1})
+
+
+def test_one_order_to_make_room_is_enough() -> None:
+    with serving(worker(), max_connections=1) as server, ExitStack() as clients:
+        crowd(server, clients, 1)
+        looked = looks(server)
+        held = threading.Event()
+        server._guardian.post(lambda: wait_for(held))
+        for _ in range(5):
+            server._call_for_room()
+        held.set()
+        eventually(lambda: looked)
+        done = threading.Event()
+        server._guardian.post(done.set)
+        wait_for(done)
+        assert len(looked) == 1
+
+
+class Parked:
+    """A room, and connections parked where nobody polls."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monitor = Monitor()
+        registry = Registry(10)
+        phases = Engine(self.monitor, registry, Timeouts(), ServerState())
+        self.room = eviction.Eviction(self.monitor, phases, Timeouts(), 10)
+        self.now = time.monotonic()
+        self.looks = 0
+        monkeypatch.setattr(eviction, "REST", 1.0)
+        monkeypatch.setattr(eviction, "time", SimpleNamespace(monotonic=lambda: self.now))
+        self._parked = self.monitor.parked
+        self.cost = 0.0
+        monkeypatch.setattr(self.monitor, "parked", self._look)
+
+    def _look(self) -> list[Connection]:
+        self.looks += 1
+        self.now += self.cost
+        return self._parked()
+
+    def make(self) -> None:
+        self.room.make(worker()(), Counters())
+
+    def close(self) -> None:
+        for connection in self._parked():
+            connection.close()
+        self.monitor.close()
+
+
+@pytest.fixture
+def parked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Parked]:
+    with closing(Parked(monkeypatch)) as parked:
+        yield parked
+
+
+def test_a_client_that_moves_before_it_is_looked_at_is_let_be(parked: Parked) -> None:
+    ours, its = socket.socketpair()
+    with its:
+        connection = Connection(ours)
+        connection.deadline = parked.now - 5 + Timeouts().keep_alive
+        parked.monitor.park(connection)
+        its.send(b"x")
+        parked.make()
+        assert parked.monitor.poll(PATIENCE) == [connection]
+        assert connection.fill() == 1
+        parked.monitor.park(connection)
+        parked.make()
+        assert connection.state is State.CLOSED
+
+
+def test_the_grace_of_a_drain_is_no_rest(parked: Parked) -> None:
+    ours, its = socket.socketpair()
+    with its:
+        connection = Connection(ours)
+        connection.last_request = 0
+        connection.deadline = parked.now + DRAIN_GRACE - 0.5
+        parked.monitor.park(connection)
+        parked.make()
+        assert len(parked.monitor) == 1
+        parked.now += 0.5
+        parked.make()
+        assert connection.state is State.CLOSED
+
+
+def test_looks_in_vain_take_little_time(parked: Parked) -> None:
+    parked.cost = 0.2
+    parked.make()
+    parked.make()
+    assert parked.looks == 1
+    parked.now += 0.2 * eviction._LOOKING + 0.1
+    parked.make()
+    assert parked.looks == 2
+
+
+def test_there_is_room_again_for_both_listeners() -> None:
+    listeners = [Listener("127.0.0.1:0"), Listener("127.0.0.1:0")]
+    with (
+        Server(worker(), listeners, min_threads=1, max_threads=1, max_connections=1) as server,
+        ExitStack() as clients,
+    ):
+        for listener in [*listeners, *listeners]:
+            client = clients.enter_context(Client(listener))
+            assert client.ask(b"a\n") == b"A\n"
+        eventually(lambda: server.statistics().closes.keys() == {"made room for another"})
+        # Both may find the last place free, and give it to two.
+        eventually(lambda: sum(states(server).values()) <= len(listeners))

@@ -1,0 +1,156 @@
+"""The Monitor's thread, in charge while every worker is away in the application."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from coresupport import connect, eventually, serving, shout, states, wait_for, worker
+from rocket_core import Connection, Server, State, Timeouts
+from rocket_core._engine.monitor import BATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+
+@contextmanager
+def blocked(timeouts: Timeouts | None = None) -> Iterator[tuple[Server, threading.Event]]:
+    """A server of two threads, both in the application until the event is set, or the end."""
+    leave = threading.Event()
+    inside = threading.Semaphore(0)
+
+    def hold(connection: Connection, line: bytes, body: bytes) -> State:
+        if line == b"hold":
+            inside.release()
+            wait_for(leave)
+        return shout(connection, line, body)
+
+    with serving(worker(hold), threads=2, timeouts=timeouts) as server, ExitStack() as clients:
+        holders = [clients.enter_context(connect(server)) for _ in range(2)]
+        for holder in holders:
+            holder.send(b"hold\n")
+            assert inside.acquire(timeout=30)
+        try:
+            yield server, leave
+        finally:
+            leave.set()
+        for holder in holders:
+            assert holder.read_line() == b"HOLD\n"
+
+
+def test_clients_are_still_accepted_and_read() -> None:
+    with blocked() as (server, leave), ExitStack() as clients:
+        crowd = [clients.enter_context(connect(server)) for _ in range(20)]
+        for client in crowd:
+            client.send(b"hel")
+        eventually(lambda: states(server).get("head") == 20)
+        for client in crowd:
+            client.send(b"lo\n")
+        eventually(lambda: server.statistics().ready == 20)
+        assert states(server) == {"active": 2, "ready": 20}
+        assert server.statistics().requests == 2
+        leave.set()
+        for client in crowd:
+            assert client.read_line() == b"HELLO\n"
+
+
+def test_time_still_runs_out() -> None:
+    with (
+        blocked(Timeouts(head=0.1, keep_alive=0.1)) as (server, _),
+        connect(server) as idle,
+        connect(server) as slow,
+    ):
+        slow.send(b"half")
+        assert idle.closed_by_server()
+        assert slow.closed_by_server()
+        eventually(
+            lambda: server.statistics().closes == {"keep-alive timed out": 1, "head timed out": 1}
+        )
+
+
+def test_clients_that_leave_are_noticed() -> None:
+    with blocked() as (server, _):
+        with connect(server) as client:
+            client.send(b"half")
+            eventually(lambda: states(server).get("head") == 1)
+        eventually(lambda: server.statistics().closes == {"client closed": 1})
+
+
+def test_responses_are_still_sent() -> None:
+    leave, inside = threading.Event(), threading.Event()
+
+    def handle(connection: Connection, line: bytes, body: bytes) -> State:
+        del body
+        if line == b"hold":
+            inside.set()
+            wait_for(leave)
+            connection.write(b"held\n")
+        else:
+            while not connection.unsent:
+                connection.write(bytes(100_000))
+            connection.write(b"\n")
+        return State.IDLE
+
+    with (
+        serving(worker(handle), threads=1) as server,
+        connect(server, receive_buffer=64 * 1024) as reader,
+        connect(server) as holder,
+    ):
+        reader.send(b"large\n")
+        eventually(lambda: states(server).get("sending") == 1)
+        holder.send(b"hold\n")
+        wait_for(inside)
+        received = reader.read_line()  # all of it, while the only worker is away
+        assert len(received) >= 100_000
+        eventually(lambda: states(server).get("idle") == 1)
+        leave.set()
+        assert holder.read_line() == b"held\n"
+
+
+def test_failure_of_an_order_is_logged_and_the_pool_is_tended_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail() -> None:
+        raise ValueError("an order that fails")
+
+    with blocked() as (server, _):
+        server._guardian.post(fail)
+        eventually(lambda: "the monitor's thread failed and goes on" in caplog.text)
+        with connect(server) as client:
+            client.send(b"half")
+            eventually(lambda: states(server).get("head") == 1)
+            client.send(b"\n")
+            eventually(lambda: server.statistics().ready == 1)
+
+
+def test_clients_that_never_pause_keep_it_from_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with blocked() as (server, _), connect(server) as client:
+        client.send(b"beginning")
+        eventually(lambda: states(server).get("head") == 1)
+        (connection,) = server._monitor.parked()
+        polled = threading.Event()
+
+        def poll(timeout: float) -> list[Connection]:
+            del timeout
+            polled.set()
+            return [connection] * BATCH
+
+        monkeypatch.setattr(server._pool, "stand_in", lambda *_: None)
+        monkeypatch.setattr(server._monitor, "poll", poll)
+        wait_for(polled)
+        obeyed = threading.Event()
+        server._guardian.post(obeyed.set)
+        wait_for(obeyed)
+        monkeypatch.undo()
+
+
+def test_guardian_of_an_idle_server_sleeps() -> None:
+    with serving(worker()) as server, connect(server) as client:
+        assert client.ask(b"x\n") == b"X\n"
+        # It ceases to tend the pool, which it does every few milliseconds otherwise.
+        eventually(lambda: not server._pool._guarded)

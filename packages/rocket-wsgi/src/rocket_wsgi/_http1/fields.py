@@ -1,0 +1,136 @@
+"""What the header fields of a request say, checked."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Final
+
+from rocket_core.http1 import HeadError, read_fields
+from rocket_wsgi._environ.field_names import EnvironNames
+from rocket_wsgi._environ.target import valid_host
+
+Environ = dict[str, Any]
+
+_MAX_LENGTH_DIGITS: Final = 19
+"""Digits of a Content-Length: more would not fit into 63 bits."""
+
+_SINGLE: Final = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_HOST"})
+"""Fields of which two would leave their meaning to whoever reads them. Transfer-Encoding is not
+among them: it is a list, which may be spread over lines (RFC 9110, section 5.3)."""
+
+
+class Framing(Enum):
+    """How the end of a request's body is found (RFC 9112, section 6.3)."""
+
+    NONE = "none"
+    LENGTH = "length"
+    CHUNKED = "chunked"
+
+    __hash__ = object.__hash__
+
+
+_NO_BODY: Final = Framing.NONE  # an attribute of an enum costs a search
+
+
+class Fields:
+    """The header fields of a request and its protocol version, without the rest of its first line.
+
+    Nothing changes it once it is made, so that requests may share it.
+
+    Attributes:
+        template: what it was made with.
+        names: as above.
+        environ: the template with the fields; to be copied.
+        modern: whether the client speaks HTTP/1.1, or a later 1.x (RFC 9110, section 2.5).
+        keep_alive: whether the client wants the connection kept.
+        framing: how the body ends.
+        length: the body's length in bytes where ``framing`` is LENGTH, otherwise 0.
+        expects: whether the client waits for ``100 Continue``.
+    """
+
+    __slots__ = (
+        "environ",
+        "expects",
+        "framing",
+        "keep_alive",
+        "length",
+        "modern",
+        "names",
+        "template",
+    )
+
+    def __init__(
+        self, lines: list[str], version: str, template: Environ, names: EnvironNames
+    ) -> None:
+        """Read ``lines`` into a copy of ``template``, under the keys that ``names`` has for them.
+
+        Raises `HeadError` with the status that tells what is wrong.
+        """
+        self.template = template
+        self.names = names
+        self.environ = environ = template.copy()
+        environ["SERVER_PROTOCOL"] = version
+        repeated = read_fields(lines, environ, names)
+        if repeated and not _SINGLE.isdisjoint(repeated):
+            raise HeadError(400, "a header field that may occur once is repeated")
+        self.modern = version != "HTTP/1.0"
+        host = environ.get("HTTP_HOST")
+        if host is None:
+            if self.modern:
+                raise HeadError(400, "the Host header field is missing")
+        elif not valid_host(host):
+            raise HeadError(400, "the Host header field is malformed")
+        self.framing = _NO_BODY
+        self.length = 0
+        if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
+            self._find_framing()
+        self.expects = "HTTP_EXPECT" in environ and self._check_expectation()
+        connection = environ.get("HTTP_CONNECTION")
+        if connection is None:
+            self.keep_alive = self.modern
+        else:
+            self.keep_alive = connection == "keep-alive" or self._wants_more(connection)
+
+    def _find_framing(self) -> None:
+        environ = self.environ
+        coding = environ.pop("HTTP_TRANSFER_ENCODING", None)
+        length: str = environ.get("CONTENT_LENGTH", "")
+        if coding is not None:
+            if "CONTENT_LENGTH" in environ:
+                raise HeadError(400, "the request has both Transfer-Encoding and Content-Length")
+            if not self.modern:
+                raise HeadError(400, "HTTP/1.0 has no Transfer-Encoding")
+            _check_coding(coding)
+            self.framing = Framing.CHUNKED
+            return
+        if not (length.isascii() and length.isdigit()):
+            raise HeadError(400, "the Content-Length header field is not a number")
+        if len(length) > _MAX_LENGTH_DIGITS:
+            raise HeadError(413, "the request body is too long")
+        self.length = int(length)
+        environ["CONTENT_LENGTH"] = str(self.length)  # without leading zeros
+        if self.length:
+            self.framing = Framing.LENGTH
+
+    def _check_expectation(self) -> bool:
+        """Whether the client waits for ``100 Continue``."""
+        if not self.modern:
+            return False  # RFC 9110, 10.1.1: HTTP/1.0 clients cannot mean it
+        if self.environ["HTTP_EXPECT"].lower() != "100-continue":
+            raise HeadError(417, "the only expectation this server meets is 100-continue")
+        return self.framing is not Framing.NONE
+
+    def _wants_more(self, connection: str) -> bool:
+        tokens = {token.strip(" \t") for token in connection.lower().split(",")}
+        if "close" in tokens:
+            return False
+        return self.modern or "keep-alive" in tokens
+
+
+def _check_coding(coding: str) -> None:
+    codings = [each.strip(" \t").lower() for each in coding.split(",")]
+    if codings == ["chunked"]:
+        return
+    if codings[-1] != "chunked" or codings.count("chunked") > 1 or "" in codings:
+        raise HeadError(400, "the last transfer coding, and only that, must be chunked")
+    raise HeadError(501, "the only transfer coding this server knows is chunked")

@@ -1,0 +1,56 @@
+"""Which content codings a client accepts (RFC 9110, section 12.5.3)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from rocket_wsgi._repeat_cache import RepeatCache
+
+SUFFIXES: Final = {"br": ".br", "gzip": ".gz"}
+"""Codings of files made beforehand, the smaller first, and how their names end."""
+
+_ELEMENT: Final = re.compile(
+    r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?\Z"
+)
+_LONGEST: Final = 256
+"""Characters of a value that is remembered, at most."""
+
+
+class _Preferences(RepeatCache[str, tuple[str, ...]]):
+    """The codings to look for, by ``Accept-Encoding``."""
+
+    __slots__ = ()
+
+    def __missing__(self, value: str) -> tuple[str, ...]:
+        found = _read(value)
+        if len(value) <= _LONGEST:
+            self.offer(value, found)
+        return found
+
+
+_preferences: Final = _Preferences()
+
+
+def preferred(value: str) -> tuple[str, ...]:
+    """The codings of `SUFFIXES` that are better for the client than none, the best first.
+
+    A coding is better where the client gives it no smaller weight than ``identity``, which counts
+    as the least of what is accepted unless it is named. A malformed element is as if it were not
+    there.
+    """
+    return _preferences[value]
+
+
+def _read(value: str) -> tuple[str, ...]:
+    weights: dict[str, float] = {}
+    for element in value.split(","):
+        match = _ELEMENT.match(element.strip(" \t"))
+        if match is not None:
+            coding = match[1].lower().removeprefix("x-")  # section 8.4.1.3
+            weights[coding] = float(match[2]) if match[2] else 1.0
+    others = weights.get("*", 0.0)
+    plain = weights.get("identity", 0.0)
+    wanted = {coding: weights.get(coding, others) for coding in SUFFIXES}
+    better = [coding for coding, weight in wanted.items() if weight > 0 and weight >= plain]
+    return tuple(sorted(better, key=lambda coding: -wanted[coding]))
