@@ -20,7 +20,7 @@ FAULTY = """
     import os, selectors, socket
     from pathlib import Path
     from rocket_cli import _supervisor, _workers, main
-    from rocket_cli._commands.settings_command import SettingsCommand
+    from rocket_cli._settings.options import SettingsCommand
 
     supervisor = os.getpid()
     fault = Path("fault").absolute()

@@ -6,7 +6,6 @@ import json
 import sys
 from typing import Final, TextIO, cast
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._logging.formatting import (
     CYAN,
     DIM,
@@ -18,6 +17,8 @@ from rocket_cli._logging.formatting import (
     printable,
 )
 from rocket_cli._logging.server_log import STANDARD, unwritable
+from rocket_cli._settings import units
+from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.setting import Part
 from rocket_wsgi import AccessLog
 
@@ -78,13 +79,12 @@ class Terminal:
         error: str | None,
     ) -> str:
         colour = RED if status is None else _COLOURS.get(status // 100, DIM)
+        amount = f"{units.size(size)} in {units.seconds(seconds)}"
         parts = [
             self._paint(time, DIM),
             self._paint("---" if status is None else str(status), colour),
             _on_one_line(f"{method or '-'} {target or '-'}"),
-            self._paint(
-                _on_one_line(f"{_amount(size)} in {_duration(seconds)} to {client or '-'}"), DIM
-            ),
+            self._paint(_on_one_line(f"{amount} to {client or '-'}"), DIM),
         ]
         if error:
             parts.append(self._paint(_on_one_line(error), RED))
@@ -93,15 +93,3 @@ class Terminal:
 
 def _on_one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
-
-
-def _amount(size: int) -> str:
-    """Bytes, in units of 1000 (ISO/IEC 80000-13)."""
-    if size < 1000:
-        return f"{size} B"
-    power = min((len(str(size)) - 1) // 3, 4)
-    return f"{size / 1000**power:.1f} {'kMGT'[power - 1]}B"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"

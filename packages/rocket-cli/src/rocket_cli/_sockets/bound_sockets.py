@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.privileges import Maker, give_name, maker
-from rocket_cli._settings.bind import Bind
-from rocket_cli._settings.users import Identity, identity
+from rocket_cli._settings.bind import Bind, location
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.identity import Identity, identity
 from rocket_cli._sockets.forks import keep_from_children
 from rocket_cli._sockets.port_user import port_user
 from rocket_core import Address, BindError, TCPAddress, UnixAddress, address_of
@@ -55,10 +55,8 @@ class BoundSocket:
 
     def location(self, *, certificate: bool) -> str:
         """Where clients reach it: a URL, or ``unix:PATH``."""
-        if isinstance(self.address, UnixAddress):
-            return str(self.address)
-        scheme = "https" if self.bind.secure(certificate=certificate) else "http"
-        return f"{scheme}://{self.address}"
+        secure = self.bind.secure(certificate=certificate)
+        return location("https" if secure else "http", self.address)
 
     def close(self, *, keep_file: bool = False) -> None:
         """Close this process's copy, and remove a Unix socket's file or keep it for others."""

@@ -12,14 +12,14 @@ from enum import Enum
 from typing import Final, NoReturn
 
 from rocket_cli._application.preload import preloaded
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import BootError, CommandError
 from rocket_cli._logging.server_log import announce, configure_log, reopen_log, set_log_level
 from rocket_cli._processes.channel import Message
 from rocket_cli._processes.signals import ENDING, Events
 from rocket_cli._serving.certificates import has_certificate
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.identity import identity
 from rocket_cli._settings.threads import parse_threads
-from rocket_cli._settings.users import identity
 from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets, open_sockets
 from rocket_cli._sockets.systemd_sockets import activated_sockets
 from rocket_cli._supervisor.children import Child, Children, Phase, Task, describe_end
@@ -172,7 +172,8 @@ class Supervisor:
         sockets = self._first_sockets()
         site = None
         if chosen["preload"]:
-            site = preloaded(chosen, self._events, lambda number: self._abandon(number, sockets))
+            leave = self._events.obeyed(lambda number: self._abandon(number, sockets))
+            site = preloaded(chosen, leave)
         self._workers.begin(chosen, sockets, size_of(chosen), site)
         if self._notifier.watchdog is not None:
             self._beat(self._notifier.watchdog)

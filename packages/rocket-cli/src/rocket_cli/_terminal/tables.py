@@ -15,7 +15,7 @@ from rich.text import Text
 from rocket_cli._admin.counters import mean, quantile, total
 from rocket_cli._admin.reply import Reply
 from rocket_cli._admin.summary import running, summary
-from rocket_cli._terminal.units import age, number, seconds, size
+from rocket_cli._settings.units import age, number, seconds, size
 
 Answer = Mapping[str, Any]
 
