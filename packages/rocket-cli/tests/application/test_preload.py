@@ -124,7 +124,7 @@ def test_threads_of_the_application(tmp_path: Path, write: Write) -> None:
     )
     with Served(tmp_path, *ANY, "--preload", "threaded") as served:
         served.wait_for(
-            "WARNING rocket_cli: --preload: .* started threads at import.*: ticker; start them later"
+            "WARNING rocket_cli: --preload: .* at import, .*: ticker; start them later"
         )
         served.location()
         served.stop()
