@@ -137,7 +137,9 @@ def test_reload_replaces_the_supervisor(tmp_path: Path, write: Write, client: ht
         url = served.location()
         write("versioned.py", "raise RuntimeError('no database')")
         served.send(signal.SIGHUP)
-        served.wait_for("ERROR rocket_cli: no new supervisor, this one stays: .*no database")
+        served.wait_for(
+            "ERROR rocket_cli: upgrade failed, the old supervisor keeps running: .*no database"
+        )
         assert client.get(url).text.startswith("one ")
         write("versioned.py", VERSION.format("second"))
         served.send(signal.SIGHUP)

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What is served.
+    """The application that is served, and how it was found.
 
     Attributes:
-        name: what it is, for a person to read.
+        name: a description for the operator.
         application: the application.
-        found: what to say about where it comes from.
-        error: why the application is not served, but a page that says so.
-        since: where it is to be watched, when its loading began, by `time.time`.
+        found: a line for the operator about an application that was searched for.
+        error: the reason why the application could not be loaded; ``application`` shows it.
+        since: the time (`time.time`) when loading began, if its code is to be watched.
     """
 
     name: str
@@ -49,25 +49,25 @@ class Site:
 
 
 def find_site(chosen: Chosen) -> Site:
-    """Load what is to be served. Raises `CommandError`.
+    """Load the application that the settings name. Raises `CommandError`.
 
-    With ``reload`` it is a page that says what is wrong, where the application cannot be loaded.
-    Applications ask the variable SERVER_SOFTWARE whether they are served or developed: what may
-    have been inherited tells of another server.
+    With ``reload``, an application that cannot be loaded is replaced by a page with the error.
+    SERVER_SOFTWARE is set in the environment, because applications read it to find out whether a
+    server runs them; an inherited value is that of another server.
     """
     os.environ["SERVER_SOFTWARE"] = SERVER
     if not chosen["reload"]:
         return _find_site(chosen)
-    # It is told by its time in whole seconds and its size whether a compiled module is up to date
-    # (PEP 3147), which is too little for one that is changed while it is written.
+    # To see whether the compiled form of a module is up to date, Python compares its size, and its
+    # time in whole seconds (PEP 3147). A file that changes twice in a second can defeat that.
     sys.dont_write_bytecode = True
     since = time.time()
     try:
         return replace(_find_site(chosen), since=since)
     except PatchedError:
-        raise  # not even that page
+        raise  # in such a process, the page could not be served either
     except CommandError as error:
-        return Site("a page that says what is wrong", broken(error), error=error, since=since)
+        return Site("a page that shows the error", broken(error), error=error, since=since)
 
 
 def _find_site(chosen: Chosen) -> Site:
@@ -76,8 +76,8 @@ def _find_site(chosen: Chosen) -> Site:
     if directory is not None:
         if target is not None:
             raise CommandError(
-                f"{chosen.origin('static')}: {directory} at / leaves no path to {target}: "
-                f"mount it at another, as /static={directory}"
+                f"{chosen.origin('static')}: {directory} at / leaves no path for {target}: "
+                f"choose another path, such as /static={directory}"
             )
         return Site(f"the files of {directory}", _no_path)
     sys.path.insert(0, str(Path.cwd()))
@@ -94,14 +94,14 @@ def _load(target: Target) -> WSGIApplication:
     try:
         application = load(target)
     except CommandError:
-        require_unpatched(str(target))  # what has failed may have failed for that
+        require_unpatched(str(target))  # patched modules may be the cause of the failure
         raise
     require_unpatched(str(target))
     return application
 
 
 def _no_path(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-    """Answer ``OPTIONS *``, which is for no path and so for no file (RFC 9110, section 9.3.7)."""
+    """Answer ``OPTIONS *``, which has no path and therefore no file (RFC 9110, section 9.3.7)."""
     del environ
     start_response("204 No Content", [("Allow", "GET, HEAD, OPTIONS")])
     return []
@@ -116,11 +116,10 @@ def make_server(
     acme: ACME | None = None,
     multiprocess: bool = False,
 ) -> Server:
-    """Compose the server; nothing is bound yet. Raises `CommandError`.
+    """Make the server of the settings, without binding an address. Raises `CommandError`.
 
-    Without ``listeners`` it has those that are chosen. Challenges over HTTP are answered from
-    ``acme``. With ``multiprocess`` the application is
-    told that other processes serve it, too.
+    Without ``listeners`` it has those of the settings. ``acme`` answers challenges over HTTP.
+    ``multiprocess`` tells the application that other processes serve it, too (PEP 3333).
     """
     threads = chosen["threads"]
     return Server(
@@ -162,7 +161,7 @@ def _worker_factory(
 
     try:
         make()
-    except ValueError as error:  # of a path to mount files at, which only the worker judges
+    except ValueError as error:  # an invalid path of static files, which only the worker checks
         raise CommandError(f"{chosen.origin('static')}: {error}") from error
     return make
 
@@ -179,7 +178,8 @@ def _mounts(chosen: Chosen) -> dict[str, StaticFiles]:
     for mount in chosen["static"]:
         if mount.path in mounts:
             raise CommandError(
-                f"{chosen.origin('static')}: two directories are served at {mount.path}"
+                f"{chosen.origin('static')}: two directories have the path {mount.path}: "
+                "choose another path for one of them"
             )
         try:
             mounts[mount.path] = StaticFiles(mount.directory, **chosen.arguments(Part.FILES))

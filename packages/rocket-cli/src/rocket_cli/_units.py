@@ -1,4 +1,4 @@
-"""Numbers for a person to read, in few characters."""
+"""Numbers, sizes and times for a person to read, in few characters."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ _DAY: Final = 86_400
 
 
 def seconds(value: float | None) -> str:
-    """A short time: ``85 µs``, ``1.24 ms``, ``3.50 s``, ``2m05s``."""
+    """Return a short time: ``85 µs``, ``1.24 ms``, ``3.50 s``, ``2m05s``; ``-`` if unknown."""
     if value is None or math.isnan(value):
         return "-"
     if value < 1e-3:
         return f"{value * 1e6:.0f} µs"
     if value < 1:
-        return f"{_digits(value * 1e3)} ms"
-    return f"{_digits(value)} s" if value < 100 else age(value)
+        return f"{_three_digits(value * 1e3)} ms"
+    return f"{_three_digits(value)} s" if value < 100 else age(value)
 
 
 def age(value: float) -> str:
-    """A long time in its two largest units: ``47s``, ``3m05s``, ``2h01m``, ``5d03h``."""
+    """Return a long time, in seconds, in its two largest units: ``47s``, ``3m05s``, ``5d03h``."""
     whole = int(value)
     if whole < 60:
         return f"{whole}s"
@@ -32,23 +32,22 @@ def age(value: float) -> str:
 
 
 def size(value: float) -> str:
-    """Bytes: ``512 B``, ``1.50 KiB``, ``47.2 MiB``."""
+    """Return a number of bytes: ``512 B``, ``1.50 KiB``, ``47.2 MiB``, ``154 MiB``."""
     for unit in ("B", "KiB", "MiB"):
         if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{_digits(value)} {unit}"
+            return f"{value:.0f} {unit}" if unit == "B" else f"{_three_digits(value)} {unit}"
         value /= 1024
-    return f"{_digits(value)} GiB"
+    return f"{_three_digits(value)} GiB"
 
 
 def number(value: float) -> str:
-    """A count or a rate: ``7``, ``9.5``, ``12,345``."""
+    """Return a count or a rate: ``7``, ``9.5``, ``12,345``; ``-`` if unknown."""
     if math.isnan(value):
         return "-"
     return f"{value:.1f}" if value < 10 and not float(value).is_integer() else f"{value:,.0f}"
 
 
-def _digits(value: float) -> str:
-    """Three digits."""
+def _three_digits(value: float) -> str:
     if value < 9.995:
         return f"{value:.2f}"
     return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"

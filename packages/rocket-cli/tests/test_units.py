@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from rocket_cli._terminal.units import age, number, seconds, size
+from rocket_cli._units import age, number, seconds, size
 
 
 @pytest.mark.parametrize(
