@@ -59,7 +59,7 @@ SHOWN = {
     "group": "settings/test_identity.py::test_user_and_group_by_number",
     "log-format": "serving/test_access_log.py::test_json_of_both_logs",
     "log-level": "commands/test_main.py::test_debug_shows_the_traceback_first",
-    "max-rss": "application/test_request_count.py::test_process_that_grows_is_replaced",
+    "max-rss": "supervisor/test_memory_limit.py::test_process_that_grows_is_replaced",
     "metrics": "processes/test_observer.py::test_metrics_at_a_unix_socket",
     "open": "terminal/test_browser.py::test_browser_is_opened",
     "pid": "supervisor/test_pid_file.py::test_file_is_there_while_it_serves",

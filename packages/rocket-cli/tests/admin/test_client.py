@@ -73,7 +73,10 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 def test_permission_denied() -> None:
     """Not seen by root, who may connect to everything."""
-    assert _advice(PermissionError()) == "permission denied; run this as the user of the server"
+    assert (
+        _advice(PermissionError())
+        == "permission denied; run this command as the user of the server"
+    )
 
 
 def test_file_that_is_no_socket(tmp_path: Path) -> None:
@@ -84,7 +87,7 @@ def test_file_that_is_no_socket(tmp_path: Path) -> None:
 
 
 def test_path_that_is_too_long(tmp_path: Path) -> None:
-    with pytest.raises(UnreachableError, match="too long; use the path that the server has"):
+    with pytest.raises(UnreachableError, match="too long; use the server's --admin path"):
         AdminClient(tmp_path / ("x" * 200))
 
 
@@ -92,8 +95,8 @@ def test_path_that_is_too_long(tmp_path: Path) -> None:
     ("said", "complaint"),
     [
         (b"", "the server closed the connection"),
-        (b"HTTP/1.1 400 Bad Request\r\n", "is not the admin endpoint of Rocket"),
-        (b"[]\n", "is not the admin endpoint of Rocket"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "this is not the admin socket of a Rocket server"),
+        (b"[]\n", "this is not the admin socket of a Rocket server"),
     ],
 )
 def test_something_else_listens(tmp_path: Path, said: bytes, complaint: str) -> None:

@@ -123,7 +123,9 @@ def test_malformed_line_is_answered_and_ends_the_connection(
     with Client(path) as client:
         client.send(line)
         answer = client.answer()
-        assert ("at most 16384 bytes" if len(line) > 10 else "no JSON") in answer["error"]
+        assert ("not be longer than 16384 bytes" if len(line) > 10 else "not JSON") in answer[
+            "error"
+        ]
         assert client.file.read() == b""
     assert asked.questions == []
 

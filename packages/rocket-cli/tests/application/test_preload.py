@@ -123,9 +123,7 @@ def test_threads_of_the_application(tmp_path: Path, write: Write) -> None:
         + VERSION.format("one").replace("\n    ", "\n        "),
     )
     with Served(tmp_path, *ANY, "--preload", "threaded") as served:
-        served.wait_for(
-            "WARNING rocket_cli: --preload: .* at import, .*: ticker; start them later"
-        )
+        served.wait_for("WARNING rocket_cli: --preload: .* at import, .*: ticker; start them later")
         served.location()
         served.stop()
 
@@ -137,7 +135,9 @@ def test_reload_replaces_the_supervisor(tmp_path: Path, write: Write, client: ht
         url = served.location()
         write("versioned.py", "raise RuntimeError('no database')")
         served.send(signal.SIGHUP)
-        served.wait_for("ERROR rocket_cli: no new supervisor, this one stays: .*no database")
+        served.wait_for(
+            "ERROR rocket_cli: upgrade failed, the old supervisor keeps running: .*no database"
+        )
         assert client.get(url).text.startswith("one ")
         write("versioned.py", VERSION.format("second"))
         served.send(signal.SIGHUP)

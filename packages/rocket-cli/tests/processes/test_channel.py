@@ -81,7 +81,7 @@ def test_what_is_no_message(sent: bytes) -> None:
     with left:
         channel = Channel(right, waits=False)
         left.sendall(sent)
-        with pytest.raises(ChannelError, match="not a message"):
+        with pytest.raises(ChannelError, match="not a JSON object"):
             channel.receive()
         channel.close()
 
@@ -92,14 +92,14 @@ def test_a_message_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     with left:
         channel = Channel(right, waits=False)
         left.sendall(b"x" * 1001)
-        with pytest.raises(ChannelError, match="more than 1000 bytes"):
+        with pytest.raises(ChannelError, match="longer than 1000 bytes"):
             channel.receive()
         channel.close()
 
 
 def test_a_message_has_a_limit_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """For the supervisor, which others speak to; it may say more itself."""
-    monkeypatch.setattr(channel_module, "_MOST_CONTAINERS", 100)
+    monkeypatch.setattr(channel_module, "_MAX_CONTAINERS", 100)
     left, right = socket.socketpair()
     message: Message = {"parts": [[]] * 100}
     with left:

@@ -236,3 +236,25 @@ def test_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_watcher, "find_spec", lambda name: None)
     with pytest.raises(CommandError, match=r"pip install 'rocket-cli\[reload\]'"):
         require_watchfiles()
+
+
+def test_an_order_is_pending_until_it_is_taken_and_no_longer() -> None:
+    """The order is in the queue, and its event is not set yet, when the main thread takes it.
+
+    If the event were set afterwards, the new watch would end at once, and nothing be watched.
+    """
+    orders = code_watcher._Orders()
+    taken: list[Wanted | None] = []
+    taker = threading.Thread(target=lambda: taken.append(orders.next()))
+    set_pending = orders.pending.set
+
+    def set_late() -> None:
+        taker.start()
+        taker.join(0.2)  # the thread may take the order now, but must not
+        set_pending()
+
+    orders.pending.set = set_late  # type: ignore[method-assign]
+    orders.table()["watch"]({"directories": ["code"], "since": 1.0})
+    taker.join(PATIENCE)
+    assert taken == [Wanted(["code"], 1.0)]
+    assert not orders.pending.is_set()

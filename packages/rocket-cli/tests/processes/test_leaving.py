@@ -38,7 +38,7 @@ def test_thread_that_goes_on_is_named_and_left_behind(write: Write) -> None:
     with Served(directory, *ANY, "--graceful-timeout", "2", "app") as served:
         served.location()
         served.send(signal.SIGTERM)
-        served.wait_for("the process cannot end: the application's thread 'mailer', which is not")
+        served.wait_for("the process cannot exit: the application's thread 'mailer', which is not")
         served.wait_for("the process ends without waiting any longer: .*'mailer'")
         code, _ = served.wait()
         assert code == 0

@@ -158,7 +158,7 @@ def test_killed_process_counts_with_what_it_told(site: Path, client: httpx.Clien
         eventually(lambda: metrics(client, where)["rocket_requests_total"] == 4)
         (worker,) = processes(site, "worker")
         os.kill(worker, signal.SIGKILL)
-        served.wait_for("another takes its place")
+        served.wait_for("replacing it")
         eventually(lambda: metrics(client, where)["rocket_process_restarts_total"] == 1)
         eventually(lambda: metrics(client, where).get("rocket_processes1") == 1)
         client.get(url)
@@ -182,7 +182,7 @@ def test_resized_and_logging_until_the_next_reload(site: Path) -> None:
 
         eventually(lambda: limits() == [(3, 5), (3, 5)])
         os.kill(processes(site, "worker")[0], signal.SIGKILL)
-        served.wait_for("another takes its place")
+        served.wait_for("replacing it")
         eventually(lambda: limits() == [(3, 5), (3, 5)])
         command(site, "reload")
         eventually(lambda: limits() == [(2, 2)] * 2)
@@ -214,7 +214,7 @@ def test_observer_that_dies_is_started_again(site: Path, client: httpx.Client) -
         client.get(url)
         (observer,) = processes(site, "observer")
         os.kill(observer, signal.SIGKILL)
-        served.wait_for("it is started again")
+        served.wait_for("restarting it")
         served.wait_for("metrics are at")
         assert metrics(client, where)["rocket_requests_total"] == 1
         served.stop()
@@ -380,6 +380,6 @@ def test_sort_and_limit(shared: Shared) -> None:
 def test_question_of_the_supervisor_only(shared: Shared) -> None:
     with (
         AdminClient(shared.site / "admin") as admin,
-        pytest.raises(RefusedError, match="ask for one of"),
+        pytest.raises(RefusedError, match="unknown question; ask for one of"),
     ):
         admin.ask("ping")

@@ -41,7 +41,7 @@ def test_status_below_500_tells_of_no_failure() -> None:
 
 
 def test_status_from_500_on() -> None:
-    with pytest.raises(CommandError, match="the health check /ö is answered 503"):
+    with pytest.raises(CommandError, match="the health check /ö was answered with status 503"):
         check("/ö")
 
 
@@ -53,5 +53,5 @@ def test_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
         raise ConnectionError
 
-    with pytest.raises(CommandError, match="the health check / is not answered: timed out"):
+    with pytest.raises(CommandError, match="the health check / was not answered: timed out"):
         check("/", application=silent)

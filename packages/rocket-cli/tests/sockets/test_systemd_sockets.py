@@ -66,10 +66,10 @@ def test_variables_that_are_not_for_this_process() -> None:
 def test_what_is_no_listening_socket(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
         descriptor = os.dup(datagrams.fileno())
-        with pytest.raises(CommandError, match="no listening stream socket: use ListenStream="):
+        with pytest.raises(CommandError, match="not a listening stream socket: use ListenStream="):
             inherited_socket(descriptor, None)
     with (tmp_path / "file").open("w") as file:
         descriptor = os.dup(file.fileno())
-        with pytest.raises(CommandError, match="is no socket"):
+        with pytest.raises(CommandError, match="is not a socket"):
             inherited_socket(descriptor, None)
         os.close(descriptor)

@@ -41,7 +41,7 @@ def test_server_that_runs_keeps_its_file(tmp_path: Path, write: Write) -> None:
         served.location()
         line = refuse(tmp_path, *options)
         assert line.startswith(
-            f"--pid: {tmp_path}/rocket.pid says that process {served.pid} serves"
+            f"--pid: {tmp_path}/rocket.pid belongs to process {served.pid}, which runs"
         )
         assert (tmp_path / "rocket.pid").read_text() == f"{served.pid}\n"
         served.stop()

@@ -48,11 +48,15 @@ def test_new_supervisor_that_fails(site: Path, write: Write, client: httpx.Clien
         url = served.location()
         write("versioned.py", "raise RuntimeError('no database')")
         served.send(signal.SIGUSR2)
-        served.wait_for("no new supervisor, this one stays: cannot import versioned: .*no database")
+        served.wait_for(
+            "upgrade failed, the old supervisor .*: cannot import versioned: .*no database"
+        )
         assert client.get(url).text.startswith("one ")
         write("rocket.toml", "app =")
         served.send(signal.SIGUSR2)
-        served.wait_for("no new supervisor, this one stays: new supervisor .* exit code 2")
+        served.wait_for(
+            "upgrade failed, the old supervisor keeps running: new supervisor .* exit code 2"
+        )
         assert client.get(url).text.startswith("one ")
         assert (site / "rocket.pid").read_text() == f"{served.pid}\n"
         served.stop()

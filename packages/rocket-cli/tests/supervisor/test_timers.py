@@ -2,16 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from manual_timers import Clock
 from rocket_cli._supervisor import timers as timers_module
 from rocket_cli._supervisor.timers import Timers
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

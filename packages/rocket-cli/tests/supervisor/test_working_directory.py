@@ -64,14 +64,14 @@ def text(client: httpx.Client, url: str, path: str = "") -> str:
 def test_directory_is_entered_by_its_name(tmp_path: Path, release: Release) -> None:
     first = release("first")
     os.chdir(tmp_path / "current")
-    surroundings = WorkingDirectory({"PWD": str(tmp_path / "current")})
-    assert surroundings.directory == tmp_path / "current"
+    working_directory = WorkingDirectory({"PWD": str(tmp_path / "current")})
+    assert working_directory.directory == tmp_path / "current"
     second = release("second")
-    surroundings.leave(choose())
+    working_directory.leave(choose())
     assert Path.cwd() == second
     (second / "below").mkdir()
     os.chdir(first)
-    surroundings.enter(choose("--chdir", "below"))
+    working_directory.enter(choose("--chdir", "below"))
     assert Path.cwd() == second / "below"
 
 
@@ -85,18 +85,18 @@ def test_name_of_another_directory(tmp_path: Path, release: Release, name: str) 
 def test_directory_that_is_gone(tmp_path: Path, release: Release) -> None:
     first = release("first")
     os.chdir(first)
-    surroundings = WorkingDirectory({})
+    working_directory = WorkingDirectory({})
     shutil.rmtree(first)
     placed = choose("--chdir", str(tmp_path))
     for chosen in (choose(), choose("--chdir", "..")):
         with pytest.raises(CommandError, match="where the command was started: No such file"):
-            surroundings.leave(chosen)
+            working_directory.leave(chosen)
         with pytest.raises(CommandError, match=str(first)):
-            surroundings.enter(chosen)
+            working_directory.enter(chosen)
         with pytest.raises(CommandError, match=str(first)):
-            surroundings.keep(chosen)
-    surroundings.leave(placed)
-    surroundings.enter(placed)
+            working_directory.keep(chosen)
+    working_directory.leave(placed)
+    working_directory.enter(placed)
     assert Path.cwd() == tmp_path
 
 
@@ -104,10 +104,10 @@ def test_directory_that_was_gone_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     os.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    surroundings = WorkingDirectory({"PWD": str(tmp_path / "gone")})
-    with pytest.raises(CommandError, match="is gone: start it in one that is there"):
-        surroundings.enter(choose())
-    surroundings.enter(choose("--chdir", str(tmp_path)))
+    working_directory = WorkingDirectory({"PWD": str(tmp_path / "gone")})
+    with pytest.raises(CommandError, match="is gone: start it in an existing one"):
+        working_directory.enter(choose())
+    working_directory.enter(choose("--chdir", str(tmp_path)))
     assert Path.cwd() == tmp_path
 
 
@@ -115,13 +115,13 @@ def test_directory_is_kept_unless_it_was_removed(tmp_path: Path, release: Releas
     """A process that is replaced serves what the others do."""
     first = release("first")
     chosen = choose("--chdir", str(tmp_path / "current"))
-    surroundings = WorkingDirectory()
-    surroundings.enter(chosen)
+    working_directory = WorkingDirectory()
+    working_directory.enter(chosen)
     second = release("second")
-    surroundings.keep(chosen)
+    working_directory.keep(chosen)
     assert Path.cwd() == first
     shutil.rmtree(first)
-    surroundings.keep(chosen)
+    working_directory.keep(chosen)
     assert Path.cwd() == second
 
 
@@ -187,9 +187,9 @@ def test_directory_of_the_start_is_gone(
 @pytest.mark.parametrize(
     ("option", "number", "trouble"),
     [
-        ("--no-preload", signal.SIGHUP, "not reloaded, the previous generation stays"),
-        ("--no-preload", signal.SIGUSR2, "no new supervisor, this one stays"),
-        ("--preload", signal.SIGHUP, "no new supervisor, this one stays"),
+        ("--no-preload", signal.SIGHUP, "reload failed, the old processes keep serving"),
+        ("--no-preload", signal.SIGUSR2, "upgrade failed, the old supervisor keeps running"),
+        ("--preload", signal.SIGHUP, "upgrade failed, the old supervisor keeps running"),
     ],
     ids=["reload", "upgrade", "preload"],
 )
@@ -241,7 +241,7 @@ def test_directory_is_gone_when_a_process_is_replaced(
         shutil.rmtree(first)
         os.kill(served.workers()[0], signal.SIGKILL)
         for _ in range(6):
-            served.wait_for(f"cannot start a process yet: cannot work in {first}")
+            served.wait_for(f"cannot start a process, trying again: cannot work in {first}")
         first.mkdir()
         (first / "versioned.py").write_text(dedent(VERSION.format("first")))
         served.wait_for("worker [0-9]+ serves")

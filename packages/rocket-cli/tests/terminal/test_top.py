@@ -127,5 +127,5 @@ def test_server_that_goes_and_comes_back(path: Path) -> None:
 
 def test_no_terminal(path: Path, tmp_path: Path) -> None:
     assert refuse(tmp_path, "--admin", str(path), command="top") == (
-        "top needs a terminal; for a file or a pipe use rocket-cli stats"
+        "top needs a terminal; use rocket-cli stats for a file or a pipe"
     )

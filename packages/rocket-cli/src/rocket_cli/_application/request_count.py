@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 def counted(
@@ -30,11 +25,3 @@ def counted(
         return application(environ, start_response)
 
     return count_and_call
-
-
-def resident_bytes(process: int) -> int:
-    """Return the resident memory of a process (proc_pid_statm(5)); 0 if it has ended."""
-    try:
-        return int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
-    except (OSError, IndexError):
-        return 0

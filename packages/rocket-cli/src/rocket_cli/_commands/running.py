@@ -10,13 +10,15 @@ from rocket_cli._logging.server_log import STANDARD, check_log, configure_log
 from rocket_cli._processes.code_watcher import Watch, require_watchfiles
 from rocket_cli._processes.observer import check_observation, observers
 from rocket_cli._processes.signals import caught_signals
+from rocket_cli._processes.task import Task
 from rocket_cli._serving.certificates import make_acme
 from rocket_cli._serving.composing import make_server
-from rocket_cli._settings.bind import location
+from rocket_cli._serving.listeners import location
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._sockets.bound_sockets import BoundSocket
-from rocket_cli._supervisor.children import Forked, Task
-from rocket_cli._supervisor.supervisor import SIGNALS, Supervisor
+from rocket_cli._supervisor.children import Forked
+from rocket_cli._supervisor.signal_orders import SIGNALS
+from rocket_cli._supervisor.supervisor import Supervisor
 from rocket_cli._supervisor.working_directory import WorkingDirectory
 
 
@@ -69,5 +71,5 @@ def rehearse(chosen: Chosen) -> Iterator[str]:
     server = make_server(chosen, site, None, acme=make_acme(chosen))
     if site.found:
         yield site.found
-    where = ", ".join(location(each.scheme, each.address) for each in server.listeners)
+    where = ", ".join(map(location, server.listeners))
     yield f"OK: would serve {site.name} at {where}"

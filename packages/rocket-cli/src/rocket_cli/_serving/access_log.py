@@ -1,4 +1,4 @@
-"""The access log: where it goes and what it looks like there."""
+"""The access log that the settings describe: its file and its format."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import sys
 from typing import Final, TextIO, cast
 
+from rocket_cli import _units
 from rocket_cli._logging.formatting import (
     CYAN,
     DIM,
@@ -17,21 +18,21 @@ from rocket_cli._logging.formatting import (
     printable,
 )
 from rocket_cli._logging.server_log import STANDARD, unwritable
-from rocket_cli._settings import units
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.setting import Part
 from rocket_wsgi import AccessLog
 
 _FORMAT: Final = "json:time,client,method,target,status,size,seconds,error"
-"""What `Terminal` reads."""
+"""The format that `Terminal` reads."""
 
 _COLOURS: Final = {2: GREEN, 3: CYAN, 4: YELLOW, 5: RED}
 
 
 def open_access_log(chosen: Chosen) -> AccessLog | None:
-    """The access log, if one is wanted. Raises `CommandError` when its file cannot be written.
+    """Return the access log, or None without one.
 
-    Unless its format is chosen, it follows ``log-format``, and is made for reading on a terminal.
+    If no format is set, the format is JSON with ``log-format`` json, human-readable on a terminal,
+    and otherwise ``combined``. Raises `CommandError` if the file cannot be written.
     """
     path = chosen["access-log"]
     if path is None:
@@ -50,20 +51,21 @@ def open_access_log(chosen: Chosen) -> AccessLog | None:
 
 
 class Terminal:
-    """Writes requests for a person to read, given lines of JSON."""
+    """Writes requests in a human-readable form, given lines of JSON."""
 
     def __init__(self, stream: TextIO, *, colours: bool) -> None:
+        """Write to ``stream``."""
         self._stream = stream
         self._paint = paint if colours else lambda text, colour: text  # noqa: ARG005 - as paint
 
     def write(self, text: str) -> int:
-        """Write some lines."""
+        """Write whole lines, each with a JSON object."""
         lines = "".join(self._line(**json.loads(line)) + "\n" for line in text.splitlines())
         self._stream.write(lines)
         return len(text)
 
     def flush(self) -> None:
-        """Have the stream written."""
+        """Flush the stream."""
         self._stream.flush()
 
     def _line(
@@ -79,7 +81,7 @@ class Terminal:
         error: str | None,
     ) -> str:
         colour = RED if status is None else _COLOURS.get(status // 100, DIM)
-        amount = f"{units.size(size)} in {units.seconds(seconds)}"
+        amount = f"{_units.size(size)} in {_units.seconds(seconds)}"
         parts = [
             self._paint(time, DIM),
             self._paint("---" if status is None else str(status), colour),

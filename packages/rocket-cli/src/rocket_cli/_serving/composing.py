@@ -28,11 +28,10 @@ def make_server(
     acme: ACME | None = None,
     multiprocess: bool = False,
 ) -> Server:
-    """Compose the server; nothing is bound yet. Raises `CommandError`.
+    """Make the server of the settings, without binding an address. Raises `CommandError`.
 
-    Without ``listeners`` it has those that are chosen. Challenges over HTTP are answered from
-    ``acme``. With ``multiprocess`` the application is
-    told that other processes serve it, too.
+    Without ``listeners`` it has those of the settings. ``acme`` answers challenges over HTTP.
+    ``multiprocess`` tells the application that other processes serve it, too (PEP 3333).
     """
     threads = chosen["threads"]
     return Server(
@@ -74,7 +73,7 @@ def _worker_factory(
 
     try:
         make()
-    except ValueError as error:  # of a path to mount files at, which only the worker judges
+    except ValueError as error:  # an invalid path of static files, which only the worker checks
         raise CommandError(f"{chosen.origin('static')}: {error}") from error
     return make
 
@@ -91,7 +90,8 @@ def _mounts(chosen: Chosen) -> dict[str, StaticFiles]:
     for mount in chosen["static"]:
         if mount.path in mounts:
             raise CommandError(
-                f"{chosen.origin('static')}: two directories are served at {mount.path}"
+                f"{chosen.origin('static')}: two directories have the path {mount.path}: "
+                "choose another path for one of them"
             )
         try:
             mounts[mount.path] = StaticFiles(mount.directory, **chosen.arguments(Part.FILES))
