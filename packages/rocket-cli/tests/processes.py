@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-P", "-m", "rocket_cli"]
 
 
 def refuse(directory: Path, *arguments: str, command: str = "serve", **variables: str) -> str:
-    """Run `rocket-cli serve`, which must fail with one line; return that line without its prefix."""
+    """Run `rocket-cli serve`, which must fail with one line; return it without its prefix."""
     done = run(directory, command, *arguments, **variables)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout == ""

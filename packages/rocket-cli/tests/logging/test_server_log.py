@@ -89,7 +89,7 @@ def test_file_is_reopened(tmp_path: Path) -> None:
 
 
 def test_file_is_reopened_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log is reopened at its absolute path, even if the application has changed the directory."""
+    """The log is reopened at its absolute path, even if the application changes the directory."""
     monkeypatch.chdir(tmp_path)
     configure_log(choose("--error-log", "error.log"))
     (tmp_path / "elsewhere").mkdir()
