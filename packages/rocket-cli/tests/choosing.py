@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rocket_cli._commands.settings_command import Chosen, SettingsCommand
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.options import SettingsCommand
 
 
 def choose(*arguments: str) -> Chosen:

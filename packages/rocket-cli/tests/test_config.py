@@ -98,7 +98,7 @@ def test_application_from_each_source(tmp_path: Path, write: Write) -> None:
         ("trusted-proxies = ['x']", "rocket.toml:1: trusted-proxies: 'x' is no network"),
         ("proxy-fields = ['x']", "rocket.toml:1: proxy-fields: "),
         ("[threads]", "rocket.toml:1: threads must be a whole number, or "),
-        ("threads = ", "rocket.toml is not TOML: "),
+        ("threads = ", "rocket.toml is not valid TOML: "),
     ],
 )
 def test_error_in_a_file(tmp_path: Path, write: Write, content: str, line: str) -> None:
@@ -121,7 +121,7 @@ def test_file_that_was_asked_for_and_is_not_there(tmp_path: Path, write: Write) 
     assert "none.toml" in refuse(tmp_path, "--config", "none.toml")
     write("other/pyproject.toml", "[tool.black]")
     line = refuse(tmp_path, "--config", "other/pyproject.toml")
-    assert line == "other/pyproject.toml has no settings: they are in its table tool.rocket"
+    assert line == "other/pyproject.toml has no settings: add the table tool.rocket"
 
 
 def test_help_in_spite_of_a_bad_file(tmp_path: Path, write: Write) -> None:

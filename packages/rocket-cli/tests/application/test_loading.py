@@ -141,7 +141,7 @@ def test_misspelt_attribute(write: Write) -> None:
 def test_attribute_with_no_near_name(write: Write) -> None:
     write("named.py", "aplication = None")
     assert str(refusal("named:zzz")).endswith(
-        "no attribute 'zzz'; name its application, as named:NAME"
+        "no attribute 'zzz'; name the application, as named:NAME"
     )
 
 
@@ -167,13 +167,13 @@ def test_not_callable(write: Write) -> None:
 def test_factory_without_parentheses(write: Write) -> None:
     write("made.py", "def create_app():\n    return None")
     message = str(refusal("made:create_app"))
-    assert "made:create_app cannot be called as a WSGI application" in message
+    assert "made:create_app is not a WSGI application" in message
     assert message.endswith("made:create_app()")
 
 
 def test_application_of_another_kind(write: Write) -> None:
     write("other.py", "async def app(scope, receive, send): ...")
-    assert "other:app cannot be called as a WSGI application" in str(refusal("other"))
+    assert "other:app is not a WSGI application" in str(refusal("other"))
 
 
 def test_factory_that_fails(write: Write) -> None:
@@ -193,7 +193,7 @@ def test_factory_that_wants_arguments(write: Write) -> None:
 def test_bare_module_without_application(write: Write) -> None:
     write("empty.py", "")
     assert str(refusal("empty")) == (
-        "module empty has neither application nor app: name its application, as empty:NAME"
+        "module empty has neither application nor app: name the application, as empty:NAME"
     )
 
 

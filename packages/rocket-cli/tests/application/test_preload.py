@@ -123,9 +123,7 @@ def test_threads_of_the_application(tmp_path: Path, write: Write) -> None:
         + VERSION.format("one").replace("\n    ", "\n        "),
     )
     with Served(tmp_path, *ANY, "--preload", "threaded") as served:
-        served.wait_for(
-            "WARNING rocket_cli: importing .* has started threads.*: ticker; do without"
-        )
+        served.wait_for("WARNING rocket_cli: --preload: .* at import, .*: ticker; start them later")
         served.location()
         served.stop()
 

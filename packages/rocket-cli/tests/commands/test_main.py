@@ -21,8 +21,7 @@ import trustme
 from conftest import HELLO, Write
 from processes import PATIENCE, Served, eventually, refuse, run
 from rocket_cli import __version__
-from rocket_cli._settings.setting import Section
-from rocket_cli._settings.table import SETTINGS
+from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
 
 ANY = ["--bind", "127.0.0.1:0"]
 
@@ -118,9 +117,7 @@ def test_help_names_every_option(tmp_path: Path) -> None:
         "--help",
     }
     titles = re.findall(r"^(\S[^:\n]*):$", done.stdout, re.MULTILINE)
-    assert titles == [each.value for each in Section if each is not Section.APPLICATION] + [
-        "Options"
-    ]
+    assert titles == [each for each in SECTIONS if each != "Application"] + ["Options"]
 
 
 # -- what is served ----------------------------------------------------------------------------

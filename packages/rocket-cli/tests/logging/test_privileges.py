@@ -14,7 +14,7 @@ import pytest
 
 from privileges import needs_root, public_path, trap  # noqa: F401 - a fixture
 from rocket_cli._logging.privileges import Maker, give_file, is_protected, maker
-from rocket_cli._settings.users import Identity
+from rocket_cli._settings.identity import Identity
 
 pytestmark = needs_root
 

@@ -18,8 +18,8 @@ from conftest import HELLO, Write
 from privileges import needs_root, public_path, trap  # noqa: F401 - a fixture
 from processes import Served, refuse
 from rocket_cli._errors import CommandError
+from rocket_cli._settings.identity import Identity
 from rocket_cli._settings.origin import Origin
-from rocket_cli._settings.users import Identity
 from rocket_cli._supervisor.pid_file import PidFile
 
 OPTION = Origin("command line", "--pid", "--pid")

@@ -20,8 +20,8 @@ FAULTY = """
     import os, selectors, socket
     from pathlib import Path
     from rocket_cli._commands.main import main
-    from rocket_cli._commands.settings_command import SettingsCommand
     from rocket_cli._errors import CommandError
+    from rocket_cli._settings.options import SettingsCommand
     from rocket_cli._supervisor import replacement, supervisor
     from rocket_cli._supervisor.generations import Generations
 

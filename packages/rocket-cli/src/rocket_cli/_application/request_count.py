@@ -1,4 +1,4 @@
-"""When a process has served long enough."""
+"""The number of requests after which a process is replaced, and the memory that it uses."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 def counted(
     application: WSGIApplication, limit: int, jitter: int, reached: Callable[[], object]
 ) -> WSGIApplication:
-    """``application``, which calls ``reached`` once it has been called often enough.
+    """Return ``application``, wrapped so that it calls ``reached`` once after enough requests.
 
-    That is ``limit`` times, and up to ``jitter`` more, so that not all processes get there at once.
+    That is after ``limit`` requests and a random number of up to ``jitter`` more, so that the
+    processes do not reach it at the same time.
     """
-    limit += random.randint(0, jitter)  # noqa: S311 - nobody gains by guessing it
+    limit += random.randint(0, jitter)  # noqa: S311 - not a secret
     count = itertools.count(1)
 
     def count_and_call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from rocket_cli._admin.endpoint import AdminWorker
 from rocket_cli._admin.reply import Ask, AskError, Reply
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.server_log import reopen_log
 from rocket_cli._processes.channel import Channel
 from rocket_cli._processes.control import Control
 from rocket_cli._processes.task import Task
 from rocket_cli._settings.bind import Bind
-from rocket_cli._settings.users import assume_identity
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.identity import assume_identity
 from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets, listen
 from rocket_core import Address, BindError, Listener, Server, UnixAddress, Worker, parse_address
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from rocket_cli._admin.inspector import Inspector
 from rocket_cli._application.request_count import counted
-from rocket_cli._commands.settings_command import Chosen
+from rocket_cli._application.site import Site, find_site
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.server_log import STANDARD, configure_log, reopen_log
 from rocket_cli._logging.strays import log_strays
@@ -40,9 +40,10 @@ from rocket_cli._processes.leaving import Leaving
 from rocket_cli._processes.signals import Events, caught_signals, wait_for_end
 from rocket_cli._serving.access_log import open_access_log
 from rocket_cli._serving.certificates import make_acme
-from rocket_cli._serving.composing import Site, find_site, make_server
+from rocket_cli._serving.composing import make_server
 from rocket_cli._serving.listeners import make_listeners
-from rocket_cli._settings.users import assume_identity
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.identity import assume_identity
 from rocket_cli._sockets.balance import Slot
 from rocket_cli._sockets.bound_sockets import BoundSocket
 from rocket_core import Listener, Server

@@ -6,8 +6,6 @@ import json
 import sys
 from typing import Final, TextIO, cast
 
-from rocket_cli import _units
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._logging.formatting import (
     CYAN,
     DIM,
@@ -19,6 +17,8 @@ from rocket_cli._logging.formatting import (
     printable,
 )
 from rocket_cli._logging.server_log import STANDARD, unwritable
+from rocket_cli._settings import units
+from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.setting import Part
 from rocket_wsgi import AccessLog
 
@@ -81,16 +81,12 @@ class Terminal:
         error: str | None,
     ) -> str:
         colour = RED if status is None else _COLOURS.get(status // 100, DIM)
+        amount = f"{units.size(size)} in {units.seconds(seconds)}"
         parts = [
             self._paint(time, DIM),
             self._paint("---" if status is None else str(status), colour),
             _on_one_line(f"{method or '-'} {target or '-'}"),
-            self._paint(
-                _on_one_line(
-                    f"{_units.size(size)} in {_units.seconds(seconds)} to {client or '-'}"
-                ),
-                DIM,
-            ),
+            self._paint(_on_one_line(f"{amount} to {client or '-'}"), DIM),
         ]
         if error:
             parts.append(self._paint(_on_one_line(error), RED))

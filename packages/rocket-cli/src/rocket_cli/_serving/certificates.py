@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.data_directory import data_directory
 from rocket_cli._settings.setting import Part
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def make_acme(chosen: Chosen) -> ACME | None:
     _check_addresses(chosen)
     try:
         return ACME(
-            chosen["acme-dir"] or _usual_directory() / chosen["acme"][0],
+            chosen["acme-dir"] or data_directory() / "acme" / chosen["acme"][0],
             chosen["acme"],
             external_account=_external_account(chosen),
             **chosen.arguments(Part.ACME),
@@ -90,11 +90,3 @@ def _external_account(chosen: Chosen) -> tuple[str, str] | None:
             f"{chosen.origin('acme-eab-key')}: {path} cannot be read ({reason}): name the file "
             "with the key that the certificate authority provided"
         ) from error
-
-
-def _usual_directory() -> Path:
-    """Return the directory for ACME in this user's data (XDG Base Directory Specification)."""
-    home = Path(os.environ.get("XDG_DATA_HOME", ""))
-    if not home.is_absolute():  # the specification says to ignore it
-        home = Path.home() / ".local/share"
-    return home / "rocket/acme"

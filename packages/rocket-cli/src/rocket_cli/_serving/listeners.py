@@ -1,4 +1,4 @@
-"""The listeners that the settings describe, and their URLs."""
+"""The listeners that the settings describe."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._serving.certificates import has_certificate, make_store
 from rocket_cli._settings.bind import Bind
+from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.setting import Part
-from rocket_cli._sockets.bound_sockets import BoundSocket, location_of
+from rocket_cli._sockets.bound_sockets import BoundSocket
 from rocket_core import Address, Listener
 
 if TYPE_CHECKING:
@@ -62,8 +62,3 @@ def _secure_listener(
         return TLSListener(where, store, settings=settings, **chosen.arguments(Part.LISTENER))
     except CertificateError as error:  # the certificate authorities of clients
         raise CommandError(f"{chosen.origin('tls-client-ca')}: {error}") from error
-
-
-def location(listener: Listener) -> str:
-    """Return where clients reach a listener: a URL, or ``unix:PATH``."""
-    return location_of(listener.address, listener.scheme)

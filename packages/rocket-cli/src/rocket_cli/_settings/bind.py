@@ -1,10 +1,10 @@
-"""Where to listen, and by which protocol."""
+"""An address to listen on, and its protocol."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rocket_core import Address, parse_address
+from rocket_core import Address, UnixAddress, parse_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Bind:
 
     Attributes:
         address: the address.
-        scheme: ``http`` or ``https``; None for whichever there is a certificate for.
+        scheme: ``http`` or ``https``; None means HTTPS if there is a certificate, otherwise HTTP.
     """
 
     address: Address
@@ -23,7 +23,7 @@ class Bind:
         return f"{self.address}" if self.scheme is None else f"{self.scheme}://{self.address}"
 
     def secure(self, *, certificate: bool) -> bool:
-        """Whether to speak TLS, given whether there is a certificate."""
+        """Return whether to use TLS; ``certificate`` says whether there is a certificate."""
         return self.scheme == "https" or (self.scheme is None and certificate)
 
 
@@ -38,3 +38,8 @@ def parse_bind(text: str) -> Bind:
     if scheme not in {"http", "https"}:
         raise ValueError(f"{text!r}: the scheme must be http:// or https://")
     return Bind(parse_address(address), scheme)
+
+
+def location(scheme: str, address: Address) -> str:
+    """Return where clients reach a server: a URL, or ``unix:PATH``."""
+    return str(address) if isinstance(address, UnixAddress) else f"{scheme}://{address}"

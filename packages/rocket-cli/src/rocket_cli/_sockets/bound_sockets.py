@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.privileges import Maker, give_name, maker
-from rocket_cli._settings.bind import Bind
-from rocket_cli._settings.users import Identity, identity
+from rocket_cli._settings.bind import Bind, location
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.identity import Identity, identity
 from rocket_cli._sockets.forks import keep_from_children
 from rocket_cli._sockets.port_user import port_user
 from rocket_core import Address, BindError, TCPAddress, UnixAddress, address_of
@@ -58,8 +58,8 @@ class BoundSocket:
 
         ``certificate`` says whether there is one; then an address without a scheme uses HTTPS.
         """
-        scheme = "https" if self.bind.secure(certificate=certificate) else "http"
-        return location_of(self.address, scheme)
+        secure = self.bind.secure(certificate=certificate)
+        return location("https" if secure else "http", self.address)
 
     def close(self, *, keep_file: bool = False) -> None:
         """Close this process's copy, and remove the file of a Unix socket unless ``keep_file``."""
@@ -67,11 +67,6 @@ class BoundSocket:
             with suppress(OSError), maker(self.bind.address.path, self.user):
                 self.file.remove()
         self.socket.close()
-
-
-def location_of(address: Address, scheme: str) -> str:
-    """Return where clients reach ``address``: a URL, or ``unix:PATH``."""
-    return str(address) if isinstance(address, UnixAddress) else f"{scheme}://{address}"
 
 
 def open_sockets(chosen: Chosen, present: Sequence[BoundSocket] = ()) -> list[BoundSocket]:

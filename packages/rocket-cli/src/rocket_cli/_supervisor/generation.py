@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from rocket_cli._commands.settings_command import Chosen
-from rocket_cli._serving.composing import Site
+from rocket_cli._application.site import Site
+from rocket_cli._settings.chosen import Chosen
 from rocket_cli._sockets.bound_sockets import BoundSocket
 
 

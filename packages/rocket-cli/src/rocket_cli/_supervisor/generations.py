@@ -33,10 +33,10 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from rocket_cli._commands.settings_command import Chosen
+from rocket_cli._application.site import Site
 from rocket_cli._processes.channel import Message
 from rocket_cli._processes.worker_process import Serve
-from rocket_cli._serving.composing import Site
+from rocket_cli._settings.chosen import Chosen
 from rocket_cli._sockets.balance import ConnectionCounts
 from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets
 from rocket_cli._supervisor.child import Child, Phase, describe_end

@@ -13,8 +13,8 @@ from typing import Final
 
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.privileges import maker
+from rocket_cli._settings.identity import Identity
 from rocket_cli._settings.origin import Origin
-from rocket_cli._settings.users import Identity
 
 _READ_WRITE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 

@@ -23,10 +23,10 @@ import os
 import signal
 from contextlib import suppress
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.server_log import configure_log, reopen_log
 from rocket_cli._processes.channel import Message
+from rocket_cli._settings.chosen import Chosen
 from rocket_cli._sockets.bound_sockets import BoundSocket, open_sockets
 from rocket_cli._sockets.systemd_sockets import activated_sockets
 from rocket_cli._supervisor.child import Child, describe_end

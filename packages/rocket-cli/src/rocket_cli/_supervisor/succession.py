@@ -27,11 +27,11 @@ from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._processes.channel import Channel
 from rocket_cli._settings.bind import Bind, parse_bind
-from rocket_cli._settings.users import Identity
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.identity import Identity
 from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets
 from rocket_cli._sockets.systemd_sockets import inherited_socket
 from rocket_cli._supervisor.pid_file import PidFile

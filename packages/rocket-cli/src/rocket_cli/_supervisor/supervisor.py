@@ -28,14 +28,14 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from rocket_cli._application.preload import preloaded
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import BootError, CommandError
 from rocket_cli._logging.server_log import announce, configure_log, reopen_log
 from rocket_cli._processes.channel import Message
 from rocket_cli._processes.signals import Events
 from rocket_cli._processes.task import Task
 from rocket_cli._serving.certificates import has_certificate
-from rocket_cli._settings.users import identity
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.identity import identity
 from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets
 from rocket_cli._supervisor.child import Child, Phase
 from rocket_cli._supervisor.children import Children
@@ -170,7 +170,8 @@ class Supervisor:
         sockets = self._replacement.first_sockets(chosen, self._inherited)
         site = None
         if chosen["preload"]:
-            site = preloaded(chosen, self._events, lambda number: self._abandon(number, sockets))
+            leave = self._events.obeyed(lambda number: self._abandon(number, sockets))
+            site = preloaded(chosen, leave)
         self._generations.begin(chosen, sockets, size_of(chosen), site)
         if self._notifier.watchdog is not None:
             self._beat(self._notifier.watchdog)

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
+from rocket_cli._settings.chosen import Chosen
 
 _NOWHERE: Final = "/"
 """A directory from which no relative path of the settings is read."""

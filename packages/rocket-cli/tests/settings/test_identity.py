@@ -1,4 +1,4 @@
-"""As whom, and where, the processes that serve run."""
+"""The user, the groups, the umask and the directory of the worker processes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_user_with_the_groups_of_that_user(site: Path) -> None:
 
 @needs_root
 def test_log_of_messages_is_theirs(site: Path, write: Write) -> None:
-    """They can reopen it in a directory where they could make no file."""
+    """The worker processes can reopen the log in a directory in which they may make no file."""
     write("broken.py", "def app(environ, start_response): raise RuntimeError('a bug')")
     log, old = site / "error.log", site / "error.log.1"
     with Served(site, *ANY, "--user", "nobody", "--error-log", "error.log", "broken") as served:
@@ -96,7 +96,7 @@ def test_unix_socket_is_theirs(site: Path) -> None:
 
 @needs_root
 def test_log_that_is_a_link(site: Path) -> None:
-    """The user of a log's directory gets no file of root's by it, at the start or later."""
+    """The owner of a log's directory cannot get a file of root by a link, at the start or later."""
     directory, secret = trap(site)
     log = directory / "error.log"
     options = [*ANY, "--user", "nobody", "--error-log", str(log), "tell"]
@@ -112,7 +112,7 @@ def test_log_that_is_a_link(site: Path) -> None:
         log.rename(directory / "error.log.1")
         log.symlink_to(secret)
         served.send(signal.SIGUSR1)
-        stays = "the log stays in its old file: cannot open"
+        stays = "messages still go to the old file"
         eventually(lambda: stays in (directory / "error.log.1").read_text())
         served.stop()
     assert (secret.owner(), secret.read_text()) == ("root", "secret")
@@ -136,7 +136,7 @@ def test_log_whose_way_leads_to_a_file_of_root(site: Path, way: str) -> None:
 
 @needs_root
 def test_log_that_would_make_the_supervisor_wait(site: Path) -> None:
-    """A pipe whose other end its user has, and may read nothing from; or no other end."""
+    """A named pipe is refused, whether or not another process has opened it for reading."""
     directory, _ = trap(site)
     log = directory / "error.log"
     options = [*ANY, "--user", "nobody", "--error-log", str(log), "tell"]
@@ -145,7 +145,7 @@ def test_log_that_would_make_the_supervisor_wait(site: Path) -> None:
     assert "cannot be written: No such device or address" in refuse(site, *options)
     reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        assert "cannot be written: it is not a regular file" in refuse(site, *options)
+        assert "cannot be written: not a regular file" in refuse(site, *options)
     finally:
         os.close(reader)
 
@@ -178,7 +178,7 @@ def test_file_of_the_number_is_written_by_no_name_to_foresee(site: Path) -> None
 @needs_root
 def test_number_without_a_group(site: Path) -> None:
     line = refuse(site, *ANY, "--user", "12345", "tell")
-    assert line == "--user: user 12345 has no group: give --group, too"
+    assert line == "--user: user 12345 has no group: set --group, too"
 
 
 def test_names_that_nobody_has(site: Path) -> None:
