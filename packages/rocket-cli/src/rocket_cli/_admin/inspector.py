@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rocket_cli._admin.reply import Answer
 from rocket_cli._admin.vitals import gil_enabled, gil_wait, memory
 from rocket_cli._logging.server_log import set_log_level
-from rocket_cli._settings.bind import location
+from rocket_cli._serving.listeners import location
 from rocket_cli._settings.threads import parse_threads
 from rocket_cli._version import __version__
 from rocket_core import Activity, ConnectionInfo, Histogram, Server
@@ -111,7 +111,7 @@ class Inspector:
             "queue": statistics.ready,
             "held": statistics.held,
             "connections": statistics.connections,
-            "listeners": [location(each.scheme, each.address) for each in self._server.listeners],
+            "listeners": [location(each) for each in self._server.listeners],
             "certificates": [
                 certificate
                 for each in _tls_listeners(self._server)

@@ -13,7 +13,7 @@ from rocket_cli._processes.signals import caught_signals
 from rocket_cli._processes.task import Task
 from rocket_cli._serving.certificates import make_acme
 from rocket_cli._serving.composing import make_server
-from rocket_cli._settings.bind import location
+from rocket_cli._serving.listeners import location
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._sockets.bound_sockets import BoundSocket
 from rocket_cli._supervisor.children import Forked
@@ -71,5 +71,5 @@ def rehearse(chosen: Chosen) -> Iterator[str]:
     server = make_server(chosen, site, None, acme=make_acme(chosen))
     if site.found:
         yield site.found
-    where = ", ".join(location(each.scheme, each.address) for each in server.listeners)
+    where = ", ".join(map(location, server.listeners))
     yield f"OK: would serve {site.name} at {where}"

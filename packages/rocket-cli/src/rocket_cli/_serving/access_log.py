@@ -6,6 +6,7 @@ import json
 import sys
 from typing import Final, TextIO, cast
 
+from rocket_cli import _units
 from rocket_cli._logging.formatting import (
     CYAN,
     DIM,
@@ -17,7 +18,6 @@ from rocket_cli._logging.formatting import (
     printable,
 )
 from rocket_cli._logging.server_log import STANDARD, unwritable
-from rocket_cli._settings import units
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.setting import Part
 from rocket_wsgi import AccessLog
@@ -81,7 +81,7 @@ class Terminal:
         error: str | None,
     ) -> str:
         colour = RED if status is None else _COLOURS.get(status // 100, DIM)
-        amount = f"{units.size(size)} in {units.seconds(seconds)}"
+        amount = f"{_units.size(size)} in {_units.seconds(seconds)}"
         parts = [
             self._paint(time, DIM),
             self._paint("---" if status is None else str(status), colour),

@@ -1,4 +1,4 @@
-"""The listeners that the settings describe."""
+"""The listeners that the settings describe, and their URLs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rocket_cli._serving.certificates import has_certificate, make_store
 from rocket_cli._settings.bind import Bind
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.setting import Part
-from rocket_cli._sockets.bound_sockets import BoundSocket
+from rocket_cli._sockets.bound_sockets import BoundSocket, location_of
 from rocket_core import Address, Listener
 
 if TYPE_CHECKING:
@@ -62,3 +62,8 @@ def _secure_listener(
         return TLSListener(where, store, settings=settings, **chosen.arguments(Part.LISTENER))
     except CertificateError as error:  # the certificate authorities of clients
         raise CommandError(f"{chosen.origin('tls-client-ca')}: {error}") from error
+
+
+def location(listener: Listener) -> str:
+    """Return where clients reach a listener: a URL, or ``unix:PATH``."""
+    return location_of(listener.address, listener.scheme)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rocket_core import Address, UnixAddress, parse_address
+from rocket_core import Address, parse_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,3 @@ def parse_bind(text: str) -> Bind:
     if scheme not in {"http", "https"}:
         raise ValueError(f"{text!r}: the scheme must be http:// or https://")
     return Bind(parse_address(address), scheme)
-
-
-def location(scheme: str, address: Address) -> str:
-    """Return where clients reach a server: a URL, or ``unix:PATH``."""
-    return str(address) if isinstance(address, UnixAddress) else f"{scheme}://{address}"

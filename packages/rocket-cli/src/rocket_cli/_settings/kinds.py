@@ -13,7 +13,7 @@ import click
 from rocket_cli._errors import CommandError
 from rocket_cli._settings.mount import parse_mount
 from rocket_cli._settings.origin import origin
-from rocket_cli._settings.units import exact_size
+from rocket_cli._units import exact_size
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.privileges import Maker, give_name, maker
-from rocket_cli._settings.bind import Bind, location
+from rocket_cli._settings.bind import Bind
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.identity import Identity, identity
 from rocket_cli._sockets.forks import keep_from_children
@@ -58,8 +58,8 @@ class BoundSocket:
 
         ``certificate`` says whether there is one; then an address without a scheme uses HTTPS.
         """
-        secure = self.bind.secure(certificate=certificate)
-        return location("https" if secure else "http", self.address)
+        scheme = "https" if self.bind.secure(certificate=certificate) else "http"
+        return location_of(self.address, scheme)
 
     def close(self, *, keep_file: bool = False) -> None:
         """Close this process's copy, and remove the file of a Unix socket unless ``keep_file``."""

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from rocket_cli._admin.counters import mean, quantile
-from rocket_cli._settings.units import age, number, seconds, size
 from rocket_cli._terminal.tables import SHARES, STATES, doing, headline, plain
 from rocket_cli._terminal.trend import Trend
+from rocket_cli._units import age, number, seconds, size
 
 QUEUE: Final = "yellow"
 """The colour of time in the queue."""

@@ -15,7 +15,7 @@ from rich.text import Text
 from rocket_cli._admin.counters import mean, quantile, total
 from rocket_cli._admin.reply import Answer, Reply
 from rocket_cli._admin.summary import running, summary
-from rocket_cli._settings.units import age, number, seconds, size
+from rocket_cli._units import age, number, seconds, size
 
 SHARES: Final = (0.5, 0.9, 0.99)
 """The quantiles of times that are shown."""

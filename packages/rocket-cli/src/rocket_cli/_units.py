@@ -1,6 +1,6 @@
-"""Sizes, times and numbers with their units, as the help, the logs and the terminal show them.
+"""Numbers, sizes and times with their units, as the help, the logs and the terminal show them.
 
-`rocket_cli._settings.kinds` reads such values; it takes them in bytes and seconds only.
+The settings are read, in plain bytes and seconds, by `rocket_cli._settings.kinds`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ _DAY: Final = 86_400
 
 
 def seconds(value: float | None) -> str:
-    """Return a short time: ``85 µs``, ``1.24 ms``, ``3.50 s``, ``2m05s``."""
+    """Return a short time: ``85 µs``, ``1.24 ms``, ``3.50 s``, ``2m05s``; ``-`` if unknown."""
     if value is None or math.isnan(value):
         return "-"
     if value < 1e-3:
         return f"{value * 1e6:.0f} µs"
     if value < 1:
-        return f"{_digits(value * 1e3)} ms"
-    return f"{_digits(value)} s" if value < 100 else age(value)
+        return f"{_three_digits(value * 1e3)} ms"
+    return f"{_three_digits(value)} s" if value < 100 else age(value)
 
 
 def age(value: float) -> str:
-    """Return a long time in its two largest units: ``47s``, ``3m05s``, ``2h01m``, ``5d03h``."""
+    """Return a long time, in seconds, in its two largest units: ``47s``, ``3m05s``, ``5d03h``."""
     whole = int(value)
     if whole < 60:
         return f"{whole}s"
@@ -35,12 +35,12 @@ def age(value: float) -> str:
 
 
 def size(value: float) -> str:
-    """Return a number of bytes, rounded to three digits: ``512 B``, ``1.50 KiB``, ``47.2 MiB``."""
+    """Return a number of bytes: ``512 B``, ``1.50 KiB``, ``47.2 MiB``, ``154 MiB``."""
     for unit in ("B", "KiB", "MiB"):
         if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{_digits(value)} {unit}"
+            return f"{value:.0f} {unit}" if unit == "B" else f"{_three_digits(value)} {unit}"
         value /= 1024
-    return f"{_digits(value)} GiB"
+    return f"{_three_digits(value)} GiB"
 
 
 def exact_size(value: int) -> str:
@@ -55,13 +55,13 @@ def exact_size(value: int) -> str:
 
 
 def number(value: float) -> str:
-    """Return a count or a rate: ``7``, ``9.5``, ``12,345``."""
+    """Return a count or a rate: ``7``, ``9.5``, ``12,345``; ``-`` if unknown."""
     if math.isnan(value):
         return "-"
     return f"{value:.1f}" if value < 10 and not float(value).is_integer() else f"{value:,.0f}"
 
 
-def _digits(value: float) -> str:
+def _three_digits(value: float) -> str:
     if value < 9.995:
         return f"{value:.2f}"
     return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from rocket_cli._settings.units import age, exact_size, number, seconds, size
+from rocket_cli._units import age, exact_size, number, seconds, size
 
 
 @pytest.mark.parametrize(
