@@ -69,6 +69,11 @@ class BoundSocket:
         self.socket.close()
 
 
+def location_of(address: Address, scheme: str) -> str:
+    """Return where clients reach ``address``: a URL, or ``unix:PATH``."""
+    return str(address) if isinstance(address, UnixAddress) else f"{scheme}://{address}"
+
+
 def open_sockets(chosen: Chosen, present: Sequence[BoundSocket] = ()) -> list[BoundSocket]:
     """Return a listening socket for each address in the settings, in the same order.
 

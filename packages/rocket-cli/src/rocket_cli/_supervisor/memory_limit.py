@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from rocket_cli._admin.vitals import resident_bytes
-from rocket_cli._settings.units import size
 from rocket_cli._supervisor.child import Child
 from rocket_cli._supervisor.timers import Timers
+from rocket_cli._units import size
 
 _log = logging.getLogger("rocket_cli")
 
