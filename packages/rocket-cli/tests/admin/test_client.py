@@ -1,4 +1,4 @@
-"""The client of the admin endpoint, and what it says when there is none."""
+"""The client of the admin endpoint, and its errors without a server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rocket_cli._admin.reply import AskError, Reply
 
 @contextmanager
 def listening(path: Path, said: bytes) -> Iterator[None]:
-    """Something that answers the first client with ``said``, and ends."""
+    """Answer the first client with ``said``, and close."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
@@ -62,7 +62,7 @@ def test_no_socket(tmp_path: Path) -> None:
         AdminClient(tmp_path / "none")
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_no_server_listens(tmp_path: Path) -> None:
     path = tmp_path / "left"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
@@ -72,14 +72,14 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 
 def test_permission_denied() -> None:
-    """Not seen by root, who may connect to everything."""
+    """The advice is tested alone, because root may connect to every socket."""
     assert (
         _advice(PermissionError())
         == "permission denied; run this command as the user of the server"
     )
 
 
-def test_file_that_is_no_socket(tmp_path: Path) -> None:
+def test_file_that_is_not_a_socket(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
     with pytest.raises(UnreachableError, match="no server listens there any more"):

@@ -20,7 +20,7 @@ from rocket_core import Server
 
 
 class Asked:
-    """What was asked, and what is answered."""
+    """Records the questions, and answers them."""
 
     def __init__(self) -> None:
         self.questions: list[tuple[str, Mapping[str, Any]]] = []

@@ -1,4 +1,4 @@
-"""Processes that the application keeps from ending."""
+"""Processes whose exit the application delays."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_second_signal_does_not_wait_for_a_thread(write: Write) -> None:
         assert served.wait()[0] in (0, 130)
 
 
-def test_threads_that_end_with_the_interpreter_are_nothing_to_speak_of(write: Write) -> None:
+def test_threads_that_end_with_the_interpreter_cause_no_message(write: Write) -> None:
     directory = write("app.py", APPLICATION.format(EXECUTOR)).parent
     with Served(directory, *ANY, "app") as served:
         served.location()

@@ -137,8 +137,10 @@ def test_an_invalid_message_costs_only_its_worker(
         served.stop()
 
 
-def test_what_a_killed_worker_has_left(tmp_path: Path, write: Write, client: httpx.Client) -> None:
-    """Its last words are heard before it is reaped."""
+def test_last_messages_of_a_killed_worker(
+    tmp_path: Path, write: Write, client: httpx.Client
+) -> None:
+    """The last messages of a worker are read before it is reaped."""
     write(
         "leaves.py",
         SPEAKS.replace("if not said", "os.kill(os.getpid(), 9)\n            if not said"),

@@ -1,4 +1,4 @@
-"""What the access log looks like, and where."""
+"""The destination and the format of the access log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates from directories and from an authority."""
+"""Certificates from directories and from a certificate authority."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Echo(Worker):
 
 @pytest.fixture
 def with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if what ACME needs were installed: nothing of it is used here."""
+    """Pretend that the packages for ACME are installed; no test here uses them."""
     found = importlib.util.find_spec("ssl")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
 

@@ -14,7 +14,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_pauses_grow_and_then_it_is_not_worth_it(clock: Clock) -> None:
+def test_pauses_grow_until_the_supervisor_gives_up(clock: Clock) -> None:
     timers = ManualTimers()
     restarts = Restarts(timers, lambda: None)
     worth = []

@@ -1,4 +1,4 @@
-"""The supervisor from outside: processes that begin, are replaced, and end."""
+"""The supervisor from outside: processes that start, are replaced, and end."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_process_that_cannot_begin(site: Path, write: Write) -> None:
 
 
 def test_nothing_can_be_started_any_more(site: Path, write: Write) -> None:
-    """The last process ends, and the application on disk is broken."""
+    """The last process ends, and the application on disk cannot be imported."""
     with Served(site, *ANY, "versioned") as served:
         served.location()
         write("versioned.py", "raise RuntimeError('no database')")
@@ -192,7 +192,7 @@ def test_settings_are_read_anew(site: Path, write: Write, client: httpx.Client) 
 
 
 def test_addresses_may_change(site: Path, write: Write) -> None:
-    """What stays is served without a gap, what is new is listened on, and what is gone closed."""
+    """Kept addresses are served without a gap, new ones are opened, and removed ones are closed."""
     write("rocket.toml", 'app = "versioned"\nbind = ["unix:stays.sock", "unix:goes.sock"]')
 
     def ask(name: str) -> int:
@@ -251,7 +251,7 @@ OBSERVED = """
 
 
 class Observed(Served):
-    """A server with a process that asks what it is told to ask."""
+    """A server with an observer that asks the questions of the test."""
 
     def __init__(self, site: Path, write: Write, *arguments: str) -> None:
         script = write("observed.py", OBSERVED)
@@ -259,7 +259,7 @@ class Observed(Served):
         super().__init__(site, *arguments, command=[sys.executable, str(script)])
 
     def open(self, site: Path) -> None:
-        """Begin to ask, once the process is there that reads the questions."""
+        """Start to ask when the process that reads the questions is there."""
 
         def opened() -> bool:
             with suppress(OSError):

@@ -66,7 +66,7 @@ class Faulty(Served):
         super().__init__(site, *ANY, *arguments, "versioned", command=command)
 
     def fail(self, name: str) -> None:
-        """From now on this call fails; with an empty name, none."""
+        """Make this call fail from now on; an empty name makes none fail."""
         new = self._fault.with_suffix(".new")
         new.write_text(name)
         new.replace(self._fault)
@@ -74,13 +74,13 @@ class Faulty(Served):
 
 @pytest.fixture
 def served(tmp_path: Path, write: Write) -> Iterator[Faulty]:
-    """A server with two processes, which serves after all and ends as it should."""
+    """A server with two processes, which must still serve and end properly."""
     with Faulty(tmp_path, write, "--processes", "2") as served:
         yield served
 
 
 def require_all_well(served: Faulty, client: httpx.Client, url: str) -> None:
-    """What serves goes on, and without the fault a reload succeeds."""
+    """Require that the server still serves, and that a reload succeeds without the fault."""
     assert client.get(url).text.startswith("one ")
     served.fail("")
     served.send(signal.SIGHUP)
@@ -162,7 +162,7 @@ def test_logs_that_are_reopened(served: Faulty, client: httpx.Client) -> None:
 
 
 def test_process_that_ended(served: Faulty, client: httpx.Client) -> None:
-    """However often another cannot be started; and what goes wrong at the end of one."""
+    """The process is replaced after failed attempts, and despite an error at its end."""
     url = served.location()
     served.fail("fork")
     for worker in served.workers():
@@ -181,7 +181,7 @@ def test_process_that_ended(served: Faulty, client: httpx.Client) -> None:
 
 
 def test_end_of_a_process_that_was_to_serve(served: Faulty, client: httpx.Client) -> None:
-    """What has become of it is found out without what went wrong."""
+    """The failed reload is noticed although the handling of the process's end fails."""
     url = served.location()
     application = Path(f"/proc/{served.pid}/cwd/versioned.py").resolve()
     text = application.read_text()
@@ -217,7 +217,7 @@ def test_signal_that_cannot_be_sent(served: Faulty, client: httpx.Client, tmp_pa
 
 @pytest.mark.parametrize("name", ["_announce", "notify_ready"])
 def test_what_is_told_at_the_start(tmp_path: Path, write: Write, name: str) -> None:
-    """The first generation serves, whatever becomes of what is said about it."""
+    """The first generation serves although an announcement fails."""
     write("fault", name)
     with Faulty(tmp_path, write, "--pid", "rocket.pid") as served:
         served.fail(name)
@@ -229,7 +229,7 @@ def test_what_is_told_at_the_start(tmp_path: Path, write: Write, name: str) -> N
 
 
 def test_nothing_that_could_serve(tmp_path: Path, write: Write) -> None:
-    """An error of its own at the start ends it, or it would wait for ever."""
+    """An error of the supervisor at the start ends it, because nothing could serve."""
     with Faulty(tmp_path, write) as served:
         served.fail("ended")
         (tmp_path / "versioned.py").write_text("raise RuntimeError")

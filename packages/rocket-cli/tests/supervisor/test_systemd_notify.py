@@ -17,7 +17,7 @@ ANY = ["--bind", "127.0.0.1:0"]
 
 
 class Systemd:
-    """The socket that a service manager listens on."""
+    """The socket on which a service manager listens."""
 
     def __init__(self, address: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -112,7 +112,7 @@ def test_watchdog_may_be_another_process(process: str, period: float | None) -> 
 
 
 def test_value_adds_no_field(systemd: Systemd) -> None:
-    """Whatever a process says of itself."""
+    """Text from a process cannot add fields of its own."""
     notifier = Notifier({"NOTIFY_SOCKET": systemd.address})
     notifier.send(READY=1, STATUS="reload failed: a\nMAINPID=1\r\ud800" + "x" * 100_000)
     found = systemd.next()

@@ -19,7 +19,7 @@ def make_calls(timers: Timers) -> None:
         call()
 
 
-def test_nothing_ahead_is_no_time_to_wake() -> None:
+def test_without_calls_there_is_no_time_to_wake() -> None:
     assert Timers().wait() is None
 
 

@@ -1,4 +1,4 @@
-"""Where the command works, when its directories are replaced under it."""
+"""The working directory when directories are replaced while the command runs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from rocket_cli._supervisor.working_directory import WorkingDirectory
 
 ANY = ["--bind", "127.0.0.1:0"]
 ENTER = ["sh", "-c", 'cd "$DIRECTORY" && exec "$@"', "sh", *COMMAND]
-"""Go there as a shell does, which remembers links by the variable PWD."""
+"""Enter a directory as a shell does, which remembers links in the variable PWD."""
 
 Release = Callable[[str], Path]
 
 
 @pytest.fixture
 def release(tmp_path: Path, write: Write) -> Release:
-    """Make the release of this name, and have the link ``current`` lead to it."""
+    """Make the release of this name, and let the link ``current`` lead to it."""
 
     def release(name: str) -> Path:
         write(f"{name}/versioned.py", VERSION.format(name))
@@ -41,7 +41,7 @@ def release(tmp_path: Path, write: Write) -> Release:
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Go back to the present directory in the end."""
+    """Return to the present directory at the end of the test."""
     monkeypatch.chdir(Path.cwd())
 
 
@@ -50,7 +50,7 @@ def read(log: Path) -> str:
 
 
 def is_over(former: Path, present: Path) -> bool:
-    """Whether a reload or an upgrade is, by the logs of both releases."""
+    """Return whether a reload or an upgrade is over, by the logs of both releases."""
     return "takes over" in read(former) or "reloaded: " in read(present)
 
 
@@ -112,7 +112,7 @@ def test_directory_that_was_gone_at_the_start(tmp_path: Path) -> None:
 
 
 def test_directory_is_kept_unless_it_was_removed(tmp_path: Path, release: Release) -> None:
-    """A process that is replaced serves what the others do."""
+    """The replacement of a process serves the same release as the others."""
     first = release("first")
     chosen = choose("--chdir", str(tmp_path / "current"))
     working_directory = WorkingDirectory()
@@ -137,7 +137,7 @@ def test_link_is_followed(
     number: signal.Signals,
     option: str,
 ) -> None:
-    """Settings, static files and the application are those of the release that is current."""
+    """Settings, static files and the application are those of the current release."""
 
     def prepare(name: str) -> Path:
         directory = release(name)
@@ -170,7 +170,7 @@ def test_link_is_followed(
 def test_directory_of_the_start_is_gone(
     tmp_path: Path, release: Release, client: httpx.Client, number: signal.Signals
 ) -> None:
-    """What does not depend on it goes on as ever."""
+    """A server that does not depend on the directory goes on."""
     release("first")
     (tmp_path / "start").mkdir()
     options = ["--chdir", str(tmp_path / "current"), "--pid", str(tmp_path / "rocket.pid")]
@@ -196,7 +196,7 @@ def test_directory_of_the_start_is_gone(
 def test_directory_that_is_needed_is_gone(
     release: Release, client: httpx.Client, option: str, number: signal.Signals, trouble: str
 ) -> None:
-    """What serves goes on, and once the directory is there again, it is used."""
+    """The server goes on, and uses the directory when it exists again."""
     first = release("first")
     with Served(
         first, *ANY, option, "--pid", str(first.parent / "rocket.pid"), "versioned"
@@ -234,7 +234,7 @@ def test_process_is_replaced_where_the_directory_is_another(
 def test_directory_is_gone_when_a_process_is_replaced(
     tmp_path: Path, release: Release, client: httpx.Client
 ) -> None:
-    """It is waited for, for as long as it takes."""
+    """The supervisor waits for the directory for as long as necessary."""
     first = release("first")
     with Served(first, *ANY, "versioned") as served:
         url = served.location()

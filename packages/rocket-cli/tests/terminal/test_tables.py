@@ -1,4 +1,4 @@
-"""Reports on a terminal."""
+"""The reports for a terminal."""
 
 from __future__ import annotations
 
