@@ -1,4 +1,4 @@
-"""What the command makes of its arguments, without running it."""
+"""The settings that the command reads from its arguments, without running it."""
 
 from __future__ import annotations
 

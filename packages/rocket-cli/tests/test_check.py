@@ -9,8 +9,8 @@ from conftest import HELLO, Write
 from processes import refuse, run
 
 
-def test_all_is_well(tmp_path: Path, write: Write, certificate: Path, key: Path) -> None:
-    """Even where the server runs already: nothing is bound, and no file is made."""
+def test_valid_settings(tmp_path: Path, write: Write, certificate: Path, key: Path) -> None:
+    """No address is bound and no file made, so that the check works while the server runs."""
     write("good.py", HELLO.format("app"))
     write("rocket.toml", 'access-log = "access.log"')
     with socket.create_server(("127.0.0.1", 0)) as running:

@@ -152,12 +152,12 @@ def test_setting_reaches_its_part(
         assert call.kwargs[setting.keyword] == value
 
 
-def test_every_other_setting_is_shown_at_work() -> None:
+def test_every_other_setting_has_a_test_of_its_effect() -> None:
     assert SHOWN.keys() >= {each.name for each in SETTINGS if not each.part.value}
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_test_is_there(name: str) -> None:
+def test_named_test_exists(name: str) -> None:
     file, _, function = SHOWN[name].partition("::")
     text = (Path(__file__).parent / file).read_text(encoding="utf-8")
     tests = [each.name for each in ast.walk(ast.parse(text)) if isinstance(each, ast.FunctionDef)]

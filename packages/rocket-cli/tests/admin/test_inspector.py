@@ -127,7 +127,7 @@ def test_resize(server: Server, inspector: Inspector) -> None:
     assert inspector.resize({"threads": "3:6"}) == {"threads": "3:6"}
     assert server.threads == (3, 6)
     assert server.statistics().threads == 3
-    with pytest.raises(ValueError, match="use a number from 1 up"):
+    with pytest.raises(ValueError, match="use a number from 1, such as 8"):
         inspector.resize({"threads": "6:3"})
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("project")
 
 
 def answer(text: str) -> bytes:
-    """What the application that is loaded for ``text`` answers."""
+    """Load the application named ``text``; return its response to a request."""
     environ: dict[str, object] = {}
     setup_testing_defaults(environ)
 
@@ -72,7 +72,7 @@ def test_class_whose_instances_are_responses(write: Write) -> None:
     assert answer("classy:App") == b"one by one"
 
 
-def test_wrapper_may_wrap_what_takes_other_arguments(write: Write) -> None:
+def test_wrapped_function_may_have_other_parameters(write: Write) -> None:
     source = """
         import functools
         def responder(view):
@@ -118,7 +118,7 @@ def test_syntax_error(write: Write) -> None:
     assert message.endswith(f"({path}:2)")
 
 
-def test_exception_names_the_innermost_place(write: Write) -> None:
+def test_exception_names_the_innermost_line(write: Write) -> None:
     path = write("deep.py", "def connect():\n    raise RuntimeError('no database\\nthere')\n")
     write("outer.py", "import deep\ndeep.connect()\n")
     message = str(refusal("outer:app"))
@@ -171,7 +171,7 @@ def test_factory_without_parentheses(write: Write) -> None:
     assert message.endswith("made:create_app()")
 
 
-def test_application_of_another_kind(write: Write) -> None:
+def test_asgi_application(write: Write) -> None:
     write("other.py", "async def app(scope, receive, send): ...")
     assert "other:app is not a WSGI application" in str(refusal("other"))
 

@@ -58,8 +58,8 @@ def test_signal_while_the_application_is_imported(
     assert not (tmp_path / "rocket.pid").exists()
 
 
-def test_signal_that_no_handler_could_obey(tmp_path: Path, write: Write) -> None:
-    """The application waits in C, or catches everything."""
+def test_signal_while_the_import_blocks(tmp_path: Path, write: Write) -> None:
+    """The import blocks in C code, or catches every exception."""
     write(
         "stubborn.py",
         """
@@ -84,7 +84,7 @@ def test_signal_that_no_handler_could_obey(tmp_path: Path, write: Write) -> None
 def test_ending_while_a_new_supervisor_imports(
     tmp_path: Path, write: Write, number: signal.Signals, ending: signal.Signals
 ) -> None:
-    """Both end, by themselves, and leave nothing behind."""
+    """Both supervisors end without being killed, and leave no files."""
     write("versioned.py", VERSION.format("one"))
     options = ["--bind", "unix:rocket.sock", "--pid", "rocket.pid", "--preload"]
     with Served(tmp_path, *options, "versioned") as served:
@@ -129,7 +129,7 @@ def test_threads_of_the_application(tmp_path: Path, write: Write) -> None:
 
 
 def test_reload_replaces_the_supervisor(tmp_path: Path, write: Write, client: httpx.Client) -> None:
-    """It has imported the application, and cannot import it once more."""
+    """The supervisor has imported the application and cannot import it again."""
     write("versioned.py", VERSION.format("one"))
     with Served(tmp_path, *ANY, "--preload", "versioned") as served:
         url = served.location()

@@ -1,4 +1,4 @@
-"""The replacement of processes that have served enough requests."""
+"""The replacement of processes after a number of requests."""
 
 from __future__ import annotations
 

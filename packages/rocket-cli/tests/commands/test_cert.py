@@ -30,7 +30,7 @@ def mode(path: Path) -> int:
 
 
 def test_what_is_printed_works(tmp_path: Path, write: Write) -> None:
-    """The command that is printed serves, and a client that trusts the root is answered."""
+    """The printed command serves, and a client that trusts the root gets an answer."""
     write("app.py", HELLO.format("app"))
     output = make(tmp_path, "--directory", "my certificates")
     found = re.search(r"rocket-cli serve (.*) \\\n +(.*)", output)

@@ -94,7 +94,7 @@ def test_wrong_type_in_a_file(name: str, value: object, complaint: str) -> None:
 
 
 def test_every_help_is_sentences() -> None:
-    """The default is not part of the help, but added to it; nothing says "without it"."""
+    """The command line and the README add the default to the help, which must not repeat it."""
     for setting in SETTINGS:
         assert setting.help[0].isupper(), setting.name
         assert setting.help.endswith("."), setting.name

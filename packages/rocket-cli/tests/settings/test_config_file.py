@@ -83,7 +83,7 @@ def test_lines_are_those_of_their_keys(items: list[str], noise: list[str]) -> No
         assert find_line(text, [key]) == line
 
 
-def test_own_file_goes_before_pyproject(project: Path, write: Write) -> None:
+def test_rocket_toml_has_precedence_over_pyproject(project: Path, write: Write) -> None:
     assert find_config() is None
     write("pyproject.toml", "[tool.rocket]\nthreads = 2")
     shared = find_config()
@@ -97,7 +97,7 @@ def test_own_file_goes_before_pyproject(project: Path, write: Write) -> None:
     assert own.place("threads") == "rocket.toml:1"
 
 
-def test_pyproject_of_another_tool(project: Path, write: Write) -> None:
+def test_pyproject_without_settings(project: Path, write: Write) -> None:
     write("pyproject.toml", "[tool.black]\nline-length = 100")
     assert find_config() is None
 

@@ -52,7 +52,7 @@ def test_user_with_the_groups_of_that_user(site: Path) -> None:
 
 
 @needs_root
-def test_log_of_messages_is_theirs(site: Path, write: Write) -> None:
+def test_log_belongs_to_the_user(site: Path, write: Write) -> None:
     """The worker processes can reopen the log in a directory in which they may make no file."""
     write("broken.py", "def app(environ, start_response): raise RuntimeError('a bug')")
     log, old = site / "error.log", site / "error.log.1"
@@ -86,7 +86,7 @@ def test_key_that_only_root_may_read(site: Path, certificate: Path, key: Path) -
 
 
 @needs_root
-def test_unix_socket_is_theirs(site: Path) -> None:
+def test_unix_socket_belongs_to_the_user(site: Path) -> None:
     with Served(site, "--bind", "unix:a.sock", "--user", "nobody", "tell") as served:
         served.location()
         assert (site / "a.sock").stat().st_uid == pwd.getpwnam("nobody").pw_uid
@@ -120,7 +120,7 @@ def test_log_that_is_a_link(site: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize("way", ["link", "second name", "directory"])
-def test_log_whose_way_leads_to_a_file_of_root(site: Path, way: str) -> None:
+def test_log_path_that_leads_to_a_file_of_root(site: Path, way: str) -> None:
     directory, secret = trap(site)
     log = directory / "logs" / "secret"
     if way == "directory":
@@ -135,7 +135,7 @@ def test_log_whose_way_leads_to_a_file_of_root(site: Path, way: str) -> None:
 
 
 @needs_root
-def test_log_that_would_make_the_supervisor_wait(site: Path) -> None:
+def test_log_that_is_a_named_pipe(site: Path) -> None:
     """A named pipe is refused, whether or not another process has opened it for reading."""
     directory, _ = trap(site)
     log = directory / "error.log"
@@ -151,7 +151,7 @@ def test_log_that_would_make_the_supervisor_wait(site: Path) -> None:
 
 
 @needs_root
-def test_log_that_is_a_device_stays_root_s(site: Path) -> None:
+def test_device_as_log_still_belongs_to_root(site: Path) -> None:
     device = site / "null"
     os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     with Served(site, *ANY, "--user", "nobody", "--error-log", "null", "tell") as served:
@@ -161,7 +161,7 @@ def test_log_that_is_a_device_stays_root_s(site: Path) -> None:
 
 
 @needs_root
-def test_file_of_the_number_is_written_by_no_name_to_foresee(site: Path) -> None:
+def test_pid_file_is_written_by_an_unpredictable_name(site: Path) -> None:
     directory, secret = trap(site)
     path = directory / "rocket.pid"
     foresee = f'ln -s "{secret}" "{path}.$$" && exec "$@"'
@@ -181,7 +181,7 @@ def test_number_without_a_group(site: Path) -> None:
     assert line == "--user: user 12345 has no group: set --group, too"
 
 
-def test_names_that_nobody_has(site: Path) -> None:
+def test_unknown_names(site: Path) -> None:
     assert refuse(site, *ANY, "--user", "no-one", "tell").startswith(
         "--user: there is no user 'no-"
     )

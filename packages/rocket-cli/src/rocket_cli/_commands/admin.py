@@ -30,7 +30,7 @@ _JSON = click.option(
     "--json", "wants_json", is_flag=True, help="Print the server's answer as JSON."
 )
 _EPILOG: Final = (
-    "The exit code is 0, or 1 if the server reports an error, or 2 if the server does not answer."
+    "The exit code is 0, 1 if the server reports an error, or 2 if the server does not answer."
 )
 
 

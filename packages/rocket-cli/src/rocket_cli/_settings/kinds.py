@@ -95,8 +95,11 @@ class Whole(Kind):
         if text.isascii() and text.isdigit() and self._least <= int(text) <= self._most:
             return int(text)
         unit = f" of {self.unit}" if self.unit else ""
-        bounds = f"from {self._least}" + ("" if self._most == _UNBOUNDED else f" to {self._most}")
-        raise ValueError(f"{text!r}: use a whole number{unit} {bounds}")
+        if self._most == _UNBOUNDED:
+            bounds = f", at least {self._least}"
+        else:
+            bounds = f" from {self._least} to {self._most}"
+        raise ValueError(f"{text!r}: use a whole number{unit}{bounds}")
 
     def plain(self, value: int) -> int:
         """Return the number."""

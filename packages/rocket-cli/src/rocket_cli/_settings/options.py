@@ -101,7 +101,10 @@ class AdminCommand(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params = [_config_option(), _parameter(_BY_NAME["admin"]), *self.params]
+        admin = _parameter(
+            _BY_NAME["admin"], "Ask the server by this Unix socket, its --admin path."
+        )
+        self.params = [_config_option(), admin, *self.params]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the callback with the path."""
@@ -115,7 +118,8 @@ class AdminCommand(click.Command):
         return super().invoke(ctx)
 
 
-def _parameter(setting: Setting) -> click.Parameter:
+def _parameter(setting: Setting, help_text: str | None = None) -> click.Parameter:
+    """Return the option or argument for a setting, by default with the setting's own help."""
     common: dict[str, Any] = {
         "type": setting.kind,
         "envvar": setting.variable,
@@ -130,9 +134,9 @@ def _parameter(setting: Setting) -> click.Parameter:
     if bool in setting.kind.types:
         names = f"{names}/--no-{setting.name}"
         del common["metavar"]
-    help_text = setting.description
-    if setting.default_text:
-        help_text = f"{help_text} Default: {setting.default_text}."
+    if help_text is None:
+        default = f" Default: {setting.default_text}." if setting.default_text else ""
+        help_text = f"{setting.description}{default}"
     return click.Option([names], default=setting.default, help=help_text, **common)
 
 

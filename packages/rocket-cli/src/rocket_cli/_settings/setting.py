@@ -72,22 +72,22 @@ class Setting:
 
     @property
     def parameter(self) -> str:
-        """Its name as a Python identifier."""
+        """Return the name as a Python identifier."""
         return self.name.replace("-", "_")
 
     @property
     def variable(self) -> str:
-        """Its environment variable."""
+        """Return the name of the environment variable."""
         return f"ROCKET_{self.parameter.upper()}"
 
     @property
     def description(self) -> str:
-        """What it does, and whether it can be repeated."""
+        """Return what the setting does, and whether it can be repeated."""
         return f"{self.help} Can be repeated." if self.many else self.help
 
     @property
     def default_text(self) -> str:
-        """Its default as text for the help, with the unit; empty if there is nothing to say."""
+        """Return the default as text for the help, with its unit; empty if there is none."""
         if self.default_words or self.default is None:
             return self.default_words
         return " ".join(self.default) if self.many else self.kind.shown(self.default)
