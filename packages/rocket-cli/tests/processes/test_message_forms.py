@@ -239,11 +239,13 @@ def test_counters_that_could_not_be_added(changed: Message) -> None:
 
 
 words = st.sampled_from(["", "sum", "buckets", "threads", "processes", "level", "7", "\ud800"])
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | words,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
-    max_leaves=8,
-)
+
+
+def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return inner | st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3)
+
+
+json_values = nested(nested(st.none() | st.booleans() | st.integers() | st.floats() | words))
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

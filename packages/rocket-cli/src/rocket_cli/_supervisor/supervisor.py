@@ -74,8 +74,8 @@ class Supervisor:
         self._chosen = chosen
         self._events = events
         self._observe = observe
-        # The order matters: the first two take variables out of the environment that only this
-        # process may see, the successor needs the rest as it is here.
+        # The order matters: a successor must not get the variable that `take_inheritance` removes,
+        # and needs the variables that `Notifier` removes.
         self._inherited = take_inheritance()
         environment = dict(os.environ)
         self._notifier = Notifier()
