@@ -10,7 +10,7 @@ from contextlib import suppress
 from conftest import PATIENCE, Serve, exchange, read_all, read_exactly
 from lines import pattern
 from rocket_core import CloseReason
-from rocket_tls._connection import RECORD
+from rocket_tls._connection.connection import RECORD
 
 
 def test_the_descriptor_knows_what_is_decrypted_already(serve: Serve) -> None:

@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from conftest import Files, chain_of
-from rocket_tls import CertificateError, CertificateFiles, _memory_file, load_context
-from rocket_tls._loading import load_chain
-from rocket_tls._sources import Content
+from rocket_tls import CertificateError, CertificateFiles, load_context
+from rocket_tls._certificates.loading import load_chain
+from rocket_tls._certificates.sources import Content
+from rocket_tls._context import memory_file
 
 
 def refusal(certificate: Path, key: Path | None) -> str:
@@ -199,7 +200,7 @@ def test_without_proc_openssl_reads_a_temporary_file(
     files: Files, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(_memory_file, "_DESCRIPTORS", tmp_path / "nowhere")
+    monkeypatch.setattr(memory_file, "_DESCRIPTORS", tmp_path / "nowhere")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     load_context(files.certificate, files.key)
     assert not list((tmp_path / "temporary").iterdir())

@@ -7,17 +7,17 @@ A `TLSListener` takes the place of a `Listener`; nothing else changes::
         server.wait()
 """
 
-from rocket_tls._acme import ACME, ACMEStatus
-from rocket_tls._acme_settings import LETS_ENCRYPT, Challenge
-from rocket_tls._authority import IssuedCertificate, LocalAuthority
-from rocket_tls._chain import CertificateChain
-from rocket_tls._connection import TLSConnection
-from rocket_tls._contexts import load_context
+from rocket_tls._acme.acme import ACME, ACMEStatus
+from rocket_tls._acme.settings import LETS_ENCRYPT, Challenge
+from rocket_tls._certificates.chain import CertificateChain
+from rocket_tls._certificates.local_authority import IssuedCertificate, LocalAuthority
+from rocket_tls._certificates.sources import CertificateData, CertificateDirectory, CertificateFiles
+from rocket_tls._certificates.store import CertificateStore
+from rocket_tls._connection.connection import TLSConnection
+from rocket_tls._context.contexts import load_context
+from rocket_tls._context.settings import ClientCertificates, Profile, TLSSettings
 from rocket_tls._errors import ACMEError, CertificateError, TLSError
 from rocket_tls._listener import TLSListener
-from rocket_tls._settings import ClientCertificates, Profile, TLSSettings
-from rocket_tls._sources import CertificateData, CertificateDirectory, CertificateFiles
-from rocket_tls._store import CertificateStore
 from rocket_tls._version import __version__
 
 __all__ = [

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from rocket_core import BACKLOG, Address, Connection, Listener, Peer, Timeouts
-from rocket_tls._connection import TLSConnection
-from rocket_tls._contexts import Contexts
-from rocket_tls._fault import TLSFaults
-from rocket_tls._settings import TLSSettings
-from rocket_tls._sources import CertificateFiles
-from rocket_tls._store import CertificateStore
+from rocket_tls._certificates.sources import CertificateFiles
+from rocket_tls._certificates.store import CertificateStore
+from rocket_tls._connection.connection import TLSConnection
+from rocket_tls._context.contexts import Contexts
+from rocket_tls._context.settings import TLSSettings
+from rocket_tls._faults import TLSFaults
 
 _SETTINGS: Final = TLSSettings()
 

@@ -1,0 +1,161 @@
+"""Signed requests to an authority that speaks ACME (RFC 8555, section 6), and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, cast
+
+import requests
+from acme.client import ClientNetwork
+from josepy.errors import Error as JOSEError
+from josepy.interfaces import JSONDeSerializable
+from josepy.jwa import ES256
+from josepy.jwk import JWK
+
+from acme import errors, messages
+from rocket_tls._acme.settings import ACMESettings
+from rocket_tls._errors import ACMEError
+from rocket_tls._version import __version__
+
+_TIMEOUT: Final = 30
+"""Seconds for each answer of the authority."""
+
+_NONCES: Final = 5
+"""Attempts, while the authority takes none of the nonces it gave (RFC 8555, section 6.5)."""
+
+
+class RefusedError(ACMEError):
+    """The authority has refused a request, and said why."""
+
+    def __init__(
+        self, host: str, problem: Mapping[str, Any] | None, pause: timedelta | None
+    ) -> None:
+        super().__init__(f"{host} refuses: {explain(problem)}", pause)
+        self.kind = str((problem or {}).get("type", "")).rpartition(":")[2]
+
+
+class _Message(JSONDeSerializable):
+    """A JSON object to sign."""
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self._content = content
+
+    def to_partial_json(self) -> Any:
+        return self._content
+
+    @classmethod
+    def from_json(cls, jobj: Any) -> _Message:
+        return cls(jobj)
+
+
+class Transport:
+    """A session with one authority, for one thread.
+
+    Its methods raise `ACMEError`.
+    """
+
+    def __init__(self, settings: ACMESettings, key: JWK) -> None:
+        self._host = settings.host
+        trusted = True if settings.server_ca is None else str(settings.server_ca)
+        self._net = ClientNetwork(
+            key,
+            alg=ES256,
+            verify_ssl=cast("bool", trusted),  # requests takes a file of authorities, too
+            user_agent=f"rocket-tls/{__version__}",
+            timeout=_TIMEOUT,
+        )
+        self._net.session.hooks["response"].append(self._note)
+        self._pause: timedelta | None = None
+        self.directory: dict[str, Any] = self.get(settings.server).json()
+
+    def close(self) -> None:
+        """End the session."""
+        self._net.session.close()
+
+    def use_account(self, uri: str | None) -> None:
+        """Sign for the account at ``uri`` from now on; None: with the key alone."""
+        self._net.account = (
+            None
+            if uri is None
+            else messages.RegistrationResource(body=messages.Registration(), uri=uri)
+        )
+
+    def get(self, url: str) -> requests.Response:
+        """Fetch JSON that is open to all."""
+        with self._explained():
+            return self._net.get(url)
+
+    def post(self, url: str, content: Mapping[str, Any] | None = None) -> requests.Response:
+        """Post a signed object; None: the signed request for what is there (section 6.3)."""
+        message = None if content is None else _Message(content)
+        with self._explained():
+            for attempt in range(_NONCES):
+                try:
+                    return self._net.post(url, message, new_nonce_url=self.directory["newNonce"])
+                except messages.Error as error:
+                    if error.code != "badNonce" or attempt == _NONCES - 1:
+                        raise
+        raise AssertionError
+
+    def _note(self, response: requests.Response, *_: object, **__: object) -> None:
+        self._pause = retry_after(response) if response.status_code >= 400 else None
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except messages.Error as error:
+            raise RefusedError(self._host, error.to_partial_json(), self._pause) from error
+        except errors.ConflictError as error:
+            problem = {"detail": "it is in conflict with what is there"}
+            raise RefusedError(self._host, problem, self._pause) from error
+        except requests.RequestException as error:
+            raise ACMEError(f"{self._host} cannot be reached ({_cause(error)})") from error
+        except (errors.Error, JOSEError, KeyError, TypeError, ValueError) as error:
+            # Older versions of acme make a ValueError of what keeps them from connecting.
+            if isinstance(error.__context__, requests.RequestException):
+                reason = _cause(error.__context__)
+                raise ACMEError(f"{self._host} cannot be reached ({reason})") from error
+            raise ACMEError(
+                f"{self._host} answers what ACME does not provide for ({_one_line(error)})",
+                self._pause,
+            ) from error
+
+
+def retry_after(response: requests.Response) -> timedelta | None:
+    """What the field says (RFC 9110, section 10.2.3), if anything."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return timedelta(seconds=min(int(value), 10**9))
+    try:
+        return parsedate_to_datetime(value) - datetime.now(UTC)
+    except (ValueError, TypeError):
+        return None
+
+
+def explain(problem: Mapping[str, Any] | None) -> str:
+    """A problem document (RFC 7807) in one line."""
+    problem = problem or {}
+    parts = [problem, *problem.get("subproblems", ())]
+    return "; ".join(
+        _one_line(each.get("detail") or each.get("title") or each.get("type") or "no reason given")
+        for each in parts
+    )
+
+
+def _one_line(text: object) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())[:500]
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason, which is the one that a person can do something about."""
+    inner: object = error
+    while isinstance(inner, BaseException):
+        error = inner
+        inner = getattr(error, "reason", None) or next(
+            (each for each in error.args if isinstance(each, BaseException)), None
+        )
+    return _one_line(error)
