@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import trustme
 
-from conftest import PATIENCE, chain_of, wait_until
+from helpers import PATIENCE, chain_of, wait_until
 
 KEY_ID = "kid-1"
 MAC_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"

@@ -10,15 +10,8 @@ import sys
 
 import pytest
 
-from conftest import Serve, Served, read_all, wait_until
+from helpers import Serve, read_all, wait_until
 from rocket_core import CloseReason, Timeouts
-from rocket_tls import TLSListener
-
-
-def errors(served: Served) -> dict[str, int]:
-    listener = served.server.listeners[0]
-    assert isinstance(listener, TLSListener)
-    return listener.tls_errors
 
 
 @pytest.mark.parametrize(
@@ -35,7 +28,7 @@ def test_reasons(serve: Serve, data: bytes, reason: str) -> None:
     sock.sendall(data)
     read_all(sock)
     assert served.next_close() is CloseReason.TLS
-    assert errors(served) == {reason: 1}
+    assert served.tls_errors == {reason: 1}
 
 
 def hello(name: bytes) -> bytes:
@@ -91,30 +84,30 @@ def test_a_handshake_that_takes_too_long(serve: Serve) -> None:
     served = serve(timeouts=Timeouts(handshake=0.2))
     assert read_all(served.connect_plain()) == b""
     assert served.next_close() is CloseReason.HANDSHAKE_TIMEOUT
-    assert errors(served) == {"timeout": 1}
+    assert served.tls_errors == {"timeout": 1}
 
 
 def test_a_client_that_leaves_is_no_error(serve: Serve) -> None:
     served = serve()
     served.connect_plain().close()
     assert served.next_close() is CloseReason.CLIENT
-    assert errors(served) == {}
+    assert served.tls_errors == {}
 
 
-def test_a_client_that_does_not_trust_us(serve: Serve) -> None:
+def test_a_client_that_does_not_trust_the_certificate(serve: Serve) -> None:
     served = serve()
     with pytest.raises(ssl.SSLCertVerificationError):
         served.connect(ssl.create_default_context())
     assert served.next_close() is CloseReason.TLS
-    assert errors(served) == {"tlsv1 alert unknown ca": 1}
+    assert served.tls_errors == {"tlsv1 alert unknown ca": 1}
 
 
-def test_a_damaged_record_counts_too(serve: Serve) -> None:
+def test_a_damaged_record_is_counted(serve: Serve) -> None:
     served = serve()
     with served.connect() as client:
         socket.socket.sendall(client, b"\x17\x03\x03\x00\x20" + bytes(32))
         assert served.next_close() is CloseReason.TLS
-    (reason,) = errors(served)
+    (reason,) = served.tls_errors
     assert "mac" in reason
 
 
@@ -124,5 +117,5 @@ def test_a_scanner_cannot_fill_the_log(serve: Serve, caplog: pytest.LogCaptureFi
         sock = served.connect_plain()
         sock.sendall(b"HELO\n")
         read_all(sock)
-    wait_until(lambda: errors(served) == {"no TLS": 50})
+    wait_until(lambda: served.tls_errors == {"no TLS": 50})
     assert [record.levelno for record in caplog.records] == [logging.WARNING]

@@ -7,7 +7,7 @@ import ssl
 import time
 from contextlib import suppress
 
-from conftest import PATIENCE, Serve, exchange, read_all, read_exactly
+from helpers import PATIENCE, Serve, exchange, read_all, read_exactly
 from lines import pattern
 from rocket_core import CloseReason
 from rocket_tls._connection.connection import RECORD
@@ -45,7 +45,7 @@ def test_both_directions_at_once(serve: Serve) -> None:
     assert received == message
 
 
-def test_it_ends_as_tls_does(serve: Serve) -> None:
+def test_an_upgraded_connection_ends_with_close_notify(serve: Serve) -> None:
     served = serve()
     client = served.connect()
     assert exchange(client, "echo 100") == b"taken\n"
@@ -58,7 +58,7 @@ def test_it_ends_as_tls_does(serve: Serve) -> None:
     assert served.server.wait(PATIENCE)
 
 
-def test_a_client_that_leaves_without_a_word(serve: Serve) -> None:
+def test_a_client_that_leaves_without_close_notify(serve: Serve) -> None:
     served = serve()
     client = served.connect()
     assert exchange(client, "echo 100") == b"taken\n"

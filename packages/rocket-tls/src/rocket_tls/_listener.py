@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from rocket_core import BACKLOG, Address, Connection, Listener, Peer, Timeouts
-from rocket_tls._certificates.sources import CertificateFiles
+from rocket_tls._certificates.certificate_files import CertificateFiles
 from rocket_tls._certificates.store import CertificateStore
 from rocket_tls._connection.connection import TLSConnection
 from rocket_tls._context.contexts import Contexts
@@ -88,5 +88,5 @@ class TLSListener(Listener):
             self.local,
             timeouts=timeouts,
             faults=self._faults,
-            validation=self._contexts.in_validation,
+            validation=self._contexts.expects_validation(),
         )

@@ -19,7 +19,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from conftest import PATIENCE, exchange, wait_until
+from helpers import PATIENCE, exchange, wait_until
 from lines import Lines
 from pebble import KEY_ID, MAC_KEY, Answer, Authority, problem, running_authority
 from rocket_core import Connection, Listener, Server, State, Worker
@@ -97,7 +97,7 @@ class Site:
             self.clock.time = at
         acme = self.acme(**options)
         manager = ACMEManager(acme._manager.settings, self.directory, self.clock, lambda: 0.5)
-        return manager.turn(self.stopping)
+        return manager.work(self.stopping)
 
     @contextmanager
     def served(self) -> Iterator[TLSListener]:
@@ -131,7 +131,7 @@ def trust(authority: Authority) -> ssl.SSLContext:
 # -- the first certificate -----------------------------------------------------------------------
 
 
-def test_a_site_without_a_certificate_starts_and_comes_up_by_itself(
+def test_a_site_without_a_certificate_starts_and_obtains_one(
     site: Site, trust: ssl.SSLContext
 ) -> None:
     with site.served() as listener:
@@ -154,7 +154,7 @@ def test_a_site_without_a_certificate_starts_and_comes_up_by_itself(
         assert acme.status.expires == site.certificate().not_valid_after_utc
 
 
-def test_only_the_owner_gets_at_what_is_stored(site: Site) -> None:
+def test_only_the_owner_can_read_the_stored_files(site: Site) -> None:
     with site.served():
         site.turn()
     assert stat.S_IMODE(site.directory.stat().st_mode) == 0o700
@@ -184,7 +184,7 @@ def test_an_address_is_validated_in_a_handshake(site: Site) -> None:
     assert site.acme().status.expires is not None
 
 
-def test_an_account_made_elsewhere_is_found(tmp_path: Path) -> None:
+def test_an_account_that_was_created_elsewhere_is_found(tmp_path: Path) -> None:
     with running_authority(tmp_path, binding=True, refused_nonces=30) as authority:
         site = Site(authority, tmp_path / "acme")
         with site.served():
@@ -226,7 +226,7 @@ def test_a_certificate_is_renewed_when_a_third_of_its_life_is_left(
         wait_until(lambda: serial() == site.certificate().serial_number)
 
 
-def test_the_account_is_used_again(site: Site, authority: Authority) -> None:
+def test_the_account_is_reused(site: Site, authority: Authority) -> None:
     with site.served():
         due = site.turn()
         account = (site.directory / "account.json").read_bytes()
@@ -235,7 +235,7 @@ def test_the_account_is_used_again(site: Site, authority: Authority) -> None:
     assert (site.directory / "account.json").read_bytes() == account
 
 
-def test_an_account_that_the_authority_has_forgotten_is_made_again(
+def test_an_account_that_the_authority_has_lost_is_created_again(
     site: Site, authority: Authority
 ) -> None:
     with site.served():
@@ -249,7 +249,7 @@ def test_an_account_that_the_authority_has_forgotten_is_made_again(
     assert json.loads(path.read_text()) == {**account, "uri": known}
 
 
-def test_another_address_of_mail_is_told(site: Site, authority: Authority) -> None:
+def test_another_email_address_is_sent_to_the_authority(site: Site, authority: Authority) -> None:
     with site.served():
         due = site.turn(email="me@example.org")
         authority.forget()
@@ -331,13 +331,13 @@ def test_a_certificate_that_was_replaced_already_is_replaced_again(
     assert site.certificate().serial_number != first.serial_number
 
 
-def test_a_suggestion_that_cannot_be_had_does_no_harm(
+def test_an_invalid_suggestion_does_no_harm(
     site: Site, authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     suggesting(authority, DAY, DAY)
     with site.served():
         due = site.turn()
-    assert "when to renew localhost is not known" in caplog.text
+    assert "the authority did not say when to renew the certificate for localhost" in caplog.text
     assert due - site.clock.now() < timedelta(hours=7)
     assert site.acme().status.renews is not None
     assert site.acme().status.failures == 0
@@ -350,7 +350,7 @@ def decoded(text: str) -> bytes:
 # -- what goes wrong -----------------------------------------------------------------------------
 
 
-def test_after_a_failure_the_old_certificate_stays_and_it_is_tried_again_later(
+def test_after_a_failure_the_old_certificate_stays_until_a_later_attempt_succeeds(
     site: Site, trust: ssl.SSLContext, caplog: pytest.LogCaptureFixture
 ) -> None:
     with site.served():
@@ -368,7 +368,7 @@ def test_after_a_failure_the_old_certificate_stays_and_it_is_tried_again_later(
             "port 443 of localhost must lead to this server, which must end TLS itself"
         )
         assert status.error in caplog.text
-        assert "the present one stays, which expires on" in caplog.text
+        assert "the present one stays in service and expires on" in caplog.text
         assert site.certificate() == first
         assert not (site.directory / "tls-alpn-01").exists()
 
@@ -418,7 +418,10 @@ def test_a_rate_limit_is_kept(site: Site, authority: Authority) -> None:
     now = site.clock.now()
     due = site.turn()
     assert timedelta(hours=48) <= due - now < timedelta(hours=53)
-    assert site.acme().status.error == "127.0.0.1 refuses: too many certificates for localhost"
+    assert (
+        site.acme().status.error
+        == "127.0.0.1 refused the request: too many certificates for localhost"
+    )
     authority.forget()
     site.turn(at=due - timedelta(hours=1))
     assert authority.asked == []
@@ -429,18 +432,20 @@ def test_an_authority_that_cannot_be_reached(site: Site, authority: Authority) -
         nobody.bind(("127.0.0.1", 0))
         authority_url = f"https://127.0.0.1:{nobody.getsockname()[1]}/dir"
         acme = ACME(site.directory, ["localhost"], server=authority_url)
-        acme._manager.turn(threading.Event())
+        acme._manager.work(threading.Event())
     assert "127.0.0.1 cannot be reached (" in acme.status.error
     assert "Connection refused" in acme.status.error
 
 
-def test_an_authority_that_speaks_something_else(site: Site, authority: Authority) -> None:
+def test_an_authority_that_does_not_speak_acme(site: Site, authority: Authority) -> None:
     authority.intervene = lambda _, __: Answer(200, "[]", {"Content-Type": "application/json"})
     site.turn()
-    assert site.acme().status.error.startswith("127.0.0.1 answers what ACME does not provide for")
+    assert site.acme().status.error.startswith(
+        "127.0.0.1 sent a response that is not valid in ACME ("
+    )
 
 
-def test_a_challenge_that_is_not_offered(site: Site, authority: Authority) -> None:
+def test_an_authority_that_does_not_offer_the_challenge(site: Site, authority: Authority) -> None:
     authority.intervene = lambda kind, _: (
         Answer(
             200,
@@ -465,7 +470,7 @@ def test_a_challenge_that_is_not_offered(site: Site, authority: Authority) -> No
 # -- several processes ---------------------------------------------------------------------------
 
 
-def test_one_process_works_and_the_others_wait(site: Site, authority: Authority) -> None:
+def test_one_process_works_while_the_others_wait(site: Site, authority: Authority) -> None:
     asked, go_on = threading.Event(), threading.Event()
 
     def hold(kind: str, _: object) -> None:
@@ -490,18 +495,18 @@ def test_one_process_works_and_the_others_wait(site: Site, authority: Authority)
         assert authority.asked == []
 
 
-def test_what_a_killed_process_has_left_is_cleared(site: Site) -> None:
+def test_the_challenges_of_a_killed_process_are_cleared(site: Site) -> None:
     for kind in ("http-01", "tls-alpn-01"):
         (site.directory / kind).mkdir(parents=True)
         (site.directory / kind / "left").touch()
-    assert site.acme().in_handshakes
+    assert site.acme().expects_validation()
     with site.served():
         site.turn()
-    assert not site.acme().in_handshakes
+    assert not site.acme().expects_validation()
     assert not (site.directory / "http-01").exists()
 
 
-def test_stopping_in_the_midst_of_an_order(site: Site, authority: Authority) -> None:
+def test_stopping_during_an_order(site: Site, authority: Authority) -> None:
     asked = threading.Event()
 
     def wait(kind: str, _: object) -> None:
@@ -516,5 +521,5 @@ def test_stopping_in_the_midst_of_an_order(site: Site, authority: Authority) -> 
         assert thread is not None
     thread.join(PATIENCE)
     assert not thread.is_alive()
-    assert not acme.in_handshakes
+    assert not acme.expects_validation()
     assert site.acme().status.failures == 0

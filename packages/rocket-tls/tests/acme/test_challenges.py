@@ -10,11 +10,19 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from test_client_hello import hello
 
-from conftest import Files, Serve, Served, exchange, read_all, wait_until
+from helpers import (
+    Files,
+    MemoryClient,
+    Serve,
+    Served,
+    client_hello,
+    exchange,
+    read_all,
+    wait_until,
+)
 from rocket_core import CloseReason, Timeouts
-from rocket_tls import ACME, CertificateFiles, CertificateStore, TLSListener
+from rocket_tls import ACME, CertificateFiles, CertificateStore
 from rocket_tls._acme.challenges import Challenges
 from rocket_tls._acme.signing import make_validation
 
@@ -72,7 +80,9 @@ def test_the_authority_is_shown_the_proof_and_nothing_else(
     assert served.next_close() is CloseReason.SERVED
 
 
-def test_meanwhile_everybody_else_is_served(served: Served, challenges: Challenges) -> None:
+def test_other_clients_are_served_while_a_challenge_is_pending(
+    served: Served, challenges: Challenges
+) -> None:
     challenges.put_certificate("localhost", make_validation("localhost", "token.thumbprint"))
     with served.connect() as client:
         assert exchange(client, "shout hello") == b"HELLO\n"
@@ -88,12 +98,10 @@ def test_a_name_that_is_not_being_validated_is_refused(
     for name in ("example.org", f"a.{NAME}", "a" * 60):
         with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
             validate(served, name=name)
-    [listener] = served.server.listeners
-    assert isinstance(listener, TLSListener)
-    wait_until(lambda: listener.tls_errors == {"no validation pending": 3})
+    wait_until(lambda: served.tls_errors == {"no validation pending": 3})
 
 
-def test_without_a_pending_challenge_hellos_are_not_looked_at(served: Served, files: Files) -> None:
+def test_without_a_pending_challenge_hellos_are_not_parsed(served: Served, files: Files) -> None:
     # OpenSSL goes on without a protocol in common, with the certificate of the site.
     with validate(served) as client:
         assert client.selected_alpn_protocol() is None
@@ -105,28 +113,17 @@ def test_a_hello_that_arrives_in_pieces(served: Served, challenges: Challenges, 
     challenges.put_certificate(NAME, make_validation(NAME, "token.thumbprint"))
     sock = served.connect_plain()
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = authority_context("acme-tls/1").wrap_bio(incoming, outgoing, server_hostname=NAME)
-    with pytest.raises(ssl.SSLWantReadError):
-        client.do_handshake()
-    first = outgoing.read()
+    client = MemoryClient(authority_context("acme-tls/1"), NAME)
+    first = client.first_flight()
     for at in range(0, len(first), step):
         sock.sendall(first[at : at + step])
-    while True:
-        try:
-            client.do_handshake()
-            break
-        except ssl.SSLWantReadError:
-            incoming.write(sock.recv(1 << 16))
-    sock.sendall(outgoing.read())
-    assert client.selected_alpn_protocol() == "acme-tls/1"
+    client.shake_hands_over(sock)
+    assert client.tls.selected_alpn_protocol() == "acme-tls/1"
 
 
-def test_a_client_that_leaves_in_the_midst_of_its_hello(
-    served: Served, challenges: Challenges
-) -> None:
+def test_a_client_that_leaves_within_its_hello(served: Served, challenges: Challenges) -> None:
     challenges.put_certificate(NAME, make_validation(NAME, "token.thumbprint"))
-    whole = hello(["acme-tls/1"], name=NAME)
+    whole = client_hello(["acme-tls/1"], name=NAME)
     for size in (0, 3, 5, 100, len(whole) - 1):
         with served.connect_plain() as sock:
             sock.sendall(whole[:size])
@@ -135,7 +132,7 @@ def test_a_client_that_leaves_in_the_midst_of_its_hello(
         assert served.next_close() is CloseReason.CLIENT
 
 
-def test_plain_http_is_told_so_while_a_challenge_is_pending(
+def test_plain_http_is_answered_while_a_challenge_is_pending(
     served: Served, challenges: Challenges
 ) -> None:
     challenges.put_certificate(NAME, make_validation(NAME, "token.thumbprint"))
@@ -152,7 +149,7 @@ def test_a_stalled_hello_is_cut(
     served = serve(store, None, timeouts=Timeouts(handshake=0.1))
     challenges.put_certificate(NAME, make_validation(NAME, "token.thumbprint"))
     with served.connect_plain() as sock:
-        sock.sendall(hello(["acme-tls/1"])[:100])
+        sock.sendall(client_hello(["acme-tls/1"])[:100])
         assert served.next_close() is CloseReason.HANDSHAKE_TIMEOUT
 
 
@@ -170,7 +167,7 @@ def test_a_token_is_answered_by_every_process(acme: ACME, challenges: Challenges
 @pytest.mark.parametrize(
     "token", ["", ".", "..", "../account.json", "a/b", "a\0", "a\n", "é", "a" * 257]
 )
-def test_what_is_no_token_leads_nowhere(acme: ACME, challenges: Challenges, token: str) -> None:
+def test_an_invalid_token_leads_nowhere(acme: ACME, challenges: Challenges, token: str) -> None:
     challenges.put_token("token", "token.thumbprint")
     (acme._manager._directory / "account.json").write_text("{}")
     assert acme.challenge(token) is None
@@ -178,7 +175,7 @@ def test_what_is_no_token_leads_nowhere(acme: ACME, challenges: Challenges, toke
         challenges.put_token(token, "")
 
 
-def test_only_the_owner_gets_at_what_is_pending(challenges: Challenges, tmp_path: Path) -> None:
+def test_only_the_owner_can_read_pending_challenges(challenges: Challenges, tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         challenges.put_token("token", "token.thumbprint")
@@ -197,8 +194,18 @@ def test_only_the_owner_gets_at_what_is_pending(challenges: Challenges, tmp_path
     }
 
 
-def test_a_damaged_proof_is_none(challenges: Challenges, acme: ACME) -> None:
+def test_a_damaged_certificate_proves_nothing(served: Served, challenges: Challenges) -> None:
     challenges.put_certificate(NAME, b"nothing")
-    assert acme.validation(NAME) is None
-    for name in ("", "..", "../account", "/etc/passwd"):
-        assert acme.validation(name) is None
+    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+        validate(served)
+    wait_until(lambda: served.tls_errors == {"no validation pending": 1})
+
+
+@pytest.mark.parametrize("name", ["", "..", "../account", "/etc/passwd"])
+def test_a_name_that_is_a_path_leads_nowhere(
+    challenges: Challenges, acme: ACME, name: str, tmp_path: Path
+) -> None:
+    challenges.put_certificate(NAME, b"proof")
+    (tmp_path / "acme" / "account.pem").write_bytes(b"secret")
+    assert acme.validation_certificate(NAME) == b"proof"
+    assert acme.validation_certificate(name) is None

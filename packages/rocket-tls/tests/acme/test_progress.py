@@ -11,14 +11,14 @@ from rocket_tls._acme.progress import Progress, load_progress, store_progress
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
-def test_what_is_stored_is_found(tmp_path: Path) -> None:
+def test_stored_progress_is_loaded(tmp_path: Path) -> None:
     progress = Progress("for", "ab12", "https://authority", NOW, None, 2, "why", NOW)
     store_progress(tmp_path / "progress.json", progress)
     assert load_progress(tmp_path / "progress.json") == progress
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"other": 1}', '{"retry": 1}', "\0"])
-def test_what_cannot_be_understood_is_the_beginning(tmp_path: Path, content: str) -> None:
+def test_an_invalid_file_is_an_empty_progress(tmp_path: Path, content: str) -> None:
     (tmp_path / "progress.json").write_text(content)
     assert load_progress(tmp_path / "progress.json") == Progress()
 
@@ -36,7 +36,7 @@ def test_pauses_grow_and_keep_within_the_limit_of_failures_in_an_hour() -> None:
     assert progress.failures == len(pauses)
 
 
-def test_pauses_differ_by_chance() -> None:
+def test_pauses_are_random_within_a_tenth() -> None:
     assert Progress().failed("why", NOW, 1.0, None).retry == NOW + timedelta(minutes=3, seconds=18)
 
 
@@ -49,5 +49,5 @@ def test_pauses_differ_by_chance() -> None:
         (timedelta(days=700), timedelta(days=8)),
     ],
 )
-def test_an_authority_may_ask_for_more(asked_for: timedelta, kept: timedelta) -> None:
+def test_an_authority_may_ask_for_a_longer_pause(asked_for: timedelta, kept: timedelta) -> None:
     assert Progress().failed("why", NOW, 0.0, asked_for).retry == NOW + kept

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 
-from conftest import chain_of
+from helpers import chain_of
 from rocket_tls import CertificateChain, CertificateData, CertificateStore
 from rocket_tls._certificates.expiry import ExpiryWarnings
 
@@ -37,17 +37,17 @@ def test_warnings_come_once_each(ca: trustme.CA, caplog: pytest.LogCaptureFixtur
         (14 * 24, "expires in 14 days, on 2020-03-31 00:00 UTC"),
         (7 * 24, "expires in 7 days, on 2020-03-31 00:00 UTC"),
         (24, "expires in 1 day, on 2020-03-31 00:00 UTC"),
-        (0, "expired on 2020-03-31 00:00 UTC; clients will refuse it"),
+        (0, "expired on 2020-03-31 00:00 UTC; clients refuse it until it is replaced"),
     ]
 
 
-def test_a_short_life_is_not_warned_of_from_its_beginning(
+def test_there_is_no_warning_in_the_first_half_of_a_short_life(
     ca: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert [left for left, _ in told(6, ca, caplog)] == [24, 0]
 
 
-def test_a_warning_that_was_missed_is_made_up_for(
+def test_a_warning_that_was_missed_is_logged_later(
     ca: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:
     issued = chain(ca, 90)
@@ -59,7 +59,7 @@ def test_a_warning_that_was_missed_is_made_up_for(
     ]
 
 
-def test_a_certificate_near_its_end_is_warned_of_as_it_is_loaded(
+def test_loading_a_certificate_near_its_expiry_logs_a_warning(
     ca: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = datetime.now(UTC)

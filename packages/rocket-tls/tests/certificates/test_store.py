@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from conftest import Files, Serve, chain_of, der_of
+from helpers import Files, Serve, chain_of, der_of
 from rocket_tls import (
     CertificateChain,
     CertificateData,
@@ -29,9 +29,10 @@ from rocket_tls import (
     CertificateStore,
     TLSListener,
 )
-from rocket_tls._certificates import sources as sources_module
+from rocket_tls._certificates import certificate_files as files_module
 from rocket_tls._certificates import store as store_module
 from rocket_tls._context.contexts import _NAME
+from rocket_tls._files import read_file
 
 REPLACEMENTS = 300
 HANDSHAKES = 100
@@ -94,14 +95,14 @@ def leaves(ca: trustme.CA) -> dict[str, trustme.LeafCert]:
         (None, "", "default"),
     ],
 )
-def test_the_choice(
+def test_the_choice_of_a_certificate(
     leaves: dict[str, trustme.LeafCert], name: str | None, address: str, expected: str
 ) -> None:
     store = CertificateStore(map(data, leaves.values()))
     assert der(store.choose(name, address)) == der_of(leaves[expected])
 
 
-def test_of_two_for_a_name_the_first_is_served(ca: trustme.CA) -> None:
+def test_of_two_certificates_for_a_name_the_first_is_served(ca: trustme.CA) -> None:
     first, second = ca.issue_cert("twice.test"), ca.issue_cert("twice.test", "second.test")
     store = CertificateStore([data(first), data(second)])
     assert der(store.choose("twice.test", "")) == der_of(first)
@@ -110,7 +111,7 @@ def test_of_two_for_a_name_the_first_is_served(ca: trustme.CA) -> None:
 
 @pytest.mark.parametrize("name", ["a.example.com", "c.example.com", "default.test"])
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_clients_are_served_by_the_name_they_ask_for(
+def test_a_client_gets_the_certificate_of_the_name_it_asks_for(
     serve: Serve,
     leaves: dict[str, trustme.LeafCert],
     client_context: ssl.SSLContext,
@@ -125,7 +126,7 @@ def test_clients_are_served_by_the_name_they_ask_for(
         assert client.version() == version.name.replace("TLSv1_", "TLSv1.")
 
 
-def test_a_client_of_an_address_is_served_by_the_one_it_has_reached(
+def test_a_client_that_connects_to_an_address_gets_the_certificate_of_that_address(
     serve: Serve,
     leaves: dict[str, trustme.LeafCert],
     ca: trustme.CA,
@@ -138,7 +139,7 @@ def test_a_client_of_an_address_is_served_by_the_one_it_has_reached(
         assert client.getpeercert(binary_form=True) == der_of(local)
 
 
-def test_a_proxy_tells_the_address_that_was_reached(
+def test_the_address_that_a_proxy_announces_selects_the_certificate(
     serve: Serve, leaves: dict[str, trustme.LeafCert], client_context: ssl.SSLContext
 ) -> None:
     store = CertificateStore([data(leaves["default"]), data(leaves["addresses"])])
@@ -150,7 +151,7 @@ def test_a_proxy_tells_the_address_that_was_reached(
 
 
 @pytest.mark.parametrize("name", ["bad name", "line\nbreak", "nul\0", "semi;colon"])
-def test_names_that_no_host_has_get_the_default(name: str) -> None:
+def test_invalid_server_names(name: str) -> None:
     assert not _NAME.fullmatch(name)
 
 
@@ -166,7 +167,7 @@ def test_objects_of_cryptography(leaf: trustme.LeafCert) -> None:
 
 
 def test_there_must_be_a_source() -> None:
-    with pytest.raises(ValueError, match="needs a certificate"):
+    with pytest.raises(ValueError, match="needs at least one source"):
         CertificateStore([])
 
 
@@ -188,7 +189,7 @@ def test_the_wrong_password(files: Files, leaf: trustme.LeafCert) -> None:
     )
 
 
-def test_a_callback_that_fails(files: Files, leaf: trustme.LeafCert) -> None:
+def test_a_password_callback_that_fails(files: Files, leaf: trustme.LeafCert) -> None:
     def locked() -> bytes:
         raise LookupError("the vault is closed")
 
@@ -197,7 +198,7 @@ def test_a_callback_that_fails(files: Files, leaf: trustme.LeafCert) -> None:
         CertificateStore([CertificateFiles(files.certificate, files.key, locked)])
 
 
-def test_a_callback_is_asked_again_for_a_new_key(
+def test_a_password_callback_is_called_for_each_new_key(
     files: Files, leaf: trustme.LeafCert, ca: trustme.CA
 ) -> None:
     password = b"one"
@@ -227,7 +228,7 @@ def test_pairs_in_a_directory(tmp_path: Path, ca: trustme.CA) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_pairs_that_come_and_go(
+def test_pairs_that_appear_and_disappear(
     tmp_path: Path, ca: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_pair(ca.issue_cert("a.test"), tmp_path / "a.crt", tmp_path / "a.key")
@@ -256,7 +257,7 @@ def test_pairs_that_come_and_go(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_pair_that_is_not_complete_yet_is_left_out(
+def test_an_incomplete_pair_is_left_out(
     tmp_path: Path, ca: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "rocket_tls")
@@ -271,13 +272,13 @@ def test_a_pair_that_is_not_complete_yet_is_left_out(
     assert caplog.messages == [
         (
             f"key file {tmp_path / 'b.key'} cannot be read (No such file or directory); "
-            "name a PEM file that this user may read (left out)"
+            "name a PEM file that this user may read (this certificate is not in service)"
         ),
         f"certificate file {tmp_path / 'b.crt'} is in service",
     ]
 
 
-def test_the_directory_of_one_certificate_of_certbot(tmp_path: Path, ca: trustme.CA) -> None:
+def test_a_directory_of_certbot_with_one_certificate(tmp_path: Path, ca: trustme.CA) -> None:
     leaf = ca.issue_cert("a.test")
     write_pair(leaf, tmp_path / "fullchain.pem", tmp_path / "privkey.pem")
     leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
@@ -298,9 +299,7 @@ def test_a_directory_that_does_not_exist(tmp_path: Path) -> None:
 # -- reloading ---------------------------------------------------------------------------------
 
 
-def test_reload_tells_of_all_that_is_wrong_and_takes_what_is_right(
-    tmp_path: Path, ca: trustme.CA
-) -> None:
+def test_reload_reports_every_fault_and_loads_the_rest(tmp_path: Path, ca: trustme.CA) -> None:
     for name in "abc":
         write_pair(
             ca.issue_cert(f"{name}.test"), tmp_path / f"{name}.crt", tmp_path / f"{name}.key"
@@ -397,53 +396,51 @@ def test_no_handshake_fails_while_files_are_replaced(
 
     assert set(seen) <= known
     assert served.certificate() == der_of(issued[1])
-    listener = served.server.listeners[0]
-    assert isinstance(listener, TLSListener)
-    assert listener.tls_errors == {}
+    assert served.tls_errors == {}
     if replace is kubernetes_secret:  # which never shows half of anything, but may never rest
         severe = [each.message for each in caplog.records if each.levelno > logging.INFO]
-        assert not [message for message in severe if "changes while it is read" not in message]
+        assert not [
+            message for message in severe if "keeps changing while it is read" not in message
+        ]
 
 
 def test_a_pair_replaced_between_two_reads_is_read_again(
     files: Files, ca: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = ca.issue_cert("localhost")
-    genuine = sources_module.read_file
     read: list[Path] = []
 
-    def read_file(kind: str, path: Path) -> bytes:
-        content = genuine(kind, path)
+    def replacing_read_file(kind: str, path: Path) -> bytes:
+        content = read_file(kind, path)
         if not read:
             files.write(new)
         read.append(path)
         return content
 
-    monkeypatch.setattr(sources_module, "read_file", read_file)
+    monkeypatch.setattr(files_module, "read_file", replacing_read_file)
     store = CertificateStore([CertificateFiles(files.certificate, files.key)])
     assert der(store.chains[0]) == der_of(new)
     assert len(read) == 4
 
 
-def test_a_pair_that_never_rests_is_tried_again_later(
+def test_a_pair_that_keeps_changing_is_tried_again_later(
     files: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pair = CertificateFiles(files.certificate, files.key)
     store = CertificateStore([pair])
     (old,) = store.chains
-    genuine = sources_module.read_file
 
-    def read_file(kind: str, path: Path) -> bytes:
-        content = genuine(kind, path)
+    def replacing_read_file(kind: str, path: Path) -> bytes:
+        content = read_file(kind, path)
         with path.open("ab") as file:
             file.write(b"\n")
         return content
 
     files.key.touch()
     with monkeypatch.context() as patch:
-        patch.setattr(sources_module, "read_file", read_file)
+        patch.setattr(files_module, "read_file", replacing_read_file)
         assert store.choose("localhost", "") is old
-    assert "changes while it is read" in caplog.text
+    assert "keeps changing while it is read" in caplog.text
     assert store.choose("localhost", "") is not old
 
 
@@ -495,7 +492,7 @@ def test_many_threads_choose_while_one_loads(files: Files, ca: trustme.CA) -> No
     loading.join()
 
 
-def test_nothing_of_a_key_is_left_open(files: Files, ca: trustme.CA) -> None:
+def test_loading_leaves_no_descriptor_open(files: Files, ca: trustme.CA) -> None:
     fds = Path("/proc/self/fd")
     if not fds.exists():
         pytest.skip("no /proc")
@@ -510,12 +507,12 @@ def chains_of(sources: Iterable[CertificateData]) -> tuple[CertificateChain, ...
     return CertificateStore(sources).chains
 
 
-def test_a_store_without_its_key_beside_it(files: Files, leaf: trustme.LeafCert) -> None:
+def test_a_store_and_a_key_exclude_each_other(files: Files, leaf: trustme.LeafCert) -> None:
     with pytest.raises(ValueError, match="leave out key"):
         TLSListener("127.0.0.1:0", CertificateStore([data(leaf)]), files.key)
 
 
-def test_what_is_served_can_be_read(leaf: trustme.LeafCert) -> None:
+def test_the_certificates_in_service_can_be_inspected(leaf: trustme.LeafCert) -> None:
     (chain,) = chains_of([data(leaf)])
     certificate = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes())
     assert chain.expires == certificate.not_valid_after_utc

@@ -18,13 +18,14 @@ from typing import IO
 
 import pytest
 
-from conftest import PATIENCE, Files
+from helpers import PATIENCE, Files, MemoryClient, load_context
 from lines import pattern
 from rocket_core import READ, WRITE, CloseReason, Connection, Peer, State
 from rocket_core._host import Host
-from rocket_tls import TLSConnection, TLSError, load_context
+from rocket_tls import TLSError
 from rocket_tls._connection import connection as connection_module
 from rocket_tls._connection import memory_wire
+from rocket_tls._connection.connection import TLSConnection
 
 SOMEBODY = Peer("", 0)
 OPENSSL = shutil.which("openssl") or ""
@@ -86,21 +87,6 @@ def open_ends(ends: Ends) -> Ends:
     """The same after the handshake."""
     shake_hands(*ends)
     return ends
-
-
-class MemoryClient:
-    """A client whose bytes the test carries."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
-
-    def shake_hands(self) -> bool:
-        try:
-            self.tls.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        return True
 
 
 @dataclass
@@ -199,7 +185,7 @@ def read_now(client: ssl.SSLSocket) -> bytes:
     return data
 
 
-def test_it_begins_with_the_handshake(ends: Ends) -> None:
+def test_a_connection_begins_with_the_handshake(ends: Ends) -> None:
     connection, _ = ends
     assert isinstance(connection, Connection)
     assert connection.state is State.HANDSHAKE
@@ -207,7 +193,7 @@ def test_it_begins_with_the_handshake(ends: Ends) -> None:
     assert not connection.handshake()
 
 
-def test_a_receive_leaves_nothing_inside_the_tls_layer(open_ends: Ends) -> None:
+def test_receiving_leaves_no_data_inside_the_tls_layer(open_ends: Ends) -> None:
     connection, client = open_ends
     client.send(b"x" * (1 << 14))
     assert connection.receive_now(100) == b"x" * (1 << 14)
@@ -215,7 +201,7 @@ def test_a_receive_leaves_nothing_inside_the_tls_layer(open_ends: Ends) -> None:
         connection.receive_now(100)
 
 
-def test_a_receive_decrypts_all_records_that_it_has_got(open_ends: Ends) -> None:
+def test_receiving_decrypts_every_record_that_has_arrived(open_ends: Ends) -> None:
     connection, client = open_ends
     for number in range(20):
         client.send(b"%d " % number)
@@ -257,7 +243,7 @@ def test_a_record_may_come_in_pieces(
         connection.close()
 
 
-def test_the_end_behind_data_is_seen_by_whoever_waits(open_ends: Ends) -> None:
+def test_a_close_notify_behind_data_wakes_the_poller(open_ends: Ends) -> None:
     connection, client = open_ends
     client.send(b"the last words")
     with pytest.raises(ssl.SSLWantReadError):
@@ -269,7 +255,7 @@ def test_the_end_behind_data_is_seen_by_whoever_waits(open_ends: Ends) -> None:
     assert connection.send_now(b"heard") == 5
 
 
-def test_connections_that_share_memory_do_not_notice(
+def test_connections_that_share_memory_do_not_mix(
     files: Files, client_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory_wire, "_wires", [memory_wire.MemoryWire()] * len(memory_wire._wires))
@@ -314,7 +300,7 @@ def test_connections_that_share_memory_do_not_notice(
             assert client.tls.read() == b"to %d" % number
 
 
-def test_a_receive_too_early_does_not_ask_for_readiness_to_read(open_ends: Ends) -> None:
+def test_receiving_too_early_does_not_ask_for_readiness_to_read(open_ends: Ends) -> None:
     # What is parked next may have output to send, and would wait for the wrong event.
     connection, _ = open_ends
     connection.wants = 0
@@ -322,7 +308,7 @@ def test_a_receive_too_early_does_not_ask_for_readiness_to_read(open_ends: Ends)
     assert connection.wants == 0
 
 
-def test_nothing_is_sent_for_nothing(open_ends: Ends) -> None:
+def test_sending_no_bytes_sends_no_record(open_ends: Ends) -> None:
     connection, client = open_ends
     assert connection.send_now(b"") == 0
     connection.write(b"")
@@ -347,7 +333,7 @@ def test_a_record_that_was_not_taken_is_sent_once(open_ends: Ends) -> None:
 
 
 @pytest.mark.parametrize("size", [1000, 1 << 14, 70_000, 1 << 20])
-def test_what_is_taken_in_part_is_encrypted_once(narrow_ends: Ends, size: int) -> None:
+def test_data_that_is_taken_in_part_is_encrypted_once(narrow_ends: Ends, size: int) -> None:
     connection, client = narrow_ends
     data = pattern(1 << 20)
     # More, less, and the same again, wherever it is in memory.
@@ -381,7 +367,7 @@ def test_a_record_that_waits_does_not_keep_from_receiving(narrow_ends: Ends) -> 
     assert received == data
 
 
-def test_what_is_written_while_a_record_waits_comes_after_it(open_ends: Ends) -> None:
+def test_data_written_while_a_record_waits_comes_after_it(open_ends: Ends) -> None:
     connection, client = open_ends
     filler = fill_up(connection, b"-" * 1000)
     connection.write(b"-" * 1000)
@@ -414,7 +400,7 @@ def test_a_handshake_waits_for_a_client_that_does_not_read(ends: Ends) -> None:
 
 @needs_openssl
 @pytest.mark.parametrize(("bound", "wanted"), [(1000, READ | WRITE), (0, WRITE)])
-def test_what_openssl_answers_waits_for_a_client_that_does_not_read(
+def test_an_alert_waits_for_a_client_that_does_not_read(
     carried: Carried, monkeypatch: pytest.MonkeyPatch, bound: int, wanted: int
 ) -> None:
     """A refusal of what the client asks for in TLS is sent though nothing else is."""
@@ -434,7 +420,7 @@ def test_what_openssl_answers_waits_for_a_client_that_does_not_read(
 
 
 @needs_openssl
-def test_new_keys_are_used_as_soon_as_the_client_asks(carried: Carried) -> None:
+def test_new_keys_are_used_once_the_client_asks(carried: Carried) -> None:
     connection, middle, output = carried("-tls1_3")
     middle.ask(b"K")
     assert connection.fill() is None
@@ -487,7 +473,7 @@ def test_a_file_that_becomes_shorter_ends_while_a_part_of_it_waits(
         os.close(descriptor)
 
 
-def test_what_is_encrypted_and_waits_counts_as_held(open_ends: Ends) -> None:
+def test_encrypted_output_that_waits_counts_toward_the_budget(open_ends: Ends) -> None:
     connection, client = open_ends
     connection.host = host = Host()
     data = bytes(1 << 20)
@@ -503,7 +489,7 @@ def test_what_is_encrypted_and_waits_counts_as_held(open_ends: Ends) -> None:
     assert host.output.held == 0
 
 
-def test_while_much_is_held_a_record_at_most_is_encrypted_ahead(open_ends: Ends) -> None:
+def test_over_the_budget_one_record_at_most_is_encrypted_ahead(open_ends: Ends) -> None:
     connection, _ = open_ends
     connection.host = host = Host()
     taken = host.output.take(1 << 40)
@@ -512,7 +498,7 @@ def test_while_much_is_held_a_record_at_most_is_encrypted_ahead(open_ends: Ends)
 
 
 @pytest.mark.parametrize("size", [100, 100_000])
-def test_failures_of_other_kinds_leave_nothing_to_those_who_share_the_memory(
+def test_an_error_while_sending_leaves_nothing_in_shared_memory(
     open_ends: Ends, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     connection, client = open_ends
@@ -531,7 +517,7 @@ def test_failures_of_other_kinds_leave_nothing_to_those_who_share_the_memory(
     assert read_now(client) == b""
 
 
-def test_failure_to_receive_leaves_nothing_either(
+def test_an_error_while_receiving_leaves_nothing_in_shared_memory(
     open_ends: Ends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection, client = open_ends
@@ -549,7 +535,7 @@ def test_failure_to_receive_leaves_nothing_either(
         connection.receive_now(100)
 
 
-def test_what_somebody_left_in_shared_memory_reaches_nobody(open_ends: Ends) -> None:
+def test_data_left_in_shared_memory_reaches_no_other_client(open_ends: Ends) -> None:
     connection, client = open_ends
     wire = connection._wire
     for data in (b"short", pattern(40_000)):
@@ -562,7 +548,7 @@ def test_what_somebody_left_in_shared_memory_reaches_nobody(open_ends: Ends) -> 
         assert connection.receive_now(1000) == data[:1000]
 
 
-def test_a_stream_that_just_ends_has_ended(open_ends: Ends) -> None:
+def test_the_end_of_tcp_is_the_end_of_the_stream(open_ends: Ends) -> None:
     connection, client = open_ends
     client.send(b"the last words")
     socket.socket.shutdown(client, socket.SHUT_WR)
@@ -570,7 +556,7 @@ def test_a_stream_that_just_ends_has_ended(open_ends: Ends) -> None:
     assert connection.receive_now(100) == b""
 
 
-def test_after_a_damaged_record_nothing_more_is_believed(open_ends: Ends) -> None:
+def test_after_a_damaged_record_the_connection_is_unusable(open_ends: Ends) -> None:
     connection, client = open_ends
     socket.socket.send(client, b"\x17\x03\x03\x00\x20" + bytes(32) + b"in the clear")
     with pytest.raises(TLSError, match=r"(?i)bad.record.mac"):
@@ -582,7 +568,7 @@ def test_after_a_damaged_record_nothing_more_is_believed(open_ends: Ends) -> Non
         connection.send_now(b"secret")
 
 
-def test_after_shutting_down_nothing_goes_in_the_clear(open_ends: Ends) -> None:
+def test_after_shutting_down_nothing_is_sent_or_received_unencrypted(open_ends: Ends) -> None:
     connection, client = open_ends
     with pytest.raises(ssl.SSLWantReadError):
         client.unwrap()  # both sides have said goodbye once the server does
@@ -594,14 +580,14 @@ def test_after_shutting_down_nothing_goes_in_the_clear(open_ends: Ends) -> None:
         connection.receive_now(100)
 
 
-def test_shutting_down_is_told_in_tls_and_in_tcp(open_ends: Ends) -> None:
+def test_shutting_down_sends_close_notify_and_fin(open_ends: Ends) -> None:
     connection, client = open_ends
     connection.shut_down()
     assert client.recv(1) == b""
     assert socket.socket.recv(client, 1) == b""
 
 
-def test_after_shutting_down_what_comes_is_discarded(open_ends: Ends) -> None:
+def test_after_shutting_down_incoming_data_is_discarded(open_ends: Ends) -> None:
     connection, client = open_ends
     connection.shut_down()
     client.send(b"x" * 5000)
@@ -638,7 +624,9 @@ def test_aborting_what_is_closed_does_nothing(open_ends: Ends) -> None:
 
 
 @pytest.mark.parametrize("unsent", [False, True])
-def test_closing_says_goodbye_unless_something_is_missing(open_ends: Ends, *, unsent: bool) -> None:
+def test_closing_sends_close_notify_unless_output_is_missing(
+    open_ends: Ends, *, unsent: bool
+) -> None:
     connection, client = open_ends
     if unsent:
         fill_up(connection, b"-" * 1000)
@@ -652,7 +640,7 @@ def test_closing_says_goodbye_unless_something_is_missing(open_ends: Ends, *, un
         assert client.recv(1) == b""
 
 
-def test_a_client_that_is_gone_before_is_an_error_of_the_system(files: Files) -> None:
+def test_a_client_that_has_left_before_raises_an_oserror(files: Files) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         client = socket.create_connection(listening.getsockname())
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

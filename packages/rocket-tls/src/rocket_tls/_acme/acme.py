@@ -6,58 +6,39 @@ import importlib.util
 import logging
 import os
 import secrets
-import ssl
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
 
 from rocket_tls._acme.clock import Clock
 from rocket_tls._acme.manager import ACMEManager, Stopped
 from rocket_tls._acme.settings import LETS_ENCRYPT, ACMESettings, Challenge
-from rocket_tls._certificates.sources import CertificateFiles
+from rocket_tls._acme.status import ACMEStatus
+from rocket_tls._certificates.certificate_files import CertificateFiles
 from rocket_tls._errors import ACMEError
+from rocket_tls._texts import member_of
 
 _log = logging.getLogger("rocket_tls.acme")
 
 _LIBRARIES: Final = ("acme", "josepy", "requests")
 _AFTER_A_FAULT: Final = timedelta(minutes=5)
 _STOPPING: Final = 5.0
-"""Seconds for a request in flight to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class ACMEStatus:
-    """What has come of an `ACME`, by any of the processes that share its directory.
-
-    Attributes:
-        expires: when the certificate ceases to be valid; None: there is none.
-        renews: when it is renewed; None: as soon as there is one, or now.
-        failures: how often obtaining it has failed in a row.
-        error: what the last failure was; empty without one.
-        retries: when it is tried again after that.
-    """
-
-    expires: datetime | None
-    renews: datetime | None
-    failures: int
-    error: str
-    retries: datetime | None
+"""Seconds in which a request to the authority may still end."""
 
 
 class ACME:
     """A certificate that is obtained from an authority and renewed in time (RFC 8555).
 
-    It is a source for a `CertificateStore`, which serves it within a second of its issue. Until
-    there is one, clients are refused in their handshake rather than shown a certificate that
-    nobody vouches for.
+    It is a source for a `CertificateStore`, which has the certificate in service within a second
+    of its issue. Until there is one, clients are refused in their handshake: a certificate that
+    no authority vouches for would teach people to accept such certificates.
 
-    A thread, between `start` and `stop`, sleeps until the next thing is due. It renews when the
-    authority suggests to (RFC 9773), or else when a third of the certificate's life is left. When
-    that fails, it is tried again after 3 minutes, then after twice as long each time up to 6 hours,
-    or when the authority says; the certificate that is there stays in service.
+    Between `start` and `stop`, a thread sleeps until the next thing is due. It renews the
+    certificate when the authority suggests (RFC 9773), or else when a third of its life is left.
+    After a failure there is another attempt in 3 minutes, then after twice as long each time up to
+    6 hours, or when the authority says; the present certificate stays in service.
 
     Several processes may share the directory, each with an `ACME` of its own: one at a time does
     the work, and all of them answer the authority.
@@ -74,25 +55,28 @@ class ACME:
         challenge: Challenge | str = Challenge.TLS_ALPN_01,
         external_account: tuple[str, str] | None = None,
     ) -> None:
-        """Ask for nothing yet. Whoever does agrees to the terms of the authority.
+        """Check the arguments; nothing is requested before `start`.
+
+        To obtain a certificate is to accept the terms of service of the authority.
 
         Args:
-            directory: where the account, the certificate and pending challenges are kept. It will
-                be made, for its owner alone.
+            directory: where the account, the certificate and pending challenges are kept. It is
+                created for its owner alone.
             names: host names and IP addresses that the certificate is for.
-            email: where the authority may send messages about it.
-            server: URL of the authority's directory.
-            server_ca: a PEM file of authorities to trust in connecting to ``server``; None: those
-                that `requests` trusts.
-            challenge: how the authority sees that the names are this server's. `TLS_ALPN_01` needs
-                a `TLSListener` with this source that port 443 leads to; `HTTP_01` an HTTP server on
-                port 80 that answers from `challenge`.
-            external_account: the id of a key, and the key in base64url, by which an authority finds
-                an account that was made elsewhere (RFC 8555, section 7.3.4).
+            email: where the authority may send messages about the certificate.
+            server: the URL of the authority's directory.
+            server_ca: a PEM file with the authorities to trust in connecting to ``server``; None
+                for those that `requests` trusts.
+            challenge: how the authority verifies the control of the names, or the value of that.
+                `TLS_ALPN_01` needs a `TLSListener` with this source that port 443 leads to;
+                `HTTP_01` needs an HTTP server on port 80 that answers from `challenge`.
+            external_account: the id of a key, and the key in base64url, by which the authority
+                finds an account that was created elsewhere (RFC 8555, section 7.3.4).
 
         Raises:
             ACMEError: the package `acme` is not installed, or ``directory`` cannot be written to.
-            ValueError: an argument is not what it must be.
+            TypeError: ``names`` is a string.
+            ValueError: an argument is not valid.
         """
         if isinstance(names, str):
             raise TypeError("names is a string; use a list of them")
@@ -100,14 +84,14 @@ class ACME:
         if missing:
             raise ACMEError(
                 f"{missing[0]} is not installed, which ACME needs; "
-                "pip install 'rocket-tls[acme]' brings it"
+                "install it with: pip install 'rocket-tls[acme]'"
             )
         settings = ACMESettings(
             names=tuple(names),
             email=email,
             server=server,
             server_ca=server_ca,
-            challenge=_member(challenge),
+            challenge=member_of(Challenge, challenge),
             external_account=external_account,
         )
         _check_directory(directory)
@@ -116,12 +100,20 @@ class ACME:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    # -- life ------------------------------------------------------------------------------------
+    # -- life, one thread at a time --------------------------------------------------------------
 
     def start(self) -> None:
-        """Obtain the certificate, and renew it from now on, in a thread. After a fork, if any."""
+        """Obtain the certificate, and renew it from now on, in a thread.
+
+        A process that forks calls this after that: threads do not survive a fork.
+        """
         if self._thread is not None:
             return
+        # `stop` may give up on a thread that waits for the authority:
+        # 1. The event of that thread is set, and `stop` returns after some seconds.
+        # 2. A new thread starts.
+        # 3. The old thread goes on, and must find its own event set.
+        # So each thread has an event of its own.
         self._stopping = threading.Event()
         self._thread = threading.Thread(
             target=self._run, args=(self._stopping,), name="rocket-acme", daemon=True
@@ -129,7 +121,7 @@ class ACME:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, within 5 seconds; a request that takes longer is given up."""
+        """End the thread within 5 seconds; a request that takes longer is abandoned."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._stopping.set()
@@ -145,19 +137,23 @@ class ACME:
     def _run(self, stopping: threading.Event) -> None:
         while not stopping.is_set():
             try:
-                due = self._manager.turn(stopping)
+                due = self._manager.work(stopping)
             except Stopped:
                 return
             except Exception:  # noqa: BLE001 - whatever it is, certificates must be renewed
-                _log.exception("ACME in %s failed", self._manager.files.certificate.parent)
+                _log.exception(
+                    "ACME in %s failed; the next attempt is in %d minutes",
+                    self._manager.files.certificate.parent,
+                    _AFTER_A_FAULT.total_seconds() // 60,
+                )
                 due = self._clock.now() + _AFTER_A_FAULT
             self._clock.wait(stopping, due)
 
-    # -- what it is asked, by any thread ---------------------------------------------------------
+    # -- questions, by any thread ----------------------------------------------------------------
 
     @property
     def status(self) -> ACMEStatus:
-        """How things are, as its files tell."""
+        """The present state, as the files in the directory tell it."""
         chain, progress = self._manager.certificate(), self._manager.progress
         return ACMEStatus(
             expires=None if chain is None else chain.expires,
@@ -168,27 +164,26 @@ class ACME:
         )
 
     def challenge(self, token: str) -> str | None:
-        """What ``/.well-known/acme-challenge/TOKEN`` holds at present; None: nothing.
+        """Return the content of ``/.well-known/acme-challenge/TOKEN``; None if there is none.
 
-        A file of a hundred bytes is read. (RFC 8555, section 8.3)
+        This reads a file of a hundred bytes. (RFC 8555, section 8.3)
         """
         return self._manager.challenges.key_authorization(token)
 
-    # -- what a CertificateStore asks --------------------------------------------------------------
+    # -- what a CertificateStore asks; see Source and HandshakeValidator ---------------------------
 
-    def members(self) -> Sequence[CertificateFiles]:
-        """The file of the certificate, once there is one."""
+    def pairs(self) -> Sequence[CertificateFiles]:
+        """Return the file of the certificate, once there is one."""
         files = self._manager.files
         return (files,) if files.certificate.exists() else ()
 
-    @property
-    def in_handshakes(self) -> bool:
-        """Whether the authority may validate a name in a handshake now."""
-        return self._manager.challenges.in_handshakes
+    def expects_validation(self) -> bool:
+        """Return whether the authority may validate a name in a handshake now."""
+        return self._manager.challenges.expects_validation()
 
-    def validation(self, server_name: str) -> ssl.SSLContext | None:
-        """What the authority is shown when it validates a name in a handshake."""
-        return self._manager.challenges.context(server_name)
+    def validation_certificate(self, server_name: str) -> bytes | None:
+        """Return the certificate that proves the control of a name, with its key, if any."""
+        return self._manager.challenges.validation_certificate(server_name)
 
 
 def _check_directory(directory: Path) -> None:
@@ -198,11 +193,3 @@ def _check_directory(directory: Path) -> None:
             f"certificates cannot be kept in {directory}; "
             "name a directory that this user may write to"
         )
-
-
-def _member(challenge: Challenge | str) -> Challenge:
-    try:
-        return Challenge(challenge)
-    except ValueError:
-        names = ", ".join(repr(each.value) for each in Challenge)
-        raise ValueError(f"{challenge!r} is none of {names}") from None

@@ -1,41 +1,37 @@
-"""Pending challenges of an authority that speaks ACME, which any process can answer."""
+"""Pending challenges of an authority that speaks ACME, in files that any process answers from."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-import ssl
 from pathlib import Path
 from typing import Final
 
+from rocket_tls._acme.settings import Challenge
 from rocket_tls._files import replace_file
-
-HTTP_01: Final = "http-01"
-TLS_ALPN_01: Final = "tls-alpn-01"
-
-PROTOCOL: Final = "acme-tls/1"
-"""What a validating authority asks for by ALPN (RFC 8737, section 6.2)."""
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,256}", re.ASCII)
 _SERVER_NAME: Final = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,254}", re.ASCII)
 
 
 class Challenges:
-    """Files of pending challenges. One process writes them, and every process answers from them.
+    """The pending challenges in a directory that several processes share.
 
-    The directory of a kind exists while challenges of this kind are pending.
+    One process writes the files, the one that holds the lock of the directory, and every process
+    answers the authority from them without a lock: a file is replaced as a whole. The directory of
+    a kind of challenge exists only while challenges of that kind are pending.
     """
 
     def __init__(self, directory: Path) -> None:
-        self._tokens = directory / HTTP_01
-        self._certificates = directory / TLS_ALPN_01
+        self._tokens = directory / Challenge.HTTP_01.value
+        self._certificates = directory / Challenge.TLS_ALPN_01.value
         self._certificates_path = str(self._certificates)
 
-    # -- any process ---------------------------------------------------------------------------
+    # -- any process, any thread -----------------------------------------------------------------
 
     def key_authorization(self, token: str) -> str | None:
-        """What the resource of http-01 with this token holds (RFC 8555, section 8.3)."""
+        """Return the content of the resource for ``token`` (RFC 8555, section 8.3), if any."""
         if not _TOKEN.fullmatch(token):
             return None
         try:
@@ -43,38 +39,36 @@ class Challenges:
         except OSError:
             return None
 
-    @property
-    def in_handshakes(self) -> bool:
-        """Whether an authority may validate in a handshake now. One call of `os.stat`."""
+    def expects_validation(self) -> bool:
+        """Return whether an authority may validate in a handshake now: one call of `os.stat`."""
         return os.path.exists(self._certificates_path)  # noqa: PTH110 - for each new connection
 
-    def context(self, server_name: str) -> ssl.SSLContext | None:
-        """What validates the control of a name in a handshake (RFC 8737, section 3)."""
+    def validation_certificate(self, server_name: str) -> bytes | None:
+        """Return the certificate that proves the control of a name (RFC 8737, section 3), if any.
+
+        Its key is with it, in PEM form.
+        """
         if not _SERVER_NAME.fullmatch(server_name):
             return None
-        path = self._certificates / f"{server_name}.pem"
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.set_alpn_protocols([PROTOCOL])
         try:
-            context.load_cert_chain(path)
-        except OSError:  # which errors of OpenSSL are, too
+            return (self._certificates / f"{server_name}.pem").read_bytes()
+        except OSError:
             return None
-        return context
 
     # -- the process that holds the lock ---------------------------------------------------------
 
     def put_token(self, token: str, key_authorization: str) -> None:
-        """A challenge http-01 is pending. Raises `OSError`; `ValueError` for what is no token."""
+        """Add a pending challenge http-01. Raises `OSError`, and `ValueError` for a bad token."""
         if not _TOKEN.fullmatch(token):
-            raise ValueError("the authority's token is none")
+            raise ValueError("the authority sent a token that is not valid")
         self._put(self._tokens / token, key_authorization.encode("ascii"))
 
     def put_certificate(self, server_name: str, pem: bytes) -> None:
-        """A challenge tls-alpn-01 is pending. Raises `OSError`."""
+        """Add a pending challenge tls-alpn-01. Raises `OSError`."""
         self._put(self._certificates / f"{server_name}.pem", pem)
 
     def clear(self) -> None:
-        """No challenge is pending any more."""
+        """Remove all challenges."""
         for each in (self._tokens, self._certificates):
             shutil.rmtree(each, ignore_errors=True)
 

@@ -1,12 +1,11 @@
-"""Account, orders and renewals at an authority that speaks ACME (RFC 8555)."""
+"""Orders and renewals at an authority that speaks ACME (RFC 8555)."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 from pathlib import Path
@@ -15,11 +14,11 @@ from typing import Any, Final, NamedTuple, Self
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from josepy.errors import Error as JOSEError
-from josepy.jwk import JWK
 
 from acme import messages
+from rocket_tls._acme.account import open_account, store_account
 from rocket_tls._acme.challenges import Challenges
+from rocket_tls._acme.progress import ASK_AGAIN
 from rocket_tls._acme.settings import ACMESettings, Challenge
 from rocket_tls._acme.signing import (
     base64url,
@@ -27,67 +26,65 @@ from rocket_tls._acme.signing import (
     identifier,
     make_request,
     make_validation,
-    pem_of,
     validation_name,
 )
 from rocket_tls._acme.transport import RefusedError, Transport, explain, retry_after
 from rocket_tls._errors import ACMEError
-from rocket_tls._files import replace_file
+from rocket_tls._pem import key_to_pem
 
 _PATIENCE: Final = 180.0
-"""Seconds for the authority to validate, or to issue."""
+"""Seconds in which the authority must validate, or issue."""
 
 _PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0)
-"""Seconds between looks at what the authority does, unless it says."""
+"""Seconds between looks at an order or an authorization, unless the authority says."""
 
-_ASK_AGAIN: Final = timedelta(hours=6)
 _SOONEST: Final = timedelta(minutes=1)
 _LATEST: Final = timedelta(days=1)
-"""When a suggestion for the renewal is looked at again (RFC 9773, section 4.3)."""
+"""The bounds of the pause before a suggestion for the renewal is fetched again (RFC 9773, section
+4.3)."""
 
 _ADVICE: Final = {
     Challenge.HTTP_01: "port 80 of {} must lead to this server",
     Challenge.TLS_ALPN_01: "port 443 of {} must lead to this server, which must end TLS itself",
 }
 
-
 _NOT_ABOUT_THE_ORDER: Final = {"accountDoesNotExist", "rateLimited", "serverInternal"}
+"""Refusals of an order that have nothing to do with what it replaces."""
 
 
 class Suggestion(NamedTuple):
-    """When an authority wants a certificate to be renewed."""
+    """The window in which an authority wants a certificate to be renewed (RFC 9773).
+
+    Attributes:
+        start: the beginning of the window.
+        end: its end.
+        pause: the time until the authority is to be asked again.
+    """
 
     start: datetime
     end: datetime
     pause: timedelta
-    """Until it is asked again."""
-
-
-@dataclass(slots=True)
-class _Account:
-    """As its file has it. Without ``uri`` it is not registered."""
-
-    server: str
-    key: str
-    email: str | None = None
-    uri: str = ""
 
 
 class ACMEClient:
-    """What is asked of an authority. For one thread; ``pause`` waits for so many seconds.
+    """A client of one authority, used by one thread.
 
-    Raises `ACMEError`, and `OSError` when a file cannot be written.
+    Its methods raise `ACMEError`, and `OSError` when the file of the account cannot be written.
     """
 
     def __init__(
         self, settings: ACMESettings, account: Path, pause: Callable[[float], None]
     ) -> None:
+        """Open the account in the file ``account``, and fetch the authority's directory.
+
+        ``pause`` is called with the seconds to wait; it may raise an exception to give up.
+        """
         self._settings = settings
         self._path = account
         self._pause = pause
-        self._account = self._load_account()
-        self._key = JWK.load(self._account.key.encode())
-        with _understood(settings.host):
+        self._account = open_account(account, settings.server)
+        self._key = self._account.jwk()
+        with _protocol_errors(settings.host):
             self._transport = Transport(settings, self._key)
 
     def __enter__(self) -> Self:
@@ -98,22 +95,6 @@ class ACMEClient:
 
     # -- account -------------------------------------------------------------------------------
 
-    def _load_account(self) -> _Account:
-        try:
-            account = _Account(**json.loads(self._path.read_bytes()))
-            if account.server == self._settings.server:
-                JWK.load(account.key.encode())
-                return account
-        except (OSError, ValueError, TypeError, AttributeError, JOSEError):
-            pass
-        key = ec.generate_private_key(ec.SECP256R1())
-        account = _Account(self._settings.server, pem_of(key).decode("ascii"))
-        self._store_account(account)
-        return account
-
-    def _store_account(self, account: _Account) -> None:
-        replace_file(self._path, json.dumps(asdict(account), indent=1).encode(), mode=0o600)
-
     def _sign_in(self) -> None:
         account = self._account
         if not account.uri:
@@ -123,10 +104,10 @@ class ACMEClient:
         if account.email != self._settings.email:
             self._transport.post(account.uri, {"contact": self._contact})
             self._account = replace(account, email=self._settings.email)
-            self._store_account(self._account)
+            store_account(self._path, self._account)
 
     def _register(self) -> None:
-        """Find or make the account of the key (RFC 8555, section 7.3)."""
+        """Find or create the account of the key (RFC 8555, section 7.3)."""
         url = self._transport.directory["newAccount"]
         message: dict[str, Any] = {"termsOfServiceAgreed": True, "contact": self._contact}
         if self._settings.external_account is not None:
@@ -139,7 +120,7 @@ class ACMEClient:
         uri = self._transport.post(url, message).headers["Location"]
         self._transport.use_account(uri)
         self._account = replace(self._account, uri=uri, email=self._settings.email)
-        self._store_account(self._account)
+        store_account(self._path, self._account)
 
     @property
     def _contact(self) -> list[str]:
@@ -149,27 +130,28 @@ class ACMEClient:
     # -- certificates --------------------------------------------------------------------------
 
     def suggestion(self, certificate: x509.Certificate) -> Suggestion | None:
-        """When to renew ``certificate`` (RFC 9773); None where the authority does not say."""
+        """Return when to renew ``certificate`` (RFC 9773); None if the authority does not say."""
         base = self._transport.directory.get("renewalInfo")
-        of = certificate_id(certificate)
-        if base is None or of is None:
+        certificate_name = certificate_id(certificate)
+        if base is None or certificate_name is None:
             return None
-        with _understood(self._settings.host):
-            response = self._transport.get(f"{base}/{of}")
+        with _protocol_errors(self._settings.host):
+            response = self._transport.get(f"{base}/{certificate_name}")
             window = response.json()["suggestedWindow"]
             start, end = (datetime.fromisoformat(window[each]) for each in ("start", "end"))
             if start >= end:
                 raise ValueError("the suggested window ends before it begins")
-            pause = retry_after(response) or _ASK_AGAIN
+            pause = retry_after(response) or ASK_AGAIN
             pause = min(max(pause, _SOONEST), _LATEST)
             return Suggestion(start.astimezone(UTC), end.astimezone(UTC), pause)
 
     def issue(self, challenges: Challenges, replaced: x509.Certificate | None) -> bytes:
-        """A new certificate with its chain and its key, in PEM form.
+        """Return a new certificate with its chain and its key, in PEM form.
 
-        Challenges are answered from ``challenges``. ``replaced``: what it takes the place of.
+        The answers to the authority's challenges are put into ``challenges``. ``replaced`` is the
+        certificate that the new one replaces, if any.
         """
-        with _understood(self._settings.host):
+        with _protocol_errors(self._settings.host):
             self._sign_in()
             try:
                 order, uri = self._order(replaced)
@@ -189,7 +171,7 @@ class ACMEClient:
         try:
             response = self._transport.post(url, order)
         except RefusedError as error:
-            # What is replaced may be of another account, or have been replaced already.
+            # The certificate to replace may be of another account, or was replaced already.
             if "replaces" not in order or error.kind in _NOT_ABOUT_THE_ORDER:
                 raise
             del order["replaces"]
@@ -197,7 +179,7 @@ class ACMEClient:
         return response.json(), response.headers["Location"]
 
     def _validate(self, urls: list[str], challenges: Challenges) -> None:
-        """Have the authority see that the names are ours (RFC 8555, section 7.5)."""
+        """Let the authority verify the control of each name (RFC 8555, section 7.5)."""
         pending = {}
         for url in urls:
             authorization = self._transport.post(url).json()
@@ -211,7 +193,7 @@ class ACMEClient:
                 raise self._not_validated(authorization)
 
     def _prepare(self, authorization: dict[str, Any], challenges: Challenges) -> str:
-        """Make ready to answer the challenge for one name; its URL."""
+        """Put the answer to the challenge for one name in place; return the challenge's URL."""
         name, kind = authorization["identifier"]["value"], self._settings.challenge
         offered = {each["type"]: each for each in authorization["challenges"]}
         challenge = offered.get(kind.value)
@@ -250,10 +232,10 @@ class ACMEClient:
                 f"({explain(order.get('error'))})"
             )
         issued = self._transport.post(order["certificate"]).text
-        return issued.strip().encode("ascii") + b"\n" + pem_of(key)
+        return issued.strip().encode("ascii") + b"\n" + key_to_pem(key)
 
     def _settled(self, url: str, unsettled: set[str]) -> dict[str, Any]:
-        """What is at ``url`` as soon as its status is another one."""
+        """Return the object at ``url`` as soon as its status is none of ``unsettled``."""
         until = time.monotonic() + _PATIENCE
         for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
             response = self._transport.post(url)
@@ -262,14 +244,15 @@ class ACMEClient:
                 return found
             wanted = retry_after(response)
             if time.monotonic() >= until:
-                raise ACMEError(f"{self._settings.host} has not decided within {_PATIENCE:.0f} s")
+                raise ACMEError(f"{self._settings.host} did not decide within {_PATIENCE:.0f} s")
             self._pause(pause if wanted is None else min(wanted.total_seconds(), _PATIENCE))
         raise AssertionError
 
 
 @contextmanager
-def _understood(host: str) -> Iterator[None]:
+def _protocol_errors(host: str) -> Iterator[None]:
+    """Turn the errors of parsing what the authority sent into `ACMEError`."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ACMEError(f"{host} answers what ACME does not provide for ({error!r})") from error
+        raise ACMEError(f"{host} sent a response that is not valid in ACME ({error!r})") from error

@@ -1,4 +1,4 @@
-"""Time, as what waits for a date sees it."""
+"""The time of day for a thread that waits until a certain date."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 _LONGEST: Final = 24 * 3600.0
-"""Seconds of one wait: what a clock that is set, or a machine that sleeps, can be late by."""
+"""The longest single wait in seconds. It bounds the delay after the system's clock was set, or
+after the machine has slept."""
 
 
 class Clock:
-    """The system's time of day. Tests have one of their own."""
+    """The system's time of day. A test passes a clock of its own."""
 
     def now(self) -> datetime:
-        """The time, in UTC."""
+        """Return the time, in UTC."""
         return datetime.now(UTC)
 
     def wait(self, event: threading.Event, until: datetime) -> None:

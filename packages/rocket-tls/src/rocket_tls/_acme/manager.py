@@ -1,4 +1,17 @@
-"""Obtaining a certificate, and renewing it when it is time to."""
+"""Obtaining a certificate, and renewing it when that is due.
+
+Several processes may share a directory, and any of them may end at any moment. What they have in
+common are its files:
+
+* ``lock``: the process that holds it (flock) does the work. The system releases the lock of a
+  process that ends.
+* ``account.json``, ``certificate.pem`` and ``progress.json``: what came of the work. Only the
+  process with the lock replaces them, each as a whole; every process reads them without the lock.
+* ``http-01`` and ``tls-alpn-01``: the pending challenges; see `Challenges`.
+
+No process remembers what is due: it concludes that from the files each time. So the work of one
+process is known to all of them, and to the next start.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +28,13 @@ from typing import TYPE_CHECKING, Final
 
 from rocket_tls._acme.challenges import Challenges
 from rocket_tls._acme.clock import Clock
-from rocket_tls._acme.progress import Progress, load_progress, store_progress
+from rocket_tls._acme.progress import ASK_AGAIN, Progress, load_progress, store_progress
 from rocket_tls._acme.settings import ACMESettings
-from rocket_tls._certificates.sources import CertificateData, CertificateFiles, Content
+from rocket_tls._certificates.certificate_data import CertificateData
+from rocket_tls._certificates.certificate_files import CertificateFiles
 from rocket_tls._errors import ACMEError, CertificateError
 from rocket_tls._files import replace_file
+from rocket_tls._texts import date_text
 
 if TYPE_CHECKING:
     from rocket_tls._acme.client import ACMEClient
@@ -28,25 +43,26 @@ if TYPE_CHECKING:
 _log = logging.getLogger("rocket_tls.acme")
 
 _BUSY: Final = timedelta(seconds=30)
-"""Until a process looks again at what another one is doing, or does the next thing itself."""
-_ASK_AGAIN: Final = timedelta(hours=6)
-"""After the authority could not say when to renew (RFC 9773, section 4.3.3)."""
+"""The pause before a process looks at the work of another one again, and between two tasks."""
 
 
 class Stopped(Exception):  # noqa: N818 - it is not an error
-    """The manager was told to stop in the midst of its work."""
+    """The manager was told to stop while it worked."""
 
 
 class ACMEManager:
-    """Does what is due, for a directory that several processes may share.
+    """Does what is due in a directory that several processes may share.
 
-    One process at a time works, the one that holds the lock (flock). What has come of it is in
-    files, from which the others tell that nothing is due any more.
+    Attributes:
+        settings: the certificate that is wanted.
+        files: the certificate that was obtained.
+        challenges: the pending challenges.
     """
 
     def __init__(
         self, settings: ACMESettings, directory: Path, clock: Clock, jitter: Callable[[], float]
     ) -> None:
+        """Do nothing yet; ``jitter`` returns random numbers from 0 to 1."""
         self.settings = settings
         self.files = CertificateFiles(directory / "certificate.pem")
         self.challenges = Challenges(directory)
@@ -58,12 +74,15 @@ class ACMEManager:
 
     @property
     def progress(self) -> Progress:
-        """How far it has come. What was meant for other settings does not count."""
+        """What the file says; progress that was made for other settings does not count."""
         progress = load_progress(self._progress)
         return progress if progress.wanted == self._wanted else Progress(server=progress.server)
 
-    def turn(self, stopping: threading.Event) -> datetime:
-        """Do what is due; when to call this again. Raises `Stopped`, and `OSError`."""
+    def work(self, stopping: threading.Event) -> datetime:
+        """Do what is due, and return when to call this again.
+
+        Raises `Stopped` once ``stopping`` is set, and `OSError`.
+        """
         now = self._clock.now()
         due = self._due(now)
         if due > now:
@@ -71,16 +90,21 @@ class ACMEManager:
         with self._locked() as held:
             if not held:
                 return now + _BUSY * (1 + self._jitter())
-            due = self._due(now)  # another process may have done it meanwhile
+            # Another process may have worked just now:
+            # 1. This process finds in the files that the renewal is due.
+            # 2. The process that holds the lock stores the renewed certificate, and unlocks.
+            # 3. This process gets the lock.
+            # So what is due is concluded from the files again, with the lock held.
+            due = self._due(now)
             if due > now:
                 return due
             self._attempt(now, stopping)
             return max(self._due(now), now + _BUSY)
 
-    # -- when ------------------------------------------------------------------------------------
+    # -- what is due, and when -------------------------------------------------------------------
 
     def certificate(self) -> CertificateChain | None:
-        """What is in the file, where it is for the names that are wanted."""
+        """Return the certificate in the file, if it is for the names that are wanted."""
         from rocket_tls._certificates.loading import load_chain
 
         try:
@@ -104,15 +128,20 @@ class ACMEManager:
     def _plan(
         self, client: ACMEClient, chain: CertificateChain, progress: Progress, now: datetime
     ) -> Progress:
-        """When to renew ``chain``: when the authority says (RFC 9773), else by its age."""
+        """Decide when to renew ``chain``: as the authority suggests (RFC 9773), else by its age."""
         renew = progress.renew if progress.certificate == _serial(chain) else None
         ask = None
         if now < chain.expires:
             try:
                 suggestion = client.suggestion(chain.certificates[0])
             except ACMEError as error:
-                _log.warning("when to renew %s is not known: %s", self._names, error)
-                ask = now + _ASK_AGAIN
+                _log.warning(
+                    "the authority did not say when to renew the certificate for %s: %s; "
+                    "it will be asked again",
+                    self._names,
+                    error,
+                )
+                ask = now + ASK_AGAIN
             else:
                 if suggestion is not None and suggestion.start < chain.expires:
                     ask = now + suggestion.pause
@@ -120,7 +149,8 @@ class ACMEManager:
                         window = suggestion.end - suggestion.start
                         renew = suggestion.start + window * self._jitter()
         if renew is None:
-            # A third of the life is left, and a little more, so that not all come at once.
+            # A third of the life is left, and a random bit more, so that servers that were started
+            # together do not renew together.
             life = chain.expires - chain.not_before
             renew = chain.expires - life / 3 - life / 30 * self._jitter()
         return Progress(
@@ -135,7 +165,7 @@ class ACMEManager:
 
     @contextmanager
     def _locked(self) -> Iterator[bool]:
-        """Keep other processes from working; whether none of them does."""
+        """Keep other processes from working; False if one of them works already."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -150,20 +180,20 @@ class ACMEManager:
 
     def _attempt(self, now: datetime, stopping: threading.Event) -> None:
         try:
-            self.challenges.clear()  # of a process that was killed
+            self.challenges.clear()  # a process that was killed may have left some
             try:
                 progress = self._advance(now, stopping)
             finally:
                 self.challenges.clear()
         except Stopped:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-            known = isinstance(error, ACMEError | OSError)
+        except Exception as error:  # noqa: BLE001 - whatever it is, there must be another attempt
+            expected = isinstance(error, ACMEError | OSError)
             pause = error.pause if isinstance(error, ACMEError) else None
             progress = replace(self.progress, wanted=self._wanted).failed(
                 str(error), now, self._jitter(), pause
             )
-            self._report(error, progress, exc_info=not known)
+            self._report(error, progress, exc_info=not expected)
         store_progress(self._progress, progress)
 
     def _advance(self, now: datetime, stopping: threading.Event) -> Progress:
@@ -185,32 +215,33 @@ class ACMEManager:
             chain = self._install(client.issue(self.challenges, replaced))
             progress = self._plan(client, chain, Progress(), now)
         _log.info(
-            "%s has issued a certificate for %s; it expires on %s and is renewed from %s on",
+            "%s issued a certificate for %s; it expires on %s and will be renewed from %s on",
             self.settings.host,
             self._names,
-            _date(chain.expires),
-            _date(progress.renew or chain.expires),
+            date_text(chain.expires),
+            date_text(progress.renew or chain.expires),
         )
         return progress
 
     def _install(self, content: bytes) -> CertificateChain:
         from rocket_tls._certificates.loading import load_chain
 
+        issued = CertificateData(content, content)
         try:
-            chain = load_chain(CertificateData(content, content), Content(content, content))
+            chain = load_chain(issued, issued.read())
         except CertificateError as error:
             raise ACMEError(
-                f"{self.settings.host} has issued what cannot be used: {error}"
+                f"{self.settings.host} issued a certificate that cannot be used: {error}"
             ) from error
         if chain.names != frozenset(self.settings.names):
             raise ACMEError(
-                f"{self.settings.host} has issued a certificate for "
+                f"{self.settings.host} issued a certificate for "
                 f"{', '.join(sorted(chain.names)) or 'no name'} instead"
             )
         replace_file(self.files.certificate, content, mode=0o600)
         return chain
 
-    # -- saying so -------------------------------------------------------------------------------
+    # -- the log -----------------------------------------------------------------------------------
 
     @property
     def _names(self) -> str:
@@ -219,20 +250,16 @@ class ACMEManager:
     def _report(self, error: Exception, progress: Progress, *, exc_info: bool) -> None:
         chain = self.certificate()
         _log.error(
-            "no new certificate for %s: %s; %s, and it is tried again at %s",
+            "no new certificate for %s: %s; %s; the next attempt is %s",
             self._names,
             error,
-            f"the present one stays, which expires on {_date(chain.expires)}"
+            f"the present one stays in service and expires on {date_text(chain.expires)}"
             if chain is not None
-            else "there is none for these names yet",
-            "once" if progress.retry is None else _date(progress.retry),
+            else "there is no certificate for these names yet",
+            "due now" if progress.retry is None else f"on {date_text(progress.retry)}",
             exc_info=exc_info,
         )
 
 
 def _serial(chain: CertificateChain) -> str:
     return f"{chain.certificates[0].serial_number:x}"
-
-
-def _date(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"

@@ -1,4 +1,4 @@
-"""How far an `ACME` has come, kept in a file for all processes and for the next start."""
+"""What an `ACME` has done and what is due next, in a file for all processes and the next start."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from typing import Any, Final
 from rocket_tls._files import replace_file
 
 _FIRST_PAUSE: Final = timedelta(minutes=3)
-"""After the first failure. Doubled each time, that is no more than 5 attempts in the first hour,
-which is what Let's Encrypt allows for each name."""
+"""The pause after the first failure. Doubled each time, this makes no more than 5 attempts in the
+first hour, which is what Let's Encrypt allows for each name."""
+
 _LONGEST_PAUSE: Final = timedelta(hours=6)
-_LONGEST_ASKED_FOR: Final = timedelta(days=8)
-"""No pause that an authority asks for is kept for longer: Let's Encrypt's limits are of a week."""
+
+_LONGEST_REQUESTED_PAUSE: Final = timedelta(days=8)
+"""The longest pause that is kept when an authority asks for it: the limits of Let's Encrypt last a
+week."""
+
+ASK_AGAIN: Final = timedelta(hours=6)
+"""The pause before the authority is asked again when to renew, unless it says (RFC 9773, section
+4.3.3)."""
 
 _TIMES: Final = ("retry", "renew", "ask")
 
@@ -25,14 +32,14 @@ class Progress:
     """What has happened, and when the next thing is due.
 
     Attributes:
-        wanted: for which settings that is.
+        wanted: the settings that all this is for.
         certificate: the serial number, in hexadecimal, of the certificate that is planned for.
-        server: the directory of the authority it came from.
-        renew: when it is renewed.
-        ask: when the authority is asked about its renewal again; None: it is not to be asked.
-        failures: how often the last thing has failed in a row.
-        error: what the last failure was.
-        retry: when that is tried again.
+        server: the URL of the directory of the authority that issued it.
+        renew: when it is to be renewed.
+        ask: when to ask the authority about the renewal again; None if it is not to be asked.
+        failures: how many attempts in a row have failed.
+        error: the message of the last failure.
+        retry: when the next attempt after that is due.
     """
 
     wanted: str = ""
@@ -45,12 +52,15 @@ class Progress:
     retry: datetime | None = None
 
     def failed(
-        self, error: str, now: datetime, jitter: float, asked_for: timedelta | None
+        self, error: str, now: datetime, jitter: float, requested_pause: timedelta | None
     ) -> Progress:
-        """After another failure; ``asked_for``: the authority wants so long a pause."""
+        """Return the progress after another failure.
+
+        ``jitter`` is a random number from 0 to 1, ``requested_pause`` what the authority asks for.
+        """
         pause = min(_FIRST_PAUSE * 2 ** min(self.failures, 16), _LONGEST_PAUSE)
-        if asked_for is not None:
-            pause = max(pause, min(asked_for, _LONGEST_ASKED_FOR))
+        if requested_pause is not None:
+            pause = max(pause, min(requested_pause, _LONGEST_REQUESTED_PAUSE))
         return replace(
             self,
             failures=self.failures + 1,
@@ -60,7 +70,7 @@ class Progress:
 
 
 def load_progress(path: Path) -> Progress:
-    """What is in the file; the beginning where it is missing or cannot be understood."""
+    """Return what is in the file; an empty `Progress` if it is missing or not valid."""
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())
         for name in _TIMES:

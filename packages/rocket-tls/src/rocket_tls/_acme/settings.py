@@ -1,10 +1,9 @@
-"""Which certificate is wanted, and from whom."""
+"""The certificate that is wanted from an ACME server, and how to ask for it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from enum import Enum
@@ -12,27 +11,26 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-LETS_ENCRYPT: Final = "https://acme-v02.api.letsencrypt.org/directory"
+from rocket_tls._names import canonical_name
 
-_HOST_NAME: Final = re.compile(
-    r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
-    re.ASCII,
-)
+LETS_ENCRYPT: Final = "https://acme-v02.api.letsencrypt.org/directory"
+"""The URL of the directory of Let's Encrypt (RFC 8555, section 7.1.1)."""
+
 _EMAIL: Final = re.compile(r"[!-~]+@[!-~]+", re.ASCII)
 
 
 class Challenge(Enum):
-    """How an authority sees that a name is under this server's control."""
+    """The way in which an authority verifies that this server controls a name."""
 
     HTTP_01 = "http-01"
-    """It fetches a resource over plain HTTP, from port 80 (RFC 8555, section 8.3)."""
+    """The authority fetches a resource over plain HTTP, from port 80 (RFC 8555, section 8.3)."""
     TLS_ALPN_01 = "tls-alpn-01"
-    """It shakes hands over TLS, on port 443 (RFC 8737)."""
+    """The authority performs a TLS handshake on port 443 (RFC 8737)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ACMESettings:
-    """As `ACME` explains them. Raises `ValueError` for what cannot be."""
+    """The arguments of `ACME`, checked. Raises `ValueError` for an argument that is not valid."""
 
     names: tuple[str, ...]
     email: str | None
@@ -43,20 +41,20 @@ class ACMESettings:
 
     def __post_init__(self) -> None:
         if not self.names:
-            raise ValueError("a certificate for no name; give a host name or an IP address")
+            raise ValueError("a certificate needs a name; give a host name or an IP address")
         names = dict.fromkeys(map(_checked_name, self.names))
         object.__setattr__(self, "names", tuple(names))
         if self.email is not None and not _EMAIL.fullmatch(self.email):
             raise ValueError(
-                f"{self.email!r} is no address of mail; use one such as me@example.org"
+                f"{self.email!r} is not an email address; use one such as me@example.org"
             )
         parts = urlsplit(self.server)
         if parts.scheme != "https" or not parts.hostname:
             raise ValueError(
-                f"{self.server!r} is no ACME server; use the https:// URL of its directory"
+                f"{self.server!r} is not an ACME server; use the https:// URL of its directory"
             )
         if self.external_account is not None:
-            _check_binding(*self.external_account)
+            _check_external_account(*self.external_account)
 
     @property
     def host(self) -> str:
@@ -65,31 +63,25 @@ class ACMESettings:
 
 
 def _checked_name(name: str) -> str:
-    try:
-        return str(ipaddress.ip_address(name))
-    except ValueError:
-        pass
     if name.startswith("*."):
         raise ValueError(
-            f"{name!r}: wildcards cannot be had over HTTP or TLS; name each host, "
+            f"{name!r}: an authority does not validate wildcards over HTTP or TLS; name each host, "
             "or use a certificate from files"
         )
-    try:
-        host = name.lower() if name.isascii() else name.encode("idna").decode("ascii")
-    except UnicodeError:
-        host = ""
-    if not _HOST_NAME.fullmatch(host):
-        raise ValueError(f"{name!r} is no name; use a host name or an IP address")
-    return host
+    canonical = canonical_name(name)
+    # Public authorities issue for the host names of RFC 1123, which have no underscore.
+    if canonical is None or "_" in canonical:
+        raise ValueError(f"{name!r} is not a valid name; use a host name or an IP address")
+    return canonical
 
 
-def _check_binding(key_id: str, mac_key: str) -> None:
+def _check_external_account(key_id: str, mac_key: str) -> None:
     try:
         decoded = base64.b64decode(mac_key + "=" * (-len(mac_key) % 4), b"-_", validate=True)
     except (binascii.Error, ValueError):
         decoded = b""
     if not key_id or not decoded:
         raise ValueError(
-            "external_account is the id of a key and the key, in base64url, as the authority gave "
-            "them"
+            "external_account is not valid; give the id of a key and the key, in base64url, as the "
+            "authority gave them"
         )

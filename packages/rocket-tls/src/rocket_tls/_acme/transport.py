@@ -1,4 +1,4 @@
-"""Signed requests to an authority that speaks ACME (RFC 8555, section 6), and what it refuses."""
+"""Signed requests to an authority that speaks ACME, and its refusals (RFC 8555, section 6)."""
 
 from __future__ import annotations
 
@@ -21,19 +21,26 @@ from rocket_tls._errors import ACMEError
 from rocket_tls._version import __version__
 
 _TIMEOUT: Final = 30
-"""Seconds for each answer of the authority."""
+"""Seconds in which the authority must answer each request."""
 
 _NONCES: Final = 5
-"""Attempts, while the authority takes none of the nonces it gave (RFC 8555, section 6.5)."""
+"""Attempts while the authority rejects nonces that it gave itself (RFC 8555, section 6.5)."""
+
+_LONGEST_TEXT: Final = 500
+"""Characters of a text of the authority that a message repeats."""
 
 
 class RefusedError(ACMEError):
-    """The authority has refused a request, and said why."""
+    """The authority refused a request, and said why.
+
+    Attributes:
+        kind: the last part of the problem's type, such as ``rateLimited`` (RFC 8555, section 6.7).
+    """
 
     def __init__(
         self, host: str, problem: Mapping[str, Any] | None, pause: timedelta | None
     ) -> None:
-        super().__init__(f"{host} refuses: {explain(problem)}", pause)
+        super().__init__(f"{host} refused the request: {explain(problem)}", pause)
         self.kind = str((problem or {}).get("type", "")).rpartition(":")[2]
 
 
@@ -52,9 +59,12 @@ class _Message(JSONDeSerializable):
 
 
 class Transport:
-    """A session with one authority, for one thread.
+    """A session with one authority, used by one thread.
 
-    Its methods raise `ACMEError`.
+    Attributes:
+        directory: the URLs of the authority's resources (RFC 8555, section 7.1.1).
+
+    The methods raise `ACMEError`.
     """
 
     def __init__(self, settings: ACMESettings, key: JWK) -> None:
@@ -67,7 +77,7 @@ class Transport:
             user_agent=f"rocket-tls/{__version__}",
             timeout=_TIMEOUT,
         )
-        self._net.session.hooks["response"].append(self._note)
+        self._net.session.hooks["response"].append(self._note_pause)
         self._pause: timedelta | None = None
         self.directory: dict[str, Any] = self.get(settings.server).json()
 
@@ -76,7 +86,7 @@ class Transport:
         self._net.session.close()
 
     def use_account(self, uri: str | None) -> None:
-        """Sign for the account at ``uri`` from now on; None: with the key alone."""
+        """Sign for the account at ``uri`` from now on; for the key alone if it is None."""
         self._net.account = (
             None
             if uri is None
@@ -84,12 +94,12 @@ class Transport:
         )
 
     def get(self, url: str) -> requests.Response:
-        """Fetch JSON that is open to all."""
+        """Fetch a public JSON document."""
         with self._explained():
             return self._net.get(url)
 
     def post(self, url: str, content: Mapping[str, Any] | None = None) -> requests.Response:
-        """Post a signed object; None: the signed request for what is there (section 6.3)."""
+        """Post a signed object; None fetches what is there, signed (POST-as-GET, section 6.3)."""
         message = None if content is None else _Message(content)
         with self._explained():
             for attempt in range(_NONCES):
@@ -100,7 +110,7 @@ class Transport:
                         raise
         raise AssertionError
 
-    def _note(self, response: requests.Response, *_: object, **__: object) -> None:
+    def _note_pause(self, response: requests.Response, *_: object, **__: object) -> None:
         self._pause = retry_after(response) if response.status_code >= 400 else None
 
     @contextmanager
@@ -110,23 +120,23 @@ class Transport:
         except messages.Error as error:
             raise RefusedError(self._host, error.to_partial_json(), self._pause) from error
         except errors.ConflictError as error:
-            problem = {"detail": "it is in conflict with what is there"}
+            problem = {"detail": "it conflicts with what the authority has already"}
             raise RefusedError(self._host, problem, self._pause) from error
         except requests.RequestException as error:
             raise ACMEError(f"{self._host} cannot be reached ({_cause(error)})") from error
         except (errors.Error, JOSEError, KeyError, TypeError, ValueError) as error:
-            # Older versions of acme make a ValueError of what keeps them from connecting.
+            # Older versions of acme raise ValueError when they cannot connect.
             if isinstance(error.__context__, requests.RequestException):
                 reason = _cause(error.__context__)
                 raise ACMEError(f"{self._host} cannot be reached ({reason})") from error
             raise ACMEError(
-                f"{self._host} answers what ACME does not provide for ({_one_line(error)})",
+                f"{self._host} sent a response that is not valid in ACME ({_one_line(error)})",
                 self._pause,
             ) from error
 
 
 def retry_after(response: requests.Response) -> timedelta | None:
-    """What the field says (RFC 9110, section 10.2.3), if anything."""
+    """Return the time in the field Retry-After, if any (RFC 9110, section 10.2.3)."""
     value = response.headers.get("Retry-After", "").strip()
     if value.isdecimal():
         return timedelta(seconds=min(int(value), 10**9))
@@ -137,7 +147,7 @@ def retry_after(response: requests.Response) -> timedelta | None:
 
 
 def explain(problem: Mapping[str, Any] | None) -> str:
-    """A problem document (RFC 7807) in one line."""
+    """Return the text of a problem document (RFC 7807) in one line."""
     problem = problem or {}
     parts = [problem, *problem.get("subproblems", ())]
     return "; ".join(
@@ -147,11 +157,12 @@ def explain(problem: Mapping[str, Any] | None) -> str:
 
 
 def _one_line(text: object) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())[:500]
+    printable = "".join(c if c.isprintable() else " " for c in str(text))
+    return " ".join(printable.split())[:_LONGEST_TEXT]
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason, which is the one that a person can do something about."""
+    """Return the text of the innermost cause, which tells an operator what to do."""
     inner: object = error
     while isinstance(inner, BaseException):
         error = inner

@@ -1,4 +1,4 @@
-"""Checking certificates and keys before they are served."""
+"""Checking certificates and keys before they go into service."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
-    PrivateFormat,
     PublicFormat,
     load_pem_private_key,
 )
 
 from rocket_tls._certificates.chain import CertificateChain
-from rocket_tls._certificates.sources import Content, Pair, password_of
+from rocket_tls._certificates.source import Pair, PairContent, Password
 from rocket_tls._errors import CertificateError
+from rocket_tls._pem import key_to_pem, to_pem
 
 _log = logging.getLogger("rocket_tls.certificate")
 
-# A block, or what a file that is still being written has of one: no end, or half a first line.
+# A block, or as much of one as a file has that is still being written: a block without its end, or
+# the first half of the line that begins it.
 _CERTIFICATE: Final = re.compile(
     rb"-----BEGIN CERTIFICATE-----(?:[^-]*-----END CERTIFICATE-----)?"
     rb"|^-(?!----END [A-Z0-9 ]+-----\s*\Z)[^\n]*\Z",
@@ -37,23 +37,24 @@ _KEY: Final = re.compile(
     re.ASCII | re.DOTALL,
 )
 
-_UNREADABLE: Final = (x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError)
-"""What extensions raise that `cryptography` cannot read."""
+_BAD_EXTENSION: Final = (x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError)
+"""The errors of `cryptography` for an extension that it cannot parse."""
 
-_UNUSABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+_BAD_BLOCK: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+"""The errors of `cryptography` for a certificate or a key that it cannot load."""
 
 
-def load_chain(pair: Pair, content: Content) -> CertificateChain:
-    """Check what was read from ``pair``: a key, its certificate, and in any order the chain.
+def load_chain(pair: Pair, content: PairContent) -> CertificateChain:
+    """Check what was read from ``pair``: a key, its certificate, and the chain in any order.
 
-    A certificate out of its period of validity is accepted: clients may be told to go on, which
-    they cannot with a server that does not start.
+    A certificate outside its period of validity is accepted: a client may be told to go on with
+    such a server, and cannot go on with a server that does not start.
 
     Raises `CertificateError`.
     """
     wanted = "the server's certificate in PEM form, followed by its chain"
     found = load_certificates(pair.certificate_name, content.certificate, wanted)
-    key = _private_key(pair, content.key)
+    key = _private_key(pair, content)
     public = _bytes_of(key.public_key())
     own = [each for each in found if _bytes_of(each.public_key()) == public]
     if not own:
@@ -61,19 +62,19 @@ def load_chain(pair: Pair, content: Content) -> CertificateChain:
             f"{pair.key_name} does not belong to {pair.certificate_name}; "
             "name the key that the certificate was made for"
         )
-    # Of two with the same key, one renewed the other.
+    # Two certificates with the same key are one certificate and its renewal.
     leaf = max(own, key=lambda each: each.not_valid_after_utc)
     certificates = tuple(_in_order(pair, leaf, found))
-    # OpenSSL is given the bytes that were checked, and reads them from a file only.
+    # OpenSSL gets the bytes that were checked. The password protects the key in the temporary file
+    # that it reads them from.
     password = secrets.token_hex(16).encode()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password))
     chain = CertificateChain(
         pair.certificate_name,
         certificates,
         _names(leaf),
         leaf.not_valid_before_utc,
         leaf.not_valid_after_utc,
-        pem + b"".join(each.public_bytes(Encoding.PEM) for each in certificates),
+        key_to_pem(key, password) + to_pem(certificates),
         password,
     )
     if not chain.names:
@@ -85,7 +86,7 @@ def load_chain(pair: Pair, content: Content) -> CertificateChain:
 
 
 def load_certificates(name: str, content: bytes, wanted: str) -> list[x509.Certificate]:
-    """The certificates in a file that messages call ``name``, which must hold ``wanted``.
+    """Return the certificates in a file that messages call ``name``, and that must hold ``wanted``.
 
     Raises `CertificateError`.
     """
@@ -97,18 +98,18 @@ def load_certificates(name: str, content: bytes, wanted: str) -> list[x509.Certi
         try:
             certificate = x509.load_pem_x509_certificate(block)
             certificate.public_key()
-        except _UNUSABLE as error:
+        except _BAD_BLOCK as error:
             raise CertificateError(
                 f"{name}: its certificate number {number} is "
-                "incomplete, damaged or of an unknown kind; put the whole certificate there again"
+                "incomplete, damaged or of an unknown kind; store the whole certificate there"
             ) from error
         found.append(certificate)
     return found
 
 
-def _private_key(pair: Pair, content: bytes) -> PrivateKeyTypes:
+def _private_key(pair: Pair, content: PairContent) -> PrivateKeyTypes:
     name = pair.key_name
-    block = _KEY.search(content)
+    block = _KEY.search(content.key)
     if block is None:
         raise CertificateError(
             f"{pair.certificate_name} holds no private key; "
@@ -118,7 +119,7 @@ def _private_key(pair: Pair, content: bytes) -> PrivateKeyTypes:
             "it must hold the certificate's private key in PEM form"
         )
     encrypted = block["label"].startswith(b"ENCRYPTED") or b"4,ENCRYPTED" in (block["body"] or b"")
-    password = password_of(pair) if encrypted else None
+    password = _password_of(name, content.password) if encrypted else None
     if encrypted and password is None:
         raise CertificateError(
             f"{name} is encrypted; give its password, or store the key without one, "
@@ -126,19 +127,33 @@ def _private_key(pair: Pair, content: bytes) -> PrivateKeyTypes:
         )
     try:
         return load_pem_private_key(block[0], password=password)
-    except _UNUSABLE as error:
+    except _BAD_BLOCK as error:
         raise CertificateError(
             f"{name}: the private key cannot be decrypted; give the right password"
             if encrypted
             else f"{name}: the private key is incomplete, damaged or of an unknown kind; "
-            "put the whole key there again"
+            "store the whole key there"
+        ) from error
+
+
+def _password_of(name: str, password: Password | None) -> bytes | None:
+    if password is None or isinstance(password, bytes):
+        return password
+    try:
+        return password()
+    except Exception as error:  # whatever the function does, the message must name the key
+        raise CertificateError(
+            f"{name}: the password callback failed: {type(error).__name__}: {error}"
         ) from error
 
 
 def _in_order(
     pair: Pair, leaf: x509.Certificate, found: list[x509.Certificate]
 ) -> Iterator[x509.Certificate]:
-    """``leaf``, then each one's issuer (RFC 8446, section 4.4.2), then what is not of the chain."""
+    """Yield ``leaf``, the issuer of each (RFC 8446, section 4.4.2), then what is not of the chain.
+
+    What does not belong to the chain is logged.
+    """
     others = [each for each in found if each != leaf]
     last: x509.Certificate | None = leaf
     while last is not None:
@@ -147,9 +162,10 @@ def _in_order(
         if last is not None:
             others.remove(last)
     for each in others:
-        number = found.index(each) + 1
         _log.warning(
-            "%s: its certificate number %d is not part of the chain", pair.certificate_name, number
+            "%s: its certificate number %d is not part of the chain; remove it",
+            pair.certificate_name,
+            found.index(each) + 1,
         )
         yield each
 
@@ -167,7 +183,7 @@ def _names(certificate: x509.Certificate) -> frozenset[str]:
         alternatives = certificate.extensions.get_extension_for_class(
             x509.SubjectAlternativeName
         ).value
-    except (x509.ExtensionNotFound, *_UNREADABLE):
+    except (x509.ExtensionNotFound, *_BAD_EXTENSION):
         return frozenset()
     hosts = alternatives.get_values_for_type(x509.DNSName)
     addresses = alternatives.get_values_for_type(x509.IPAddress)

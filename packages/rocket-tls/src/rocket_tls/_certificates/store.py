@@ -1,102 +1,77 @@
-"""The certificates of a listener, chosen by name and replaced while they are served."""
+"""The certificates of a listener, chosen by name and replaced while they are served.
+
+Theory of operation: handshakes on any number of threads ask for a certificate, and none of them may
+wait for another one that reads files.
+
+* `_Snapshot` is what is in service. It is never changed, only replaced as a whole, so any thread
+  reads it without a lock.
+* The lock belongs to the thread that looks for changes and loads them; at its end it publishes a
+  new snapshot. A handshake that finds work to do tries to take the lock. If another thread has it,
+  the handshake goes on with the present snapshot: it is as good as a moment ago.
+* Only `CertificateStore.reload`, which promises that everything is loaded, waits for the lock.
+"""
 
 from __future__ import annotations
 
 import logging
-import ssl
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Final, NamedTuple
 
-from rocket_tls._acme.acme import ACME
 from rocket_tls._certificates.chain import CertificateChain
-from rocket_tls._certificates.expiry import ExpiryWarnings, warn_of_beginning
-from rocket_tls._certificates.sources import CertificateFiles, Pair, Signature, Source
-from rocket_tls._errors import CertificateError, NoCertificateError, UnreadableError
+from rocket_tls._certificates.served_pair import ServedPair
+from rocket_tls._certificates.source import HandshakeValidator, Source
+from rocket_tls._errors import CertificateError, NoCertificateError
 
 _log = logging.getLogger("rocket_tls.certificate")
 
 _PAUSE: Final = 1.0
-"""Seconds from one look at everything to the next."""
-
-
-class _Entry:
-    """One pair: what of it is in service, and what was last seen of it."""
-
-    def __init__(self, pair: Pair) -> None:
-        self.pair = pair
-        self.chain: CertificateChain | None = None
-        self._seen: Signature | None = None
-        self._complaint: str | None = None
-        self._expiry: ExpiryWarnings | None = None
-
-    @property
-    def changed(self) -> bool:
-        return self.pair.signature() != self._seen
-
-    def load(self) -> None:
-        """Load the pair; on failure, what is in service stays. Raises `CertificateError`."""
-        from rocket_tls._certificates.loading import load_chain
-
-        try:
-            content = self.pair.read()
-            self._seen = content.signature
-            chain = load_chain(self.pair, content)
-            chain.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-        except UnreadableError:
-            # Tried again by the next connection, as running out of descriptors, or a directory that
-            # may not be searched, passes without a change of the files.
-            self._seen = None
-            raise
-        warn_of_beginning(chain)
-        self.chain, self._complaint = chain, None
-        self._expiry = ExpiryWarnings(chain)
-        self._expiry.check()
-
-    def complain(self, error: CertificateError) -> None:
-        """Tell the log of ``error``, unless that was said last."""
-        if str(error) != self._complaint:
-            self._complaint = str(error)
-            kept = "the previous certificate stays in service" if self.chain else "left out"
-            _log.error("%s (%s)", error, kept)
-
-    def check_expiry(self) -> None:
-        if self._expiry is not None:
-            self._expiry.check()
+"""Seconds from one look at all sources to the next."""
 
 
 class _Snapshot(NamedTuple):
-    """What is in service; replaced as a whole."""
+    """The pairs in service, and which of them is for a name."""
 
-    entries: tuple[_Entry, ...]
-    names: dict[str, _Entry]
+    pairs: tuple[ServedPair, ...]
+    names: dict[str, ServedPair]
 
-    def find(self, name: str | None, address: str) -> _Entry:
-        """Raises `NoCertificateError`."""
+    def find(self, name: str | None, address: str) -> ServedPair:
+        """Return the pair for a client. Raises `NoCertificateError`."""
         if name is None:
             found = self.names.get(address)
         else:
             name = name.lower()
-            # One label takes the place of the asterisk (RFC 9525, section 6.3).
+            # The asterisk stands for one label (RFC 9525, section 6.3).
             found = self.names.get(name) or self.names.get("*." + name.partition(".")[2])
-        if found is None and not self.entries:
+        if found is None and not self.pairs:
             raise NoCertificateError("there is no certificate yet")
-        return found or self.entries[0]
+        return found or self.pairs[0]
+
+
+class _SourceState:
+    """A source, and what it returned last."""
+
+    __slots__ = ("complaint", "identities", "source")
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.identities: list[Hashable] = []
+        self.complaint: str | None = None
 
 
 class CertificateStore:
     """Certificates, of which each client is served the one for the name it asks for.
 
-    That is the one with exactly this name, else the one whose name begins with ``*.`` in place of
-    its first label, else the first of all. Clients that connect to an IP address ask for no name
-    (RFC 6066, section 3); they get the one with the address they have reached, else the first. Of
-    two certificates for a name the first is served.
+    That is the first certificate with exactly this name, else the first one whose name has an
+    asterisk in place of the first label, else the first of all. A client that connects to an IP
+    address asks for no name (RFC 6066, section 3) and gets the certificate for the address it has
+    reached, else the first of all.
 
-    What was changed is loaded when a client connects: its own certificate's files are looked at
-    each time, all others once a second at most. New material is checked before it is in service;
-    while it cannot be used, the old one stays. Only where all sources are an `ACME` there may be
-    no certificate; clients are refused until there is one.
+    Changes are loaded when a client connects: the store looks at the files of the client's own
+    certificate each time, and at all others once a second at most. New certificates are checked
+    before they go into service; while one cannot be used, the previous one stays. While the sources
+    have no certificate at all, as an `ACME` at its beginning, clients are refused.
     """
 
     def __init__(self, sources: Iterable[Source]) -> None:
@@ -106,128 +81,139 @@ class CertificateStore:
             ValueError: there is no source.
             CertificateError: one of the certificates or keys cannot be used.
         """
-        self._sources = tuple(sources)
+        self._sources = [_SourceState(each) for each in sources]
         if not self._sources:
-            raise ValueError("a CertificateStore needs a certificate")
-        # _lock guards _entries with what is in each of them, _members and _complaints.
+            raise ValueError("a CertificateStore needs at least one source of certificates")
         self._lock = threading.Lock()
-        self._entries: dict[object, _Entry] = {}
-        self._members: dict[Source, list[object]] = {}
-        self._complaints: dict[Source, str] = {}
+        """Guards _pairs with what is in them, the states of the sources, and _next_look."""
+        self._pairs: dict[Hashable, ServedPair] = {}
         self._next_look = 0.0
         self._snapshot = _Snapshot((), {})
-        self._authorities = [each for each in self._sources if isinstance(each, ACME)]
+        self._validators = [
+            each.source for each in self._sources if isinstance(each.source, HandshakeValidator)
+        ]
         self.reload()
 
     @property
     def chains(self) -> tuple[CertificateChain, ...]:
-        """What is in service, the default first; its `expires` is for monitoring."""
-        return tuple(each.chain for each in self._snapshot.entries if each.chain is not None)
+        """The certificates in service, the default first; `expires` is for monitoring."""
+        return tuple(each.chain for each in self._snapshot.pairs if each.chain is not None)
 
     def reload(self) -> None:
         """Load everything now, changed or not. Any thread may call this.
 
-        Raises `CertificateError`, which tells of all that cannot be used; of that, the previous
-        certificates stay in service.
+        Raises `CertificateError`, which tells of everything that cannot be used; in its place the
+        previous certificates stay in service.
         """
         with self._lock:
-            errors = self._look(aloud=False)
+            errors = self._refresh()
         if errors:
             raise CertificateError("; ".join(map(str, errors)))
 
-    @property
-    def in_validation(self) -> bool:
-        """Whether an authority may validate a name in a handshake now."""
-        return any(each.in_handshakes for each in self._authorities)
+    def expects_validation(self) -> bool:
+        """Return whether an authority may validate a name in a handshake now."""
+        return any(each.expects_validation() for each in self._validators)
 
-    def validation(self, name: str) -> ssl.SSLContext | None:
-        """What an authority is shown that validates ``name``; None when none is about to."""
-        found = (each.validation(name) for each in self._authorities)
+    def validation_certificate(self, server_name: str) -> bytes | None:
+        """Return the certificate that proves the control of a name, with its key, if any."""
+        found = (each.validation_certificate(server_name) for each in self._validators)
         return next((each for each in found if each is not None), None)
 
     def choose(self, name: str | None, address: str) -> CertificateChain:
-        """The chain for a client that asks for ``name``, or for none at ``address``.
+        """Return the certificate for a client. Any thread may call this.
 
-        Raises `NoCertificateError`.
+        Args:
+            name: the host name that the client asks for; None if it asks for none.
+            address: the IP address that it has reached, or an empty string.
+
+        Raises:
+            NoCertificateError: there is no certificate yet.
         """
         now = time.monotonic()
         if now >= self._next_look and self._lock.acquire(blocking=False):
             try:
-                self._next_look = now + _PAUSE
-                self._look(aloud=True)
+                # Two handshakes may find that a look is due:
+                # 1. Thread A and thread B read that the time has come.
+                # 2. A takes the lock, looks at all sources, and releases the lock.
+                # 3. B takes the lock.
+                # So B reads the time again, with the lock held.
+                if now >= self._next_look:
+                    self._next_look = now + _PAUSE
+                    self._follow()
             finally:
                 self._lock.release()
-        entry = self._snapshot.find(name, address)
-        # One thread loads; the others are served what there is.
-        if entry.changed and self._lock.acquire(blocking=False):
+        pair = self._snapshot.find(name, address)
+        if pair.changed and self._lock.acquire(blocking=False):
             try:
-                self._follow(entry)
-                self._publish()
+                if pair.changed:  # the same race as above
+                    pair.load_and_log()
+                    self._publish()
             finally:
                 self._lock.release()
-            entry = self._snapshot.find(name, address)
-        chain = entry.chain
-        assert chain is not None  # noqa: S101 - of what is published
+            pair = self._snapshot.find(name, address)
+        chain = pair.chain
+        assert chain is not None  # noqa: S101 - a snapshot has no other pairs
         return chain
 
     # -- with the lock held ----------------------------------------------------------------------
 
-    def _look(self, *, aloud: bool) -> list[CertificateError]:
-        """Find what there is, load it, and publish it; what went wrong.
-
-        ``aloud``: what has not changed is left, and the log is told.
-        """
+    def _refresh(self) -> list[CertificateError]:
+        """Load every pair, and publish the result; return what cannot be used."""
         errors: list[CertificateError] = []
-        entries: dict[object, _Entry] = {}
-        for source in self._sources:
-            entries |= self._find(source, errors, aloud=aloud)
-        self._entries = entries
-        for entry in entries.values():
-            if not aloud or entry.changed:
-                error = self._follow(entry, aloud=aloud)
-                if error is not None:
-                    errors.append(error)
-            entry.check_expiry()
-        if any(entry.chain for entry in entries.values()):
-            self._publish()
+        self._find_pairs(errors)
+        for pair in self._pairs.values():
+            try:
+                pair.load()
+            except CertificateError as error:
+                errors.append(error)
+            pair.check_expiry()
+        self._publish()
         return errors
 
-    def _find(
-        self, source: Source, errors: list[CertificateError], *, aloud: bool
-    ) -> dict[object, _Entry]:
-        try:
-            pairs = source.members()
-            self._complaints.pop(source, None)
-        except CertificateError as error:
-            errors.append(error)
-            if aloud and self._complaints.get(source) != str(error):
-                self._complaints[source] = str(error)
-                _log.error("%s (the previous certificates stay in service)", error)
-            return {key: self._entries[key] for key in self._members.get(source, ())}
-        found: dict[object, _Entry] = {}
-        for pair in pairs:
-            key = pair.certificate if isinstance(pair, CertificateFiles) else pair
-            found[key] = entry = self._entries.get(key) or _Entry(pair)
-            entry.pair = pair
-        self._members[source] = list(found)
+    def _follow(self) -> None:
+        """Load the pairs that have changed, and publish the result; the log is told."""
+        self._find_pairs(None)
+        for pair in self._pairs.values():
+            if pair.changed:
+                pair.load_and_log()
+            pair.check_expiry()
+        self._publish()
+
+    def _find_pairs(self, errors: list[CertificateError] | None) -> None:
+        """Ask the sources for their pairs; errors go into the list, or to the log without one."""
+        pairs: dict[Hashable, ServedPair] = {}
+        for state in self._sources:
+            try:
+                pairs |= self._pairs_of(state)
+            except CertificateError as error:
+                pairs |= {each: self._pairs[each] for each in state.identities}
+                if errors is not None:
+                    errors.append(error)
+                elif str(error) != state.complaint:
+                    state.complaint = str(error)
+                    _log.error("%s (the previous certificates stay in service)", error)
+            else:
+                state.complaint = None
+        self._pairs = pairs
+
+    def _pairs_of(self, state: _SourceState) -> dict[Hashable, ServedPair]:
+        found: dict[Hashable, ServedPair] = {}
+        for pair in state.source.pairs():
+            served = self._pairs.get(pair.identity)
+            if served is None:
+                served = ServedPair(pair)
+            served.pair = pair
+            found[pair.identity] = served
+        state.identities = list(found)
         return found
 
-    def _follow(self, entry: _Entry, *, aloud: bool = True) -> CertificateError | None:
-        done = "is in service" if entry.chain is None else "was replaced and is in service"
-        try:
-            entry.load()
-        except CertificateError as error:
-            if aloud:
-                entry.complain(error)
-            return error
-        if aloud:
-            _log.info("%s %s", entry.pair.certificate_name, done)
-        return None
-
     def _publish(self) -> None:
-        entries = tuple(each for each in self._entries.values() if each.chain is not None)
-        names: dict[str, _Entry] = {}
-        for entry in entries:
-            for name in entry.chain.names if entry.chain is not None else ():
-                names.setdefault(name, entry)
-        self._snapshot = _Snapshot(entries, names)
+        """Replace the snapshot. The certificates in service stay if there would be none."""
+        pairs = tuple(each for each in self._pairs.values() if each.chain is not None)
+        if not pairs:
+            return
+        names: dict[str, ServedPair] = {}
+        for pair in pairs:
+            for name in pair.chain.names if pair.chain is not None else ():
+                names.setdefault(name, pair)
+        self._snapshot = _Snapshot(pairs, names)

@@ -20,11 +20,11 @@ from rocket_core import (
     State,
     Timeouts,
 )
-from rocket_tls._acme.challenges import PROTOCOL
 from rocket_tls._connection.backlog import Backlog
 from rocket_tls._connection.client_hello import ClientHello
 from rocket_tls._connection.environ import describe
 from rocket_tls._connection.memory_wire import memory_wire_of
+from rocket_tls._context.alpn import ACME_TLS, Purpose, purpose_of
 from rocket_tls._context.contexts import ServerSide
 from rocket_tls._errors import TLSError
 from rocket_tls._faults import TIMEOUT, UNREADABLE, TLSFaults, reason_of
@@ -187,12 +187,13 @@ class TLSConnection(Connection):
         if protocols is not None:
             self._hello = None
             if isinstance(self._tls, ServerSide):
-                self._tls.validating = protocols == [PROTOCOL.encode()]
+                self._tls.validating = purpose_of(protocols) is Purpose.VALIDATION
         return hello.received
 
     def _admit(self) -> bool:
         """The handshake is complete, and the client is told so: True. Raises `TLSError`."""
-        if self._tls.selected_alpn_protocol() == PROTOCOL:
+        self.protocol = self._tls.selected_alpn_protocol()
+        if self.protocol == ACME_TLS:
             # The authority has seen what it came for, and has nothing to say.
             self.close_reason = CloseReason.SERVED
             raise TLSError(f"{self.peer}: a name has been validated")

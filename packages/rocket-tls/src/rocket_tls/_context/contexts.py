@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rocket_core import FaultLog, Peer
+from rocket_tls._certificates.certificate_files import CertificateFiles
 from rocket_tls._certificates.chain import CertificateChain
-from rocket_tls._certificates.sources import CertificateFiles
 from rocket_tls._certificates.store import CertificateStore
+from rocket_tls._context.alpn import Purpose, speak
 from rocket_tls._context.settings import TLSSettings
 from rocket_tls._errors import CertificateError, NoCertificateError
 from rocket_tls._faults import NO_CERTIFICATE, NO_CHOICE, NOT_PENDING, quieten
+from rocket_tls._files import memory_file
 
 if TYPE_CHECKING:
     from rocket_tls._context.trust import Trust
@@ -94,10 +96,9 @@ class Contexts:
                 self._lock.release()
         return self._front.context
 
-    @property
-    def in_validation(self) -> bool:
-        """Whether an authority may validate a name in a handshake now."""
-        return self._store.in_validation
+    def expects_validation(self) -> bool:
+        """Return whether an authority may validate a name in a handshake now."""
+        return self._store.expects_validation()
 
     def reload(self) -> None:
         """Load everything now, changed or not. Raises `CertificateError`."""
@@ -171,12 +172,25 @@ class _Front:
 
     def _show_control(self, tls: ServerSide, name: str | None) -> int | None:
         """Show the authority that asks what it looks for (RFC 8737, section 3)."""
-        context = None if name is None else self._store.validation(name.lower())
+        context = self._validation_context(name)
         if context is None:
             tls.refusal = NOT_PENDING
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         tls.context = context
         return None
+
+    def _validation_context(self, name: str | None) -> ssl.SSLContext | None:
+        pem = None if name is None else self._store.validation_certificate(name.lower())
+        if pem is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        speak(context, Purpose.VALIDATION)
+        try:
+            with memory_file(pem) as path:
+                context.load_cert_chain(path)
+        except OSError:  # the errors of OpenSSL are among them
+            return None
+        return context
 
     def _make(self, chain: CertificateChain) -> ssl.SSLContext:
         context = self._settings.make_context(self._trust)

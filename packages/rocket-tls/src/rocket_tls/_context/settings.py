@@ -6,30 +6,33 @@ import ssl
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from rocket_tls._context.alpn import Purpose, speak
+from rocket_tls._texts import member_of
 
 if TYPE_CHECKING:
     from rocket_tls._context.trust import Trust
 
 
 class Profile(Enum):
-    """Configurations that Mozilla recommends (Server Side TLS, version 6.0)."""
+    """A configuration that Mozilla recommends (Server Side TLS, version 6.0)."""
 
     MODERN = "modern"
     """TLS 1.3 only."""
     INTERMEDIATE = "intermediate"
-    """TLS 1.2 and 1.3, for a server that anybody may visit."""
+    """TLS 1.2 and 1.3, for a server that is open to any client."""
 
 
 class ClientCertificates(Enum):
-    """Whether clients show a certificate (mutual TLS)."""
+    """Whether clients present a certificate (mutual TLS)."""
 
     OFF = "off"
-    """They are not asked."""
+    """The server does not ask for one."""
     OPTIONAL = "optional"
-    """They may. A certificate that cannot be verified fails the handshake."""
+    """A client may present one. If it cannot be verified, the handshake fails."""
     REQUIRED = "required"
-    """They must."""
+    """A client must present one."""
 
 
 class _Offer(NamedTuple):
@@ -43,15 +46,15 @@ _INTERMEDIATE: Final = ":".join(
     for key in ("ECDSA", "RSA")
 )
 _OFFERS: Final = {
-    # Without TLS 1.2 its ciphers are never used; OpenSSL wants some.
+    # TLS 1.3 does not use these ciphers, but OpenSSL wants some.
     Profile.MODERN: _Offer(ssl.TLSVersion.TLSv1_3, _INTERMEDIATE),
     Profile.INTERMEDIATE: _Offer(ssl.TLSVersion.TLSv1_2, _INTERMEDIATE),
 }
 _PRIORITIZE_CHACHA: Final = 1 << 21
-"""SSL_OP_PRIORITIZE_CHACHA of OpenSSL, for which Python has no name."""
+"""OpenSSL's SSL_OP_PRIORITIZE_CHACHA, for which Python has no name."""
 
 _VERSIONS: Final = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
-_MODES: Final = {
+_VERIFY_MODES: Final = {
     ClientCertificates.OFF: ssl.CERT_NONE,
     ClientCertificates.OPTIONAL: ssl.CERT_OPTIONAL,
     ClientCertificates.REQUIRED: ssl.CERT_REQUIRED,
@@ -62,17 +65,18 @@ _MODES: Final = {
 class TLSSettings:
     """What a listener offers its clients.
 
-    Neither compression nor renegotiation (RFC 9325, sections 3.3 and 3.5); HTTP/1.1 by ALPN (RFC
-    7301). The ciphers of TLS 1.3, and the groups of the key exchange, are OpenSSL's own.
+    There is no compression and no renegotiation (RFC 9325, sections 3.3 and 3.5), and ALPN (RFC
+    7301) offers HTTP/1.1. The ciphers of TLS 1.3 and the groups of the key exchange are those of
+    OpenSSL.
 
     Attributes:
-        profile: what the other settings begin with, or its name.
-        min_version: the oldest version of TLS, 1.2 or 1.3; None: the profile's.
-        ciphers: the ciphers of TLS 1.2, as OpenSSL writes them; None: the profile's.
-        client_certificates: whether clients show a certificate.
+        profile: the configuration that the other settings change, or its value.
+        min_version: the oldest version of TLS, 1.2 or 1.3; None for that of the profile.
+        ciphers: the ciphers of TLS 1.2, as OpenSSL writes them; None for those of the profile.
+        client_certificates: whether clients present a certificate, or the value of that.
         client_ca: a PEM file with the authorities that issue clients' certificates.
-        client_crl: a PEM file with the lists of certificates they have revoked, one of each
-            authority that issues clients' certificates itself; None: there is none.
+        client_crl: a PEM file with certificate revocation lists, one of each authority that
+            itself issues clients' certificates; None to check no revocation.
 
     Raises:
         ValueError: a setting is unknown, or does not go with another one.
@@ -86,9 +90,9 @@ class TLSSettings:
     client_crl: Path | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "profile", _member(Profile, self.profile))
+        object.__setattr__(self, "profile", member_of(Profile, self.profile))
         object.__setattr__(
-            self, "client_certificates", _member(ClientCertificates, self.client_certificates)
+            self, "client_certificates", member_of(ClientCertificates, self.client_certificates)
         )
         if self.min_version is not None and self.min_version not in _VERSIONS:
             raise ValueError("min_version must be ssl.TLSVersion.TLSv1_2 or TLSv1_3")
@@ -108,27 +112,17 @@ class TLSSettings:
             ) from error
 
     def make_context(self, trust: Trust | None) -> ssl.SSLContext:
-        """A context with these settings and without a certificate. Raises `ssl.SSLError`."""
+        """Return a context with these settings and no certificate. Raises `ssl.SSLError`."""
         offer = _OFFERS[Profile(self.profile)]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = self.min_version or offer.version
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-        # The order below, but a client without the instructions for AES gets ChaCha20 first.
+        # The server chooses in the order above; but a client that prefers ChaCha20, because it has
+        # no instructions for AES, gets that.
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | _PRIORITIZE_CHACHA
         context.set_ciphers(self.ciphers or offer.ciphers)
-        context.set_alpn_protocols(["http/1.1"])
-        context.verify_mode = _MODES[ClientCertificates(self.client_certificates)]
+        speak(context, Purpose.SERVICE)
+        context.verify_mode = _VERIFY_MODES[ClientCertificates(self.client_certificates)]
         if trust is not None:
             trust.load_into(context)
         return context
-
-
-_E = TypeVar("_E", bound=Enum)
-
-
-def _member(kind: type[_E], value: object) -> _E:
-    try:
-        return kind(value)
-    except ValueError:
-        names = ", ".join(repr(each.value) for each in kind)
-        raise ValueError(f"{value!r} is none of {names}") from None

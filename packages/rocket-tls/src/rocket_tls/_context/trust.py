@@ -1,4 +1,4 @@
-"""Whose certificates clients may show, and which of them are revoked."""
+"""The authorities that issue the certificates of clients, and the certificates they revoked."""
 
 from __future__ import annotations
 
@@ -17,35 +17,38 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from rocket_tls._certificates.loading import load_certificates
-from rocket_tls._certificates.sources import Signature, read_file, signature_of
-from rocket_tls._context.memory_file import readable
 from rocket_tls._errors import CertificateError, UnreadableError
+from rocket_tls._files import FileState, file_state, memory_file, read_file
+from rocket_tls._pem import to_pem
+from rocket_tls._texts import date_text
 
 _log = logging.getLogger("rocket_tls.certificate")
 
-# A block, or its beginning where the file is still being written.
+# A block, or the beginning of one in a file that is still being written.
 _CRL: Final = re.compile(rb"-----BEGIN X509 CRL-----(?:[^-]*-----END X509 CRL-----)?", re.ASCII)
 
-_ISSUERS: Final = (
+_SIGNING_KEYS: Final = (
     DSAPublicKey,
     EllipticCurvePublicKey,
     Ed448PublicKey,
     Ed25519PublicKey,
     RSAPublicKey,
 )
-"""Keys that can sign."""
+"""The types of the keys that can sign."""
 
 
 class Trust:
-    """Authorities and their lists of revoked certificates, as they were in their files."""
+    """The authorities of clients and their revocation lists, as loaded from their files.
+
+    It never changes: after a change of the files another one takes its place.
+    """
 
     def __init__(self, ca: Path, crl: Path | None) -> None:
         """Load and check both files. Raises `CertificateError`."""
         self._paths = [ca] if crl is None else [ca, crl]
-        self._signature = self._look()
+        self._states = self._file_states()
         self._authorities = load_certificates(
             f"client_ca file {ca}",
             read_file("client_ca file", ca),
@@ -59,17 +62,15 @@ class Trust:
 
     @property
     def changed(self) -> bool:
-        """Whether the files are others than those that were loaded."""
-        return self._look() != self._signature
+        """Whether the files have changed since they were loaded. One call of `os.stat` each."""
+        return self._file_states() != self._states
 
-    def _look(self) -> Signature:
-        return tuple(map(signature_of, self._paths))
+    def _file_states(self) -> list[FileState]:
+        return list(map(file_state, self._paths))
 
     def load_into(self, context: ssl.SSLContext) -> None:
         """Have ``context`` verify clients' certificates. Raises `ssl.SSLError`, `OSError`."""
-        pem = [each.public_bytes(Encoding.PEM) for each in self._authorities]
-        pem += [each.public_bytes(Encoding.PEM) for each in self._lists]
-        with readable(b"".join(pem)) as path:
+        with memory_file(to_pem([*self._authorities, *self._lists])) as path:
             context.load_verify_locations(path)
         if self._lists:
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
@@ -89,7 +90,7 @@ class Trust:
             except (ValueError, TypeError, UnsupportedAlgorithm) as error:
                 raise CertificateError(
                     f"client_crl file {path}: its list number {number} is incomplete, damaged or "
-                    "of an unknown kind; put the whole list there again"
+                    "of an unknown kind; store the whole list there"
                 ) from error
             if not signed:
                 raise CertificateError(
@@ -99,15 +100,15 @@ class Trust:
             end = revoked.next_update_utc
             if end is not None and end < datetime.now(UTC):
                 _log.warning(
-                    "client_crl file %s: its list number %d expired on %s; "
-                    "all clients of its authority are refused",
+                    "client_crl file %s: its list number %d expired on %s; all clients of its "
+                    "authority are refused until it is replaced",
                     path,
                     number,
-                    f"{end:%Y-%m-%d %H:%M} UTC",
+                    date_text(end),
                 )
             lists.append(revoked)
         return lists
 
     def _public_keys(self) -> list[CertificateIssuerPublicKeyTypes]:
         keys = [each.public_key() for each in self._authorities]
-        return [key for key in keys if isinstance(key, _ISSUERS)]
+        return [key for key in keys if isinstance(key, _SIGNING_KEYS)]

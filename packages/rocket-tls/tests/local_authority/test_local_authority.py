@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from conftest import Serve, exchange
-from rocket_tls import CertificateError, IssuedCertificate, LocalAuthority, load_context
-from rocket_tls._certificates import issuing
+from helpers import Serve, exchange, load_context
+from rocket_tls import CertificateError, IssuedCertificate, LocalAuthority
+from rocket_tls._local_authority import issuing
 
 NAMES = ["localhost", "127.0.0.1", "::1", "*.example.test"]
 
@@ -49,7 +49,7 @@ def test_a_client_that_trusts_the_root_is_served(
         assert exchange(client, "shout hello") == b"HELLO\n"
 
 
-def test_a_name_that_was_not_asked_for_is_not_covered(
+def test_a_name_that_was_not_requested_is_not_covered(
     serve: Serve, authority: LocalAuthority
 ) -> None:
     issued = authority.issue(NAMES)
@@ -59,7 +59,7 @@ def test_a_name_that_was_not_asked_for_is_not_covered(
         context.wrap_socket(served.connect_plain(), server_hostname="example.org")
 
 
-def test_only_the_owner_gets_at_the_keys(authority: LocalAuthority, directory: Path) -> None:
+def test_only_the_owner_can_read_the_keys(authority: LocalAuthority, directory: Path) -> None:
     authority.issue(NAMES)
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     keys = list(directory.glob("*-key.pem"))
@@ -69,7 +69,7 @@ def test_only_the_owner_gets_at_the_keys(authority: LocalAuthority, directory: P
         assert b"PRIVATE" not in certificate.read_bytes()
 
 
-def test_nothing_else_is_left_behind(authority: LocalAuthority, directory: Path) -> None:
+def test_no_temporary_file_is_left_behind(authority: LocalAuthority, directory: Path) -> None:
     issued = authority.issue(NAMES)
     assert set(directory.iterdir()) == {
         authority.certificate,
@@ -79,7 +79,7 @@ def test_nothing_else_is_left_behind(authority: LocalAuthority, directory: Path)
     }
 
 
-def test_what_was_made_is_used_again(authority: LocalAuthority, directory: Path) -> None:
+def test_existing_files_are_reused(authority: LocalAuthority, directory: Path) -> None:
     root = authority.certificate.read_bytes()
     issued = authority.issue(NAMES)
     before = content(issued)
@@ -110,7 +110,7 @@ def test_a_certificate_is_renewed_near_its_expiry(
     assert authority.certificate.read_bytes() == root
 
 
-def test_the_root_is_renewed_near_its_expiry_and_all_with_it(
+def test_the_root_is_renewed_near_its_expiry_and_its_certificates_with_it(
     authority: LocalAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days_later(monkeypatch, 3619)
@@ -129,7 +129,7 @@ def test_the_root_is_renewed_near_its_expiry_and_all_with_it(
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "another's"])
-def test_what_is_damaged_is_made_anew(authority: LocalAuthority, damage: str) -> None:
+def test_damaged_files_are_replaced(authority: LocalAuthority, damage: str) -> None:
     issued = authority.issue(NAMES)
     match damage:
         case "missing":
@@ -157,7 +157,7 @@ def test_names_are_written_in_ascii(authority: LocalAuthority) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "two words", "../up", "a..b", "-a", "*", "localhost\n"])
-def test_what_is_no_name_is_refused(authority: LocalAuthority, name: str) -> None:
+def test_an_invalid_name_is_refused(authority: LocalAuthority, name: str) -> None:
     with pytest.raises(CertificateError) as raised:
         authority.issue(["localhost", name])
     assert str(raised.value) == (
@@ -165,12 +165,12 @@ def test_what_is_no_name_is_refused(authority: LocalAuthority, name: str) -> Non
     )
 
 
-def test_no_name_is_refused(authority: LocalAuthority) -> None:
+def test_issuing_without_a_name_is_refused(authority: LocalAuthority) -> None:
     with pytest.raises(CertificateError, match="give a host name or an IP address"):
         authority.issue([])
 
 
-def test_a_directory_that_cannot_be_one(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_a_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CertificateError) as raised:
         LocalAuthority(tmp_path / "file")
@@ -180,7 +180,7 @@ def test_a_directory_that_cannot_be_one(tmp_path: Path) -> None:
     )
 
 
-def test_those_that_begin_together_agree(directory: Path) -> None:
+def test_processes_that_start_together_share_one_authority(directory: Path) -> None:
     barrier = threading.Barrier(8)
 
     def issue() -> tuple[bytes, bytes, bytes]:

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtensionOID
 
-from conftest import Files, Serve, Served, exchange, wait_until
+from helpers import Files, Serve, Served, exchange, replace_file, wait_until
 from rocket_core import CloseReason
 from rocket_tls import CertificateError, TLSListener, TLSSettings
 
@@ -59,9 +59,7 @@ class Authority:
                 .build()
             )
         crl = builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
-        beside = self.crl_file.with_suffix(".new")
-        beside.write_bytes(crl)
-        beside.replace(self.crl_file)
+        replace_file(self.crl_file, crl)
 
     def settings(self, mode: str = "required", *, crl: bool = False) -> TLSSettings:
         return TLSSettings(
@@ -110,12 +108,6 @@ def accepted(served: Served, context: ssl.SSLContext) -> bool:
         return False
 
 
-def errors(served: Served) -> dict[str, int]:
-    listener = served.server.listeners[0]
-    assert isinstance(listener, TLSListener)
-    return listener.tls_errors
-
-
 def environ(served: Served, context: ssl.SSLContext) -> dict[str, str]:
     with served.connect(context) as sock:
         sock.sendall(b"environ\n")
@@ -133,17 +125,17 @@ def test_a_certificate_may_be_required(
     assert served.next_close() is CloseReason.CLIENT
     assert not accepted(served, client(None))
     assert served.next_close() is CloseReason.TLS
-    assert errors(served) == {"certificate required": 1}
+    assert served.tls_errors == {"certificate required": 1}
 
 
 @pytest.mark.parametrize("mode", ["optional", "required"])
-def test_a_certificate_of_a_stranger_fails_the_handshake(
+def test_a_certificate_of_an_unknown_authority_fails_the_handshake(
     serve: Serve, authority: Authority, ca: trustme.CA, client: Client, mode: str
 ) -> None:
     served = serve(settings=authority.settings(mode))
     assert not accepted(served, client(ca.issue_cert("mallory@example.com")))
     assert served.next_close() is CloseReason.TLS
-    (reason,) = errors(served)
+    (reason,) = served.tls_errors
     assert reason.startswith("certificate verify failed: ")
 
 
@@ -157,7 +149,7 @@ def test_an_expired_certificate_fails_the_handshake(
     served = serve(settings=authority.settings("optional"))
     assert not accepted(served, client(old))
     assert served.next_close() is CloseReason.TLS
-    assert errors(served) == {"certificate verify failed: certificate has expired": 1}
+    assert served.tls_errors == {"certificate verify failed: certificate has expired": 1}
 
 
 def test_an_optional_certificate_may_be_left_out(
@@ -168,7 +160,7 @@ def test_an_optional_certificate_may_be_left_out(
     assert environ(served, client(alice))["SSL_CLIENT_VERIFY"] == "SUCCESS"
 
 
-def test_what_is_told_of_a_client(
+def test_the_environ_describes_the_client(
     serve: Serve, authority: Authority, alice: trustme.LeafCert, client: Client
 ) -> None:
     served = serve(settings=authority.settings())
@@ -200,7 +192,7 @@ def test_text_beyond_ascii_is_in_utf_8(serve: Serve, authority: Authority, clien
     assert found["SSL_CLIENT_SAN_DNS_0"] == "z.test"
 
 
-def test_without_mutual_tls_no_client_is_told_of(serve: Serve, client: Client) -> None:
+def test_without_mutual_tls_the_environ_describes_no_client(serve: Serve, client: Client) -> None:
     found = environ(serve(), client(None))
     assert set(found) == {"SSL_PROTOCOL", "SSL_CIPHER", "SSL_CLIENT_VERIFY", "SSL_TLS_SNI"}
     assert found["SSL_CLIENT_VERIFY"] == "NONE"
@@ -237,7 +229,7 @@ def with_alternative_names(ca: trustme.CA, der: bytes, path: Path) -> None:
     [b"\x30\x03\x82\x01\xff", b"\x30\x09\xa5\x07\xa1\x05\x0c\x03abc"],
     ids=["not ASCII", "of a kind that nobody uses"],
 )
-def test_a_certificate_that_nobody_can_read_is_refused(
+def test_a_certificate_that_cannot_be_parsed_is_refused(
     serve: Serve, authority: Authority, client: Client, tmp_path: Path, names: bytes
 ) -> None:
     served = serve(settings=authority.settings())
@@ -246,7 +238,7 @@ def test_a_certificate_that_nobody_can_read_is_refused(
     context.load_cert_chain(tmp_path / "eve.pem")
     assert not accepted(served, context)
     assert served.next_close() is CloseReason.TLS
-    assert errors(served) == {"unreadable client certificate": 1}
+    assert served.tls_errors == {"unreadable client certificate": 1}
 
 
 # -- revocation --------------------------------------------------------------------------------
@@ -260,7 +252,7 @@ def test_a_revoked_certificate_fails_the_handshake(
     served = serve(settings=authority.settings(crl=True))
     assert accepted(served, client(alice))
     assert not accepted(served, client(bob))
-    wait_until(lambda: errors(served) == {"certificate verify failed: certificate revoked": 1})
+    wait_until(lambda: served.tls_errors == {"certificate verify failed: certificate revoked": 1})
 
 
 def test_a_new_list_counts_for_the_next_connection_and_for_its_session(
@@ -319,17 +311,15 @@ def test_a_list_that_cannot_be_used_leaves_the_old_one_in_service(
     assert caplog.messages == [
         (
             f"client_crl file {authority.crl_file}: its list number 1 is incomplete, damaged or of "
-            "an unknown kind; put the whole list there again "
+            "an unknown kind; store the whole list there "
             "(the previous authorities stay in service)"
         )
     ]
-    listener = served.server.listeners[0]
-    assert isinstance(listener, TLSListener)
     with pytest.raises(CertificateError, match="incomplete, damaged"):
-        listener.reload()
+        served.listener.reload()
 
 
-def test_reload_tells_of_certificates_and_authorities(files: Files, authority: Authority) -> None:
+def test_reload_reports_certificates_and_authorities(files: Files, authority: Authority) -> None:
     listener = TLSListener(
         "127.0.0.1:0", files.certificate, files.key, settings=authority.settings()
     )

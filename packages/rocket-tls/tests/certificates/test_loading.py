@@ -19,11 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from conftest import Files, chain_of
-from rocket_tls import CertificateError, CertificateFiles, load_context
+from helpers import Files, chain_of, load_context
+from rocket_tls import CertificateError, CertificateFiles, _files
 from rocket_tls._certificates.loading import load_chain
-from rocket_tls._certificates.sources import Content
-from rocket_tls._context import memory_file
+from rocket_tls._certificates.source import PairContent
 
 
 def refusal(certificate: Path, key: Path | None) -> str:
@@ -63,7 +62,7 @@ def test_a_damaged_certificate(files: Files) -> None:
     files.certificate.write_bytes(files.certificate.read_bytes().replace(b"\nM", b"\nMMMM", 1))
     assert refusal(files.certificate, files.key) == (
         f"certificate file {files.certificate}: its certificate number 1 is incomplete, damaged "
-        "or of an unknown kind; put the whole certificate there again"
+        "or of an unknown kind; store the whole certificate there"
     )
 
 
@@ -72,11 +71,11 @@ def test_every_incomplete_chain(files: Files, ca: trustme.CA) -> None:
     whole, key = chain_of(leaf), leaf.private_key_pem.bytes()
     pair = CertificateFiles(files.certificate, files.key)
     second = whole.rindex(b"-----BEGIN")
-    load_chain(pair, Content(whole, key))
-    load_chain(pair, Content(whole.rstrip(), key))
+    load_chain(pair, PairContent(whole, key))
+    load_chain(pair, PairContent(whole.rstrip(), key))
     for size in range(second + 1, len(whole.rstrip())):
         with pytest.raises(CertificateError, match="certificate number 2 is incomplete"):
-            load_chain(pair, Content(whole[:size], key))
+            load_chain(pair, PairContent(whole[:size], key))
 
 
 def test_no_key(files: Files) -> None:
@@ -97,7 +96,7 @@ def test_a_damaged_key(files: Files) -> None:
         files.key.write_bytes(damaged)
         assert refusal(files.certificate, files.key) == (
             f"key file {files.key}: the private key is incomplete, damaged or of an unknown kind; "
-            "put the whole key there again"
+            "store the whole key there"
         )
 
 
@@ -120,27 +119,28 @@ def test_the_key_of_another_certificate(files: Files, ca: trustme.CA) -> None:
 
 
 @pytest.mark.parametrize("turn", [1, -1], ids=["in order", "reversed"])
-def test_a_chain_in_any_order_is_put_in_order(
+def test_a_chain_in_any_order_is_sorted(
     files: Files, ca: trustme.CA, caplog: pytest.LogCaptureFixture, turn: int
 ) -> None:
     leaf = ca.create_child_ca().create_child_ca().issue_cert("localhost")
     blocks = [blob.bytes() for blob in leaf.cert_chain_pems]
     assert len(blocks) == 3
     pair = CertificateFiles(files.certificate, files.key)
-    content = Content(b"".join(blocks[::turn]), leaf.private_key_pem.bytes())
+    content = PairContent(b"".join(blocks[::turn]), leaf.private_key_pem.bytes())
     assert [each.public_bytes(Encoding.PEM) for each in load_chain(pair, content).certificates] == (
         blocks
     )
     assert not caplog.records
 
 
-def test_a_certificate_that_is_not_of_the_chain_is_told_of(
+def test_a_certificate_outside_the_chain_logs_a_warning(
     files: Files, leaf: trustme.LeafCert, caplog: pytest.LogCaptureFixture
 ) -> None:
     files.certificate.write_bytes(trustme.CA().cert_pem.bytes() + chain_of(leaf))
     load_context(files.certificate, files.key)
     assert caplog.messages == [
-        f"certificate file {files.certificate}: its certificate number 1 is not part of the chain"
+        f"certificate file {files.certificate}: its certificate number 1 is not part of the chain; "
+        "remove it"
     ]
 
 
@@ -160,7 +160,7 @@ def test_a_renewed_certificate_beside_the_old_one_is_preferred(
         .not_valid_after(old.not_valid_after_utc + timedelta(days=1))
         .sign(key, SHA256())
     )
-    content = Content(
+    content = PairContent(
         old.public_bytes(Encoding.PEM) + renewed.public_bytes(Encoding.PEM),
         leaf.private_key_pem.bytes(),
     )
@@ -176,7 +176,7 @@ def test_keys_of_all_kinds_are_accepted(
     load_context(files.certificate, files.key)
 
 
-def test_what_surrounds_the_blocks_does_not_matter(files: Files) -> None:
+def test_text_around_the_pem_blocks_is_ignored(files: Files) -> None:
     text = b"-- made by hand\nsubject=CN = localhost\n"
     files.certificate.write_bytes(text + files.certificate.read_bytes() + b"\nthe end\n")
     files.key.write_bytes(text + files.key.read_bytes())
@@ -200,7 +200,7 @@ def test_without_proc_openssl_reads_a_temporary_file(
     files: Files, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(memory_file, "_DESCRIPTORS", tmp_path / "nowhere")
+    monkeypatch.setattr(_files, "_DESCRIPTORS", tmp_path / "nowhere")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     load_context(files.certificate, files.key)
     assert not list((tmp_path / "temporary").iterdir())
@@ -221,13 +221,13 @@ def test_an_expired_certificate_is_served_with_a_warning(
             logging.WARNING,
             (
                 f"certificate file {files.certificate}: the certificate expired on "
-                "2020-01-02 03:04 UTC; clients will refuse it"
+                "2020-01-02 03:04 UTC; clients refuse it until it is replaced"
             ),
         )
     ]
 
 
-def test_a_certificate_of_the_future_is_served_with_a_warning(
+def test_a_certificate_that_is_not_valid_yet_is_served_with_a_warning(
     files: Files, ca: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:
     begin = datetime(2345, 1, 2, 3, 4, tzinfo=UTC)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from conftest import Files
+from helpers import Files
 from rocket_tls import CertificateChain, CertificateFiles, CertificateStore
 
 
@@ -24,7 +24,7 @@ def current(store: CertificateStore) -> CertificateChain:
     return store.choose("localhost", "127.0.0.1")
 
 
-def test_files_that_stay_are_not_read_again(
+def test_files_that_did_not_change_are_not_read_again(
     reloading: CertificateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain = current(reloading)
@@ -32,7 +32,7 @@ def test_files_that_stay_are_not_read_again(
     assert current(reloading) is chain
 
 
-def test_what_could_not_be_read_is_tried_again(
+def test_an_unreadable_file_is_tried_again(
     reloading: CertificateStore,
     files: Files,
     ca: trustme.CA,
@@ -55,7 +55,7 @@ def test_what_could_not_be_read_is_tried_again(
     assert current(reloading) is not old
 
 
-def test_what_was_refused_is_not_tried_again(
+def test_invalid_content_is_not_tried_again(
     reloading: CertificateStore, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = current(reloading)
@@ -65,7 +65,7 @@ def test_what_was_refused_is_not_tried_again(
     assert current(reloading) is old
 
 
-def test_the_same_fault_is_told_again_after_a_success(
+def test_the_same_fault_is_logged_again_after_a_success(
     reloading: CertificateStore, files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
     away = files.key.with_suffix(".away")

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from conftest import Files
-from rocket_tls import CertificateError, load_context
+from helpers import Files, load_context
+from rocket_tls import CertificateError
 
 
 def test_settings(files: Files) -> None:
@@ -54,5 +54,5 @@ def test_a_key_that_openssl_finds_too_weak_is_refused(files: Files) -> None:
 
     assert str(raised.value) == (
         f"certificate file {files.certificate} is refused by OpenSSL (ee key too small); "
-        "have the certificate issued anew"
+        "replace the certificate and its key"
     )

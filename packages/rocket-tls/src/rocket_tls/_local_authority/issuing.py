@@ -3,90 +3,81 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from rocket_tls._errors import CertificateError
 from rocket_tls._files import replace_file
-
-if TYPE_CHECKING:
-    from rocket_tls._certificates.local_authority import IssuedCertificate
+from rocket_tls._local_authority.issued_certificate import IssuedCertificate
+from rocket_tls._names import canonical_name, general_name
+from rocket_tls._pem import key_to_pem, to_pem
 
 _NAME: Final = "Rocket local authority"
 _ROOT_LIFE: Final = timedelta(days=3650)
-_LEAF_LIFE: Final = timedelta(days=397)  # browsers accept no more than 398 days
+_LEAF_LIFE: Final = timedelta(days=397)
+"""Browsers accept no more than 398 days."""
+
 _NEAR_EXPIRY: Final = timedelta(days=30)
-_CLOCKS_DIFFER: Final = timedelta(hours=1)
+_CLOCK_SKEW: Final = timedelta(hours=1)
+"""The validity begins earlier by this, for clients whose clocks are slow."""
 
-_HOST_NAME: Final = re.compile(
-    r"(?=.{1,253}$)(?:\*\.)?(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?)"
-    r"(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?)*",
-    re.ASCII,
-)
-
-
-Alternatives = list[x509.DNSName | x509.IPAddress]
+AlternativeNames = list[x509.DNSName | x509.IPAddress]
 """The names that a certificate is for."""
 
 
-class Pair(NamedTuple):
-    """A certificate and its key."""
+class KeyedCertificate(NamedTuple):
+    """A certificate and its private key."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
 
-def read_alternatives(names: Iterable[str]) -> Alternatives:
-    """Host names, ``*.`` and a host name, and IP addresses. Raises `CertificateError`."""
-    alternatives: Alternatives = []
+def alternative_names(names: Iterable[str]) -> AlternativeNames:
+    """Parse host names, perhaps with ``*`` as the first label, and IP addresses.
+
+    Raises `CertificateError`.
+    """
+    alternatives: AlternativeNames = []
     for name in dict.fromkeys(names):
-        try:
-            alternatives.append(x509.IPAddress(ipaddress.ip_address(name)))
-            continue
-        except ValueError:
-            host = name.lower()
-        with suppress(UnicodeError):
-            host = host if host.isascii() else host.encode("idna").decode()
-        if not _HOST_NAME.fullmatch(host):
+        canonical = canonical_name(name)
+        if canonical is None:
             raise CertificateError(
                 f"cannot issue a certificate for {name!r}; give a host name or an IP address"
             )
-        alternatives.append(x509.DNSName(host))
+        alternatives.append(general_name(canonical))
     if not alternatives:
         raise CertificateError(
-            "cannot issue a certificate for no name; give a host name or an IP address"
+            "cannot issue a certificate without a name; give a host name or an IP address"
         )
     return alternatives
 
 
-def stem_of(alternatives: Alternatives) -> str:
-    """What the names of the files of a certificate for ``alternatives`` begin with."""
+def file_stem(alternatives: AlternativeNames) -> str:
+    """Return the beginning of the names of the files of a certificate for ``alternatives``."""
     readable = re.sub("[^A-Za-z0-9.-]", "_", str(alternatives[0].value))[:64]
     listing = "\n".join(sorted(str(each.value) for each in alternatives))
     return f"{readable}-{hashlib.sha256(listing.encode()).hexdigest()[:12]}"
 
 
-# -- storing -----------------------------------------------------------------------------------
+# -- files -------------------------------------------------------------------------------------
 
 
-def stored(files: IssuedCertificate, issuer: x509.Certificate | None = None) -> Pair | None:
-    """What is in ``files``; None when it must be made anew. ``issuer`` None: it is a root."""
+def load(
+    files: IssuedCertificate, issuer: x509.Certificate | None = None
+) -> KeyedCertificate | None:
+    """Return what is in ``files``; None if it must be made again.
+
+    ``issuer`` is the root that must have signed it; None if it is a root.
+    """
     try:
         certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
         key = load_pem_private_key(files.key.read_bytes(), password=None)
@@ -99,18 +90,14 @@ def stored(files: IssuedCertificate, issuer: x509.Certificate | None = None) -> 
         or certificate.not_valid_after_utc - _now() < _NEAR_EXPIRY
     ):
         return None
-    return Pair(certificate, key)
+    return KeyedCertificate(certificate, key)
 
 
-def store(files: IssuedCertificate, pair: Pair) -> None:
+def store(files: IssuedCertificate, made: KeyedCertificate) -> None:
     """Replace what is in ``files``. Raises `OSError`."""
-    # The key first: who finds a new certificate finds its key.
-    replace_file(
-        files.key,
-        pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        mode=0o600,
-    )
-    replace_file(files.certificate, pair.certificate.public_bytes(Encoding.PEM), mode=0o644)
+    # The key first: a server that finds the new certificate finds its key, too.
+    replace_file(files.key, key_to_pem(made.key), mode=0o600)
+    replace_file(files.certificate, to_pem([made.certificate]), mode=0o644)
 
 
 # -- making ------------------------------------------------------------------------------------
@@ -120,11 +107,11 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def make_root() -> Pair:
-    """A new authority."""
+def make_root() -> KeyedCertificate:
+    """Make the certificate of a new authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
-    # Two roots of one name would be taken for each other.
+    # A client that knows two roots of one name takes one for the other, so the name is unique.
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{_NAME} {serial:x}")])
     builder = (
         _builder(name, name, key, serial)
@@ -132,11 +119,11 @@ def make_root() -> Pair:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
     )
-    return Pair(builder.sign(key, SHA256()), key)
+    return KeyedCertificate(builder.sign(key, SHA256()), key)
 
 
-def make_leaf(root: Pair, alternatives: Alternatives) -> Pair:
-    """A certificate that ``root`` has issued for a server."""
+def make_leaf(root: KeyedCertificate, alternatives: AlternativeNames) -> KeyedCertificate:
+    """Make a certificate for a server, signed by ``root``."""
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = root.certificate
     end = min(_now() + _LEAF_LIFE, issuer.not_valid_after_utc)
@@ -154,7 +141,7 @@ def make_leaf(root: Pair, alternatives: Alternatives) -> Pair:
             critical=False,
         )
     )
-    return Pair(builder.sign(root.key, SHA256()), key)
+    return KeyedCertificate(builder.sign(root.key, SHA256()), key)
 
 
 def _builder(
@@ -166,7 +153,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(serial)
-        .not_valid_before(_now() - _CLOCKS_DIFFER)
+        .not_valid_before(_now() - _CLOCK_SKEW)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

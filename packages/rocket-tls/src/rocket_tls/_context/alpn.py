@@ -1,0 +1,44 @@
+"""Which protocol a connection speaks: the one place where ALPN chooses (RFC 7301).
+
+The server lists the protocols it speaks, in the order of its preference, and OpenSSL chooses the
+first one that the client offers, too. Without such a one the handshake goes on without ALPN. What
+was agreed is `rocket_core.Connection.protocol`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final
+
+
+class Purpose(Enum):
+    """What a handshake is for."""
+
+    SERVICE = "service"
+    """A client is to be served."""
+    VALIDATION = "validation"
+    """An authority validates the control of a name, and closes the connection (RFC 8737)."""
+
+
+ACME_TLS: Final = "acme-tls/1"
+
+_PROTOCOLS: Final = {
+    Purpose.SERVICE: ("http/1.1",),
+    Purpose.VALIDATION: (ACME_TLS,),
+}
+"""The protocols that the server speaks, the most preferred first."""
+
+
+def purpose_of(offered: Sequence[bytes]) -> Purpose:
+    """Return what the handshake is for in which a client offers these protocols.
+
+    An authority that validates offers exactly one (RFC 8737, section 3).
+    """
+    return Purpose.VALIDATION if offered == [ACME_TLS.encode("ascii")] else Purpose.SERVICE
+
+
+def speak(context: ssl.SSLContext, purpose: Purpose) -> None:
+    """Have ``context`` choose among the protocols of handshakes for ``purpose``."""
+    context.set_alpn_protocols(list(_PROTOCOLS[purpose]))
