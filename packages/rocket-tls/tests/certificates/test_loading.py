@@ -139,8 +139,10 @@ def test_a_certificate_outside_the_chain_logs_a_warning(
     files.certificate.write_bytes(trustme.CA().cert_pem.bytes() + chain_of(leaf))
     load_context(files.certificate, files.key)
     assert caplog.messages == [
-        f"certificate file {files.certificate}: its certificate number 1 is not part of the chain; "
-        "remove it"
+        (
+            f"certificate file {files.certificate}: its certificate number 1 is not part of the "
+            "chain; remove it"
+        )
     ]
 
 

@@ -1,4 +1,4 @@
-"""What applications are told of a client's certificate."""
+"""What applications learn about a client's certificate."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _COMPONENTS: Final = {
 }
 
 
-def describe_certificate(der: bytes) -> dict[str, str]:
-    """Of a certificate that was verified. Raises `ValueError` when it cannot be read."""
+def certificate_environ(der: bytes) -> dict[str, str]:
+    """Return the environ of a verified certificate. Raises `ValueError` if it cannot be parsed."""
     certificate = x509.load_der_x509_certificate(der)
     found = {
         "SSL_CLIENT_VERIFY": "SUCCESS",
@@ -31,12 +31,12 @@ def describe_certificate(der: bytes) -> dict[str, str]:
     }
     found.update(_name("SSL_CLIENT_S_DN", certificate.subject))
     found.update(_name("SSL_CLIENT_I_DN", certificate.issuer))
-    found.update(_alternatives(certificate))
+    found.update(_alternative_names(certificate))
     return {key: value.encode().decode("latin-1") for key, value in found.items()}
 
 
 def _name(key: str, name: x509.Name) -> Iterator[tuple[str, str]]:
-    """The whole name (RFC 4514), and the first value of each of its usual components."""
+    """Yield the whole name (RFC 4514), and the first value of each of its usual components."""
     yield key, name.rfc4514_string()
     seen = set()
     for attribute in name:
@@ -46,14 +46,14 @@ def _name(key: str, name: x509.Name) -> Iterator[tuple[str, str]]:
             yield f"{key}_{component}", str(attribute.value)
 
 
-def _alternatives(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
-    """The subject's alternative names (RFC 5280, section 4.2.1.6), numbered from 0 by kind."""
+def _alternative_names(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
+    """Yield the subject alternative names (RFC 5280, section 4.2.1.6), numbered from 0 by kind."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return
     except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise ValueError("extensions that cannot be read") from error
+        raise ValueError("the subject alternative names cannot be parsed") from error
     kinds: dict[str, list[str]] = {
         "Email": names.get_values_for_type(x509.RFC822Name),
         "DNS": names.get_values_for_type(x509.DNSName),

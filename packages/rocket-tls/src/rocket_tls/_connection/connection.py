@@ -22,7 +22,7 @@ from rocket_core import (
 )
 from rocket_tls._connection.backlog import Backlog
 from rocket_tls._connection.client_hello import ClientHello
-from rocket_tls._connection.environ import describe
+from rocket_tls._connection.environ import tls_environ
 from rocket_tls._connection.memory_wire import memory_wire_of
 from rocket_tls._context.alpn import ACME_TLS, Purpose, purpose_of
 from rocket_tls._context.contexts import ServerSide
@@ -198,7 +198,7 @@ class TLSConnection(Connection):
             self.close_reason = CloseReason.SERVED
             raise TLSError(f"{self.peer}: a name has been validated")
         try:
-            self.environ = describe(self._tls)
+            self.environ = tls_environ(self._tls)
         except ValueError as error:
             self._count(UNREADABLE)
             self.close_reason = CloseReason.TLS

@@ -1,4 +1,4 @@
-"""What applications are told of a TLS connection, under the names of Apache's mod_ssl."""
+"""What applications learn about a TLS connection, under the names of Apache's mod_ssl."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import ssl
 from rocket_tls._context.contexts import ServerSide
 
 
-def describe(tls: ssl.SSLObject) -> dict[str, str]:
-    """Of a connection after its handshake.
+def tls_environ(tls: ssl.SSLObject) -> dict[str, str]:
+    """Return the environ of a connection that has completed its handshake.
 
-    Text that is not ASCII is in UTF-8, as the bytes that PEP 3333 has strings stand for. Raises
-    `ValueError` when the client's certificate cannot be read.
+    Text that is not ASCII is UTF-8, each byte as one character, as PEP 3333 has it. Raises
+    `ValueError` if the client's certificate cannot be parsed.
     """
     cipher = tls.cipher()
     found = {
@@ -24,10 +24,10 @@ def describe(tls: ssl.SSLObject) -> dict[str, str]:
         found["SSL_TLS_SNI"] = name
     if tls.context.verify_mode is ssl.CERT_NONE:
         return found
-    # What OpenSSL could not verify has failed the handshake.
+    # OpenSSL has verified a certificate that it returns; otherwise the handshake has failed.
     der = tls.getpeercert(binary_form=True)
     if der is not None:
-        from rocket_tls._connection.client_certificate import describe_certificate
+        from rocket_tls._connection.client_certificate import certificate_environ
 
-        found |= describe_certificate(der)
+        found |= certificate_environ(der)
     return found

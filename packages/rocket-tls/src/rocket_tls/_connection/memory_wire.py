@@ -1,4 +1,17 @@
-"""The memory in which OpenSSL receives and sends."""
+"""The memory from which OpenSSL receives, and to which it sends.
+
+Theory of operation: memory that a buffer of OpenSSL has once needed, it keeps. After an upload that
+would be several times as much as everything else an idle connection has. So connections do not own
+their buffers. There is a fixed number of `MemoryWire` objects; a connection uses the one that its
+descriptor selects, and other connections use the same one at other times.
+
+The bytes of one client must never reach another one, so the rule is strict: a thread touches a wire
+only while it holds the wire's lock, and when it releases the lock both buffers are empty. What
+OpenSSL has made goes into the connection's own backlog before that, and what OpenSSL has not read
+is dropped: it leaves nothing but what follows an error, or the end of the stream. An exception such
+as `MemoryError` may have kept a thread from that; therefore the next one first clears buffers that
+are not empty.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +20,17 @@ import threading
 from typing import Final
 
 _WIRES: Final = 64
-"""More than threads that are likely to use OpenSSL at the same time."""
+"""More than the threads that are likely to use OpenSSL at the same time."""
 
 _DROP: Final = 256
-"""Bytes for which there is memory even where there is none for a whole record."""
+"""Bytes that can be read into memory even where there is none for a whole record."""
 
 
 class MemoryWire:
-    """What OpenSSL receives from, and what it sends to, for many connections in turn.
-
-    Memory that OpenSSL has once needed to receive or send it keeps: after an upload, several times
-    as much as all else that an idle connection has. So connections share it. Whoever holds ``lock``
-    uses it, and leaves nothing in it.
+    """What OpenSSL receives from and sends to, for many connections in turn.
 
     Attributes:
-        incoming: what has come from the client and OpenSSL has not read.
+        incoming: what has arrived from the client and OpenSSL has not read yet.
         outgoing: what OpenSSL has made for the client.
         lock: guards both.
     """
@@ -34,7 +43,7 @@ class MemoryWire:
         self.lock: Final = threading.Lock()
 
     def clear(self) -> None:
-        """With the lock: drop what somebody has left in it, however little memory there is."""
+        """Drop what an interrupted thread has left. The caller holds the lock."""
         for memory in (self.incoming, self.outgoing):
             while memory.pending:
                 memory.read(_DROP)
@@ -44,5 +53,5 @@ _wires: Final = [MemoryWire() for _ in range(_WIRES)]
 
 
 def memory_wire_of(descriptor: int) -> MemoryWire:
-    """The wire of a connection. Any thread may call this."""
+    """Return the wire of a connection with this descriptor. Any thread may call this."""
     return _wires[descriptor % _WIRES]
