@@ -36,7 +36,7 @@ def files(tmp_path: Path, leaf: trustme.LeafCert) -> Files:
 
 @pytest.fixture
 def client_context(ca: trustme.CA) -> ssl.SSLContext:
-    """A client's context that notices when a stream is cut short."""
+    """The context of a client that notices when a stream is cut short."""
     context = ssl.create_default_context()
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     ca.configure_trust(context)
@@ -45,7 +45,7 @@ def client_context(ca: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 def serve(files: Files, client_context: ssl.SSLContext) -> Iterator[Serve]:
-    """Serves lines, by default with one thread; everything ends with the test."""
+    """Returns a function that starts a server of lines; everything ends with the test."""
     with ExitStack() as stack:
 
         def start(

@@ -1,4 +1,4 @@
-"""What several tests need: files of certificates, clients, and waiting for an event."""
+"""Files of certificates, clients, and waiting for an event, for many tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rocket_core import CloseReason, Server, TCPAddress
 from rocket_tls import CertificateFiles, CertificateStore, TLSListener, TLSSettings
 
 PATIENCE = 30.0
-"""Seconds after which a test that waits for the other side has failed."""
+"""Seconds after which a test that waits for an event has failed."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What fails in TLS is counted, and does not fill the log."""
+"""Failures in TLS are counted, and do not fill the log."""
 
 from __future__ import annotations
 

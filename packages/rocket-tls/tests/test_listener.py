@@ -39,11 +39,11 @@ MIB = 1 << 20
 CROWD = 300
 HANDSHAKE = 2.0
 HANDSHAKE_MEMORY = 96 * 1024
-"""What OpenSSL, this side's objects and the client in the same process have for a connection."""
+"""Bytes for each connection: OpenSSL, the objects of the server, and the client in this process."""
 
 
 class Dripping:
-    """A client that sends a byte at a time."""
+    """A client that sends one byte at a time."""
 
     def __init__(self, context: ssl.SSLContext, sock: socket.socket) -> None:
         self._sock = sock
@@ -56,7 +56,7 @@ class Dripping:
             self._sock.sendall(byte)
 
     def shake_hands(self) -> Iterator[None]:
-        """Yields before each byte."""
+        """Shake hands, and yield before each byte."""
         while not self._client.shake_hands():
             yield from self._drip()
             self._client.receive(self._sock)
@@ -89,7 +89,7 @@ def test_the_connection_is_secure_and_knows_its_peer(serve: Serve) -> None:
     served = serve()
     with served.connect() as client:
         host, port = client.getsockname()
-        assert exchange(client, "secure") == f"True {host}:{port}\n".encode()
+        assert exchange(client, "tell secure peer") == f"True {host}:{port}\n".encode()
         assert served.server.listeners[0].scheme == "https"
 
 
@@ -204,7 +204,7 @@ def test_plain_http_gets_a_readable_response(serve: Serve, method: bytes) -> Non
     assert b"Content-Length: %d" % len(body) in head
     assert body == b"This port speaks TLS; use https://\n"
     assert served.next_close() is CloseReason.TLS
-    # No reset, which makes some systems forget what was received before it.
+    # No reset, because that makes some systems drop data that has arrived before.
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
 
@@ -213,7 +213,7 @@ def test_data_that_is_neither_tls_nor_http_ends_the_connection(
 ) -> None:
     served = serve()
     sock = served.connect_plain()
-    sock.sendall(b"HELO\n")  # as many bytes as the server reads before it knows
+    sock.sendall(b"HELO\n")  # the server needs this many bytes
 
     assert b"HTTP" not in read_all(sock)
     assert served.next_close() is CloseReason.TLS
@@ -462,7 +462,7 @@ def test_reload_raises_an_error_for_an_invalid_pair(
 
 
 def test_requests_in_records_of_their_own_that_arrive_together(serve: Serve) -> None:
-    # OpenSSL reads one record and leaves the next to the system, of which no event tells again.
+    # A connection that read only one record would find no event for the others.
     served = serve()
     sock = served.connect_plain()
     client = MemoryClient(served.context)

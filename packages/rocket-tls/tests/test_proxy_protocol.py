@@ -27,14 +27,14 @@ def test_the_header_comes_before_the_handshake(
     client_context.minimum_version = client_context.maximum_version = version
     served = serve(proxy_protocol=PROXIES)
     with served.connect(preamble=preamble) as client:
-        assert exchange(client, "secure") == b"True 192.0.2.1:56324\n"
+        assert exchange(client, "tell secure peer") == b"True 192.0.2.1:56324\n"
         assert exchange(client, "shout hello") == b"HELLO\n"
 
 
 def test_a_connection_that_the_proxy_itself_makes(serve: Serve) -> None:
     with serve(proxy_protocol=PROXIES).connect(preamble=LOCAL) as client:
         host, port = client.getsockname()
-        assert exchange(client, "secure") == f"True {host}:{port}\n".encode()
+        assert exchange(client, "tell secure peer") == f"True {host}:{port}\n".encode()
 
 
 @pytest.mark.parametrize("preamble", [LINE, HEADER], ids=["line", "header"])
@@ -49,7 +49,7 @@ def test_header_and_handshake_byte_by_byte(
         sock.sendall(bytes([byte]))
     while not client.shake_hands():
         client.receive(sock)
-    client.tls.write(b"secure\n")
+    client.tls.write(b"tell secure peer\n")
     sock.sendall(client.outgoing.read())
     assert client.read(sock) == b"True 192.0.2.1:56324\n"
 
@@ -71,7 +71,7 @@ def test_tls_without_the_header(serve: Serve) -> None:
 
 def test_a_header_inside_tls_is_a_request(serve: Serve) -> None:
     with serve(proxy_protocol=PROXIES).connect(preamble=LINE) as client:
-        client.sendall(LINE.replace(b"192", b"193") + b"secure\n")
+        client.sendall(LINE.replace(b"192", b"193") + b"tell secure peer\n")
         assert read_line(client) == b"True 192.0.2.1:56324\n"
 
 

@@ -31,8 +31,8 @@ from rocket_tls._acme.settings import Challenge
 DAY = timedelta(days=1)
 
 
-class Hands(Clock):
-    """A clock that goes when it is told to."""
+class ManualClock(Clock):
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.time = super().now()
@@ -42,7 +42,7 @@ class Hands(Clock):
 
 
 class Tokens(Worker):
-    """Serves what http-01 asks for, and nothing else."""
+    """Answers challenges http-01, and no other request."""
 
     def __init__(self, answer: Callable[[str], str | None]) -> None:
         self._answer = answer
@@ -70,14 +70,14 @@ def authority(pebble: Authority) -> Iterator[Authority]:
 
 
 class Site:
-    """A manager whose time is in the test's hands, and who serves what it obtains."""
+    """A manager with a manual clock, and a server for its certificate."""
 
     def __init__(self, authority: Authority, directory: Path) -> None:
         self.authority = authority
         self.directory = directory
         self.names = ["localhost"]
         self.challenge = Challenge.TLS_ALPN_01
-        self.clock = Hands()
+        self.clock = ManualClock()
         self.stopping = threading.Event()
         self.due: datetime | None = None
 
@@ -92,7 +92,7 @@ class Site:
         )
 
     def turn(self, *, at: datetime | None = None, **options: object) -> datetime:
-        """Have what is due done, by a process that has just started; what the next time is."""
+        """Let a process that has just started do what is due; return the next time."""
         if at is not None:
             self.clock.time = at
         acme = self.acme(**options)
@@ -101,7 +101,7 @@ class Site:
 
     @contextmanager
     def served(self) -> Iterator[TLSListener]:
-        """Serve lines over TLS where the authority validates, by another process' ACME."""
+        """Serve lines over TLS where the authority validates, with an `ACME` of its own."""
         listener = TLSListener(self.authority.tls.dup(), CertificateStore([self.acme()]))
         with Server(lambda: Lines(queue.SimpleQueue()), [listener], min_threads=1, max_threads=1):
             yield listener
@@ -205,7 +205,7 @@ def test_a_certificate_is_renewed_when_a_third_of_its_life_is_left(
         due = site.turn()
         first = site.certificate()
         life = first.not_valid_after_utc - first.not_valid_before_utc
-        # A part of a thirtieth earlier, by chance.
+        # The jitter of this manager is 0.5: half of a thirtieth earlier.
         exactly = first.not_valid_after_utc - life / 3 - life / 60
         assert abs(due - exactly) < timedelta(seconds=1)
         with site.shake_hands(trust) as client:
@@ -267,7 +267,7 @@ def test_other_names_are_due_at_once(site: Site) -> None:
 
 
 def suggesting(authority: Authority, start: timedelta, end: timedelta, **fields: str) -> list[str]:
-    """Have the authority suggest when to renew; the paths by which it is asked."""
+    """Let the authority suggest when to renew; return the list of its requests."""
     now = datetime.now(UTC)
     window = {"start": (now + start).isoformat(), "end": (now + end).isoformat()}
     fields = {name.replace("_", "-"): value for name, value in fields.items()}
@@ -289,7 +289,7 @@ def test_the_authority_suggests_when_to_renew(site: Site, authority: Authority) 
     renews = site.acme().status.renews
     assert renews is not None
     assert timedelta(hours=-1) < renews - (datetime.now(UTC) + 101 * DAY) < timedelta(hours=1)
-    # Until then it is asked again, as often as it wants.
+    # Until then the authority is asked again, as often as it wants.
     assert abs(due - site.clock.now() - timedelta(hours=2)) < timedelta(minutes=1)
 
 
@@ -347,7 +347,7 @@ def decoded(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-# -- what goes wrong -----------------------------------------------------------------------------
+# -- failures ------------------------------------------------------------------------------------
 
 
 def test_after_a_failure_the_old_certificate_stays_until_a_later_attempt_succeeds(
@@ -356,7 +356,7 @@ def test_after_a_failure_the_old_certificate_stays_until_a_later_attempt_succeed
     with site.served():
         due = site.turn()
         first = site.certificate()
-    # Nobody answers the authority.
+    # No server answers the authority.
     with ExitStack() as stack:
         stack.callback(silence(site.authority))
         again = site.turn(at=due)
@@ -386,7 +386,7 @@ def test_after_a_failure_the_old_certificate_stays_until_a_later_attempt_succeed
 
 
 def silence(authority: Authority) -> Callable[[], None]:
-    """Close whatever connects where the authority validates; call the result to end that."""
+    """Close each connection of the authority; call the result to end that."""
     listener = authority.tls.dup()
     ended = threading.Event()
 
@@ -515,7 +515,7 @@ def test_stopping_during_an_order(site: Site, authority: Authority) -> None:
 
     authority.intervene = wait
     acme = site.acme()
-    with acme:  # and nobody accepts where the authority connects to
+    with acme:  # and no server accepts the connection of the authority
         assert asked.wait(PATIENCE)
         thread = acme._thread
         assert thread is not None

@@ -1,4 +1,4 @@
-"""Answers to an authority that validates, while everybody else is served as always."""
+"""Answers to an authority that validates, while other clients are served."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def acme(tmp_path: Path) -> ACME:
 
 @pytest.fixture
 def challenges(tmp_path: Path) -> Challenges:
-    """Those of another process."""
+    """The challenges as another process has them."""
     return Challenges(tmp_path / "acme")
 
 
 @pytest.fixture
 def served(serve: Serve, files: Files, acme: ACME) -> Served:
-    """A site whose certificate comes from files, and whose authority is about to validate."""
+    """A site with a certificate from files and an authority that may validate."""
     return serve(CertificateStore([CertificateFiles(files.certificate, files.key), acme]), None)
 
 
 def authority_context(*protocols: str) -> ssl.SSLContext:
-    """As an authority that validates has it (RFC 8737, section 3)."""
+    """Return the context of an authority that validates (RFC 8737, section 3)."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -102,7 +102,7 @@ def test_a_name_that_is_not_being_validated_is_refused(
 
 
 def test_without_a_pending_challenge_hellos_are_not_parsed(served: Served, files: Files) -> None:
-    # OpenSSL goes on without a protocol in common, with the certificate of the site.
+    # Without a protocol in common OpenSSL goes on, with the certificate of the site.
     with validate(served) as client:
         assert client.selected_alpn_protocol() is None
         assert exchange(client, "shout hello") == b"HELLO\n"

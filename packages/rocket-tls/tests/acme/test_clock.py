@@ -7,7 +7,7 @@ from rocket_tls._acme.clock import Clock
 
 
 class Watched(threading.Event):
-    """Does not wait, and tells for how long it would."""
+    """An event that records its waits instead of waiting."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
+"""Certificates that OpenSSL refuses."""
+
 from __future__ import annotations
 
-import ssl
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,21 +16,6 @@ from cryptography.hazmat.primitives.serialization import (
 
 from helpers import Files, load_context
 from rocket_tls import CertificateError
-
-
-def test_settings(files: Files) -> None:
-    context = load_context(files.certificate, files.key)
-    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
-    assert context.maximum_version is ssl.TLSVersion.MAXIMUM_SUPPORTED
-    assert ssl.OP_NO_RENEGOTIATION in context.options
-    assert ssl.OP_NO_COMPRESSION in context.options
-    assert ssl.OP_NO_TICKET not in context.options
-    assert context.verify_mode is ssl.CERT_NONE
-
-
-def test_every_load_makes_a_new_context(files: Files) -> None:
-    first = load_context(files.certificate, files.key)
-    assert load_context(files.certificate, files.key) is not first
 
 
 def test_a_key_that_openssl_finds_too_weak_is_refused(files: Files) -> None:

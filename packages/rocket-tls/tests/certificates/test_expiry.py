@@ -19,7 +19,7 @@ def chain(ca: trustme.CA, days: int) -> CertificateChain:
 
 
 def told(days: int, ca: trustme.CA, caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
-    """What is said each hour of a certificate's life: the hours left, and the words."""
+    """Return the warnings in a certificate's life, each with the hours that are left."""
     issued = chain(ca, days)
     warnings = ExpiryWarnings(issued)
     caplog.clear()

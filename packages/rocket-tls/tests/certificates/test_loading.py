@@ -1,4 +1,4 @@
-"""Every fault of a certificate or key, and the sentence that tells of it."""
+"""Every fault of a certificate or key, and the message about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server's tests cannot show: faults that pass without a change of the files."""
+"""Changes of files, and faults that pass without a change of the files."""
 
 from __future__ import annotations
 

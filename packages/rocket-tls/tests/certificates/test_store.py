@@ -1,4 +1,4 @@
-"""Which certificate a client is served, and from where certificates come."""
+"""The choice of a certificate for a client, and the places that certificates come from."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def write_pair(leaf: trustme.LeafCert, certificate: Path, key: Path) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything is looked at for each client."""
+    """Let the store look at all sources for each client."""
     monkeypatch.setattr(store_module, "_PAUSE", 0.0)
 
 
@@ -121,7 +121,7 @@ def test_a_client_gets_the_certificate_of_the_name_it_asks_for(
     served = serve(CertificateStore(map(data, leaves.values())), None)
     client_context.minimum_version = client_context.maximum_version = version
     sock = served.connect_plain()
-    # Verifies that the certificate is for the name.
+    # The client verifies that the certificate is for the name.
     with client_context.wrap_socket(sock, server_hostname=name) as client:
         assert client.version() == version.name.replace("TLSv1_", "TLSv1.")
 
@@ -329,7 +329,7 @@ def test_a_new_name_in_another_file_is_found(
 
 
 def kubernetes_secret(folder: Path, leaf: trustme.LeafCert, number: int) -> None:
-    """Swap ``..data`` as the kubelet does."""
+    """Replace the link ``..data``, as the kubelet does."""
     version = folder / f"..{number}"
     write_pair(leaf, version / "tls.crt", version / "tls.key")
     (folder / "..data_tmp").symlink_to(version.name)
@@ -337,7 +337,7 @@ def kubernetes_secret(folder: Path, leaf: trustme.LeafCert, number: int) -> None
 
 
 def in_pieces(folder: Path, leaf: trustme.LeafCert, number: int) -> None:
-    """Write over the files, the way that an editor or a careless script does."""
+    """Overwrite the files, as an editor or a careless script does."""
     del number
     for path, content in (
         (folder / "tls.crt", chain_of(leaf)),
@@ -397,7 +397,7 @@ def test_no_handshake_fails_while_files_are_replaced(
     assert set(seen) <= known
     assert served.certificate() == der_of(issued[1])
     assert served.tls_errors == {}
-    if replace is kubernetes_secret:  # which never shows half of anything, but may never rest
+    if replace is kubernetes_secret:  # no reader sees half of it, but it may change all the time
         severe = [each.message for each in caplog.records if each.levelno > logging.INFO]
         assert not [
             message for message in severe if "keeps changing while it is read" not in message
@@ -486,7 +486,7 @@ def test_many_threads_choose_while_one_loads(files: Files, ca: trustme.CA) -> No
     loading = threading.Thread(target=store.choose, args=("localhost", ""))
     loading.start()
     assert entered.wait(30)
-    files.key.touch()  # so that this one would load, too
+    files.key.touch()  # this thread would load it, too
     assert der(store.choose("localhost", "")) == der_of(leaf)  # does not wait
     leave.set()
     loading.join()

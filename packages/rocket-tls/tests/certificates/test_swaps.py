@@ -1,4 +1,4 @@
-"""Certificates that are replaced under clients that come all the time."""
+"""Certificates that are replaced while clients connect all the time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLIENTS = 20
 
 
 class Watch:
-    """The certificates that clients have been served; the latest is the one in ``now``."""
+    """The certificates that clients were served; ``now`` is the latest."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()

@@ -1,4 +1,4 @@
-"""A connection by itself, its client at the other end of a socket pair."""
+"""A connection alone, with its client at the other end of a socket pair."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Ends = tuple[TLSConnection, ssl.SSLSocket]
 def connect(
     files: Files, client_context: ssl.SSLContext, ours: socket.socket, theirs: socket.socket
 ) -> Ends:
-    """A connection before its handshake, and its client, which does not block."""
+    """Return a connection before its handshake, and its client, which does not block."""
     theirs.setblocking(False)
     connection = TLSConnection(ours, load_context(files.certificate, files.key), SOMEBODY, SOMEBODY)
     client = client_context.wrap_socket(
@@ -69,7 +69,7 @@ def ends(files: Files, client_context: ssl.SSLContext) -> Iterator[Ends]:
 
 @pytest.fixture
 def narrow_ends(files: Files, client_context: ssl.SSLContext) -> Iterator[Ends]:
-    """The ends of TCP between which less than a record fits, after the handshake."""
+    """The ends of a TCP connection that holds less than a record, after the handshake."""
     with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as theirs:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         theirs.connect(listening.getsockname())
@@ -84,7 +84,7 @@ def narrow_ends(files: Files, client_context: ssl.SSLContext) -> Iterator[Ends]:
 
 @pytest.fixture
 def open_ends(ends: Ends) -> Ends:
-    """The same after the handshake."""
+    """The ends of a socket pair after the handshake."""
     shake_hands(*ends)
     return ends
 
@@ -103,13 +103,13 @@ class Middle:
     commands: IO[bytes]
 
     def ask(self, letter: bytes) -> None:
-        """Have the command do something in TLS, and carry what it says."""
+        """Give the command an order, and carry what it sends."""
         self.commands.write(letter + b"\n")
         self.commands.flush()
         self.near.sendall(self.far.recv(1 << 16))
 
     def arrived(self) -> bytes:
-        """What the connection has sent."""
+        """Return what the connection has sent."""
         data = b""
         while select.select([self.near], [], [], 0)[0]:
             data += self.near.recv(1 << 16)
@@ -121,7 +121,7 @@ Carried = Callable[[str], tuple[TLSConnection, Middle, IO[bytes]]]
 
 @pytest.fixture
 def carried(files: Files) -> Iterator[Carried]:
-    """Makes an open connection, the middle, and what the command puts out."""
+    """Returns a function that makes an open connection, the middle, and the command's output."""
     with ExitStack() as stack:
 
         def start(version: str) -> tuple[TLSConnection, Middle, IO[bytes]]:
@@ -156,7 +156,7 @@ def carried(files: Files) -> Iterator[Carried]:
 
 
 def fill_up(connection: TLSConnection, data: bytes) -> int:
-    """Send all of ``data`` over and over, until the client's buffers are full."""
+    """Send ``data`` again and again until no more fits; return the number of bytes."""
     total = 0
     while (sent := connection.send_now(data)) is not None:
         total += sent
@@ -164,7 +164,7 @@ def fill_up(connection: TLSConnection, data: bytes) -> int:
 
 
 def fill_raw(connection: TLSConnection) -> int:
-    """Leave no room between a connection and its client; how many bytes that takes."""
+    """Fill the buffers between a connection and its client; return the number of bytes."""
     total = 0
     with suppress(BlockingIOError):
         while True:
@@ -220,7 +220,7 @@ def test_a_record_may_come_in_pieces(
     theirs.settimeout(PATIENCE)
     client = MemoryClient(client_context)
     with theirs:
-        # The first request comes with the end of the handshake: no poller tells of it.
+        # The first request arrives with the end of the handshake: no event announces it.
         while not connection.handshake():
             if client.shake_hands():
                 client.tls.write(b"with the handshake")
@@ -267,7 +267,7 @@ def test_connections_that_share_memory_do_not_mix(
             connections.append(TLSConnection(ours, context, SOMEBODY, SOMEBODY))
             stack.callback(connections[-1].close)
             clients.append((stack.enter_context(theirs), MemoryClient(client_context)))
-        # Each a step in turn, and two of the four only a part of what they have.
+        # Each client takes a step in turn; it sends its message in two parts.
         waiting = set(range(4))
         while waiting:
             for number in sorted(waiting):
@@ -327,7 +327,7 @@ def test_a_record_that_was_not_taken_is_sent_once(open_ends: Ends) -> None:
     received = b""
     while sent < len(data):
         received += read_now(client)
-        # Less than was offered before, elsewhere in memory, but no less than the record.
+        # Less data than before, elsewhere in memory, but at least the record.
         sent += connection.send_now(bytearray(data[sent : sent + (1 << 14)])) or 0
     assert received + read_now(client) == data
 
@@ -336,7 +336,7 @@ def test_a_record_that_was_not_taken_is_sent_once(open_ends: Ends) -> None:
 def test_data_that_is_taken_in_part_is_encrypted_once(narrow_ends: Ends, size: int) -> None:
     connection, client = narrow_ends
     data = pattern(1 << 20)
-    # More, less, and the same again, wherever it is in memory.
+    # More, less and the same data, at any place in memory.
     offers = itertools.cycle((size, size // 3, 1, size))
     sent, received = 0, b""
     while len(received) < len(data):
@@ -571,7 +571,7 @@ def test_after_a_damaged_record_the_connection_is_unusable(open_ends: Ends) -> N
 def test_after_shutting_down_nothing_is_sent_or_received_unencrypted(open_ends: Ends) -> None:
     connection, client = open_ends
     with pytest.raises(ssl.SSLWantReadError):
-        client.unwrap()  # both sides have said goodbye once the server does
+        client.unwrap()  # after the close_notify of the server, both sides have sent one
     connection.shut_down()
     socket.socket.send(client, b"in the clear")
     with pytest.raises(TLSError, match="has ended"):

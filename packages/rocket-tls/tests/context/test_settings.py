@@ -1,4 +1,4 @@
-"""What clients are offered."""
+"""The settings of a listener."""
 
 from __future__ import annotations
 
@@ -36,6 +36,16 @@ def test_the_intermediate_profile_is_the_default() -> None:
     assert options & ssl.OP_CIPHER_SERVER_PREFERENCE
     assert options & ssl.OP_NO_RENEGOTIATION
     assert options & ssl.OP_NO_COMPRESSION
+
+
+def test_the_defaults_of_a_context() -> None:
+    context = TLSSettings().make_context(None)
+    assert context.minimum_version is V1_2
+    assert context.maximum_version is ssl.TLSVersion.MAXIMUM_SUPPORTED
+    assert ssl.OP_NO_RENEGOTIATION in context.options
+    assert ssl.OP_NO_COMPRESSION in context.options
+    assert ssl.OP_NO_TICKET not in context.options
+    assert context.verify_mode is ssl.CERT_NONE
 
 
 def test_a_profile_by_name() -> None:

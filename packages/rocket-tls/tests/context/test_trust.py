@@ -38,7 +38,7 @@ class Authority:
     crl_file: Path
 
     def revoke(self, *leaves: trustme.LeafCert, signer: trustme.CA | None = None) -> None:
-        """Write a list with these certificates, with a date that no other one has."""
+        """Write a list that revokes these certificates."""
         signer = signer or self.ca
         key = load_pem_private_key(signer.private_key_pem.bytes(), password=None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
@@ -86,7 +86,7 @@ Client = Callable[[trustme.LeafCert | None], ssl.SSLContext]
 
 @pytest.fixture(params=["TLSv1_2", "TLSv1_3"])
 def client(ca: trustme.CA, request: pytest.FixtureRequest) -> Client:
-    """Makes the context of a client with a certificate."""
+    """Returns a function that makes the context of a client with a certificate."""
 
     def make(leaf: trustme.LeafCert | None) -> ssl.SSLContext:
         context = ssl.create_default_context()
@@ -100,7 +100,7 @@ def client(ca: trustme.CA, request: pytest.FixtureRequest) -> Client:
 
 
 def accepted(served: Served, context: ssl.SSLContext) -> bool:
-    """Whether a client is served. Of TLS 1.3, it learns that it is not when it reads."""
+    """Return whether a client is served. In TLS 1.3 a refusal arrives with the first read."""
     try:
         with served.connect(context) as sock:
             return exchange(sock, "shout hello") == b"HELLO\n"
@@ -199,7 +199,7 @@ def test_without_mutual_tls_the_environ_describes_no_client(serve: Serve, client
 
 
 def with_alternative_names(ca: trustme.CA, der: bytes, path: Path) -> None:
-    """Write a client's certificate whose alternative names are these bytes."""
+    """Write a client's certificate with these bytes as its alternative names."""
     issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
     issuer_key = load_pem_private_key(ca.private_key_pem.bytes(), password=None)
     assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
