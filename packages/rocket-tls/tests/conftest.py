@@ -15,6 +15,7 @@ from helpers import Files, Serve, Served
 from lines import Closes, Lines
 from rocket_core import Server, Timeouts
 from rocket_tls import CertificateStore, TLSListener, TLSSettings
+from rocket_tls._certificates import store as store_module
 
 
 @pytest.fixture(scope="session")
@@ -76,3 +77,9 @@ def serve(files: Files, client_context: ssl.SSLContext) -> Iterator[Serve]:
             return Served(server, client_context, closes, stack)
 
         yield start
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the store look at all sources for each client."""
+    monkeypatch.setattr(store_module, "_PAUSE", 0.0)

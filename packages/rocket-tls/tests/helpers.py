@@ -14,10 +14,23 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from lines import Closes
 from rocket_core import CloseReason, Server, TCPAddress
-from rocket_tls import CertificateFiles, CertificateStore, TLSListener, TLSSettings
+from rocket_tls import (
+    CertificateChain,
+    CertificateData,
+    CertificateFiles,
+    CertificateStore,
+    TLSListener,
+    TLSSettings,
+)
 
 PATIENCE = 30.0
 """Seconds after which a test that waits for an event has failed."""
@@ -41,6 +54,25 @@ def chain_of(leaf: trustme.LeafCert) -> bytes:
 
 def der_of(leaf: trustme.LeafCert) -> bytes:
     return ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())
+
+
+def data_of(leaf: trustme.LeafCert) -> CertificateData:
+    return CertificateData(chain_of(leaf), leaf.private_key_pem.bytes())
+
+
+def der_of_chain(chain: CertificateChain) -> bytes:
+    return chain.certificates[0].public_bytes(Encoding.DER)
+
+
+def encrypted(leaf: trustme.LeafCert, password: bytes) -> bytes:
+    key = load_pem_private_key(leaf.private_key_pem.bytes(), password=None)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password))
+
+
+def write_pair(leaf: trustme.LeafCert, certificate: Path, key: Path) -> None:
+    certificate.parent.mkdir(parents=True, exist_ok=True)
+    certificate.write_bytes(chain_of(leaf))
+    key.write_bytes(leaf.private_key_pem.bytes())
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -20,6 +20,7 @@ from helpers import (
     Serve,
     Served,
     chain_of,
+    data_of,
     der_of,
     exchange,
     many_descriptors,
@@ -32,7 +33,7 @@ from helpers import (
 )
 from lines import Closes, Lines, pattern
 from rocket_core import AddressError, CloseReason, Server, Timeouts
-from rocket_tls import CertificateError, TLSListener
+from rocket_tls import CertificateError, CertificateStore, TLSListener
 
 MIB = 1 << 20
 
@@ -363,6 +364,11 @@ def test_a_unix_socket_speaks_tls_too(
         sock.connect(str(tmp_path / "socket"))
         with client_context.wrap_socket(sock, server_hostname="localhost") as client:
             assert exchange(client, "shout hello") == b"HELLO\n"
+
+
+def test_a_store_and_a_key_exclude_each_other(files: Files, leaf: trustme.LeafCert) -> None:
+    with pytest.raises(ValueError, match="leave out key"):
+        TLSListener("127.0.0.1:0", CertificateStore([data_of(leaf)]), files.key)
 
 
 # -- certificates replaced on disk --------------------------------------------------------------

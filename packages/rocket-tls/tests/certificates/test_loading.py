@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from helpers import Files, chain_of, load_context
-from rocket_tls import CertificateError, CertificateFiles, _files
+from rocket_tls import CertificateError, CertificateFiles
 from rocket_tls._certificates.loading import load_chain
 from rocket_tls._certificates.source import PairContent
 
@@ -196,19 +195,6 @@ def test_a_certificate_without_a_name_is_served_with_a_warning(
             "address; clients will refuse it"
         )
     ]
-
-
-def test_without_proc_openssl_reads_a_temporary_file(
-    files: Files, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(_files, "_DESCRIPTORS", tmp_path / "nowhere")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    load_context(files.certificate, files.key)
-    assert not list((tmp_path / "temporary").iterdir())
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    with pytest.raises(CertificateError, match="cannot be handed to OpenSSL"):
-        load_context(files.certificate, files.key)
 
 
 def test_an_expired_certificate_is_served_with_a_warning(

@@ -21,7 +21,8 @@ from rocket_tls import (
     PairContent,
     Source,
 )
-from rocket_tls._certificates import store as store_module
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 class Secret:
@@ -69,12 +70,6 @@ class Vault:
 
     def pairs(self) -> Sequence[Pair]:
         return [] if self.leaf is None else [Secret(self)]
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the store look at all sources for each client."""
-    monkeypatch.setattr(store_module, "_PAUSE", 0.0)
 
 
 def test_a_custom_source_is_served_from_its_first_certificate_on(

@@ -65,7 +65,7 @@ class ACMESettings:
 def _checked_name(name: str) -> str:
     if name.startswith("*."):
         raise ValueError(
-            f"{name!r}: an authority does not validate wildcards over HTTP or TLS; name each host, "
+            f"{name!r}: wildcards cannot be validated over HTTP or TLS; name each host, "
             "or use a certificate from files"
         )
     canonical = canonical_name(name)

@@ -1,0 +1,39 @@
+"""The contexts of a listener: sessions, and server names."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+import trustme
+
+from helpers import Files, Serve, der_of
+from rocket_tls._context.contexts import _NAME
+
+
+@pytest.mark.parametrize("name", ["bad name", "line\nbreak", "nul\0", "semi;colon"])
+def test_invalid_server_names(name: str) -> None:
+    assert not _NAME.fullmatch(name)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_sessions_are_resumed_across_replacements(
+    serve: Serve,
+    files: Files,
+    ca: trustme.CA,
+    client_context: ssl.SSLContext,
+    version: ssl.TLSVersion,
+) -> None:
+    client_context.minimum_version = client_context.maximum_version = version
+    served = serve()
+    with served.connect() as first:
+        first.sendall(b"shout a\n")
+        assert first.recv(100) == b"A\n"  # and the tickets, in TLS 1.3
+        session = first.session
+    files.write(new := ca.issue_cert("localhost"))
+    assert served.certificate() == der_of(new)
+    sock = served.connect_plain()
+    with client_context.wrap_socket(sock, server_hostname="localhost", session=session) as second:
+        second.sendall(b"shout b\n")
+        assert second.recv(100) == b"B\n"
+        assert second.session_reused
