@@ -1,13 +1,19 @@
-"""What a client offers in its first message, before OpenSSL reads it (RFC 8446, section 4.1.2)."""
+"""The first message of a client, parsed before OpenSSL reads it (RFC 8446, section 4.1.2).
+
+OpenSSL tells Python nothing of the protocols that a client offers before a certificate is chosen,
+and a client that offers ``acme-tls/1`` gets another certificate (RFC 8737).
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 RECORD_HEADER: Final = 5
-"""Bytes before a record's content (RFC 8446, section 5.1)."""
+"""Bytes of a record before its content (RFC 8446, section 5.1)."""
 
 _LARGEST: Final = RECORD_HEADER + (1 << 14)
+"""Bytes of the largest record of a handshake."""
+
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
 _ALPN: Final = 16
@@ -15,7 +21,7 @@ _VERSION_AND_RANDOM: Final = 34
 
 
 class _Reader:
-    """Reads one field after the other. Raises `ValueError` where there is less than that."""
+    """Reads one field after the other. Raises `ValueError` where a field is cut short."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -35,21 +41,24 @@ class _Reader:
         return int.from_bytes(self.take(size), "big")
 
     def vector(self, size: int) -> bytes:
-        """A field behind its own length, which takes ``size`` bytes."""
+        """Return a field that follows its own length; the length takes ``size`` bytes."""
         return self.take(self.number(size))
 
 
 def record_size(data: bytes) -> int:
-    """Bytes of the record that ``data`` begins with, or of its header while that is incomplete."""
+    """Return the size in bytes of the record at the beginning of ``data``.
+
+    While the header is incomplete, that is the size of the header.
+    """
     if len(data) < RECORD_HEADER:
         return RECORD_HEADER
     return RECORD_HEADER + int.from_bytes(data[3:RECORD_HEADER], "big")
 
 
 def offered_protocols(record: bytes) -> list[bytes]:
-    """What a ClientHello offers by ALPN (RFC 7301, section 3.1).
+    """Return the protocols that a ClientHello offers by ALPN (RFC 7301, section 3.1).
 
-    Nothing where ``record`` holds no ClientHello, or not the whole of it.
+    The list is empty if ``record`` holds no ClientHello, or only a part of one.
     """
     try:
         return _protocols(_Reader(record))
@@ -82,12 +91,10 @@ def _protocols(record: _Reader) -> list[bytes]:
 
 
 class ClientHello:
-    """A client's first message on its way to OpenSSL, which must not see it too early.
-
-    OpenSSL tells Python nothing of what is offered by ALPN before a certificate is chosen.
+    """The first message of a client while it arrives.
 
     Attributes:
-        received: the first record and what has come behind it, as far as it has arrived.
+        received: the bytes of the first record so far, and what has arrived behind it.
     """
 
     __slots__ = ("received",)
@@ -96,9 +103,12 @@ class ClientHello:
         self.received = b""
 
     def take(self, data: bytes) -> list[bytes] | None:
-        """What a client offers that has sent ``data`` next; None: not yet."""
+        """Add bytes, and return the protocols that the client offers; None while some are missing.
+
+        ``data`` is not empty.
+        """
         self.received += data
-        # What is no handshake is OpenSSL's to complain of; its length may mean anything.
+        # Other data than a handshake is for OpenSSL to refuse; its length may mean anything.
         whole = self.received[0] != _HANDSHAKE or len(self.received) >= min(
             record_size(self.received), _LARGEST
         )
