@@ -22,6 +22,13 @@ class TLSError(RocketError, ConnectionError):
     """The client violated the TLS protocol, or refused what the server offered."""
 
 
+class SourceFailedError(UnreadableError):
+    """A source of certificates raised an error that is not a `CertificateError`."""
+
+    def __init__(self, name: str, error: Exception) -> None:
+        super().__init__(f"{name} cannot be loaded ({type(error).__name__}: {error})")
+
+
 class NoCertificateError(CertificateError):
     """No source has a certificate yet."""
 

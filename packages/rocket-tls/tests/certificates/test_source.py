@@ -43,8 +43,8 @@ class Secret:
 
     def read(self) -> PairContent:
         self._vault.reads += 1
-        if self._vault.sealed:
-            raise CertificateError("the vault is sealed; unseal it")
+        if self._vault.fault is not None:
+            raise self._vault.fault
         leaf = self._vault.leaf
         assert leaf is not None
         key = leaf.private_key_pem.bytes()
@@ -60,7 +60,8 @@ class Vault:
         self.leaf: trustme.LeafCert | None = None
         self.version = 0
         self.reads = 0
-        self.sealed = False
+        self.fault: Exception | None = None
+        self.unlisted = False
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -69,7 +70,12 @@ class Vault:
         self.leaf, self.version = leaf, self.version + 1
 
     def pairs(self) -> Sequence[Pair]:
+        if self.fault is not None and self.unlisted:
+            raise self.fault
         return [] if self.leaf is None else [Secret(self)]
+
+    def __repr__(self) -> str:
+        return "<the vault>"
 
 
 def test_a_custom_source_is_served_from_its_first_certificate_on(
@@ -95,13 +101,41 @@ def test_a_custom_source_that_fails_leaves_its_certificate_in_service(
     vault.put(ca.issue_cert("localhost"))
     store = CertificateStore([vault])
     (before,) = store.chains
-    vault.sealed = True
+    vault.fault = CertificateError("the vault is sealed; unseal it")
     vault.put(ca.issue_cert("localhost"))
     for _ in range(3):
         assert store.choose("localhost", "") is before
     assert caplog.messages == [
         "the vault is sealed; unseal it (the previous certificate stays in service)"
     ]
+
+
+def test_an_unexpected_error_of_a_custom_source_leaves_its_certificate_in_service(
+    ca: trustme.CA, caplog: pytest.LogCaptureFixture
+) -> None:
+    vault = Vault()
+    vault.put(ca.issue_cert("localhost"))
+    store = CertificateStore([vault])
+    (before,) = store.chains
+    vault.fault = ConnectionRefusedError("no route to the vault")
+    vault.version += 1
+    for _ in range(3):
+        assert store.choose("localhost", "") is before
+    vault.unlisted = True
+    for _ in range(3):
+        assert store.choose("localhost", "") is before
+    assert caplog.messages == [
+        (
+            "certificate of the vault cannot be loaded (ConnectionRefusedError: no route to the "
+            "vault) (the previous certificate stays in service)"
+        ),
+        (
+            "source of certificates <the vault> cannot be loaded (ConnectionRefusedError: no route "
+            "to the vault) (the previous certificates stay in service)"
+        ),
+    ]
+    vault.fault = None
+    assert store.choose("localhost", "") is not before
 
 
 def test_certificates_of_custom_sources_are_inspected_and_warned_of(

@@ -8,8 +8,8 @@ from collections.abc import Hashable
 
 from rocket_tls._certificates.chain import CertificateChain
 from rocket_tls._certificates.expiry import ExpiryWarnings, warn_if_not_valid_yet
-from rocket_tls._certificates.source import Pair
-from rocket_tls._errors import CertificateError, UnreadableError
+from rocket_tls._certificates.source import Pair, PairContent
+from rocket_tls._errors import CertificateError, SourceFailedError, UnreadableError
 
 _log = logging.getLogger("rocket_tls.certificate")
 
@@ -47,7 +47,7 @@ class ServedPair:
         from rocket_tls._certificates.loading import load_chain
 
         try:
-            content = self.pair.read()
+            content = self._read()
             self._tried = content.revision
             chain = load_chain(self.pair, content)
             chain.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
@@ -60,6 +60,14 @@ class ServedPair:
         self.chain, self._complaint = chain, None
         self._expiry = ExpiryWarnings(chain)
         self._expiry.check()
+
+    def _read(self) -> PairContent:
+        try:
+            return self.pair.read()
+        except CertificateError:
+            raise
+        except Exception as error:  # whatever a source raises, what is in service must stay
+            raise SourceFailedError(self.pair.certificate_name, error) from error
 
     def load_and_log(self) -> None:
         """Put the present content into service, and tell the log what came of that."""

@@ -61,7 +61,8 @@ class Pair(Protocol):
     def read(self) -> PairContent:
         """Return the content; one thread of the store at a time calls this.
 
-        Raises `CertificateError`; then the content that is in service stays.
+        Raises `CertificateError`, whose message goes to the log; whatever it raises, the content
+        in service stays.
         """
 
 
@@ -72,7 +73,8 @@ class Source(Protocol):
         """Return the pairs there are at present; none at all while there is no certificate yet.
 
         One thread of the store at a time calls this, once a second at most and while clients
-        wait. Raises `CertificateError`; then the pairs that were returned last stay in service.
+        wait. Raises `CertificateError`, whose message goes to the log; whatever it raises, the
+        pairs that were returned last stay in service.
         """
 
 

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 from rocket_tls._certificates.chain import CertificateChain
 from rocket_tls._certificates.served_pair import ServedPair
 from rocket_tls._certificates.source import HandshakeValidator, Source
-from rocket_tls._errors import CertificateError, NoCertificateError
+from rocket_tls._errors import CertificateError, NoCertificateError, SourceFailedError
 
 _log = logging.getLogger("rocket_tls.certificate")
 
@@ -197,8 +197,14 @@ class CertificateStore:
         self._pairs = pairs
 
     def _pairs_of(self, state: _SourceState) -> dict[Hashable, ServedPair]:
+        try:
+            pairs = state.source.pairs()
+        except CertificateError:
+            raise
+        except Exception as error:  # whatever a source raises, what is in service must stay
+            raise SourceFailedError(f"source of certificates {state.source!r}", error) from error
         found: dict[Hashable, ServedPair] = {}
-        for pair in state.source.pairs():
+        for pair in pairs:
             served = self._pairs.get(pair.identity)
             if served is None:
                 served = ServedPair(pair)
