@@ -39,7 +39,7 @@ class ACMEError(RocketError):
     The message is one sentence that says why, and what would be right where that is known.
 
     Attributes:
-        pause: the time that the authority wants to pass before the next attempt; None if it did
+        pause: the time that the CA wants to pass before the next attempt; None if it did
             not say.
     """
 

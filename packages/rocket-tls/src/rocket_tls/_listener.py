@@ -56,7 +56,7 @@ class TLSListener(Listener):
             AddressError: the address, or one of the networks, is malformed.
             ValueError: ``proxy_protocol`` has no network, or there is a ``key`` beside a store.
             CertificateError: the certificate or its key cannot be used, or the files with the
-                authorities of clients.
+                CAs of clients.
         """
         super().__init__(address, backlog=backlog, proxy_protocol=proxy_protocol)
         if isinstance(certificate, Path):
@@ -73,7 +73,7 @@ class TLSListener(Listener):
         return self._faults.counts()
 
     def reload(self) -> None:
-        """Load certificates, keys, authorities and revocation lists now. Any thread may call this.
+        """Load certificates, keys, CAs and revocation lists now. Any thread may call this.
 
         Raises `CertificateError`; then what cannot be used stays as it was.
         """

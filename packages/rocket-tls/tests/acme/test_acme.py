@@ -337,7 +337,7 @@ def test_an_invalid_suggestion_does_no_harm(
     suggesting(authority, DAY, DAY)
     with site.served():
         due = site.turn()
-    assert "the authority did not say when to renew the certificate for localhost" in caplog.text
+    assert "the CA did not say when to renew the certificate for localhost" in caplog.text
     assert due - site.clock.now() < timedelta(hours=7)
     assert site.acme().status.renews is not None
     assert site.acme().status.failures == 0

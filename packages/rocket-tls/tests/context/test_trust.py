@@ -336,7 +336,7 @@ def test_a_list_of_another_authority_is_refused(
 ) -> None:
     authority.revoke(signer=trustme.CA())
     trustme.CA(key_type=kind).cert_pem.write_to_path(authority.ca_file)
-    with pytest.raises(CertificateError, match="is not signed by an authority of client_ca"):
+    with pytest.raises(CertificateError, match="is not signed by a CA of client_ca"):
         TLSListener(
             "127.0.0.1:0", files.certificate, files.key, settings=authority.settings(crl=True)
         )
@@ -346,7 +346,7 @@ def test_a_list_of_another_authority_is_refused(
     ("name", "content", "message"),
     [
         ("client-ca.pem", None, "client_ca file .* cannot be read"),
-        ("client-ca.pem", b"", "client_ca file .* holds no certificate; it must hold the auth"),
+        ("client-ca.pem", b"", "client_ca file .* holds no certificate; it must hold the CAs"),
         ("client-crl.pem", None, "client_crl file .* cannot be read"),
         ("client-crl.pem", b"", "client_crl file .* holds no list of revoked certificates"),
     ],

@@ -1,4 +1,4 @@
-"""The account at an authority that speaks ACME, in a file."""
+"""The account at a CA that speaks ACME, in a file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rocket_tls._pem import key_to_pem
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account, which is a key until the authority has registered it.
+    """An account, which is a key until the CA has registered it.
 
     Attributes:
-        server: the URL of the authority's directory.
+        server: the URL of the CA's directory.
         key: the private key, in PEM form.
-        email: the address that the authority knows.
+        email: the address that the CA knows.
         uri: the URL of the account; empty before it is registered.
     """
 

@@ -1,4 +1,4 @@
-"""Certificates from an authority that speaks ACME, such as Let's Encrypt."""
+"""Certificates from a CA that speaks ACME, such as Let's Encrypt."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _log = logging.getLogger("rocket_tls.acme")
 _LIBRARIES: Final = ("acme", "josepy", "requests")
 _AFTER_A_FAULT: Final = timedelta(minutes=5)
 _STOPPING: Final = 5.0
-"""Seconds in which a request to the authority may still end."""
+"""Seconds in which a request to the CA may still end."""
 
 
 class ACME:
-    """A certificate that is obtained from an authority and renewed in time (RFC 8555).
+    """A certificate that is obtained from a CA and renewed in time (RFC 8555).
 
     It is a source for a `CertificateStore`, which has the certificate in service within a second
     of its issue. Until there is one, clients are refused in their handshake: a certificate that
-    no authority vouches for would teach people to accept such certificates.
+    no CA vouches for would teach people to accept such certificates.
 
     Between `start` and `stop`, a thread sleeps until the next thing is due. It renews the
-    certificate when the authority suggests (RFC 9773), or else when a third of its life is left.
+    certificate when the CA suggests (RFC 9773), or else when a third of its life is left.
     After a failure there is another attempt in 3 minutes, then after twice as long each time up to
-    6 hours, or when the authority says; the present certificate stays in service.
+    6 hours, or when the CA says; the present certificate stays in service.
 
     Several processes may share the directory, each with an `ACME` of its own: one at a time does
-    the work, and all of them answer the authority.
+    the work, and all of them answer the CA.
     """
 
     def __init__(
@@ -57,20 +57,20 @@ class ACME:
     ) -> None:
         """Check the arguments; nothing is requested before `start`.
 
-        To obtain a certificate is to accept the terms of service of the authority.
+        To obtain a certificate is to accept the terms of service of the CA.
 
         Args:
             directory: where the account, the certificate and pending challenges are kept. It is
                 created for its owner alone.
             names: host names and IP addresses that the certificate is for.
-            email: where the authority may send messages about the certificate.
-            server: the URL of the authority's directory.
-            server_ca: a PEM file with the authorities to trust in connecting to ``server``; None
+            email: where the CA may send messages about the certificate.
+            server: the URL of the CA's directory.
+            server_ca: a PEM file with the CAs to trust in connecting to ``server``; None
                 for those that `requests` trusts.
-            challenge: how the authority verifies the control of the names, or the value of that.
+            challenge: how the CA verifies the control of the names, or the value of that.
                 `TLS_ALPN_01` needs a `TLSListener` with this source that port 443 leads to;
                 `HTTP_01` needs an HTTP server on port 80 that answers from `challenge`.
-            external_account: the id of a key, and the key in base64url, by which the authority
+            external_account: the id of a key, and the key in base64url, by which the CA
                 finds an account that was created elsewhere (RFC 8555, section 7.3.4).
 
         Raises:
@@ -109,7 +109,7 @@ class ACME:
         """
         if self._thread is not None:
             return
-        # `stop` may give up on a thread that waits for the authority:
+        # `stop` may give up on a thread that waits for the CA:
         # 1. The event of that thread is set, and `stop` returns after some seconds.
         # 2. A new thread starts.
         # 3. The old thread goes on, and must find its own event set.
@@ -178,7 +178,7 @@ class ACME:
         return (files,) if files.certificate.exists() else ()
 
     def expects_validation(self) -> bool:
-        """Return whether the authority may validate a name in a handshake now."""
+        """Return whether the CA may validate a name in a handshake now."""
         return self._manager.challenges.expects_validation()
 
     def validation_certificate(self, server_name: str) -> bytes | None:

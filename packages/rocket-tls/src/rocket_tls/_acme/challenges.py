@@ -1,4 +1,4 @@
-"""Pending challenges of an authority that speaks ACME, in files that any process answers from."""
+"""Pending challenges of a CA that speaks ACME, in files that any process answers from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Challenges:
     """The pending challenges in a directory that several processes share.
 
     One process writes the files, the one that holds the lock of the directory, and every process
-    answers the authority from them without a lock: a file is replaced as a whole. The directory of
+    answers the CA from them without a lock: a file is replaced as a whole. The directory of
     a kind of challenge exists only while challenges of that kind are pending.
     """
 
@@ -40,7 +40,7 @@ class Challenges:
             return None
 
     def expects_validation(self) -> bool:
-        """Return whether an authority may validate in a handshake now: one call of `os.stat`."""
+        """Return whether a CA may validate in a handshake now: one call of `os.stat`."""
         return os.path.exists(self._certificates_path)  # noqa: PTH110 - for each new connection
 
     def validation_certificate(self, server_name: str) -> bytes | None:
@@ -60,7 +60,7 @@ class Challenges:
     def put_token(self, token: str, key_authorization: str) -> None:
         """Add a pending challenge http-01. Raises `OSError`, and `ValueError` for a bad token."""
         if not _TOKEN.fullmatch(token):
-            raise ValueError("the authority sent a token that is not valid")
+            raise ValueError("the CA sent a token that is not valid")
         self._put(self._tokens / token, key_authorization.encode("ascii"))
 
     def put_certificate(self, server_name: str, pem: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Orders and renewals at an authority that speaks ACME (RFC 8555)."""
+"""Orders and renewals at a CA that speaks ACME (RFC 8555)."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from rocket_tls._errors import ACMEError
 from rocket_tls._pem import key_to_pem
 
 _PATIENCE: Final = 180.0
-"""Seconds in which the authority must validate, or issue."""
+"""Seconds in which the CA must validate, or issue."""
 
 _PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0)
-"""Seconds between looks at an order or an authorization, unless the authority says."""
+"""Seconds between looks at an order or an authorization, unless the CA says."""
 
 _SOONEST: Final = timedelta(minutes=1)
 _LATEST: Final = timedelta(days=1)
@@ -53,12 +53,12 @@ _NOT_ABOUT_THE_ORDER: Final = {"accountDoesNotExist", "rateLimited", "serverInte
 
 
 class Suggestion(NamedTuple):
-    """The window in which an authority wants a certificate to be renewed (RFC 9773).
+    """The window in which a CA wants a certificate to be renewed (RFC 9773).
 
     Attributes:
         start: the beginning of the window.
         end: its end.
-        pause: the time until the authority is to be asked again.
+        pause: the time until the CA is to be asked again.
     """
 
     start: datetime
@@ -67,7 +67,7 @@ class Suggestion(NamedTuple):
 
 
 class ACMEClient:
-    """A client of one authority, used by one thread.
+    """A client of one CA, used by one thread.
 
     Its methods raise `ACMEError`, and `OSError` when the file of the account cannot be written.
     """
@@ -75,7 +75,7 @@ class ACMEClient:
     def __init__(
         self, settings: ACMESettings, account: Path, pause: Callable[[float], None]
     ) -> None:
-        """Open the account in the file ``account``, and fetch the authority's directory.
+        """Open the account in the file ``account``, and fetch the CA's directory.
 
         ``pause`` is called with the seconds to wait; it may raise an exception to give up.
         """
@@ -130,7 +130,7 @@ class ACMEClient:
     # -- certificates --------------------------------------------------------------------------
 
     def suggestion(self, certificate: x509.Certificate) -> Suggestion | None:
-        """Return when to renew ``certificate`` (RFC 9773); None if the authority does not say."""
+        """Return when to renew ``certificate`` (RFC 9773); None if the CA does not say."""
         base = self._transport.directory.get("renewalInfo")
         certificate_name = certificate_id(certificate)
         if base is None or certificate_name is None:
@@ -148,7 +148,7 @@ class ACMEClient:
     def issue(self, challenges: Challenges, replaced: x509.Certificate | None) -> bytes:
         """Return a new certificate with its chain and its key, in PEM form.
 
-        The answers to the authority's challenges are put into ``challenges``. ``replaced`` is the
+        The answers to the CA's challenges are put into ``challenges``. ``replaced`` is the
         certificate that the new one replaces, if any.
         """
         with _protocol_errors(self._settings.host):
@@ -179,7 +179,7 @@ class ACMEClient:
         return response.json(), response.headers["Location"]
 
     def _validate(self, urls: list[str], challenges: Challenges) -> None:
-        """Let the authority verify the control of each name (RFC 8555, section 7.5)."""
+        """Let the CA verify the control of each name (RFC 8555, section 7.5)."""
         pending = {}
         for url in urls:
             authorization = self._transport.post(url).json()
@@ -251,7 +251,7 @@ class ACMEClient:
 
 @contextmanager
 def _protocol_errors(host: str) -> Iterator[None]:
-    """Turn the errors of parsing what the authority sent into `ACMEError`."""
+    """Turn the errors of parsing what the CA sent into `ACMEError`."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:

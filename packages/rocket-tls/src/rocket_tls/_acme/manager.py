@@ -128,7 +128,7 @@ class ACMEManager:
     def _plan(
         self, client: ACMEClient, chain: CertificateChain, progress: Progress, now: datetime
     ) -> Progress:
-        """Decide when to renew ``chain``: as the authority suggests (RFC 9773), else by its age."""
+        """Decide when to renew ``chain``: as the CA suggests (RFC 9773), else by its age."""
         renew = progress.renew if progress.certificate == _serial(chain) else None
         ask = None
         if now < chain.expires:
@@ -136,7 +136,7 @@ class ACMEManager:
                 suggestion = client.suggestion(chain.certificates[0])
             except ACMEError as error:
                 _log.warning(
-                    "the authority did not say when to renew the certificate for %s: %s; "
+                    "the CA did not say when to renew the certificate for %s: %s; "
                     "it will be asked again",
                     self._names,
                     error,

@@ -17,11 +17,11 @@ first hour, which is what Let's Encrypt allows for each name."""
 _LONGEST_PAUSE: Final = timedelta(hours=6)
 
 _LONGEST_REQUESTED_PAUSE: Final = timedelta(days=8)
-"""The longest pause that is kept when an authority asks for it: the limits of Let's Encrypt last a
+"""The longest pause that is kept when a CA asks for it: the limits of Let's Encrypt last a
 week."""
 
 ASK_AGAIN: Final = timedelta(hours=6)
-"""The pause before the authority is asked again when to renew, unless it says (RFC 9773, section
+"""The pause before the CA is asked again when to renew, unless it says (RFC 9773, section
 4.3.3)."""
 
 _TIMES: Final = ("retry", "renew", "ask")
@@ -34,9 +34,9 @@ class Progress:
     Attributes:
         wanted: the settings that all this is for.
         certificate: the serial number, in hexadecimal, of the certificate that is planned for.
-        server: the URL of the directory of the authority that issued it.
+        server: the URL of the directory of the CA that issued it.
         renew: when it is to be renewed.
-        ask: when to ask the authority about the renewal again; None if it is not to be asked.
+        ask: when to ask the CA about the renewal again; None if it is not to be asked.
         failures: how many attempts in a row have failed.
         error: the message of the last failure.
         retry: when the next attempt after that is due.
@@ -56,7 +56,7 @@ class Progress:
     ) -> Progress:
         """Return the progress after another failure.
 
-        ``jitter`` is a random number from 0 to 1, ``requested_pause`` what the authority asks for.
+        ``jitter`` is a random number from 0 to 1, ``requested_pause`` what the CA asks for.
         """
         pause = min(_FIRST_PAUSE * 2 ** min(self.failures, 16), _LONGEST_PAUSE)
         if requested_pause is not None:

@@ -20,12 +20,12 @@ _EMAIL: Final = re.compile(r"[!-~]+@[!-~]+", re.ASCII)
 
 
 class Challenge(Enum):
-    """The way in which an authority verifies that this server controls a name."""
+    """The way in which a CA verifies that this server controls a name."""
 
     HTTP_01 = "http-01"
-    """The authority fetches a resource over plain HTTP, from port 80 (RFC 8555, section 8.3)."""
+    """The CA fetches a resource over plain HTTP, from port 80 (RFC 8555, section 8.3)."""
     TLS_ALPN_01 = "tls-alpn-01"
-    """The authority performs a TLS handshake on port 443 (RFC 8737)."""
+    """The CA performs a TLS handshake on port 443 (RFC 8737)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class ACMESettings:
 
     @property
     def host(self) -> str:
-        """The authority's host name, for messages."""
+        """The CA's host name, for messages."""
         return urlsplit(self.server).hostname or self.server
 
 
@@ -69,7 +69,7 @@ def _checked_name(name: str) -> str:
             "or use a certificate from files"
         )
     canonical = canonical_name(name)
-    # Public authorities issue for the host names of RFC 1123, which have no underscore.
+    # Public CAs issue for the host names of RFC 1123, which have no underscore.
     if canonical is None or "_" in canonical:
         raise ValueError(f"{name!r} is not a valid name; use a host name or an IP address")
     return canonical
@@ -83,5 +83,5 @@ def _check_external_account(key_id: str, mac_key: str) -> None:
     if not key_id or not decoded:
         raise ValueError(
             "external_account is not valid; give the id of a key and the key, in base64url, as the "
-            "authority gave them"
+            "CA gave them"
         )

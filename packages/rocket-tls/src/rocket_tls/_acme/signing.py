@@ -1,4 +1,4 @@
-"""What an authority that speaks ACME signs, and what it validates in a handshake."""
+"""What a CA that speaks ACME signs, and what it validates in a handshake."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def identifier(name: str) -> dict[str, str]:
 
 
 def validation_name(name: str) -> str:
-    """Return the SNI with which the authority validates a name.
+    """Return the SNI with which the CA validates a name.
 
     (RFC 8737, section 3; RFC 8738, section 6)
     """
@@ -76,7 +76,7 @@ def make_validation(name: str, key_authorization: str) -> bytes:
 
 
 def certificate_id(certificate: x509.Certificate) -> str | None:
-    """Return the identifier of a certificate for its authority (RFC 9773, section 4.1).
+    """Return the identifier of a certificate for its CA (RFC 9773, section 4.1).
 
     None means that the certificate does not name the key of its issuer, and so has none.
     """

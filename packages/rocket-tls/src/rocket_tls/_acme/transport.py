@@ -1,4 +1,4 @@
-"""Signed requests to an authority that speaks ACME, and its refusals (RFC 8555, section 6)."""
+"""Signed requests to a CA that speaks ACME, and its refusals (RFC 8555, section 6)."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from rocket_tls._errors import ACMEError
 from rocket_tls._version import __version__
 
 _TIMEOUT: Final = 30
-"""Seconds in which the authority must answer each request."""
+"""Seconds in which the CA must answer each request."""
 
 _NONCES: Final = 5
-"""Attempts while the authority rejects nonces that it gave itself (RFC 8555, section 6.5)."""
+"""Attempts while the CA rejects nonces that it gave itself (RFC 8555, section 6.5)."""
 
 _LONGEST_TEXT: Final = 500
-"""Characters of a text of the authority that a message repeats."""
+"""Characters of a text of the CA that a message repeats."""
 
 
 class RefusedError(ACMEError):
-    """The authority refused a request, and said why.
+    """The CA refused a request, and said why.
 
     Attributes:
         kind: the last part of the problem's type, such as ``rateLimited`` (RFC 8555, section 6.7).
@@ -59,10 +59,10 @@ class _Message(JSONDeSerializable):
 
 
 class Transport:
-    """A session with one authority, used by one thread.
+    """A session with one CA, used by one thread.
 
     Attributes:
-        directory: the URLs of the authority's resources (RFC 8555, section 7.1.1).
+        directory: the URLs of the CA's resources (RFC 8555, section 7.1.1).
 
     The methods raise `ACMEError`.
     """
@@ -73,7 +73,7 @@ class Transport:
         self._net = ClientNetwork(
             key,
             alg=ES256,
-            verify_ssl=cast("bool", trusted),  # requests takes a file of authorities, too
+            verify_ssl=cast("bool", trusted),  # requests takes a file of CAs, too
             user_agent=f"rocket-tls/{__version__}",
             timeout=_TIMEOUT,
         )
@@ -120,7 +120,7 @@ class Transport:
         except messages.Error as error:
             raise RefusedError(self._host, error.to_partial_json(), self._pause) from error
         except errors.ConflictError as error:
-            problem = {"detail": "it conflicts with what the authority has already"}
+            problem = {"detail": "it conflicts with what the CA has already"}
             raise RefusedError(self._host, problem, self._pause) from error
         except requests.RequestException as error:
             raise ACMEError(f"{self._host} cannot be reached ({_cause(error)})") from error

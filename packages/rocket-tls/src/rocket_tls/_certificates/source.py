@@ -1,7 +1,7 @@
 """What a `CertificateStore` asks of the sources of its certificates.
 
 `CertificateFiles`, `CertificateDirectory`, `CertificateData` and `ACME` are sources, and so is any
-other object with the methods of `Source`. A source for which authorities validate names within TLS
+other object with the methods of `Source`. A source for which CAs validate names within TLS
 handshakes has those of `HandshakeValidator`, too.
 """
 
@@ -80,10 +80,10 @@ class Source(Protocol):
 
 @runtime_checkable
 class HandshakeValidator(Protocol):
-    """A source that proves the control of names to an authority in handshakes (RFC 8737)."""
+    """A source that proves the control of names to a CA in handshakes (RFC 8737)."""
 
     def expects_validation(self) -> bool:
-        """Return whether an authority may validate a name now.
+        """Return whether a CA may validate a name now.
 
         This is called for each new connection, by any thread, so it must not wait.
         """

@@ -111,7 +111,7 @@ class CertificateStore:
             raise CertificateError("; ".join(map(str, errors)))
 
     def expects_validation(self) -> bool:
-        """Return whether an authority may validate a name in a handshake now."""
+        """Return whether a CA may validate a name in a handshake now."""
         return any(each.expects_validation() for each in self._validators)
 
     def validation_certificate(self, server_name: str) -> bytes | None:

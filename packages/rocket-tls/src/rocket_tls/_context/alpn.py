@@ -19,7 +19,7 @@ class Purpose(Enum):
     SERVICE = "service"
     """A client is to be served."""
     VALIDATION = "validation"
-    """An authority validates the control of a name, and closes the connection (RFC 8737)."""
+    """A CA validates the control of a name, and closes the connection (RFC 8737)."""
 
 
 ACME_TLS: Final = "acme-tls/1"
@@ -34,7 +34,7 @@ _PROTOCOLS: Final = {
 def purpose_of(offered: Sequence[bytes]) -> Purpose:
     """Return what the handshake is for in which a client offers these protocols.
 
-    An authority that validates offers exactly one (RFC 8737, section 3).
+    A CA that validates offers exactly one (RFC 8737, section 3).
     """
     return Purpose.VALIDATION if offered == [ACME_TLS.encode("ascii")] else Purpose.SERVICE
 

@@ -74,8 +74,8 @@ class TLSSettings:
         min_version: the oldest version of TLS, 1.2 or 1.3; None for that of the profile.
         ciphers: the ciphers of TLS 1.2, as OpenSSL writes them; None for those of the profile.
         client_certificates: whether clients present a certificate, or the value of that.
-        client_ca: a PEM file with the authorities that issue clients' certificates.
-        client_crl: a PEM file with certificate revocation lists, one of each authority that
+        client_ca: a PEM file with the CAs that issue clients' certificates.
+        client_crl: a PEM file with certificate revocation lists, one of each CA that
             itself issues clients' certificates; None to check no revocation.
 
     Raises:
@@ -98,7 +98,7 @@ class TLSSettings:
             raise ValueError("min_version must be ssl.TLSVersion.TLSv1_2 or TLSv1_3")
         asked = self.client_certificates is not ClientCertificates.OFF
         if asked and self.client_ca is None:
-            raise ValueError("client_certificates needs client_ca, the file of their authorities")
+            raise ValueError("client_certificates needs client_ca, the file of their CAs")
         if not asked and (self.client_ca or self.client_crl):
             raise ValueError(
                 "client_ca and client_crl need client_certificates, 'optional' or 'required'"

@@ -1,4 +1,4 @@
-"""The authorities that issue the certificates of clients, and the certificates they revoked."""
+"""The CAs that issue the certificates of clients, and the certificates they revoked."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SIGNING_KEYS: Final = (
 
 
 class Trust:
-    """The authorities of clients and their revocation lists, as loaded from their files.
+    """The CAs of clients and their revocation lists, as loaded from their files.
 
     It never changes: after a change of the files another one takes its place.
     """
@@ -52,7 +52,7 @@ class Trust:
         self._authorities = load_certificates(
             f"client_ca file {ca}",
             read_file("client_ca file", ca),
-            "the authorities of clients' certificates in PEM form",
+            "the CAs of clients' certificates in PEM form",
         )
         self._lists = [] if crl is None else self._load_lists(crl)
         try:
@@ -95,13 +95,13 @@ class Trust:
             if not signed:
                 raise CertificateError(
                     f"client_crl file {path}: its list number {number} is not signed by an "
-                    "authority of client_ca; store a list of one of these"
+                    "CA of client_ca; store a list of one of these"
                 )
             end = revoked.next_update_utc
             if end is not None and end < datetime.now(UTC):
                 _log.warning(
                     "client_crl file %s: its list number %d expired on %s; all clients of its "
-                    "authority are refused until it is replaced",
+                    "CA are refused until it is replaced",
                     path,
                     number,
                     date_text(end),

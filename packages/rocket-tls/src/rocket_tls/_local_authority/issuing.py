@@ -108,7 +108,7 @@ def _now() -> datetime:
 
 
 def make_root() -> KeyedCertificate:
-    """Make the certificate of a new authority."""
+    """Make the certificate of a new CA."""
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
     # A client that knows two roots of one name takes one for the other, so the name is unique.

@@ -26,7 +26,7 @@ class LocalAuthority:
     """
 
     def __init__(self, directory: Path) -> None:
-        """Open the authority in ``directory``, or create one there.
+        """Open the CA in ``directory``, or create one there.
 
         A directory that does not exist is created for its owner alone. Raises `CertificateError`
         if this user cannot write to it.
