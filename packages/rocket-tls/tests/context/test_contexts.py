@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from helpers import Files, Serve, der_of
-from rocket_tls._context.contexts import _NAME
+from rocket_tls._context.first_context import _NAME
 
 
 @pytest.mark.parametrize("name", ["bad name", "line\nbreak", "nul\0", "semi;colon"])

@@ -312,7 +312,7 @@ def test_a_list_that_cannot_be_used_leaves_the_old_one_in_service(
         (
             f"client_crl file {authority.crl_file}: its list number 1 is incomplete, damaged or of "
             "an unknown kind; store the whole list there "
-            "(the previous authorities stay in service)"
+            "(the previous CAs stay in service)"
         )
     ]
     with pytest.raises(CertificateError, match="incomplete, damaged"):

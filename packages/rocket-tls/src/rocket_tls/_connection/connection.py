@@ -24,8 +24,8 @@ from rocket_tls._connection.backlog import Backlog
 from rocket_tls._connection.client_hello import ClientHello
 from rocket_tls._connection.environ import tls_environ
 from rocket_tls._connection.memory_wire import memory_wire_of
-from rocket_tls._context.alpn import ACME_TLS, Purpose, purpose_of
-from rocket_tls._context.contexts import ServerSide
+from rocket_tls._context.alpn import ACME_TLS, purpose_of
+from rocket_tls._context.server_side import ServerSide
 from rocket_tls._errors import TLSError
 from rocket_tls._faults import TIMEOUT, UNREADABLE, TLSFaults, reason_of
 
@@ -187,7 +187,7 @@ class TLSConnection(Connection):
         if protocols is not None:
             self._hello = None
             if isinstance(self._tls, ServerSide):
-                self._tls.validating = purpose_of(protocols) is Purpose.VALIDATION
+                self._tls.purpose = purpose_of(protocols)
         return hello.received
 
     def _admit(self) -> bool:

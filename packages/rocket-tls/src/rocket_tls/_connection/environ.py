@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from rocket_tls._context.contexts import ServerSide
+from rocket_tls._context.server_side import ServerSide
 
 
 def tls_environ(tls: ssl.SSLObject) -> dict[str, str]:

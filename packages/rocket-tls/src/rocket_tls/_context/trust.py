@@ -94,7 +94,7 @@ class Trust:
                 ) from error
             if not signed:
                 raise CertificateError(
-                    f"client_crl file {path}: its list number {number} is not signed by an "
+                    f"client_crl file {path}: its list number {number} is not signed by a "
                     "CA of client_ca; store a list of one of these"
                 )
             end = revoked.next_update_utc
