@@ -1,4 +1,18 @@
-"""A connection protected by TLS."""
+"""A connection protected by TLS.
+
+Theory of operation: OpenSSL never sees the socket. For each operation the connection takes its
+memory wire, gives OpenSSL what has arrived, lets it work, and takes what it has made; see
+`MemoryWire` for the rule that keeps clients apart. So the connection decides how much is received
+and sent by one system call, and an operation of OpenSSL never waits.
+
+As for every connection, one thread at a time owns it and calls its methods (see `State` of
+rocket-core); only `abort` may be called by any thread. What is shared with other connections are
+the wire, under its lock, and the counts of failures, which have a lock of their own.
+
+What the socket does not take at once is kept encrypted in a `Backlog`. The bytes that such records
+were made of count as not sent until the socket has taken the record, and the caller offers them
+again; they are claimed then, not encrypted again.
+"""
 
 from __future__ import annotations
 
@@ -24,55 +38,47 @@ from rocket_tls._connection.backlog import Backlog
 from rocket_tls._connection.client_hello import ClientHello
 from rocket_tls._connection.environ import tls_environ
 from rocket_tls._connection.memory_wire import memory_wire_of
+from rocket_tls._connection.plain_http import PLAIN_HTTP_RESPONSE
 from rocket_tls._context.alpn import ACME_TLS, purpose_of
 from rocket_tls._context.server_side import ServerSide
 from rocket_tls._errors import TLSError
 from rocket_tls._faults import TIMEOUT, UNREADABLE, TLSFaults, reason_of
 
 RECORD: Final = 1 << 14
-"""Bytes that one record carries at most (RFC 8446, section 5.1)."""
+"""The most bytes of content that a record carries (RFC 8446, section 5.1)."""
 
-_AROUND: Final = 5 + 256
-"""Bytes that a record may have around what it carries, at most (section 5.2)."""
+_OVERHEAD: Final = 5 + 256
+"""The most bytes that a record has besides its content (section 5.2)."""
 
 _BATCH: Final = 4 * RECORD
-"""Bytes that are received and decrypted, or encrypted and sent, together; or read from a file."""
+"""Bytes of content that are received, sent, or read from a file, at once."""
 
-_FOR_RECORD: Final = RECORD + _AROUND
-_FOR_BATCH: Final = _BATCH + _AROUND
-"""Bytes asked of the system at once."""
+_RECEIVE_RECORD: Final = RECORD + _OVERHEAD
+_RECEIVE_BATCH: Final = _BATCH + _OVERHEAD
+"""Bytes that one call of `recv` asks for."""
 
 _ANSWERS: Final = 2 * _BATCH
 """Bytes kept for a client that takes none, beyond which nothing of it is received either."""
 
 _DISCARDS: Final = 64
-
-_MESSAGE: Final = b"This port speaks TLS; use https://\n"
-_PLAIN_ANSWER: Final = (
-    b"HTTP/1.1 400 Bad Request\r\n"
-    b"Content-Type: text/plain; charset=utf-8\r\n"
-    b"Content-Length: %d\r\n"
-    b"Connection: close\r\n"
-    b"\r\n"
-    b"%s"
-) % (len(_MESSAGE), _MESSAGE)
+"""Calls of `recv` in which one call of `discard` drops data."""
 
 _DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
 class _Layer(Enum):
-    """What the TLS layer is up to."""
+    """The state of the TLS layer, which only moves down this list."""
 
     HANDSHAKE = "handshake"
     OPEN = "open"
     ENDED = "ended"
-    """Closed by us, or broken: nothing goes through it any more."""
+    """The server has sent its close_notify, or TLS has failed: the layer cannot be used."""
 
 
 _ENDED: Final = _Layer.ENDED
-"""An attribute of an enum costs a search, and this is needed twice a request."""
+"""A global name, because the attribute of an enum costs a search, twice for each request."""
 
-_CLEAN: Final = frozenset(
+_COMPLETE: Final = frozenset(
     {
         None,
         CloseReason.SERVED,
@@ -81,17 +87,14 @@ _CLEAN: Final = frozenset(
         CloseReason.DRAINED,
     }
 )
-"""Reasons for closing that leave nothing half said."""
+"""Reasons for closing that leave no response incomplete."""
 
 
 class TLSConnection(Connection):
-    """A client that speaks TLS. It begins in ``State.HANDSHAKE``.
+    """A client that speaks TLS. The connection begins in ``State.HANDSHAKE``.
 
-    OpenSSL works in memory: what is between it and the socket is received and sent here, so that
-    a request takes one call of the system each way.
-
-    A client that closes the connection without saying so in TLS is taken at its word, as HTTP
-    servers are asked to (RFC 9112, section 9.8): that is the end of the stream.
+    A request takes one system call each way. A client that closes the connection without a
+    close_notify has ended its stream (RFC 9112, section 9.8).
     """
 
     __slots__ = ("_backlog", "_early", "_faults", "_hello", "_layer", "_tls", "_wire")
@@ -107,12 +110,20 @@ class TLSConnection(Connection):
         faults: TLSFaults | None = None,
         validation: bool = False,
     ) -> None:
-        """Take ``sock``, for the server's side of ``context``; otherwise as `Connection`.
+        """Take ``sock``, as the server's side of ``context``; the rest is as for `Connection`.
 
-        What fails in TLS is counted in ``faults``. ``validation``: the client may be an authority
-        that validates a name (RFC 8737), which is then all that happens.
+        Args:
+            sock: the accepted socket.
+            context: what the handshake begins with.
+            peer: as for `Connection`.
+            local: as for `Connection`.
+            timeouts: as for `Connection`.
+            faults: counts the failures of TLS.
+            validation: the client may be a CA that validates a name (RFC 8737), so the
+                connection parses its ClientHello.
 
-        Raises `OSError` when the client is gone already.
+        Raises:
+            OSError: the client has left already.
         """
         super().__init__(sock, peer, local, secure=True, timeouts=timeouts)
         self._wire = wire = memory_wire_of(self.descriptor)
@@ -122,44 +133,44 @@ class TLSConnection(Connection):
         self._faults = faults
         self._backlog: Backlog | None = None
         self._early = b""
-        """What has come with the end of the handshake."""
+        """The data that has arrived together with the end of the handshake."""
         self.state = State.HANDSHAKE
 
     def handshake(self) -> bool:
-        """Take the handshake as far as it goes; whether it is complete.
+        """Go on with the handshake, without waiting; return whether it is complete.
 
-        A client that speaks HTTP without TLS is told so. Raises `TLSError`, and `OSError` when the
-        connection is broken.
+        A client that speaks HTTP without TLS gets a response. Raises `TLSError`, and `OSError` if
+        the connection is broken.
         """
         more = True
         while self._flush():
             if self._layer is not _Layer.HANDSHAKE:
-                return self._admit()
+                return self._complete_handshake()
             if not more:
                 return False
             try:
-                received = self._socket.recv(_FOR_RECORD)
+                received = self._socket.recv(_RECEIVE_RECORD)
             except (BlockingIOError, InterruptedError):
                 return False
             if not received:
                 self._layer = _Layer.ENDED
                 self.close_reason = CloseReason.CLIENT
-                raise TLSError(f"{self.peer}: the client has left within the handshake")
-            self.drained = len(received) < _FOR_RECORD
+                raise TLSError(f"{self.peer}: the client left during the handshake")
+            self.drained = len(received) < _RECEIVE_RECORD
             more = not self.drained
             self._shake_hands(received)
         self.wants = WRITE
         return False
 
     def _shake_hands(self, received: bytes) -> None:
-        """Go on with the handshake after ``received``; where it is complete, the layer is open."""
+        """Let OpenSSL read ``received``; once the handshake is complete, the layer is open."""
         tls = self._tls
         if self._hello is not None:
-            received = self._look_at(received, self._hello)
+            received = self._parse_hello(received, self._hello)
             if self._hello is not None:
                 return
         if isinstance(tls, ServerSide):
-            tls.local = self.local  # which a proxy may have announced by now
+            tls.local = self.local  # a proxy may have announced it by now
         wire = self._wire
         try:
             with wire.lock:
@@ -169,7 +180,7 @@ class TLSConnection(Connection):
                     tls.do_handshake()
                     self._layer = _Layer.OPEN
                     if wire.incoming.pending:
-                        self._early = self._read_on(tls.read(RECORD))
+                        self._early = self._read_rest(tls.read(RECORD))
                 except BaseException as error:
                     self._give_up(error)
                     raise
@@ -178,11 +189,11 @@ class TLSConnection(Connection):
             return
         except ssl.SSLError as error:
             if error.reason == "HTTP_REQUEST":
-                self._answer_plainly()
-            raise self._broken(error) from error
+                self._respond_without_tls()
+            raise self._failed(error) from error
 
-    def _look_at(self, received: bytes, hello: ClientHello) -> bytes:
-        """Look at what the client offers, once that is known; all that is received so far."""
+    def _parse_hello(self, received: bytes, hello: ClientHello) -> bytes:
+        """Note what the handshake is for, once that is known; return all data received so far."""
         protocols = hello.take(received)
         if protocols is not None:
             self._hello = None
@@ -190,35 +201,39 @@ class TLSConnection(Connection):
                 self._tls.purpose = purpose_of(protocols)
         return hello.received
 
-    def _admit(self) -> bool:
-        """The handshake is complete, and the client is told so: True. Raises `TLSError`."""
+    def _complete_handshake(self) -> bool:
+        """Note what was agreed on; return True. The client has all data of the handshake.
+
+        Raises `TLSError` if the connection must end here.
+        """
         self.protocol = self._tls.selected_alpn_protocol()
         if self.protocol == ACME_TLS:
-            # The authority has seen what it came for, and has nothing to say.
+            # The CA has the certificate that it asked for, and sends no request.
             self.close_reason = CloseReason.SERVED
-            raise TLSError(f"{self.peer}: a name has been validated")
+            raise TLSError(f"{self.peer}: the CA has validated a name")
         try:
             self.environ = tls_environ(self._tls)
         except ValueError as error:
             self._count(UNREADABLE)
             self.close_reason = CloseReason.TLS
-            raise TLSError(f"{self.peer}: the client certificate cannot be read") from error
+            raise TLSError(f"{self.peer}: the client certificate cannot be parsed") from error
         return True
 
-    # In one piece, because every request passes through it and each call costs.
+    # One function, because every request runs it, and each call of another one costs time.
     def receive_now(self, size: int) -> bytes:  # noqa: C901
-        """One receive, with all that it decrypts: no poller sees what stays inside the TLS layer.
+        """Receive once, and return everything that can be decrypted.
 
-        Raises `BlockingIOError` or `NotYet` when nothing is there, `TLSError`, and `OSError`.
+        No poller would report data that stays inside the TLS layer. Raises `BlockingIOError` or
+        `NotYet` if no data is there, `TLSError`, and `OSError`.
         """
         if self._layer is _ENDED:
-            raise self._unusable()
+            raise self._ended_error()
         if self._backlog is not None:
             self._make_way(self._backlog)
         if self._early:
             data, self._early = self._early, b""
             return data
-        wanted = _FOR_RECORD if size <= RECORD else _FOR_BATCH
+        wanted = _RECEIVE_RECORD if size <= RECORD else _RECEIVE_BATCH
         received = self._socket.recv(wanted)
         self.drained = len(received) < wanted
         if not received:
@@ -233,22 +248,25 @@ class TLSConnection(Connection):
                     incoming.write(received)
                     data = self._tls.read(RECORD)
                     if incoming.pending or wire.outgoing.pending or not data:
-                        data = self._read_on(data)
+                        data = self._read_rest(data)
                 except BaseException as error:
                     self._give_up(error)
                     raise
         except ssl.SSLWantReadError:
             self._answer()
-            # Not NotYet: unsent output may be what the connection waits for next.
+            # Not `NotYet`, which says what to wait for: that may be unsent output instead.
             raise BlockingIOError from None
         except ssl.SSLError as error:
-            raise self._broken(error) from error
+            raise self._failed(error) from error
         if self._backlog is not None:
             self._answer()
         return data
 
-    def _read_on(self, data: bytes) -> bytes:
-        """With the lock: all there is, ``data`` being its beginning, or empty at its end."""
+    def _read_rest(self, data: bytes) -> bytes:
+        """Return ``data`` with everything that follows it. The caller holds the wire's lock.
+
+        Empty ``data`` means that OpenSSL has read a close_notify.
+        """
         parts = [data]
         try:
             while data and self._wire.incoming.pending:
@@ -258,7 +276,8 @@ class TLSConnection(Connection):
             pass
         self._empty_wire()
         if not data:
-            # What the client has said in TLS, the poller and the next receive are to see, too.
+            # The end of the stream was sent in TLS. Shutting the socket down makes the poller and
+            # the next receive see it, too.
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RD)
         return b"".join(parts)
@@ -275,13 +294,16 @@ class TLSConnection(Connection):
             self.wants = READ | WRITE
 
     def _give_up(self, error: BaseException) -> None:
-        """With the lock: leave the wire. OpenSSL knows how to go on after its own errors only."""
+        """Leave the wire after an error. The caller holds the wire's lock.
+
+        Only after an error of its own OpenSSL is in a known state.
+        """
         if not isinstance(error, ssl.SSLError):
             self._layer = _Layer.ENDED
         self._empty_wire()
 
     def _empty_wire(self) -> None:
-        """With the lock: keep what OpenSSL has made, and drop what it has refused to read."""
+        """Keep what OpenSSL has made, and drop what it has not read. The caller holds the lock."""
         self._wire.incoming.read()
         made = self._wire.outgoing.read()
         if made:
@@ -290,7 +312,7 @@ class TLSConnection(Connection):
             self._backlog.add(made)
 
     def _flush(self) -> bool:
-        """Send what is kept; whether the socket has taken all of it. Raises `OSError`."""
+        """Send the backlog; return whether the socket has taken all of it. Raises `OSError`."""
         backlog = self._backlog
         if backlog is None:
             return True
@@ -300,9 +322,9 @@ class TLSConnection(Connection):
         return all_sent
 
     def discard(self) -> bool:
-        """Throw away what the client sends, encrypted as it is; whether it has stopped sending.
+        """Drop what the client sends, encrypted as it is; return whether its stream has ended.
 
-        Raises `OSError` when the connection is broken.
+        Raises `OSError` if the connection is broken.
         """
         if self._layer is not _Layer.ENDED:
             return super().discard()
@@ -315,16 +337,17 @@ class TLSConnection(Connection):
         return False
 
     def send_now(self, data: bytes | bytearray | memoryview) -> int | None:
-        """Send record by record: the number of bytes taken, or None: not yet.
+        """Send without waiting; return the number of bytes taken, or None for "not yet".
 
-        Raises `TLSError`, and `OSError` when the connection is broken.
+        The next call must offer the bytes that were not taken again, at least as many as one
+        record holds. Raises `TLSError`, and `OSError` if the connection is broken.
         """
         if self._layer is _ENDED:
-            raise self._unusable()
+            raise self._ended_error()
         sent = 0
         backlog = self._backlog
         if backlog is not None:
-            self.wants = 0  # but what the caller waits for
+            self.wants = 0  # the caller waits for readiness to write by itself
             self._flush()
             sent = backlog.claim(memoryview(data).nbytes)
             if backlog.size or backlog.owed:
@@ -333,11 +356,11 @@ class TLSConnection(Connection):
         elif type(data) is bytes and 0 < len(data) <= RECORD:
             return self._send_record(data) or None
         view = memoryview(data).cast("B")
-        # While much is held already, no more is encrypted at once than must be.
+        # While the server holds much output, no more is encrypted at once than must be.
         batch = _BATCH if self.host.output.ample else RECORD
         while sent < len(view):
             end = sent + batch
-            # The head of a response is often what a batch has no room for.
+            # A batch takes up to a record more, because a response is often a head longer.
             part = view[sent:] if len(view) - end <= RECORD else view[sent:end]
             taken = self._send_batch(part)
             sent += taken
@@ -346,7 +369,7 @@ class TLSConnection(Connection):
         return sent
 
     def _send_record(self, data: bytes) -> int:
-        """Encrypt and send so many bytes as one record has; how many were taken."""
+        """Encrypt and send the content of one record; return the number of bytes taken."""
         wire = self._wire
         outgoing = wire.outgoing
         try:
@@ -360,17 +383,17 @@ class TLSConnection(Connection):
                     self._give_up(error)
                     raise
         except ssl.SSLError as error:
-            raise self._broken(error) from error
+            raise self._failed(error) from error
         try:
             count = self._socket.send(record)
         except (BlockingIOError, InterruptedError):
             count = 0
         if count < len(record):
-            return self._hold_back([(record, size)], count)
+            return self._keep_records([(record, size)], count)
         return size
 
     def _send_batch(self, view: memoryview) -> int:
-        """Encrypt and send several records at once; how many bytes were taken."""
+        """Encrypt and send several records at once; return the number of bytes taken."""
         wire = self._wire
         records = []
         size = 0
@@ -386,17 +409,20 @@ class TLSConnection(Connection):
                     self._give_up(error)
                     raise
         except ssl.SSLError as error:
-            raise self._broken(error) from error
+            raise self._failed(error) from error
         try:
             count = self._socket.sendmsg([record for record, _ in records])
         except (BlockingIOError, InterruptedError):
             count = 0
         if count < sum(len(record) for record, _ in records):
-            return self._hold_back(records, count)
+            return self._keep_records(records, count)
         return size
 
-    def _hold_back(self, records: list[tuple[bytes, int]], count: int) -> int:
-        """Of ``records``, ``count`` bytes are sent; how many bytes of content that completes."""
+    def _keep_records(self, records: list[tuple[bytes, int]], count: int) -> int:
+        """Put ``records`` into the backlog, of which the socket has taken ``count`` bytes.
+
+        Returns the number of bytes of content in the records that it has taken whole.
+        """
         self._backlog = backlog = Backlog(self.host.output)
         for record, content in records:
             backlog.add(record, content)
@@ -404,28 +430,28 @@ class TLSConnection(Connection):
         return backlog.claim(backlog.owed)
 
     def send_file_now(self, descriptor: int, offset: int, count: int) -> int | None:
-        """Read from a file and send: the number of bytes taken, 0 at its end, None: not yet.
+        """Send from a file; return the number of bytes taken, 0 at its end, None for "not yet".
 
-        Raises as `send_now`.
+        Raises what `send_now` does.
         """
         data = os.pread(descriptor, min(count, _BATCH), offset)
         return self.send_now(data) if data else 0
 
     def shut_down(self) -> None:
-        """Tell the client, in TLS and in TCP, that nothing more will be sent.
+        """Send a close_notify, and the FIN of TCP.
 
-        Nothing can be received either after that, only discarded. Raises `OSError`.
+        After that data can only be discarded, not received. Raises `OSError`.
         """
         self._close_notify()
         super().shut_down()
 
     def close(self) -> None:
-        """Close the socket at once, and drop what was not sent.
+        """Close the socket at once, and drop output that was not sent.
 
-        Only a connection that ends as it should gets a close_notify; to a client without one, what
-        it has received is cut short (RFC 8446, section 6.1).
+        The client gets a close_notify only if it has every response. Without one it knows that the
+        stream was cut short (RFC 8446, section 6.1).
         """
-        if self.close_reason in _CLEAN and not self.unsent:
+        if self.close_reason in _COMPLETE and not self.unsent:
             self._close_notify()
         elif self.close_reason is CloseReason.HANDSHAKE_TIMEOUT:
             self._count(TIMEOUT)
@@ -440,8 +466,8 @@ class TLSConnection(Connection):
         self._layer = _Layer.ENDED
         if self._backlog is not None and self._backlog.owed:
             return
-        # After making its own, unwrap looks for the client's close_notify, which is not awaited,
-        # and fails for good if it finds anything else.
+        # After making its own close_notify, unwrap looks for that of the client, and raises an
+        # error if it finds none or anything else. The server does not wait for it.
         wire = self._wire
         with wire.lock, suppress(OSError):
             wire.clear()
@@ -452,15 +478,16 @@ class TLSConnection(Connection):
         with suppress(OSError):
             self._flush()
 
-    def _unusable(self) -> TLSError:
+    def _ended_error(self) -> TLSError:
         return TLSError(f"{self.peer}: the TLS connection has ended")
 
-    def _broken(self, error: ssl.SSLError) -> TLSError:
+    def _failed(self, error: ssl.SSLError) -> TLSError:
+        """End the layer after an error of OpenSSL; return the error to raise."""
         ended = isinstance(error, ssl.SSLZeroReturnError)
         self.close_reason = CloseReason.CLIENT if ended else CloseReason.TLS
         self._layer = _Layer.ENDED
         with suppress(OSError):
-            self._flush()  # the alert that tells the client
+            self._flush()  # with the alert for the client
         if not ended:
             refusal = self._tls.refusal if isinstance(self._tls, ServerSide) else None
             self._count(refusal or reason_of(error), refusal or error)
@@ -470,9 +497,10 @@ class TLSConnection(Connection):
         if self._faults is not None:
             self._faults.add(self.peer, reason, error)
 
-    def _answer_plainly(self) -> None:
+    def _respond_without_tls(self) -> None:
         with suppress(OSError):
-            self._socket.send(_PLAIN_ANSWER)
+            self._socket.send(PLAIN_HTTP_RESPONSE)
             self._socket.shutdown(socket.SHUT_WR)
-            # Closing with something unread would reset the connection, and lose the answer.
+            # Closing the socket with unread data would reset the connection, and the client might
+            # lose the response.
             self._socket.recv(RECEIVE_SIZE)
