@@ -8,6 +8,8 @@ import pytest
 import trustme
 
 from helpers import Files, Serve, der_of
+from rocket_core import CloseReason
+from rocket_tls import CertificateChain, CertificateStore
 from rocket_tls._context.first_context import _NAME
 
 
@@ -37,3 +39,19 @@ def test_sessions_are_resumed_across_replacements(
         second.sendall(b"shout b\n")
         assert second.recv(100) == b"B\n"
         assert second.session_reused
+
+
+def test_a_store_that_fails_is_counted_and_ends_the_handshake(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = serve()
+
+    def fail(*_: object) -> CertificateChain:
+        raise RuntimeError("a fault of the store")
+
+    monkeypatch.setattr(CertificateStore, "choose", fail)
+    with pytest.raises(ssl.SSLError, match="INTERNAL_ERROR"):
+        served.connect()
+    assert served.next_close() is CloseReason.TLS
+    assert served.tls_errors == {"no certificate could be chosen": 1}
+    assert "a fault of the store" in caplog.text

@@ -13,8 +13,9 @@ from rocket_tls._certificates.store import CertificateStore
 from rocket_tls._context.alpn import Purpose, speak
 from rocket_tls._context.server_side import ServerSide
 from rocket_tls._context.settings import TLSSettings
+from rocket_tls._context.unraisable_hook import ignore_invalid_server_names
 from rocket_tls._errors import NoCertificateError
-from rocket_tls._faults import NO_CERTIFICATE, NO_CHOICE, NOT_PENDING, quieten
+from rocket_tls._faults import NO_CERTIFICATE, NO_CHOICE, NOT_PENDING
 from rocket_tls._files import memory_file
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class FirstContext:
         self.context.sslobject_class = ServerSide
         self.context.sni_callback = self._choose
         self._fault_log = FaultLog()
-        quieten()
+        ignore_invalid_server_names()
 
     def _choose(
         self, tls: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext
