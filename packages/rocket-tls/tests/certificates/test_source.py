@@ -78,6 +78,19 @@ class Vault:
         return "<the vault>"
 
 
+@pytest.fixture
+def vault(ca: trustme.CA) -> Vault:
+    """A vault with a certificate."""
+    vault = Vault()
+    vault.put(ca.issue_cert("localhost"))
+    return vault
+
+
+@pytest.fixture
+def store(vault: Vault) -> CertificateStore:
+    return CertificateStore([vault])
+
+
 def test_a_custom_source_is_served_from_its_first_certificate_on(
     serve: Serve, ca: trustme.CA
 ) -> None:
@@ -95,14 +108,11 @@ def test_a_custom_source_is_served_from_its_first_certificate_on(
 
 
 def test_a_custom_source_that_fails_leaves_its_certificate_in_service(
-    ca: trustme.CA, caplog: pytest.LogCaptureFixture
+    vault: Vault, store: CertificateStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    vault = Vault()
-    vault.put(ca.issue_cert("localhost"))
-    store = CertificateStore([vault])
     (before,) = store.chains
     vault.fault = CertificateError("the vault is sealed; unseal it")
-    vault.put(ca.issue_cert("localhost"))
+    vault.version += 1
     for _ in range(3):
         assert store.choose("localhost", "") is before
     assert caplog.messages == [
@@ -111,11 +121,8 @@ def test_a_custom_source_that_fails_leaves_its_certificate_in_service(
 
 
 def test_an_unexpected_error_of_a_custom_source_leaves_its_certificate_in_service(
-    ca: trustme.CA, caplog: pytest.LogCaptureFixture
+    vault: Vault, store: CertificateStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    vault = Vault()
-    vault.put(ca.issue_cert("localhost"))
-    store = CertificateStore([vault])
     (before,) = store.chains
     vault.fault = ConnectionRefusedError("no route to the vault")
     vault.version += 1
