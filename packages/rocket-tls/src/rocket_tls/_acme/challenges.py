@@ -18,8 +18,8 @@ _SERVER_NAME: Final = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,254}", re.ASCII)
 class Challenges:
     """The pending challenges in a directory that several processes share.
 
-    One process writes the files, the one that holds the lock of the directory, and every process
-    answers the CA from them without a lock: a file is replaced as a whole. The directory of
+    Only the process that holds the lock of the directory writes the files. Every process answers
+    the CA from them without a lock, because a file is replaced as a whole. The directory of
     a kind of challenge exists only while challenges of that kind are pending.
     """
 

@@ -74,7 +74,7 @@ class ACMEManager:
 
     @property
     def progress(self) -> Progress:
-        """What the file says; progress that was made for other settings does not count."""
+        """The progress in the file. Progress for other settings does not count."""
         progress = load_progress(self._progress)
         return progress if progress.wanted == self._wanted else Progress(server=progress.server)
 

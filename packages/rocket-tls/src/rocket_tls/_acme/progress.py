@@ -1,4 +1,4 @@
-"""What an `ACME` has done and what is due next, in a file for all processes and the next start."""
+"""The progress of an `ACME`, in a file for all processes and for the next start."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TIMES: Final = ("retry", "renew", "ask")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What has happened, and when the next thing is due.
+    """The last events, and the times when the next ones are due.
 
     Attributes:
         wanted: the settings that all this is for.

@@ -1,4 +1,4 @@
-"""What a CA that speaks ACME signs, and what it validates in a handshake."""
+"""The certificate requests and validation certificates of ACME."""
 
 from __future__ import annotations
 

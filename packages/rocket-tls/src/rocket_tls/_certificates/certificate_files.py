@@ -35,17 +35,17 @@ class CertificateFiles:
 
     @property
     def identity(self) -> Hashable:
-        """The path of the certificate: its key may move to another file."""
+        """The path of the certificate, because its key may move to another file."""
         return self.certificate
 
     @property
     def certificate_name(self) -> str:
-        """What messages call the certificate."""
+        """The name of the certificate in messages."""
         return f"certificate file {self.certificate}"
 
     @property
     def key_name(self) -> str:
-        """What messages call the key."""
+        """The name of the key in messages."""
         return f"key file {self.key_file}"
 
     def pairs(self) -> Sequence[CertificateFiles]:

@@ -1,8 +1,8 @@
-"""What a `CertificateStore` asks of the sources of its certificates.
+"""The protocols of the sources of a `CertificateStore`.
 
 `CertificateFiles`, `CertificateDirectory`, `CertificateData` and `ACME` are sources, and so is any
-other object with the methods of `Source`. A source for which CAs validate names within TLS
-handshakes has those of `HandshakeValidator`, too.
+other object with the methods of `Source`. A source that answers a CA in TLS handshakes also has the
+methods of `HandshakeValidator`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Password = bytes | Callable[[], bytes]
 
 
 class PairContent(NamedTuple):
-    """What was read from a pair, in PEM form (RFC 7468).
+    """The content of a pair at one moment, in PEM form (RFC 7468).
 
     Attributes:
         certificate: the server's certificate and its chain, in any order.
@@ -33,36 +33,36 @@ class PairContent(NamedTuple):
 class Pair(Protocol):
     """A certificate with its chain, and its private key.
 
-    The content may change, and the pair remains the same.
+    The content of a pair may change while the pair remains the same.
     """
 
     @property
     def identity(self) -> Hashable:
-        """What this pair has in common with its later versions, and with no other pair.
+        """A value that is the same for all versions of this pair, and different for other pairs.
 
-        A source that makes new objects each time is understood by this.
+        By this value the store recognizes the pair when the source returns another object for it.
         """
 
     @property
     def certificate_name(self) -> str:
-        """What messages call the certificate, such as ``certificate file /etc/tls/chain.pem``."""
+        """The name of the certificate in messages, such as ``certificate file chain.pem``."""
 
     @property
     def key_name(self) -> str:
-        """What messages call the key."""
+        """The name of the key in messages."""
 
     def revision(self) -> Hashable:
         """Return a value that differs after each change of the content.
 
-        This is called in the handshake of each client that the pair is chosen for, by any thread
-        and by several at once, so it must not wait.
+        The store calls this in the handshake of each client that the pair is chosen for. Several
+        threads may do so at the same time, and they must not wait.
         """
 
     def read(self) -> PairContent:
-        """Return the content; one thread of the store at a time calls this.
+        """Return the present content.
 
-        Raises `CertificateError`, whose message goes to the log; whatever it raises, the content
-        in service stays.
+        One thread at a time calls this. Raises `CertificateError`, whose message goes to the log.
+        After any error the previous content stays in service.
         """
 
 
@@ -70,11 +70,11 @@ class Source(Protocol):
     """A place that certificates come from."""
 
     def pairs(self) -> Sequence[Pair]:
-        """Return the pairs there are at present; none at all while there is no certificate yet.
+        """Return the pairs that exist now, and none while there is no certificate yet.
 
-        One thread of the store at a time calls this, once a second at most and while clients
-        wait. Raises `CertificateError`, whose message goes to the log; whatever it raises, the
-        pairs that were returned last stay in service.
+        One thread at a time calls this, once a second at most, in the handshake of a client.
+        Raises `CertificateError`, whose message goes to the log. After any error the pairs that
+        were returned last stay in service.
         """
 
 
@@ -85,7 +85,7 @@ class HandshakeValidator(Protocol):
     def expects_validation(self) -> bool:
         """Return whether a CA may validate a name now.
 
-        This is called for each new connection, by any thread, so it must not wait.
+        A listener calls this for each new connection, on its thread, which must not wait.
         """
 
     def validation_certificate(self, server_name: str) -> bytes | None:

@@ -1,13 +1,13 @@
 """The certificates of a listener, chosen by name and replaced while they are served.
 
-Theory of operation: handshakes on any number of threads ask for a certificate, and none of them may
-wait for another one that reads files.
+Theory of operation: handshakes on any number of threads ask for a certificate, and no handshake may
+wait while another one reads files.
 
 * `_Snapshot` is what is in service. It is never changed, only replaced as a whole, so any thread
   reads it without a lock.
 * The lock belongs to the thread that looks for changes and loads them; at its end it publishes a
   new snapshot. A handshake that finds work to do tries to take the lock. If another thread has it,
-  the handshake goes on with the present snapshot: it is as good as a moment ago.
+  the handshake goes on with the present snapshot: that was right a moment ago.
 * Only `CertificateStore.reload`, which promises that everything is loaded, waits for the lock.
 """
 
@@ -61,12 +61,12 @@ class _SourceState:
 
 
 class CertificateStore:
-    """Certificates, of which each client is served the one for the name it asks for.
+    """Certificates, and the choice of a certificate by the name that a client asks for.
 
-    That is the first certificate with exactly this name, else the first one whose name has an
-    asterisk in place of the first label, else the first of all. A client that connects to an IP
-    address asks for no name (RFC 6066, section 3) and gets the certificate for the address it has
-    reached, else the first of all.
+    A client is served the first certificate with exactly this name, else the first certificate
+    whose name has an asterisk in place of the first label, else the first of all. A client that
+    connects to an IP address asks for no name (RFC 6066, section 3) and gets the certificate for
+    the address that it has reached, else the first of all.
 
     Changes are loaded when a client connects: the store looks at the files of the client's own
     certificate each time, and at all others once a second at most. New certificates are checked

@@ -1,4 +1,4 @@
-"""What applications learn about a client's certificate."""
+"""The environ of a client's certificate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What applications learn about a TLS connection, under the names of Apache's mod_ssl."""
+"""The environ of a TLS connection, with the names of Apache's mod_ssl."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The memory from which OpenSSL receives, and to which it sends.
 
-Theory of operation: memory that a buffer of OpenSSL has once needed, it keeps. After an upload that
-would be several times as much as everything else an idle connection has. So connections do not own
-their buffers. There is a fixed number of `MemoryWire` objects; a connection uses the one that its
-descriptor selects, and other connections use the same one at other times.
+Theory of operation: a buffer of OpenSSL keeps the most memory that it has ever needed. After an
+upload that would be several times as much as everything else an idle connection has. So connections
+do not own their buffers. There is a fixed number of `MemoryWire` objects. The descriptor of a
+connection selects its wire, and other connections use the same wire at other times.
 
 The bytes of one client must never reach another one, so the rule is strict: a thread touches a wire
 only while it holds the wire's lock, and when it releases the lock both buffers are empty. What
@@ -27,7 +27,7 @@ _DROP: Final = 256
 
 
 class MemoryWire:
-    """What OpenSSL receives from and sends to, for many connections in turn.
+    """A pair of buffers between OpenSSL and the sockets, for many connections in turn.
 
     Attributes:
         incoming: what has arrived from the client and OpenSSL has not read yet.

@@ -1,8 +1,8 @@
-"""Which protocol a connection speaks: the one place where ALPN chooses (RFC 7301).
+"""The choice of a connection's protocol by ALPN (RFC 7301). No other module chooses.
 
-The server lists the protocols it speaks, in the order of its preference, and OpenSSL chooses the
-first one that the client offers, too. Without such a one the handshake goes on without ALPN. What
-was agreed is `rocket_core.Connection.protocol`.
+The server lists its protocols in the order of its preference, and OpenSSL chooses the first of them
+that the client offers, too. If there is none, the handshake goes on without ALPN. The result is
+`rocket_core.Connection.protocol`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 
 class Purpose(Enum):
-    """What a handshake is for."""
+    """The purpose of a handshake."""
 
     SERVICE = "service"
     """A client is to be served."""

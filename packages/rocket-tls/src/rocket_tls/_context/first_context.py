@@ -1,4 +1,4 @@
-"""The SSL context that every handshake begins with, and the choice of the one it goes on with."""
+"""The SSL context that every handshake begins with, and the choice of a certificate."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger("rocket_tls.certificate")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
-"""The server names that are looked up; with any other one a client is served as without a name."""
+"""The server names that are looked up. Another name counts as no name."""
 
 
 class FirstContext:
-    """The context that handshakes begin with, and those of the certificates in service.
+    """The context that handshakes begin with, and the contexts of the certificates in service.
 
     Attributes:
-        context: what a connection is made with. OpenSSL keeps the keys of session tickets in it.
+        context: the context that handshakes begin with; it has the keys of session tickets.
         trust: the CAs of clients that it verifies with, if any.
     """
 

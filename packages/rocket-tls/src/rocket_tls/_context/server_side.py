@@ -1,4 +1,4 @@
-"""What a handshake and the choice of a certificate tell each other."""
+"""The data that a handshake and the choice of a certificate exchange."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ServerSide(ssl.SSLObject):
 
     Attributes:
         local: the address that the client has reached, set before the handshake.
-        purpose: what the handshake is for, set before the handshake.
+        purpose: the purpose of the handshake, set before OpenSSL reads the ClientHello.
         server_name: the host name that the client asks for (RFC 6066, section 3); None before the
             ClientHello has arrived, and if the client asks for none.
         refusal: the reason, where no certificate was chosen.
