@@ -1,4 +1,4 @@
-"""Records that a socket has yet to take."""
+"""Encrypted records that a socket has not taken yet."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ class Budget(Protocol):
 
 
 class Backlog:
-    """What is encrypted and not sent, in order; what it was made of will be offered again.
+    """Encrypted records that are to be sent, in order.
 
-    It counts as output that is held for clients, and is never refused for that.
+    Records of content were made of bytes that the caller offers again until they are `claimed
+    <claim>`; the other records were made by OpenSSL itself. All of them count as output that the
+    server holds, and no record is refused for that: encrypted once, it must be sent.
 
     Attributes:
         size: bytes that the socket has yet to take.
@@ -33,7 +35,7 @@ class Backlog:
         self._budget = budget
         self._records: deque[tuple[bytes, int]] = deque()
         self._sent = 0
-        """Bytes of the first record that the socket has taken."""
+        """The bytes of the first record that the socket has taken."""
         self.size = 0
         self.owed = 0
 
@@ -45,7 +47,7 @@ class Backlog:
         self._budget.take(len(record), at_least=len(record))
 
     def send(self, sock: socket.socket) -> bool:
-        """Send what ``sock`` takes; whether that was all. Raises `OSError`."""
+        """Send records without waiting; return whether all are sent. Raises `OSError`."""
         while self._records:
             record, _ = self._records[0]
             try:
@@ -63,7 +65,10 @@ class Backlog:
             self._sent -= len(self._records.popleft()[0])
 
     def claim(self, limit: int) -> int:
-        """How many of the ``limit`` bytes offered now were in records that are sent."""
+        """Return how many of the bytes that the caller offers now were in records that are sent.
+
+        The caller offers ``limit`` bytes. It must not offer the returned number of them again.
+        """
         count = min(limit, self.owed - sum(content for _, content in self._records))
         self.owed -= count
         return count
