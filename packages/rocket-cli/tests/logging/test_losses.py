@@ -35,5 +35,7 @@ def test_a_log_that_cannot_be_written_costs_one_line(
     logger.warning("again")
     first, second = file.read_text().splitlines()
     assert first.endswith(": again")
-    assert second.endswith("20 messages could not be written to this log and are lost: No space left on device")
+    assert second.endswith(
+        "20 messages could not be written to this log and are lost: No space left on device"
+    )
     assert capfd.readouterr().err == ""
