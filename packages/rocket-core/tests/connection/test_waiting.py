@@ -53,8 +53,8 @@ class Talkative(LineWorker):
         if line == b"fail":
             raise ValueError("a mistake")
         if line == b"hold":
-            if connection.turn is not None:
-                connection.turn.offer(line)
+            if connection.lease is not None:
+                connection.lease.offer(line)
             wait_for(self.leave)
         connection.write(line + b"\n")
         return State.IDLE
@@ -161,7 +161,7 @@ def test_only_what_a_worker_owns_is_waited_for(
     pair: tuple[Connection, socket.socket], state: State
 ) -> None:
     connection, client = pair
-    connection.host = ServerState()
+    connection.server = ServerState()
     connection.state = state
     if state in (State.ACTIVE, State.UPGRADED):
         client.send(b"x")

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.output import OUTPUT_BOUND, Output
@@ -25,6 +25,7 @@ from rocket_core._connection.server_state import NO_SERVER
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.transfer import Transfer
 from rocket_core._errors import ClientGone, NotYet, WaitError
+from rocket_core._exchange import Exchange
 from rocket_core._network.address import Peer, peer_of
 from rocket_core._reason import CloseReason
 from rocket_core._state import OWNERS, TRANSITIONS, Owner, State, check_transition
@@ -33,10 +34,6 @@ from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.sendfile import send_file
 from rocket_core._system.unsent_bytes import unsent_in_system
 from rocket_core._system.wait_ready import wait_ready
-
-if TYPE_CHECKING:
-    from rocket_core._connection.lease import Lease
-    from rocket_core._connection.upgraded_socket import UpgradedSocket
 
 RECEIVE_SIZE: Final = 16 * 1024
 """Bytes asked of the system at once. A TLS record carries no more."""
@@ -50,14 +47,12 @@ _RESET: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
-class Connection:
+class Connection(Exchange):
     """One client. Only its owner may call its methods; see `State`.
 
     Attributes:
         state: what it waits for.
         peer: the client's address.
-        client: the host that sent the present request, where the peer is a proxy that the protocol
-            believes; empty where that proxy does not tell; None where the peer is the client.
         local: the address the client reached.
         proxy: the other end of the socket, where that is a proxy that announced the client (see
             `Listener`); otherwise None.
@@ -69,17 +64,11 @@ class Connection:
         created: when it was accepted, by `time.time`.
         requests: how many requests a worker has served on it.
         context: what the protocol remembers between requests; for the `Worker` to use.
-        host: the server's side of it; see `draining`.
+        server: the server's side of it; see `draining`.
         buffered: bytes received and not yet taken.
-        claimed_at: when its last event was noticed, by `time.monotonic`.
         unsent: whether the client has yet to take something that was written.
         drained: whether the last `receive_now` took all there was. A subclass that does not tell,
             and leaves it False, is asked again whenever it is parked.
-        queue_time: seconds its present request waited for a worker.
-        turn: the present request's, where the server limits the time of requests. A worker that
-            offers it while it does not use the connection can be overtaken, and claims it again
-            before it does; see `Lease`.
-        upgraded: what the application uses the connection through while it has taken it over.
     """
 
     __slots__ = (
@@ -92,8 +81,6 @@ class Connection:
         "after",
         "armed",
         "buffered",
-        "claimed_at",
-        "client",
         "close_reason",
         "context",
         "created",
@@ -101,23 +88,18 @@ class Connection:
         "descriptor",
         "drained",
         "environ",
-        "host",
         "last_request",
         "lasting",
         "local",
         "peer",
         "preamble",
         "proxy",
-        "queue_time",
         "requests",
         "secure",
-        "stalled_request",
-        "stalled_since",
+        "server",
         "state",
         "timeouts",
-        "turn",
         "unsent",
-        "upgraded",
         "wants",
         "watched_at",
     )
@@ -132,12 +114,12 @@ class Connection:
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
     ) -> None:
         """Take ``sock``, which becomes non-blocking; addresses not given are asked for."""
+        super().__init__()
         sock.setblocking(False)
         self._socket = sock
         self.descriptor = sock.fileno()
         self.peer = peer if peer is not None else peer_of(sock.getpeername())
         self.local = local if local is not None else peer_of(sock.getsockname())
-        self.client: str | None = None
         self.proxy: Peer | None = None
         self.environ: Mapping[str, str] | None = None
         self.preamble: ProxyPreamble | None = None
@@ -150,17 +132,9 @@ class Connection:
         self.after = State.CLOSED
         """The state that follows SENDING."""
         self.close_reason: CloseReason | None = None
-        self.host = NO_SERVER
+        self.server = NO_SERVER
         self.deadline = inf
         self.watched_at = inf
-        self.claimed_at = 0.0
-        self.queue_time = 0.0
-        self.turn: Lease | None = None
-        self.upgraded: UpgradedSocket | None = None
-        self.stalled_request = -1
-        """The number of the request in which a worker had to wait for the client."""
-        self.stalled_since = 0.0
-        """When that began."""
         self.last_request = -1
         """How many it had served when the server, which drains, first found it idle."""
         self.armed = False
@@ -182,9 +156,14 @@ class Connection:
         return f"<{type(self).__name__} {self.peer} {self.state.value}>"
 
     @property
+    def connection(self) -> Connection:
+        """The connection itself, which is its own only exchange."""
+        return self
+
+    @property
     def draining(self) -> bool:
         """Whether the server drains, so that this is the connection's last request."""
-        return self.host.draining
+        return self.server.draining
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -382,7 +361,7 @@ class Connection:
 
     def holds(self, size: int) -> bool:
         """Whether `write` of ``size`` bytes, after all else was sent, will not wait."""
-        return size <= GRAIN or (size <= OUTPUT_BOUND and self.host.output.ample)
+        return size <= GRAIN or (size <= OUTPUT_BOUND and self.server.output.ample)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send ``data``, or keep what the client does not take at once.
@@ -442,7 +421,7 @@ class Connection:
 
     def _room(self) -> Output:
         if self._output is None:
-            self._output = Output(self.host.output)
+            self._output = Output(self.server.output)
         return self._output
 
     def _send_measured(self, view: memoryview) -> int:
@@ -531,7 +510,7 @@ class Connection:
         Raises `WaitError` unless a worker serves the connection: any other thread is needed by all
         clients. The connection is broken then, since a part of what was to be sent is lost.
         """
-        if OWNERS[self.state] is not Owner.WORKER and self.host is not NO_SERVER:
+        if OWNERS[self.state] is not Owner.WORKER and self.server is not NO_SERVER:
             self.abort()
             raise WaitError(
                 f"{self.peer}: a connection in state {self.state.value!r} may not be waited for; "
@@ -539,7 +518,7 @@ class Connection:
             )
         if self.wants:
             interest, self.wants = self.wants, 0
-        with self.host.stalled(self):
+        with self.server.pool.stalled(self):
             while True:
                 timeout = min(self.deadline - time.monotonic(), _LONGEST_WAIT)
                 if timeout > 0 and wait_ready(self.descriptor, interest, timeout):

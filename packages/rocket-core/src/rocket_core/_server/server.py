@@ -296,11 +296,7 @@ class Server:
             queue_timeout=self._queue_timeout,
             alert=lambda: self._guardian.post(None),
         )
-        self._host.stalled = self._pool.stalled
-        self._host.replace = self._pool.replace
-        self._host.returned = self._pool.returned
-        self._host.upgrade = self._pool.upgrade
-        self._host.downgrade = self._pool.downgrade
+        self._host.pool = self._pool
         self._worker = worker
         watchers: list[Watcher] = [Silence(self._pool, self._timeouts.silence)]
         if self._watchdog is not None:
