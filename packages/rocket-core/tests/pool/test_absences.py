@@ -142,7 +142,7 @@ def test_without_a_reserve_the_only_one_has_all_the_grace(sockets: Sockets) -> N
     assert crowd.cut == [0]
 
 
-def test_overdue_requests_share_the_reserve(crowd: Crowd, absences: Absences) -> None:
+def test_overdue_requests_share_the_places(crowd: Crowd, absences: Absences) -> None:
     leases = [Lease(0.0) for _ in range(6)]
     assert all(map(absences.replace, leases))
     crowd.stall("192.0.2.1")

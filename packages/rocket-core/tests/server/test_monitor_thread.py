@@ -117,7 +117,7 @@ def test_failure_of_an_order_is_logged_and_the_pool_is_tended_on(
         raise ValueError("an order that fails")
 
     with blocked() as (server, _):
-        server._guardian.post(fail)
+        server._mailbox.post(fail)
         eventually(lambda: "the monitor's thread failed and goes on" in caplog.text)
         with connect(server) as client:
             client.send(b"half")
@@ -140,17 +140,17 @@ def test_clients_that_never_pause_keep_it_from_nothing_else(
             polled.set()
             return [connection] * BATCH
 
-        monkeypatch.setattr(server._pool, "stand_in", lambda *_: None)
+        monkeypatch.setattr(server._monitor_thread._stand_in, "_take_in", lambda _: None)
         monkeypatch.setattr(server._monitor, "poll", poll)
         wait_for(polled)
         obeyed = threading.Event()
-        server._guardian.post(obeyed.set)
+        server._mailbox.post(obeyed.set)
         wait_for(obeyed)
         monkeypatch.undo()
 
 
-def test_guardian_of_an_idle_server_sleeps() -> None:
+def test_monitors_thread_of_an_idle_server_sleeps() -> None:
     with serving(worker()) as server, connect(server) as client:
         assert client.ask(b"x\n") == b"X\n"
         # It ceases to tend the pool, which it does every few milliseconds otherwise.
-        eventually(lambda: not server._pool._guarded)
+        eventually(lambda: not server._pool.guarded)

@@ -38,8 +38,8 @@ from rocket_core._connection.timeouts import Timeouts
 from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.registry import Registry
 from rocket_core._engine.request_limit import RequestLimit
-from rocket_core._engine.statistics import Counters
 from rocket_core._engine.seat import Seat
+from rocket_core._engine.statistics import Counters
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import ClientGone
 from rocket_core._reason import CloseReason
@@ -317,9 +317,7 @@ class Engine:
         else:
             connection.deadline = now + seconds
 
-    def _park(
-        self, connection: Connection, target: State, seat: Seat
-    ) -> None:
+    def _park(self, connection: Connection, target: State, seat: Seat) -> None:
         if target is not connection.state:
             connection.enter(target)
             self._set_deadline(connection)
@@ -354,9 +352,7 @@ class Engine:
             return True
         return False
 
-    def _settle(
-        self, connection: Connection, target: State, seat: Seat
-    ) -> bool:
+    def _settle(self, connection: Connection, target: State, seat: Seat) -> bool:
         """Enter ``target``, after sending what is unsent; return whether it was given away."""
         if connection.unsent:
             connection.after = target
@@ -374,9 +370,7 @@ class Engine:
             connection.shut_down()
         return False
 
-    def _fail(
-        self, connection: Connection, seat: Seat, error: BaseException
-    ) -> None:
+    def _fail(self, connection: Connection, seat: Seat, error: BaseException) -> None:
         active = connection.state is _ACTIVE
         if isinstance(error, ClientGone) or (not active and _is_broken(error)):
             if connection.close_reason is None:

@@ -101,11 +101,7 @@ class Staffing:
 
     def judge(self, seen: Snapshot) -> Decision:
         """Judge what has happened since the last look."""
-        polled = (
-            seen.polling
-            or seen.polls != self._last_polls
-            or seen.now - seen.left_at < ABSENCE
-        )
+        polled = seen.polling or seen.polls != self._last_polls or seen.now - seen.left_at < ABSENCE
         # While there is a queue, whatever arrives comes behind it.
         stuck = not polled if seen.head is None else seen.head == self._last_head
         waits = not polled or (seen.head is not None and seen.now - seen.head[1] > LOOK)

@@ -21,17 +21,17 @@ Four kinds of threads meet here:
   While all workers are away, it does what needs none (`StandIn`).
 
 The rule that all this serves: *what is in the queue is seen by a thread that can do something about
-it.* Such a thread is a worker that is about to look into the queue, a worker that polls and is woken
+it.* That is a worker that is about to look into the queue, a worker that polls and is woken
 (`Monitor.wake`), or the Monitor's thread, which is told (``alert``) unless it tends the pool
 already. Each method below that queues something, or takes away a thread that would have looked,
 sees to one of the three; the interleavings in which that is not obvious are at these lines.
 
 Locking
 -------
-``_lock`` guards who is in the pool, who sleeps, how many poll, and the limits; the list is at
-`ThreadPool`. Decisions are taken with the lock. Threads are started and woken with the lock, too, so
-that the numbers are right for the next thread that looks; and a slow client's connection is aborted
-with it, see `Absences`. Everything else is done without it. The queue needs no lock, since single
+``_lock`` guards the lists of threads, how many of them poll, and the limits; all is told at
+`ThreadPool`. Decisions are taken with the lock. Threads are started and woken with it, too, so that
+the numbers are right for the next thread that looks; and a slow client's connection is aborted with
+it, see `Absences`. Everything else is done without it. The queue needs no lock, since single
 operations on a deque are atomic: a connection is put into it *before* the lock is taken to look for
 a thread, and a worker looks into it *with* the lock before it sleeps, so one of the two sees the
 other.
@@ -334,7 +334,7 @@ class ThreadPool:
             self.dismissing = True
 
     def _leave(self, member: Member) -> None:
-        """With the lock: the calling thread ends, and another one polls, or is seen to be needed."""
+        """With the lock: the calling thread ends; another one polls, or is seen to be needed."""
         self._members.discard(member)
         self._called.discard(member)
         self._leaving = [thread for thread in self._leaving if thread.is_alive()]

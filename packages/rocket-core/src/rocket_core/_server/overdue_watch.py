@@ -34,6 +34,7 @@ class OverdueWatch:
         self,
         limit: RequestLimit[Connection],
         seconds: float,
+        *,
         pool: ThreadPool,
         engine: Engine,
         seat: Seat,
@@ -58,7 +59,7 @@ class OverdueWatch:
         self._next = -inf
 
     def look(self) -> float:
-        """End what is overdue; return the seconds until the next look, infinite without requests."""
+        """End what is overdue; return the seconds until the next look, infinite without any."""
         now = time.monotonic()
         if now < self._next:
             return self._next - now
