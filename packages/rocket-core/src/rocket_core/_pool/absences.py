@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from rocket_core._lease import Lease
 
 MAX_STALLED: Final = 256
-"""Waiting workers that are replaced, at most."""
+"""Maximum number of workers that wait for their clients, or are overdue, and are replaced."""
 
 MAX_UPGRADED: Final = 256
-"""Connections that applications have taken over, at most."""
+"""Maximum number of connections that applications have taken over."""
 
 STALL_GRACE: Final = 5.0
-"""Seconds that the only worker that waits for its client may do so though others need it. Many that
-wait share them."""
+"""Seconds that a client may keep a worker although other requests need it. Where several workers wait
+for clients, the time is divided by their number."""
 
 _CREDIT: Final = 16 * 1024
-"""Bytes that a client is taken to have moved before it was waited for: otherwise the one that has
+"""Bytes that a client is taken to have moved before it was waited for: otherwise a client that has
 just begun would be the slowest."""
 
 
@@ -72,17 +72,19 @@ class Absences:
     # -- waiting for clients -------------------------------------------------------------------
 
     def stall(self, exchange: Exchange, now: float) -> None:
-        """A worker waits for its client; the slowest of its address may have to give way."""
+        """Note that a worker waits for its client; cut the slowest of its address if too many do."""
         exchange.begin_stall(now)
         origin = origin_of(exchange)
         self._stalls[exchange] = origin
         mine = self._by_origin.setdefault(origin, set())
         mine.add(exchange)
-        if len(mine) > max(self._max_stalled - self._missed, 1) and self._max_stalled:
+        # The workers of clients that were cut are about to come back, and count for no address.
+        free = self._max_stalled - (self._missed - len(self._cut))
+        if len(mine) > max(free, 1) and self._max_stalled:
             self._cut_slowest(mine, now)
 
     def resume(self, exchange: Exchange) -> None:
-        """The worker does not wait any more."""
+        """Note that the worker of ``exchange`` does not wait any more."""
         origin = self._stalls.pop(exchange)
         self._cut.discard(exchange)
         mine = self._by_origin.get(origin)
@@ -94,8 +96,8 @@ class Absences:
     def relieve(self, now: float, waiting: int) -> None:
         """Cut the slowest clients where more workers wait for clients than are replaced.
 
-        As many as there are requests ``waiting`` for a worker, and no more than are too many. Those
-        of the address that has most are cut first.
+        As many are cut as there are requests ``waiting`` for a worker, and no more than are too
+        many. The clients of the address that has most of them are cut first.
         """
         coming = len(self._cut)
         too_many = self._missed - self._max_stalled
@@ -115,8 +117,10 @@ class Absences:
         self._cut.add(victim)
         self._by_origin[self._stalls[victim]].discard(victim)
         victim.connection.close_reason = CloseReason.SEND_TIMEOUT
-        # With the lock, as no other system call: the worker cannot resume before it has the lock,
-        # so it cannot have closed the connection, whose descriptor would be another's by now.
+        # 1. The victim is chosen, and the lock of the pool is held. 2. Its worker notices that the
+        # client moves, and would go on, close the connection, and free the descriptor, which the
+        # system gives to another client. 3. The worker calls `resume` first, and waits for the
+        # lock. So this is done with the lock, as no other system call is.
         victim.connection.abort()
 
     # -- overdue requests ----------------------------------------------------------------------
