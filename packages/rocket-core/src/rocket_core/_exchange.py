@@ -28,8 +28,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rocket_core._lease import Lease
     from rocket_core._network.address import Peer
-    from rocket_core._reason import CloseReason
-    from rocket_core._state import State
+    from rocket_core._state import CloseReason, State
 
 
 class Carrier(Protocol):

@@ -27,8 +27,7 @@ from rocket_core._connection.transfer import Transfer
 from rocket_core._errors import ClientGone, NotYet, WaitError
 from rocket_core._exchange import Exchange
 from rocket_core._network.address import Peer, peer_of
-from rocket_core._reason import CloseReason
-from rocket_core._state import OWNERS, TRANSITIONS, Owner, State, check_transition
+from rocket_core._state import OWNERS, TRANSITIONS, CloseReason, Owner, State, check_transition
 from rocket_core._system.forks import close_socket
 from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.sendfile import send_file

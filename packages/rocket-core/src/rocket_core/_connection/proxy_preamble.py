@@ -16,7 +16,7 @@ from rocket_core._network.proxy_header import (
     parse_header,
     parse_line,
 )
-from rocket_core._reason import CloseReason
+from rocket_core._state import CloseReason
 from rocket_core._system.rare_log import RareLog
 
 if TYPE_CHECKING:

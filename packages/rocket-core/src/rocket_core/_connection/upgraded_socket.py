@@ -14,8 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from rocket_core._errors import ClientGone
-from rocket_core._reason import CloseReason
-from rocket_core._state import State
+from rocket_core._state import CloseReason, State
 from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.wait_ready import wait_ready
 from rocket_core._system.waker import Waker

@@ -25,12 +25,12 @@ from rocket_core._engine.worker import Worker
 from rocket_core._errors import LifecycleError
 from rocket_core._pool.absences import MAX_STALLED, MAX_UPGRADED
 from rocket_core._pool.thread_pool import MAX_QUEUE, QUEUE_TIMEOUT, ThreadPool
-from rocket_core._reason import CloseReason
 from rocket_core._server.eviction import Eviction
 from rocket_core._server.listener import Listener
 from rocket_core._server.monitor_thread import MonitorThread, Watcher
 from rocket_core._server.silence import Silence
 from rocket_core._server.watchdog import Watchdog
+from rocket_core._state import CloseReason
 from rocket_core._system.descriptor_limit import default_max_connections
 from rocket_core._system.forks import hold, release
 from rocket_core._system.signal_safe_event import SignalSafeEvent
