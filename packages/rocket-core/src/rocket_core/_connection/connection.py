@@ -51,8 +51,8 @@ _DEFAULT_TIMEOUTS: Final = Timeouts()
 class Connection(Buffers):
     """One client. Only the owner of the connection may call its methods; see `State`.
 
-    `Transport` describes the attributes of the socket, for example ``peer`` and ``secure``, `Buffers`
-    those of the buffers, and `Exchange` those of the present request.
+    `Transport` describes the attributes of the socket, such as ``peer`` and ``secure``; `Buffers`
+    those of the buffers; and `Exchange` those of the present request.
 
     Attributes:
         after: the state that follows SENDING.
