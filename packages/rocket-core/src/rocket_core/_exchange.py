@@ -52,7 +52,7 @@ class TakenOver(Protocol):
     """A connection that the application has taken over, as the server deals with it."""
 
     def end_input(self) -> None:
-        """Let the application receive what has arrived and no more. Any thread may call this."""
+        """Let the application receive no more than has arrived. Any thread may call this."""
 
     def cut_if_silent(self, since: float) -> float:
         """Disconnect the client if no byte has moved after ``since``; return when one last has.

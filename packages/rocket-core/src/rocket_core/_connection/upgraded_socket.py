@@ -161,7 +161,7 @@ class UpgradedSocket:
             self._readiness.close()
 
     def end_input(self) -> None:
-        """Let the application receive what has arrived, and nothing more. Any thread may call this."""
+        """Let the application receive what has arrived, and no more. Any thread may call this."""
         with self._lock:
             self._end_input()
 
