@@ -1,6 +1,6 @@
 """The names for layers on rocket-core, such as TLS and HTTP: what protocols do not need."""
 
-from rocket_core._connection.connection import RECEIVE_SIZE
+from rocket_core._connection.buffers import RECEIVE_SIZE
 from rocket_core._connection.output import OUTPUT_BOUND
 from rocket_core._connection.spool import Spool
 from rocket_core._connection.upgraded_socket import UpgradedSocket

@@ -408,7 +408,7 @@ def test_waiting_for_an_answer_sends_the_question_first(pair: Pair) -> None:
 def test_small_writes_are_sent_at_once(pair: Pair, kind: Callable[[bytes], bytes]) -> None:
     connection, client = pair
     connection.write(kind(b"hello"))
-    connection.sendall(b"")
+    connection.write(b"")
     assert not connection.unsent
     assert client.recv(10) == b"hello"
 

@@ -167,7 +167,7 @@ def test_only_what_a_worker_owns_is_waited_for(
         client.send(b"x")
         assert connection.read(1) == b"x"
         return
-    with pytest.raises(WaitError, match=f"in state '{state.value}' may not be waited for"):
+    with pytest.raises(WaitError, match=f"may wait for a client in state '{state.value}'"):
         connection.read(1)
     assert client.recv(1) == b""  # nothing can follow what is lost
 

@@ -42,8 +42,7 @@ from rocket_core._engine.seat import Seat
 from rocket_core._engine.statistics import Counters
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import ClientGone
-from rocket_core._reason import CloseReason
-from rocket_core._state import OWNERS, Owner, State
+from rocket_core._state import OWNERS, CloseReason, Owner, State
 from rocket_core._system.poller import READ
 from rocket_core._system.wait_ready import wait_ready
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rocket_core._connection.origin import origin_of
-from rocket_core._reason import CloseReason
+from rocket_core._state import CloseReason
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable

@@ -8,7 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from rocket_core._lease import Hold, Lease
-from rocket_core._reason import CloseReason
+from rocket_core._state import CloseReason
 
 if TYPE_CHECKING:
     from rocket_core._connection.connection import Connection

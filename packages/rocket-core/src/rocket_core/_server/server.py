@@ -29,7 +29,6 @@ from rocket_core._pool.pool_thread import PoolThread
 from rocket_core._pool.stand_in import StandIn
 from rocket_core._pool.thread_pool import MAX_QUEUE, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._pool.urgent_lanes import UrgentLanes
-from rocket_core._reason import CloseReason
 from rocket_core._server.eviction import Eviction
 from rocket_core._server.listener import Listener
 from rocket_core._server.mailbox import Mailbox
@@ -37,6 +36,7 @@ from rocket_core._server.monitor_thread import MonitorThread, Watcher
 from rocket_core._server.overdue_watch import OverdueWatch
 from rocket_core._server.silence import Silence
 from rocket_core._server.watchdog import Watchdog
+from rocket_core._state import CloseReason
 from rocket_core._system.descriptor_limit import default_max_connections
 from rocket_core._system.forks import hold, release
 from rocket_core._system.signal_safe_event import SignalSafeEvent

@@ -204,7 +204,7 @@ class Response:
     @property
     def overtaken(self) -> bool:
         """Whether the request took too long, and the server has answered."""
-        return self._lease is not None and self._lease.right is Hold.OVERTAKEN
+        return self._lease is not None and self._lease.hold is Hold.OVERTAKEN
 
     def claim(self) -> None:
         """Make sure that nobody else answers. Raises `ClientGone` when somebody has."""
