@@ -35,8 +35,8 @@ MAX_UPGRADED: Final = 256
 """Maximum number of connections that applications have taken over."""
 
 STALL_GRACE: Final = 5.0
-"""Seconds that a client may keep a worker although other requests need it. Where several workers wait
-for clients, the time is divided by their number."""
+"""Seconds that a client may keep a worker although other requests need it, divided by the number of
+workers that wait for clients."""
 
 _CREDIT: Final = 16 * 1024
 """Bytes that a client is taken to have moved before it was waited for: otherwise a client that has
@@ -72,7 +72,7 @@ class Absences:
     # -- waiting for clients -------------------------------------------------------------------
 
     def stall(self, exchange: Exchange, now: float) -> None:
-        """Note that a worker waits for its client; cut the slowest of its address if too many do."""
+        """Note that a worker waits for its client; cut the slowest client of too greedy an address."""
         exchange.begin_stall(now)
         origin = origin_of(exchange)
         self._stalls[exchange] = origin

@@ -68,7 +68,7 @@ class OverdueWatch:
             return inf
         due = now - self._seconds
         for lease, connection in leases:
-            if lease.right is Hold.OVER:  # the application has taken the connection over
+            if lease.hold is Hold.OVER:  # the application has taken the connection over
                 self._limit.forget(lease)
             elif lease.overdue(due):
                 self._overtake(lease, connection, due)
