@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 A thread that has claimed a connection from the Monitor, or taken it from the queue of the pool, is
 its owner and calls the engine with it. The engine moves it along the table in `rocket_core._state`
-until it belongs to somebody else again:
+until the connection has another owner again:
 
 - `Engine.advance` does what needs no application: it lets the worker receive, sends what is unsent,
   negotiates TLS, discards what follows the last response. It ends with the connection READY, which

@@ -1,4 +1,4 @@
-"""The workers that are away from the pool, and the clients that have to give way.
+"""The workers that are away from the pool, and the clients that are cut to get workers back.
 
 A worker is away while it waits for its client, while its request is overdue, and while its
 application uses a connection that it has taken over. Others take the place of those that are away.
@@ -72,7 +72,10 @@ class Absences:
     # -- waiting for clients -------------------------------------------------------------------
 
     def stall(self, exchange: Exchange, now: float) -> None:
-        """Note that a worker waits for its client; cut the slowest client of too greedy an address."""
+        """Note that a worker waits for its client.
+
+        Where too many wait for clients of the same address, the slowest of these is cut.
+        """
         exchange.begin_stall(now)
         origin = origin_of(exchange)
         self._stalls[exchange] = origin

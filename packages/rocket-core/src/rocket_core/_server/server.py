@@ -94,15 +94,15 @@ class Server:
             worker: makes a `Worker`, one for each thread.
             listeners: where to listen.
             min_threads: threads that are always there.
-            max_threads: threads there may be, besides those that wait for a client.
+            max_threads: threads there may be, besides threads that wait for a client.
             max_stalled: threads that wait for a client and are replaced meanwhile, at most. One
                 address may have no more of them than are left for all others; beyond that, its
                 slowest connection is cut.
             max_upgraded: connections that the application has taken over, at most. Each has a
                 thread, which is replaced meanwhile.
-            max_connections: connections beyond which none is accepted until one ends; while
-                somebody waits, those of clients that rest are ended, the longest rest first. By
-                default what the limit of open files allows.
+            max_connections: maximum number of open connections. At the limit, idle ones are closed
+                for clients that wait, the longest idle first. Default: half of the file descriptors
+                that the process may open.
             max_queue: requests that wait while all threads are busy, before others are refused.
             queue_timeout: seconds a request waits while all threads are busy, before it is refused.
             max_output: bytes held for clients that do not take them, over all connections, without
@@ -111,9 +111,9 @@ class Server:
                 it the slowest of the large uploads are ended.
             spool_free: bytes of the file system of these files that stay free, likewise. None: a
                 tenth of the file system, at most 1 GiB.
-            watchdog: seconds after which the stack of a thread that is still busy with one turn is
-                logged, once a turn; None: never.
-            request_timeout: seconds that one request may take, not counting those in which its
+            watchdog: seconds after which the stack of a thread that is still busy with the same
+                request is logged, once; None: never.
+            request_timeout: seconds that one request may take, not counting the time in which its
                 client was waited for. Then the server answers instead (`Worker.overdue`) or, where
                 it cannot, cuts the connection; the stack of the thread is logged, and another takes
                 its place, up to ``max_stalled``, until it is done. None: no limit.
@@ -162,11 +162,11 @@ class Server:
         """Whether all threads were started, or the server was stopped before."""
         self._fault: BaseException | None = None
         self._closed = threading.Event()
-        """Whether nobody is accepted any more."""
+        """Set when no client is accepted any more."""
 
     @property
     def lifecycle(self) -> Lifecycle:
-        """Where in its life the server is."""
+        """Where in its life the server is now."""
         return self._lifecycle
 
     def __enter__(self) -> Self:
@@ -182,8 +182,8 @@ class Server:
     def start(self, *, accept: bool = True) -> None:
         """Bind every listener, then start all threads; returns when clients are served.
 
-        Without ``accept`` nobody is accepted before `accept` is called, and only connections given
-        to `handle` are served.
+        Without ``accept`` no client is accepted before `accept` is called, and only connections
+        given to `handle` are served.
 
         Raises `LifecycleError` when the server runs already, `BindError` when an address cannot be
         listened on; then nothing is left bound.
@@ -200,9 +200,10 @@ class Server:
                 raise
             self._compose(worker)
             self._closed.clear()
-            # A signal handler may stop the server from here on, and wait for that: so there is
-            # somebody to carry it out, and all other threads are started by an order, which comes
-            # as a whole before or after one to stop.
+            # 1. The lifecycle becomes RUNNING. 2. A signal handler interrupts this thread, orders
+            # a stop, and waits for it. 3. The Monitor's thread carries it out, so it must run by
+            # now; and it starts all other threads by an order of its own, which comes as a whole
+            # before or after the stop.
             self._monitor_thread.start()
             begun = threading.Event()
             ended = SignalSafeEvent()
@@ -224,7 +225,7 @@ class Server:
             self._pool.start()
             if accept:
                 self._start_listeners()
-        except BaseException as error:  # noqa: BLE001 - whoever started the server gets it
+        except BaseException as error:  # noqa: BLE001 - raised again where the server was started
             self._fault = error
         finally:
             self._begun.set()
@@ -393,7 +394,7 @@ class Server:
     # -- end -----------------------------------------------------------------------------------
 
     def drain(self, timeout: float | None = None, *, shared: Iterable[Listener] = ()) -> None:
-        """End gently. Returns at once; `wait` waits. Safe in a signal handler, and twice.
+        """Stop gracefully. Returns at once; `wait` waits. Safe in a signal handler, and twice.
 
         Accepts what is already in the backlogs, as there is room for it, and no more; serves every
         request that has begun, closes idle connections, then stops. What is left after ``timeout``
@@ -412,7 +413,7 @@ class Server:
             self._mailbox.post(self._stop)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the server has stopped, up to ``timeout`` seconds; whether it has.
+        """Wait up to ``timeout`` seconds until the server has stopped; return whether it has.
 
         A server that was never started has stopped. On the main thread, signal handlers run
         meanwhile.
@@ -426,7 +427,7 @@ class Server:
         return True
 
     def wait_closed(self, timeout: float | None = None) -> bool:
-        """Wait until nobody is accepted any more, up to ``timeout`` seconds; whether that is so."""
+        """Wait up to ``timeout`` seconds until no client is accepted; return whether that is so."""
         return self._closed.wait(timeout)
 
     def _drain(self, timeout: float | None, shared: frozenset[Listener]) -> None:
@@ -488,7 +489,7 @@ class Server:
             release(self._let_go)
             self._monitor.close()
             self._monitor_thread.finish()
-            with self._lock:  # nobody starts it again in between
+            with self._lock:  # no thread starts the server again in between
                 self._lifecycle = Lifecycle.STOPPED
                 self._begun.set()
                 self._ended.set()
@@ -537,7 +538,7 @@ class Server:
     def resize(self, min_threads: int, max_threads: int) -> None:
         """Have ``min_threads`` to ``max_threads`` threads from now on; see `Server`.
 
-        Threads that are missing are there at once; of those too many, none is interrupted. Any
+        Missing threads are started at once; surplus threads end when they become idle. Any
         thread may call this. Raises `ValueError` as the constructor does.
         """
         _check_threads(min_threads, max_threads)
@@ -548,18 +549,18 @@ class Server:
 
     @property
     def threads(self) -> tuple[int, int]:
-        """The least and the greatest number of threads there may be."""
+        """The minimum and maximum numbers of threads."""
         return self._min_threads, self._max_threads
 
     # -- to be seen ----------------------------------------------------------------------------
 
     @property
     def connections(self) -> int:
-        """How many connections are open, in a server that was started."""
+        """How many connections are open now, in a server that was started."""
         return len(self._registry)
 
     def statistics(self) -> Statistics:
-        """A snapshot. Raises `LifecycleError` before the first start."""
+        """Return a snapshot of the counts. Raises `LifecycleError` before the first start."""
         if self._lifecycle is Lifecycle.NEW:
             raise LifecycleError("a server that was never started has no statistics")
         total = self._tally.total()
@@ -595,7 +596,7 @@ class Server:
         return sorted(found, key=lambda each: (each.peer is None, each.since))
 
     def list_connections(self) -> list[ConnectionInfo]:
-        """Every open connection, in no order. Raises as `statistics`."""
+        """Return what is known of every open connection, in no order. Raises as `statistics`."""
         if self._lifecycle is Lifecycle.NEW:
             raise LifecycleError("a server that was never started has no connections")
         return [
