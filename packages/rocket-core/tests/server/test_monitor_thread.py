@@ -6,7 +6,17 @@ import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from coresupport import connect, eventually, serving, shout, states, wait_for, worker
+from coresupport import (
+    Gate,
+    LineWorker,
+    connect,
+    eventually,
+    serving,
+    shout,
+    states,
+    wait_for,
+    worker,
+)
 from rocket_core import Connection, Server, State, Timeouts
 from rocket_core._engine.monitor import BATCH
 
@@ -154,3 +164,34 @@ def test_monitors_thread_of_an_idle_server_sleeps() -> None:
         assert client.ask(b"x\n") == b"X\n"
         # It ceases to tend the pool, which it does every few milliseconds otherwise.
         eventually(lambda: not server._pool.guarded)
+
+
+def test_it_is_among_the_activities_while_a_client_holds_it() -> None:
+    """While it receives for one client it does nothing for all others, so that must be seen."""
+    held, leave = threading.Event(), threading.Event()
+
+    class Held(LineWorker):
+        def receive(self, connection: Connection) -> State:
+            state = super().receive(connection)
+            if threading.current_thread().name == "rocket-monitor":
+                held.set()
+                wait_for(leave)
+            return state
+
+    gate = Gate()
+    with (
+        serving(lambda: Held(gate), threads=1) as server,
+        connect(server) as busy,
+        connect(server) as other,
+    ):
+        busy.send(b"hold\n")
+        gate.wait()
+        other.send(b"x\n")
+        wait_for(held)
+        eventually(lambda: len(server.activities()) == 2)
+        (found,) = (each for each in server.activities() if each.thread == "rocket-monitor")
+        assert str(found.peer) == other.name
+        assert found.doing == ""
+        leave.set()
+        gate.opened.set()
+        assert other.read_line() == b"X\n"
