@@ -16,7 +16,7 @@ from bench.applications import bare_loop, pages, wsgi_loop
 from bench.applications.core_worker import Fixed
 from bench.budget.client import CONNECTIONS, TOTAL, Clients, OverError
 from rocket_core import Listener, Peer, Server, Worker
-from rocket_core._server.monitor_thread import MonitorThread, Order
+from rocket_core._server.mailbox import Mailbox, Order
 from rocket_core._system.poller import EpollPoller
 from rocket_wsgi import WSGIWorker
 
@@ -106,7 +106,7 @@ _PEER: Final = Peer("127.0.0.1", 50_000)
 
 
 class _Unstarted(threading.Thread):
-    """A thread that nobody starts: what it would do is done by who calls `run`."""
+    """A thread that is not started: the caller of `run` does what it would do."""
 
     made: Final[list[threading.Thread]] = []
 
@@ -114,11 +114,10 @@ class _Unstarted(threading.Thread):
         self.made.append(self)
 
 
-def _carry_out(guardian: MonitorThread, order: Order | None) -> None:
+def _carry_out(mailbox: Mailbox, order: Order) -> None:
     """Do at once what the Monitor's thread, which does not run, was to do."""
-    del guardian
-    if order is not None:
-        order()
+    del mailbox
+    order()
 
 
 def _rocket(worker: Callable[[], Worker], requests: list[bytes], *, fresh: bool = False) -> None:
@@ -126,7 +125,7 @@ def _rocket(worker: Callable[[], Worker], requests: list[bytes], *, fresh: bool 
     listener = Listener("127.0.0.1:0")
     server = Server(worker, [listener], min_threads=1, max_threads=1)
     _Unstarted.made.clear()
-    with _replaced(threading, "Thread", _Unstarted), _replaced(MonitorThread, "post", _carry_out):
+    with _replaced(threading, "Thread", _Unstarted), _replaced(Mailbox, "post", _carry_out):
         server.start()
     pool = server._pool
     pool.guard(on=True)  # as in a server that is busy

@@ -68,7 +68,7 @@ def test_uploads_beyond_the_total_make_room_for_others(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = serve(count, server={"max_spool": 16 * MEGABYTE})
-    disk = client.server._host.disk
+    disk = client.server._server_state.disk
     greedy = [client.open() for _ in range(3)]
     for stream in greedy:
         stream.send(PUT + ENDLESS)
@@ -96,7 +96,7 @@ def test_uploads_beyond_the_total_make_room_for_others(
 
 def test_one_that_was_cut_is_answered(serve: Serve) -> None:
     client = serve(count, server={"max_spool": 16 * MEGABYTE})
-    disk = client.server._host.disk
+    disk = client.server._server_state.disk
     slow, other = client.open(), client.open()
     slow.send(PUT + ENDLESS)
     pour(slow.socket, MEGABYTE)

@@ -143,7 +143,7 @@ def test_what_an_upload_holds_is_given_back(serve: Serve, end: str) -> None:
     stream = client.open()
     stream.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
     stream.send(b"20000\r\n" + bytes(0x20000))
-    budget = client.server._host.input
+    budget = client.server._server_state.input
     while budget.held < 0x20000:
         time.sleep(0.001)
     if end == "served":

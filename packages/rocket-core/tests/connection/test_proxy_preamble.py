@@ -206,7 +206,7 @@ def test_only_proxies_may_connect(caplog: pytest.LogCaptureFixture) -> None:
         assert server.statistics().refused == 3
         assert server.statistics().accepted == 0
     assert [each.levelname for each in caplog.records] == ["WARNING"]
-    assert "it is none of the proxies of proxy_protocol" in caplog.text
+    assert "its address is not in the networks of proxy_protocol" in caplog.text
 
 
 def test_a_listener_needs_to_know_its_proxies() -> None:

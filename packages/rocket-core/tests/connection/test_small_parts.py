@@ -50,9 +50,7 @@ def test_registry_tells_of_room_once_it_was_full(
 ) -> None:
     connection, _ = pair
     told: list[str] = []
-    registry = Registry(1)
-    registry.on_room = lambda: told.append("room")
-    registry.on_empty = lambda: told.append("empty")
+    registry = Registry(1, lambda: told.append("room"), lambda: told.append("empty"))
     registry.add(connection)
     registry.remove(connection)
     assert told == ["empty"]

@@ -71,7 +71,7 @@ def test_request_that_comes_as_the_time_runs_out_is_served() -> None:
         (connection,) = server._registry.snapshot()
         eventually(lambda: server._monitor.claim(connection))  # which is not there at once
         client.send(b"late\n")
-        server._phases.expire(connection, server._worker, server._counters)
+        server._engine.expire(connection, server._seat)
         assert client.read_line() == b"LATE\n"
 
 
@@ -544,7 +544,7 @@ def test_looking_in_vain_changes_nothing(
         client.send(sent)
         eventually(lambda: states(server) == {state: 1})
         server.drain(PATIENCE)  # which looks at every connection
-        eventually(lambda: not server.wait(0) and server._host.draining)
+        eventually(lambda: not server.wait(0) and server._server_state.draining)
         client.send(b"rest\n")
         assert client.read_line().endswith(b"REST\n")
         assert server.wait(PATIENCE)

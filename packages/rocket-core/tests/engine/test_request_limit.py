@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +20,6 @@ from coresupport import (
     worker,
 )
 from rocket_core import ClientGone, Connection, Server, State
-from rocket_core._connection.server_state import ServerState
 from rocket_core._engine.request_limit import RequestLimit
 
 if TYPE_CHECKING:
@@ -39,12 +37,12 @@ class Offering(LineWorker):
 
 def offering(work: Callable[[bytes], None], seen: list[str]) -> Callable[[], Offering]:
     def handle(connection: Connection, line: bytes, body: bytes) -> State:
-        turn = connection.turn
-        assert turn is not None
-        turn.offer(line)
+        lease = connection.lease
+        assert lease is not None
+        lease.offer(line)
         work(line)
         try:
-            turn.claim()
+            lease.claim()
         except ClientGone:
             seen.append("overtaken")
             raise
@@ -161,17 +159,21 @@ def test_time_in_which_the_client_was_waited_for_does_not_count() -> None:
         assert client.read_line() == b"ONETWO\n"
 
 
-def test_whoever_looks_is_told_of_a_request_that_can_be_seen(
+def test_the_request_that_is_told_of_can_be_seen(
     pair: tuple[Connection, socket.socket],
 ) -> None:
     """Told before, the Monitor's thread could look too early and sleep for ever."""
-    found: list[float] = []
-    limit = RequestLimit(60, ServerState())
-    assert limit.look() == inf
-    limit.begun = lambda: found.append(limit.look())
-    limit.end(limit.begin(pair[0]), pair[0])
-    assert 0 < found[0] <= 60
-    assert limit.look() < inf  # until then it need not be looked at again
+    found: list[int] = []
+    connection, _ = pair
+    limit: RequestLimit[Connection] = RequestLimit(
+        lambda: found.append(len(limit.leases())), lambda _: None
+    )
+    assert limit.leases() == []
+    lease = limit.begin(connection)
+    assert found == [1]
+    assert limit.leases() == [(lease, connection)]
+    assert limit.end(lease, connection)
+    assert limit.leases() == []
 
 
 def test_a_request_is_noticed_while_another_worker_polls(
@@ -183,7 +185,7 @@ def test_a_request_is_noticed_while_another_worker_polls(
         serving(worker(gate), threads=2, request_timeout=0.1, watchdog=0.1) as server,
         connect(server) as held,
     ):
-        eventually(lambda: server._pool._polling == 2)
+        eventually(lambda: server._pool.polling == 2)
         held.send(b"hold\n")
         assert held.closed_by_server()
         eventually(lambda: "its connection is cut" in caplog.text)
@@ -196,10 +198,10 @@ def test_the_monitors_thread_does_not_wait_for_a_client_that_takes_nothing() -> 
     full = threading.Event()
 
     def handle(connection: Connection, line: bytes, body: bytes) -> State:
-        assert connection.turn is not None
+        assert connection.lease is not None
         while line == b"fill" and not connection.unsent:
             connection.write(bytes(1000))
-        connection.turn.offer(line)
+        connection.lease.offer(line)
         full.set()
         wait_for(leave)
         return State.CLOSED

@@ -20,7 +20,7 @@ from coresupport import (
     states,
 )
 from rocket_core import Connection, Listener, Server, State
-from rocket_core._pool import thread_pool, urgent_lanes
+from rocket_core._pool import pool_thread, stand_in, urgent_lanes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,7 +184,7 @@ def test_what_waits_for_a_held_lane_is_served_by_a_worker_that_returns(
         lane.send(b"!hold\n")
         other.wait()
         waiting.send(b"!x\n")
-        eventually(lambda: len(server._pool._reserve._waiting) == 1)
+        eventually(lambda: len(server._urgent_lanes._waiting) == 1)
         gate.opened.set()
         assert busy.read_line() == b"HOLD\n"
         assert waiting.read_line() == b"X\n"  # though the lane is held still
@@ -198,10 +198,10 @@ def test_lanes_that_are_not_needed_end(monkeypatch: pytest.MonkeyPatch) -> None:
     factory = lambda: Refusing(hold_any(gate))  # noqa: E731
     with serving(factory, threads=1) as server, ExitStack() as clients:
         held = hold_lanes(server, clients, gate, 4)
-        assert len(server._pool._reserve.lanes) == 4
+        assert len(server._urgent_lanes.seats()) == 4
         gate.opened.set()
         assert [client.read_line() for client in held] == [b"HOLD\n"] * len(held)
-        eventually(lambda: len(server._pool._reserve.lanes) <= 1)
+        eventually(lambda: len(server._urgent_lanes.seats()) <= 1)
 
 
 def test_a_failing_look_costs_its_own_request_only(caplog: pytest.LogCaptureFixture) -> None:
@@ -308,7 +308,8 @@ def test_impossible_settings(settings: dict[str, int]) -> None:
 @pytest.fixture
 def _asking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every client whose request has waited at all is asked about."""
-    monkeypatch.setattr(thread_pool, "LONG_WAIT", 0.0)
+    monkeypatch.setattr(pool_thread, "LONG_WAIT", 0.0)
+    monkeypatch.setattr(stand_in, "LONG_WAIT", 0.0)
     monkeypatch.setattr(urgent_lanes, "LONG_WAIT", 0.0)
 
 
@@ -390,7 +391,7 @@ def test_urgent_requests_of_clients_that_have_left_are_not_served() -> None:
         eventually(lambda: states(server) == {"active": 2})
         leaving = connect(server)
         leaving.send(b"!x\n")
-        eventually(lambda: len(server._pool._reserve._waiting) == 1)
+        eventually(lambda: len(server._urgent_lanes._waiting) == 1)
         leaving.reset()
         gate.opened.set()
         eventually(lambda: server.statistics().closes == {"client left the queue": 1})

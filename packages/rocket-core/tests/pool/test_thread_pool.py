@@ -4,7 +4,6 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,11 +24,16 @@ from rocket_core import Connection, Monitor, State, ThreadPool, Timeouts, Worker
 from rocket_core._connection.server_state import ServerState
 from rocket_core._engine.engine import Engine
 from rocket_core._engine.registry import Registry
-from rocket_core._engine.statistics import Counters, Tally
-from rocket_core._pool import absences
+from rocket_core._engine.seat import Seat, Seats
+from rocket_core._engine.statistics import Tally
+from rocket_core._pool import absences, pool_thread
 from rocket_core._pool import thread_pool as module
 from rocket_core._pool.demand import Verdict
-from rocket_core._pool.thread_pool import Care
+from rocket_core._pool.pool_thread import PoolThread
+from rocket_core._pool.stand_in import StandIn
+from rocket_core._pool.thread_pool import MAX_QUEUE, QUEUE_TIMEOUT
+from rocket_core._pool.urgent_lanes import UrgentLanes
+from rocket_core._server.mailbox import Mailbox
 from rocket_core._server.monitor_thread import MonitorThread
 from rocket_core._system.poller import default_poller
 from rocket_core.extending import READ
@@ -95,7 +99,7 @@ def test_all_threads_of_an_idle_pool_serve_at_once() -> None:
 
 
 def test_pool_shrinks_when_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "IDLE_RETIREMENT", 0.05)
+    monkeypatch.setattr(pool_thread, "IDLE_RETIREMENT", 0.05)
     gate = Gate()
     with serving(worker(gate), min_threads=2, max_threads=6) as server, ExitStack() as clients:
         crowd = [clients.enter_context(connect(server)) for _ in range(6)]
@@ -160,27 +164,38 @@ class Fixture:
         self, factory: Callable[[], Worker], threads: int, poller: Poller | None = None
     ) -> None:
         self.monitor = Monitor(poller)
+        self.mailbox = Mailbox(self.monitor)
         self.tally = Tally()
         self.registry = Registry(100)
-        host = ServerState()
-        self.phases = Engine(self.monitor, self.registry, Timeouts(), host)
+        self.seats = Seats(factory, self.tally)
         self.pool = ThreadPool(
             self.monitor,
-            self.phases,
-            factory,
-            self.tally,
+            self.hire,
             min_threads=threads,
             max_threads=threads,
-            alert=lambda: self.guardian.post(None),
+            alert=self.mailbox.alert,
         )
-        host.stalled = self.pool.stalled
-        self.guardian = MonitorThread(
-            self.monitor, self.pool, self.phases, factory(), self.tally.open()
+        state = ServerState(pool=self.pool)
+        self.engine = Engine(self.monitor, self.registry, Timeouts(), state)
+        lanes = UrgentLanes(self.engine, self.seats, self.pool.submit)
+        seat = Seat(factory(), self.tally.open())
+        stand_in = StandIn(
+            self.monitor,
+            self.pool,
+            self.engine,
+            lanes,
+            seat,
+            max_queue=MAX_QUEUE,
+            queue_timeout=QUEUE_TIMEOUT,
         )
+        self.monitor_thread = MonitorThread(self.mailbox, self.pool, lanes, stand_in, seat)
+
+    def hire(self, name: str) -> PoolThread:
+        return PoolThread(self.pool, self.engine, self.seats, name)
 
     def start(self) -> None:
         self.pool.start()
-        self.guardian.start()
+        self.monitor_thread.start()
 
     def stop(self) -> None:
         def close() -> None:
@@ -189,10 +204,10 @@ class Fixture:
             for connection in self.registry.snapshot():
                 connection.close()
             self.monitor.close()
-            self.guardian.finish()
+            self.monitor_thread.finish()
 
-        self.guardian.post(close)
-        self.guardian.join()
+        self.mailbox.post(close)
+        self.monitor_thread.join()
 
 
 class BatchPoller:
@@ -235,7 +250,7 @@ def test_neighbours_of_a_blocked_request_in_a_batch_are_served(
     poller = BatchPoller()
     parts = Fixture(worker(gate), threads=4, poller=poller)
     parts.start()
-    eventually(lambda: parts.pool._polling == 2)
+    eventually(lambda: parts.pool.polling == 2)
     clients = []
     counters = parts.tally.open()
     for _ in range(3):
@@ -243,7 +258,7 @@ def test_neighbours_of_a_blocked_request_in_a_batch_are_served(
         client.sendall(b"hold\n")
         clients.append(client)
         connection = Connection(server)
-        parts.phases.begin(connection, counters)
+        parts.engine.begin(connection, counters)
         parts.pool.welcome(connection)
     poller.delivered.set()
     eventually(lambda: gate.inside == 3)
@@ -257,65 +272,54 @@ def test_only_connection_left_in_a_queue_is_served(sockets: Sockets) -> None:
     parts = Fixture(worker(), threads=1)
     server, client = sockets()
     connection = Connection(server)
-    connection.host = ServerState()
+    connection.server = ServerState()
     parts.registry.add(connection)
     client.sendall(b"x\n")
     parts.start()
-    eventually(lambda: parts.pool._polling == 1)
+    eventually(lambda: parts.pool.polling == 1)
     parts.pool.submit(connection)
     assert client.recv(100) == b"X\n"
     parts.stop()
 
 
-def test_worker_that_has_just_gone_away_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = Fixture(worker(), threads=1)
-    looks: list[dict[str, bool]] = []
-    monkeypatch.setattr(parts.pool._demand, "look", lambda **look: looks.append(look))
-    now = 1000.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    parts.pool._left_at = now
-    for _ in range(2):
-        parts.pool.tend()
-        now += 2 * module._ABSENCE
-    assert looks == [
-        {"waits": False, "stuck": False, "spare": False},
-        {"waits": True, "stuck": True, "spare": False},
-    ]
-    parts.monitor.close()
-
-
-def test_looks_at_a_pool_that_computes_become_rare(
-    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parts = Fixture(worker(), threads=1)
-    verdicts = iter([*[Verdict.DISMISS] * 9, Verdict.NOTHING, Verdict.DISMISS])
-    monkeypatch.setattr(parts.pool._demand, "look", lambda **_: next(verdicts))
-    server, _ = sockets()
-    parts.pool._ready.append(Connection(server))  # which nobody serves, since nobody runs
-    parts.pool._polled_at = time.monotonic()
-    cares = [parts.pool.tend() for _ in range(11)]
-    assert cares == [*[Care.LOOK] * 7, *[Care.RARE_LOOK] * 2, *[Care.LOOK] * 2]
-    for connection in parts.pool.abandoned():
-        connection.close()
-    parts.monitor.close()
-
-
-def test_somebody_polls_once_in_a_while_however_long_the_queue(
+def test_no_further_worker_is_called_before_a_called_one_has_begun(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """On a busy machine a worker may wait for its processor for longer than a look takes.
+
+    1. All workers are away or asleep, and the pool calls one. 2. The worker does not run yet.
+    3. The next look finds the same as the first, and must not call another.
+    """
     parts = Fixture(worker(), threads=1)
-    monkeypatch.setattr(parts.pool._demand, "look", lambda **_: Verdict.NOTHING)
-    now = parts.pool._polled_at = 1000.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    polls = []
-    for _ in range(1000):
-        now += module.LOOK
-        if parts.pool.tend() is Care.POLL:
-            polls.append(now)
-    gaps = [later - earlier for earlier, later in pairwise([1000.0, *polls])]
-    assert gaps == pytest.approx([module._BLINDNESS] * len(gaps), abs=2 * module.LOOK)
-    assert polls
-    parts.monitor.close()
+    pool = parts.pool
+    pool.resize(1, 5)
+    late: list[PoolThread] = []
+
+    def start_late(thread: PoolThread) -> None:
+        late.append(thread)
+
+    monkeypatch.setattr(pool_thread.PoolThread, "start", start_late)
+    monkeypatch.setattr(pool._staffing._demand, "look", called_if_missed)
+    eventually(lambda: not pool._called and pool.polling == 1)
+    with pool._lock:
+        pool.polling = 0  # as if it were away
+    assert pool.guard(on=True)
+    for _ in range(10):
+        pool.tend()
+    assert len(late) == 1
+    monkeypatch.undo()
+    late[0].start()
+    eventually(lambda: not pool._called)
+    with pool._lock:
+        pool.polling += 1
+    parts.monitor_thread.start()
+    parts.stop()
+
+
+def called_if_missed(*, waits: bool, stuck: bool, spare: bool) -> Verdict:
+    """Judge as for workers that compute nothing."""
+    del spare
+    return Verdict.CALL if waits or stuck else Verdict.NOTHING
 
 
 def test_thread_that_leaves_has_a_sleeper_poll(
@@ -325,7 +329,7 @@ def test_thread_that_leaves_has_a_sleeper_poll(
     parts = Fixture(worker(), threads=1)
     parts.start()
     pool = parts.pool
-    eventually(lambda: pool._polling == 1)
+    eventually(lambda: pool.polling == 1)
     server, client = sockets()
     other = Connection(sockets()[0])
     with pool.stalled(other):  # one waits for its client, and another takes its place
@@ -335,7 +339,7 @@ def test_thread_that_leaves_has_a_sleeper_poll(
     pool.resize(1, 1)
     eventually(lambda: pool.threads == 1)
     connection = Connection(server)
-    parts.phases.begin(connection, parts.tally.open())
+    parts.engine.begin(connection, parts.tally.open())
     parts.pool.welcome(connection)
     client.sendall(b"x\n")
     assert client.recv(100) == b"X\n"
@@ -349,16 +353,16 @@ def test_dismissed_worker_takes_no_deadline_to_sleep_with_it(
     parts = Fixture(worker(), threads=2)
     pool = parts.pool
     pool.start()
-    eventually(lambda: pool._polling == 2)
+    eventually(lambda: pool.polling == 2)
     connection = Connection(sockets()[0])
-    parts.phases.begin(connection, parts.tally.open())
+    parts.engine.begin(connection, parts.tally.open())
     pool.guard(on=True)  # only a pool that is tended dismisses workers
-    pool._dismissing = True  # for the one that takes the wake-up
+    pool.dismissing = True  # for the one that takes the wake-up
     connection.deadline = time.monotonic() + 0.1
     parts.monitor.park(connection)
     eventually(lambda: connection.state is State.CLOSED)
     assert len(pool._sleepers) == 1
-    parts.guardian.start()
+    parts.monitor_thread.start()
     parts.stop()
 
 
@@ -378,14 +382,14 @@ def queue_request(parts: Fixture, sockets: Sockets, request: bytes) -> socket.so
     server, client = sockets()
     client.sendall(request)
     connection = Connection(server)
-    parts.phases.begin(connection, parts.tally.open())
+    parts.engine.begin(connection, parts.tally.open())
     parts.pool.submit(connection)
     return client
 
 
-def end_without_guardian(parts: Fixture, gate: Gate) -> None:
+def end_without_monitor_thread(parts: Fixture, gate: Gate) -> None:
     gate.opened.set()
-    parts.guardian.start()
+    parts.monitor_thread.start()
     parts.stop()
 
 
@@ -394,11 +398,11 @@ def test_last_poller_that_goes_away_with_what_was_queued_is_missed(sockets: Sock
     parts = Fixture(worker(gate), threads=1)
     alerts = Alerts(parts.pool)
     parts.pool.start()
-    eventually(lambda: parts.pool._polling == 1)
+    eventually(lambda: parts.pool.polling == 1)
     queue_request(parts, sockets, b"hold\n")
     eventually(lambda: gate.inside == 1)
     assert alerts.count >= 1
-    end_without_guardian(parts, gate)
+    end_without_monitor_thread(parts, gate)
 
 
 def test_poller_that_finds_a_request_queued_after_its_poll_is_missed(
@@ -409,22 +413,22 @@ def test_poller_that_finds_a_request_queued_after_its_poll_is_missed(
     alerts = Alerts(parts.pool)
     between, go_on = threading.Event(), threading.Event()
 
-    def expire_all(worker: Worker, counters: Counters) -> None:
-        del worker, counters
+    def expire_all(seat: Seat) -> None:
+        del seat
         between.set()
         wait_for(go_on)
 
-    monkeypatch.setattr(parts.phases, "expire_all", expire_all)
+    monkeypatch.setattr(parts.engine, "expire_all", expire_all)
     parts.pool.start()
-    eventually(lambda: parts.pool._polling == 1)
+    eventually(lambda: parts.pool.polling == 1)
     parts.monitor.wake()
     wait_for(between)
-    assert (parts.pool._polling, alerts.count) == (0, 0)
+    assert (parts.pool.polling, alerts.count) == (0, 0)
     queue_request(parts, sockets, b"hold\n")
     go_on.set()
     eventually(lambda: gate.inside == 1)
     assert alerts.count == 1
-    end_without_guardian(parts, gate)
+    end_without_monitor_thread(parts, gate)
 
 
 def test_two_wake_ups_in_one_leave_no_request_behind(
@@ -449,7 +453,7 @@ def test_two_wake_ups_in_one_leave_no_request_behind(
     monkeypatch.setattr(parts.monitor, "poll", poll_and_wait)
     alerts = Alerts(pool)
     pool.start()
-    eventually(lambda: pool._polling == 2)
+    eventually(lambda: pool.polling == 2)
     queue_request(parts, sockets, b"hold\n")
     wait_for(taken)
     queue_request(parts, sockets, b"hold\n")
@@ -458,7 +462,7 @@ def test_two_wake_ups_in_one_leave_no_request_behind(
     assert pool.waiting == 1
     assert alerts.count == 1
     monkeypatch.undo()
-    end_without_guardian(parts, gate)
+    end_without_monitor_thread(parts, gate)
 
 
 LARGE = bytes(2 << 20)
@@ -528,20 +532,20 @@ def test_threads_that_replaced_others_are_used_again() -> None:
 def test_the_spare_that_slept_last_is_used_first() -> None:
     parts = Fixture(worker(), threads=2)
     pool = parts.pool
-    first, second = module._Seat(LineWorker()), module._Seat(LineWorker())
-    pool._seats = {first, second}
+    first, second = parts.hire("first"), parts.hire("second")
+    pool._members = {first, second}
     pool._sleepers = [first, second]
     with pool._lock:
         assert pool._wake_sleeper()
     assert pool._sleepers == [first]
-    assert second.wake.acquire(blocking=False)
+    assert second._sleep_lock.acquire(blocking=False)
     parts.monitor.close()
 
 
 def test_spares_end_and_tell_their_workers(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "IDLE_RETIREMENT", 0.05)
+    monkeypatch.setattr(pool_thread, "IDLE_RETIREMENT", 0.05)
     marking = Marking()
     with (
         serving(lambda: marking, NarrowListener(), threads=1) as server,
@@ -562,7 +566,7 @@ def test_spares_end_and_tell_their_workers(
     assert "the worker's retired() failed" in caplog.text
 
 
-def test_thread_that_is_a_spare_with_all_others_away_has_the_guardian_poll() -> None:
+def test_thread_that_is_a_spare_with_all_others_away_has_the_monitors_thread_poll() -> None:
     gate = Gate()
 
     def large_then_hold(connection: Connection, line: bytes, body: bytes) -> State:
@@ -576,8 +580,8 @@ def test_thread_that_is_a_spare_with_all_others_away_has_the_guardian_poll() -> 
         connect(server) as other,
     ):
         slow.send(b"hold\n")
-        eventually(lambda: server.statistics().stalled == 1 and server._pool._polling == 1)
-        eventually(lambda: not server._pool._guarded)
+        eventually(lambda: server.statistics().stalled == 1 and server._pool.polling == 1)
+        eventually(lambda: not server._pool.guarded)
         assert slow.read(len(LARGE) // 2) == LARGE[: len(LARGE) // 2]
         reader = threading.Thread(target=slow.read_line)
         reader.start()

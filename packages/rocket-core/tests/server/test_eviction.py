@@ -25,11 +25,12 @@ from coresupport import (
     wait_for,
     worker,
 )
-from rocket_core import Connection, Listener, Server, State, Timeouts, Worker
+from rocket_core import Connection, Listener, Server, State, Timeouts
 from rocket_core._connection.server_state import ServerState
 from rocket_core._engine.engine import DRAIN_GRACE, Engine
 from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.registry import Registry
+from rocket_core._engine.seat import Seat
 from rocket_core._engine.statistics import Counters
 from rocket_core._server import eviction
 from rocket_core._server import listener as listener_module
@@ -97,13 +98,13 @@ def test_readers_that_take_nothing_keep_nobody_out() -> None:
 def looks(server: Server) -> list[None]:
     """Grows with every look for connections to close."""
     made: list[None] = []
-    make = server._room.make
+    evict = server._eviction.evict
 
-    def counted(worker: Worker, counters: Counters) -> None:
-        make(worker, counters)
+    def counted() -> None:
+        evict()
         made.append(None)
 
-    server._room.make = counted  # type: ignore[method-assign]
+    server._eviction.evict = counted  # type: ignore[method-assign]
     return made
 
 
@@ -162,25 +163,26 @@ def test_one_order_to_make_room_is_enough() -> None:
         crowd(server, clients, 1)
         looked = looks(server)
         held = threading.Event()
-        server._guardian.post(lambda: wait_for(held))
+        server._mailbox.post(lambda: wait_for(held))
         for _ in range(5):
-            server._call_for_room()
+            server._order_eviction()
         held.set()
         eventually(lambda: looked)
         done = threading.Event()
-        server._guardian.post(done.set)
+        server._mailbox.post(done.set)
         wait_for(done)
         assert len(looked) == 1
 
 
 class Parked:
-    """A room, and connections parked where nobody polls."""
+    """An eviction, and connections parked where no thread polls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.monitor = Monitor()
         registry = Registry(10)
-        phases = Engine(self.monitor, registry, Timeouts(), ServerState())
-        self.room = eviction.Eviction(self.monitor, phases, Timeouts(), 10)
+        engine = Engine(self.monitor, registry, Timeouts(), ServerState())
+        seat = Seat(worker()(), Counters())
+        self.eviction = eviction.Eviction(self.monitor, engine, seat, Timeouts(), 10)
         self.now = time.monotonic()
         self.looks = 0
         monkeypatch.setattr(eviction, "REST", 1.0)
@@ -194,8 +196,8 @@ class Parked:
         self.now += self.cost
         return self._parked()
 
-    def make(self) -> None:
-        self.room.make(worker()(), Counters())
+    def evict(self) -> None:
+        self.eviction.evict()
 
     def close(self) -> None:
         for connection in self._parked():
@@ -216,11 +218,11 @@ def test_a_client_that_moves_before_it_is_looked_at_is_let_be(parked: Parked) ->
         connection.deadline = parked.now - 5 + Timeouts().keep_alive
         parked.monitor.park(connection)
         its.send(b"x")
-        parked.make()
+        parked.evict()
         assert parked.monitor.poll(PATIENCE) == [connection]
         assert connection.fill() == 1
         parked.monitor.park(connection)
-        parked.make()
+        parked.evict()
         assert connection.state is State.CLOSED
 
 
@@ -231,20 +233,20 @@ def test_the_grace_of_a_drain_is_no_rest(parked: Parked) -> None:
         connection.last_request = 0
         connection.deadline = parked.now + DRAIN_GRACE - 0.5
         parked.monitor.park(connection)
-        parked.make()
+        parked.evict()
         assert len(parked.monitor) == 1
         parked.now += 0.5
-        parked.make()
+        parked.evict()
         assert connection.state is State.CLOSED
 
 
 def test_looks_in_vain_take_little_time(parked: Parked) -> None:
     parked.cost = 0.2
-    parked.make()
-    parked.make()
+    parked.evict()
+    parked.evict()
     assert parked.looks == 1
     parked.now += 0.2 * eviction._LOOKING + 0.1
-    parked.make()
+    parked.evict()
     assert parked.looks == 2
 
 

@@ -6,7 +6,17 @@ import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from coresupport import connect, eventually, serving, shout, states, wait_for, worker
+from coresupport import (
+    Gate,
+    LineWorker,
+    connect,
+    eventually,
+    serving,
+    shout,
+    states,
+    wait_for,
+    worker,
+)
 from rocket_core import Connection, Server, State, Timeouts
 from rocket_core._engine.monitor import BATCH
 
@@ -117,7 +127,7 @@ def test_failure_of_an_order_is_logged_and_the_pool_is_tended_on(
         raise ValueError("an order that fails")
 
     with blocked() as (server, _):
-        server._guardian.post(fail)
+        server._mailbox.post(fail)
         eventually(lambda: "the monitor's thread failed and goes on" in caplog.text)
         with connect(server) as client:
             client.send(b"half")
@@ -140,17 +150,48 @@ def test_clients_that_never_pause_keep_it_from_nothing_else(
             polled.set()
             return [connection] * BATCH
 
-        monkeypatch.setattr(server._pool, "stand_in", lambda *_: None)
+        monkeypatch.setattr(server._monitor_thread._stand_in, "_take_in", lambda _: None)
         monkeypatch.setattr(server._monitor, "poll", poll)
         wait_for(polled)
         obeyed = threading.Event()
-        server._guardian.post(obeyed.set)
+        server._mailbox.post(obeyed.set)
         wait_for(obeyed)
         monkeypatch.undo()
 
 
-def test_guardian_of_an_idle_server_sleeps() -> None:
+def test_monitors_thread_of_an_idle_server_sleeps() -> None:
     with serving(worker()) as server, connect(server) as client:
         assert client.ask(b"x\n") == b"X\n"
         # It ceases to tend the pool, which it does every few milliseconds otherwise.
-        eventually(lambda: not server._pool._guarded)
+        eventually(lambda: not server._pool.guarded)
+
+
+def test_it_is_among_the_activities_while_a_client_holds_it() -> None:
+    """While it receives for one client it does nothing for all others, so that must be seen."""
+    held, leave = threading.Event(), threading.Event()
+
+    class Held(LineWorker):
+        def receive(self, connection: Connection) -> State:
+            state = super().receive(connection)
+            if threading.current_thread().name == "rocket-monitor":
+                held.set()
+                wait_for(leave)
+            return state
+
+    gate = Gate()
+    with (
+        serving(lambda: Held(gate), threads=1) as server,
+        connect(server) as busy,
+        connect(server) as other,
+    ):
+        busy.send(b"hold\n")
+        gate.wait()
+        other.send(b"x\n")
+        wait_for(held)
+        eventually(lambda: len(server.activities()) == 2)
+        (found,) = (each for each in server.activities() if each.thread == "rocket-monitor")
+        assert str(found.peer) == other.name
+        assert found.doing == ""
+        leave.set()
+        gate.opened.set()
+        assert other.read_line() == b"X\n"

@@ -421,7 +421,7 @@ def test_an_alert_waits_for_a_client_that_does_not_read(carried: Carried) -> Non
 def test_one_answer_is_enough_for_a_client_that_does_not_read(carried: Carried) -> None:
     """While an answer waits, nothing is received from the client, so there is no second answer."""
     connection, middle, _ = carried("-tls1_3")
-    connection.host = host = ServerState(output=Budget(1000))
+    connection.server = host = ServerState(output=Budget(1000))
     junk = fill_raw(connection)
     for _ in range(2):  # OpenSSL answers the first when it has read the second
         middle.ask(b"K")
@@ -445,7 +445,7 @@ def test_one_answer_is_enough_for_a_client_that_does_not_read(carried: Carried) 
 def test_a_client_that_keeps_asking_without_reading_is_disconnected(carried: Carried) -> None:
     """All requests arrive at once, so OpenSSL answers them before the socket is tried."""
     connection, middle, _ = carried("-tls1_3")
-    connection.host = host = ServerState()
+    connection.server = host = ServerState()
     connection._faults = faults = TLSFaults()
     fill_raw(connection)
     for _ in range(100):
@@ -514,7 +514,7 @@ def test_a_file_that_becomes_shorter_ends_while_a_part_of_it_waits(
 
 def test_encrypted_output_that_waits_counts_toward_the_budget(open_ends: Ends) -> None:
     connection, client = open_ends
-    connection.host = host = ServerState()
+    connection.server = host = ServerState()
     data = bytes(1 << 20)
     sent = connection.send_now(data) or 0
     waiting = host.output.held
@@ -530,7 +530,7 @@ def test_encrypted_output_that_waits_counts_toward_the_budget(open_ends: Ends) -
 
 def test_over_the_budget_one_record_at_most_is_encrypted_ahead(open_ends: Ends) -> None:
     connection, _ = open_ends
-    connection.host = host = ServerState()
+    connection.server = host = ServerState()
     taken = host.output.take(1 << 40)
     assert connection.send_now(bytes(1 << 20))
     assert host.output.held - taken <= 2 * (connection_module.RECORD + 256)

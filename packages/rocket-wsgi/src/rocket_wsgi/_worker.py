@@ -323,9 +323,9 @@ class WSGIWorker(Worker):
             request.stream = io.BufferedReader(BodyStream(connection, request, body, passage))
             request.environ["wsgi.input"] = request.stream
             return State.READY
-        host = connection.host
-        request.spool = spool = Spool(host.input, host.disk, connection)
-        request.body = self._make_body(request, spool, host.disk.longest)
+        server = connection.server
+        request.spool = spool = Spool(server.input, server.disk, connection)
+        request.body = self._make_body(request, spool, server.disk.longest)
         try:
             spool.announce(request.length)
             if request.body.take(connection):
@@ -427,8 +427,8 @@ class WSGIWorker(Worker):
             response.echo = request.request_id
         if self._access_log is not None:
             request.entry = self._access_log.begin(connection, request.line, environ)
-        if connection.turn is not None:
-            connection.turn.offer(request)
+        if connection.lease is not None:
+            connection.lease.offer(request)
         mount = None if self._mounts is None else self._mount(request)
         result: Any = None
         try:
@@ -484,7 +484,7 @@ class WSGIWorker(Worker):
             if hasattr(result, "close"):
                 result.close()
         except BaseException as error:  # noqa: BLE001 - an application must not end a thread
-            connection.host.faults.report(_log, error, "%s: close() failed", request)
+            connection.server.faults.report(_log, error, "%s: close() failed", request)
         if request.stream is not None:
             request.stream.close()  # what follows on the connection is not for this request
         if request.body is not None:
@@ -502,7 +502,7 @@ class WSGIWorker(Worker):
     ) -> None:
         if response.handed_over and isinstance(error, StopIteration | ConnectionError):
             return  # so frameworks say that there is no response
-        connection.host.faults.report(_log, error, "%s: the application failed", request)
+        connection.server.faults.report(_log, error, "%s: the application failed", request)
         response.error = "the application failed"
         if response.handed_over:
             return

@@ -20,7 +20,7 @@ TICK: Final = 0.25
 
 
 class Deadlines:
-    """Which connection must be looked at when. All times are those of `time.monotonic`.
+    """Knows when each connection must be looked at. All times are those of `time.monotonic`.
 
     ``_lock`` guards the buckets, the heap of their ticks, and ``watched_at`` of every connection:
     where its bucket begins, so that no later deadline has to be watched as well.
@@ -39,7 +39,7 @@ class Deadlines:
     def watch(self, connection: Connection, until: float) -> bool:
         """See to it that ``connection`` comes up soon after ``until``, if not before.
 
-        True when it became the first of all: the threads that sleep must be told.
+        Returns True when it became the first of all: a thread that sleeps must be told.
         """
         tick = ceil(until / TICK)
         due = tick * TICK
@@ -61,7 +61,7 @@ class Deadlines:
             return False
 
     def forget(self, connection: Connection) -> None:
-        """``connection`` is closed and must not come up any more."""
+        """Take ``connection``, which is about to be closed, out of its bucket."""
         with self._lock:
             self._remove(connection)
             connection.watched_at = inf
@@ -74,7 +74,7 @@ class Deadlines:
             self._buckets[tick].discard(connection)
 
     def due(self, now: float) -> list[Connection]:
-        """The connections of every bucket that has fallen due; none of them is watched any more."""
+        """Return the connections of all buckets that have fallen due, which end to be watched."""
         if now < self.next:
             return []
         found: list[Connection] = []

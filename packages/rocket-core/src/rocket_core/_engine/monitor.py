@@ -1,4 +1,26 @@
-"""Every connection whose client has the next move."""
+"""Every connection whose client has the next move.
+
+Theory of operation
+-------------------
+Parked connections live in one dictionary, keyed by descriptor. Taking a connection out of it is
+claiming it: that is atomic, and the thread that got it is its owner. So any thread may park, poll
+and claim at any time, and there is no lock but that of the deadlines.
+
+**Events are hints.** On Linux a socket that waits for reading is registered once, edge-triggered,
+and stays registered, so an event may come while a worker owns the connection. An event for a
+connection that is not parked leaves its descriptor in ``_missed``. A thread that parks a connection
+looks there *after* parking it; a thread that has missed a connection looks for it once more *after*
+leaving word. So one of the two finds it; the interleaving is at `Monitor._miss`.
+
+**Deadlines.** While threads poll for as long as there is nothing, one of them returns at the next
+deadline. ``_returns`` holds when each of them will. A deadline before all others wakes one thread
+only. A thread that returns early, with what it claimed or with the wake-up alone, may do something
+else than poll again, so it wakes another thread unless one of them knows of that deadline.
+
+Descriptors are used again by the system as soon as they are closed. A thread that has parked a
+connection may therefore not touch its descriptor any more, but for a call that fails or is in vain
+when it meets another connection.
+"""
 
 from __future__ import annotations
 
@@ -36,18 +58,7 @@ _IDLE: Final = State.IDLE  # an attribute of an enum costs a search
 class Monitor:
     """Holds parked connections and tells which have become ready, or have run out of time.
 
-    Parked connections live in one dictionary, keyed by descriptor. Taking a connection out of it
-    is claiming it: that is atomic, and whoever got it is its owner. So any thread may park and poll
-    at any time.
-
-    Events of the poller are hints. One for a connection that is not parked leaves its descriptor
-    in ``_missed``. Whoever parks a connection looks there *after* parking it, and whoever missed
-    one looks for it again *after* leaving word, so one of them finds it.
-
-    While threads poll for as long as there is nothing, one of them returns at the next deadline.
-    ``_returns`` holds when each of them will. A deadline before all others wakes one thread only.
-    A thread that returns early, with what it claimed or with the wake-up alone, may do something
-    else than poll again, so it wakes another unless one of them knows of that deadline.
+    Any thread may call any method; `forget` and `park` only for a connection that it owns.
     """
 
     def __init__(self, poller: Poller | None = None) -> None:
@@ -61,7 +72,7 @@ class Monitor:
         return len(self._parked)
 
     def park(self, connection: Connection) -> None:
-        """Take ``connection``; it belongs to the Monitor from here on, and to no caller."""
+        """Take ``connection``, which the caller owns, and from here on does not."""
         descriptor = connection.descriptor
         deadline = connection.deadline
         if deadline < connection.watched_at and self._deadlines.watch(connection, deadline):
@@ -72,14 +83,17 @@ class Monitor:
         if not connection.armed:
             connection.armed = True
             connection.lasting = interest == READ and self._poller.lasting
-            # Armed afterwards, or a request that is there already would mostly be missed.
+            # 1. A request is there already. 2. The socket is registered, and reported at once.
+            # 3. The connection is parked. In this order the event would mostly be missed, and found
+            # again at some cost; so the connection is parked first.
             self._parked[descriptor] = connection
             self._arm(descriptor, interest, first=True)
             return
         if not (connection.lasting and connection.drained and interest == READ):
             self._arm_again(connection, interest)
         self._parked[descriptor] = connection
-        # Looked at afterwards: whoever missed it looks for the connection afterwards, too.
+        # Looked at after parking, as the thread that misses an event looks after leaving word: see
+        # `_miss`.
         while descriptor in self._missed and self.claim(connection):
             self._arm_again(connection, interest)
             self._parked[descriptor] = connection
@@ -101,17 +115,18 @@ class Monitor:
             return
 
     def claim(self, connection: Connection) -> bool:
-        """Take ``connection`` back; False when somebody else has it."""
+        """Take ``connection`` back; return False when it is not parked, so that another owns it."""
         parked = self._parked.pop(connection.descriptor, None)
         if parked is connection:
             return True
         if parked is not None:
-            # The descriptor was used again by another connection.
+            # 1. Another thread has claimed and closed it. 2. The system gives its descriptor to a
+            # new connection, which is parked. 3. That one was taken out here, and is put back.
             self.park(parked)
         return False
 
     def parked(self) -> list[Connection]:
-        """The parked connections; any of them may be claimed by others meanwhile."""
+        """Return the parked connections; any thread may claim any of them meanwhile."""
         return list(self._parked.values())
 
     def claim_all(self) -> list[Connection]:
@@ -157,7 +172,9 @@ class Monitor:
         """Poll until something is ready, or until the first deadline, which is ``due``."""
         returns = self._returns
         returns.append(due)
-        # Looked at afterwards: whoever brought an earlier one may have found nobody to tell.
+        # 1. This thread has looked at the first deadline. 2. Another thread brings an earlier one,
+        # finds no thread in `_returns`, and wakes none. 3. This thread leaves word there, and looks
+        # at the first deadline once more, before it sleeps.
         while self._deadlines.next < due:
             returns.remove(due)
             due = self._deadlines.next
@@ -189,7 +206,12 @@ class Monitor:
             self._poller.wake()
 
     def _miss(self, descriptor: int) -> Connection | None:
-        """Leave word for whoever owns the connection that there was an event."""
+        """Leave word for the owner of a connection that there was an event; claim it if it is back.
+
+        1. This thread finds the connection not parked. 2. Its owner parks it, and finds no word.
+        3. This thread leaves word, which would stay unread. 4. So it looks for the connection once
+        more. Had the owner parked after the third step, it would have found the word.
+        """
         self._missed.add(descriptor)
         return self._parked.pop(descriptor, None)
 

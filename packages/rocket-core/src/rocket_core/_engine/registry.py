@@ -8,44 +8,56 @@ from rocket_core._connection.connection import Connection
 
 
 class Registry:
-    """The open connections.
+    """The open connections. Any thread may call any method.
 
-    Needs no lock: single operations on a set are atomic, and a missed change is looked at again by
-    those who wait for it.
+    There is no lock. Single operations on a set are atomic, and a thread that waits for a change
+    looks again when it is told of one: a listener for room, and the Monitor's thread for the end.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(
+        self,
+        limit: int,
+        on_room: Callable[[], None] = lambda: None,
+        on_empty: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin without connections.
+
+        Args:
+            limit: how many there may be, before `full` returns True.
+            on_room: called when a connection has ended after `full` had returned True.
+            on_empty: called whenever the last open connection has ended.
+        """
         self._limit = limit
+        self._on_room = on_room
+        self._on_empty = on_empty
         self._open: set[Connection] = set()
         self._waiting = False
-        self.on_room: Callable[[], None] = lambda: None
-        """Called when a connection ended after `full` was found true."""
-        self.on_empty: Callable[[], None] = lambda: None
-        """Called when the last connection has ended."""
 
     def __len__(self) -> int:
         return len(self._open)
 
     def snapshot(self) -> list[Connection]:
-        """The connections open now."""
+        """Return the connections that are open now."""
         return list(self._open)
 
     def full(self) -> bool:
-        """Whether no further connection may be accepted."""
+        """Return whether no further connection may be accepted."""
         if len(self._open) < self._limit:
             return False
         self._waiting = True
+        # 1. A listener finds the server full. 2. The last connection ends, and nothing says that a
+        # listener waits. 3. The listener leaves word, too late. 4. So it looks here once more.
         return len(self._open) >= self._limit
 
     def add(self, connection: Connection) -> None:
-        """``connection`` was accepted."""
+        """Add ``connection``, which was accepted."""
         self._open.add(connection)
 
     def remove(self, connection: Connection) -> None:
-        """``connection`` was closed."""
+        """Remove ``connection``, which is closed."""
         self._open.discard(connection)
         if self._waiting:
             self._waiting = False
-            self.on_room()
+            self._on_room()
         if not self._open:
-            self.on_empty()
+            self._on_empty()

@@ -1,110 +1,67 @@
-"""A limit for the time that one request takes."""
+"""The requests that are being served where the time of a request is limited."""
 
 from __future__ import annotations
 
-import logging
 import time
-from math import inf
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
-from rocket_core._connection.lease import Hold, Lease
-from rocket_core._reason import CloseReason
+from rocket_core._exchange import Exchange
+from rocket_core._lease import Hold, Lease
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rocket_core._connection.connection import Connection
-    from rocket_core._connection.server_state import ServerState
-
-_log = logging.getLogger("rocket_core.watchdog")
-
-_RECHECK: Final = 1.0
-"""Seconds until an overdue request whose worker waits for its client is looked at again."""
+Served = TypeVar("Served", bound=Exchange)
 
 
-def _leave(connection: Connection) -> None:
-    connection.abort()
+class RequestLimit(Generic[Served]):
+    """Gives each exchange that begins a lease, and knows which leases are held.
 
-
-def _tell_nobody() -> None:
-    return
-
-
-class RequestLimit:
-    """Ends requests that take too long, while their threads still run.
-
-    `begin` and `end` are for workers, `look` is for the Monitor's thread.
+    `begin` and `end` are called by the workers, the rest by the Monitor's thread, where
+    `OverdueWatch` ends what takes too long. There is no lock: single operations on a dictionary are
+    atomic, and what happens when the time of a request runs out just as it ends is settled by the
+    lock of its lease.
     """
 
-    def __init__(self, seconds: float, host: ServerState) -> None:
-        self._seconds = seconds
-        self._host = host
-        # Needs no lock: single operations on a dictionary are atomic.
-        self._turns: dict[Lease, Connection] = {}
-        self._next = -inf
-        self.answer: Callable[[Connection], None] = _leave
-        """Called on the Monitor's thread, which then owns the connection it has overtaken."""
-        self.begun: Callable[[], None] = _tell_nobody
-        """Called when a request has begun, and `look` would find it."""
+    def __init__(self, begun: Callable[[], None], returned: Callable[[Lease], None]) -> None:
+        """Begin without leases.
 
-    def begin(self, connection: Connection) -> Lease:
-        """The calling thread begins with a request."""
-        turn = Lease(time.monotonic())
-        connection.turn = turn
-        self._turns[turn] = connection
-        self.begun()
-        return turn
+        Args:
+            begun: called when an exchange has begun, and `leases` would find it.
+            returned: called when an exchange has ended whose time was up before.
+        """
+        self._begun = begun
+        self._returned = returned
+        self._leases: dict[Lease, Served] = {}
 
-    def end(self, turn: Lease, connection: Connection) -> bool:
-        """The calling thread is done with it; whether the connection is still its own."""
-        self._turns.pop(turn, None)
-        right = turn.finish()
-        if right is not Hold.OVER:
-            self._host.returned(turn)
-        if right is Hold.OVERTAKEN:
+    # -- a worker's thread ---------------------------------------------------------------------
+
+    def begin(self, exchange: Served) -> Lease:
+        """Give an exchange that the calling thread begins to serve its lease."""
+        lease = Lease(time.monotonic())
+        exchange.lease = lease
+        self._leases[lease] = exchange
+        # 1. The Monitor's thread looks at the leases, finds none, and is about to sleep without
+        # limit. 2. This lease is added. 3. Only now the thread is told: whether it looked before or
+        # after the second step, it looks once more.
+        self._begun()
+        return lease
+
+    def end(self, lease: Lease, exchange: Served) -> bool:
+        """End an exchange; return whether the connection is still the calling worker's."""
+        self._leases.pop(lease, None)
+        hold = lease.finish()
+        if hold is not Hold.OVER:
+            self._returned(lease)
+        if hold is Hold.OVERTAKEN:
             return False
-        connection.turn = None
+        exchange.lease = None
         return True
 
-    def look(self) -> float:
-        """End what is to be ended; seconds until there may be more, infinite when nobody works."""
-        now = time.monotonic()
-        if now < self._next:
-            return self._next - now
-        turns = list(self._turns.items())
-        if not turns:
-            return inf
-        due = now - self._seconds
-        for turn, connection in turns:
-            if turn.right is Hold.OVER:  # it has no limit any more
-                self._turns.pop(turn, None)
-            elif turn.overdue(due):
-                self._overtake(turn, connection, due)
-        ends = [turn.began + self._seconds for turn in list(self._turns)]
-        # What is left of those whose time is up waits for its client.
-        self._next = min([now + self._seconds, *(e if e > now else now + _RECHECK for e in ends)])
-        return self._next - now
+    # -- the Monitor's thread ------------------------------------------------------------------
 
-    def _overtake(self, turn: Lease, connection: Connection, due: float) -> None:
-        def abort() -> None:
-            connection.close_reason = CloseReason.REQUEST_TIMEOUT
-            connection.abort()
+    def leases(self) -> list[tuple[Lease, Served]]:
+        """Return the leases that are held, and whose exchange each is."""
+        return list(self._leases.items())
 
-        # Before it is overtaken, or its worker could return without being missed yet.
-        replaced = self._host.replace(turn)
-        right = turn.overtake(due, abort)
-        if right not in (Hold.OVERTAKEN, Hold.CUT):
-            self._host.returned(turn)
-            return
-        self._turns.pop(turn, None)
-        _log.error(
-            "%s: the request %s is not done after %.1f s: %s; its thread %s: %s",
-            connection.peer,
-            "" if turn.context is None else turn.context,
-            self._seconds,
-            "answered without it" if right is Hold.OVERTAKEN else "its connection is cut",
-            "is replaced" if replaced else "is not replaced, too many are already",
-            self._host.faults.stack_of(_log, turn.thread),
-        )
-        if right is Hold.OVERTAKEN:
-            self.answer(connection)
+    def forget(self, lease: Lease) -> None:
+        """Look after ``lease`` no longer: its time was up, or it has no limit any more."""
+        self._leases.pop(lease, None)

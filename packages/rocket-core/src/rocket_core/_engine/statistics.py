@@ -1,4 +1,4 @@
-"""What a server has done so far."""
+"""What a server counts, and the forms in which it tells what it has done and does."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from rocket_core._engine.histogram import Histogram
 from rocket_core._network.address import Peer
-from rocket_core._reason import CloseReason
-from rocket_core._state import State
+from rocket_core._state import CloseReason, State
 
 
 @dataclass(slots=True)
@@ -16,8 +15,11 @@ class Counters:
     """Counts of one thread, which alone writes them; so they need no lock.
 
     Attributes:
-        parked_at: when the thread last parked a connection whose response was taken at once, by
-            `time.monotonic`.
+        accepted: connections accepted.
+        requests: requests handed to a worker.
+        closes: connections closed, by reason.
+        queue_time: seconds that exchanges waited for a worker.
+        service_time: seconds that a worker spent on an exchange.
     """
 
     accepted: int = 0
@@ -25,7 +27,6 @@ class Counters:
     closes: dict[CloseReason, int] = field(default_factory=dict)
     queue_time: Histogram = field(default_factory=Histogram)
     service_time: Histogram = field(default_factory=Histogram)
-    parked_at: float = 0.0
 
     def add(self, other: Counters) -> None:
         """Add the counts of ``other`` to these."""
@@ -47,15 +48,15 @@ class Statistics:
         requests: requests handed to a worker so far.
         closes: connections closed so far, by the name of the reason.
         accept_errors: how many times accepting failed.
-        refused: connections closed at once, because their peer is none of the proxies that a
-            listener takes connections from.
+        refused: connections closed at once, because their peer is not among the proxies that the
+            listener accepts.
         threads: threads of the pool.
-        stalled: threads of these that wait for a client, serve an upgraded connection or overran
+        stalled: how many of these wait for a client, serve an upgraded connection or have exceeded
             the request time-out.
         ready: connections that wait for a worker.
         held: bytes held for clients that have not taken them yet.
-        queue_time: seconds between the event that made a connection ready and its service.
-        service_time: seconds a worker spent on a connection before it parked it.
+        queue_time: seconds that exchanges were ready before a worker began to serve them.
+        service_time: seconds that a worker spent on an exchange before it went on to the next.
     """
 
     connections: dict[str, int]
@@ -74,16 +75,17 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What one thread of the pool does.
+    """What one thread does, and for which exchange.
 
     Attributes:
-        thread: its name, as `threading.Thread.name`.
-        ident: its number, as `threading.Thread.ident`, by which `sys._current_frames` has it.
-        native_id: the number that the system knows it by; None before it runs.
-        peer: the client it receives from or serves; None: it has none.
-        since: when it began with that, by `time.monotonic`; 0 when it has no client.
-        state: the state of that client's connection; None when it has no client.
-        doing: what its worker says it does for that client, see `Worker.doing`; empty while it
+        thread: the name of the thread, as `threading.Thread.name`.
+        ident: its identifier, as `threading.Thread.ident`, the key of `sys._current_frames`.
+        native_id: its identifier in the system; None before it runs.
+        peer: the client of the exchange that the thread receives or serves; None: it has nothing
+            to do.
+        since: when the thread began with that exchange, by `time.monotonic`; 0 without one.
+        state: the state of the exchange's connection; None without one.
+        doing: what the worker says that it does in the exchange, see `Worker.doing`; empty while it
             receives.
     """
 
@@ -103,11 +105,11 @@ class ConnectionInfo:
     Attributes:
         peer: the client.
         local: the address that the client reached.
-        state: what it waits for.
+        state: what the connection waits for.
         created: when it was accepted, by `time.time`.
         requests: how many requests a worker has served on it.
         held: bytes held for the client, which has not taken them yet.
-        secure: whether TLS protects it, or the way to the proxy.
+        secure: whether TLS protects the connection, or the connection between client and proxy.
     """
 
     peer: Peer
@@ -120,7 +122,11 @@ class ConnectionInfo:
 
 
 class Tally:
-    """The counters of all threads. ``_lock`` guards the list and the counts of ended threads."""
+    """The counters of all threads.
+
+    ``_lock`` guards the list and the counts of ended threads. The counts of a running thread are
+    read while it writes them, so a total may lack what is being counted just now.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -128,20 +134,24 @@ class Tally:
         self._ended = Counters()
 
     def open(self) -> Counters:
-        """Counters for a new thread."""
+        """Return counters for a new thread, which are included from now on."""
         counters = Counters()
-        with self._lock:
-            self._live.append(counters)
+        self.add(counters)
         return counters
 
+    def add(self, counters: Counters) -> None:
+        """Include ``counters`` from now on."""
+        with self._lock:
+            self._live.append(counters)
+
     def close(self, counters: Counters) -> None:
-        """The thread with ``counters`` has ended."""
+        """Keep what ``counters`` have counted, whose thread has ended."""
         with self._lock:
             self._live = [each for each in self._live if each is not counters]
             self._ended.add(counters)
 
     def total(self) -> Counters:
-        """The sum over all threads."""
+        """Return the sum over all threads, those that have ended included."""
         total = Counters()
         with self._lock:
             total.add(self._ended)

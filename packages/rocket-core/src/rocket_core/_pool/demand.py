@@ -1,12 +1,12 @@
-"""Whether another worker would help, or one fewer.
+"""Tells whether one more worker would help, or one fewer.
 
-Work that waits has one of two reasons. If the workers wait for something else, a database or a
-disk, another one serves it meanwhile. If they compute, another one only takes turns with them on
-the same processor, and everybody pays for the turns.
+Work waits for one of two reasons. If the workers wait for something else, a database or a disk, one
+more worker serves it meanwhile. If they compute, one more worker only takes turns with them on the
+same processor, and every request pays for the turns.
 
-The processor time of the process tells which it is; and where others use the processors as well,
-how its threads lose theirs. One that waits for something goes to sleep; one that computes is
-displaced by another.
+The processor time of the process tells which it is. Where other processes use the processors as
+well, the way in which the threads lose theirs tells it: a thread that waits for something goes to
+sleep; a thread that computes is displaced by another.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _BUSY: Final = 0.9
 """Share of the usable processor time above which the workers compute."""
 
 _CONVICTION: Final = 3
-"""Looks that find idle processors and waiting work before workers are called eagerly: the system
-may just have held the process up."""
+"""Looks that find idle processors and waiting work before workers are called eagerly: at one look,
+the system may just have held the process up."""
 
 _RECENT: Final = 1.0
-"""Seconds within which they do, and none finds busy ones. They need not follow each other: a worker
-that was called ends the waiting, until the next one goes away."""
+"""Seconds within which these looks happen, and none finds busy processors. They need not follow
+each other: a worker that was called ends the waiting, until the next worker goes away."""
 
 _PATIENCE: Final = 5
 """Looks in a row at stuck work after which a computing pool, too, gets another worker: a long
@@ -40,11 +40,13 @@ _REGRET: Final = 0.05
 """Seconds within which work that waits shows that a worker should not have been dismissed."""
 
 _REGRETS: Final = 3
-"""Workers in a row that should not have been, after which none is dismissed for a while."""
+"""Dismissals in a row that were wrong, after which no worker is dismissed for a while."""
 
 _FIRST_PAUSE: Final = 0.1
+"""Seconds for which no worker is dismissed then, at first."""
+
 _LONGEST_PAUSE: Final = 5.0
-"""Seconds for which none is, at first, and after that has come again and again."""
+"""Seconds for which no worker is dismissed then, after that has come again and again."""
 
 
 class Verdict(Enum):
@@ -52,7 +54,7 @@ class Verdict(Enum):
 
     NOTHING = "nothing"
     CALL = "call another worker"
-    CALL_EAGERLY = "call another, and from now on before work has waited"
+    CALL_EAGERLY = "call another worker, and from now on before work has waited"
     DISMISS = "let one worker sleep"
 
 
@@ -63,7 +65,7 @@ class Usage(NamedTuple):
         at: when this was measured, by `time.monotonic`.
         computed: seconds of processor time.
         slept: how often a thread left its processor to wait for something.
-        displaced: how often one lost it that would have gone on.
+        displaced: how often a thread that would have gone on lost its processor.
     """
 
     at: float
@@ -75,7 +77,7 @@ class Usage(NamedTuple):
 if sys.platform == "win32":  # pragma: no cover - Windows
 
     def usage() -> Usage:
-        """Measure this process, of whose threads the system does not tell how they go to sleep."""
+        """Measure this process; the system does not tell how its threads go to sleep."""
         return Usage(time.monotonic(), time.process_time(), 0, 0)
 
 else:
@@ -89,10 +91,10 @@ else:
 
 
 class Demand:
-    """Judges, look by look, what the pool's state says. Used by one thread.
+    """Judges, look by look, what the pool needs. Used by the Monitor's thread alone.
 
-    Workers that compute for most of their time and wait for the rest are better off with company,
-    which cannot be seen while they have it. So one is dismissed for a trial.
+    Workers that compute for most of their time, and wait for the rest, serve more when there is one
+    more of them, which cannot be seen while there is. So a worker is dismissed for a trial.
     """
 
     def __init__(self, measure: Callable[[], Usage] = usage) -> None:
@@ -110,9 +112,10 @@ class Demand:
     def look(self, *, waits: bool, stuck: bool, spare: bool) -> Verdict:
         """Judge the time since the last look.
 
-        ``waits`` says that ready work has waited, or nobody polled, for the length of a look;
-        ``stuck`` that nothing moved at all meanwhile; ``spare`` that there are workers that can be
-        dismissed.
+        Args:
+            waits: ready work has waited, or no worker polled, for the length of a look.
+            stuck: nothing moved at all meanwhile.
+            spare: there are workers that can be dismissed.
         """
         last, now = self._last, self._measure()
         self._last = now

@@ -1,4 +1,4 @@
-"""Lanes of their own for the few requests that must be served while all workers are busy."""
+"""Threads of their own for the few requests that must be served while all workers are busy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from rocket_core._engine.worker import retire
 from rocket_core._system.fault_log import FaultLog
 
 if TYPE_CHECKING:
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 
     from rocket_core._connection.connection import Connection
     from rocket_core._engine.engine import Engine
-    from rocket_core._engine.statistics import Tally
-    from rocket_core._engine.worker import Worker
+    from rocket_core._engine.seat import Seat, Seats
 
 _log = logging.getLogger("rocket_core.pool")
 _faults: Final = FaultLog()
@@ -26,7 +24,8 @@ LANES: Final = 8
 """Threads at most. One is enough, unless what it serves takes long."""
 
 PATIENCE: Final = 0.1
-"""Seconds that a request waits for a lane before there is another, or it waits with the rest."""
+"""Seconds that a request waits for a lane before another lane is opened, or before it waits with
+the other requests."""
 
 LONG_WAIT: Final = 0.1
 """Seconds in a queue after which a client may have given up, so that it is asked about first."""
@@ -35,168 +34,159 @@ RETIREMENT: Final = 30.0
 """Seconds without work after which all lanes but one end."""
 
 
-class Lane:
-    """One thread, its worker, and what it does."""
-
-    __slots__ = ("busy", "thread", "worker")
-
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
-        self.busy: tuple[Connection, float] | None = None
-        """The connection it serves, and since when by `time.monotonic`."""
-        self.thread: threading.Thread | None = None
-
-
 class UrgentLanes:
     """A few threads beside the pool, the first one started when it is needed.
 
-    A file on a network mount may hold a lane for long. Nobody waits behind it: another lane is
-    opened, up to `LANES`, and when all are held, what they should serve waits for a worker.
+    A file on a network mount may hold a lane for long. No other request waits behind it: another
+    lane is opened, up to `LANES`, and when all are held, what they should serve waits for a worker.
 
-    ``_changed`` guards what waits, connections with the time since when, and the lanes, whose list
-    is replaced and never changed. `submit` and `tend` are for the Monitor's thread.
+    ``_changed`` guards what waits, connections with the time since when, and the seats of the
+    lanes, whose list is replaced and never changed. `submit` and `tend` are called by the Monitor's
+    thread.
     """
 
-    def __init__(
-        self,
-        phases: Engine,
-        factory: Callable[[], Worker],
-        tally: Tally,
-        pass_on: Callable[[Connection], None],
-    ) -> None:
-        """``pass_on`` takes a READY connection that does not belong here, or not any more."""
+    def __init__(self, engine: Engine, seats: Seats, pass_on: Callable[[Connection], None]) -> None:
+        """Begin without threads.
+
+        Args:
+            engine: serves the connections.
+            seats: makes a seat for each thread.
+            pass_on: takes a READY connection that does not belong here, or not any more.
+        """
+        self._engine = engine
+        self._makes_seats = seats
         self._pass_on = pass_on
-        self._phases = phases
-        self._factory = factory
-        self._tally = tally
         self._changed = threading.Condition(threading.Lock())
         self._waiting: deque[tuple[Connection, float]] = deque()
-        self._lanes: list[Lane] = []
+        self._seats: list[Seat] = []
         self._leaving: list[threading.Thread] = []
         self._stopping = False
         self._names = 0
 
+    # -- the Monitor's thread ------------------------------------------------------------------
+
     def submit(self, connection: Connection) -> bool:
-        """Have a READY connection served; False when there is no lane for it."""
-        lanes = self._lanes
-        if (len(lanes) == LANES and _are_held(lanes)) or (not lanes and not self._open()):
+        """Have a READY connection served; return False when there is no lane for it."""
+        seats = self._seats
+        if (len(seats) == LANES and _are_held(seats)) or (not seats and not self._open()):
             return False
         self._put(connection)
         return True
 
-    def _put(self, connection: Connection) -> None:
-        with self._changed:
-            self._waiting.append((connection, time.monotonic()))
-            self._changed.notify()
-
     def tend(self) -> bool:
-        """Open a lane if one has waited for it; whether somebody waits, and this must go on."""
+        """Open a lane if a connection has waited long for one; return whether one waits still."""
         try:
             _, since = self._waiting[0]
         except IndexError:
             return False
-        if time.monotonic() - since > PATIENCE and (len(self._lanes) == LANES or not self._open()):
-            for each in self._take_all():
+        if time.monotonic() - since > PATIENCE and (len(self._seats) == LANES or not self._open()):
+            for each in self.abandoned():
                 self._pass_on(each)
         return True
 
     def _open(self) -> bool:
-        lane: Lane | None = None
+        """Open another lane; return False when that has failed."""
+        seat: Seat | None = None
         try:
-            lane = Lane(self._factory())
+            seat = self._makes_seats.make()
             self._names += 1
-            lane.thread = threading.Thread(
-                target=self._run, args=(lane,), name=f"rocket-reserve-{self._names}", daemon=True
+            seat.thread = threading.Thread(
+                target=self._run, args=(seat,), name=f"rocket-reserve-{self._names}", daemon=True
             )
             with self._changed:
-                self._lanes = [*self._lanes, lane]
-            lane.thread.start()
+                self._seats = [*self._seats, seat]
+            seat.thread.start()
         except Exception as error:  # noqa: BLE001 - of the protocol's making, or the system's
             with self._changed:
-                self._lanes = [each for each in self._lanes if each is not lane]
+                self._seats = [each for each in self._seats if each is not seat]
             _faults.report(_log, error, "cannot open a reserved lane")
             return False
         return True
 
-    @property
-    def lanes(self) -> list[Lane]:
-        """The lanes there are."""
-        return self._lanes
+    # -- any thread ----------------------------------------------------------------------------
+
+    def seats(self) -> list[Seat]:
+        """Return the seats of the lanes that are open."""
+        return self._seats
 
     def stop(self) -> None:
-        """Have the threads end after what they are doing."""
+        """Have the threads end after what they are doing. Returns at once."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
 
     def let_go(self) -> None:
-        """As `ThreadPool.let_go`."""
+        """In a process that the application forked: have the thread that came along end.
+
+        As `ThreadPool.let_go`.
+        """
         self._changed = threading.Condition(threading.Lock())
         self._stopping = True
 
     def join(self, timeout: float) -> list[str]:
-        """Wait up to ``timeout`` seconds; the names of the threads that have not ended."""
+        """Wait up to ``timeout`` seconds; return the names of the threads that have not ended."""
         until = time.monotonic() + timeout
         with self._changed:
-            threads = [each.thread for each in self._lanes if each.thread is not None]
+            threads = [each.thread for each in self._seats if each.thread is not None]
             threads += self._leaving
         for thread in threads:
             thread.join(max(until - time.monotonic(), 0))
         return [thread.name for thread in threads if thread.is_alive()]
 
     def abandoned(self) -> list[Connection]:
-        """What nobody will serve any more; the caller owns it now."""
-        return self._take_all()
-
-    def _take_all(self) -> list[Connection]:
+        """Take all that waits for a lane; the caller owns it then."""
         with self._changed:
             found = [connection for connection, _ in self._waiting]
             self._waiting.clear()
         return found
 
-    def _next(self, lane: Lane) -> Connection | None:
-        """Wait for a connection to serve; None: the thread ends, and its lane with it."""
+    def _put(self, connection: Connection) -> None:
         with self._changed:
-            lane.busy = None
-            while not self._waiting and not self._stopping:
-                surplus = len(self._lanes) > 1
-                if not self._changed.wait(RETIREMENT if surplus else None) and not self._waiting:
-                    break
-            if not self._waiting or self._stopping:
-                self._lanes = [each for each in self._lanes if each is not lane]
-                self._leaving = [each for each in self._leaving if each.is_alive()]
-                if lane.thread is not None:  # not `current_thread`, which may be patched
-                    self._leaving.append(lane.thread)
-                return None
-            connection, _ = self._waiting.popleft()
-            began = time.monotonic()
-            lane.busy = connection, began
-            connection.queue_time = max(began - connection.claimed_at, 0.0)
-            return connection
+            self._waiting.append((connection, time.monotonic()))
+            self._changed.notify()
 
-    def _run(self, lane: Lane) -> None:
-        worker = lane.worker
-        counters = self._tally.open()
+    # -- a lane's thread -----------------------------------------------------------------------
+
+    def _run(self, seat: Seat) -> None:
+        engine = self._engine
+        self._makes_seats.begin(seat)
         try:
-            while (connection := self._next(lane)) is not None:
-                if connection.queue_time > LONG_WAIT and self._phases.left(
-                    connection, worker, counters
-                ):
+            while (connection := self._next(seat)) is not None:
+                if connection.queue_time > LONG_WAIT and engine.left(connection, seat):
                     continue
                 # What follows a request on its connection need not be as urgent.
-                if not self._phases.serve(connection, worker, counters, share=1):
+                if not engine.serve(connection, seat, share=1):
                     continue
                 connection.claimed_at = time.monotonic()
-                urgent = self._phases.is_urgent(connection, worker, counters)
+                urgent = engine.is_urgent(connection, seat)
                 if urgent:
                     self._put(connection)
                 elif urgent is not None:
                     self._pass_on(connection)
         finally:
-            self._tally.close(counters)
-            retire(worker)
+            self._makes_seats.end(seat)
+
+    def _next(self, seat: Seat) -> Connection | None:
+        """Wait for a connection to serve; None: the thread ends, and its lane with it."""
+        with self._changed:
+            seat.busy = None
+            while not self._waiting and not self._stopping:
+                surplus = len(self._seats) > 1
+                if not self._changed.wait(RETIREMENT if surplus else None) and not self._waiting:
+                    break
+            if not self._waiting or self._stopping:
+                self._seats = [each for each in self._seats if each is not seat]
+                self._leaving = [each for each in self._leaving if each.is_alive()]
+                if seat.thread is not None:  # not `current_thread`, which may be patched
+                    self._leaving.append(seat.thread)
+                return None
+            connection, _ = self._waiting.popleft()
+            began = time.monotonic()
+            seat.busy = connection, began
+            connection.queue_time = max(began - connection.claimed_at, 0.0)
+            return connection
 
 
-def _are_held(lanes: list[Lane]) -> bool:
+def _are_held(seats: list[Seat]) -> bool:
     now = time.monotonic()
-    return all((busy := lane.busy) is not None and now - busy[1] > PATIENCE for lane in lanes)
+    return all((busy := seat.busy) is not None and now - busy[1] > PATIENCE for seat in seats)

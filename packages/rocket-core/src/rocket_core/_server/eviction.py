@@ -1,7 +1,7 @@
-"""Room for new clients while there are as many connections as there may be.
+"""Closes idle connections for new clients while there are as many as there may be.
 
-Clients that rest, or hardly move, must not keep others out until their time is up. While somebody
-waits to be accepted, those of them that rest longest lose their connections.
+Clients that are idle, or hardly move, must not keep others out until their time is up. While a
+client waits to be accepted, the connections that have been idle for longest are closed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from rocket_core._engine.engine import DRAIN_GRACE
-from rocket_core._reason import CloseReason
-from rocket_core._state import State
+from rocket_core._state import CloseReason, State
 from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.wait_ready import wait_ready
 
@@ -22,36 +21,42 @@ if TYPE_CHECKING:
     from rocket_core._connection.timeouts import Timeouts
     from rocket_core._engine.engine import Engine
     from rocket_core._engine.monitor import Monitor
-    from rocket_core._engine.statistics import Counters
-    from rocket_core._engine.worker import Worker
+    from rocket_core._engine.seat import Seat
 
 REST: Final = 1.0
-"""Seconds that a client may rest even then. One that asks again and again is let be."""
+"""Seconds that a connection may be idle even then. A client that asks again and again is spared."""
 
 TRANSFER_REST: Final = 5.0
-"""Seconds that the transfer of a body or a response is given even then."""
+"""Seconds that the transfer of a body or a response may take even then."""
 
 LEAST_SHARE: Final = 1 / 64
-"""What is left of these times when others come faster than so long a rest makes room for them."""
+"""What is left of these times, at least, when clients come faster than connections get idle."""
 
 CALM: Final = 2.0
-"""Seconds without anybody waiting, after which these times are whole again."""
+"""Seconds in which no client waits, after which these times are whole again."""
 
 _PORTION: Final = 64
-"""One of so many connections is closed at a time: looking for them costs a look at each."""
+"""Close 1/64 of the connections at a time: looking for them costs a look at each."""
 
 _LOOKING: Final = 10
-"""Looks in vain take no more than one part in so many of the time."""
+"""Looks in vain take no more than 1/10 of the time."""
 
 _TRANSFERS: Final = frozenset({State.BODY, State.SENDING})
 
 
 class Eviction:
-    """Closes connections for the sake of clients that wait to be accepted."""
+    """Closes connections for the sake of clients that wait to be accepted.
 
-    def __init__(self, monitor: Monitor, phases: Engine, timeouts: Timeouts, limit: int) -> None:
+    Used by the Monitor's thread alone, whose seat it has.
+    """
+
+    def __init__(
+        self, monitor: Monitor, engine: Engine, seat: Seat, timeouts: Timeouts, limit: int
+    ) -> None:
+        """Close connections of ``monitor``; there may be ``limit`` of them."""
         self._monitor = monitor
-        self._phases = phases
+        self._engine = engine
+        self._seat = seat
         self._count = max(limit // _PORTION, 1)
         self._seconds: Final = {
             State.HANDSHAKE: timeouts.handshake,
@@ -63,11 +68,10 @@ class Eviction:
         self._called = -inf
         self._again = -inf
 
-    def make(self, worker: Worker, counters: Counters) -> None:
-        """Close those that rest longest; where none rests, the slowest transfers.
+    def evict(self) -> None:
+        """Close the connections that have been idle for longest, else the slowest transfers.
 
-        Called by the Monitor's thread. Where all are busy, nothing happens, but a shorter rest
-        will do the next time.
+        Where all are busy, none is closed, but less time will do at the next call.
         """
         now = time.monotonic()
         if now - self._called > CALM:
@@ -75,13 +79,13 @@ class Eviction:
         self._called = now
         if now < self._again:
             return
-        if self._close_some(now, worker, counters):
+        if self._close_some(now):
             return
         self._share = max(self._share / 2, LEAST_SHARE)
         ended = time.monotonic()
         self._again = ended + _LOOKING * (ended - now)
 
-    def _close_some(self, now: float, worker: Worker, counters: Counters) -> int:
+    def _close_some(self, now: float) -> int:
         parked = self._monitor.parked()
         rest = [(seconds, each) for each in parked if (seconds := self._rest(each, now))]
         if rest:
@@ -91,24 +95,25 @@ class Eviction:
             rest.sort(key=itemgetter(0))
         closed = 0
         for _, victim in rest:
-            closed += self._close(victim, now, worker, counters)
+            closed += self._close(victim, now)
             if closed == self._count:
                 break
         return closed
 
-    def _close(self, victim: Connection, now: float, worker: Worker, counters: Counters) -> bool:
+    def _close(self, victim: Connection, now: float) -> bool:
         if not self._monitor.claim(victim):
             return False
-        # It may have moved between the look and the claim, or the server has not seen that it did.
+        # 1. The victim is chosen. 2. Its client sends, and a worker claims, serves and parks the
+        # connection, or has yet to notice. 3. It is claimed here, and looked at once more.
         if not (self._rest(victim, now) or self._is_transfer(victim, now)) or _moves(victim):
             self._monitor.park(victim)
             return False
         victim.close_reason = CloseReason.CROWDED
-        self._phases.close(victim, worker, counters)
+        self._engine.close(victim, self._seat)
         return True
 
     def _rest(self, connection: Connection, now: float) -> float:
-        """Seconds for which its client has rested; 0 where that is too short, or it moves."""
+        """Return the seconds that its client has been idle; 0: not long enough, or it moves."""
         state = connection.state
         if state is State.BODY:
             rested = now - connection.claimed_at
@@ -122,7 +127,7 @@ class Eviction:
         return rested if rested >= REST * self._share else 0.0
 
     def _is_transfer(self, connection: Connection, now: float) -> bool:
-        """Whether it is in the midst of a transfer that has had its time."""
+        """Return whether it is in the midst of a transfer that has had its time."""
         return (
             connection.state in _TRANSFERS
             and connection.transfer_time(now) >= TRANSFER_REST * self._share
@@ -130,7 +135,7 @@ class Eviction:
 
 
 def _moves(connection: Connection) -> bool:
-    """Whether its client has moved, and the server, which has much to do, has yet to see it."""
+    """Return whether its client has sent or taken something that the server has yet to notice."""
     if connection.state is State.LINGER:
         return False  # whatever it sends
     interest = WRITE if connection.state is State.SENDING else READ

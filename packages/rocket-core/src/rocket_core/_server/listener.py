@@ -1,4 +1,25 @@
-"""A listening socket and the thread that accepts from it."""
+"""A listening socket and the thread that accepts from it.
+
+Theory of operation
+-------------------
+Each listener has a thread, which waits for clients, accepts them, and hands their connections on
+(``accepted``). It never serves. Other threads set the waker ``_signal``, which ends every wait of
+the thread, to tell it that there may be room again (`Listener.wake`), or, after setting the phase,
+that it is to end, in one of three ways:
+
+=================  ==============================================================================
+`Listener.drain`   accept what waits already, as there is room for it, then close
+`Listener.leave`   leave what waits to the other processes that accept from the same socket
+`Listener.stop`    close, and with the last copy of the socket goes what waits
+=================  ==============================================================================
+
+The thread looks at the phase before each `socket.accept`, so a change takes effect after the client
+that is being accepted.
+
+While the server is full, clients wait in the backlog of the system. The thread then does not wait
+for clients, which are there, but has connections closed in their favour (``crowded``) and looks
+again after a pause, or when it is woken. `AcceptWait` tells how several processes share a socket.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +60,7 @@ from rocket_core._system.waker import Waker
 _log = logging.getLogger("rocket_core.listener")
 
 BACKLOG: Final = 2048
-"""Connections the system keeps for us before we accept them."""
+"""Connections that the system keeps before the server accepts them."""
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _CLIENT_LEFT: Final = frozenset(
@@ -57,20 +78,28 @@ _CLIENT_LEFT: Final = frozenset(
         errno.ETIMEDOUT,
     }
 )
-"""What ails the next client, who is gone now, and not the socket (accept(2), Linux)."""
+"""Errors of the client that is next, and gone, and not of the socket (accept(2), Linux)."""
 
 _BACK_OFF: Final = 0.5
+"""Seconds until accepting is tried again after it has failed."""
 
 _CROWD_PAUSE: Final = 0.1
-"""Seconds between calls for room."""
+"""Seconds between calls of ``crowded``."""
 
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 
 
 class _Phase(Enum):
+    """What the thread of a listener does."""
+
     ACCEPTING = "accepting"
+    """It accepts clients."""
     DRAINING = "draining"
+    """It accepts the clients that wait already, and ends."""
+    LEAVING = "leaving"
+    """It accepts the client for which this process alone was woken, if there is one, and ends."""
     STOPPED = "stopped"
+    """It ends, or there is none."""
 
 
 class Listener:
@@ -80,12 +109,12 @@ class Listener:
         accept_errors: how many times accepting failed.
         refused: connections closed at once, because their peer is not among the proxies.
         local: the address every client reaches, or None where that differs between them.
-        shared: where other processes accept from the same socket, for how many seconds they go
-            first; asked after each client. To be set before it starts.
+        shared: where other processes accept from the same socket, returns the seconds to leave
+            new clients to them; called after each client. To be set before the start.
     """
 
     scheme = "http"
-    """How clients speak to it, for those who print its address."""
+    """The scheme of the URL at which clients reach it."""
 
     def __init__(
         self,
@@ -94,7 +123,7 @@ class Listener:
         backlog: int = BACKLOG,
         proxy_protocol: Iterable[str] | None = None,
     ) -> None:
-        """Listen on an address, or on a socket that somebody else has bound.
+        """Listen on an address, or on a socket that is bound already.
 
         Args:
             address: where, as `parse_address` reads it.
@@ -117,7 +146,7 @@ class Listener:
         self._left = inf
         self._thread: threading.Thread | None = None
         self._file: SocketFile | None = None
-        self._reserve: int | None = None
+        self._spare: int | None = None
         self._clients: AcceptWait | None = None
         self.accept_errors = 0
         self.refused = 0
@@ -139,7 +168,7 @@ class Listener:
                 self._file = SocketFile(requested.path)
             sock.listen(self._backlog)
             self._signal = Waker()
-            self._reserve = os.open(os.devnull, os.O_RDONLY)
+            self._spare = os.open(os.devnull, os.O_RDONLY)
         except OSError as error:
             sock.close()
             raise BindError(f"cannot listen on {requested}: {error.strerror}") from error
@@ -174,9 +203,10 @@ class Listener:
     ) -> None:
         """Accept in a thread of its own, and hand each connection to ``accepted``.
 
-        No connection is accepted while ``full`` says true; `wake` tells that it may have changed.
-        While somebody waits nevertheless, ``crowded`` is called, every tenth of a second. ``ended``
-        is called when the socket is closed, whether after `drain` or after `stop`.
+        No connection is accepted while ``full`` returns True, but for one that no other process
+        would accept (see `AcceptWait`); `wake` tells that it may have changed. While a client waits
+        nevertheless, ``crowded`` is called, every tenth of a second. ``ended`` is called when the
+        socket is closed, in whatever way the listener was told to end.
         """
         self._accepted = accepted
         self._full = full
@@ -191,12 +221,16 @@ class Listener:
         self._thread.start()
 
     def wake(self) -> None:
-        """There may be room again. Any thread may call this."""
+        """Tell the listener that there may be room again. Any thread may call this."""
         self._signal.set()
 
     def drain(self) -> None:
         """Accept what already waits, as there is room for it, then close. Returns at once."""
         self._finish(_Phase.DRAINING)
+
+    def leave(self) -> None:
+        """Close, and leave what waits to the other processes. Returns at once."""
+        self._finish(_Phase.LEAVING)
 
     def stop(self) -> None:
         """Close without accepting what waits. Returns at once."""
@@ -227,8 +261,8 @@ class Listener:
             return
         self._bound = None
         sock.close()
-        if self._reserve is not None:
-            os.close(self._reserve)
+        if self._spare is not None:
+            os.close(self._spare)
         self._signal.close()
         if self._file is not None:
             self._file.remove()
@@ -247,35 +281,45 @@ class Listener:
         listening = cast(socket.socket, self._socket)
         wait_for_clients = AllClients if self.shared is None else SharedClients
         try:
-            with closing(wait_for_clients(listening, self._signal)) as clients:
+            with closing(wait_for_clients(listening, self._signal, self._full)) as clients:
                 self._clients = clients
                 while self._phase is _Phase.ACCEPTING:
                     pause = self._accept(listening, clients)
+                    # 1. Another thread sets the phase, or makes room, after it was looked at above.
+                    # 2. It sets the signal. 3. This thread begins to wait, and returns at once. The
+                    # signal is cleared before the next look, so that no change is missed.
                     if clients.wait() if pause == 0 else self._pause(pause):
                         self._signal.clear()
+                if self._phase is _Phase.LEAVING and clients.owes:
+                    # 1. A client wakes this process, and no other. 2. Before it is accepted, this
+                    # listener is told to leave. 3. It is accepted here, full or not: the other
+                    # processes sleep on.
+                    self._left = 1
+                    self._accept(listening, clients)
                 self._accept_rest(listening)
         finally:
             self.close()
             self._ended()
 
     def _accept_rest(self, listening: socket.socket) -> None:
-        """Accept what waits when the drain begins: others that come meanwhile do not prolong it."""
+        """Accept what waits when the drain begins: clients that come later do not prolong it."""
         self._left = self._backlog
         while self._phase is _Phase.DRAINING and (pause := self._accept(listening)):
             if self._pause(pause):
                 self._signal.clear()
 
     def _pause(self, seconds: float) -> bool:
-        """Wait for the signal only; whether it is there."""
+        """Wait up to ``seconds`` for the signal only; return whether it is there."""
         return wait_ready(self._signal.descriptor, READ, seconds)
 
     def _accept(self, listening: socket.socket, clients: AcceptWait | None = None) -> float:
-        """Accept until nobody waits; of ``clients`` for whom others wait, too, one.
+        """Accept until no client waits, or one client of a socket that is shared.
 
-        Seconds to pause then, unless woken. New orders end it.
+        Returns the seconds to pause then, unless woken; 0: wait for the next client. A change of
+        the phase ends it.
         """
         phase = self._phase
-        while self._phase is phase and self._left > 0 and not self._full():
+        while self._phase is phase and self._left > 0 and (_owes(clients) or not self._full()):
             try:
                 sock, address = listening.accept()
             except (BlockingIOError, InterruptedError):
@@ -313,7 +357,9 @@ class Listener:
             self.refused += 1
             close_socket(sock)
             self._rare_log.warning(
-                "refused %s on %s: it is none of the proxies of proxy_protocol", peer, self.address
+                "refused %s on %s: its address is not in the networks of proxy_protocol",
+                peer,
+                self.address,
             )
             return
         connection = self.connect(sock, peer, self._timeouts)
@@ -321,7 +367,7 @@ class Listener:
         self._accepted(connection)
 
     def _fail(self, listening: socket.socket, error: OSError) -> float:
-        """Nobody could be accepted, for want of something or for good; seconds to pause."""
+        """Deal with an error of accepting; return the seconds to pause."""
         self._rare_errors.error("cannot accept on %s: %s", self.address, error.strerror)
         if error.errno in _EXHAUSTED:
             self._turn_away(listening)
@@ -330,17 +376,22 @@ class Listener:
         return _BACK_OFF
 
     def _turn_away(self, listening: socket.socket) -> None:
-        """Free the reserved descriptor to close the next client's connection.
+        """Free the spare descriptor to close the next client's connection.
 
-        That client is told, where otherwise it would be left waiting.
+        That client learns at once that it is not served, instead of waiting in the backlog.
         """
-        if self._reserve is not None:
-            os.close(self._reserve)
-            self._reserve = None
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
             with suppress(OSError):
                 close_socket(listening.accept()[0])
         with suppress(OSError):  # unless another thread took the descriptor that was freed
-            self._reserve = os.open(os.devnull, os.O_RDONLY)
+            self._spare = os.open(os.devnull, os.O_RDONLY)
+
+
+def _owes(clients: AcceptWait | None) -> bool:
+    """Return whether a client must be accepted, even if the server is full."""
+    return clients is not None and clients.owes
 
 
 def _address_of(sock: socket.socket) -> Address:

@@ -1,4 +1,4 @@
-"""The server: listeners, Monitor, pool and Worker, composed."""
+"""The server: makes the parts, starts them, drains and stops them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,23 @@ from rocket_core._engine.engine import Engine
 from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.registry import Registry
 from rocket_core._engine.request_limit import RequestLimit
+from rocket_core._engine.seat import Seat, Seats
 from rocket_core._engine.statistics import Activity, ConnectionInfo, Counters, Statistics, Tally
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import LifecycleError
 from rocket_core._pool.absences import MAX_STALLED, MAX_UPGRADED
+from rocket_core._pool.pool_thread import PoolThread
+from rocket_core._pool.stand_in import StandIn
 from rocket_core._pool.thread_pool import MAX_QUEUE, QUEUE_TIMEOUT, ThreadPool
-from rocket_core._reason import CloseReason
+from rocket_core._pool.urgent_lanes import UrgentLanes
 from rocket_core._server.eviction import Eviction
 from rocket_core._server.listener import Listener
+from rocket_core._server.mailbox import Mailbox
 from rocket_core._server.monitor_thread import MonitorThread, Watcher
+from rocket_core._server.overdue_watch import OverdueWatch
 from rocket_core._server.silence import Silence
 from rocket_core._server.watchdog import Watchdog
+from rocket_core._state import CloseReason
 from rocket_core._system.descriptor_limit import default_max_connections
 from rocket_core._system.forks import hold, release
 from rocket_core._system.signal_safe_event import SignalSafeEvent
@@ -38,6 +44,10 @@ from rocket_core._system.signal_safe_event import SignalSafeEvent
 _log = logging.getLogger("rocket_core.server")
 
 _STOP_PATIENCE: Final = 2.0
+"""Seconds that a stop waits for threads that are still in the application."""
+
+_HELD: Final = 0.1
+"""Seconds with one client after which the Monitor's thread is among the `Server.activities`."""
 
 
 class Lifecycle(Enum):
@@ -84,15 +94,15 @@ class Server:
             worker: makes a `Worker`, one for each thread.
             listeners: where to listen.
             min_threads: threads that are always there.
-            max_threads: threads there may be, besides those that wait for a client.
+            max_threads: threads there may be, besides threads that wait for a client.
             max_stalled: threads that wait for a client and are replaced meanwhile, at most. One
                 address may have no more of them than are left for all others; beyond that, its
                 slowest connection is cut.
             max_upgraded: connections that the application has taken over, at most. Each has a
                 thread, which is replaced meanwhile.
-            max_connections: connections beyond which none is accepted until one ends; while
-                somebody waits, those of clients that rest are ended, the longest rest first. By
-                default what the limit of open files allows.
+            max_connections: maximum number of open connections. At the limit, idle ones are closed
+                for clients that wait, the longest idle first. Default: half of the file descriptors
+                that the process may open.
             max_queue: requests that wait while all threads are busy, before others are refused.
             queue_timeout: seconds a request waits while all threads are busy, before it is refused.
             max_output: bytes held for clients that do not take them, over all connections, without
@@ -101,9 +111,9 @@ class Server:
                 it the slowest of the large uploads are ended.
             spool_free: bytes of the file system of these files that stay free, likewise. None: a
                 tenth of the file system, at most 1 GiB.
-            watchdog: seconds after which the stack of a thread that is still busy with one turn is
-                logged, once a turn; None: never.
-            request_timeout: seconds that one request may take, not counting those in which its
+            watchdog: seconds after which the stack of a thread that is still busy with the same
+                request is logged, once; None: never.
+            request_timeout: seconds that one request may take, not counting the time in which its
                 client was waited for. Then the server answers instead (`Worker.overdue`) or, where
                 it cannot, cuts the connection; the stack of the thread is logged, and another takes
                 its place, up to ``max_stalled``, until it is done. None: no limit.
@@ -152,11 +162,11 @@ class Server:
         """Whether all threads were started, or the server was stopped before."""
         self._fault: BaseException | None = None
         self._closed = threading.Event()
-        """Whether nobody is accepted any more."""
+        """Set when no client is accepted any more."""
 
     @property
     def lifecycle(self) -> Lifecycle:
-        """Where in its life the server is."""
+        """Where in its life the server is now."""
         return self._lifecycle
 
     def __enter__(self) -> Self:
@@ -172,8 +182,8 @@ class Server:
     def start(self, *, accept: bool = True) -> None:
         """Bind every listener, then start all threads; returns when clients are served.
 
-        Without ``accept`` nobody is accepted before `accept` is called, and only connections given
-        to `handle` are served.
+        Without ``accept`` no client is accepted before `accept` is called, and only connections
+        given to `handle` are served.
 
         Raises `LifecycleError` when the server runs already, `BindError` when an address cannot be
         listened on; then nothing is left bound.
@@ -190,17 +200,18 @@ class Server:
                 raise
             self._compose(worker)
             self._closed.clear()
-            # A signal handler may stop the server from here on, and wait for that: so there is
-            # somebody to carry it out, and all other threads are started by an order, which comes
-            # as a whole before or after one to stop.
-            self._guardian.start()
+            # 1. The lifecycle becomes RUNNING. 2. A signal handler interrupts this thread, orders
+            # a stop, and waits for it. 3. The Monitor's thread carries it out, so it must run by
+            # now; and it starts all other threads by an order of its own, which comes as a whole
+            # before or after the stop.
+            self._monitor_thread.start()
             begun = threading.Event()
             ended = SignalSafeEvent()
             self._begun = begun
             self._ended = ended
             self._lifecycle = Lifecycle.RUNNING
             hold(self._let_go)
-        self._guardian.post(lambda: self._begin(accept=accept))
+        self._mailbox.post(lambda: self._begin(accept=accept))
         begun.wait()
         fault, self._fault = self._fault, None
         if fault is not None:
@@ -214,14 +225,14 @@ class Server:
             self._pool.start()
             if accept:
                 self._start_listeners()
-        except BaseException as error:  # noqa: BLE001 - whoever started the server gets it
+        except BaseException as error:  # noqa: BLE001 - raised again where the server was started
             self._fault = error
         finally:
             self._begun.set()
 
     def accept(self) -> None:
         """Accept clients, in a server that was started without. Returns at once."""
-        self._guardian.post(self._accept)
+        self._mailbox.post(self._accept)
 
     def _accept(self) -> None:
         """On the Monitor's thread."""
@@ -234,7 +245,7 @@ class Server:
                 self._accept_into(self._tally.open()),
                 self._registry.full,
                 self._timeouts,
-                self._call_for_room,
+                self._order_eviction,
                 self._listener_ended,
             )
 
@@ -265,78 +276,113 @@ class Server:
             listener.close()
 
     def _compose(self, worker: Worker) -> None:
-        limit = self._max_connections
-        if limit is None:
-            limit = default_max_connections()
-        self._tally = Tally()
-        self._counters = self._tally.open()
-        self._registry = Registry(limit)
-        self._registry.on_room = self._wake_listeners
-        self._monitor = Monitor()
-        self._host = ServerState(
-            output=Budget(self._max_output), disk=Disk(self._max_spool, self._spool_free)
-        )
-        seconds = self._request_timeout
-        request_limit = None if seconds is None else RequestLimit(seconds, self._host)
-        self._phases = Engine(
-            self._monitor, self._registry, self._timeouts, self._host, request_limit
-        )
-        self._room_ordered = False
-        self._room = Eviction(self._monitor, self._phases, self._timeouts, limit)
-        self._pool = ThreadPool(
-            self._monitor,
-            self._phases,
-            self._factory,
-            self._tally,
+        """Make all parts, each of which is given what it needs by its constructor.
+
+        There is one circle: the pool makes its threads, and a thread needs the pool. So the pool is
+        given a function that makes one, and calls it once everything is there. What other threads
+        may call later than `stop` refers to the parts made here, never to those of the next start.
+        """
+        most = self._max_connections
+        if most is None:
+            most = default_max_connections()
+        tally = Tally()
+        seats = Seats(self._factory, tally)
+        seat = Seat(worker, tally.open())
+        monitor = Monitor()
+        mailbox = Mailbox(monitor)
+
+        def hire(name: str) -> PoolThread:
+            return PoolThread(pool, engine, seats, name)
+
+        pool = ThreadPool(
+            monitor,
+            hire,
             min_threads=self._min_threads,
             max_threads=self._max_threads,
             max_stalled=self._max_stalled,
             max_upgraded=self._max_upgraded,
+            watched=self._watchdog is not None,
+            alert=mailbox.alert,
+        )
+        state = ServerState(
+            pool=pool,
+            output=Budget(self._max_output),
+            disk=Disk(self._max_spool, self._spool_free),
+        )
+
+        def emptied() -> None:
+            if state.draining and not state.stopped:
+                mailbox.post(self._stop_if_empty)
+
+        registry = Registry(most, on_room=self._wake_listeners, on_empty=emptied)
+        watchers: list[Watcher] = [Silence(pool, self._timeouts.silence)]
+        if self._watchdog is not None:
+            watchers.append(Watchdog(self.activities, self._watchdog, state.faults))
+        seconds = self._request_timeout
+        if seconds is None:
+            engine = Engine(monitor, registry, self._timeouts, state)
+        else:
+            limit: RequestLimit[Connection] = RequestLimit(pool.rouse, pool.returned)
+            engine = Engine(monitor, registry, self._timeouts, state, limit)
+            watchers.append(
+                OverdueWatch(
+                    limit, seconds, pool=pool, engine=engine, seat=seat, faults=state.faults
+                )
+            )
+        urgent_lanes = UrgentLanes(engine, seats, pool.submit)
+        stand_in = StandIn(
+            monitor,
+            pool,
+            engine,
+            urgent_lanes,
+            seat,
             max_queue=self._max_queue,
             queue_timeout=self._queue_timeout,
-            alert=lambda: self._guardian.post(None),
         )
-        self._host.stalled = self._pool.stalled
-        self._host.replace = self._pool.replace
-        self._host.returned = self._pool.returned
-        self._host.upgrade = self._pool.upgrade
-        self._host.downgrade = self._pool.downgrade
-        self._worker = worker
-        watchers: list[Watcher] = [Silence(self._pool, self._timeouts.silence)]
-        if self._watchdog is not None:
-            watchers.append(Watchdog(self._pool, self._watchdog, self._host.faults))
-        if request_limit is not None:
-            request_limit.answer = self._overtake
-            request_limit.begun = self._pool.rouse
-            watchers.append(request_limit)
-        self._guardian = MonitorThread(
-            self._monitor, self._pool, self._phases, worker, self._counters, watchers=watchers
+        self._tally = tally
+        self._seat = seat
+        self._monitor = monitor
+        self._mailbox = mailbox
+        self._pool = pool
+        self._server_state = state
+        self._registry = registry
+        self._engine = engine
+        self._urgent_lanes = urgent_lanes
+        self._eviction = Eviction(monitor, engine, seat, self._timeouts, most)
+        self._eviction_ordered = False
+        self._monitor_thread = MonitorThread(
+            mailbox, pool, urgent_lanes, stand_in, seat, watchers=watchers
         )
 
-    def _overtake(self, connection: Connection) -> None:
-        self._phases.overtake(connection, self._worker, self._counters)
+    def _order_eviction(self) -> None:
+        """Have connections evicted, on a listener's thread: a client waits to be accepted.
 
-    def _call_for_room(self) -> None:
-        """On a listener's thread: somebody waits to be accepted. One order is enough for all."""
-        if not self._room_ordered:
-            self._room_ordered = True
-            self._guardian.post(self._make_room)
+        One order is enough for all listeners.
+        """
+        if not self._eviction_ordered:
+            self._eviction_ordered = True
+            self._mailbox.post(self._evict)
 
-    def _make_room(self) -> None:
-        """On the Monitor's thread."""
-        self._room_ordered = False  # first, or a call during the look would be lost
+    def _evict(self) -> None:
+        """Evict connections, on the Monitor's thread."""
+        # 1. A listener orders an eviction. 2. It is carried out here, and finds room or makes some.
+        # 3. Meanwhile the room is taken, and a listener orders another. That order must count, so
+        # the present one is over before the look begins.
+        self._eviction_ordered = False
         if self._registry.full():
-            self._room.make(self._worker, self._counters)
+            self._eviction.evict()
 
     def _accept_into(self, counters: Counters) -> Callable[[Connection], None]:
-        begin, welcome = self._phases.begin, self._pool.welcome
-        host, hasten = self._host, self._phases.hasten
+        begin, hasten = self._engine.begin, self._engine.hasten
+        welcome, state = self._pool.welcome, self._server_state
 
         def accepted(connection: Connection) -> None:
             begin(connection, counters)
             welcome(connection)
-            # Looked at afterwards, or a drain that begins in between would miss this connection.
-            if host.draining:
+            # 1. A drain begins, and `draining` is set. 2. The Monitor's thread gives all that is
+            # parked or open its last time. 3. This connection is parked, too late for that. 4. It
+            # is given its time here, by a look at `draining` that comes after parking.
+            if state.draining:
                 hasten(connection)
 
         return accepted
@@ -348,7 +394,7 @@ class Server:
     # -- end -----------------------------------------------------------------------------------
 
     def drain(self, timeout: float | None = None, *, shared: Iterable[Listener] = ()) -> None:
-        """End gently. Returns at once; `wait` waits. Safe in a signal handler, and twice.
+        """Stop gracefully. Returns at once; `wait` waits. Safe in a signal handler, and twice.
 
         Accepts what is already in the backlogs, as there is room for it, and no more; serves every
         request that has begun, closes idle connections, then stops. What is left after ``timeout``
@@ -359,54 +405,52 @@ class Server:
         """
         if self._lifecycle in (Lifecycle.RUNNING, Lifecycle.DRAINING):
             left = frozenset(shared)
-            self._guardian.post(lambda: self._drain(timeout, left))
+            self._mailbox.post(lambda: self._drain(timeout, left))
 
     def stop(self) -> None:
         """End now: what is in flight is cut. As `drain`, returns at once and is safe anywhere."""
         if self._lifecycle in (Lifecycle.RUNNING, Lifecycle.DRAINING):
-            self._guardian.post(self._stop)
+            self._mailbox.post(self._stop)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the server has stopped, up to ``timeout`` seconds; whether it has.
+        """Wait up to ``timeout`` seconds until the server has stopped; return whether it has.
 
         A server that was never started has stopped. On the main thread, signal handlers run
         meanwhile.
         """
         if self._lifecycle is Lifecycle.NEW:
             return True
-        guardian = self._guardian
+        monitor_thread = self._monitor_thread
         if not self._ended.wait(timeout):
             return False
-        guardian.join()
+        monitor_thread.join()
         return True
 
     def wait_closed(self, timeout: float | None = None) -> bool:
-        """Wait until nobody is accepted any more, up to ``timeout`` seconds; whether that is so."""
+        """Wait up to ``timeout`` seconds until no client is accepted; return whether that is so."""
         return self._closed.wait(timeout)
 
     def _drain(self, timeout: float | None, shared: frozenset[Listener]) -> None:
         """On the Monitor's thread."""
         if timeout is not None:
-            self._guardian.wake_at = min(self._guardian.wake_at, time.monotonic() + timeout)
-            self._guardian.on_time = self._stop_reporting
+            self._monitor_thread.set_timer(timeout, self._stop_reporting)
         if self._lifecycle is not Lifecycle.RUNNING:
             return
         self._lifecycle = Lifecycle.DRAINING
-        self._host.draining = True
+        self._server_state.draining = True
         for listener in self.listeners:
             if listener in shared:
-                listener.stop()
+                listener.leave()
             else:
                 listener.drain()
         self._note_closed()
-        self._registry.on_empty = lambda: self._guardian.post(self._stop_if_empty)
         for connection in self._registry.snapshot():
             upgraded = connection.upgraded
             if upgraded is not None:
                 upgraded.end_input()
         for connection in self._monitor.claim_all():
-            # An idle connection may hold a request that nobody has looked at yet.
-            if self._phases.advance(connection, self._worker, self._counters):
+            # An idle connection may hold a request that has not been noticed yet.
+            if self._engine.advance(connection, self._seat):
                 self._pool.submit(connection)
         self._stop_if_empty()
 
@@ -416,8 +460,8 @@ class Server:
 
     def _listener_ended(self) -> None:
         self._note_closed()
-        if self._host.draining:
-            self._guardian.post(self._stop_if_empty)
+        if self._server_state.draining:
+            self._mailbox.post(self._stop_if_empty)
 
     def _stop_if_empty(self) -> None:
         if not len(self._registry) and self._closed.is_set():
@@ -437,16 +481,15 @@ class Server:
         """On the Monitor's thread."""
         if self._lifecycle is Lifecycle.STOPPED:
             return
-        self._host.draining = True
-        self._host.stopped = True
-        self._registry.on_empty = lambda: None
+        self._server_state.draining = True
+        self._server_state.stopped = True
         try:
             self._end_threads()
         finally:  # whatever failed, the end must come
             release(self._let_go)
             self._monitor.close()
-            self._guardian.finish()
-            with self._lock:  # nobody starts it again in between
+            self._monitor_thread.finish()
+            with self._lock:  # no thread starts the server again in between
                 self._lifecycle = Lifecycle.STOPPED
                 self._begun.set()
                 self._ended.set()
@@ -458,15 +501,18 @@ class Server:
             listener.join()
         self._closed.set()
         self._pool.stop()
+        self._urgent_lanes.stop()
         self._close_unowned()
         for connection in self._registry.snapshot():
             connection.abort()
+        until = time.monotonic() + _STOP_PATIENCE
         stuck = self._pool.join(_STOP_PATIENCE)
+        stuck += self._urgent_lanes.join(max(until - time.monotonic(), 0))
         for name in stuck:
             _log.warning("thread %s is still in the application", name)
         self._close_unowned()  # what was parked or queued while the pool was stopping
         try:
-            self._worker.stopped()
+            self._seat.worker.stopped()
         except BaseException:  # noqa: BLE001 - of the protocol's making
             _log.exception("the worker's stopped() failed")
 
@@ -477,20 +523,22 @@ class Server:
         for connection in self._registry.snapshot():
             connection.let_go()
         self._pool.let_go()
+        self._urgent_lanes.let_go()
         self._monitor.let_go()
         self._ended.let_go()
 
     def _close_unowned(self) -> None:
-        for connection in (*self._monitor.claim_all(), *self._pool.abandoned()):
+        queued = self._pool.abandoned() + self._urgent_lanes.abandoned()
+        for connection in self._monitor.claim_all() + queued:
             connection.close_reason = CloseReason.STOPPED
-            self._phases.close(connection, self._worker, self._counters)
+            self._engine.close(connection, self._seat)
 
     # -- while it runs -------------------------------------------------------------------------
 
     def resize(self, min_threads: int, max_threads: int) -> None:
         """Have ``min_threads`` to ``max_threads`` threads from now on; see `Server`.
 
-        Threads that are missing are there at once; of those too many, none is interrupted. Any
+        Missing threads are started at once; surplus threads end when they become idle. Any
         thread may call this. Raises `ValueError` as the constructor does.
         """
         _check_threads(min_threads, max_threads)
@@ -501,18 +549,18 @@ class Server:
 
     @property
     def threads(self) -> tuple[int, int]:
-        """The least and the greatest number of threads there may be."""
+        """The minimum and maximum numbers of threads."""
         return self._min_threads, self._max_threads
 
     # -- to be seen ----------------------------------------------------------------------------
 
     @property
     def connections(self) -> int:
-        """How many connections are open, in a server that was started."""
+        """How many connections are open now, in a server that was started."""
         return len(self._registry)
 
     def statistics(self) -> Statistics:
-        """A snapshot. Raises `LifecycleError` before the first start."""
+        """Return a snapshot of the counts. Raises `LifecycleError` before the first start."""
         if self._lifecycle is Lifecycle.NEW:
             raise LifecycleError("a server that was never started has no statistics")
         total = self._tally.total()
@@ -527,19 +575,28 @@ class Server:
             threads=self._pool.threads,
             stalled=self._pool.stalls,
             ready=self._pool.waiting,
-            held=self._host.output.held,
+            held=self._server_state.output.held,
             queue_time=total.queue_time,
             service_time=total.service_time,
         )
 
     def activities(self) -> list[Activity]:
-        """What each thread of the pool does now, the longest first. Raises as `statistics`."""
+        """Return what each thread does now, the longest activity first. Raises as `statistics`.
+
+        The threads are those of the pool and of urgent requests; and the Monitor's thread, where it
+        has been busy with one client for a tenth of a second, which keeps all others waiting.
+        """
         if self._lifecycle is Lifecycle.NEW:
             raise LifecycleError("a server that was never started has no threads")
-        return self._pool.activities()
+        seats = [*self._pool.seats(), *self._urgent_lanes.seats()]
+        busy = self._seat.busy
+        if busy is not None and time.monotonic() - busy[1] > _HELD:
+            seats.append(self._seat)
+        found = [each for seat in seats if (each := seat.activity()) is not None]
+        return sorted(found, key=lambda each: (each.peer is None, each.since))
 
     def list_connections(self) -> list[ConnectionInfo]:
-        """Every open connection, in no order. Raises as `statistics`."""
+        """Return what is known of every open connection, in no order. Raises as `statistics`."""
         if self._lifecycle is Lifecycle.NEW:
             raise LifecycleError("a server that was never started has no connections")
         return [

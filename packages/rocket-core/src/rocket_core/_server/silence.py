@@ -1,4 +1,4 @@
-"""Ends connections that an application has taken over and that have gone silent."""
+"""Ends connections that an application has taken over and that have been silent for too long."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 class Silence:
     """Cuts a taken connection on which no byte has moved for too long, either way.
 
-    Used by one thread.
+    A watcher of the Monitor's thread, which alone calls it.
     """
 
     def __init__(self, pool: ThreadPool, limit: float) -> None:
-        """``limit`` is in seconds."""
+        """Cut connections of ``pool`` after ``limit`` seconds."""
         self._pool = pool
         self._limit = limit
         self._next = -inf
 
     def look(self) -> float:
-        """Cut what is to be cut; seconds until there may be more, infinite without any."""
+        """Cut what is silent; return the seconds until the next look, infinite without any."""
         now = time.monotonic()
         if now < self._next:
             return self._next - now

@@ -1,13 +1,13 @@
-"""Tells which code holds a thread for too long."""
+"""Logs which code holds a thread for too long."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from math import inf
 
 from rocket_core._engine.statistics import Activity
-from rocket_core._pool.thread_pool import ThreadPool
 from rocket_core._state import State
 from rocket_core._system.fault_log import FaultLog
 
@@ -15,28 +15,35 @@ _log = logging.getLogger("rocket_core.watchdog")
 
 
 class Watchdog:
-    """Logs the stack of a thread of the pool that is busy for too long, once.
+    """Logs the stack of a thread that is busy with one exchange for too long, once.
 
-    Used by one thread.
+    A watcher of the Monitor's thread, which alone calls it.
     """
 
-    def __init__(self, pool: ThreadPool, limit: float, faults: FaultLog) -> None:
-        """``limit`` is in seconds; ``faults`` leaves out stacks that were logged just before."""
-        pool.watched = True
-        self._pool = pool
+    def __init__(
+        self, activities: Callable[[], list[Activity]], limit: float, faults: FaultLog
+    ) -> None:
+        """Watch threads.
+
+        Args:
+            activities: returns what each of the threads does.
+            limit: seconds that a thread may be busy with one exchange.
+            faults: leaves out stacks that were logged just before.
+        """
+        self._activities = activities
         self._limit = limit
         self._faults = faults
         self._reported: set[Activity] = set()
         self._next = -inf
 
     def look(self) -> float:
-        """Log what is to be logged; seconds until there may be more, infinite when nobody works."""
+        """Log what is late; return the seconds until the next look, infinite without requests."""
         now = time.monotonic()
         if now < self._next:
             return self._next - now
         busy = [
             each
-            for each in self._pool.activities()
+            for each in self._activities()
             if each.peer is not None and each.state is not State.UPGRADED
         ]
         late = [each for each in busy if now - each.since >= self._limit]

@@ -315,7 +315,7 @@ class TLSConnection(Connection):
         made = self._wire.outgoing.read()
         if made:
             if self._backlog is None:
-                self._backlog = Backlog(self.host.output)
+                self._backlog = Backlog(self.server.output)
             self._backlog.add(made)
 
     def _flush(self) -> bool:
@@ -364,7 +364,7 @@ class TLSConnection(Connection):
             return self._send_record(data) or None
         view = memoryview(data).cast("B")
         # While the server holds much output, no more is encrypted at once than must be.
-        batch = _BATCH if self.host.output.ample else RECORD
+        batch = _BATCH if self.server.output.ample else RECORD
         while sent < len(view):
             end = sent + batch
             # A batch takes up to a record more, because a response is often a head longer.
@@ -430,7 +430,7 @@ class TLSConnection(Connection):
 
         Returns the number of bytes of content in the records that it has taken whole.
         """
-        self._backlog = backlog = Backlog(self.host.output)
+        self._backlog = backlog = Backlog(self.server.output)
         for record, content in records:
             backlog.add(record, content)
         backlog.took(count)

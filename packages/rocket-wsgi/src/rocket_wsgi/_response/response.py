@@ -72,10 +72,10 @@ class Response:
         "_connection",
         "_head",
         "_heads",
+        "_lease",
         "_left",
         "_request",
         "_started",
-        "_turn",
         "cut",
         "echo",
         "error",
@@ -101,8 +101,8 @@ class Response:
         self.echo: str | None = None
         self.over = False
         self.upgrade: UpgradedSocket | None = None
-        self._turn = connection.turn
-        self.keep_alive = request.keep_alive and not connection.host.draining
+        self._lease = connection.lease
+        self.keep_alive = request.keep_alive and not connection.server.draining
 
     @property
     def began(self) -> bool:
@@ -148,20 +148,20 @@ class Response:
         data = encode_hints(headers)
         if not self._request.modern or not data:
             return
-        if self._turn is None:
+        if self._lease is None:
             self._connection.write(data)
             return
-        with self._turn.use():
+        with self._lease.use():
             self._connection.write(data)
 
     def client_gone(self) -> bool:
         """``rocket.client_gone``: whether the client has closed its side, so far as is known."""
         if self.over:
             return True
-        if self._turn is None:
+        if self._lease is None:
             return self._connection.client_left()
         try:
-            with self._turn.use():
+            with self._lease.use():
                 return self._connection.client_left()
         except ClientGone:
             return True
@@ -204,12 +204,12 @@ class Response:
     @property
     def overtaken(self) -> bool:
         """Whether the request took too long, and the server has answered."""
-        return self._turn is not None and self._turn.right is Hold.OVERTAKEN
+        return self._lease is not None and self._lease.hold is Hold.OVERTAKEN
 
     def claim(self) -> None:
         """Make sure that nobody else answers. Raises `ClientGone` when somebody has."""
-        if self._turn is not None:
-            self._turn.claim()
+        if self._lease is not None:
+            self._lease.claim()
         if self.upgrade is not None and not self.upgrade.withdraw():
             raise ClientGone("the application has taken the connection over")
 
@@ -330,7 +330,7 @@ class Response:
 
     def _begin(self, length: int | None) -> bytes:
         """Settle how the body ends, ``length`` being its size where that is known; the head."""
-        if self._turn is not None or self.upgrade is not None:
+        if self._lease is not None or self.upgrade is not None:
             self.claim()
         if self._started is None:
             raise ApplicationError("the application did not call start_response")

@@ -1,0 +1,90 @@
+"""What each thread that deals with connections has for itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rocket_core._engine.statistics import Activity, Counters, Tally
+from rocket_core._engine.worker import Worker, retire
+from rocket_core._state import OWNERS, Owner
+
+if TYPE_CHECKING:
+    from rocket_core._exchange import Exchange
+
+
+class Seat:
+    """The worker, the counters and the clock of one thread, and a note of what it does.
+
+    Each thread of the pool has a seat, and so have each urgent lane and the Monitor's thread. Only
+    that thread writes to its seat, so a seat has no lock. Other threads may read ``busy`` and
+    ``thread``, for statistics: what they read may be over already.
+
+    Attributes:
+        worker: the instance of the protocol that this thread alone uses.
+        counters: the counts that this thread alone writes.
+        now: when the thread last looked at the clock, by `time.monotonic`. It is set by
+            `Engine.serve` as well, so that the end of a request and the beginning of the next one
+            share a look: a look costs as much as all that is counted for a request.
+        busy: the exchange that the thread receives or serves, and since when, by `time.monotonic`;
+            None: it has nothing to do.
+        thread: the thread itself; None: it has not been made yet.
+    """
+
+    __slots__ = ("busy", "counters", "now", "thread", "worker")
+
+    def __init__(self, worker: Worker, counters: Counters) -> None:
+        self.worker = worker
+        self.counters = counters
+        self.now = 0.0
+        self.busy: tuple[Exchange, float] | None = None
+        self.thread: threading.Thread | None = None
+
+    def activity(self) -> Activity | None:
+        """Return what the thread does now; None: there is no thread. Any thread may call this."""
+        busy, thread = self.busy, self.thread
+        if thread is None:
+            return None
+        name, ident, native_id = thread.name, thread.ident, thread.native_id
+        if busy is None:
+            return Activity(name, ident, native_id, None, 0.0, None, "")
+        exchange, since = busy
+        connection = exchange.connection
+        doing = self.worker.doing() if _is_served(exchange) else ""
+        return Activity(name, ident, native_id, connection.peer, since, connection.state, doing)
+
+
+def _is_served(exchange: Exchange) -> bool:
+    """Return whether the application runs for ``exchange``, which a thread is busy with.
+
+    It still runs when the server has answered for it, as the lease tells. Before it runs, the
+    thread receives what the client sends.
+    """
+    return OWNERS[exchange.connection.state] is Owner.WORKER or exchange.lease is not None
+
+
+class Seats:
+    """Makes the seats of a server's threads. Any thread may call any method.
+
+    A thread of the pool or an urgent lane calls `begin` when it starts to run, and `end` as the
+    last thing that it does. A seat whose thread could not be started is simply dropped.
+    """
+
+    def __init__(self, factory: Callable[[], Worker], tally: Tally) -> None:
+        """Make the workers with ``factory``, and have ``tally`` add up what the threads count."""
+        self._factory = factory
+        self._tally = tally
+
+    def make(self) -> Seat:
+        """Make a seat, with a worker and counters of its own. Raises what the factory raises."""
+        return Seat(self._factory(), Counters())
+
+    def begin(self, seat: Seat) -> None:
+        """Have what the calling thread counts included in the tally from now on."""
+        self._tally.add(seat.counters)
+
+    def end(self, seat: Seat) -> None:
+        """Keep what the calling thread has counted, and tell its worker that the thread ends."""
+        self._tally.close(seat.counters)
+        retire(seat.worker)

@@ -1,0 +1,129 @@
+"""What one thread of the pool does: it looks for work, serves, and sleeps."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from rocket_core._pool.thread_pool import Role
+from rocket_core._pool.urgent_lanes import LONG_WAIT
+from rocket_core._system.fault_log import FaultLog
+
+if TYPE_CHECKING:
+    from rocket_core._engine.engine import Engine
+    from rocket_core._engine.seat import Seats
+    from rocket_core._pool.thread_pool import ThreadPool
+
+_log = logging.getLogger("rocket_core.pool")
+_faults: Final = FaultLog()
+
+IDLE_RETIREMENT: Final = 30.0
+"""Seconds of sleep after which a thread beyond ``min_threads`` ends. What it has opened, such as a
+connection to a database, is of use until then."""
+
+
+class PoolThread:
+    """A thread of the pool, with its seat, and the lock that it sleeps on.
+
+    `start` and `wake` are called by other threads, with the lock of the pool; all else runs on the
+    thread itself.
+    """
+
+    __slots__ = ("_engine", "_pool", "_seats", "_sleep_lock", "seat")
+
+    def __init__(self, pool: ThreadPool, engine: Engine, seats: Seats, name: str) -> None:
+        """Make a thread, which is not started yet. Raises what making a worker raises."""
+        self._pool = pool
+        self._engine = engine
+        self._seats = seats
+        self._sleep_lock = threading.Lock()
+        self._sleep_lock.acquire()
+        self.seat = seats.make()
+        self.seat.thread = threading.Thread(target=self.run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread. Raises `RuntimeError` when the system has no thread to spare."""
+        if self.seat.thread is not None:
+            self.seat.thread.start()
+
+    def wake(self) -> None:
+        """End the sleep of this thread, or the next one before it begins."""
+        self._sleep_lock.release()
+
+    def run(self) -> None:
+        """Look for work and serve it, until the pool has this thread end."""
+        pool, engine, seat = self._pool, self._engine, self.seat
+        try:
+            self._seats.begin(seat)
+            role = pool.arrive(self)
+            while role is not Role.LEAVE:
+                if role is Role.SLEEP:
+                    role = self._sleep()
+                    continue
+                if role is Role.POLL:
+                    pool.poll()
+                    engine.expire_all(seat)
+                seat.now = time.monotonic()
+                self._serve_ready()
+                role = pool.take_role(self)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the pool must stay complete
+            _faults.report(_log, error, "worker died; it is replaced")
+            pool.replace_dead(self)
+        finally:
+            self._seats.end(seat)
+
+    # In one piece, because every request passes through it and each call costs.
+    def _serve_ready(self) -> None:  # noqa: C901
+        """Serve connections until there are none, or the pool wants a worker fewer."""
+        pool, engine, seat = self._pool, self._engine, self.seat
+        ready, advance, serve = pool.ready, engine.advance, engine.serve
+        counters = seat.counters
+        count_wait, count_service = counters.queue_time.add, counters.service_time.add
+        while not pool.dismissing:
+            try:
+                connection = ready.popleft()
+            except IndexError:
+                break
+            # It begins where the last one ended, or with the poll that claimed it: looking at the
+            # clock costs as much as counting. `serve` mostly has just looked when it returns.
+            began = seat.now
+            seat.busy = connection, began
+            if not advance(connection, seat):
+                seat.now = time.monotonic()
+                continue
+            if pool.eager > 0 and (ready or not pool.polling):
+                pool.call_eagerly()
+            if pool.watched:
+                pool.rouse()
+            waited = began - connection.claimed_at
+            if waited > LONG_WAIT:
+                if engine.left(connection, seat):
+                    continue
+            elif waited < 0:
+                waited = 0.0
+            connection.queue_time = waited
+            again = serve(connection, seat)
+            ended = seat.now
+            if ended <= began:
+                seat.now = ended = time.monotonic()
+            count_wait(waited)
+            count_service(ended - began)
+            if again:
+                connection.claimed_at = ended
+                pool.queue_behind(connection)
+        seat.busy = None
+
+    def _sleep(self) -> Role:
+        """Sleep until woken; return what to do then, LEAVE where the thread is not needed."""
+        surplus = self._pool.has_surplus
+        if self._sleep_lock.acquire(timeout=IDLE_RETIREMENT if surplus else -1):
+            return self._pool.arrive(self)
+        role = self._pool.oversleep(self)
+        if role is None:
+            # 1. The time is up. 2. Another thread takes this one from the sleepers, to wake it.
+            # 3. This thread does not find itself there, and waits for the wake-up, which is due.
+            self._sleep_lock.acquire()
+            return self._pool.arrive(self)
+        return role

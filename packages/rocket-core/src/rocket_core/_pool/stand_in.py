@@ -1,0 +1,114 @@
+"""What the Monitor's thread does for the clients while no worker has time for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from rocket_core._engine.monitor import BATCH
+from rocket_core._pool.urgent_lanes import LONG_WAIT
+from rocket_core._state import State
+
+if TYPE_CHECKING:
+    from rocket_core._connection.connection import Connection
+    from rocket_core._engine.engine import Engine
+    from rocket_core._engine.monitor import Monitor
+    from rocket_core._engine.seat import Seat
+    from rocket_core._pool.thread_pool import ThreadPool
+    from rocket_core._pool.urgent_lanes import UrgentLanes
+
+_POLLS: Final = 8
+"""Polls in a row, after which the pool is tended however many clients have something to say."""
+
+
+class StandIn:
+    """Receives, sends and closes for all clients, and queues what only a worker can do.
+
+    Used by the Monitor's thread alone, whose seat it has.
+    """
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        pool: ThreadPool,
+        engine: Engine,
+        urgent_lanes: UrgentLanes,
+        seat: Seat,
+        *,
+        max_queue: int,
+        queue_timeout: float,
+    ) -> None:
+        """Refuse requests beyond ``max_queue``, or that have waited ``queue_timeout`` seconds."""
+        self._monitor = monitor
+        self._pool = pool
+        self._engine = engine
+        self._urgent_lanes = urgent_lanes
+        self._seat = seat
+        self._max_queue = max_queue
+        self._queue_timeout = queue_timeout
+
+    def work(self, timeout: float) -> None:
+        """Do for all clients what needs no worker, waiting up to ``timeout`` seconds for events."""
+        try:
+            self._pool.relieve()
+            self._sweep()
+            for _ in range(_POLLS):
+                claimed = self._monitor.poll(timeout)
+                self._take_in(claimed)
+                if len(claimed) < BATCH:
+                    break
+                timeout = 0
+            self._engine.expire_all(self._seat)
+        finally:
+            self._seat.busy = None
+
+    def _take_in(self, connections: Iterable[Connection]) -> None:
+        """Do for claimed connections what needs no worker, and queue the rest."""
+        for connection in connections:
+            self._queue(connection, waiting=len(self._pool.ready))
+        self._pool.offer()
+
+    def _sweep(self) -> None:
+        """Do the same for all connections that workers have claimed and not begun with."""
+        waiting = 0  # the connections behind may have sent nothing yet
+        count = len(self._pool.ready)
+        crowded = count >= self._max_queue  # a client that has left must not keep others out
+        now = time.monotonic()
+        for connection in self._take(count):
+            if (
+                crowded
+                and connection.state is State.READY
+                and now - connection.claimed_at > LONG_WAIT
+                and self._engine.left(connection, self._seat)
+            ):
+                continue
+            waiting += self._queue(connection, waiting=waiting)
+        self._pool.offer()
+
+    def _take(self, count: int) -> Iterator[Connection]:
+        """Take up to ``count`` connections from the queue, from which workers take as well."""
+        with suppress(IndexError):
+            for _ in range(count):
+                yield self._pool.ready.popleft()
+
+    def _queue(self, connection: Connection, *, waiting: int) -> bool:
+        """Do what needs no worker, and queue a connection that needs one; return whether it does.
+
+        ``waiting`` tells how many connections wait before it.
+        """
+        engine, seat = self._engine, self._seat
+        now = time.monotonic()
+        seat.busy = connection, now
+        if not engine.advance(connection, seat):
+            return False
+        late = now - connection.claimed_at > self._queue_timeout
+        urgent = engine.is_urgent(connection, seat)
+        if urgent is None or (urgent and not late and self._urgent_lanes.submit(connection)):
+            return False
+        if late or waiting >= self._max_queue:
+            engine.refuse(connection, seat)
+            return False
+        self._pool.ready.append(connection)
+        return True

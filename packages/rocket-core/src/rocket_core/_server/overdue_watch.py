@@ -1,0 +1,104 @@
+"""Ends requests that take longer than the server's limit, while their threads still run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from rocket_core._lease import Hold, Lease
+from rocket_core._state import CloseReason
+
+if TYPE_CHECKING:
+    from rocket_core._connection.connection import Connection
+    from rocket_core._engine.engine import Engine
+    from rocket_core._engine.request_limit import RequestLimit
+    from rocket_core._engine.seat import Seat
+    from rocket_core._pool.thread_pool import ThreadPool
+    from rocket_core._system.fault_log import FaultLog
+
+_log = logging.getLogger("rocket_core.watchdog")
+
+_RECHECK: Final = 1.0
+"""Seconds until an overdue request whose worker waits for its client is looked at again."""
+
+
+class OverdueWatch:
+    """Answers for workers that take too long, or aborts the connections that they use.
+
+    A watcher of the Monitor's thread, which alone calls it.
+    """
+
+    def __init__(
+        self,
+        limit: RequestLimit[Connection],
+        seconds: float,
+        *,
+        pool: ThreadPool,
+        engine: Engine,
+        seat: Seat,
+        faults: FaultLog,
+    ) -> None:
+        """Watch the leases of ``limit``.
+
+        Args:
+            limit: knows the requests that are being served.
+            seconds: how long one of them may take.
+            pool: has another thread take the place of the worker of an overdue request.
+            engine: answers for that worker.
+            seat: that of the Monitor's thread.
+            faults: leaves out stacks that were logged just before.
+        """
+        self._limit = limit
+        self._seconds = seconds
+        self._pool = pool
+        self._engine = engine
+        self._seat = seat
+        self._faults = faults
+        self._next = -inf
+
+    def look(self) -> float:
+        """End what is overdue; return the seconds until the next look, infinite without any."""
+        now = time.monotonic()
+        if now < self._next:
+            return self._next - now
+        leases = self._limit.leases()
+        if not leases:
+            return inf
+        due = now - self._seconds
+        for lease, connection in leases:
+            if lease.hold is Hold.OVER:  # the application has taken the connection over
+                self._limit.forget(lease)
+            elif lease.overdue(due):
+                self._overtake(lease, connection, due)
+        ends = [lease.began + self._seconds for lease, _ in self._limit.leases()]
+        # Requests that are still there though their time is up wait for their clients.
+        self._next = min([now + self._seconds, *(e if e > now else now + _RECHECK for e in ends)])
+        return self._next - now
+
+    def _overtake(self, lease: Lease, connection: Connection, due: float) -> None:
+        def abort() -> None:
+            connection.close_reason = CloseReason.REQUEST_TIMEOUT
+            connection.abort()
+
+        # 1. The worker is counted as away here. 2. The lease is taken from it. 3. The worker ends
+        # the exchange, finds that its time was up, and is counted as back. Were the first two
+        # exchanged, the third could come between them, and the worker would be away for ever.
+        replaced = self._pool.replace(lease)
+        hold = lease.overtake(due, abort)
+        if hold not in (Hold.OVERTAKEN, Hold.CUT):
+            self._pool.returned(lease)
+            return
+        self._limit.forget(lease)
+        _log.error(
+            "%s: the request %s is not done after %.1f s: %s; its thread %s: %s",
+            connection.peer,
+            "" if lease.context is None else lease.context,
+            self._seconds,
+            "answered without it" if hold is Hold.OVERTAKEN else "its connection is cut",
+            "is replaced" if replaced else "is not replaced, too many are already",
+            self._faults.stack_of(_log, lease.thread),
+        )
+        if hold is Hold.OVERTAKEN:
+            self._engine.overtake(connection, self._seat)
