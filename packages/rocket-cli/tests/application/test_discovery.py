@@ -78,7 +78,7 @@ def test_several_django_projects(project: Path, write: Write) -> None:
     write("beta/wsgi.py", "application = None")
     write("alpha/wsgi.py", "application = None")
     with pytest.raises(
-        CommandError, match=r"name one, alpha\.wsgi:application or beta\.wsgi:application$"
+        CommandError, match=r"name one of them, alpha\.wsgi:application or beta\.wsgi:application$"
     ):
         discover(project)
 

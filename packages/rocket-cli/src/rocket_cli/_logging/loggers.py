@@ -20,6 +20,7 @@ NAMES: Final = (
     "rocket_core.monitor",
     "rocket_core.pool",
     "rocket_core.server",
+    "rocket_core.spool",
     "rocket_core.watchdog",
     "rocket_core.worker",
     "rocket_tls.acme",

@@ -64,4 +64,4 @@ def _mistaken_path(file: str, attribute: str) -> str:
     module = ".".join(parts)
     right = f"{module}:{attribute}" if attribute else module
     where = f", in the directory {path.parent}" if outside else ""
-    return f"{file!r} is a file name; use the module name {right}{where}"
+    return f"{file!r} is a file name, but a module name is needed: use {right}{where}"
