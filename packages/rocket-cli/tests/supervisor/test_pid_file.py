@@ -118,7 +118,7 @@ def test_file_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(fcntl, "flock", flock)
     path = tmp_path / "rocket.pid"
-    with pytest.raises(CommandError, match=rf"^--pid: {path} cannot be locked: .*; name a file in"):
+    with pytest.raises(CommandError, match=rf"^--pid: {path} cannot be locked: .*; choose a file"):
         PidFile(path, OPTION).write()
     assert list(tmp_path.iterdir()) == []
 

@@ -89,7 +89,7 @@ def test_killed_process_is_replaced(site: Path, client: httpx.Client) -> None:
         url = served.location()
         (worker,) = served.workers()
         os.kill(worker, signal.SIGKILL)
-        served.wait_for(rf"ERROR rocket_cli: worker {worker} was killed by SIGKILL; another takes")
+        served.wait_for(rf"ERROR rocket_cli: worker {worker} was killed by SIGKILL: replacing it")
         assert client.get(url).text.split()[1] != str(worker)
         served.stop()
 
@@ -174,7 +174,7 @@ def test_application_that_fails_its_health_check(
         served.stop()
 
 
-def test_settings_are_read_anew(site: Path, write: Write, client: httpx.Client) -> None:
+def test_settings_are_read_again(site: Path, write: Write, client: httpx.Client) -> None:
     write("other.py", VERSION.format("other"))
     write("rocket.toml", 'app = "versioned"')
     with Served(site, *ANY) as served:
@@ -186,7 +186,9 @@ def test_settings_are_read_anew(site: Path, write: Write, client: httpx.Client) 
         eventually(lambda: len(served.workers()) == 2)
         write("rocket.toml", "app =")
         served.send(signal.SIGHUP)
-        served.wait_for("reload failed, the old processes keep serving: rocket.toml is not TOML: ")
+        served.wait_for(
+            "reload failed, the old processes keep serving: rocket.toml is not valid TOML: "
+        )
         assert version(client, url) == "other"
         served.stop()
 
@@ -224,7 +226,8 @@ def test_addresses_may_change(site: Path, write: Write) -> None:
 
 OBSERVED = """
     import json, sys, threading
-    from rocket_cli import _run, main
+    from rocket_cli._commands import running
+    from rocket_cli._commands.main import main
     from rocket_cli._processes.control import Control
 
     class Observer:
@@ -245,7 +248,7 @@ OBSERVED = """
             print("the observer ends", file=sys.stderr)
             return 0
 
-    _run.observers = lambda chosen, present: [Observer()]
+    running.observers = lambda chosen, present: [Observer()]
     main(prog_name="rocket-cli")
 """
 
@@ -293,7 +296,7 @@ def test_questions_to_all_processes(site: Path, write: Write) -> None:
         assert served.ask("resize-processes", processes=3)["answers"] == [{}]
         eventually(lambda: len(served.ask("ping")["answers"]) == 3)
         assert {each["error"] for each in served.ask("nonsense")["answers"]} == {
-            "there is no question 'nonsense'"
+            "unknown question 'nonsense'"
         }
         served.questions.write("end\n")
         served.questions.close()
@@ -317,7 +320,7 @@ def test_counts_of_ended_processes_are_kept(site: Path, write: Write, client: ht
         served.stop()
 
 
-def test_observer_outlives_generations_and_is_started_again(site: Path, write: Write) -> None:
+def test_observer_outlives_generations_and_is_restarted(site: Path, write: Write) -> None:
     with Observed(site, write, *ANY, "versioned") as served:
         served.location()
         served.open(site)

@@ -89,9 +89,25 @@ def require_all_well(served: Faulty, client: httpx.Client, url: str) -> None:
     served.stop()
 
 
-def test_reload(served: Faulty, client: httpx.Client) -> None:
+def require_survival(
+    served: Faulty,
+    client: httpx.Client,
+    number: signal.Signals,
+    message: str,
+    reasons: dict[str, str],
+) -> None:
+    """Require that each fault makes the signal's action fail with its reason, and nothing else."""
     url = served.location()
-    for name, reason in {
+    for name, reason in reasons.items():
+        served.fail(name)
+        served.send(number)
+        served.wait_for(f"ERROR rocket_cli: {message}: {reason}")
+        assert client.get(url).text.startswith("one ")
+    require_all_well(served, client, url)
+
+
+def test_reload(served: Faulty, client: httpx.Client) -> None:
+    reasons = {
         "fork": "fork failed: no more processes",
         "chdir": "cannot work in .*: no such directory",
         "socketpair": "fork failed: too many files",
@@ -99,14 +115,9 @@ def test_reload(served: Faulty, client: httpx.Client) -> None:
         "make_context": "cannot read the settings: RuntimeError: of the settings",
         "open_sockets": "cannot read the settings: MemoryError: of the sockets",
         "_paths": "fork failed: RuntimeError: of the task",
-    }.items():
-        served.fail(name)
-        served.send(signal.SIGHUP)
-        served.wait_for(
-            f"ERROR rocket_cli: reload failed, the old processes keep serving: {reason}"
-        )
-        assert client.get(url).text.startswith("one ")
-    require_all_well(served, client, url)
+    }
+    message = "reload failed, the old processes keep serving"
+    require_survival(served, client, signal.SIGHUP, message, reasons)
 
 
 def test_log_of_a_reload(served: Faulty, client: httpx.Client) -> None:
@@ -119,20 +130,14 @@ def test_log_of_a_reload(served: Faulty, client: httpx.Client) -> None:
 
 
 def test_upgrade(served: Faulty, client: httpx.Client) -> None:
-    url = served.location()
-    for name, reason in {
+    reasons = {
         "fork": "fork failed: no more processes",
         "socketpair": "fork failed: too many files",
         "register": "fork failed: too many watches",
         "Successor": "fork failed: RuntimeError: of the successor",
-    }.items():
-        served.fail(name)
-        served.send(signal.SIGUSR2)
-        served.wait_for(
-            f"ERROR rocket_cli: upgrade failed, the old supervisor keeps running: {reason}"
-        )
-        assert client.get(url).text.startswith("one ")
-    require_all_well(served, client, url)
+    }
+    message = "upgrade failed, the old supervisor keeps running"
+    require_survival(served, client, signal.SIGUSR2, message, reasons)
 
 
 def test_more_and_fewer_processes(served: Faulty, client: httpx.Client) -> None:
