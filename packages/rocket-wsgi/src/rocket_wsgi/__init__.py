@@ -15,9 +15,9 @@ from rocket_wsgi._clock import SERVER
 from rocket_wsgi._environ.field_names import Underscores
 from rocket_wsgi._environ.request_id import RequestIds
 from rocket_wsgi._executor import Executor, Future, RememberedFutures
+from rocket_wsgi._file_worker import FileWorker, files_only
 from rocket_wsgi._response.file_wrapper import FileWrapper
 from rocket_wsgi._response.response_head import ApplicationError
-from rocket_wsgi._static.file_worker import FileWorker
 from rocket_wsgi._static.files import StaticFiles
 from rocket_wsgi._version import __version__
 from rocket_wsgi._worker import MAX_BODY, WSGIWorker
@@ -39,5 +39,6 @@ __all__ = [
     "WSGIWorker",
     "__version__",
     "descriptor_of",
+    "files_only",
     "open_log",
 ]

@@ -28,7 +28,8 @@ from rocket_wsgi._https import HSTS, OwnAnswers, StrictResponse, check_hsts, is_
 from rocket_wsgi._response.file_wrapper import FileWrapper
 from rocket_wsgi._response.response import Response, plain
 from rocket_wsgi._response.response_head import ResponseHeads
-from rocket_wsgi._static.files import StaticFiles, refusal
+from rocket_wsgi._static.answers import refusal
+from rocket_wsgi._static.files import StaticFiles
 from rocket_wsgi._static.mounts import Mount, Mounts
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ class WSGIWorker(Worker):
             client = environ["REMOTE_ADDR"]
             connection.client = "" if client == peer.host else client
         if self._ids is not None:
-            self._ids.assign(request, peer)
+            request.request_id = self._ids.assign(request.environ, peer)
         return request
 
     def _answer_alone(self, connection: Connection, request: Request) -> State | None:
@@ -426,7 +427,7 @@ class WSGIWorker(Worker):
         if self._echo_ids:
             response.echo = request.request_id
         if self._access_log is not None:
-            request.entry = self._access_log.begin(connection, request.line, environ)
+            request.record = self._access_log.begin(connection, request.line, environ)
         if connection.turn is not None:
             connection.turn.offer(request)
         mount = None if self._mounts is None else self._mount(request)
@@ -492,9 +493,9 @@ class WSGIWorker(Worker):
         response.over = True
         if response.upgrade is not None:
             response.take_back(response.upgrade)
-        log, entry = self._access_log, request.entry
-        if log is not None and entry is not None and not response.overtaken:
-            log.end(entry, request.environ, response)
+        log, record = self._access_log, request.record
+        if log is not None and record is not None and not response.overtaken:
+            log.end(record, request.environ, response)
         del request.environ  # which refers to the response, which refers to the request
 
     def _crashed(

@@ -6,8 +6,8 @@ from enum import Enum
 from typing import Any, Final
 
 from rocket_core.http1 import HeadError, read_fields
+from rocket_wsgi._environ.authority import valid_host
 from rocket_wsgi._environ.field_names import EnvironNames
-from rocket_wsgi._environ.target import valid_host
 
 Environ = dict[str, Any]
 

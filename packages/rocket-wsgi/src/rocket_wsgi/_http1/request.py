@@ -39,14 +39,13 @@ class Request:
         body: takes the body from the connection; None where there is none.
         spool: where a body is collected.
         stream: what the application reads the body from where it is not collected.
-        entry: the access log's, once the application is called.
+        record: the record of the access log, once the application is called.
         request_id: its id; empty where it has none.
         expects: whether the client waits for ``100 Continue``.
     """
 
     __slots__ = (
         "body",
-        "entry",
         "environ",
         "expects",
         "framing",
@@ -55,6 +54,7 @@ class Request:
         "line",
         "method",
         "modern",
+        "record",
         "request_id",
         "spool",
         "stream",
@@ -97,7 +97,7 @@ class Request:
         self.body: LengthBody | ChunkedBody | None = None
         self.spool: Spool | None = None
         self.stream: io.BufferedReader | None = None
-        self.entry: RequestRecord | None = None
+        self.record: RequestRecord | None = None
         self.request_id = ""
         if framing is _NO_BODY:
             environ["wsgi.input"] = BytesIO()
