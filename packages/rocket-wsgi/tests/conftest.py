@@ -6,16 +6,21 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from client import Client
 from rocket_core import Connection, Listener, Peer, Server, TCPAddress, Timeouts
-from rocket_wsgi import WSGIWorker
+from rocket_wsgi import Site, WSGIWorker
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 Serve = Callable[..., Client]
+
+# A deadline would fail a test on a busy machine.
+hypothesis.settings.register_profile("rocket", deadline=None)
+hypothesis.settings.load_profile("rocket")
 
 if not getattr(sys, "_is_gil_enabled", lambda: True)():
     # Compares with httptools, which has no wheel for Python without the GIL.
@@ -45,8 +50,9 @@ def serve() -> Iterator[Serve]:
             **settings: Any,
         ) -> Client:
             listener = (NarrowListener if narrow else Listener)("127.0.0.1:0")
+            site = Site(application, **settings)
             running = Server(
-                lambda: WSGIWorker(application, **settings),
+                lambda: WSGIWorker(site),
                 [listener],
                 min_threads=threads,
                 max_threads=threads,

@@ -46,7 +46,8 @@ from rocket_wsgi._access_log.access_log import AccessLog
 from rocket_wsgi._clock import SERVER
 from rocket_wsgi._compat.early_listener import EarlyListener
 from rocket_wsgi._compat.forwarded_errors import ForwardedErrors
-from rocket_wsgi._static.file_worker import FileWorker
+from rocket_wsgi._file_worker import FileWorker
+from rocket_wsgi._site import Site
 from rocket_wsgi._static.files import StaticFiles
 from rocket_wsgi._version import __version__
 from rocket_wsgi._worker import WSGIWorker
@@ -54,7 +55,7 @@ from rocket_wsgi._worker import WSGIWorker
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-    from rocket_wsgi._http1.fields import Environ
+    from rocket_wsgi._types import Environ
 
 __all__ = [
     "HTTP_SERVER_SOFTWARE",
@@ -93,17 +94,22 @@ Interface = tuple[Any, ...]
 authorities that issue clients' certificates may be added."""
 
 
-class _Worker(WSGIWorker):
-    """Tells applications a name that is given, and what the original called otherwise."""
+class _Site(Site):
+    """A site with the given value of ``SERVER_NAME``."""
 
     def __init__(self, application: WSGIApplication, name: str, log: AccessLog | None) -> None:
         super().__init__(application, access_log=log)
         self._name = name
 
-    def _make_template(self, local: Peer, secure: bool) -> Environ:
-        template = super()._make_template(local, secure)
+    def make_template(self, local: Peer, secure: bool) -> Environ:
+        """Make the template of an environ with the given ``SERVER_NAME``."""
+        template = super().make_template(local, secure)
         template["SERVER_NAME"] = self._name
         return template
+
+
+class _Worker(WSGIWorker):
+    """A worker that sets the environ keys of the original, too."""
 
     def serve(self, connection: Connection) -> State:
         """Name the client's certificate, if there is one, as the original did, too."""
@@ -164,7 +170,7 @@ class Rocket:
         elif method == "wsgi":
             application = _application(info)
             make_worker = lambda: _Worker(  # noqa: E731
-                application, self._server_name, self._access_log
+                _Site(application, self._server_name, self._access_log)
             )
         else:
             raise ValueError(f"method {method!r} is not known; use 'wsgi' or 'fs'")

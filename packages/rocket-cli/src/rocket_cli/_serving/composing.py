@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import WSGIApplication
 
 from rocket_cli._application.broken_page import broken
 from rocket_cli._application.discovery import discover
@@ -24,6 +24,8 @@ from rocket_cli._settings.setting import Part
 from rocket_cli._settings.target import Target
 from rocket_core import Listener, Networks, Server, Timeouts
 from rocket_wsgi import SERVER, AccessLog, Executor, RequestIds, StaticFiles, WSGIWorker
+from rocket_wsgi import Site as WSGISite
+from rocket_wsgi.extending import only_files
 
 if TYPE_CHECKING:
     from rocket_tls import ACME
@@ -79,7 +81,7 @@ def _find_site(chosen: Chosen) -> Site:
                 f"{chosen.origin('static')}: {directory} at / leaves no path to {target}: "
                 f"mount it at another, as /static={directory}"
             )
-        return Site(f"the files of {directory}", _no_path)
+        return Site(f"the files of {directory}", only_files)
     sys.path.insert(0, str(Path.cwd()))
     if target is not None:
         return Site(str(target), _load(target))
@@ -98,13 +100,6 @@ def _load(target: Target) -> WSGIApplication:
         raise
     require_unpatched(str(target))
     return application
-
-
-def _no_path(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-    """Answer ``OPTIONS *``, which is for no path and so for no file (RFC 9110, section 9.3.7)."""
-    del environ
-    start_response("204 No Content", [("Allow", "GET, HEAD, OPTIONS")])
-    return []
 
 
 def make_server(
@@ -141,7 +136,7 @@ def _worker_factory(
     *,
     multiprocess: bool,
 ) -> Callable[[], WSGIWorker]:
-    options = chosen.arguments(Part.WORKER)
+    options = chosen.arguments(Part.SITE)
     if chosen["executor-threads"] is not None:
         options["executor"] = Executor(chosen["executor-threads"])
     if paths := frozenset(chosen["reserved"]):
@@ -155,16 +150,13 @@ def _worker_factory(
     if static := _mounts(chosen):
         options["static"] = static
 
-    def make() -> WSGIWorker:
-        return WSGIWorker(
+    try:
+        served = WSGISite(
             site.application, multiprocess=multiprocess, access_log=access_log, **options
         )
-
-    try:
-        make()
-    except ValueError as error:  # of a path to mount files at, which only the worker judges
+    except ValueError as error:  # for a path at which no files can be mounted
         raise CommandError(f"{chosen.origin('static')}: {error}") from error
-    return make
+    return lambda: WSGIWorker(served)
 
 
 def _request_ids(*, echo: bool, trusted: list[str] | None = None) -> RequestIds:

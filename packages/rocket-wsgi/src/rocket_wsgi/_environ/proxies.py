@@ -13,7 +13,7 @@ from rocket_wsgi._environ.field_names import EnvironNames, Underscores
 from rocket_wsgi._environ.forwarded import Element, parse_forwarded
 from rocket_wsgi._environ.nodes import NOBODY, Node, parse_loose_node, parse_node, parse_port
 from rocket_wsgi._environ.target import valid_host
-from rocket_wsgi._http1.fields import Environ
+from rocket_wsgi._types import Environ
 
 DEFAULT_FIELDS: Final = ("X-Forwarded-For", "X-Forwarded-Proto")
 """What is taken from trusted proxies that are not said to set anything else."""

@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rocket_core import Peer
-    from rocket_wsgi._http1.request import Request
-    from rocket_wsgi._response.response_head import Headers
+    from rocket_wsgi._environ.request import Request
 
 HEADER: Final = "X-Request-ID"
 
@@ -64,10 +63,3 @@ class IdSource:
             self._number += 1
             given = f"{self._prefix}-{self._number:x}"
         request.request_id = environ[_KEY] = environ[_HEADER_KEY] = given
-
-
-def with_id(headers: Headers, request_id: str) -> Headers:
-    """``headers`` with the field that has the id, unless the application sends one itself."""
-    if any(str(name).lower() == "x-request-id" for name, _ in headers):
-        return headers
-    return [*headers, (HEADER, request_id)]

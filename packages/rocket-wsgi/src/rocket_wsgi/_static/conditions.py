@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from rocket_wsgi._clock import MONTHS
 
 if TYPE_CHECKING:
-    from rocket_wsgi._http1.fields import Environ
+    from rocket_wsgi._types import Environ
 
 # No two neighbours match the same character, so time is linear in the length.
 _ELEMENT: Final = re.compile(r'[ \t]*(?:(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|\Z)')
