@@ -163,8 +163,8 @@ class WSGIWorker(Worker):
             response.own_fields = site.own_fields(request, secure=is_secure(environ))
         if self._access_log is not None:
             request.entry = self._access_log.begin(connection, request.line, environ)
-        if connection.turn is not None:
-            connection.turn.offer(request)
+        if connection.lease is not None:
+            connection.lease.offer(request)
         mount = None if self._mounts is None else self._mounts.find(environ["PATH_INFO"])
         result: Any = None
         try:
@@ -199,7 +199,7 @@ class WSGIWorker(Worker):
         """Log an exception of the application, and answer 500 or cut the response off."""
         if response.handed_over and isinstance(error, StopIteration | ConnectionError):
             return  # frameworks raise these after a websocket, for which there is no response
-        connection.host.faults.report(_log, error, "%s: the application failed", request)
+        connection.server.faults.report(_log, error, "%s: the application failed", request)
         response.error = CRASHED.reason
         if response.handed_over:
             return
@@ -221,7 +221,7 @@ class WSGIWorker(Worker):
             if hasattr(result, "close"):
                 result.close()
         except BaseException as error:  # noqa: BLE001 - an application must not end a thread
-            connection.host.faults.report(_log, error, "%s: close() failed", request)
+            connection.server.faults.report(_log, error, "%s: close() failed", request)
         if request.stream is not None:
             request.stream.close()  # what follows on the connection is not for this request
         if request.body is not None:

@@ -76,10 +76,10 @@ class BodyStream(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Read up to the size of ``buffer``; return the number of bytes, 0 at the end."""
-        turn = self._connection.turn
-        if turn is None:
+        lease = self._connection.lease
+        if lease is None:
             return self._read(buffer)
-        with turn.use():
+        with lease.use():
             return self._read(buffer)
 
     def _read(self, buffer: Any) -> int:

@@ -179,9 +179,9 @@ class Receiver:
             request.stream = io.BufferedReader(BodyStream(connection, request, body, buffer))
             request.environ["wsgi.input"] = request.stream
             return _READY
-        host = connection.host
-        request.spool = spool = Spool(host.input, host.disk, connection)
-        request.body = body = self._make_body(request, spool, host.disk.longest)
+        server = connection.server
+        request.spool = spool = Spool(server.input, server.disk, connection)
+        request.body = body = self._make_body(request, spool, server.disk.longest)
         try:
             spool.announce(request.length)
             if body.take(connection):

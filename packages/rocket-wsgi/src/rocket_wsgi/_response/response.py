@@ -118,8 +118,8 @@ class Response(ABC):
         self.own_fields: Headers | None = None
         self.over = False
         self.upgrade: UpgradedSocket | None = None
-        self._lease = connection.turn
-        self.keep_alive = request.keep_alive and not connection.host.draining
+        self._lease = connection.lease
+        self.keep_alive = request.keep_alive and not connection.server.draining
 
     @property
     def began(self) -> bool:
