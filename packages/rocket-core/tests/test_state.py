@@ -20,7 +20,7 @@ def test_monitor_owns_exactly_the_states_in_which_the_client_has_the_next_move()
     }
     assert OWNERS[State.READY] is Owner.QUEUE
     assert OWNERS[State.ACTIVE] is Owner.WORKER
-    assert OWNERS[State.CLOSED] is Owner.NOBODY
+    assert OWNERS[State.CLOSED] is Owner.NONE
 
 
 def test_every_state_is_reachable_from_the_first_ones() -> None:

@@ -433,7 +433,7 @@ def test_what_openssl_answers_waits_for_a_client_that_does_not_read(carried: Car
 def test_one_answer_is_enough_for_a_client_that_does_not_read(carried: Carried) -> None:
     """While the answer waits, nothing of the client is received, so that there is no second one."""
     connection, middle, _ = carried("-tls1_3")
-    connection.host = host = ServerState(output=Budget(1000))
+    connection.server = host = ServerState(output=Budget(1000))
     junk = fill_raw(connection)
     for _ in range(2):  # OpenSSL answers the first when it has read the second
         middle.ask(b"K")
@@ -457,7 +457,7 @@ def test_one_answer_is_enough_for_a_client_that_does_not_read(carried: Carried) 
 def test_a_client_that_asks_again_and_again_without_reading_is_cut(carried: Carried) -> None:
     """All that it asks for arrives at once, so that it is answered before the socket is tried."""
     connection, middle, _ = carried("-tls1_3")
-    connection.host = host = ServerState()
+    connection.server = host = ServerState()
     connection._faults = faults = TLSFaults()
     fill_raw(connection)
     for _ in range(100):
@@ -526,7 +526,7 @@ def test_a_file_that_becomes_shorter_ends_while_a_part_of_it_waits(
 
 def test_what_is_encrypted_and_waits_counts_as_held(open_ends: Ends) -> None:
     connection, client = open_ends
-    connection.host = host = ServerState()
+    connection.server = host = ServerState()
     data = bytes(1 << 20)
     sent = connection.send_now(data) or 0
     waiting = host.output.held
@@ -542,7 +542,7 @@ def test_what_is_encrypted_and_waits_counts_as_held(open_ends: Ends) -> None:
 
 def test_while_much_is_held_a_record_at_most_is_encrypted_ahead(open_ends: Ends) -> None:
     connection, _ = open_ends
-    connection.host = host = ServerState()
+    connection.server = host = ServerState()
     taken = host.output.take(1 << 40)
     assert connection.send_now(bytes(1 << 20))
     assert host.output.held - taken <= 2 * (_connection.RECORD + 256)

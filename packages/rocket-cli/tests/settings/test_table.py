@@ -19,7 +19,7 @@ GIVEN_OTHERWISE = {
     Part.LISTENER: {"address"},
     Part.TLS_SETTINGS: set(),
     Part.ACME: {"directory", "names", "external_account"},
-    Part.WORKER: {
+    Part.SITE: {
         "application",
         "access_log",
         "at_thread_end",

@@ -36,10 +36,9 @@ from rocket_core._network.address import (
 )
 from rocket_core._network.networks import Networks
 from rocket_core._pool.thread_pool import ThreadPool
-from rocket_core._reason import CloseReason
 from rocket_core._server.listener import BACKLOG, Listener
 from rocket_core._server.server import Lifecycle, Server
-from rocket_core._state import State
+from rocket_core._state import CloseReason, State
 from rocket_core._version import __version__
 
 __all__ = [

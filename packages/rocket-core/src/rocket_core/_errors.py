@@ -1,69 +1,69 @@
-"""Errors this package raises."""
+"""The errors that this package raises."""
 
 from __future__ import annotations
 
 
 class RocketError(Exception):
-    """The base of every error of this package."""
+    """The base of all errors of this package."""
 
 
 class TransitionError(RocketError):
-    """A connection was asked to enter a state that does not follow from its present one."""
+    """A connection was to enter a state that does not follow from its present one."""
 
     def __init__(self, source: str, target: str) -> None:
         super().__init__(f"a connection in state {source!r} cannot enter {target!r}")
 
 
 class AddressError(RocketError, ValueError):
-    """An address to bind is malformed."""
+    """An address is malformed."""
 
 
 class BindError(RocketError, OSError):
-    """An address cannot be listened on."""
+    """A listener cannot be bound to an address."""
 
 
 class LifecycleError(RocketError):
-    """A server was asked for something its present phase does not allow."""
+    """A server was asked for something that its present phase does not allow."""
 
 
-class NotYet(RocketError):  # noqa: N818 - names the state, as BlockingIOError's users know it
-    """A TLS layer needs the socket to become ready first.
+class NotYet(RocketError):  # noqa: N818 - names the state, as `BlockingIOError` does
+    """The TLS layer needs the socket to become ready first.
 
     Attributes:
         interest: `READ` or `WRITE`, what the socket must be ready for.
     """
 
     def __init__(self, interest: int) -> None:
-        super().__init__("not yet")
+        super().__init__("the socket is not ready yet")
         self.interest = interest
 
 
-class ClientGone(RocketError, ConnectionError):  # noqa: N818 - names the event, as the others do
-    """The client closed the connection, or was too slow and was cut off."""
+class ClientGone(RocketError, ConnectionError):  # noqa: N818 - names the event, not a fault
+    """The client has closed the connection, or was too slow and was disconnected."""
 
 
 class SpoolError(RocketError, OSError):
-    """There is no room for a body that arrives, or no longer."""
+    """There is no room for the body of a request, or no longer."""
 
 
 class WaitError(RocketError):
-    """A connection was to be waited for by a thread that belongs to every client.
+    """A thread that all clients need was to wait for one client.
 
-    Only `Worker.serve` may wait for its client. Elsewhere a worker writes no more than there is
-    sure to be room for: up to `GRAIN` bytes while nothing is unsent.
+    Only `Worker.serve` may wait for its client. The other methods of a `Worker` may write up to
+    16 KiB while nothing is unsent: for so much every connection has room.
     """
 
 
 class ProxyHeaderError(RocketError, ConnectionError):
-    """A connection that must begin with a PROXY protocol header does not."""
+    """A connection does not begin with the PROXY protocol header that is expected."""
 
 
 class HeadError(RocketError, ValueError):
-    """A request head breaks the rules of RFC 9112.
+    """The head of a request breaks the rules of RFC 9112.
 
     Attributes:
-        status: the HTTP status code that tells the client, 400 to 599.
-        reason: one sentence for the client.
+        status: the HTTP status code of the response, 400 to 599.
+        reason: a sentence for the client.
     """
 
     def __init__(self, status: int, reason: str) -> None:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from coresupport import PATIENCE, descriptors, eventually, wait_for
 from rocket_core import ClientGone, CloseReason, Connection, Peer, State, Timeouts, TransitionError
 from rocket_core._connection.budget import TOTAL_OUTPUT
-from rocket_core._connection.server_state import ServerState
+from rocket_core._connection.server_state import NoPool, ServerState
+from rocket_core._exchange import Exchange
 from rocket_core._system.wait_ready import wait_ready
 from rocket_core.extending import OUTPUT_BOUND, RECEIVE_SIZE, WRITE, NotYet
 
@@ -60,16 +61,24 @@ def reading(client: socket.socket) -> Iterator[list[bytes]]:
     assert found
 
 
+class TellingPool(NoPool):
+    """Sets an event when a worker begins to wait for its client."""
+
+    def __init__(self, begun: threading.Event) -> None:
+        self._begun = begun
+
+    @contextmanager
+    def stalled(self, exchange: Exchange, /) -> Iterator[None]:
+        del exchange
+        self._begun.set()
+        yield
+
+
 def waiting(connection: Connection) -> threading.Event:
     """An event that is set when the connection's user begins to wait."""
     begun = threading.Event()
 
-    @contextmanager
-    def told(_: Connection) -> Iterator[None]:
-        begun.set()
-        yield
-
-    connection.host = ServerState(stalled=told)
+    connection.server = ServerState(TellingPool(begun))
     connection.state = State.ACTIVE
     return begun
 
@@ -399,7 +408,7 @@ def test_waiting_for_an_answer_sends_the_question_first(pair: Pair) -> None:
 def test_small_writes_are_sent_at_once(pair: Pair, kind: Callable[[bytes], bytes]) -> None:
     connection, client = pair
     connection.write(kind(b"hello"))
-    connection.sendall(b"")
+    connection.write(b"")
     assert not connection.unsent
     assert client.recv(10) == b"hello"
 
@@ -696,19 +705,19 @@ def test_the_rest_of_a_response_is_kept_without_waiting(pair: Pair) -> None:
     assert results == [None]
     assert not waits.is_set()
     assert connection.unsent
-    assert connection.held == connection.host.output.held > 10_000_000
+    assert connection.held == connection.server.output.held > 10_000_000
     with reading(client) as received:
         while not connection.flush():
             wait_ready(connection.descriptor, WRITE, PATIENCE)
         connection.shut_down()
     assert received == [b"".join(parts)]
-    assert connection.host.output.held == 0
+    assert connection.server.output.held == 0
 
 
 def test_the_rest_of_a_response_waits_once_all_hold_half_of_what_they_may(pair: Pair) -> None:
     connection, client = pair
     waits = waiting(connection)
-    connection.host.output.take(TOTAL_OUTPUT // 2)
+    connection.server.output.take(TOTAL_OUTPUT // 2)
     thread, results = in_thread(lambda: connection.write_rest(bytes(20_000_000)))
     wait_for(waits)
     with reading(client) as received:

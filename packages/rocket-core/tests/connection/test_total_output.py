@@ -78,10 +78,10 @@ def test_nothing_is_held_once_connections_are_gone() -> None:
 
 def test_what_is_held_without_waiting(pair: tuple[Connection, socket.socket]) -> None:
     connection, _ = pair
-    connection.host = ServerState(output=Budget(4 * GRAIN))
+    connection.server = ServerState(output=Budget(4 * GRAIN))
     assert connection.holds(GRAIN)
     assert connection.holds(OUTPUT_BOUND)
     assert not connection.holds(OUTPUT_BOUND + 1)
-    connection.host.output.take(2 * GRAIN)
+    connection.server.output.take(2 * GRAIN)
     assert connection.holds(GRAIN)
     assert not connection.holds(GRAIN + 1)

@@ -311,8 +311,8 @@ def test_the_limit_of_a_request_is_none_of_its_own() -> None:
     ):
         client.send(b"take\n")
         assert client.read_line() == b"hello\n"
-        turns = server._guardian._watchers[-1]._turns  # type: ignore[attr-defined]
-        eventually(lambda: not turns)  # it was looked at when its time would have been up
+        leases = server._guardian._watchers[-1]._leases  # type: ignore[attr-defined]
+        eventually(lambda: not leases)  # it was looked at when its time would have been up
         assert client.ask(b"x\n") == b"x\n"
         assert other.ask(b"x\n") == b"X\n"
 

@@ -53,8 +53,8 @@ class Talkative(LineWorker):
         if line == b"fail":
             raise ValueError("a mistake")
         if line == b"hold":
-            if connection.turn is not None:
-                connection.turn.offer(line)
+            if connection.lease is not None:
+                connection.lease.offer(line)
             wait_for(self.leave)
         connection.write(line + b"\n")
         return State.IDLE
@@ -161,13 +161,13 @@ def test_only_what_a_worker_owns_is_waited_for(
     pair: tuple[Connection, socket.socket], state: State
 ) -> None:
     connection, client = pair
-    connection.host = ServerState()
+    connection.server = ServerState()
     connection.state = state
     if state in (State.ACTIVE, State.UPGRADED):
         client.send(b"x")
         assert connection.read(1) == b"x"
         return
-    with pytest.raises(WaitError, match=f"in state '{state.value}' may not be waited for"):
+    with pytest.raises(WaitError, match=f"may wait for a client in state '{state.value}'"):
         connection.read(1)
     assert client.recv(1) == b""  # nothing can follow what is lost
 

@@ -39,12 +39,12 @@ class Offering(LineWorker):
 
 def offering(work: Callable[[bytes], None], seen: list[str]) -> Callable[[], Offering]:
     def handle(connection: Connection, line: bytes, body: bytes) -> State:
-        turn = connection.turn
-        assert turn is not None
-        turn.offer(line)
+        lease = connection.lease
+        assert lease is not None
+        lease.offer(line)
         work(line)
         try:
-            turn.claim()
+            lease.claim()
         except ClientGone:
             seen.append("overtaken")
             raise
@@ -196,10 +196,10 @@ def test_the_monitors_thread_does_not_wait_for_a_client_that_takes_nothing() -> 
     full = threading.Event()
 
     def handle(connection: Connection, line: bytes, body: bytes) -> State:
-        assert connection.turn is not None
+        assert connection.lease is not None
         while line == b"fill" and not connection.unsent:
             connection.write(bytes(1000))
-        connection.turn.offer(line)
+        connection.lease.offer(line)
         full.set()
         wait_for(leave)
         return State.CLOSED

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rocket_core import CloseReason, Connection, Peer
+from rocket_core._lease import Lease
 from rocket_core._pool.absences import STALL_GRACE, Absences
 from rocket_core.extending import UpgradedSocket
 
@@ -142,14 +143,14 @@ def test_without_a_reserve_the_only_one_has_all_the_grace(sockets: Sockets) -> N
 
 
 def test_overdue_requests_share_the_reserve(crowd: Crowd, absences: Absences) -> None:
-    keys = [object() for _ in range(6)]
-    assert all(map(absences.replace, keys))
+    leases = [Lease(0.0) for _ in range(6)]
+    assert all(map(absences.replace, leases))
     crowd.stall("192.0.2.1")
     crowd.stall("192.0.2.1", at=NOW + 1)
     assert crowd.cut == [0]
-    assert not absences.replace(object())
-    absences.returned(keys[0])
-    assert absences.replace(object())
+    assert not absences.replace(Lease(0.0))
+    absences.returned(leases[0])
+    assert absences.replace(Lease(0.0))
 
 
 def test_taken_connections_have_places_of_their_own(crowd: Crowd, absences: Absences) -> None:

@@ -173,7 +173,7 @@ class Fixture:
             max_threads=threads,
             alert=lambda: self.guardian.post(None),
         )
-        host.stalled = self.pool.stalled
+        host.pool = self.pool
         self.guardian = MonitorThread(
             self.monitor, self.pool, self.phases, factory(), self.tally.open()
         )
@@ -257,7 +257,7 @@ def test_only_connection_left_in_a_queue_is_served(sockets: Sockets) -> None:
     parts = Fixture(worker(), threads=1)
     server, client = sockets()
     connection = Connection(server)
-    connection.host = ServerState()
+    connection.server = ServerState()
     parts.registry.add(connection)
     client.sendall(b"x\n")
     parts.start()

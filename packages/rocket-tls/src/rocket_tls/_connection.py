@@ -287,7 +287,7 @@ class TLSConnection(Connection):
         made = self._wire.outgoing.read()
         if made:
             if self._backlog is None:
-                self._backlog = Backlog(self.host.output)
+                self._backlog = Backlog(self.server.output)
             self._backlog.add(made)
 
     def _flush(self) -> bool:
@@ -335,7 +335,7 @@ class TLSConnection(Connection):
             return self._send_record(data) or None
         view = memoryview(data).cast("B")
         # While much is held already, no more is encrypted at once than must be.
-        batch = _BATCH if self.host.output.ample else RECORD
+        batch = _BATCH if self.server.output.ample else RECORD
         while sent < len(view):
             end = sent + batch
             # The head of a response is often what a batch has no room for.
@@ -398,7 +398,7 @@ class TLSConnection(Connection):
 
     def _hold_back(self, records: list[tuple[bytes, int]], count: int) -> int:
         """Of ``records``, ``count`` bytes are sent; how many bytes of content that completes."""
-        self._backlog = backlog = Backlog(self.host.output)
+        self._backlog = backlog = Backlog(self.server.output)
         for record, content in records:
             backlog.add(record, content)
         backlog.took(count)

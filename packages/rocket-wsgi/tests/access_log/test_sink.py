@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rocket_wsgi import descriptor_of, open_log
+from rocket_wsgi.extending import descriptor_of, open_log
 
 
 @pytest.mark.parametrize(

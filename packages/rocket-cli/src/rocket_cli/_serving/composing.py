@@ -23,7 +23,9 @@ from rocket_cli._serving.listeners import make_listeners
 from rocket_cli._settings.setting import Part
 from rocket_cli._settings.target import Target
 from rocket_core import Listener, Networks, Server, Timeouts
-from rocket_wsgi import SERVER, AccessLog, Executor, RequestIds, StaticFiles, WSGIWorker, files_only
+from rocket_wsgi import SERVER, AccessLog, Executor, RequestIds, StaticFiles, WSGIWorker
+from rocket_wsgi import Site as WSGISite
+from rocket_wsgi.extending import only_files
 
 if TYPE_CHECKING:
     from rocket_tls import ACME
@@ -79,7 +81,7 @@ def _find_site(chosen: Chosen) -> Site:
                 f"{chosen.origin('static')}: {directory} at / leaves no path to {target}: "
                 f"mount it at another, as /static={directory}"
             )
-        return Site(f"the files of {directory}", files_only)
+        return Site(f"the files of {directory}", only_files)
     sys.path.insert(0, str(Path.cwd()))
     if target is not None:
         return Site(str(target), _load(target))
@@ -134,7 +136,7 @@ def _worker_factory(
     *,
     multiprocess: bool,
 ) -> Callable[[], WSGIWorker]:
-    options = chosen.arguments(Part.WORKER)
+    options = chosen.arguments(Part.SITE)
     if chosen["executor-threads"] is not None:
         options["executor"] = Executor(chosen["executor-threads"])
     if paths := frozenset(chosen["reserved"]):
@@ -148,16 +150,13 @@ def _worker_factory(
     if static := _mounts(chosen):
         options["static"] = static
 
-    def make() -> WSGIWorker:
-        return WSGIWorker(
+    try:
+        served = WSGISite(
             site.application, multiprocess=multiprocess, access_log=access_log, **options
         )
-
-    try:
-        make()
-    except ValueError as error:  # of a path to mount files at, which only the worker judges
+    except ValueError as error:  # for a path at which no files can be mounted
         raise CommandError(f"{chosen.origin('static')}: {error}") from error
-    return make
+    return lambda: WSGIWorker(served)
 
 
 def _request_ids(*, echo: bool, trusted: list[str] | None = None) -> RequestIds:

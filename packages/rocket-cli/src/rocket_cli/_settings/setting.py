@@ -41,7 +41,7 @@ class Part(Enum):
     """Every one of them, with TLS or without."""
     TLS_SETTINGS = "rocket_tls:TLSSettings"
     ACME = "rocket_tls:ACME"
-    WORKER = "rocket_wsgi:WSGIWorker"
+    SITE = "rocket_wsgi:Site"
     FILES = "rocket_wsgi:StaticFiles"
     """Every mount."""
     REQUEST_IDS = "rocket_wsgi:RequestIds"

@@ -248,7 +248,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.TLS,
         "Redirect plain HTTP to HTTPS at this port, as clients reach it. Without it plain HTTP is "
         "served.",
-        part=Part.WORKER,
+        part=Part.SITE,
         metavar="PORT",
     ),
     setting(
@@ -257,7 +257,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.TLS,
         "Value of Strict-Transport-Security in responses over HTTPS, such as max-age=31536000. "
         "Without it there is no such field.",
-        part=Part.WORKER,
+        part=Part.SITE,
         metavar="VALUE",
     ),
     # -- processes ---------------------------------------------------------------------------------
@@ -446,7 +446,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         BYTES,
         Section.LIMITS,
         "Size of the largest request body; larger ones are answered 413.",
-        part=Part.WORKER,
+        part=Part.SITE,
         default=1 << 30,
     ),
     # -- time-outs ---------------------------------------------------------------------------------
@@ -556,7 +556,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.REQUESTS,
         "Call the application before the body of a request has arrived. Django and others take a "
         "chunked body for empty then.",
-        part=Part.WORKER,
+        part=Part.SITE,
         default=False,
     ),
     setting(
@@ -565,7 +565,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.REQUESTS,
         "Header fields with an underscore in their name: drop them, refuse their request, or allow "
         "them.",
-        part=Part.WORKER,
+        part=Part.SITE,
         default="drop",
         gunicorn="header_map",
     ),
@@ -584,7 +584,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         Section.REQUESTS,
         "Path of a health check that the server itself answers, also while all threads are busy: "
         "200 while it serves, 503 when it ends.",
-        part=Part.WORKER,
+        part=Part.SITE,
         metavar="PATH",
     ),
     setting(
@@ -623,7 +623,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Networks of proxies that are believed in what their header fields tell of clients, with "
         "commas between them; unix for the peers of Unix sockets; none to believe nobody. Without "
         "it such fields are left to the application.",
-        part=Part.WORKER,
+        part=Part.SITE,
         metavar="NETWORKS",
         gunicorn="forwarded_allow_ips",
     ),
@@ -634,7 +634,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Header fields that every one of these proxies sets, with commas between them: Forwarded, "
         "or some of X-Forwarded-For, -Proto, -Host, -Port and -Prefix. Without it the first two of "
         "those.",
-        part=Part.WORKER,
+        part=Part.SITE,
         metavar="FIELDS",
         gunicorn="forwarder_headers",
         needs="trusted-proxies",

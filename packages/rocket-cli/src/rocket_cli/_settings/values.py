@@ -114,17 +114,17 @@ def cache_control(text: str) -> str:
 def proxy_fields(names: list[str]) -> None:
     """Check names of header fields."""
     from rocket_cli._application.welcome_page import welcome
-    from rocket_wsgi import WSGIWorker
+    from rocket_wsgi import Site
 
-    WSGIWorker(welcome, trusted_proxies=[], proxy_fields=names)
+    Site(welcome, trusted_proxies=[], proxy_fields=names)
 
 
 def hsts(text: str) -> str:
     """A value of Strict-Transport-Security."""
     from rocket_cli._application.welcome_page import welcome
-    from rocket_wsgi import WSGIWorker
+    from rocket_wsgi import Site
 
-    WSGIWorker(welcome, hsts=text)
+    Site(welcome, hsts=text)
     return text
 
 

@@ -1,4 +1,4 @@
-"""Which connections come from one client."""
+"""Tell which exchanges come from one client."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from rocket_core._connection.connection import Connection
+    from rocket_core._exchange import Exchange
 
 _HOST_BITS: Final = 64
 """Bits of an IPv6 address that a client chooses for itself (RFC 4291, section 2.5.1)."""
 
 
-def origin_of(connection: Connection) -> Hashable:
-    """What all connections of one client have in common: its IPv4 address, or its IPv6 /64.
+def origin_of(exchange: Exchange) -> Hashable:
+    """Return what all exchanges of one client have in common: its IPv4 address, or its IPv6 /64.
 
-    Where the peer is a proxy that does not say for which client it asks, as behind a Unix socket,
-    each connection is a client of its own: all clients of the proxy are not to suffer for one.
+    Where the peer is a proxy that does not tell the client, as behind a Unix socket, each
+    connection counts as a client of its own: otherwise all clients of the proxy would suffer for
+    one of them.
     """
-    host, peer = connection.client, connection.peer
+    host, peer = exchange.client, exchange.connection.peer
     if host is None:
         if peer.port == 0 and peer.is_unix:
-            return connection
+            return exchange.connection
         host = peer.host
     if not host:
-        return connection
+        return exchange.connection
     if ":" not in host:
         return host
     try:

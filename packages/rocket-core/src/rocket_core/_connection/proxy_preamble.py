@@ -1,4 +1,4 @@
-"""What a proxy sends before the first byte of its client, received without waiting for it."""
+"""The PROXY protocol header that precedes a client's bytes, received without waiting for it."""
 
 from __future__ import annotations
 
@@ -16,53 +16,54 @@ from rocket_core._network.proxy_header import (
     parse_header,
     parse_line,
 )
-from rocket_core._reason import CloseReason
-from rocket_core._system.rare_log import RareLog
+from rocket_core._state import CloseReason
 
 if TYPE_CHECKING:
-    from rocket_core._connection.connection import Connection
+    from rocket_core._connection.transport import Transport
+    from rocket_core._system.rare_log import RareLog
 
 _SHORTEST: Final = 12
-"""Bytes that every header has, of either version: so many tell them apart."""
+"""Bytes that every header has, of either version: enough to tell the versions apart."""
 
 
 class ProxyPreamble:
-    """A PROXY protocol header on its way.
+    """A PROXY protocol header that arrives.
 
-    Not one byte behind it is received: it belongs to the client's TLS or HTTP. What has come of it
-    is taken from the system at once, so that the Monitor sleeps until more comes.
+    Not one byte behind the header is received: what follows belongs to the client's TLS or HTTP.
+    The bytes of the header are taken from the system at once, so that the Monitor sleeps until more
+    of them come.
     """
 
     __slots__ = ("_data", "_log")
 
     def __init__(self, log: RareLog) -> None:
-        """Expect a header; ``log`` is told when there is none."""
+        """Expect a header; a connection without one is reported to ``log``."""
         self._data = b""
         self._log = log
 
-    def receive(self, connection: Connection, sock: socket.socket) -> bool:
-        """Take the header as far as it has arrived; whether that is all of it.
+    def receive(self, transport: Transport, sock: socket.socket) -> bool:
+        """Take the header as far as it has arrived; whether it is complete.
 
-        Then the connection has the addresses it announces. Raises `ProxyHeaderError` when there is
-        no header, and `OSError` when the connection is broken.
+        The transport then has the addresses that the header announces. Raises `ProxyHeaderError`
+        when there is no header, and `OSError` when the connection is broken.
         """
         try:
-            if not self._complete(connection, sock):
+            if not self._complete(transport, sock):
                 return False
             if self._data.startswith(PREFIX):
                 announced = parse_line(self._data)
             else:
                 announced = parse_header(self._data)
         except ProxyHeaderError as error:
-            connection.close_reason = CloseReason.PROXY
-            self._log.warning("closed %s: no PROXY protocol header: %s", connection.peer, error)
+            transport.close_reason = CloseReason.PROXY
+            self._log.warning("closed %s: no PROXY protocol header: %s", transport.peer, error)
             raise
         if announced is not None:
-            _announce(connection, announced)
+            _announce(transport, announced)
         return True
 
-    def _complete(self, connection: Connection, sock: socket.socket) -> bool:
-        """Receive until the header is whole, or nothing more is there; whether it is whole."""
+    def _complete(self, transport: Transport, sock: socket.socket) -> bool:
+        """Receive as much of the header as there is; whether the header is complete."""
         while (wanted := self._missing()) > 0:
             try:
                 data = sock.recv(wanted, socket.MSG_PEEK)
@@ -70,12 +71,12 @@ class ProxyPreamble:
             except (BlockingIOError, InterruptedError):
                 return False
             if not data:
-                self._ended(connection)
+                self._ended(transport)
             self._data += data
         return True
 
     def _missing(self) -> int:
-        """How many bytes may belong to the header, and have not come. Raises `ProxyHeaderError`."""
+        """Return how many more bytes may belong to the header. Raises `ProxyHeaderError`."""
         data = self._data
         if not (SIGNATURE.startswith(data[:12]) or PREFIX.startswith(data[:6])):
             raise ProxyHeaderError("it begins with something else")
@@ -86,20 +87,20 @@ class ProxyPreamble:
         return (FIXED if len(data) < FIXED else header_size(data)) - len(data)
 
     def _own(self, data: bytes) -> int:
-        """How many of the bytes to come belong to the header."""
+        """Return how many of the bytes ``data``, which are still to be taken, are the header's."""
         if self._data.startswith(PREFIX):
             return data.find(b"\n") + 1 or len(data)
         return len(data)
 
-    def _ended(self, connection: Connection) -> None:
-        if not self._data:  # somebody who only looks whether the port answers
-            connection.close_reason = CloseReason.CLIENT
-            raise ConnectionResetError(f"{connection.peer} has closed")
+    def _ended(self, transport: Transport) -> None:
+        if not self._data:  # as after a check whether the port answers
+            transport.close_reason = CloseReason.CLIENT
+            raise ConnectionResetError(f"{transport.peer} has closed the connection")
         raise ProxyHeaderError("it is cut short")
 
 
-def _announce(connection: Connection, announced: Announcement) -> None:
-    connection.proxy = connection.peer
-    connection.peer = announced.peer
-    connection.local = announced.local
-    connection.secure = connection.secure or announced.secure
+def _announce(transport: Transport, announced: Announcement) -> None:
+    transport.proxy = transport.peer
+    transport.peer = announced.peer
+    transport.local = announced.local
+    transport.secure = transport.secure or announced.secure

@@ -1,69 +1,85 @@
-"""What a connection knows of the server it belongs to."""
+"""What a connection knows of the server that it belongs to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from rocket_core._connection.budget import TOTAL_INPUT, Budget
 from rocket_core._connection.disk import Disk
 from rocket_core._system.fault_log import FaultLog
 
 if TYPE_CHECKING:
-    from rocket_core._connection.connection import Connection
-    from rocket_core._connection.upgraded_socket import UpgradedSocket
+    from rocket_core._exchange import Exchange, TakenOver
+    from rocket_core._lease import Lease
 
 
-def _not_stalled(connection: Connection) -> AbstractContextManager[object]:
-    del connection
-    return nullcontext()
+class WorkerPool(Protocol):
+    """The thread pool, as far as a worker tells it that it will be away, and another is needed."""
+
+    def stalled(self, exchange: Exchange, /) -> AbstractContextManager[object]:
+        """Return what a worker enters for as long as it must wait for its client."""
+
+    def replace(self, lease: Lease, /) -> bool:
+        """Have another thread take the place of the worker of an overdue request.
+
+        Returns False when too many workers are replaced already.
+        """
+
+    def returned(self, lease: Lease, /) -> None:
+        """Note that the worker of an overdue request, replaced or not, is done with it."""
+
+    def upgrade(self, taken: TakenOver, /) -> bool:
+        """Have another thread take the place of a worker whose application takes a connection over.
+
+        Returns False when too many connections are taken over already.
+        """
+
+    def downgrade(self, taken: TakenOver, /) -> None:
+        """Note that the application is done with a connection that it has taken over."""
 
 
-def _not_replaced(key: object) -> bool:
-    del key
-    return True
+class NoPool:
+    """A `WorkerPool` without threads: no worker is missed while it is away."""
 
+    def stalled(self, exchange: Exchange, /) -> AbstractContextManager[object]:
+        """Return a context that does nothing."""
+        del exchange
+        return nullcontext()
 
-def _not_returned(key: object) -> None:
-    del key
+    def replace(self, lease: Lease, /) -> bool:
+        """Return True."""
+        del lease
+        return True
 
+    def returned(self, lease: Lease, /) -> None:
+        """Do nothing."""
 
-def _not_upgraded(taken: UpgradedSocket) -> bool:
-    del taken
-    return True
+    def upgrade(self, taken: TakenOver, /) -> bool:
+        """Return True."""
+        del taken
+        return True
 
-
-def _not_downgraded(taken: UpgradedSocket) -> None:
-    del taken
+    def downgrade(self, taken: TakenOver, /) -> None:
+        """Do nothing."""
 
 
 @dataclass(slots=True, eq=False)
 class ServerState:
-    """Shared by all connections of a server.
+    """State that all connections of a server share.
 
     Attributes:
-        stalled: entered by a worker for as long as it must wait for its client.
+        pool: what a worker tells that it will be away.
+        input: the budget in memory for all large requests together; see `Spool`.
+        output: the budget in memory for all responses that clients have yet to take.
+        disk: the budget in files for all large requests together; see `Spool`.
+        faults: the log of errors that clients can provoke again and again.
         draining: whether idle connections are closed instead of kept.
-        replace: has another thread take the place of one that will not come back soon, given any
-            key; False when too many are replaced already.
-        returned: the thread with that key has come back.
-        upgrade: has another thread take the place of one whose application takes a connection over;
-            False when too many are taken over already.
-        downgrade: the application is done with such a connection.
-        input: what `Spool` may hold of all large requests together.
-        output: what all connections may hold for clients that do not take it.
-        disk: what `Spool` may keep of all large requests in files.
-        faults: logs what clients can have fail again and again.
         stopped: whether every connection is closed instead of parked.
     """
 
-    stalled: Callable[[Connection], AbstractContextManager[object]] = _not_stalled
-    replace: Callable[[object], bool] = _not_replaced
-    returned: Callable[[object], None] = _not_returned
-    upgrade: Callable[[UpgradedSocket], bool] = _not_upgraded
-    downgrade: Callable[[UpgradedSocket], None] = _not_downgraded
+    pool: WorkerPool = field(default_factory=NoPool)
     input: Budget = field(default_factory=lambda: Budget(TOTAL_INPUT))
     output: Budget = field(default_factory=Budget)
     disk: Disk = field(default_factory=Disk)
@@ -73,4 +89,4 @@ class ServerState:
 
 
 NO_SERVER: Final = ServerState()
-"""For connections outside of any server."""
+"""The state of connections outside of any server."""

@@ -14,8 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from rocket_core._errors import ClientGone
-from rocket_core._reason import CloseReason
-from rocket_core._state import State
+from rocket_core._state import CloseReason, State
 from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.wait_ready import wait_ready
 from rocket_core._system.waker import Waker
@@ -111,7 +110,7 @@ class UpgradedSocket:
                 self._readiness.close()
                 self._readiness = None
             self._connection.upgraded = None
-        self._connection.host.downgrade(self)
+        self._connection.server.pool.downgrade(self)
 
     def let_go(self) -> None:
         """In a process that the application forked: close the copies that it has inherited."""
@@ -148,17 +147,17 @@ class UpgradedSocket:
         connection = self._connection
         wake = Waker()
         try:
-            if connection.turn is not None:
-                connection.turn.claim()
-            if not connection.host.upgrade(self):
-                if connection.turn is not None:
-                    connection.turn.release()
+            if connection.lease is not None:
+                connection.lease.claim()
+            if not connection.server.pool.upgrade(self):
+                if connection.lease is not None:
+                    connection.lease.release()
                 raise OSError(errno.EAGAIN, "too many connections are taken over already")
         except BaseException:
             wake.close()
             raise
-        if connection.turn is not None:
-            connection.turn.finish()
+        if connection.lease is not None:
+            connection.lease.finish()
         self._wake = wake
         self._phase = _Phase.TAKEN
         self._moved_at = time.monotonic()
@@ -166,7 +165,7 @@ class UpgradedSocket:
         connection.keep_alive()
         connection.upgraded = self
         # Looked at afterwards, or a drain that begins in between would miss this connection.
-        if connection.host.draining:
+        if connection.server.draining:
             self._end_input()
 
     def _use(self) -> Connection:

@@ -21,8 +21,7 @@ from rocket_core._engine.request_limit import RequestLimit
 from rocket_core._engine.statistics import Counters
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import ClientGone
-from rocket_core._reason import CloseReason
-from rocket_core._state import OWNERS, Owner, State
+from rocket_core._state import OWNERS, CloseReason, Owner, State
 from rocket_core._system.poller import READ
 from rocket_core._system.wait_ready import wait_ready
 
@@ -87,7 +86,7 @@ class Engine:
 
     def begin(self, connection: Connection, counters: Counters) -> None:
         """Count a connection that was just accepted, and whose time begins now."""
-        connection.host = self._host
+        connection.server = self._host
         counters.accepted += 1
         self._registry.add(connection)
         self._set_deadline(connection)
@@ -230,7 +229,7 @@ class Engine:
     def overtake(self, connection: Connection, worker: Worker, counters: Counters) -> None:
         """Answer for a worker that has lost an ACTIVE connection to the caller."""
         connection.close_reason = CloseReason.REQUEST_TIMEOUT
-        context = None if connection.turn is None else connection.turn.context
+        context = None if connection.lease is None else connection.lease.context
 
         def last_word(overdue: Connection) -> State:
             # Behind what the client has yet to take, a last word could have to wait for it.
@@ -401,16 +400,16 @@ def _note_client(connection: Connection) -> None:
 
 def _serve_within(limit: RequestLimit, connection: Connection, worker: Worker) -> State | None:
     """`Worker.serve`; None when the time was up, and the connection is the worker's no more."""
-    turn = limit.begin(connection)
+    lease = limit.begin(connection)
     try:
         target = worker.serve(connection) or _CLOSED
     except BaseException as error:  # whatever it is, the connection may be another thread's
-        if limit.end(turn, connection):
+        if limit.end(lease, connection):
             raise
         if not isinstance(error, ClientGone):
-            connection.host.faults.report(_log, error, "a request that ran for too long failed")
+            connection.server.faults.report(_log, error, "a request that ran for too long failed")
         return None
-    return target if limit.end(turn, connection) else None
+    return target if limit.end(lease, connection) else None
 
 
 def _is_broken(error: BaseException) -> bool:

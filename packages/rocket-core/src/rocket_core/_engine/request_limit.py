@@ -7,8 +7,8 @@ import time
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from rocket_core._connection.lease import Hold, Lease
-from rocket_core._reason import CloseReason
+from rocket_core._lease import Hold, Lease
+from rocket_core._state import CloseReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ class RequestLimit:
         self._seconds = seconds
         self._host = host
         # Needs no lock: single operations on a dictionary are atomic.
-        self._turns: dict[Lease, Connection] = {}
+        self._leases: dict[Lease, Connection] = {}
         self._next = -inf
         self.answer: Callable[[Connection], None] = _leave
         """Called on the Monitor's thread, which then owns the connection it has overtaken."""
@@ -49,21 +49,21 @@ class RequestLimit:
 
     def begin(self, connection: Connection) -> Lease:
         """The calling thread begins with a request."""
-        turn = Lease(time.monotonic())
-        connection.turn = turn
-        self._turns[turn] = connection
+        lease = Lease(time.monotonic())
+        connection.lease = lease
+        self._leases[lease] = connection
         self.begun()
-        return turn
+        return lease
 
-    def end(self, turn: Lease, connection: Connection) -> bool:
+    def end(self, lease: Lease, connection: Connection) -> bool:
         """The calling thread is done with it; whether the connection is still its own."""
-        self._turns.pop(turn, None)
-        right = turn.finish()
+        self._leases.pop(lease, None)
+        right = lease.finish()
         if right is not Hold.OVER:
-            self._host.returned(turn)
+            self._host.pool.returned(lease)
         if right is Hold.OVERTAKEN:
             return False
-        connection.turn = None
+        connection.lease = None
         return True
 
     def look(self) -> float:
@@ -71,40 +71,40 @@ class RequestLimit:
         now = time.monotonic()
         if now < self._next:
             return self._next - now
-        turns = list(self._turns.items())
-        if not turns:
+        leases = list(self._leases.items())
+        if not leases:
             return inf
         due = now - self._seconds
-        for turn, connection in turns:
-            if turn.right is Hold.OVER:  # it has no limit any more
-                self._turns.pop(turn, None)
-            elif turn.overdue(due):
-                self._overtake(turn, connection, due)
-        ends = [turn.began + self._seconds for turn in list(self._turns)]
+        for lease, connection in leases:
+            if lease.right is Hold.OVER:  # it has no limit any more
+                self._leases.pop(lease, None)
+            elif lease.overdue(due):
+                self._overtake(lease, connection, due)
+        ends = [lease.began + self._seconds for lease in list(self._leases)]
         # What is left of those whose time is up waits for its client.
         self._next = min([now + self._seconds, *(e if e > now else now + _RECHECK for e in ends)])
         return self._next - now
 
-    def _overtake(self, turn: Lease, connection: Connection, due: float) -> None:
+    def _overtake(self, lease: Lease, connection: Connection, due: float) -> None:
         def abort() -> None:
             connection.close_reason = CloseReason.REQUEST_TIMEOUT
             connection.abort()
 
         # Before it is overtaken, or its worker could return without being missed yet.
-        replaced = self._host.replace(turn)
-        right = turn.overtake(due, abort)
+        replaced = self._host.pool.replace(lease)
+        right = lease.overtake(due, abort)
         if right not in (Hold.OVERTAKEN, Hold.CUT):
-            self._host.returned(turn)
+            self._host.pool.returned(lease)
             return
-        self._turns.pop(turn, None)
+        self._leases.pop(lease, None)
         _log.error(
             "%s: the request %s is not done after %.1f s: %s; its thread %s: %s",
             connection.peer,
-            "" if turn.context is None else turn.context,
+            "" if lease.context is None else lease.context,
             self._seconds,
             "answered without it" if right is Hold.OVERTAKEN else "its connection is cut",
             "is replaced" if replaced else "is not replaced, too many are already",
-            self._host.faults.stack_of(_log, turn.thread),
+            self._host.faults.stack_of(_log, lease.thread),
         )
         if right is Hold.OVERTAKEN:
             self.answer(connection)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from rocket_core._engine.histogram import Histogram
 from rocket_core._network.address import Peer
-from rocket_core._reason import CloseReason
-from rocket_core._state import State
+from rocket_core._state import CloseReason, State
 
 
 @dataclass(slots=True)

@@ -20,13 +20,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rocket_core._connection.origin import origin_of
-from rocket_core._reason import CloseReason
+from rocket_core._state import CloseReason
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-    from rocket_core._connection.connection import Connection
-    from rocket_core._connection.upgraded_socket import UpgradedSocket
+    from rocket_core._exchange import Exchange, TakenOver
+    from rocket_core._lease import Lease
 
 MAX_STALLED: Final = 256
 """Waiting workers that are replaced, at most."""
@@ -49,13 +49,13 @@ class Absences:
     def __init__(self, max_stalled: int, max_upgraded: int) -> None:
         self._max_stalled = max_stalled
         self._max_upgraded = max_upgraded
-        self._stalls: dict[Connection, Hashable] = {}
-        """The connections whose clients are waited for, with their `origin_of`."""
-        self._by_origin: dict[Hashable, set[Connection]] = {}
+        self._stalls: dict[Exchange, Hashable] = {}
+        """The exchanges whose clients are waited for, with their `origin_of`."""
+        self._by_origin: dict[Hashable, set[Exchange]] = {}
         """The same, without those that were cut and whose workers are about to come back."""
-        self._cut: set[Connection] = set()
-        self._overdue: set[object] = set()
-        self._upgraded: set[UpgradedSocket] = set()
+        self._cut: set[Exchange] = set()
+        self._overdue: set[Lease] = set()
+        self._upgraded: set[TakenOver] = set()
 
     def __len__(self) -> int:
         return self._missed + len(self._upgraded)
@@ -71,25 +71,23 @@ class Absences:
 
     # -- waiting for clients -------------------------------------------------------------------
 
-    def stall(self, connection: Connection, now: float) -> None:
+    def stall(self, exchange: Exchange, now: float) -> None:
         """A worker waits for its client; the slowest of its address may have to give way."""
-        if connection.stalled_request != connection.requests:
-            connection.stalled_request = connection.requests
-            connection.stalled_since = now
-        origin = origin_of(connection)
-        self._stalls[connection] = origin
+        exchange.begin_stall(now)
+        origin = origin_of(exchange)
+        self._stalls[exchange] = origin
         mine = self._by_origin.setdefault(origin, set())
-        mine.add(connection)
+        mine.add(exchange)
         if len(mine) > max(self._max_stalled - self._missed, 1) and self._max_stalled:
             self._cut_slowest(mine, now)
 
-    def resume(self, connection: Connection) -> None:
+    def resume(self, exchange: Exchange) -> None:
         """The worker does not wait any more."""
-        origin = self._stalls.pop(connection)
-        self._cut.discard(connection)
+        origin = self._stalls.pop(exchange)
+        self._cut.discard(exchange)
         mine = self._by_origin.get(origin)
         if mine is not None:
-            mine.discard(connection)
+            mine.discard(exchange)
             if not mine:
                 del self._by_origin[origin]
 
@@ -112,46 +110,46 @@ class Absences:
                 return
             self._cut_slowest([each for mine in late if len(mine) == most for each in mine], now)
 
-    def _cut_slowest(self, candidates: Iterable[Connection], now: float) -> None:
+    def _cut_slowest(self, candidates: Iterable[Exchange], now: float) -> None:
         victim = min(candidates, key=lambda each: _standing(each, now))
         self._cut.add(victim)
         self._by_origin[self._stalls[victim]].discard(victim)
-        victim.close_reason = CloseReason.SEND_TIMEOUT
+        victim.connection.close_reason = CloseReason.SEND_TIMEOUT
         # With the lock, as no other system call: the worker cannot resume before it has the lock,
         # so it cannot have closed the connection, whose descriptor would be another's by now.
-        victim.abort()
+        victim.connection.abort()
 
     # -- overdue requests ----------------------------------------------------------------------
 
-    def replace(self, key: object) -> bool:
-        """The worker with the task ``key`` will not come back soon; False: too many are away."""
+    def replace(self, lease: Lease) -> bool:
+        """The worker with the task ``lease`` will not come back soon; False: too many are away."""
         if self._missed >= self._max_stalled:
             return False
-        self._overdue.add(key)
+        self._overdue.add(lease)
         return True
 
-    def returned(self, key: object) -> None:
-        """The worker with the task ``key``, replaced or not, is done with it."""
-        self._overdue.discard(key)
+    def returned(self, lease: Lease) -> None:
+        """The worker with the task ``lease``, replaced or not, is done with it."""
+        self._overdue.discard(lease)
 
     # -- connections taken over ----------------------------------------------------------------
 
-    def upgrade(self, taken: UpgradedSocket) -> bool:
+    def upgrade(self, taken: TakenOver) -> bool:
         """An application takes a connection over; False: too many are already."""
         if len(self._upgraded) >= self._max_upgraded:
             return False
         self._upgraded.add(taken)
         return True
 
-    def downgrade(self, taken: UpgradedSocket) -> None:
+    def downgrade(self, taken: TakenOver) -> None:
         """The application is done with a connection that it has taken over."""
         self._upgraded.discard(taken)
 
-    def upgraded(self) -> list[UpgradedSocket]:
+    def upgraded(self) -> list[TakenOver]:
         """The connections that are taken over."""
         return list(self._upgraded)
 
 
-def _standing(connection: Connection, now: float) -> float:
+def _standing(exchange: Exchange, now: float) -> float:
     """The rate at which its client takes what it is sent, or sends what is read; then the age."""
-    return connection.pace(now) + _CREDIT / (now - connection.stalled_since + 1)
+    return exchange.connection.pace(now) + _CREDIT / (now - exchange.stalled_since + 1)

@@ -30,7 +30,8 @@ from rocket_core._system.fault_log import FaultLog
 from rocket_core._system.usable_cores import usable_cores
 
 if TYPE_CHECKING:
-    from rocket_core._connection.upgraded_socket import UpgradedSocket
+    from rocket_core._exchange import Exchange, TakenOver
+    from rocket_core._lease import Lease
 
 _log = logging.getLogger("rocket_core.pool")
 _faults: Final = FaultLog()
@@ -414,24 +415,24 @@ class ThreadPool:
         return self._wake_sleeper() or self._grow()
 
     @contextmanager
-    def stalled(self, connection: Connection) -> Iterator[None]:
+    def stalled(self, exchange: Exchange) -> Iterator[None]:
         """Entered by a worker while it waits for its client; another takes its place."""
         now = time.monotonic()
         with self._lock:
-            self._absences.stall(connection, now)
+            self._absences.stall(exchange, now)
             if self._ready:
                 self._absences.relieve(now, len(self._ready))
             self._fill_in()
-        turn = connection.turn
-        if turn is not None:
-            turn.wait(now)
+        lease = exchange.lease
+        if lease is not None:
+            lease.wait(now)
         try:
             yield
         finally:
-            if turn is not None:
-                turn.resume(time.monotonic())
+            if lease is not None:
+                lease.resume(time.monotonic())
             with self._lock:
-                self._absences.resume(connection)
+                self._absences.resume(exchange)
                 self._take_in()
 
     def _fill_in(self) -> None:
@@ -444,24 +445,24 @@ class ThreadPool:
         if self._awake > self._max:
             self._dismissing = True
 
-    def replace(self, key: object) -> bool:
+    def replace(self, lease: Lease) -> bool:
         """Have another worker take the place of one that will not come back soon.
 
-        ``key`` stands for that worker's task. False when too many are replaced already.
+        ``lease`` is that of its request. False when too many are replaced already.
         """
         with self._lock:
-            if not self._absences.replace(key):
+            if not self._absences.replace(lease):
                 return False
             self._fill_in()
             return True
 
-    def returned(self, key: object) -> None:
-        """The worker with the task ``key``, replaced or not, is done with it."""
+    def returned(self, lease: Lease) -> None:
+        """The worker with the request of ``lease``, replaced or not, is done with it."""
         with self._lock:
-            self._absences.returned(key)
+            self._absences.returned(lease)
             self._take_in()
 
-    def upgrade(self, taken: UpgradedSocket) -> bool:
+    def upgrade(self, taken: TakenOver) -> bool:
         """Have another worker take the place of one whose application takes a connection over.
 
         False when too many connections are taken over already.
@@ -473,13 +474,13 @@ class ThreadPool:
         self.rouse()
         return True
 
-    def downgrade(self, taken: UpgradedSocket) -> None:
+    def downgrade(self, taken: TakenOver) -> None:
         """The application is done with a connection that it has taken over."""
         with self._lock:
             self._absences.downgrade(taken)
             self._take_in()
 
-    def taken(self) -> list[UpgradedSocket]:
+    def taken(self) -> list[TakenOver]:
         """The connections that applications have taken over."""
         with self._lock:
             return self._absences.upgraded()
@@ -745,4 +746,4 @@ def _is_served(connection: Connection) -> bool:
 
     It still does when the server has answered for it; before, it receives what the client sends.
     """
-    return OWNERS[connection.state] is Owner.WORKER or connection.turn is not None
+    return OWNERS[connection.state] is Owner.WORKER or connection.lease is not None

@@ -12,8 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from rocket_core._engine.engine import DRAIN_GRACE
-from rocket_core._reason import CloseReason
-from rocket_core._state import State
+from rocket_core._state import CloseReason, State
 from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.wait_ready import wait_ready
 

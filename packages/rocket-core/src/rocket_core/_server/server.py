@@ -25,12 +25,12 @@ from rocket_core._engine.worker import Worker
 from rocket_core._errors import LifecycleError
 from rocket_core._pool.absences import MAX_STALLED, MAX_UPGRADED
 from rocket_core._pool.thread_pool import MAX_QUEUE, QUEUE_TIMEOUT, ThreadPool
-from rocket_core._reason import CloseReason
 from rocket_core._server.eviction import Eviction
 from rocket_core._server.listener import Listener
 from rocket_core._server.monitor_thread import MonitorThread, Watcher
 from rocket_core._server.silence import Silence
 from rocket_core._server.watchdog import Watchdog
+from rocket_core._state import CloseReason
 from rocket_core._system.descriptor_limit import default_max_connections
 from rocket_core._system.forks import hold, release
 from rocket_core._system.signal_safe_event import SignalSafeEvent
@@ -296,11 +296,7 @@ class Server:
             queue_timeout=self._queue_timeout,
             alert=lambda: self._guardian.post(None),
         )
-        self._host.stalled = self._pool.stalled
-        self._host.replace = self._pool.replace
-        self._host.returned = self._pool.returned
-        self._host.upgrade = self._pool.upgrade
-        self._host.downgrade = self._pool.downgrade
+        self._host.pool = self._pool
         self._worker = worker
         watchers: list[Watcher] = [Silence(self._pool, self._timeouts.silence)]
         if self._watchdog is not None:

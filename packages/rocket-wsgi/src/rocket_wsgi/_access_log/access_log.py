@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from rocket_core import Connection
-    from rocket_wsgi._http1.request import Request
+    from rocket_wsgi._environ.request import Request
     from rocket_wsgi._response.response import Response
     from rocket_wsgi._types import Environ
 

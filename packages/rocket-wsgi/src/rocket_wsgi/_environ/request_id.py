@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rocket_core import Peer
-    from rocket_wsgi._types import Environ, Headers
+    from rocket_wsgi._types import Environ
 
 HEADER: Final = "X-Request-ID"
 """The header field of the ID in requests and in responses."""
@@ -68,10 +68,3 @@ class IdSource:
             given = f"{self._prefix}-{self._number:x}"
         environ[_KEY] = environ[_HEADER_KEY] = given
         return given
-
-
-def with_id(headers: Headers, request_id: str) -> Headers:
-    """Return ``headers`` with the ID, unless the application sends this field itself."""
-    if any(str(name).lower() == "x-request-id" for name, _ in headers):
-        return headers
-    return [*headers, (HEADER, request_id)]

@@ -12,7 +12,7 @@ from rocket_wsgi._environ.target import MAX_LOCATION
 from rocket_wsgi._response.file_wrapper import FileSpan
 
 if TYPE_CHECKING:
-    from rocket_wsgi._http1.request import Request
+    from rocket_wsgi._environ.request import Request
     from rocket_wsgi._response.response import Response
     from rocket_wsgi._types import Headers
 

@@ -23,7 +23,7 @@ from rocket_wsgi._static.lookup import open_beneath, split_path
 from rocket_wsgi._static.sending import describe, send_file
 
 if TYPE_CHECKING:
-    from rocket_wsgi._http1.request import Request
+    from rocket_wsgi._environ.request import Request
     from rocket_wsgi._response.response import Response
     from rocket_wsgi._types import Headers
 

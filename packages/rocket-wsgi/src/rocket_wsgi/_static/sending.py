@@ -16,7 +16,7 @@ from rocket_wsgi._static.media_type import media_type
 from rocket_wsgi._static.ranges import ByteRange, parse_ranges
 
 if TYPE_CHECKING:
-    from rocket_wsgi._http1.request import Request
+    from rocket_wsgi._environ.request import Request
     from rocket_wsgi._response.response import Response
     from rocket_wsgi._types import Environ, Headers
 

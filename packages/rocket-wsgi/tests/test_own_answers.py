@@ -239,7 +239,7 @@ def test_it_is_in_the_access_log(serve: Serve) -> None:
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
 def test_what_is_no_port(port: int) -> None:
-    with pytest.raises(ValueError, match="is no port; use one from 1 to 65535"):
+    with pytest.raises(ValueError, match="is not a port; use one from 1 to 65535"):
         WSGIWorker(application, https_redirect=port)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from conftest import Serve
 from rocket_wsgi import ApplicationError
-from rocket_wsgi._response.early_hints import encode_hints
+from rocket_wsgi._http1.early_hints import encode_hints
 
 Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], None]]

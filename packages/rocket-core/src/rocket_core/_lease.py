@@ -133,8 +133,8 @@ class Lease:
     def overtake(self, due: float, abort: Callable[[], None]) -> Hold:
         """Take the right if it is free, and call ``abort`` if it is held; the right from now on.
 
-        Nothing happens when the turn began after ``due``. ``abort`` runs before the worker can give
-        the connection to anybody else.
+        Nothing happens when the request began after ``due``. ``abort`` runs before the worker can
+        give the connection to anybody else.
         """
         with self._lock:
             if self.overdue(due):
