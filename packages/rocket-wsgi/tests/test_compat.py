@@ -135,9 +135,9 @@ def test_app_info_is_not_modified() -> None:
     ("arguments", "kind", "message"),
     [
         ({"method": "fs"}, TypeError, r"use \{'document_root': 'path', ...\}"),
-        ({"method": "asgi"}, ValueError, "'asgi' is not known; use 'wsgi' or 'fs'"),
+        ({"method": "asgi"}, ValueError, "'asgi' is unknown; use 'wsgi' or 'fs'"),
         ({"app_info": None}, TypeError, r"use \{'wsgi_app': application\}"),
-        ({"app_info": {"wsgi_app": 7}}, TypeError, "but 7"),
+        ({"app_info": {"wsgi_app": 7}}, TypeError, "not 7"),
         ({"app_info": {"wsgi_app": name, "futures": True}}, ValueError, "futures"),
         ({"interfaces": ("127.0.0.1",)}, ValueError, "is malformed; use "),
         ({"interfaces": ("127.0.0.1", "80")}, TypeError, "is malformed; use "),

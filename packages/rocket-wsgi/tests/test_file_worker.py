@@ -9,7 +9,7 @@ from rocket_wsgi import FileWorker, StaticFiles, WSGIWorker
 
 
 def test_what_is_served_must_be_files(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="not StaticFiles"):
+    with pytest.raises(TypeError, match="needs a StaticFiles object"):
         FileWorker(tmp_path)  # type: ignore[arg-type]
 
 

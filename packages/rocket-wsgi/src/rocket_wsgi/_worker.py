@@ -11,7 +11,7 @@ halves, which may run on two threads:
     -------------------------          ---------------------------------------------
     receive   head and body            serve     calls the application, and sends its result
     urgent    has it a lane of its     _finish   closes what the request has opened, and
-              own?                               ends its entry in the access log
+              own?                               writes its record to the access log
     expired, overloaded, overdue,
     failed    answer it otherwise
 
@@ -19,7 +19,7 @@ The left half is that of the protocol, `Receiver`. It leaves a complete request 
 `Connection.context`; `serve` takes it out. From then on the request belongs to the thread that
 serves it, with one exception: `overdue` runs on the Monitor's thread while `serve` still runs. The
 lease of the request settles which of the two may use the connection (see `Response`). What both
-read of the request, its entry in the access log and its environ, is set before the lease is
+read of the request, its record of the access log and its environ, is set before the lease is
 offered, and is only read or replaced as a whole afterwards.
 
 An exception of the application never ends the thread. Before the head is sent it is answered 500;
@@ -162,7 +162,7 @@ class WSGIWorker(Worker):
         if site.adds_fields:
             response.own_fields = site.own_fields(request, secure=is_secure(environ))
         if self._access_log is not None:
-            request.entry = self._access_log.begin(connection, request.line, environ)
+            request.record = self._access_log.begin(connection, request.line, environ)
         if connection.lease is not None:
             connection.lease.offer(request)
         mount = None if self._mounts is None else self._mounts.find(environ["PATH_INFO"])
@@ -229,8 +229,8 @@ class WSGIWorker(Worker):
         response.over = True
         if response.upgrade is not None:
             response.take_back()
-        log, entry = self._access_log, request.entry
-        if log is not None and entry is not None and not response.overtaken:
-            log.end(entry, request.environ, response)
+        log, record = self._access_log, request.record
+        if log is not None and record is not None and not response.overtaken:
+            log.end(record, request.environ, response)
         # The environ refers to the response, and the response to the request: this ends the circle.
         request.environ = ENDED

@@ -18,7 +18,7 @@ import pytest
 from conftest import Serve
 from rocket_core import Timeouts
 from rocket_wsgi import AccessLog
-from rocket_wsgi._access_log.sink import FileTarget
+from rocket_wsgi._access_log.sink import FileSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -389,15 +389,15 @@ def test_half_a_line_spoils_no_other(path: Path, monkeypatch: pytest.MonkeyPatch
         left[0] -= count
         return count
 
-    target = FileTarget(path)
+    sink = FileSink(path)
     monkeypatch.setattr(os, "write", write_some)
     for lines in (["one", "other"], ["lost"]):
         with pytest.raises(OSError, match="No space left"):
-            target.write(lines)
+            sink.write(lines)
     left[0] = 100
-    target.write(["third"])
-    target.write(["fourth"])
-    target.close()
+    sink.write(["third"])
+    sink.write(["fourth"])
+    sink.close()
     assert path.read_text().splitlines() == ["one", "othe", "third", "fourth"]
 
 

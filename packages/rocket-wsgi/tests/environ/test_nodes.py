@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rocket_core.http1 import HeadError
-from rocket_wsgi._environ.nodes import NOBODY, Node, parse_loose_node, parse_node, parse_port
+from rocket_wsgi._environ.nodes import UNDISCLOSED, Node, parse_loose_node, parse_node, parse_port
 
 BOTH = [
     ("192.0.2.43", Node("192.0.2.43", None)),
@@ -16,10 +16,10 @@ BOTH = [
     ("[2001:db8:CAFE::17]", Node("2001:db8:cafe::17", None)),
     ("[2001:db8:cafe:0::17]:4711", Node("2001:db8:cafe::17", "4711")),
     ("[::ffff:192.0.2.1]", Node("192.0.2.1", None)),
-    ("unknown", NOBODY),
-    ("Unknown:80", NOBODY),
-    ("_SEVKISEK", NOBODY),
-    ("_a.b-c_1:_x", NOBODY),
+    ("unknown", UNDISCLOSED),
+    ("Unknown:80", UNDISCLOSED),
+    ("_SEVKISEK", UNDISCLOSED),
+    ("_a.b-c_1:_x", UNDISCLOSED),
 ]
 LOOSE = [
     ("2001:db8::17", Node("2001:db8::17", None)),

@@ -46,5 +46,5 @@ def test_impossible_paths(tmp_path: Path, path: str) -> None:
 
 
 def test_what_is_mounted_must_be_files(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="not StaticFiles"):
+    with pytest.raises(TypeError, match="needs a StaticFiles object"):
         Mounts({"/static": tmp_path})  # type: ignore[dict-item]

@@ -60,18 +60,18 @@ class Request:
         body: the body, which is taken from the connection; None if the request has no body.
         spool: the store in which the body is collected before the application is called, or None.
         stream: the file from which the application reads a body that is not collected, or None.
-        entry: the entry of the access log. None until the application is called.
+        record: the record for the access log. None until the application is called.
         request_id: the request ID. Empty if requests have no IDs.
     """
 
     __slots__ = (
         "body",
-        "entry",
         "environ",
         "expects",
         "keep_alive",
         "line",
         "method",
+        "record",
         "request_id",
         "spool",
         "stream",
@@ -85,7 +85,7 @@ class Request:
     body: RequestBody | None
     spool: Spool | None
     stream: io.BufferedReader | None
-    entry: RequestRecord | None
+    record: RequestRecord | None
     request_id: str
 
     def __str__(self) -> str:

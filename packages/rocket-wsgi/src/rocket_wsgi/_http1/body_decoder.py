@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from rocket_core.http1 import MAX_FIELD, MAX_FIELDS, MAX_HEAD, HeadError, read_fields
+from rocket_wsgi._grammar import QUOTED, TOKEN
 
 if TYPE_CHECKING:
     from rocket_core import Connection
@@ -30,10 +31,8 @@ _NO_TRAILERS: Final = frozenset({"content-length", "transfer-encoding", "host"})
 """The fields that must not be trailers, because they determine the framing or the routing of the
 request (RFC 9110, section 6.5.1)."""
 
-_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_QUOTED: Final = rb'"(?:[\t !\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
-_EXTENSION: Final = rb"[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?" % (_TOKEN, _TOKEN, _QUOTED)
-_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:%b)*\Z" % _EXTENSION)
+_EXTENSION: Final = rf'[ \t]*;[ \t]*{TOKEN}(?:[ \t]*=[ \t]*(?:{TOKEN}|"{QUOTED}"))?'
+_CHUNK_LINE: Final = re.compile(rf"([0-9A-Fa-f]{{1,16}})(?:{_EXTENSION})*\Z".encode("latin-1"))
 """The first line of a chunk (RFC 9112, section 7.1).
 
 No text matches its parts in two ways, so matching takes linear time. Possessive quantifiers would

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from rocket_core.http1 import HeadError, read_fields
-from rocket_wsgi._environ.target import valid_host
+from rocket_wsgi._environ.authority import valid_host
 
 if TYPE_CHECKING:
     from rocket_wsgi._environ.field_names import EnvironNames

@@ -47,7 +47,7 @@ from rocket_wsgi._http1.head_cache import HeadCache
 from rocket_wsgi._http1.request import HTTP1Request
 from rocket_wsgi._http1.response import CONTINUE, encode_answer
 from rocket_wsgi._own_answers import NO_ROOM, make_refusal
-from rocket_wsgi._static.files import refusal
+from rocket_wsgi._static.answers import refusal
 
 if TYPE_CHECKING:
     from rocket_core import Connection, Peer
@@ -141,7 +141,7 @@ class Receiver:
             client = environ["REMOTE_ADDR"]
             connection.client = "" if client == peer.host else client
         if self._ids is not None:
-            self._ids.assign(request, peer)
+            request.request_id = self._ids.assign(environ, peer)
         return request
 
     def _remember_template(self, local: Peer, secure: bool) -> Environ:

@@ -75,7 +75,7 @@ class HTTP1Request(Request):
         self.body: RequestBody | None = None
         self.spool: Spool | None = None
         self.stream: io.BufferedReader | None = None
-        self.entry: RequestRecord | None = None
+        self.record: RequestRecord | None = None
         self.request_id = ""
         if framing is _NO_BODY:
             environ["wsgi.input"] = BytesIO()

@@ -8,10 +8,10 @@ from typing import Any, Final, Generic, TypeVar
 
 from rocket_wsgi._clock import Clock
 from rocket_wsgi._errors import ApplicationError
+from rocket_wsgi._grammar import WHOLE_TOKEN
 from rocket_wsgi._repeat_cache import RepeatCache
 from rocket_wsgi._types import Headers
 
-TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _STATUS: Final = re.compile(r"[1-9][0-9]{2} [\t\x20-\x7e\x80-\xff]*\Z")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -50,7 +50,7 @@ class _FieldKinds(RepeatCache[Any, int]):
     def __missing__(self, name: Any) -> int:
         if type(name) is not str:
             raise ApplicationError(f"header name {name!r} is not a str")
-        if not TOKEN.match(name):
+        if not WHOLE_TOKEN.match(name):
             raise ApplicationError(f"header name {name!r} is not a token")
         lower = name.lower()
         if lower in _HOP_BY_HOP:
