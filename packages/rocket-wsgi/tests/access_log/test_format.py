@@ -51,7 +51,7 @@ def record(form: Format, text: str = "text", **changes: Any) -> RequestRecord:
 
 @pytest.fixture
 def zone(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Local time of Berlin."""
+    """Set the local time zone to Berlin."""
     before = os.environ.get("TZ")
     os.environ["TZ"] = "CET-1CEST,M3.5.0,M10.5.0/3"
     time.tzset()
@@ -63,8 +63,8 @@ def zone(request: pytest.FixtureRequest) -> Iterator[None]:
     time.tzset()
 
 
-def test_offset_is_that_of_the_moment(zone: None) -> None:
-    """One second before the clocks go forward, and the moment they do."""
+def test_the_offset_is_valid_at_the_logged_time(zone: None) -> None:
+    """Just before and just after the change to summer time."""
     iso, clf = Format("{time}"), Format("{clock}")
     change = datetime.fromisoformat("2026-03-29T01:00:00+00:00").timestamp()
     assert iso.line(record(iso, when=change - 0.5)) == "2026-03-29T01:59:59.500+01:00"
@@ -90,7 +90,7 @@ def test_fields() -> None:
     assert not Format("combined").threads
 
 
-def test_what_is_missing() -> None:
+def test_missing_values() -> None:
     text, objects = (
         Format("{user} {line} {method} {status} {host}"),
         Format("json:user,line,status"),
@@ -140,7 +140,7 @@ def unescape(text: str) -> str:
 
 @given(ANY_TEXT)
 def test_text_cannot_be_forged(text: str) -> None:
-    """However wicked: one line of printable ASCII with as many fields as the format has."""
+    """Any text gives one line of printable ASCII with as many fields as the format has."""
     form = Format('{client} {path}|{user} "{agent}" "{line}" {error} {status}')
     line = form.line(record(form, text))
     assert line.isascii()
@@ -155,7 +155,7 @@ def test_text_cannot_be_forged(text: str) -> None:
 
 
 @given(ANY_TEXT)
-def test_json_holds_what_came(text: str) -> None:
+def test_json_contains_the_text_unchanged(text: str) -> None:
     form = Format("json")
     line = form.line(record(form, text))
     assert line.isascii()
@@ -175,6 +175,6 @@ def test_different_texts_give_different_lines(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     "text", [" ".join(f"{{{name}}}" for name in FIELDS), f"json:{','.join(FIELDS)}"]
 )
-def test_every_field_can_be_asked_for(text: str) -> None:
+def test_every_field_can_be_used(text: str) -> None:
     form = Format(text)
     assert form.line(record(form)).isprintable()

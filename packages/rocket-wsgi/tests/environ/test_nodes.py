@@ -62,14 +62,14 @@ def test_nodes(text: str, node: Node) -> None:
 
 
 @pytest.mark.parametrize(("text", "node"), LOOSE)
-def test_nodes_of_the_loose_form(text: str, node: Node) -> None:
+def test_nodes_of_x_forwarded_for(text: str, node: Node) -> None:
     assert parse_loose_node(text) == node
     with pytest.raises(HeadError):
         parse_node(text)
 
 
 @pytest.mark.parametrize("text", NEITHER)
-def test_no_nodes(text: str) -> None:
+def test_invalid_nodes(text: str) -> None:
     for parse in (parse_node, parse_loose_node):
         with pytest.raises(HeadError) as caught:
             parse(text)
@@ -92,6 +92,6 @@ def test_any_text_is_a_node_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "65536", "-1", "+1", "8 0", "\u00b2", "000080"])
-def test_no_ports(text: str) -> None:
+def test_invalid_ports(text: str) -> None:
     with pytest.raises(HeadError):
         parse_port(text)

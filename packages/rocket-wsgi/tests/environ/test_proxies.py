@@ -70,12 +70,14 @@ FORGED = [
 ]
 
 
-# -- who is believed -------------------------------------------------------------------------------
+# -- trust -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("trusted", [[], ["10.0.0.0/8", "unix", "::1"]])
 @pytest.mark.parametrize("fields", [None, ALL, ["Forwarded"]])
-def test_others_may_tell_nothing(serve: Serve, trusted: list[str], fields: list[str]) -> None:
+def test_fields_of_untrusted_peers_are_removed(
+    serve: Serve, trusted: list[str], fields: list[str]
+) -> None:
     client = serve(tell, trusted_proxies=trusted, proxy_fields=fields)
     environ = ask(client, *FORGED)
     assert told(environ) == []
@@ -87,7 +89,7 @@ def test_others_may_tell_nothing(serve: Serve, trusted: list[str], fields: list[
     assert "HTTPS" not in environ
 
 
-def test_without_trusted_proxies_all_is_left_to_the_application(serve: Serve) -> None:
+def test_without_trusted_proxies_the_application_gets_all_fields(serve: Serve) -> None:
     environ = ask(serve(tell), *FORGED)
     assert len(told(environ)) == len(FORGED)
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
@@ -95,7 +97,7 @@ def test_without_trusted_proxies_all_is_left_to_the_application(serve: Serve) ->
     assert environ["HTTP_HOST"] == "a"
 
 
-def test_malformed_fields_of_others_are_nothing_to_the_server(serve: Serve) -> None:
+def test_malformed_fields_of_untrusted_peers_are_ignored(serve: Serve) -> None:
     client = serve(tell, trusted_proxies=[], proxy_fields=ALL)
     assert ask(client, "X-Forwarded-For: x", "X-Forwarded-Port: x", "X-Forwarded-Prefix: x")
 
@@ -109,11 +111,11 @@ def test_malformed_fields_of_others_are_nothing_to_the_server(serve: Serve) -> N
         (["Forwarded"], "192.0.2.9", "https", "evil"),
     ],
 )
-def test_only_what_the_proxy_sets_is_taken(
+def test_only_the_configured_fields_are_accepted(
     serve: Serve, fields: list[str] | None, client: str, scheme: str, host: str
 ) -> None:
     environ = ask(serve(tell, trusted_proxies=HERE, proxy_fields=fields), *FORGED)
-    # What the server does not know may come from the proxy, and is for the application to judge.
+    # Fields that the server does not know may come from the proxy; the application gets them.
     assert told(environ) == ["HTTP_X_FORWARDED_USER", "HTTP_X_FORWARDED", "HTTP_X_REAL_IP"]
     assert environ["REMOTE_ADDR"] == client
     assert environ["wsgi.url_scheme"] == scheme
@@ -121,7 +123,7 @@ def test_only_what_the_proxy_sets_is_taken(
     assert environ["SCRIPT_NAME"] == ""
 
 
-def test_names_that_look_alike_are_not_taken(serve: Serve) -> None:
+def test_field_names_with_underscores_are_not_accepted(serve: Serve) -> None:
     client = serve(tell, trusted_proxies=HERE, proxy_fields=ALL)
     environ = ask(client, "X_Forwarded_For: 192.0.2.9", "X-Forwarded_Proto: https")
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
@@ -129,7 +131,7 @@ def test_names_that_look_alike_are_not_taken(serve: Serve) -> None:
     assert told(environ) == []
 
 
-def test_a_proxy_that_speaks_for_itself(serve: Serve) -> None:
+def test_a_request_of_the_proxy_itself(serve: Serve) -> None:
     environ = ask(serve(tell, trusted_proxies=HERE, proxy_fields=ALL))
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
     assert "REMOTE_PORT" in environ
@@ -148,9 +150,7 @@ def test_a_proxy_that_speaks_for_itself(serve: Serve) -> None:
         ({"trusted_proxies": [], "proxy_fields": ["Forwarded", *X]}, ValueError, "one kind"),
     ],
 )
-def test_settings_that_make_no_sense(
-    settings: dict[str, Any], error: type[Exception], message: str
-) -> None:
+def test_invalid_settings(settings: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         WSGIWorker(tell, **settings)
 
@@ -178,7 +178,7 @@ def test_settings_that_make_no_sense(
         ("unix:", "", None),
     ],
 )
-def test_the_last_hop_that_is_not_trusted_is_the_client(
+def test_the_last_untrusted_hop_is_the_client(
     serve: Serve, value: str, host: str, port: str | None
 ) -> None:
     client = serve(tell, trusted_proxies=HERE)
@@ -196,7 +196,7 @@ def test_repeated_fields_are_one_list(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("value", ["", ",", " , "])
-def test_an_empty_list_names_nobody(serve: Serve, value: str) -> None:
+def test_an_empty_list_names_no_client(serve: Serve, value: str) -> None:
     for fields in (ALL, ["Forwarded"]):
         client = serve(tell, trusted_proxies=HERE, proxy_fields=fields)
         environ = ask(client, *(f"{name}: {value}" for name in fields))
@@ -300,7 +300,7 @@ def test_prefixes(serve: Serve, value: str, script: str) -> None:
     client = serve(tell, trusted_proxies=HERE, proxy_fields=ALL)
     environ = ask(client, f"X-Forwarded-Prefix: {value}")
     assert environ["SCRIPT_NAME"] == script
-    assert environ["PATH_INFO"] == "/app/x"  # the proxy has taken the prefix off
+    assert environ["PATH_INFO"] == "/app/x"  # the proxy has removed the prefix
     assert environ["REQUEST_URI"] == "/app/x?q"
 
 
@@ -341,7 +341,9 @@ def test_prefixes(serve: Serve, value: str, script: str) -> None:
         (["Forwarded"], 'Forwarded: for=192.0.2.1;host=""'),
     ],
 )
-def test_what_a_trusted_proxy_may_not_say(serve: Serve, fields: list[str], field: str) -> None:
+def test_malformed_values_of_a_trusted_proxy_are_refused(
+    serve: Serve, fields: list[str], field: str
+) -> None:
     answer = send(serve(tell, trusted_proxies=HERE, proxy_fields=fields), field)
     assert answer.status == 400
     assert b"roxy" in answer.body or b"Forwarded" in answer.body
@@ -357,7 +359,7 @@ SETTINGS = [ALL, ["Forwarded"]]
     ),
     st.one_of(st.text(max_size=60), st.text('for=proto=host=;,"0.1:[]', max_size=40)),
 )
-def test_whatever_is_said_the_environ_stays_clean(said: dict[str, str], forwarded: str) -> None:
+def test_no_value_makes_the_environ_unclean(said: dict[str, str], forwarded: str) -> None:
     for fields in SETTINGS:
         environ = {
             "REMOTE_ADDR": "127.0.0.1",
@@ -388,7 +390,7 @@ def test_whatever_is_said_the_environ_stays_clean(said: dict[str, str], forwarde
         assert "//" not in script
 
 
-# -- other ways to be reached ----------------------------------------------------------------------
+# -- other listeners -------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -398,7 +400,7 @@ def reached(listener: Listener, **settings: Any) -> Iterator[Server]:
 
 
 def exchange(sock: socket.socket, *fields: str, preamble: bytes = b"") -> Environ:
-    """Say ``preamble``, then ask."""
+    """Send ``preamble`` and a request, and return the environ of the request."""
     lines = ["GET / HTTP/1.1", "Host: a", *fields, "", ""]
     sock.sendall(preamble + "\r\n".join(lines).encode())
     with sock.makefile("rb") as reader:
@@ -444,11 +446,11 @@ def test_the_proxy_protocol(preamble: bytes, secure: bool) -> None:
             assert environ.get("HTTPS") == ("on" if secure else None)
             host, port = sock.getsockname()
             assert environ["rocket.peer"] == f"{host}:{port}"
-            assert told(environ) == []  # the client is not the proxy, and is not believed
+            assert told(environ) == []  # the client is not the proxy, and is not trusted
 
 
-def test_fields_behind_the_proxy_protocol() -> None:
-    """A proxy of HTTP in front of one that passes its bytes on."""
+def test_fields_after_the_proxy_protocol() -> None:
+    """An HTTP proxy in front of a proxy that forwards bytes."""
     listener = Listener("127.0.0.1:0", proxy_protocol=["127.0.0.1"])
     with reached(listener, trusted_proxies=["192.0.2.5"]) as server, connect(server) as sock:
         environ = exchange(sock, "X-Forwarded-For: 203.0.113.1", preamble=LINE)
@@ -508,10 +510,10 @@ def test_a_refusal_in_the_access_log_has_the_client(
         ([], ""),
     ],
 )
-def test_the_connection_knows_for_whom_a_proxy_asks(
+def test_the_connection_has_the_client_of_the_proxy(
     serve: Serve, fields: list[str], host: str
 ) -> None:
-    """All clients of a proxy are not to suffer for what one of them does."""
+    """So the behaviour of one client is not attributed to all clients of the proxy."""
     client = serve(tell, trusted_proxies=["127.0.0.1", "10.0.0.0/8"])
     stream = client.open()
     stream.send("\r\n".join(["GET / HTTP/1.1", "Host: a", *fields, "", ""]).encode())
@@ -520,7 +522,7 @@ def test_the_connection_knows_for_whom_a_proxy_asks(
     assert connection.client == host
 
 
-def test_the_connection_of_others_is_their_own(serve: Serve) -> None:
+def test_the_connection_of_an_untrusted_peer_has_no_other_client(serve: Serve) -> None:
     client = serve(tell, trusted_proxies=["192.0.2.1"])
     stream = client.open()
     stream.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n")
