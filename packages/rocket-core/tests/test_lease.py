@@ -82,11 +82,11 @@ def test_exactly_one_side_wins() -> None:
         thread = threading.Thread(target=answer, args=(lease, start, wins))
         thread.start()
         start.wait()
-        right, aborts = overtake(lease)
+        hold, aborts = overtake(lease)
         thread.join()
-        if right is Hold.OVERTAKEN:
+        if hold is Hold.OVERTAKEN:
             wins.append("monitor")
-        elif right is Hold.CUT:
+        elif hold is Hold.CUT:
             wins.append("nobody")
             assert aborts == 1
         assert len(wins) == 1

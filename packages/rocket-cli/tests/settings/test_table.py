@@ -33,7 +33,7 @@ GIVEN_OTHERWISE = {
     },
     Part.FILES: {"directory"},
     Part.REQUEST_IDS: set(),
-    Part.ACCESS_LOG: {"target", "format"},  # both depend on what else is chosen
+    Part.ACCESS_LOG: {"sink", "format"},  # both depend on what else is chosen
 }
 
 

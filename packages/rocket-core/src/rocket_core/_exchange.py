@@ -52,10 +52,10 @@ class TakenOver(Protocol):
     """A connection that the application has taken over, as the server deals with it."""
 
     def end_input(self) -> None:
-        """Let the application receive what has arrived, and nothing more. Any thread may call."""
+        """Let the application receive no more than has arrived. Any thread may call this."""
 
     def cut_if_silent(self, since: float) -> float:
-        """Cut the connection if no byte has moved after ``since``; return when one last has.
+        """Disconnect the client if no byte has moved after ``since``; return when one last has.
 
         Both times are those of `time.monotonic`. Any thread may call this.
         """

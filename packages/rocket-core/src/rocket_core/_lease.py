@@ -1,4 +1,28 @@
-"""Who may use a connection while the application runs: its worker, or the Monitor's thread."""
+"""The lease of a connection: whether its worker or the Monitor's thread may use it.
+
+Theory of operation
+-------------------
+Where the server limits the time of requests, two threads may want to use an active connection: the
+worker that serves the request, and the Monitor's thread, which answers the client once the time is
+up while the application still runs. The state of the connection is ACTIVE all the time, so the
+state cannot tell which of the two is the owner. A lease tells it, one for each request.
+
+The worker holds the lease from the beginning. Where its protocol does not use the connection while
+the application runs, it offers the lease, and claims it again before the response begins. When the
+time is up, the Monitor's thread does what the lease allows:
+
+- The lease is free: the Monitor's thread *overtakes* the request. From then on it owns the
+  connection. The worker's next claim raises `ClientGone`, and the worker does not touch the
+  connection any more.
+- The worker holds the lease: it may be in the middle of a response, which no other thread could
+  continue. The Monitor's thread *cuts* the connection, which stays the worker's.
+- The worker waits for its client: that is not the application's time, and does not count.
+
+The application may use threads of its own: one may read the body of the request while another
+begins the response. So claims are counted, and the lease is free once all of them are released.
+
+Every decision is made under the lock of the lease, which no thread holds while it waits.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +38,19 @@ if TYPE_CHECKING:
 
 
 class Hold(Enum):
-    """The right to use the connection of one request."""
+    """The state of a lease."""
 
     HELD = "held"
     """The worker uses the connection, or its response has begun."""
     WAITING = "waiting"
-    """The worker holds it and waits for the client."""
+    """The worker holds the lease and waits for the client."""
     FREE = "free"
-    """The application runs, and nobody uses the connection."""
+    """The application runs, and no thread uses the connection."""
     OVERTAKEN = "overtaken"
-    """The Monitor's thread has answered; the connection is the worker's no more."""
+    """The Monitor's thread has answered; the connection is no longer the worker's."""
     CUT = "cut"
-    """The worker held it at the end of the time: the connection is aborted, and still its own."""
+    """The worker held the lease when the time was up: the connection is aborted, and the worker's
+    own still."""
     OVER = "over"
     """The request is done, in time or without a limit."""
 
@@ -33,31 +58,33 @@ class Hold(Enum):
 
 
 _OVERDUE: Final = {Hold.FREE: Hold.OVERTAKEN, Hold.HELD: Hold.CUT}
-"""What the Monitor's thread does to a right whose time is up; from others it keeps away."""
+"""What becomes of a lease when the time is up; in every other state it stays as it is."""
 
 _ENDED: Final = frozenset({Hold.OVERTAKEN, Hold.CUT, Hold.OVER})
 
 
 class Lease:
-    """One request with a limited time. Whoever takes the right to the connection first, answers.
+    """The right to use the connection of one request whose time is limited.
 
-    A worker begins with the right held. One that never offers it is not overtaken: its connection
-    is aborted when the time is up.
+    A worker that never offers the lease is not overtaken: its connection is aborted when the time
+    is up.
 
-    ``_lock`` guards the right, how many use it, and ``began``.
+    ``_lock`` guards the state, the number of claims, and `began`.
 
     Attributes:
-        began: when the request began, by `time.monotonic`; later by what its client was waited for.
-        thread: the number of the thread that serves it, as `threading.get_ident`.
+        began: when the request began, by `time.monotonic`; later by the time for which the worker
+            has waited for its client.
         context: what the worker lets `Worker.overdue` know of the request.
+        thread: the number of the thread that serves the request, as `threading.get_ident`.
     """
 
-    __slots__ = ("_lock", "_right", "_uses", "_waits_since", "began", "context", "thread")
+    __slots__ = ("_claims", "_hold", "_lock", "_waits_since", "began", "context", "thread")
 
     def __init__(self, began: float) -> None:
+        """Begin with the lease held by the calling thread, a worker."""
         self._lock = threading.Lock()
-        self._right = Hold.HELD
-        self._uses = 1
+        self._hold = Hold.HELD
+        self._claims = 1
         self._waits_since = 0.0
         self.began = began
         self.thread = threading.get_ident()
@@ -66,21 +93,21 @@ class Lease:
     # -- the worker's side ---------------------------------------------------------------------
 
     @property
-    def right(self) -> Hold:
-        """The right at present."""
-        return self._right
+    def hold(self) -> Hold:
+        """The present state. Any thread may ask."""
+        return self._hold
 
     def offer(self, context: Any) -> None:
-        """The worker, which holds the right from the beginning, does not use the connection now."""
+        """Give up the claim with which the request began; ``context`` is for `Worker.overdue`."""
         self.context = context
         self.release()
 
     def release(self) -> None:
         """Undo one `claim`."""
         with self._lock:
-            self._uses -= 1
-            if not self._uses and self._right is Hold.HELD:
-                self._right = Hold.FREE
+            self._claims -= 1
+            if not self._claims and self._hold is Hold.HELD:
+                self._hold = Hold.FREE
 
     def claim(self) -> None:
         """Take the right to use the connection, for good or until the `release`.
@@ -88,15 +115,18 @@ class Lease:
         Raises `ClientGone` when the Monitor's thread has answered meanwhile.
         """
         with self._lock:
-            if self._right is Hold.OVERTAKEN:
-                raise ClientGone("the request ran for too long and was answered without it")
-            self._uses += 1
-            if self._right is Hold.FREE:
-                self._right = Hold.HELD
+            # 1. The time is up, while the lease is free. 2. The worker claims it, and the Monitor's
+            # thread overtakes it. 3. The thread that has the lock first wins: the worker finds
+            # OVERTAKEN here, or the Monitor's thread finds HELD and cuts the connection.
+            if self._hold is Hold.OVERTAKEN:
+                raise ClientGone("the request took too long, and the server has answered it")
+            self._claims += 1
+            if self._hold is Hold.FREE:
+                self._hold = Hold.HELD
 
     @contextmanager
     def use(self) -> Iterator[None]:
-        """Entered to use the connection once, before the response begins. Raises as `claim`."""
+        """Claim the lease for a single use, before the response begins. Raises as `claim`."""
         self.claim()
         try:
             yield
@@ -104,41 +134,51 @@ class Lease:
             self.release()
 
     def wait(self, now: float) -> None:
-        """The worker waits for its client from ``now`` on, which is not the application's time."""
+        """Note that the worker waits for its client from ``now`` on."""
         with self._lock:
-            if self._right is Hold.HELD:
-                self._right = Hold.WAITING
+            if self._hold is Hold.HELD:
+                self._hold = Hold.WAITING
                 self._waits_since = now
 
     def resume(self, now: float) -> None:
-        """The worker waits no more."""
+        """Note that the worker waits no more; the time since `wait` does not count."""
         with self._lock:
-            if self._right is Hold.WAITING:
-                self._right = Hold.HELD if self._uses else Hold.FREE
+            if self._hold is Hold.WAITING:
+                self._hold = Hold.HELD if self._claims else Hold.FREE
                 self.began += now - self._waits_since
 
     def finish(self) -> Hold:
-        """The worker is done, or has no limit any more: OVER, unless its time was up before."""
+        """End the lease: the request is done, or its time is not limited any more.
+
+        Returns OVER, or how the lease has ended before.
+        """
         with self._lock:
-            if self._right not in _ENDED:
-                self._right = Hold.OVER
-            return self._right
+            if self._hold not in _ENDED:
+                self._hold = Hold.OVER
+            return self._hold
 
     # -- the Monitor's thread ------------------------------------------------------------------
 
     def overdue(self, due: float) -> bool:
-        """Whether it began before ``due``, and something can be done about that."""
-        return self.began <= due and self._right in _OVERDUE
+        """Whether the request began before ``due`` and `overtake` would do something about it.
+
+        The answer may be out of date, unless the caller has the lock: `overtake` asks again.
+        """
+        return self.began <= due and self._hold in _OVERDUE
 
     def overtake(self, due: float, abort: Callable[[], None]) -> Hold:
-        """Take the right if it is free, and call ``abort`` if it is held; the right from now on.
+        """Take the lease if it is free, and call ``abort`` if it is held; return its new state.
 
-        Nothing happens when the request began after ``due``. ``abort`` runs before the worker can
-        give the connection to anybody else.
+        Nothing happens when the request began after ``due``.
         """
         with self._lock:
             if self.overdue(due):
-                self._right = _OVERDUE[self._right]
-                if self._right is Hold.CUT:
+                self._hold = _OVERDUE[self._hold]
+                if self._hold is Hold.CUT:
+                    # Under the lock, or: 1. this thread finds that the worker holds the lease,
+                    # 2. the worker finishes the request, and parks or closes the connection,
+                    # 3. this thread aborts a connection that waits for its next request, or, by a
+                    # descriptor that was closed, another one. `finish` takes the lock as well, so
+                    # the worker still has the connection here.
                     abort()
-            return self._right
+            return self._hold

@@ -7,6 +7,9 @@
 
     with Server(lambda: WSGIWorker(application), [Listener("127.0.0.1:8000")]) as server:
         server.wait()
+
+`rocket_wsgi.compat` has the interface of the original Rocket, and `rocket_wsgi.extending` the names
+for programs that are built on this package.
 """
 
 from rocket_wsgi._access_log.access_log import MAX_LINES, AccessLog
@@ -40,3 +43,8 @@ __all__ = [
     "WSGIWorker",
     "__version__",
 ]
+
+for _name in __all__:
+    if isinstance(globals()[_name], type):
+        globals()[_name].__module__ = __name__
+del _name

@@ -16,11 +16,9 @@ from rocket_core.http1 import HeadError
 from rocket_wsgi._environ.authority import MAX_PORT, split_host
 from rocket_wsgi._environ.request import is_secure
 from rocket_wsgi._environ.target import MAX_LOCATION
-from rocket_wsgi._static.answers import ALLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from wsgiref.types import StartResponse, WSGIEnvironment
 
     from rocket_wsgi._environ.request import Request
     from rocket_wsgi._types import Environ, Headers
@@ -187,14 +185,3 @@ def _https_location(environ: Environ, port: int) -> str:
     if len(location) > MAX_LOCATION:
         raise HeadError(414, "this site is served over https, and the URL there is too long")
     return location
-
-
-def only_files(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-    """Take the place of the application of a site that serves files at ``/``.
-
-    It is called for the one request that has no path, and therefore belongs to no file:
-    ``OPTIONS *`` (RFC 9110, section 9.3.7).
-    """
-    del environ
-    start_response("204 No Content", [ALLOW])
-    return []

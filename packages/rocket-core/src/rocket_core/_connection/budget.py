@@ -1,4 +1,4 @@
-"""How much all connections of a server may hold together."""
+"""A bound for the memory that all connections of a server hold together."""
 
 from __future__ import annotations
 
@@ -6,46 +6,50 @@ import threading
 from typing import Final
 
 TOTAL_OUTPUT: Final = 64 * 1024 * 1024
-"""Bytes of all responses together, held for clients that do not take them."""
+"""Bytes held in memory at most for clients that do not take their responses, all together."""
 
 TOTAL_INPUT: Final = 32 * 1024 * 1024
-"""Bytes held in memory of all large requests together."""
+"""Bytes held in memory at most of large request bodies, all together."""
 
 GRAIN: Final = 16 * 1024
-"""Bytes of output that every connection is sure to have room for, and that do not count: what a
-server says of its own is smaller, so that clients which provoke it take no room from responses.
+"""Bytes of output for which every connection has room in any case, and which do not count.
 
-Beyond that only the rest of a response is held in smaller pieces: a TLS record (RFC 8446, section
-5.1) that was offered to OpenSSL must be offered again whole."""
+The responses that the server makes itself are smaller, so clients that provoke them take no room
+from other responses. Beyond these bytes the budget gives no smaller pieces, except for the end of a
+response: a TLS record (RFC 8446, section 5.1), once offered to OpenSSL, must be offered again
+whole."""
 
 
 class Budget:
-    """Bytes that may be held. ``_lock`` guards the numbers of those that are.
+    """A number of bytes that many holders share.
+
+    Any thread may call the methods. ``_lock`` guards the numbers of bytes that are held.
 
     Attributes:
-        held: bytes that are held, those that do not count included.
+        held: bytes that are held, with the bytes that do not count.
     """
 
     def __init__(self, limit: int = TOTAL_OUTPUT) -> None:
+        """Allow ``limit`` bytes."""
         self._limit = limit
         self._lock = threading.Lock()
         self._counted = 0
         self.held = 0
 
     def take(self, wanted: int) -> int:
-        """Take up to ``wanted`` bytes, which all count: how many, no fewer than `GRAIN`, or 0."""
+        """Take up to ``wanted`` bytes, which all count; return how many, at least `GRAIN`, or 0."""
         return self.take_for(GRAIN, wanted)
 
     def give_back(self, count: int) -> None:
-        """Give back ``count`` bytes that were taken with `take`."""
+        """Give back ``count`` bytes that `take` or `lend` has given."""
         self.give_back_for(GRAIN + count, count)
 
     def take_for(self, held: int, wanted: int, *, all_of_it: bool = False) -> int:
-        """Take up to ``wanted`` bytes for a holder of ``held`` bytes: how many, or 0.
+        """Take up to ``wanted`` bytes for a holder of ``held`` bytes; return how many, or 0.
 
-        What makes up its first `GRAIN` bytes is given in any case and does not count. No fewer than
-        `GRAIN` are given, unless fewer are wanted. ``all_of_it``: everything is given, however much
-        there is already.
+        The first `GRAIN` bytes of a holder are given in any case and do not count. No fewer than
+        `GRAIN` are given, unless fewer are wanted. ``all_of_it``: all are given, however much is
+        held already.
         """
         sure = max(GRAIN - held, 0)
         with self._lock:
@@ -58,16 +62,17 @@ class Budget:
             return taken
 
     def give_back_for(self, held: int, count: int) -> None:
-        """Give back ``count`` bytes of the ``held`` that `take_for` has given to one holder."""
+        """Give back ``count`` of the ``held`` bytes that `take_for` has given to one holder."""
         counted = max(held - GRAIN, 0) - max(held - count - GRAIN, 0)
         with self._lock:
             self.held -= count
             self._counted -= counted
 
     def lend(self, count: int) -> bool:
-        """Take ``count`` bytes, all or none, so that half of all is left for what `take` takes.
+        """Take ``count`` bytes, all or none; whether they were taken.
 
-        They all count, and are given back with `give_back`.
+        Half of the budget stays reserved for `take`. The bytes all count, and are given back with
+        `give_back`.
         """
         with self._lock:
             if self._counted + count > self._limit // 2:
@@ -78,5 +83,5 @@ class Budget:
 
     @property
     def ample(self) -> bool:
-        """Whether less than half is held, so that what a few threads add now will find room."""
+        """Whether less than half is held, so that there is room for what a few threads add now."""
         return self._counted * 2 < self._limit

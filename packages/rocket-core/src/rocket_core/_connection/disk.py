@@ -1,4 +1,14 @@
-"""Where bodies go that are too large for memory, and how much of it they may take."""
+"""The files for request bodies that are too large for memory, and a bound for all of them.
+
+Theory of operation
+-------------------
+All bodies of a server share the room in files. A body that arrives asks for room before it writes.
+While there is none, the slowest body that holds no less than the average is given up: its thread
+finds out when it writes next. A body that is complete is with the application, and stays.
+
+The one thread that gives up bodies holds ``_making_room`` meanwhile. Under this lock it takes that
+of a `Spool` and then ``_lock``, one after the other. No thread waits for a client with any of them.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +30,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger("rocket_core.spool")
 
 LEAST: Final = 64 * 1024
-"""Bytes of a body that is kept in memory, whatever there is in files."""
+"""Bytes of a body that are kept in memory in any case, however full the files are."""
 
 TOTAL_SPOOLED: Final = 4 << 30
-"""Bytes of all bodies together that are kept in files."""
+"""Bytes in files at most of all bodies together."""
 
 _MOST_KEPT_FREE: Final = 1 << 30
 _SHARE_KEPT_FREE: Final = 10
+"""By default a tenth of the file system is kept free, and at most so many bytes."""
 
 _ELSEWHERE: Final = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - of no names that can be foreseen
-"""Directories that do where that of `tempfile` has vanished."""
+"""Directories for use when that of `tempfile` has vanished."""
 
 _BY_DESCRIPTOR: Final = hasattr(os, "statvfs")
 """Whether the system tells how full the file system of an open file is."""
@@ -37,38 +48,38 @@ _BY_DESCRIPTOR: Final = hasattr(os, "statvfs")
 _UNUSABLE: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ESTALE}
 )
-"""What a directory that has vanished, or is no longer for this process, is answered with."""
+"""The errors for a directory that has vanished, or that this process may no longer use."""
 
 
 class Holder(Protocol):
-    """A body that arrives."""
+    """A body in a file: a `Spool`, as far as that matters here."""
 
     def pace(self, now: float) -> float:
-        """Bytes per second that have arrived lately."""
+        """Return the bytes per second that have arrived lately."""
 
     def cut(self) -> None:
-        """Give everything up that is in a file."""
+        """Give up what is in the file."""
 
 
 class Disk:
-    """The files of all bodies of a server. Any thread may call its methods.
+    """The files of all bodies of a server. Any thread may call the methods.
 
-    What is lacking is taken from the slowest of those bodies that hold no less than the average.
-    So it is no use to send much, or to send slowly, and small uploads find room while large ones
-    contend for it. Bodies that are complete are with the application and stay.
+    Room is taken from the slowest of the bodies that hold no less than the average. So a client
+    gains nothing by sending much, or by sending slowly, and small uploads find room while large
+    ones contend for it.
 
-    ``_lock`` guards what the bodies hold, and the sums. The thread that makes room by cutting holds
-    ``_making_room``, and may take ``_lock`` and that of a spool meanwhile.
+    ``_lock`` guards what the bodies hold, and the sums. ``_making_room`` is held by the one thread
+    that gives up bodies.
     """
 
     def __init__(self, limit: int = TOTAL_SPOOLED, keep_free: int | None = None) -> None:
-        """Bodies may hold ``limit`` bytes, and leave ``keep_free`` bytes of the file system free.
+        """Let bodies hold ``limit`` bytes, and leave ``keep_free`` bytes of the file system free.
 
-        None: a tenth of the file system, at most 1 GiB.
+        ``keep_free`` of None: a tenth of the file system, at most 1 GiB.
         """
         self._limit = limit
         self.longest: Final = max(limit, LEAST)
-        """Bytes of the longest body that finds room while there is no other."""
+        """Bytes of the longest body that finds room when it is the only one."""
         self._keep_free = keep_free
         self._lock = threading.Lock()
         self._making_room = threading.Lock()
@@ -80,11 +91,11 @@ class Disk:
 
     @property
     def held(self) -> int:
-        """Bytes that bodies hold, or may write at once."""
+        """Bytes that bodies hold, with the bytes that they have room for and may write at once."""
         return self._held
 
     def open(self, holder: Holder) -> IO[bytes]:
-        """A file for ``holder``, which holds nothing yet. Raises `SpoolError`."""
+        """Open a file for ``holder``, which holds nothing yet. Raises `SpoolError`."""
         try:
             file = self._open()
         except OSError as error:
@@ -105,7 +116,7 @@ class Disk:
                 except OSError:
                     continue
                 self._rare_log.warning(
-                    "no upload can be kept in %s (%s): it is kept in %s",
+                    "uploads cannot be kept in %s (%s): this one is kept in %s",
                     tempfile.tempdir,
                     error.strerror,
                     directory,
@@ -114,14 +125,14 @@ class Disk:
             raise
 
     def failed(self, error: OSError) -> SpoolError:
-        """What to raise where the system has refused to keep a body, with ``error``."""
+        """Return what to raise when the system has refused to keep a body, with ``error``."""
         self._rare_log.warning(
             "an upload is refused: cannot keep it in a file: %s", error.strerror or error
         )
         return SpoolError(f"the body cannot be kept: {error}")
 
     def admits(self, length: int) -> bool:
-        """Whether ``length`` bytes could find room now, at the cost of what arrives."""
+        """Whether ``length`` bytes could find room now, at the cost of other bodies that arrive."""
         for directory in _directories():
             try:
                 free = self._measure(directory)[0]
@@ -129,7 +140,7 @@ class Disk:
                 continue
             break
         else:
-            return True  # what is wrong shows when a file is opened
+            return True  # opening a file will tell what is wrong
         with self._lock:
             room = min(self._limit - self._held, free) + self._arriving_bytes
         if length <= room:
@@ -138,15 +149,15 @@ class Disk:
         return False
 
     def take(self, holder: Holder, count: int, descriptor: int) -> None:
-        """Let ``holder`` write ``count`` bytes more to its file. Raises `SpoolError`.
+        """Let ``holder`` write ``count`` more bytes to its file.
 
-        It is then cut, as it may be at any time before `complete`.
+        Raises `SpoolError` when the body is given up, as it may be at any time before `complete`.
         """
         if self._grant(holder, count, descriptor):
             return
-        # (1) This thread finds no room, (2) another cuts an upload for the same reason, (3) what it
-        # held is free once its file is closed. So this thread waits for that and looks again before
-        # it cuts one more. It waits for the system only.
+        # 1. This thread finds no room. 2. Another thread gives up an upload for the same reason.
+        # 3. The room of that upload is free once its file is closed. So this thread waits for that,
+        # and looks again before it gives up one more. It waits for the system only.
         with self._making_room:
             while not self._grant(holder, count, descriptor):
                 self._complain(descriptor)
@@ -157,24 +168,24 @@ class Disk:
                     raise SpoolError("there is no room for the body")
 
     def _grant(self, holder: Holder, count: int, descriptor: int) -> bool:
-        """Whether there is room for ``count`` bytes, which ``holder`` then has."""
+        """Give ``holder`` room for ``count`` bytes, if there is any; whether there was."""
         free = self._measure(descriptor)[0]
         with self._lock:
             if holder not in self._arriving:
-                raise SpoolError("the body was given up for others")
+                raise SpoolError("the body was given up to make room for others")
             if count > free or self._held + count > self._limit:
                 return False
-            # (1) This thread measures, (2) another one is given the same room, (3) and so is this
-            # one: by as much as all of them may write at once the file system can become fuller
-            # than it should be, and no more, because the next look at it shows what was written.
-            # The total is exact.
+            # 1. This thread measures the file system. 2. Another thread is given the same room.
+            # 3. So is this one. The file system can become fuller than it should be, by as much as
+            # all threads may write at once, and no more, because the next measure shows what was
+            # written. The total of all bodies is exact.
             self._arriving[holder] += count
             self._arriving_bytes += count
             self._held += count
             return True
 
     def _slowest(self) -> Holder:
-        """With the lock: the one to cut."""
+        """With the lock: return the body to give up."""
         now = time.monotonic()
         average = self._arriving_bytes / len(self._arriving)
         return min(
@@ -183,21 +194,21 @@ class Disk:
         )
 
     def complete(self, holder: Holder) -> None:
-        """``holder`` has arrived, and is not cut any more unless it has been before."""
+        """Note that ``holder`` has arrived; it is not given up any more, unless it was before."""
         with self._lock:
             if holder in self._arriving:
                 self._complete[holder] = held = self._arriving.pop(holder)
                 self._arriving_bytes -= held
 
     def give_back(self, holder: Holder) -> None:
-        """``holder`` closes its file."""
+        """Note that ``holder`` closes its file."""
         with self._lock:
             arriving = self._arriving.pop(holder, 0)
             self._arriving_bytes -= arriving
             self._held -= arriving + self._complete.pop(holder, 0)
 
     def _measure(self, place: int | str) -> tuple[int, int]:
-        """Bytes that may be written where ``place`` is, and bytes that are to stay free there."""
+        """Return the bytes that may be written where ``place`` is, and those kept free there."""
         usage = shutil.disk_usage(place if _BY_DESCRIPTOR else tempfile.gettempdir())
         keep = self._keep_free
         if keep is None:
@@ -219,11 +230,11 @@ class Disk:
 def _directories() -> Iterator[str]:
     try:
         yield tempfile.gettempdir()
-    except FileNotFoundError:  # there is none at all
+    except FileNotFoundError:  # there is no directory for temporary files
         return
     yield from _ELSEWHERE
 
 
 def unlimited() -> Disk:
-    """Room for bodies that belong to no server."""
+    """Return room without a limit, for bodies that belong to no server."""
     return Disk(limit=1 << 62, keep_free=0)

@@ -1,4 +1,4 @@
-"""What a connection has yet to send."""
+"""The output that a connection has yet to send."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ if TYPE_CHECKING:
     from rocket_core._connection.budget import Budget
 
 OUTPUT_BOUND: Final = 256 * 1024
-"""Bytes of a response held for a client that does not take them, before its worker must wait."""
+"""Bytes of a response that are held for a client, before the worker must wait for it."""
 
 _SENDFILE_SPAN: Final = 1 << 20
+"""Bytes of a file that are sent with one call of the system at most."""
 
 _SMALL: Final = 1024
 _JOINED: Final = 4 * 1024
-"""Bytes of a piece, and of a part, up to which the piece is joined to the part: kept by itself, it
-takes some two hundred bytes besides what it holds."""
+"""Bytes of a piece, and of the part before it, up to which the piece is joined to the part: a piece
+of its own takes about 200 bytes more than it holds."""
 
 _SHARE: Final = 8 << 20
-"""Bytes after which a client that takes all it is given lets others have their turn."""
+"""Bytes that are sent to one client in a row, before the thread looks after other clients."""
 
 
 class Channel(Protocol):
-    """What takes output: a connection, as far as that matters here."""
+    """What takes the output: a connection, as far as that matters here."""
 
     def send_now(self, data: memoryview) -> int | None:
-        """One send: the number of bytes taken, or None: not yet."""
+        """Send once: the number of bytes taken, or None: not yet."""
 
     def send_file_now(self, descriptor: int, offset: int, count: int) -> int | None:
-        """One send from a file: the number of bytes taken, 0 at its end, None: not yet."""
+        """Send once from a file: the number of bytes taken, 0 at its end, None: not yet."""
 
 
 @dataclass(slots=True)
 class FileSpan:
-    """Part of an open file; the descriptor belongs to the last span that has it."""
+    """A part of an open file; the last span with a descriptor closes it."""
 
     descriptor: int
     offset: int
@@ -47,18 +48,24 @@ class FileSpan:
 
 @dataclass(slots=True)
 class Loan:
-    """Bytes of the application's that are not copied; they occupy ``size`` until all are sent."""
+    """Bytes of the application that are not copied.
+
+    They are part of an object of ``size`` bytes, which stays in memory until all are sent.
+    """
 
     rest: memoryview
     size: int
 
 
 class Output:
-    """Bytes and parts of files in the order in which they go to the client.
+    """Bytes and parts of files, in the order in which they go to the client.
 
-    The bytes that are copied are bounded. All connections of a server share a budget for these, of
-    which the first `GRAIN` bytes of each take nothing, and for those that are lent; files cost no
-    memory.
+    Copied bytes are bounded for each connection. All connections of a server share a budget for
+    copied bytes, of which the first `GRAIN` of each connection do not count, and for lent ones.
+    Files take no memory. Only the owner of the connection calls the methods.
+
+    Attributes:
+        held: bytes held in memory. Any thread may read it.
     """
 
     __slots__ = ("_budget", "_copied", "_parts", "held")
@@ -68,13 +75,12 @@ class Output:
         self._parts: deque[memoryview | FileSpan | Loan] = deque()
         self._copied = 0
         self.held = 0
-        """Bytes held in memory."""
 
     def __bool__(self) -> bool:
         return bool(self._parts)
 
     def add(self, data: memoryview) -> int:
-        """Append a copy of as many bytes as there is room for; how many that were."""
+        """Append a copy of as many bytes of ``data`` as there is room for; return how many."""
         room = min(len(data), OUTPUT_BOUND - self._copied)
         taken = self._budget.take_for(self._copied, room)
         if taken:
@@ -93,7 +99,7 @@ class Output:
     def lend(self, data: memoryview, size: int) -> bool:
         """Append all of ``data`` as it is, where `add` has no room for it; whether it was appended.
 
-        It is part of an object of ``size`` bytes, which must not change.
+        ``data`` is part of an object of ``size`` bytes, which must not change.
         """
         if len(data) <= OUTPUT_BOUND - self._copied or not self._budget.lend(size):
             return False
@@ -102,10 +108,10 @@ class Output:
         return True
 
     def add_spans(self, descriptor: int, spans: Sequence[tuple[bytes, int, int]]) -> None:
-        """Append parts of a file, each (bytes before it, offset, count), with one duplicate.
+        """Append parts of a file, each (bytes before it, offset, count).
 
-        The bytes are few, and are held whatever the bound. Raises `OSError` when no descriptor is
-        left.
+        All parts share one duplicate of the descriptor. The bytes are few, and are held whatever
+        the bound. Raises `OSError` when no descriptor is left.
         """
         last = max(index for index, (_, _, count) in enumerate(spans) if count)
         own = os.dup(descriptor)
@@ -119,9 +125,9 @@ class Output:
                 self._parts.append(FileSpan(own, offset, count, index == last))
 
     def flush(self, channel: Channel) -> int:
-        """Send until all is sent, the client takes no more or has its share; the bytes sent.
+        """Send until all is sent, or the client takes no more or has had its share.
 
-        Raises `OSError` when the client is gone.
+        Returns how many bytes were sent. Raises `OSError` when the client is gone.
         """
         moved = 0
         while self._parts and moved < _SHARE:
@@ -142,7 +148,7 @@ class Output:
         if sent is None:
             return None
         if sent == 0:
-            raise ConnectionAbortedError("a file became shorter while it was sent")
+            raise ConnectionAbortedError("the file became shorter while it was sent")
         part.offset += sent
         part.count -= sent
         if part.count == 0:

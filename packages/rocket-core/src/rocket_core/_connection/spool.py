@@ -1,4 +1,21 @@
-"""Bytes that arrive in pieces: kept in memory up to a bound, then in a temporary file."""
+"""Bytes that arrive in pieces, kept in memory up to a bound, and then in a temporary file.
+
+Theory of operation
+-------------------
+One thread at a time adds to a spool: the owner of the connection from which the bytes come. Any
+other thread may give up a spool whose bytes are in a file, to make room for its own; see `Disk`.
+For that, and only then, a spool has a lock.
+
+    ======  ==============================================  ===================
+    place   meaning                                         followed by
+    ======  ==============================================  ===================
+    MEMORY  the bytes are in memory                         FILE
+    FILE    the bytes arrive in a file                      READER, GONE
+    READER  all bytes have arrived, and are read            CLOSED
+    GONE    the bytes were given up                         CLOSED
+    CLOSED  the spool is closed                             -
+    ======  ==============================================  ===================
+"""
 
 from __future__ import annotations
 
@@ -20,26 +37,26 @@ MEMORY_BOUND: Final = LEAST
 """Bytes that are kept in memory in any case."""
 
 _SMALL: Final = 1024
-"""Bytes of a piece that is joined to the piece before it: kept by itself, it takes some forty bytes
-besides what it holds."""
+"""Bytes of a piece up to which it is joined to the piece before it: a piece of its own takes about
+40 bytes more than it holds."""
 
 BUDGETED_BOUND: Final = 1024 * 1024
-"""Bytes that are kept in memory where the budget allows it; more go to a temporary file."""
+"""Bytes that are kept in memory where the budget allows it. A longer body goes to a file."""
 
 _GRAIN: Final = 64 * 1024
 """Bytes of room in a file that are asked for at once."""
 
 
 class _Place(Enum):
-    """Where the bytes are."""
+    """The place where the bytes are."""
 
     MEMORY = "memory"
     FILE = "file"
-    """They arrive in a file."""
+    """The bytes arrive in a file."""
     READER = "reader"
-    """They have arrived in a file, which is read."""
+    """All bytes have arrived in a file, which is read."""
     GONE = "gone"
-    """They were given up for others."""
+    """The bytes were given up to make room for others."""
     CLOSED = "closed"
 
     __hash__ = object.__hash__
@@ -49,17 +66,18 @@ _MEMORY: Final = _Place.MEMORY  # an attribute of an enum costs a search
 
 
 class Source(Protocol):
-    """Where bytes come from: a connection, as far as that matters here."""
+    """What the bytes come from: a connection, as far as that matters here."""
 
     def pace(self, now: float) -> float:
-        """Bytes per second that have come lately, at a time of `time.monotonic`."""
+        """Return the bytes per second that have come lately, at a time of `time.monotonic`."""
 
 
 class Spool:
-    """A request body, for example. What it holds in all is bounded by its user.
+    """Bytes such as the body of a request. The user of the spool bounds how many there are.
 
-    One thread at a time uses it; any other may call `cut`. ``_lock``, which is there once the bytes
-    are in a file, guards that file and the place, so that a file is not cut while it is written.
+    One thread at a time uses the spool; any other thread may call `cut` and `pace`. ``_lock``,
+    which exists once the bytes are in a file, guards the file and the place, so that a file is not
+    closed while it is written.
 
     Attributes:
         size: bytes added so far.
@@ -87,10 +105,10 @@ class Spool:
         """Hold what ``budget`` and ``disk`` allow.
 
         Args:
-            budget: what many spools may hold in memory together beyond what each holds in any case.
-                None: no more than that.
-            disk: what many spools may hold in files together. None: there is no limit.
-            source: where the bytes come from; the slowest make room for others.
+            budget: the bytes that many spools may hold in memory together, beyond the bytes that
+                each holds in any case. None: each holds only the latter.
+            disk: the room in files that many spools share. None: there is no limit.
+            source: what the bytes come from; the slowest gives way to others.
         """
         self._parts: list[bytes | bytearray] = []
         self._place = _MEMORY
@@ -101,16 +119,16 @@ class Spool:
         self._source = source
         self._taken = 0
         self._room = 0
-        """Bytes that may be in the file."""
+        """Bytes for which there is room in the file."""
         self.size = 0
 
     def announce(self, length: int) -> None:
-        """So much is to be added. Raises `SpoolError` where there is certainly no room for it."""
+        """Prepare for ``length`` bytes. Raises `SpoolError` when there is certainly no room."""
         if length > BUDGETED_BOUND and self._disk is not None and not self._disk.admits(length):
             raise SpoolError("there is no room for the body")
 
     def add(self, data: bytes) -> None:
-        """Append. Raises `SpoolError` when there is no room for it, or no longer."""
+        """Append ``data``. Raises `SpoolError` when there is no room for it, or no longer."""
         self.size += len(data)
         if self._place is not _MEMORY:
             self._write((data,))
@@ -130,7 +148,7 @@ class Spool:
             self._parts.append(bytearray(data))
 
     def _may_hold(self) -> bool:
-        """Take from the budget what is held and not yet taken; whether it is enough."""
+        """Take what is held from the budget, as far as it was not taken; whether all is taken."""
         if self._budget is None or self.size > BUDGETED_BOUND:
             return False
         self._taken += self._budget.take(self.size - self._taken)
@@ -144,7 +162,7 @@ class Spool:
     # -- in a file -----------------------------------------------------------------------------
 
     def _move(self) -> None:
-        """From memory to a file. Raises `SpoolError`."""
+        """Move the bytes from memory to a file. Raises `SpoolError`."""
         if self._disk is None:
             self._disk = unlimited()
         self._file = self._disk.open(self)
@@ -165,8 +183,9 @@ class Spool:
                 disk.take(self, lacking, file.fileno())
                 self._room += lacking
             with lock:
-                # (1) This thread is given room, (2) another one cuts this body and gives the room
-                # back, (3) so this thread looks here, where none can cut it, and writes nothing.
+                # 1. This thread is given room. 2. Another thread gives up this body, and gives the
+                # room back. 3. This thread looks at the place under the lock, under which no other
+                # thread gives up the body, and writes nothing.
                 if self._place is not _Place.FILE:
                     raise _given_up()
                 file.writelines(parts)
@@ -176,19 +195,19 @@ class Spool:
             raise self._failed(disk, error) from error
 
     def _failed(self, disk: Disk, error: OSError | ValueError) -> SpoolError:
-        """What to raise where the file was not written, with ``error``."""
+        """Return what to raise when the file was not written, with ``error``."""
         if self._place is _Place.GONE or not isinstance(error, OSError):  # it was just closed
             return _given_up()
         self.cut()
         return disk.failed(error)
 
     def pace(self, now: float) -> float:
-        """Bytes per second that have come lately. Any thread may call this."""
+        """Return the bytes per second that have come lately. Any thread may call this."""
         source = self._source
         return 0.0 if source is None else source.pace(now)
 
     def cut(self) -> None:
-        """Give up what is in a file, unless it is complete. Any thread may call this."""
+        """Give up what is in the file, unless it is complete. Any thread may call this."""
         lock, disk = self._lock, self._disk
         if lock is None or disk is None:
             return
@@ -197,15 +216,16 @@ class Spool:
                 return
             self._place = _Place.GONE
             file, self._file = self._file, None
-        # In this order: (1) the owner is about to measure the file system of its descriptor, (2)
-        # this thread closes that, and its number means another file, (3) the owner measures what
-        # that says. Then `Disk.take` must find this body gone, and not take room from others.
+        # Before the file is closed, because: 1. the owner is about to measure the file system of
+        # its descriptor, 2. this thread closes the descriptor, whose number gets another meaning,
+        # 3. the owner measures another file system. Then `Disk.take` must find that this body is
+        # gone, and not take room from others for it.
         disk.give_back(self)
         _close(file)
 
     def _complete(self, lock: threading.Lock, disk: Disk) -> None:
-        # First no other thread finds it any more; one that has found it before cuts it now, or
-        # comes too late.
+        # From here on no other thread finds this body in order to give it up. A thread that has
+        # found it before does so before this one has the lock, or comes too late.
         disk.complete(self)
         try:
             with lock:
@@ -221,7 +241,7 @@ class Spool:
     # -- the end -------------------------------------------------------------------------------
 
     def open(self) -> IO[bytes]:
-        """All of it as a file, from its beginning, until `close`. Raises `SpoolError`."""
+        """Return all bytes as a file, at its beginning, until `close`. Raises `SpoolError`."""
         if self._place is _MEMORY:
             if self._file is None:
                 self._file = BytesIO(b"".join(self._parts))
@@ -234,7 +254,7 @@ class Spool:
         return self._file
 
     def close(self) -> None:
-        """Drop everything."""
+        """Drop all bytes, and give back the room they take."""
         self._parts.clear()
         if self._place is not _MEMORY:
             self.cut()
@@ -247,10 +267,10 @@ class Spool:
 
 
 def _given_up() -> SpoolError:
-    return SpoolError("the body was given up for others")
+    return SpoolError("the body was given up to make room for others")
 
 
 def _close(file: IO[bytes] | None) -> None:
     if file is not None:
-        with suppress(OSError):  # of what is still to be written, and need not be
+        with suppress(OSError):  # what is still to be written is of no use any more
             file.close()

@@ -1,4 +1,4 @@
-"""How long the server waits for a client, phase by phase."""
+"""The limits for the time in which the server waits for a client."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Deadlines of the phases in which the client has the next move.
+    """Limits for each phase in which the client has the next move.
 
-    All but ``minimum_rate`` are seconds. Raises `ValueError` for one that is not positive.
+    All but ``minimum_rate`` are in seconds. Raises `ValueError` for a limit that is not positive.
     """
 
     handshake: float = 10.0
-    """For the whole TLS handshake, with a proxy's header before it."""
+    """Seconds for the whole TLS handshake, with the PROXY header before it."""
     head: float = 30.0
-    """For a whole request head, however many pieces it arrives in."""
+    """Seconds for the whole head of a request, however many pieces it arrives in."""
     keep_alive: float = 75.0
-    """For the first byte of the next request: longer than the 60 s of common load balancers, which
-    would otherwise send a request into a connection that is just being closed."""
+    """Seconds until the first byte of the next request. The default is longer than the 60 s of
+    common load balancers, which otherwise would use a connection that is just being closed."""
     minimum_rate: float = 240.0
-    """Bytes per second below which a body or a response is too slow, over the last minute, or over
-    the last ``stall`` seconds where those are more."""
+    """Bytes per second below which the client is too slow with a body or a response, over the last
+    minute, or over the last ``stall`` seconds where that is longer."""
     grace: float = 30.0
-    """Before ``minimum_rate`` counts."""
+    """Seconds before ``minimum_rate`` counts."""
     stall: float = 60.0
-    """Without a single byte of a body or a response moving."""
+    """Seconds without a single byte of a body or a response moving."""
     silence: float = 600.0
-    """Without a single byte moving either way on a connection that the application has taken over.
-    Most websockets are pinged more often."""
+    """Seconds without a single byte moving either way on a connection that the application has
+    taken over. Most websockets send a ping more often."""
     linger: float = 2.0
-    """For the client to close after the last response (RFC 9112, 9.6)."""
+    """Seconds for the client to close the connection after the last response (RFC 9112, 9.6)."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

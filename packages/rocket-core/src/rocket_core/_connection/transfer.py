@@ -1,4 +1,4 @@
-"""How fast a client sends or takes: over the last minute, not since the beginning."""
+"""The rate at which a client sends or takes: over the last minute, not since the beginning."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ if TYPE_CHECKING:
     from rocket_core._connection.timeouts import Timeouts
 
 MINUTE: Final = 60.0
-"""Seconds over which a rate is judged, unless `Timeouts.stall` lets clients rest for longer."""
+"""Seconds over which a rate is judged, unless `Timeouts.stall` lets clients pause for longer."""
 
 
 class Transfer:
     """One body that arrives, or one response that the client takes.
 
-    Each byte earns time at the minimum rate, and no more time is kept than a minute's. So a client
-    that has moved much at once must go on, and one that keeps the rate is never late.
+    Each byte earns the client time, at the minimum rate, and the client keeps no more time than a
+    minute. So a client that has moved much at once must go on, and a client that keeps up the rate
+    is never late.
 
     Only the owner of the connection calls the methods, except `pace` and `age`.
 
     Attributes:
-        deadline: when the client is too slow, unless it moves something before.
+        deadline: when the client is too slow, unless it moves something before, by
+            `time.monotonic`.
         moved: bytes that have moved so far.
     """
 
@@ -44,8 +46,8 @@ class Transfer:
         self._timeouts = timeouts
         self._began = now
         self._grace_ends = self._ends = self._due = now + timeouts.grace
-        # _ends: the time earned by what has moved, perhaps no further than into the system.
-        # _due: the time earned by what the client has certainly taken.
+        # _ends: the end of the time earned by bytes that have moved, perhaps only into a buffer of
+        # the system. _due: the same for bytes that the client has certainly taken.
         self.moved = 0
         self._queued = queued
         self._taken = 0
@@ -54,7 +56,7 @@ class Transfer:
         self.deadline = min(self._ends, now + timeouts.stall)
 
     def move(self, count: int, now: float) -> None:
-        """``count`` bytes have moved."""
+        """Note that ``count`` bytes have moved."""
         self.moved += count
         self._lately = self._weighed(now) + count
         self._lately_at = now
@@ -75,7 +77,7 @@ class Transfer:
         return self.deadline > now
 
     def put_off(self, seconds: float) -> None:
-        """Time in which the client was not waited for does not count against it."""
+        """Do not count against the client a time in which the server did not wait for it."""
         self._began += seconds
         self._grace_ends += seconds
         self._ends += seconds
@@ -84,11 +86,11 @@ class Transfer:
         self.deadline += seconds
 
     def pace(self, now: float) -> float:
-        """Bytes per second, the last minute's above all. Any thread may call this."""
+        """Return the bytes per second, mostly of the last minute. Any thread may call this."""
         return self._weighed(now) / (MINUTE * (1 - exp(-(now - self._began + 1) / MINUTE)))
 
     def age(self, now: float) -> float:
-        """Seconds since it began. Any thread may call this."""
+        """Return the seconds since the transfer began. Any thread may call this."""
         return now - self._began
 
     def _earn(self, until: float, count: int, now: float) -> float:
@@ -96,5 +98,5 @@ class Transfer:
         return min(until + count / self._timeouts.minimum_rate, max(now + window, self._grace_ends))
 
     def _weighed(self, now: float) -> float:
-        """What has moved, each byte counting the less the longer ago that was."""
+        """Return the bytes that have moved; a byte counts for less the longer ago it moved."""
         return self._lately * exp(-max(now - self._lately_at, 0.0) / MINUTE)

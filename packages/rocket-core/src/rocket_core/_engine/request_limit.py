@@ -76,7 +76,7 @@ class RequestLimit:
             return inf
         due = now - self._seconds
         for lease, connection in leases:
-            if lease.right is Hold.OVER:  # it has no limit any more
+            if lease.hold is Hold.OVER:  # it has no limit any more
                 self._leases.pop(lease, None)
             elif lease.overdue(due):
                 self._overtake(lease, connection, due)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from rocket_core import Connection, Peer
     from rocket_wsgi._clock import Clock
     from rocket_wsgi._environ.request import Store
-    from rocket_wsgi._own_answers import OwnAnswer
+    from rocket_wsgi._own_answers import OwnAnswer, OwnAnswers
     from rocket_wsgi._site import Site
     from rocket_wsgi._types import Environ, Headers
 
@@ -109,10 +109,14 @@ class Receiver:
                 if head is None:
                     return _HEAD
                 request = self._read(head, connection)
-                if request.framing is _NO_BODY and self._site.own_answers is None:
+                own_answers = self._site.own_answers
+                if own_answers is not None:
+                    state = self._answer_or_accept(connection, request, own_answers)
+                elif request.framing is _NO_BODY:
                     connection.context = request
                     return _READY
-                state = self._dispatch(connection, request)
+                else:
+                    state = self._begin_body(connection, request)
             except HeadError as error:
                 return self.answer(connection, make_refusal(error.status, error.reason), raw=head)
             # After an own answer, the client may have sent the next request already.
@@ -141,7 +145,7 @@ class Receiver:
             client = environ["REMOTE_ADDR"]
             connection.client = "" if client == peer.host else client
         if self._ids is not None:
-            request.request_id = self._ids.assign(request.environ, peer)
+            request.request_id = self._ids.assign(environ, peer)
         return request
 
     def _remember_template(self, local: Peer, secure: bool) -> Environ:
@@ -151,31 +155,34 @@ class Receiver:
         templates[local] = template = self._site.make_template(local, secure)
         return template
 
-    def _dispatch(self, connection: Connection, request: HTTP1Request) -> State:
-        """Answer the request, or begin with its body, or leave it to the worker."""
-        own_answers = self._site.own_answers
-        if own_answers is not None:
-            draining = connection.draining
-            answer = own_answers.find(request, draining=draining)
-            if answer is not None:
-                # An unread body would precede the next request.
-                keep_alive = request.keep_alive and request.framing is _NO_BODY and not draining
-                return self.answer(
-                    connection, answer, request, keep_alive=keep_alive and request.modern
-                )
-        connection.context = request
+    def _answer_or_accept(
+        self, connection: Connection, request: HTTP1Request, own_answers: OwnAnswers
+    ) -> State:
+        """Answer the request if the server does so itself; otherwise accept it for the worker."""
+        draining = connection.draining
+        answer = own_answers.find(request, draining=draining)
+        if answer is not None:
+            # An unread body would precede the next request.
+            keep_alive = request.keep_alive and request.framing is _NO_BODY and not draining
+            return self.answer(
+                connection, answer, request, keep_alive=keep_alive and request.modern
+            )
         if request.framing is _NO_BODY:
+            connection.context = request
             return _READY
-        if self._site.find_mount(request) is not None:
-            return self.answer(connection, make_refusal(*refusal(request)))
         return self._begin_body(connection, request)
 
     # -- bodies ----------------------------------------------------------------------------------
 
     def _begin_body(self, connection: Connection, request: HTTP1Request) -> State:
-        if self._site.stream_bodies:
+        """Accept a request with a body, and receive the part of it that has arrived."""
+        connection.context = request
+        site = self._site
+        if site.mounts is not None and site.find_mount(request) is not None:
+            return self.answer(connection, make_refusal(*refusal(request)))
+        if site.stream_bodies:
             buffer = BodyBuffer()
-            request.body = body = self._make_body(request, buffer, self._site.max_body)
+            request.body = body = self._make_body(request, buffer, site.max_body)
             request.stream = io.BufferedReader(BodyStream(connection, request, body, buffer))
             request.environ["wsgi.input"] = request.stream
             return _READY

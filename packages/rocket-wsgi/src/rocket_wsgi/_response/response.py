@@ -192,7 +192,7 @@ class Response(ABC):
     @property
     def overtaken(self) -> bool:
         """Whether the request took too long, so that the Monitor's thread has answered it."""
-        return self._lease is not None and self._lease.right is Hold.OVERTAKEN
+        return self._lease is not None and self._lease.hold is Hold.OVERTAKEN
 
     def claim(self) -> None:
         """Take the right to answer, for good.
