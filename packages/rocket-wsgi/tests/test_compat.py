@@ -94,8 +94,9 @@ def test_calls_of_web2py(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_calls_of_cherrypy() -> None:
     rocket = CherryPyWSGIServer(ANY, name, 3, server_name="shop.example", max=4)
     with serving(rocket) as visitor:
-        assert visitor.get().body == b"shop.example"
         assert rocket.server.statistics().threads == 3
+        assert visitor.get().body == b"shop.example"
+        assert rocket.server.statistics().threads <= 4  # more than 3 while the machine is busy
 
 
 @pytest.mark.parametrize("listed", [False, True])
