@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
-from hypothesis import settings
 
 from client import Client
 from rocket_core import Connection, Listener, Peer, Server, TCPAddress, Timeouts
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 Serve = Callable[..., Client]
 
-# A busy machine can be slow at any time, which does not mean that the code is wrong.
-settings.register_profile("wsgi", deadline=None)
-settings.load_profile("wsgi")
+# A deadline would fail a test on a busy machine.
+hypothesis.settings.register_profile("rocket", deadline=None)
+hypothesis.settings.load_profile("rocket")
 
 if not getattr(sys, "_is_gil_enabled", lambda: True)():
     # Compares with httptools, which has no wheel for Python without the GIL.
@@ -47,10 +47,10 @@ def serve() -> Iterator[Serve]:
             narrow: bool = False,
             timeouts: Timeouts | None = None,
             server: dict[str, Any] | None = None,
-            **worker: Any,
+            **settings: Any,
         ) -> Client:
             listener = (NarrowListener if narrow else Listener)("127.0.0.1:0")
-            site = Site(application, **worker)
+            site = Site(application, **settings)
             running = Server(
                 lambda: WSGIWorker(site),
                 [listener],

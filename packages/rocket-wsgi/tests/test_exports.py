@@ -31,7 +31,7 @@ def test_public_names() -> None:
 
 
 def test_names_for_programs_built_on_the_package() -> None:
-    assert extending.__all__ == ["descriptor_of", "files_only", "open_log"]
+    assert extending.__all__ == ["descriptor_of", "only_files", "open_log"]
 
 
 def test_names_of_the_original_rocket() -> None:

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
 from rocket_core.http1 import HeadError
+from rocket_wsgi._environ.authority import MAX_PORT, split_host
 from rocket_wsgi._environ.request import is_secure
 from rocket_wsgi._environ.target import MAX_LOCATION
+from rocket_wsgi._static.answers import ALLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
     from rocket_wsgi._environ.request import Request
     from rocket_wsgi._types import Environ, Headers
@@ -26,11 +29,9 @@ if TYPE_CHECKING:
     """Returns what proves the control of a domain for a token, or None for an unknown token."""
 
 _CHALLENGES: Final = "/.well-known/acme-challenge/"
-_MAX_PORT: Final = 65535
 _HTTPS_PORT: Final = 443
 _SAFE_METHODS: Final = ("GET", "HEAD")
 _ORIGIN: Final = re.compile(r"https?://[^/?]*", re.IGNORECASE)
-_PORT: Final = re.compile(r":[0-9]*\Z")
 _NO_STORE: Final = ("Cache-Control", "no-store")
 """Forbids caches to answer in place of the server (RFC 9111, section 5.2.2.5)."""
 
@@ -116,9 +117,9 @@ class OwnAnswers:
         """
         if health is not None and not health.startswith("/"):
             raise ValueError(f"health {health!r} is not a path; it must begin with /")
-        if https_redirect is not None and not 1 <= https_redirect <= _MAX_PORT:
+        if https_redirect is not None and not 1 <= https_redirect <= MAX_PORT:
             raise ValueError(
-                f"https_redirect {https_redirect!r} is not a port; use one from 1 to {_MAX_PORT}"
+                f"https_redirect {https_redirect!r} is not a port; use one from 1 to {MAX_PORT}"
             )
         self._health = health
         self._https_redirect = https_redirect
@@ -172,7 +173,7 @@ def _https_location(environ: Environ, port: int) -> str:
     The URL begins with the host of the request, which has been validated, and everything else
     follows it. Therefore no request target leads to another host.
     """
-    host = _PORT.sub("", environ.get("HTTP_HOST", ""))
+    host, _ = split_host(environ.get("HTTP_HOST", ""))
     target = _ORIGIN.sub("", environ["REQUEST_URI"], count=1)
     if not host or target == "*":
         raise HeadError(400, "this site is served over https, and the request names no URL")
@@ -186,3 +187,14 @@ def _https_location(environ: Environ, port: int) -> str:
     if len(location) > MAX_LOCATION:
         raise HeadError(414, "this site is served over https, and the URL there is too long")
     return location
+
+
+def only_files(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    """Take the place of the application of a site that serves files at ``/``.
+
+    It is called for the one request that has no path, and therefore belongs to no file:
+    ``OPTIONS *`` (RFC 9110, section 9.3.7).
+    """
+    del environ
+    start_response("204 No Content", [ALLOW])
+    return []

@@ -11,7 +11,7 @@ halves, which may run on two threads:
     -------------------------          ---------------------------------------------
     receive   head and body            serve     calls the application, and sends its result
     urgent    has it a lane of its     _finish   closes what the request has opened, and
-              own?                               writes its record to the access log
+              own?                               ends its record for the access log
     expired, overloaded, overdue,
     failed    answer it otherwise
 
@@ -19,7 +19,7 @@ The left half is that of the protocol, `Receiver`. It leaves a complete request 
 `Connection.context`; `serve` takes it out. From then on the request belongs to the thread that
 serves it, with one exception: `overdue` runs on the Monitor's thread while `serve` still runs. The
 lease of the request settles which of the two may use the connection (see `Response`). What both
-read of the request, its record of the access log and its environ, is set before the lease is
+read of the request, its record for the access log and its environ, is set before the lease is
 offered, and is only read or replaced as a whole afterwards.
 
 An exception of the application never ends the thread. Before the head is sent it is answered 500;

@@ -30,8 +30,9 @@ from rocket_core import BACKLOG, Server, Timeouts
 from rocket_wsgi._clock import SERVER
 from rocket_wsgi._compat.app_info import application_of, files_of
 from rocket_wsgi._compat.interfaces import Interface, make_listeners
-from rocket_wsgi._compat.named_worker import NamedWorker
+from rocket_wsgi._compat.named_site import NamedSite
 from rocket_wsgi._compat.restartable_server import RestartableServer
+from rocket_wsgi._compat.worker import CompatibleWorker
 from rocket_wsgi._file_worker import FileWorker
 from rocket_wsgi._version import __version__
 from rocket_wsgi._worker import WSGIWorker
@@ -143,7 +144,9 @@ class Rocket(RestartableServer):
             return lambda: FileWorker(files, access_log=self._access_log)
         if method == "wsgi":
             application = application_of(info)
-            return lambda: NamedWorker(application, self._server_name, self._access_log)
+            return lambda: CompatibleWorker(
+                NamedSite(application, self._server_name, self._access_log)
+            )
         raise ValueError(f"method {method!r} is unknown; use 'wsgi' or 'fs'")
 
 

@@ -33,7 +33,7 @@ HERE = ["127.0.0.1", "10.0.0.0/8", "2001:db8::/32", "unix"]
 Environ = dict[str, Any]
 
 
-def tell(environ: Environ, start_response: StartResponse) -> list[bytes]:
+def show_environ(environ: Environ, start_response: StartResponse) -> list[bytes]:
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps({k: v for k, v in environ.items() if isinstance(v, str)}).encode()]
 
@@ -53,7 +53,7 @@ def ask(client: Client, *fields: str, host: str | None = "a") -> Environ:
     return found
 
 
-def told(environ: Environ) -> list[str]:
+def forwarded_keys(environ: Environ) -> list[str]:
     return [key for key in environ if "FORWARDED" in key or key == "HTTP_X_REAL_IP"]
 
 
@@ -78,9 +78,9 @@ FORGED = [
 def test_fields_of_untrusted_peers_are_removed(
     serve: Serve, trusted: list[str], fields: list[str]
 ) -> None:
-    client = serve(tell, trusted_proxies=trusted, proxy_fields=fields)
+    client = serve(show_environ, trusted_proxies=trusted, proxy_fields=fields)
     environ = ask(client, *FORGED)
-    assert told(environ) == []
+    assert forwarded_keys(environ) == []
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
     assert environ["wsgi.url_scheme"] == "http"
     assert environ["HTTP_HOST"] == "a"
@@ -90,15 +90,15 @@ def test_fields_of_untrusted_peers_are_removed(
 
 
 def test_without_trusted_proxies_the_application_gets_all_fields(serve: Serve) -> None:
-    environ = ask(serve(tell), *FORGED)
-    assert len(told(environ)) == len(FORGED)
+    environ = ask(serve(show_environ), *FORGED)
+    assert len(forwarded_keys(environ)) == len(FORGED)
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
     assert environ["wsgi.url_scheme"] == "http"
     assert environ["HTTP_HOST"] == "a"
 
 
 def test_malformed_fields_of_untrusted_peers_are_ignored(serve: Serve) -> None:
-    client = serve(tell, trusted_proxies=[], proxy_fields=ALL)
+    client = serve(show_environ, trusted_proxies=[], proxy_fields=ALL)
     assert ask(client, "X-Forwarded-For: x", "X-Forwarded-Port: x", "X-Forwarded-Prefix: x")
 
 
@@ -114,9 +114,13 @@ def test_malformed_fields_of_untrusted_peers_are_ignored(serve: Serve) -> None:
 def test_only_the_configured_fields_are_accepted(
     serve: Serve, fields: list[str] | None, client: str, scheme: str, host: str
 ) -> None:
-    environ = ask(serve(tell, trusted_proxies=HERE, proxy_fields=fields), *FORGED)
+    environ = ask(serve(show_environ, trusted_proxies=HERE, proxy_fields=fields), *FORGED)
     # Fields that the server does not know may come from the proxy; the application gets them.
-    assert told(environ) == ["HTTP_X_FORWARDED_USER", "HTTP_X_FORWARDED", "HTTP_X_REAL_IP"]
+    assert forwarded_keys(environ) == [
+        "HTTP_X_FORWARDED_USER",
+        "HTTP_X_FORWARDED",
+        "HTTP_X_REAL_IP",
+    ]
     assert environ["REMOTE_ADDR"] == client
     assert environ["wsgi.url_scheme"] == scheme
     assert environ["HTTP_HOST"] == host
@@ -124,15 +128,15 @@ def test_only_the_configured_fields_are_accepted(
 
 
 def test_field_names_with_underscores_are_not_accepted(serve: Serve) -> None:
-    client = serve(tell, trusted_proxies=HERE, proxy_fields=ALL)
+    client = serve(show_environ, trusted_proxies=HERE, proxy_fields=ALL)
     environ = ask(client, "X_Forwarded_For: 192.0.2.9", "X-Forwarded_Proto: https")
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
     assert environ["wsgi.url_scheme"] == "http"
-    assert told(environ) == []
+    assert forwarded_keys(environ) == []
 
 
 def test_a_request_of_the_proxy_itself(serve: Serve) -> None:
-    environ = ask(serve(tell, trusted_proxies=HERE, proxy_fields=ALL))
+    environ = ask(serve(show_environ, trusted_proxies=HERE, proxy_fields=ALL))
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
     assert "REMOTE_PORT" in environ
     assert "rocket.peer" not in environ
@@ -152,7 +156,7 @@ def test_a_request_of_the_proxy_itself(serve: Serve) -> None:
 )
 def test_invalid_settings(settings: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        WSGIWorker(tell, **settings)
+        WSGIWorker(show_environ, **settings)
 
 
 # -- the client ------------------------------------------------------------------------------------
@@ -181,16 +185,16 @@ def test_invalid_settings(settings: dict[str, Any], error: type[Exception], mess
 def test_the_last_untrusted_hop_is_the_client(
     serve: Serve, value: str, host: str, port: str | None
 ) -> None:
-    client = serve(tell, trusted_proxies=HERE)
+    client = serve(show_environ, trusted_proxies=HERE)
     environ = ask(client, f"X-Forwarded-For: {value}")
     assert environ["REMOTE_ADDR"] == host
     assert environ.get("REMOTE_PORT") == port
     assert re.fullmatch(r"127\.0\.0\.1:\d+", environ["rocket.peer"])
-    assert told(environ) == []
+    assert forwarded_keys(environ) == []
 
 
 def test_repeated_fields_are_one_list(serve: Serve) -> None:
-    client = serve(tell, trusted_proxies=HERE)
+    client = serve(show_environ, trusted_proxies=HERE)
     fields = ["X-Forwarded-For: 192.0.2.9", "X-Forwarded-For: 192.0.2.1, 10.0.0.1"]
     assert ask(client, *fields)["REMOTE_ADDR"] == "192.0.2.1"
 
@@ -198,7 +202,7 @@ def test_repeated_fields_are_one_list(serve: Serve) -> None:
 @pytest.mark.parametrize("value", ["", ",", " , "])
 def test_an_empty_list_names_no_client(serve: Serve, value: str) -> None:
     for fields in (ALL, ["Forwarded"]):
-        client = serve(tell, trusted_proxies=HERE, proxy_fields=fields)
+        client = serve(show_environ, trusted_proxies=HERE, proxy_fields=fields)
         environ = ask(client, *(f"{name}: {value}" for name in fields))
         assert environ["REMOTE_ADDR"] == "127.0.0.1"
         assert environ["HTTP_HOST"] == "a"
@@ -226,12 +230,12 @@ def test_an_empty_list_names_no_client(serve: Serve, value: str) -> None:
 def test_forwarded(
     serve: Serve, value: str, client: tuple[str, str | None], scheme: str, name: str
 ) -> None:
-    served = serve(tell, trusted_proxies=HERE, proxy_fields=["Forwarded"])
+    served = serve(show_environ, trusted_proxies=HERE, proxy_fields=["Forwarded"])
     environ = ask(served, f"Forwarded: {value}")
     assert (environ["REMOTE_ADDR"], environ.get("REMOTE_PORT")) == client
     assert environ["wsgi.url_scheme"] == scheme
     assert environ["HTTP_HOST"] == name
-    assert told(environ) == []
+    assert forwarded_keys(environ) == []
 
 
 # -- scheme, host, port, prefix --------------------------------------------------------------------
@@ -250,7 +254,7 @@ def test_forwarded(
     ],
 )
 def test_schemes(serve: Serve, value: str, scheme: str) -> None:
-    environ = ask(serve(tell, trusted_proxies=HERE), f"X-Forwarded-Proto: {value}")
+    environ = ask(serve(show_environ, trusted_proxies=HERE), f"X-Forwarded-Proto: {value}")
     assert environ["wsgi.url_scheme"] == scheme
     assert environ.get("HTTPS") == ("on" if scheme == "https" else None)
 
@@ -277,7 +281,7 @@ def test_schemes(serve: Serve, value: str, scheme: str) -> None:
 def test_hosts(
     serve: Serve, own: str | None, fields: list[str], expected: tuple[str | None, str, str]
 ) -> None:
-    client = serve(tell, trusted_proxies=HERE, proxy_fields=X)
+    client = serve(show_environ, trusted_proxies=HERE, proxy_fields=X)
     environ = ask(client, *(f"X-Forwarded-{each}" for each in fields), host=own)
     found = environ.get("HTTP_HOST"), environ["SERVER_NAME"], environ["SERVER_PORT"]
     assert found == expected
@@ -297,7 +301,7 @@ def test_hosts(
     ],
 )
 def test_prefixes(serve: Serve, value: str, script: str) -> None:
-    client = serve(tell, trusted_proxies=HERE, proxy_fields=ALL)
+    client = serve(show_environ, trusted_proxies=HERE, proxy_fields=ALL)
     environ = ask(client, f"X-Forwarded-Prefix: {value}")
     assert environ["SCRIPT_NAME"] == script
     assert environ["PATH_INFO"] == "/app/x"  # the proxy has removed the prefix
@@ -344,7 +348,7 @@ def test_prefixes(serve: Serve, value: str, script: str) -> None:
 def test_malformed_values_of_a_trusted_proxy_are_refused(
     serve: Serve, fields: list[str], field: str
 ) -> None:
-    answer = send(serve(tell, trusted_proxies=HERE, proxy_fields=fields), field)
+    answer = send(serve(show_environ, trusted_proxies=HERE, proxy_fields=fields), field)
     assert answer.status == 400
     assert b"roxy" in answer.body or b"Forwarded" in answer.body
 
@@ -395,7 +399,7 @@ def test_no_value_makes_the_environ_unclean(said: dict[str, str], forwarded: str
 
 @contextmanager
 def reached(listener: Listener, **settings: Any) -> Iterator[Server]:
-    with Server(lambda: WSGIWorker(tell, **settings), [listener]) as server:
+    with Server(lambda: WSGIWorker(show_environ, **settings), [listener]) as server:
         yield server
 
 
@@ -446,7 +450,7 @@ def test_the_proxy_protocol(preamble: bytes, secure: bool) -> None:
             assert environ.get("HTTPS") == ("on" if secure else None)
             host, port = sock.getsockname()
             assert environ["rocket.peer"] == f"{host}:{port}"
-            assert told(environ) == []  # the client is not the proxy, and is not trusted
+            assert forwarded_keys(environ) == []  # the client is not the proxy, and is not trusted
 
 
 def test_fields_after_the_proxy_protocol() -> None:
@@ -470,7 +474,7 @@ def connect(server: Server) -> Iterator[socket.socket]:
 def test_the_access_log_has_the_client(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     log = AccessLog(logging.getLogger("access"))
-    client = serve(tell, trusted_proxies=HERE, access_log=log, max_body=1)
+    client = serve(show_environ, trusted_proxies=HERE, access_log=log, max_body=1)
     ask(client, "X-Forwarded-For: 192.0.2.9, 192.0.2.1")
     ask(client, "X-Forwarded-For: unknown")
     assert send(client, "X-Forwarded-For: x").status == 400
@@ -486,7 +490,7 @@ def test_a_refusal_in_the_access_log_has_the_client(
     caplog.set_level(logging.INFO)
     log = AccessLog(logging.getLogger("access"))
     client = serve(
-        tell,
+        show_environ,
         trusted_proxies=HERE,
         access_log=log,
         timeouts=Timeouts(grace=0.01, stall=0.05),
@@ -514,7 +518,7 @@ def test_the_connection_has_the_client_of_the_proxy(
     serve: Serve, fields: list[str], host: str
 ) -> None:
     """So the behaviour of one client is not attributed to all clients of the proxy."""
-    client = serve(tell, trusted_proxies=["127.0.0.1", "10.0.0.0/8"])
+    client = serve(show_environ, trusted_proxies=["127.0.0.1", "10.0.0.0/8"])
     stream = client.open()
     stream.send("\r\n".join(["GET / HTTP/1.1", "Host: a", *fields, "", ""]).encode())
     assert stream.answer().status == 200
@@ -523,7 +527,7 @@ def test_the_connection_has_the_client_of_the_proxy(
 
 
 def test_the_connection_of_an_untrusted_peer_has_no_other_client(serve: Serve) -> None:
-    client = serve(tell, trusted_proxies=["192.0.2.1"])
+    client = serve(show_environ, trusted_proxies=["192.0.2.1"])
     stream = client.open()
     stream.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n")
     assert stream.answer().status == 200

@@ -25,7 +25,7 @@ from rocket_cli._settings.target import Target
 from rocket_core import Listener, Networks, Server, Timeouts
 from rocket_wsgi import SERVER, AccessLog, Executor, RequestIds, StaticFiles, WSGIWorker
 from rocket_wsgi import Site as WSGISite
-from rocket_wsgi.extending import files_only
+from rocket_wsgi.extending import only_files
 
 if TYPE_CHECKING:
     from rocket_tls import ACME
@@ -81,7 +81,7 @@ def _find_site(chosen: Chosen) -> Site:
                 f"{chosen.origin('static')}: {directory} at / leaves no path to {target}: "
                 f"mount it at another, as /static={directory}"
             )
-        return Site(f"the files of {directory}", files_only)
+        return Site(f"the files of {directory}", only_files)
     sys.path.insert(0, str(Path.cwd()))
     if target is not None:
         return Site(str(target), _load(target))

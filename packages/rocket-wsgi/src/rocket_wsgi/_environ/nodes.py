@@ -7,6 +7,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
 from rocket_core.http1 import HeadError
+from rocket_wsgi._environ.authority import MAX_PORT
 
 _NODE: Final = re.compile(
     r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\]|(unknown)|(_[A-Za-z0-9._-]+))"
@@ -89,7 +90,7 @@ def _read_loose_node(text: str) -> Node:
 
 def parse_port(text: str) -> str:
     """Return the digits of a port without leading zeros. Raises `HeadError` with status 400."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) <= 65535):
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) <= MAX_PORT):
         raise HeadError(400, "a proxy sent a port that is not a number from 1 to 65535")
     return str(int(text))
 

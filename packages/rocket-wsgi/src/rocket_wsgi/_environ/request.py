@@ -60,7 +60,7 @@ class Request:
         body: the body, which is taken from the connection; None if the request has no body.
         spool: the store in which the body is collected before the application is called, or None.
         stream: the file from which the application reads a body that is not collected, or None.
-        record: the record for the access log. None until the application is called.
+        record: the record of the access log. None until the application is called.
         request_id: the request ID. Empty if requests have no IDs.
     """
 

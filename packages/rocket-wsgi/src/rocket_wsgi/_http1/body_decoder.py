@@ -32,7 +32,7 @@ _NO_TRAILERS: Final = frozenset({"content-length", "transfer-encoding", "host"})
 request (RFC 9110, section 6.5.1)."""
 
 _EXTENSION: Final = rf'[ \t]*;[ \t]*{TOKEN}(?:[ \t]*=[ \t]*(?:{TOKEN}|"{QUOTED}"))?'
-_CHUNK_LINE: Final = re.compile(rf"([0-9A-Fa-f]{{1,16}})(?:{_EXTENSION})*\Z".encode("latin-1"))
+_CHUNK_LINE: Final = re.compile(rf"([0-9A-Fa-f]{{1,16}})(?:{_EXTENSION})*\Z".encode())
 """The first line of a chunk (RFC 9112, section 7.1).
 
 No text matches its parts in two ways, so matching takes linear time. Possessive quantifiers would

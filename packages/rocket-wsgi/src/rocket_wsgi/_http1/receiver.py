@@ -145,7 +145,7 @@ class Receiver:
             client = environ["REMOTE_ADDR"]
             connection.client = "" if client == peer.host else client
         if self._ids is not None:
-            request.request_id = self._ids.assign(environ, peer)
+            request.request_id = self._ids.assign(request.environ, peer)
         return request
 
     def _remember_template(self, local: Peer, secure: bool) -> Environ:
