@@ -343,7 +343,10 @@ def test_browsers_are_told_to_stay_with_https(
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--hsts=31536000", "--hsts: hsts '31536000' is none; use max-age=SECONDS"),
+        (
+            "--hsts=31536000",
+            "--hsts: hsts '31536000' is not a valid value of Strict-Transport-Security; use max-",
+        ),
         ("--https-redirect=0", "--https-redirect: '0': use a whole number"),
     ],
 )

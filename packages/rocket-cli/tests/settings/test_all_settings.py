@@ -19,7 +19,7 @@ GIVEN_OTHERWISE = {
     Part.LISTENER: {"address"},
     Part.TLS_SETTINGS: set(),
     Part.ACME: {"directory", "names", "external_account"},
-    Part.WORKER: {
+    Part.SITE: {
         "application",
         "access_log",
         "at_thread_end",
@@ -33,7 +33,7 @@ GIVEN_OTHERWISE = {
     },
     Part.FILES: {"directory"},
     Part.REQUEST_IDS: set(),
-    Part.ACCESS_LOG: {"target", "format"},  # both depend on what else is chosen
+    Part.ACCESS_LOG: {"sink", "format"},  # both depend on what else is chosen
 }
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import WSGIApplication
 
 from rocket_cli._application.broken_page import broken
 from rocket_cli._application.discovery import discover
@@ -18,6 +18,7 @@ from rocket_cli._errors import CommandError
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.target import Target
 from rocket_wsgi import SERVER
+from rocket_wsgi.extending import files_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def _find_site(chosen: Chosen) -> Site:
                 f"{chosen.origin('static')}: {directory} at / leaves no path to {target}: "
                 f"mount it at another path, such as /static={directory}"
             )
-        return Site(f"the files of {directory}", _no_path)
+        return Site(f"the files of {directory}", files_only)
     sys.path.insert(0, str(Path.cwd()))
     if target is not None:
         return Site(str(target), _load(target))
@@ -91,10 +92,3 @@ def _load(target: Target) -> WSGIApplication:
         raise
     require_unpatched(str(target))
     return application
-
-
-def _no_path(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-    """Answer ``OPTIONS *``, the one request without a path, so for no file (RFC 9110, 9.3.7)."""
-    del environ
-    start_response("204 No Content", [("Allow", "GET, HEAD, OPTIONS")])
-    return []

@@ -21,7 +21,7 @@ from rocket_cli._logging.privileges import Maker, give_file, maker
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.identity import identity
 from rocket_cli._settings.origin import Origin
-from rocket_wsgi import descriptor_of, open_log
+from rocket_wsgi.extending import descriptor_of, open_log
 
 _log = logging.getLogger("rocket_cli")
 

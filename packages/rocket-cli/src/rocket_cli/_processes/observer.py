@@ -152,10 +152,10 @@ def _asking(control: Control) -> Ask:
 
 def _metrics_worker(ask: Ask) -> Callable[[], Worker]:
     from rocket_cli._admin.metrics import metrics_application
-    from rocket_wsgi import WSGIWorker
+    from rocket_wsgi import Site, WSGIWorker
 
-    application = metrics_application(ask)
-    return lambda: WSGIWorker(application)
+    site = Site(metrics_application(ask))
+    return lambda: WSGIWorker(site)
 
 
 @contextmanager

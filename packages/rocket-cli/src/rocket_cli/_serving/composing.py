@@ -14,6 +14,7 @@ from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.setting import Part
 from rocket_core import Listener, Networks, Server, Timeouts
 from rocket_wsgi import AccessLog, Executor, RequestIds, StaticFiles, WSGIWorker
+from rocket_wsgi import Site as WSGISite
 
 if TYPE_CHECKING:
     from rocket_tls import ACME
@@ -52,7 +53,7 @@ def _worker_factory(
     *,
     multiprocess: bool,
 ) -> Callable[[], WSGIWorker]:
-    options = chosen.arguments(Part.WORKER)
+    options = chosen.arguments(Part.SITE)
     if chosen["executor-threads"] is not None:
         options["executor"] = Executor(chosen["executor-threads"])
     if paths := frozenset(chosen["reserved"]):
@@ -66,16 +67,13 @@ def _worker_factory(
     if static := _mounts(chosen):
         options["static"] = static
 
-    def make() -> WSGIWorker:
-        return WSGIWorker(
+    try:
+        served = WSGISite(
             site.application, multiprocess=multiprocess, access_log=access_log, **options
         )
-
-    try:
-        make()
-    except ValueError as error:  # an invalid path of static files, which only the worker checks
+    except ValueError as error:  # an invalid path of static files, which only the site checks
         raise CommandError(f"{chosen.origin('static')}: {error}") from error
-    return make
+    return lambda: WSGIWorker(served)
 
 
 def _request_ids(*, echo: bool, trusted: list[str] | None = None) -> RequestIds:

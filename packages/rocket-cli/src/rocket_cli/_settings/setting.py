@@ -24,7 +24,7 @@ class Part(Enum):
     """All listeners, with TLS or without."""
     TLS_SETTINGS = "rocket_tls:TLSSettings"
     ACME = "rocket_tls:ACME"
-    WORKER = "rocket_wsgi:WSGIWorker"
+    SITE = "rocket_wsgi:Site"
     FILES = "rocket_wsgi:StaticFiles"
     """All directories of ``static``."""
     REQUEST_IDS = "rocket_wsgi:RequestIds"

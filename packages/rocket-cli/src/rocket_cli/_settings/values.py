@@ -115,16 +115,16 @@ def cache_control(text: str) -> str:
 
 def proxy_fields(names: list[str]) -> None:
     """Check the names of header fields of proxies."""
-    from rocket_wsgi import WSGIWorker
+    from rocket_wsgi import Site
 
-    WSGIWorker(_never_called, trusted_proxies=[], proxy_fields=names)
+    Site(_never_called, trusted_proxies=[], proxy_fields=names)
 
 
 def hsts(text: str) -> str:
     """Check a value of Strict-Transport-Security."""
-    from rocket_wsgi import WSGIWorker
+    from rocket_wsgi import Site
 
-    WSGIWorker(_never_called, hsts=text)
+    Site(_never_called, hsts=text)
     return text
 
 

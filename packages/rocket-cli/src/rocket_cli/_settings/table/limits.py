@@ -51,7 +51,7 @@ LIMITS: Final[tuple[Setting, ...]] = (
         "max-body",
         BYTES,
         "Maximum size of a request body. Larger ones are answered 413.",
-        part=Part.WORKER,
+        part=Part.SITE,
         default=1 << 30,
     ),
 )

@@ -14,7 +14,7 @@ PROXIES: Final[tuple[Setting, ...]] = (
         Words(networks, none=True),
         "Take the client's address, protocol and host from header fields of proxies in these "
         "networks, separated by commas; unix for the peers of Unix sockets, none for no proxy.",
-        part=Part.WORKER,
+        part=Part.SITE,
         default_words="the fields are left to the application",
         metavar="NETWORKS",
         gunicorn="forwarded_allow_ips",
@@ -24,7 +24,7 @@ PROXIES: Final[tuple[Setting, ...]] = (
         Words(proxy_fields),
         "Read these header fields, separated by commas, which each of the trusted proxies must "
         "set: Forwarded, or some of X-Forwarded-For, -Proto, -Host, -Port and -Prefix.",
-        part=Part.WORKER,
+        part=Part.SITE,
         default_words="X-Forwarded-For,X-Forwarded-Proto",
         metavar="FIELDS",
         gunicorn="forwarder_headers",

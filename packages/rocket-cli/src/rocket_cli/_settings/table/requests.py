@@ -14,7 +14,7 @@ REQUESTS: Final[tuple[Setting, ...]] = (
         FLAG,
         "Call the application before the request body has arrived. Some frameworks, such as "
         "Django, then take a chunked body for an empty one.",
-        part=Part.WORKER,
+        part=Part.SITE,
         default=False,
     ),
     setting(
@@ -22,7 +22,7 @@ REQUESTS: Final[tuple[Setting, ...]] = (
         Choice(["drop", "refuse", "allow"], underscores),
         "Drop header fields with an underscore in their name, refuse requests that contain one, or "
         "allow them.",
-        part=Part.WORKER,
+        part=Part.SITE,
         default="drop",
         gunicorn="header_map",
     ),
@@ -39,7 +39,7 @@ REQUESTS: Final[tuple[Setting, ...]] = (
         Text(url_path),
         "Answer health checks at this path by the server itself, even while all threads are busy: "
         "200 while it serves, 503 while it stops.",
-        part=Part.WORKER,
+        part=Part.SITE,
         default_words="none",
         metavar="PATH",
     ),

@@ -168,7 +168,7 @@ TLS: Final[tuple[Setting, ...]] = (
         "https-redirect",
         Whole(1, 65535),
         "Redirect plain HTTP requests to HTTPS at this port, as clients reach it.",
-        part=Part.WORKER,
+        part=Part.SITE,
         default_words="serve plain HTTP",
         metavar="PORT",
     ),
@@ -177,7 +177,7 @@ TLS: Final[tuple[Setting, ...]] = (
         Text(hsts),
         "Send Strict-Transport-Security with this value in responses over HTTPS, e.g. "
         "max-age=31536000.",
-        part=Part.WORKER,
+        part=Part.SITE,
         default_words="not sent",
         metavar="VALUE",
     ),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rocket_wsgi._response.response_head import ApplicationError, field_line
+from rocket_wsgi._errors import ApplicationError
+from rocket_wsgi._response.response_head import field_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 def encode_hints(headers: Iterable[tuple[str, str]]) -> bytes:
-    """A whole 103 response; empty where there are no headers.
+    """Return a whole 103 response; empty if there are no ``headers``.
 
-    Raises `ApplicationError` for what could not stand in a response's head, and for a
+    Raises `ApplicationError` for a field that is invalid in the head of a response, and for
     Content-Length, which an interim response must not have (RFC 9110, section 8.6).
     """
     lines = []

@@ -1,3 +1,5 @@
+"""Redirects to HTTPS, Strict-Transport-Security and ACME challenges."""
+
 from __future__ import annotations
 
 import io
@@ -97,14 +99,14 @@ def test_the_host_is_kept_and_the_port_is_that_of_https(
         ("HTTP://b.example/c?d=http://e", "https://b.example/c?d=http://e"),
     ],
 )
-def test_path_and_query_are_kept_and_lead_nowhere_else(
+def test_path_and_query_are_kept_and_lead_to_no_other_host(
     serve: Serve, target: str, location: str
 ) -> None:
     assert ask(serve(application, https_redirect=443), target)["Location"] == location
 
 
 @pytest.mark.parametrize("host", ["evil example", "a@evil.example", "a/b", "a\\b", "a?b"])
-def test_what_is_no_host_is_refused_as_always(serve: Serve, host: str) -> None:
+def test_invalid_hosts_are_refused(serve: Serve, host: str) -> None:
     answer = ask(serve(application, https_redirect=443), "/", host=host)
     assert answer.status == 400
     assert "Location" not in answer
@@ -118,7 +120,7 @@ def test_what_is_no_host_is_refused_as_always(serve: Serve, host: str) -> None:
         b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
 )
-def test_what_names_no_url_is_refused(serve: Serve, head: bytes) -> None:
+def test_requests_that_name_no_url_are_refused(serve: Serve, head: bytes) -> None:
     answer = serve(application, https_redirect=443).exchange(head)
     assert (answer.status, answer.body) == (
         400,
@@ -126,7 +128,7 @@ def test_what_names_no_url_is_refused(serve: Serve, head: bytes) -> None:
     )
 
 
-def test_a_proxy_says_what_is_secure(serve: Serve) -> None:
+def test_a_trusted_proxy_determines_the_scheme(serve: Serve) -> None:
     client = serve(
         application,
         https_redirect=443,
@@ -138,7 +140,7 @@ def test_a_proxy_says_what_is_secure(serve: Serve) -> None:
     assert plain["Location"] == "https://a/pre%20fix/a"
 
 
-def test_nobody_else_says_so(serve: Serve) -> None:
+def test_other_clients_do_not_determine_the_scheme(serve: Serve) -> None:
     client = serve(application, https_redirect=443)
     assert ask(client, "/", "X-Forwarded-Proto: https").status == 301
     client = serve(application, https_redirect=443, trusted_proxies=["10.0.0.0/8"])
@@ -172,7 +174,7 @@ LONGEST_HOST = ".".join(["h" * 63] * 4)
 
 
 def test_the_longest_redirect_has_room_on_every_connection(serve: Serve) -> None:
-    """More connections than threads ask for it, read nothing, and nothing may be held for them."""
+    """More clients than threads request it and read nothing, and no memory is held for them."""
     proxy = {"trusted_proxies": ["127.0.0.1"], "proxy_fields": ["X-Forwarded-Prefix"]}
     client = serve(
         application,
@@ -203,16 +205,14 @@ def test_the_longest_redirect_has_room_on_every_connection(serve: Serve) -> None
 
 
 @pytest.mark.parametrize(("length", "status"), [(8000, 414), (10, 301)])
-def test_where_a_url_would_become_too_long_there_is_no_redirect(
-    serve: Serve, length: int, status: int
-) -> None:
+def test_no_redirect_to_a_url_that_is_too_long(serve: Serve, length: int, status: int) -> None:
     proxy = {"trusted_proxies": ["127.0.0.1"], "proxy_fields": ["X-Forwarded-Prefix"]}
     client = serve(application, https_redirect=443, **proxy)
     answer = ask(client, "/" + "p" * 8000, f"X-Forwarded-Prefix: /{'q' * length}")
     assert answer.status == status
 
 
-def test_a_host_that_no_name_can_be_is_refused(serve: Serve) -> None:
+def test_a_host_longer_than_any_name_is_refused(serve: Serve) -> None:
     client = serve(application, https_redirect=443)
     assert ask(client, "/", host="h" + LONGEST_HOST).status == 400
     assert ask(client, "/", host=LONGEST_HOST + ":80").status == 301
@@ -226,7 +226,7 @@ def test_a_body_is_not_taken_for_the_next_request(serve: Serve) -> None:
     assert stream.rest() == b""
 
 
-def test_it_is_in_the_access_log(serve: Serve) -> None:
+def test_redirects_are_in_the_access_log(serve: Serve) -> None:
     output = io.StringIO()
     with AccessLog(output, "json") as log:
         client = serve(application, https_redirect=443, access_log=log)
@@ -238,8 +238,8 @@ def test_it_is_in_the_access_log(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
-def test_what_is_no_port(port: int) -> None:
-    with pytest.raises(ValueError, match="is no port; use one from 1 to 65535"):
+def test_invalid_ports(port: int) -> None:
+    with pytest.raises(ValueError, match="is not a port; use one from 1 to 65535"):
         WSGIWorker(application, https_redirect=port)
 
 
@@ -254,7 +254,7 @@ def test_challenges_are_answered_before_the_redirect(serve: Serve) -> None:
     assert ask(client, TOKEN, method="HEAD").status == 200
 
 
-def test_what_is_not_pending_is_like_any_other_path(serve: Serve) -> None:
+def test_unknown_tokens_are_like_any_other_path(serve: Serve) -> None:
     client = serve(application, https_redirect=443, challenges=challenges)
     assert ask(client, TOKEN + "more").status == 301
     assert ask(client, TOKEN, method="POST").status == 308
@@ -290,15 +290,15 @@ def test_browsers_are_told_to_stay_with_https(strict: Client, path: str) -> None
 
 
 @pytest.mark.parametrize("path", ["/", "/crash", "/static/file", "/static/missing", "/healthz"])
-def test_not_over_plain_http(strict: Client, path: str) -> None:
+def test_hsts_is_not_sent_over_plain_http(strict: Client, path: str) -> None:
     assert HSTS not in ask(strict, path)
 
 
-def test_the_application_has_the_last_word(strict: Client) -> None:
+def test_the_application_may_send_hsts_itself(strict: Client) -> None:
     assert ask(strict, "/own", "X-Forwarded-Proto: https")[HSTS] == "max-age=0"
 
 
-def test_it_goes_with_the_id_of_a_request(serve: Serve) -> None:
+def test_hsts_is_sent_together_with_the_request_id(serve: Serve) -> None:
     proxy = {"trusted_proxies": ["127.0.0.1"], "proxy_fields": ["X-Forwarded-Proto"]}
     client = serve(application, hsts=ONE_YEAR, request_ids=RequestIds(echo=True), **proxy)
     answer = ask(client, "/", "X-Forwarded-Proto: https")
@@ -306,7 +306,7 @@ def test_it_goes_with_the_id_of_a_request(serve: Serve) -> None:
     assert answer["X-Request-ID"]
 
 
-def test_no_field_without_the_setting(serve: Serve) -> None:
+def test_no_hsts_without_the_setting(serve: Serve) -> None:
     proxy = {"trusted_proxies": ["127.0.0.1"], "proxy_fields": ["X-Forwarded-Proto"]}
     assert HSTS not in ask(serve(application, **proxy), "/", "X-Forwarded-Proto: https")
 
@@ -315,7 +315,7 @@ def test_no_field_without_the_setting(serve: Serve) -> None:
     "value",
     ["max-age=0", "max-age=63072000; includeSubDomains", "max-age=1;includesubdomains; preload"],
 )
-def test_values(value: str) -> None:
+def test_valid_values_of_hsts(value: str) -> None:
     WSGIWorker(application, hsts=value)
 
 
@@ -323,6 +323,6 @@ def test_values(value: str) -> None:
     "value",
     ["", "31536000", "max-age=", "max-age=1\r\nX: y", "max-age=1; preload", "includeSubDomains"],
 )
-def test_what_is_no_value(value: str) -> None:
+def test_invalid_values_of_hsts(value: str) -> None:
     with pytest.raises(ValueError, match="use max-age=SECONDS"):
         WSGIWorker(application, hsts=value)

@@ -8,8 +8,8 @@ from conftest import Serve
 from rocket_wsgi import FileWorker, StaticFiles, WSGIWorker
 
 
-def test_what_is_served_must_be_files(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="not StaticFiles"):
+def test_only_static_files_can_be_served(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="needs a StaticFiles object"):
         FileWorker(tmp_path)  # type: ignore[arg-type]
 
 

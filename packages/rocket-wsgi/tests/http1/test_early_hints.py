@@ -1,4 +1,4 @@
-"""103 responses before the response."""
+"""103 responses, which precede the response."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from conftest import Serve
 from rocket_wsgi import ApplicationError
-from rocket_wsgi._response.early_hints import encode_hints
+from rocket_wsgi._http1.early_hints import encode_hints
 
 Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], None]]
@@ -38,7 +38,7 @@ def test_hints_come_before_the_response_and_the_connection_is_kept(serve: Serve)
         assert stream.answer().body == b"done"
 
 
-def test_clients_of_http_1_0_get_none(serve: Serve) -> None:
+def test_clients_of_http_1_0_get_no_hints(serve: Serve) -> None:
     answer = serve(hinting).exchange(b"GET / HTTP/1.0\r\n\r\n")
     assert (answer.status, answer.body) == (200, b"done")
 
@@ -82,7 +82,7 @@ def test_hints_after_the_head_are_an_error(serve: Serve) -> None:
         [("content-length", "5")],
     ],
 )
-def test_what_could_split_or_mislead_is_refused(serve: Serve, headers: Any) -> None:
+def test_hints_that_could_split_a_head_or_mislead_are_refused(serve: Serve, headers: Any) -> None:
     def application(environ: Environ, start_response: Start) -> list[bytes]:
         environ["wsgi.early_hints"](headers)
         start_response("200 OK", [])
@@ -92,7 +92,7 @@ def test_what_could_split_or_mislead_is_refused(serve: Serve, headers: Any) -> N
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.text())))
-def test_whatever_is_encoded_is_one_head(headers: list[tuple[str, str]]) -> None:
+def test_encoded_hints_are_one_head(headers: list[tuple[str, str]]) -> None:
     try:
         data = encode_hints(headers)
     except ApplicationError:
