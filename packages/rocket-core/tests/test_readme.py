@@ -79,7 +79,7 @@ def test_a_protocol_that_answers_in_time() -> None:
 
 def test_time_outs_in_the_table() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", readme(), re.MULTILINE)
-    assert len(rows) == 6
+    assert len(rows) == 7
     for name, seconds in rows:
         assert getattr(Timeouts(), name) == float(seconds)
 
