@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from coresupport import PATIENCE, descriptors, eventually, rocket_threads
+from coresupport import rocket_threads
 from rocket_core import Connection, Timeouts
+from rocket_core.testing import PATIENCE, descriptors, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import rocket_core
-from coresupport import PATIENCE, Client, Script, connect, eventually, serving
+from coresupport import connect, serving
 from rocket_core import Lifecycle, Listener, Timeouts
+from rocket_core.testing import PATIENCE, Client, Script, eventually
 
 
 def readme() -> str:
@@ -49,7 +50,7 @@ def test_other_style_and_signals(number: int) -> None:
         line = script.read_line()
         assert line.startswith("Listening on 127.0.0.1:")
         listener = Listener(line.split()[-1])
-        with Client(listener) as slow, Client(listener) as client:
+        with Client(listener.address) as slow, Client(listener.address) as client:
             slow.send(b"sl")
             assert client.ask(b"hello\n") == b"HELLO\n"
             assert slow.ask(b"ow\nnext\n") == b"SLOW\n"
@@ -79,7 +80,7 @@ def test_a_protocol_that_answers_in_time() -> None:
 
 def test_time_outs_in_the_table() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", readme(), re.MULTILINE)
-    assert len(rows) == 6
+    assert len(rows) == 7
     for name, seconds in rows:
         assert getattr(Timeouts(), name) == float(seconds)
 

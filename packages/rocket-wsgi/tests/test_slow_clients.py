@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rocket_core.testing import Client, many_descriptors
 from slowserver import FILE_SIZE, PIECE, PIECES, THREADS, WHOLE, SlowServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
-    from client import Stream
 
 CROWD = 300
 TIME = 1.2
@@ -143,19 +141,6 @@ SLOWNESS = {
 }
 
 
-@contextmanager
-def many_descriptors(count: int) -> Iterator[None]:
-    """Let this process and those it starts open ``count`` descriptors, or skip the test."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < count:
-        pytest.skip(f"the system allows {hard} open files, and this takes {count}")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 class Crowd:
     """Clients that are slow in one way."""
 
@@ -172,7 +157,7 @@ class Crowd:
         """Have each send a little more; whether the server has closed them all."""
         return sum(map(self._is_closed, self._streams)) == CROWD
 
-    def _is_closed(self, stream: Stream) -> bool:
+    def _is_closed(self, stream: Client) -> bool:
         try:
             stream.send(self._slowness.dripped)
         except ConnectionError:
@@ -183,14 +168,14 @@ class Crowd:
         """Each is told why it is served no more, and leaves."""
         for stream in self._streams:
             assert stream.answer().status == self._slowness.refused
-            assert stream.rest() == b""
+            assert stream.read_all() == b""
             stream.close()
 
     def read_what_there_is(self) -> None:
         """Each notices that it does not get all."""
         for stream in self._streams:
             try:
-                received = len(stream.rest())
+                received = len(stream.read_all())
             except ConnectionResetError:
                 continue
             assert received < max(self._slowness.longest, 1)
@@ -254,7 +239,7 @@ def test_readers_of_a_long_response_that_are_slow_but_steady_are_not_cut() -> No
         slow = [server.connect() for _ in range(readers)]
         for stream in slow:
             stream.send(b"GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert stream.head()[1] == 200
+            assert stream.head().status == 200
         server.until(lambda report: report.stalled == readers)
         for _ in range(20):
             for stream in slow:

@@ -56,17 +56,3 @@ class WaitError(RocketError):
 
 class ProxyHeaderError(RocketError, ConnectionError):
     """A connection that must begin with a PROXY protocol header does not."""
-
-
-class HeadError(RocketError, ValueError):
-    """A request head breaks the rules of RFC 9112.
-
-    Attributes:
-        status: the HTTP status code that tells the client, 400 to 599.
-        reason: one sentence for the client.
-    """
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"{status}: {reason}")
-        self.status = status
-        self.reason = reason

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
-from rocket_core._errors import HeadError
+from rocket_core._errors import RocketError
 
 __all__ = [
     "MAX_FIELD",
@@ -19,6 +19,7 @@ __all__ = [
     "FieldNames",
     "HeadError",
     "RequestLine",
+    "check_arriving",
     "read_fields",
     "read_request_line",
     "split_head",
@@ -42,6 +43,20 @@ _EMPTY_LINE: Final = b"\r\n\r\n"
 _STRAY: Final = re.compile(rb"[^\t\r\n\x20-\x7e\x80-\xff]|(?<!\r)\n|\r(?!\n|\Z)")
 _CACHED_NAMES: Final = 512
 _CACHED_LENGTH: Final = 64
+
+
+class HeadError(RocketError, ValueError):
+    """A request head breaks the rules of RFC 9112.
+
+    Attributes:
+        status: the HTTP status code that tells the client, 400 to 599.
+        reason: one sentence for the client.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status}: {reason}")
+        self.status = status
+        self.reason = reason
 
 
 class RequestLine(NamedTuple):

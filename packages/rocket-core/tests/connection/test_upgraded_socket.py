@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import PATIENCE, connect, eventually, serving, shout, states, wait_for, worker
+from coresupport import connect, serving, shout, states, wait_for, worker
 from rocket_core import Connection, State, Timeouts
 from rocket_core._errors import NotYet
 from rocket_core.extending import READ, WRITE, UpgradedSocket
+from rocket_core.testing import PATIENCE, eventually
 
 if TYPE_CHECKING:
     import socket

@@ -8,21 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coresupport import (
-    Gate,
-    LineWorker,
-    NarrowListener,
-    connect,
-    eventually,
-    serving,
-    shout,
-    states,
-    wait_for,
-    worker,
-)
+from coresupport import Gate, LineWorker, connect, serving, shout, states, wait_for, worker
 from rocket_core import ClientGone, Connection, Server, State
 from rocket_core._connection.server_state import ServerState
 from rocket_core._engine.request_limit import RequestLimit
+from rocket_core.testing import NarrowListener, eventually
 
 if TYPE_CHECKING:
     import socket

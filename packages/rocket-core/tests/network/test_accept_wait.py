@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 
-from coresupport import PATIENCE, eventually, serving, worker
+from coresupport import serving, worker
 from rocket_core import Listener
+from rocket_core.testing import PATIENCE, eventually
 
 
 def test_clients_are_spread_over_those_who_wait() -> None:

@@ -10,19 +10,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from coresupport import (
-    Client,
-    LineWorker,
-    connect,
-    eventually,
-    many_descriptors,
-    serving,
-    states,
-    stuff,
-    worker,
-)
+from coresupport import LineWorker, connect, serving, states, stuff, worker
 from rocket_core import Connection, State, Timeouts
 from rocket_core._connection.budget import GRAIN, TOTAL_OUTPUT
+from rocket_core.testing import Client, eventually, many_descriptors
 from slowserver import THREADS, SlowServer
 
 CROWD = 300

@@ -16,12 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import Answer, Client
 from conftest import Serve
 from rocket_core import AddressError, Listener, Peer, Server, TCPAddress, Timeouts
 from rocket_core.http1 import HeadError
+from rocket_core.testing import Answer
 from rocket_wsgi import AccessLog, WSGIWorker
 from rocket_wsgi._environ.proxies import Proxies
+from served import Served
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
@@ -38,7 +39,7 @@ def tell(environ: Environ, start_response: StartResponse) -> list[bytes]:
     return [json.dumps({k: v for k, v in environ.items() if isinstance(v, str)}).encode()]
 
 
-def send(client: Client, *fields: str, host: str | None = "a") -> Answer:
+def send(client: Served, *fields: str, host: str | None = "a") -> Answer:
     stream = client.open()
     version = "1.0" if host is None else "1.1"
     lines = [f"GET /app/x?q HTTP/{version}", *([] if host is None else [f"Host: {host}"]), *fields]
@@ -46,7 +47,7 @@ def send(client: Client, *fields: str, host: str | None = "a") -> Answer:
     return stream.answer()
 
 
-def ask(client: Client, *fields: str, host: str | None = "a") -> Environ:
+def ask(client: Served, *fields: str, host: str | None = "a") -> Environ:
     answer = send(client, *fields, host=host)
     assert answer.status == 200, answer.body
     found: Environ = json.loads(answer.body)

@@ -98,7 +98,7 @@ def test_continue_is_sent_when_the_application_reads(serve: Serve) -> None:
     head = b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
     reading = serve(digest, stream_bodies=True).open()
     reading.send(head)
-    assert reading.head()[1] == 100
+    assert reading.head().status == 100
     reading.send(b"abc")
     assert reading.answer().status == 200
     not_reading = serve(ignoring, stream_bodies=True).open()
@@ -112,7 +112,7 @@ def test_an_unread_body_ends_the_connection_and_not_the_answer(serve: Serve) -> 
     stream.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + bytes(1_000_000))
     answer = stream.answer()
     assert (answer.body, answer["Connection"]) == (b"ignored", "close")
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
 
 
 def test_an_early_answer_is_not_lost_to_a_client_that_sends_on(serve: Serve) -> None:
@@ -123,7 +123,7 @@ def test_an_early_answer_is_not_lost_to_a_client_that_sends_on(serve: Serve) -> 
     answer = stream.answer()
     for _ in range(10):
         stream.send(bytes(100_000))
-    assert (answer.body, stream.rest()) == (b"ignored", b"")
+    assert (answer.body, stream.read_all()) == (b"ignored", b"")
 
 
 def test_no_continue_in_the_midst_of_an_answer(serve: Serve) -> None:
@@ -151,7 +151,7 @@ def test_the_time_of_the_application_is_not_the_clients(serve: Serve) -> None:
     stream = serve(application, stream_bodies=True, timeouts=Timeouts(grace=0.5)).open()
     head = b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
     stream.send(head)
-    assert stream.head()[1] == 100
+    assert stream.head().status == 100
     stream.send(b"a")
     threading.Timer(0.7, stream.send, [b"bc"]).start()
     assert stream.answer().body == b"abc"
@@ -166,7 +166,7 @@ def test_the_input_ends_with_the_request(serve: Serve) -> None:
 
     stream = serve(application, stream_bodies=True).open()
     stream.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
-    assert stream.rest()
+    assert stream.read_all()
     with pytest.raises(ValueError, match="closed"):
         kept[0].read()
 
@@ -179,7 +179,7 @@ def test_malformed_chunks_are_an_error_of_reading(
     answer = stream.answer()
     assert (answer.status, answer["Connection"]) == (500, "close")
     assert "malformed request body: a chunk's size is malformed" in caplog.text
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
 
 
 def test_a_client_that_leaves_or_stalls_ends_the_reading(
@@ -200,5 +200,5 @@ def test_a_client_that_leaves_or_stalls_ends_the_reading(
     leaving.close()
     for _ in range(2):
         assert ended.acquire(timeout=30)
-    assert stalling.rest() == b""
+    assert stalling.read_all() == b""
     assert "Traceback" not in caplog.text
