@@ -9,15 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-PATIENCE = 30.0
-"""Seconds after which a test that waits for the command has failed."""
+from rocket_core.testing import PATIENCE
 
 COMMAND = [sys.executable, "-P", "-m", "rocket_cli"]
 """Python itself does not let modules be imported from the current directory (-P)."""
@@ -46,14 +44,6 @@ def run(directory: Path, *arguments: str, **variables: str) -> subprocess.Comple
         timeout=PATIENCE,
         check=False,
     )
-
-
-def eventually(happened: Callable[[], object]) -> None:
-    """Return once it has happened."""
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class Served:

@@ -10,12 +10,13 @@ import httpx
 import pytest
 
 from conftest import VERSION, Write
-from processes import Served, eventually
+from processes import Served
 from rocket_cli._application.request_count import counted, resident_bytes
 from rocket_cli._supervisor import memory_limit
 from rocket_cli._supervisor.children import Child
 from rocket_cli._supervisor.memory_limit import MemoryWatch
 from rocket_cli._supervisor.timers import Timers
+from rocket_core.testing import eventually
 
 ANY = ["--bind", "127.0.0.1:0"]
 

@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import Write
-from processes import Served, eventually
+from processes import Served
 from rocket_cli._admin.inspector import Inspector
 from rocket_cli._application.welcome_page import welcome
 from rocket_cli._processes.channel import ChannelError, Message
 from rocket_cli._processes.message_forms import Speaker
 from rocket_core import Listener, Server
+from rocket_core.testing import eventually
 from rocket_wsgi import WSGIWorker
 
 ANY = ["--bind", "127.0.0.1:0", "--processes", "2"]
