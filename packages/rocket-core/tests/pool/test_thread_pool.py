@@ -343,6 +343,7 @@ def test_dismissed_worker_takes_no_deadline_to_sleep_with_it(
     eventually(lambda: pool._polling == 2)
     connection = Connection(sockets()[0])
     parts.phases.begin(connection, parts.tally.open())
+    pool.guard(on=True)  # only a pool that is tended dismisses workers
     pool._dismissing = True  # for the one that takes the wake-up
     connection.deadline = time.monotonic() + 0.1
     parts.monitor.park(connection)
