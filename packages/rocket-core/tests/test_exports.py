@@ -80,11 +80,14 @@ PUBLIC = {
         "Report",
         "Script",
         "ServerProcess",
+        "TooSlow",
+        "at_growing_scales",
         "descriptors",
         "eventually",
         "many_descriptors",
         "report_to_parent",
         "resident",
+        "within",
     },
 }
 """The public modules of rocket-core, with their names."""

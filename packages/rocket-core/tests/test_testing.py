@@ -20,10 +20,12 @@ from rocket_core.testing import (
     NarrowListener,
     Script,
     ServerProcess,
+    at_growing_scales,
     descriptors,
     eventually,
     many_descriptors,
     resident,
+    within,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +65,36 @@ def test_eventually_returns_once_the_condition_holds() -> None:
 def test_eventually_says_what_did_not_happen(impatient: None) -> None:
     with pytest.raises(AssertionError, match="waited in vain for rain"):
         eventually(lambda: False, "for rain")
+
+
+def test_a_test_is_repeated_with_longer_times_on_a_machine_that_is_too_slow() -> None:
+    scales = []
+
+    def test(scale: float) -> None:
+        scales.append(scale)
+        with within(0 if scale < 9 else 1000):
+            assert scale == 9
+
+    at_growing_scales(test)
+    assert scales == [1, 3, 9]
+
+
+def test_a_failure_in_time_counts() -> None:
+    def test(scale: float) -> None:
+        with within(1000):
+            raise AssertionError("a fault")
+
+    with pytest.raises(AssertionError, match="a fault"):
+        at_growing_scales(test)
+
+
+def test_a_machine_that_is_never_fast_enough_fails_the_test() -> None:
+    def test(scale: float) -> None:
+        with within(-1):
+            pass
+
+    with pytest.raises(AssertionError, match="too slow, even for 9 times as long times"):
+        at_growing_scales(test)
 
 
 def test_a_client_reads_lines_sizes_and_the_rest() -> None:

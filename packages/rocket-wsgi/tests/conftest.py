@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rocket_core import Listener, Server, Timeouts
 from rocket_core.testing import NarrowListener
@@ -14,6 +15,10 @@ from served import Served
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
+
+# A busy machine is slow now and then, and that is no failure.
+settings.register_profile("wsgi", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("wsgi")
 
 Serve = Callable[..., Served]
 

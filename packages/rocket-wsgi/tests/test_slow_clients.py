@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rocket_core.testing import Client, many_descriptors
+from rocket_core.testing import Client, at_growing_scales, many_descriptors, within
 from slowserver import FILE_SIZE, PIECE, PIECES, THREADS, WHOLE, SlowServer
 
 if TYPE_CHECKING:
@@ -69,6 +70,17 @@ class Slowness:
     held: int = 0
     spools: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+
+    def times(self, scale: float) -> dict[str, float]:
+        """The time-outs, ``scale`` times as long."""
+        return {
+            name: value if name == "minimum_rate" else value * scale
+            for name, value in self.timeouts.items()
+        }
+
+    def shortest(self, scale: float) -> float:
+        """The seconds in which nothing is closed."""
+        return min(value for name, value in self.times(scale).items() if name != "minimum_rate")
 
 
 SLOWNESS = {
@@ -183,27 +195,39 @@ class Crowd:
 
 @pytest.mark.parametrize("slowness", SLOWNESS.values(), ids=SLOWNESS)
 def test_a_crowd_of_slow_clients_holds_no_thread(slowness: Slowness) -> None:
+    at_growing_scales(partial(crowd_holds_no_thread, slowness))
+
+
+def crowd_holds_no_thread(slowness: Slowness, scale: float) -> None:
     stalled = CROWD if slowness.stalls else 0
     with (
         many_descriptors(4 * CROWD),
-        SlowServer(slowness.timeouts, slowness.settings, max_stalled=2 * CROWD) as server,
+        SlowServer(slowness.times(scale), slowness.settings, max_stalled=2 * CROWD) as server,
     ):
         fast = server.connect()
         fast.send(GET)
         assert fast.answer().body == b"0"
         before = server.until(lambda report: not report.busy)
 
-        crowd = Crowd(server, slowness)
-        server.until(lambda report: report.connections.get(slowness.state, 0) == CROWD)
-        for number in range(100):
-            body = bytes(number)
-            fast.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % number + body)
-            assert fast.answer().body == b"%d" % number
-            if number % 10 == 0:
-                crowd.drip()
-        report = server.until(lambda report: report.busy == report.stalled == stalled)
+        with within(slowness.shortest(scale)):
+            crowd = Crowd(server, slowness)
+            server.until(
+                lambda report: (
+                    report.connections.get(slowness.state, 0) == CROWD or bool(report.closes)
+                )
+            )
+            for number in range(100):
+                body = bytes(number)
+                head = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % number
+                fast.send(head + body)
+                assert fast.answer().body == b"%d" % number
+                if number % 10 == 0:
+                    crowd.drip()
+            report = server.until(
+                lambda report: report.busy == report.stalled == stalled or bool(report.closes)
+            )
+            assert report.closes == {}
         assert report.connections == Counter({slowness.state: CROWD}) + Counter(idle=1)
-        assert report.closes == {}
         assert report.threads <= THREADS + stalled
         assert report.held <= CROWD * slowness.held
         roomy = TOTAL_INPUT // len(BEGUN) if slowness.spools else 0

@@ -41,11 +41,14 @@ __all__ = [
     "Report",
     "Script",
     "ServerProcess",
+    "TooSlow",
+    "at_growing_scales",
     "descriptors",
     "eventually",
     "many_descriptors",
     "report_to_parent",
     "resident",
+    "within",
 ]
 
 PATIENCE: Final = 60.0
@@ -57,6 +60,7 @@ A test that passes never waits for so long, however busy the machine is.
 NARROW: Final = 16 * 1024
 """Bytes of the socket buffers of a connection that takes little at once."""
 
+_SCALES: Final = (1.0, 3.0, 9.0)
 _PIECE: Final = 64 * 1024
 _BODILESS: Final = frozenset({204, 304})
 
@@ -71,6 +75,41 @@ def eventually(condition: Callable[[], object], what: str = "") -> None:
         if time.monotonic() > until:
             raise AssertionError(f"waited in vain {what or 'for a condition'}")
         time.sleep(0.002)
+
+
+class TooSlow(Exception):  # noqa: N818 - names what the machine is
+    """The machine was too slow for the times of a test, which has therefore shown nothing."""
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Raise `TooSlow` if the block takes more than ``seconds``, whatever else it raises then."""
+    began = time.monotonic()
+    try:
+        yield
+    except Exception as error:
+        if time.monotonic() - began > seconds:
+            raise TooSlow from error
+        raise
+    if time.monotonic() - began > seconds:
+        raise TooSlow
+
+
+def at_growing_scales(test: Callable[[float], None]) -> None:
+    """Call ``test`` with a scale for all its times, which grows as long as it raises `TooSlow`.
+
+    So a test may assert what happens before a time-out of the server, which a busy machine delays:
+    the assertions count if the machine has kept the times. Raises `AssertionError` if it has kept
+    none of them.
+    """
+    for scale in _SCALES:
+        try:
+            return test(scale)
+        except TooSlow:
+            continue
+    raise AssertionError(
+        f"the machine is too slow, even for times that are {scale:g} times as long"
+    )
 
 
 # -- what the system knows of this process ---------------------------------------------------------

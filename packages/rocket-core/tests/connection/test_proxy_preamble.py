@@ -213,7 +213,7 @@ def test_only_proxies_may_connect(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_listener_needs_to_know_its_proxies() -> None:
     with pytest.raises(ValueError, match="needs the network of a proxy"):
         Listener("127.0.0.1:0", proxy_protocol=[])
-    with pytest.raises(ValueError, match="'here' is no network"):
+    with pytest.raises(ValueError, match="'here' is not a network"):
         Listener("127.0.0.1:0", proxy_protocol=["here"])
 
 

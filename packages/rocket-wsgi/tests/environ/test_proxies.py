@@ -140,7 +140,7 @@ def test_a_proxy_that_speaks_for_itself(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"trusted_proxies": ["*"]}, AddressError, r"'\*' is no network"),
+        ({"trusted_proxies": ["*"]}, AddressError, r"'\*' is not a network"),
         ({"trusted_proxies": "10.0.0.0/8"}, TypeError, "list of strings"),
         ({"proxy_fields": ALL}, ValueError, "proxy_fields needs trusted_proxies"),
         ({"trusted_proxies": [], "proxy_fields": []}, ValueError, "proxy_fields is empty"),
