@@ -19,7 +19,7 @@ import pytest
 from conftest import Serve
 from rocket_core import Timeouts
 from rocket_core._connection import disk as disk_module
-from rocket_core.testing import eventually
+from rocket_core.testing import Client, at_growing_scales, eventually, within
 
 Start = Callable[..., Callable[[bytes], None]]
 
@@ -206,11 +206,21 @@ def test_a_vanished_directory_for_temporary_files(
 
 
 def test_a_burst_does_not_buy_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rocket_core._connection.transfer.MINUTE", 0.5)
-    timeouts = Timeouts(grace=0.5, stall=0.5, minimum_rate=1000)
-    stream = serve(count, timeouts=timeouts).open()
-    stream.send(PUT + ENDLESS)
-    assert pour(stream.socket, 8 * MEGABYTE) == 8 * MEGABYTE
+    def burst(scale: float) -> None:
+        limit = 0.5 * scale
+        monkeypatch.setattr("rocket_core._connection.transfer.MINUTE", limit)
+        timeouts = Timeouts(grace=limit, stall=limit, minimum_rate=1000)
+        stream = serve(count, timeouts=timeouts).open()
+        with within(limit):
+            stream.send(PUT + ENDLESS)
+            assert pour(stream.socket, 8 * MEGABYTE) == 8 * MEGABYTE
+        trickle(stream)
+
+    at_growing_scales(burst)
+
+
+def trickle(stream: Client) -> None:
+    """Send a byte now and then, until the server answers 408."""
 
     def answered() -> bool:
         stream.send(b"x")

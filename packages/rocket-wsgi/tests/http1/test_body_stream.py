@@ -12,6 +12,7 @@ import pytest
 
 from conftest import Serve
 from rocket_core import Timeouts
+from rocket_core.testing import at_growing_scales, within
 
 Start = Callable[..., Callable[[bytes], None]]
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -141,20 +142,28 @@ def test_no_continue_in_the_midst_of_an_answer(serve: Serve) -> None:
 
 
 def test_the_time_of_the_application_is_not_the_clients(serve: Serve) -> None:
-    def application(environ: dict[str, Any], start_response: Start) -> list[bytes]:
-        time.sleep(0.6)  # what is shown is that this much time does not count
-        first = environ["wsgi.input"].read(1)
-        time.sleep(0.6)
-        start_response("200 OK", [])
-        return [first + environ["wsgi.input"].read()]
+    def test(scale: float) -> None:
+        limit = 0.5 * scale
+        busy = 0.6 * scale
 
-    stream = serve(application, stream_bodies=True, timeouts=Timeouts(grace=0.5)).open()
-    head = b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
-    stream.send(head)
-    assert stream.head().status == 100
-    stream.send(b"a")
-    threading.Timer(0.7, stream.send, [b"bc"]).start()
-    assert stream.answer().body == b"abc"
+        def application(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+            time.sleep(busy)  # what is shown is that this much time does not count
+            first = environ["wsgi.input"].read(1)
+            time.sleep(busy)
+            start_response("200 OK", [])
+            return [first + environ["wsgi.input"].read()]
+
+        stream = serve(application, stream_bodies=True, timeouts=Timeouts(grace=limit)).open()
+        with within(2 * busy + 0.8 * limit):
+            stream.send(
+                b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+            )
+            assert stream.head().status == 100
+            stream.send(b"a")
+            threading.Timer(busy + limit / 5, stream.send, [b"bc"]).start()
+            assert stream.answer().body == b"abc"
+
+    at_growing_scales(test)
 
 
 def test_the_input_ends_with_the_request(serve: Serve) -> None:

@@ -73,6 +73,6 @@ def _parse(text: str) -> IPv4Network | IPv6Network:
             )
         if network.prefixlen >= _MAPPED_BITS and first.ipv4_mapped is not None:
             raise AddressError(
-                f"network {text!r} is an IPv4 network in IPv6 form; write the IPv4 network"
+                f"network {text!r} is an IPv4 network in IPv6 form; use the IPv4 network"
             )
     return network

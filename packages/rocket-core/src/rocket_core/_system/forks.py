@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     LetGo = Callable[[], None]
-    """A function that closes descriptors in a child, takes no lock, and sends nothing to clients."""
+    """A function that closes descriptors in a child; it takes no lock and sends nothing."""
 
 _holders: Final[set[LetGo]] = set()
 
