@@ -6,8 +6,8 @@ import logging
 import logging.config
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from importlib.resources import files
+from pathlib import Path
 
 import httpx
 import pytest
@@ -154,10 +154,9 @@ def test_libraries_have_ordinary_loggers() -> None:
 def test_all_loggers_are_known() -> None:
     found = set()
     for package in PACKAGES:
-        for file in files(package).iterdir():
-            with suppress(UnicodeDecodeError, IsADirectoryError):
-                source = file.read_text(encoding="utf-8")
-                found |= set(re.findall(r'getLogger\("(rocket_[a-z_.]+)"\)', source))
+        for file in Path(str(files(package))).rglob("*.py"):
+            source = file.read_text(encoding="utf-8")
+            found |= set(re.findall(r'getLogger\("(rocket_[a-z_.]+)"\)', source))
     assert found == set(NAMES) - {"rocket_core", "rocket_tls"}
 
 

@@ -122,7 +122,7 @@ def test_without_acme_there_is_none() -> None:
     ("arguments", "message"),
     [
         ([*SECURE, "--acme", "*.example.org"], r"^--acme: '\*\.example\.org': wildcards"),
-        ([*SECURE, "--acme", "../up"], r"^--acme: '\.\./up' is no name"),
+        ([*SECURE, "--acme", "../up"], r"^--acme: '\.\./up' is not a valid name"),
         (["--bind", "http://:0", "--acme", "a.example"], r"^--acme .* no address is served with"),
         (
             [*SECURE, "--acme", "a.example", "--acme-challenge", "http-01"],

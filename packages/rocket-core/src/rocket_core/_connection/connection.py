@@ -62,6 +62,8 @@ class Connection:
         proxy: the other end of the socket, where that is a proxy that announced the client (see
             `Listener`); otherwise None.
         secure: whether TLS protects it, or the way to the proxy.
+        protocol: the protocol that the TLS handshake has agreed on, by its ALPN name (RFC 7301),
+            such as ``http/1.1``; None where none was agreed, or before that.
         environ: what a layer below the protocol tells applications of the connection, such as who
             the client has proved to be, under the names they know; None where there is nothing.
             Set once, before the first request.
@@ -107,6 +109,7 @@ class Connection:
         "local",
         "peer",
         "preamble",
+        "protocol",
         "proxy",
         "queue_time",
         "requests",
@@ -142,6 +145,7 @@ class Connection:
         self.environ: Mapping[str, str] | None = None
         self.preamble: ProxyPreamble | None = None
         self.secure = secure
+        self.protocol: str | None = None
         self.created = time.time()
         self.requests = 0
         self.context: Any = None

@@ -80,7 +80,9 @@ class Absences:
         self._stalls[connection] = origin
         mine = self._by_origin.setdefault(origin, set())
         mine.add(connection)
-        if len(mine) > max(self._max_stalled - self._missed, 1) and self._max_stalled:
+        # The workers of clients that were cut are about to come back, and count for no address.
+        free = self._max_stalled - (self._missed - len(self._cut))
+        if len(mine) > max(free, 1) and self._max_stalled:
             self._cut_slowest(mine, now)
 
     def resume(self, connection: Connection) -> None:
