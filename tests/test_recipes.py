@@ -275,7 +275,7 @@ def test_reload_of_the_unit_waits_for_the_new_processes(
             assert reload("raise RuntimeError('no database')") != 0
             assert httpx.get(server.address, timeout=PATIENCE).text == "second"
             assert notification()["RELOADING"] == "1"
-            assert notification()["STATUS"].startswith("not reloaded: ")
+            assert notification()["STATUS"].startswith("reload failed: ")
 
 
 def test_readme_has_settings_of_the_unit(unit: Callable[[str], Path], tmp_path: Path) -> None:

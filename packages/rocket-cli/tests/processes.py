@@ -1,4 +1,4 @@
-"""The command as a subprocess, awaited by what it prints."""
+"""The command as a subprocess. Tests wait for the lines that it prints."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import pytest
 from rocket_core.testing import PATIENCE
 
 COMMAND = [sys.executable, "-P", "-m", "rocket_cli"]
-"""Python itself does not let modules be imported from the current directory (-P)."""
+"""The option -P keeps Python itself from importing modules of the current directory."""
 
 
 def refuse(directory: Path, *arguments: str, command: str = "serve", **variables: str) -> str:
-    """Run `rocket-cli serve`, which must give up with one line; return what follows its prefix."""
+    """Run `rocket-cli serve`, which must fail with one line; return it without its prefix."""
     done = run(directory, command, *arguments, **variables)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout == ""
@@ -85,7 +85,7 @@ class Served:
             stream.close()
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """The match of ``pattern`` in the next line on standard error that has one."""
+        """Return the match of ``pattern`` in the next matching line on standard error."""
         while True:
             try:
                 line = self._lines.get(timeout=PATIENCE)
@@ -98,7 +98,7 @@ class Served:
                 return match
 
     def location(self) -> str:
-        """The next address it says that it listens on."""
+        """Return the next address that the command reports to listen on."""
         return self.wait_for(r"^Listening on (.*)$")[1]
 
     @property
@@ -106,7 +106,7 @@ class Served:
         return self._process.pid
 
     def workers(self) -> list[int]:
-        """The numbers of the processes that it has forked, in the order in which they began."""
+        """Return the PIDs of the child processes, in the order in which they started."""
         path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         return [int(number) for number in path.read_text().split()]
 
@@ -114,9 +114,9 @@ class Served:
         self._process.send_signal(number)
 
     def wait(self) -> tuple[int, str]:
-        """Its exit code and what it wrote to standard output, once it has ended.
+        """Wait for the end of the command; return its exit code and its standard output.
 
-        The rest of what it said on standard error is in `said` from then on.
+        Afterwards `said` has all lines of its standard error.
         """
         code = self._process.wait(PATIENCE)
         assert self._process.stdout is not None
@@ -126,7 +126,7 @@ class Served:
         return code, output
 
     def stop(self) -> str:
-        """End it by SIGTERM, which must succeed; return its standard output."""
+        """Send SIGTERM, after which the command must exit with 0; return its standard output."""
         self.send(signal.SIGTERM)
         code, output = self.wait()
         assert code == 0, self.said

@@ -19,7 +19,7 @@ from rocket_core.testing import Client, eventually
 
 
 class Asked:
-    """What was asked, and what is answered."""
+    """Records the questions, and answers them."""
 
     def __init__(self) -> None:
         self.questions: list[tuple[str, Mapping[str, Any]]] = []
@@ -107,7 +107,7 @@ def test_malformed_line_is_answered_and_ends_the_connection(
 ) -> None:
     with connect(path) as client:
         client.send(line)
-        expected = "at most 16384 bytes" if len(line) > 10 else "no JSON"
+        expected = "not be longer than 16384 bytes" if len(line) > 10 else "not JSON"
         assert expected in answer(client)["error"]
         assert client.read_all() == b""
     assert asked.questions == []

@@ -1,4 +1,4 @@
-"""The supervisor from outside: processes that begin, are replaced, and end."""
+"""The supervisor from outside: processes that start, are replaced, and end."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_process_that_cannot_begin(site: Path, write: Write) -> None:
 
 
 def test_nothing_can_be_started_any_more(site: Path, write: Write) -> None:
-    """The last process ends, and the application on disk is broken."""
+    """The last process ends, and the application on disk cannot be imported."""
     with Served(site, *ANY, "versioned") as served:
         served.location()
         write("versioned.py", "raise RuntimeError('no database')")
@@ -144,7 +144,7 @@ def test_application_that_does_not_boot(site: Path, write: Write, client: httpx.
         write("versioned.py", "raise RuntimeError('no database')")
         served.send(signal.SIGHUP)
         served.wait_for(
-            "ERROR rocket_cli: not reloaded, the previous generation stays: "
+            "ERROR rocket_cli: reload failed, the old processes keep serving: "
             "cannot import versioned: RuntimeError: no database"
         )
         eventually(lambda: served.workers() == before)
@@ -170,7 +170,7 @@ def test_application_that_fails_its_health_check(
             """,
         )
         served.send(signal.SIGHUP)
-        served.wait_for("not reloaded, .* stays: the health check /healthz is answered 503")
+        served.wait_for("reload failed, .*: the health check /healthz was answered with status 503")
         assert version(client, url) == "one"
         served.stop()
 
@@ -187,13 +187,13 @@ def test_settings_are_read_anew(site: Path, write: Write, client: httpx.Client) 
         eventually(lambda: len(served.workers()) == 2)
         write("rocket.toml", "app =")
         served.send(signal.SIGHUP)
-        served.wait_for("not reloaded, .* stays: rocket.toml is not TOML: ")
+        served.wait_for("reload failed, the old processes keep serving: rocket.toml is not TOML: ")
         assert version(client, url) == "other"
         served.stop()
 
 
 def test_addresses_may_change(site: Path, write: Write) -> None:
-    """What stays is served without a gap, what is new is listened on, and what is gone closed."""
+    """Kept addresses are served without a gap, new ones are opened, and removed ones are closed."""
     write("rocket.toml", 'app = "versioned"\nbind = ["unix:stays.sock", "unix:goes.sock"]')
 
     def ask(name: str) -> int:
@@ -212,7 +212,9 @@ def test_addresses_may_change(site: Path, write: Write) -> None:
             name = f"127.0.0.1:{taken.getsockname()[1]}"
             write("rocket.toml", f'app = "versioned"\nbind = ["unix:new.sock", "{name}"]')
             served.send(signal.SIGHUP)
-            served.wait_for(f"not reloaded, .* stays: cannot listen on {name}: .*in use")
+            served.wait_for(
+                f"reload failed, the old processes keep serving: cannot listen on {name}: .*in use"
+            )
         assert not (site / "new.sock").exists()
         assert (ask("stays.sock"), ask("comes.sock")) == (200, 200)
         served.stop()
@@ -250,7 +252,7 @@ OBSERVED = """
 
 
 class Observed(Served):
-    """A server with a process that asks what it is told to ask."""
+    """A server with an observer that asks the questions of the test."""
 
     def __init__(self, site: Path, write: Write, *arguments: str) -> None:
         script = write("observed.py", OBSERVED)
@@ -258,7 +260,7 @@ class Observed(Served):
         super().__init__(site, *arguments, command=[sys.executable, str(script)])
 
     def open(self, site: Path) -> None:
-        """Begin to ask, once the process is there that reads the questions."""
+        """Start to ask when the process that reads the questions is there."""
 
         def opened() -> bool:
             with suppress(OSError):
@@ -326,7 +328,7 @@ def test_observer_outlives_generations_and_is_started_again(site: Path, write: W
         (told,) = served.ask("processes")["answers"]
         assert observer in [each["process"] for each in told["processes"]]
         os.kill(observer, signal.SIGKILL)
-        served.wait_for(f"observer {observer} was killed by SIGKILL; it is started again")
+        served.wait_for(f"observer {observer} was killed by SIGKILL: restarting it")
         served.questions.close()
         served.open(site)
         assert served.ask("ping")["answers"]

@@ -1,4 +1,4 @@
-"""Questions that one process asks all others, through the supervisor."""
+"""Questions to all worker processes at once."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from rocket_cli._processes.channel import LIMIT, Message
-from rocket_cli._supervisor.children import Child
+from rocket_cli._supervisor.child import Child
 from rocket_cli._supervisor.timers import Timers
 
 PATIENCE: Final = 5.0
-"""Seconds for all processes to answer."""
+"""Seconds in which all processes must answer."""
 
-_MOST_ANSWERS: Final = LIMIT - (1 << 20)
-"""Bytes of all answers to a question, which go on in one message with what ended processes have
-counted. Each process has an equal share of them."""
-
-_MOST_NAMES: Final = 256
-"""Counters, or parts of one, that are kept: processes come and go, and may make names up."""
+_MAX_ANSWERS: Final = LIMIT - (1 << 20)
+"""Bytes of all answers to a question, which are sent in one message together with the counters of
+ended processes. Each process has an equal share of them."""
 
 Reply = Callable[[list[Message]], None]
+"""Called with the answers of all processes."""
 
 
 class _Question:
+    """A question that some processes have not answered yet."""
+
     def __init__(self, waiting: set[Child], reply: Reply) -> None:
         self.waiting = waiting
-        self.share = _MOST_ANSWERS // max(len(waiting), 1)
+        self.share = _MAX_ANSWERS // max(len(waiting), 1)
         self.answers: list[Message] = []
         self.reply = reply
 
 
 class Broadcast:
-    """The questions that are not answered yet."""
+    """Asks several processes a question, and collects their answers."""
 
     def __init__(self, timers: Timers, tell: Callable[[Child, Message], None]) -> None:
         self._timers = timers
@@ -41,7 +41,10 @@ class Broadcast:
         self._last = 0
 
     def ask(self, name: str, arguments: Message, children: Iterable[Child], reply: Reply) -> None:
-        """Ask each of ``children``; call ``reply`` with their answers once they are complete."""
+        """Ask each of ``children``, and call ``reply`` when all answers have arrived.
+
+        The answer of a process that has ended, or does not answer in time, is an ``error``.
+        """
         self._last = number = self._last + 1
         waiting = set(children)
         self._open[number] = _Question(waiting, reply)
@@ -53,13 +56,13 @@ class Broadcast:
             self._finish(number)
 
     def answered(self, child: Child, message: Message) -> None:
-        """``child`` has sent an answer."""
+        """Take an answer of ``child``; an answer that is late or was not expected is ignored."""
         self._take(message["answer"], child, message.get("result", {}))
 
     def gone(self, child: Child) -> None:
-        """``child`` has ended, and answers nothing more."""
+        """Wait no longer for ``child``, which has ended or is about to."""
         for number in list(self._open):
-            self._take(number, child, {"error": "it ended before it answered"})
+            self._take(number, child, {"error": "the process ended before it answered"})
 
     def _take(self, number: int, child: Child, result: dict[str, Any]) -> None:
         question = self._open.get(number)
@@ -67,7 +70,9 @@ class Broadcast:
             return
         question.waiting.remove(child)
         if len(json.dumps(result)) > question.share:
-            result = {"error": f"its answer has more than {question.share} bytes: ask for less"}
+            result = {
+                "error": f"the answer is longer than {question.share} bytes: ask with a limit"
+            }
         question.answers.append({**result, "process": child.pid, "generation": child.generation})
         if not question.waiting:
             self._finish(number)
@@ -81,26 +86,3 @@ class Broadcast:
     def _finish(self, number: int) -> None:
         question = self._open.pop(number)
         question.reply(question.answers)
-
-
-def add_statistics(total: Message, more: Message) -> None:
-    """Add what an ended process has counted to the counts of those that ended before."""
-    for key, value in more.items():
-        if key in total or len(total) < _MOST_NAMES:
-            total[key] = _sum(total.get(key), value)
-
-
-def _sum(total: Any, more: Any) -> Any:
-    if isinstance(more, dict):
-        found = dict(total) if isinstance(total, dict) else {}
-        add_statistics(found, more)
-        return found
-    if isinstance(more, list) and isinstance(total, list) and len(more) == len(total):
-        return [_sum(left, right) for left, right in zip(total, more, strict=True)]
-    if _is_number(more) and _is_number(total):
-        return total + more
-    return more
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""As whom, and where, the processes that serve run."""
+"""The user, the groups, the umask and the directory of the worker processes."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def test_user_with_the_groups_of_that_user(site: Path) -> None:
 
 
 @needs_root
-def test_log_of_messages_is_theirs(site: Path, write: Write) -> None:
-    """They can reopen it in a directory where they could make no file."""
+def test_log_belongs_to_the_user(site: Path, write: Write) -> None:
+    """The worker processes can reopen the log in a directory in which they may make no file."""
     write("broken.py", "def app(environ, start_response): raise RuntimeError('a bug')")
     log, old = site / "error.log", site / "error.log.1"
     with Served(site, *ANY, "--user", "nobody", "--error-log", "error.log", "broken") as served:
@@ -87,7 +87,7 @@ def test_key_that_only_root_may_read(site: Path, certificate: Path, key: Path) -
 
 
 @needs_root
-def test_unix_socket_is_theirs(site: Path) -> None:
+def test_unix_socket_belongs_to_the_user(site: Path) -> None:
     with Served(site, "--bind", "unix:a.sock", "--user", "nobody", "tell") as served:
         served.location()
         assert (site / "a.sock").stat().st_uid == pwd.getpwnam("nobody").pw_uid
@@ -97,7 +97,7 @@ def test_unix_socket_is_theirs(site: Path) -> None:
 
 @needs_root
 def test_log_that_is_a_link(site: Path) -> None:
-    """The user of a log's directory gets no file of root's by it, at the start or later."""
+    """The owner of a log's directory cannot get a file of root by a link, at the start or later."""
     directory, secret = trap(site)
     log = directory / "error.log"
     options = [*ANY, "--user", "nobody", "--error-log", str(log), "tell"]
@@ -113,7 +113,7 @@ def test_log_that_is_a_link(site: Path) -> None:
         log.rename(directory / "error.log.1")
         log.symlink_to(secret)
         served.send(signal.SIGUSR1)
-        stays = "the log stays in its old file: cannot open"
+        stays = "messages still go to the old file"
         eventually(lambda: stays in (directory / "error.log.1").read_text())
         served.stop()
     assert (secret.owner(), secret.read_text()) == ("root", "secret")
@@ -121,7 +121,7 @@ def test_log_that_is_a_link(site: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize("way", ["link", "second name", "directory"])
-def test_log_whose_way_leads_to_a_file_of_root(site: Path, way: str) -> None:
+def test_log_path_that_leads_to_a_file_of_root(site: Path, way: str) -> None:
     directory, secret = trap(site)
     log = directory / "logs" / "secret"
     if way == "directory":
@@ -136,8 +136,8 @@ def test_log_whose_way_leads_to_a_file_of_root(site: Path, way: str) -> None:
 
 
 @needs_root
-def test_log_that_would_make_the_supervisor_wait(site: Path) -> None:
-    """A pipe whose other end its user has, and may read nothing from; or no other end."""
+def test_log_that_is_a_named_pipe(site: Path) -> None:
+    """A named pipe is refused, whether or not another process has opened it for reading."""
     directory, _ = trap(site)
     log = directory / "error.log"
     options = [*ANY, "--user", "nobody", "--error-log", str(log), "tell"]
@@ -146,13 +146,13 @@ def test_log_that_would_make_the_supervisor_wait(site: Path) -> None:
     assert "cannot be written: No such device or address" in refuse(site, *options)
     reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        assert "cannot be written: it is not a regular file" in refuse(site, *options)
+        assert "cannot be written: not a regular file" in refuse(site, *options)
     finally:
         os.close(reader)
 
 
 @needs_root
-def test_log_that_is_a_device_stays_root_s(site: Path) -> None:
+def test_device_as_log_still_belongs_to_root(site: Path) -> None:
     device = site / "null"
     os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     with Served(site, *ANY, "--user", "nobody", "--error-log", "null", "tell") as served:
@@ -162,7 +162,7 @@ def test_log_that_is_a_device_stays_root_s(site: Path) -> None:
 
 
 @needs_root
-def test_file_of_the_number_is_written_by_no_name_to_foresee(site: Path) -> None:
+def test_pid_file_is_written_by_an_unpredictable_name(site: Path) -> None:
     directory, secret = trap(site)
     path = directory / "rocket.pid"
     foresee = f'ln -s "{secret}" "{path}.$$" && exec "$@"'
@@ -179,10 +179,10 @@ def test_file_of_the_number_is_written_by_no_name_to_foresee(site: Path) -> None
 @needs_root
 def test_number_without_a_group(site: Path) -> None:
     line = refuse(site, *ANY, "--user", "12345", "tell")
-    assert line == "--user: user 12345 has no group: give --group, too"
+    assert line == "--user: user 12345 has no group: set --group, too"
 
 
-def test_names_that_nobody_has(site: Path) -> None:
+def test_unknown_names(site: Path) -> None:
     assert refuse(site, *ANY, "--user", "no-one", "tell").startswith(
         "--user: there is no user 'no-"
     )

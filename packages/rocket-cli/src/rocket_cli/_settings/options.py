@@ -1,74 +1,40 @@
-"""Commands that take the settings."""
+"""The options that the settings are on the command line, and the commands that take them.
+
+`SettingsCommand` has an option for each setting; `serve`, `check` and `config` are such commands.
+`AdminCommand` has the options that lead to the admin socket of a running server.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
-from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from rocket_cli._errors import CommandError
+from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
+from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.config_file import ConfigFile, find_config
 from rocket_cli._settings.kinds import FILE
-from rocket_cli._settings.origin import Origin, file_of, origin, remember_file
-from rocket_cli._settings.setting import Part, Section, Setting
-from rocket_cli._settings.table import SETTINGS
+from rocket_cli._settings.origin import file_of, origin, remember_file
+from rocket_cli._settings.setting import Setting
 
-_BY_NAME = {each.name: each for each in SETTINGS}
+_BY_NAME: Final = {each.name: each for each in SETTINGS}
 
-
-class Chosen:
-    """The settings that are in force, and where each comes from."""
-
-    def __init__(
-        self,
-        values: Mapping[str, Any],
-        origins: Mapping[str, Origin],
-        again: Callable[[], Chosen],
-        file: Path | None,
-        *,
-        depends_on_directory: bool,
-    ) -> None:
-        """``again`` reads all of them once more; ``file`` is the file that some come from.
-
-        With ``depends_on_directory`` they were other ones if the command were started elsewhere.
-        """
-        self._values = values
-        self._origins = origins
-        self.again = again
-        self.file = file
-        self.depends_on_directory = depends_on_directory
-
-    def __getitem__(self, name: str) -> Any:
-        return self._values[name]
-
-    def changed(self, name: str, value: Any) -> Chosen:
-        """The same with another value for one setting."""
-        changed = copy(self)
-        changed._values = {**self._values, name: value}  # noqa: SLF001 - of the same class
-        return changed
-
-    def origin(self, name: str) -> Origin:
-        """Where a setting comes from."""
-        return self._origins[name]
-
-    def arguments(self, part: Part) -> dict[str, Any]:
-        """What ``part`` is given, by keyword; what has no value is left out."""
-        return {
-            each.keyword: self._values[each.name]
-            for each in SETTINGS
-            if each.part is part and self._values[each.name] is not None
-        }
+_SOURCES: Final = (
+    "Each setting can also be given by an environment variable or by a key in a TOML file: "
+    "--max-body by ROCKET_MAX_BODY or max-body. An option overrides the variable, and the variable "
+    "overrides the file."
+)
 
 
 class SettingsCommand(click.Command):
-    """A command with an option for each setting, which its callback gets as ``chosen``."""
+    """A command with an option for each setting. Its callback gets them as ``chosen``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.epilog = _SOURCES
         self.params = [_config_option(), *map(_parameter, SETTINGS), *self.params]
 
     def make_context(
@@ -78,7 +44,7 @@ class SettingsCommand(click.Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """Remember the arguments, to read them once more."""
+        """Remember the arguments, so that a reload can read them once more."""
         again = list(args)
         ctx = super().make_context(info_name, args, parent, **extra)
 
@@ -89,7 +55,7 @@ class SettingsCommand(click.Command):
         return ctx
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Call back."""
+        """Call the callback with the settings."""
         ctx.params["chosen"] = self._choose(ctx)
         return super().invoke(ctx)
 
@@ -110,59 +76,50 @@ class SettingsCommand(click.Command):
                 and (file is None or file.path.is_absolute())
             ),
         )
-        _require_needs(chosen)
+        chosen.require_needs()
         return chosen
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options by what they are about."""
+        """Write the options to the help, by section."""
         records = {
             parameter.name: record
             for parameter in self.get_params(ctx)
             if isinstance(parameter, click.Option)
             and (record := parameter.get_help_record(ctx)) is not None
         }
-        for section in Section:
-            names = [each.parameter for each in SETTINGS if each.section is section]
-            rows = [records.pop(name) for name in names if name in records]
+        for title, settings in SECTIONS.items():
+            rows = [records.pop(each.parameter) for each in settings if each.parameter in records]
             if rows:
-                with formatter.section(section.value):
+                with formatter.section(title):
                     formatter.write_dl(rows)
         with formatter.section("Options"):
             formatter.write_dl(list(records.values()))
 
 
 class AdminCommand(click.Command):
-    """A command that asks a running server, and is given the ``path`` of its admin endpoint."""
+    """A command that asks a running server. Its callback gets the ``path`` of the admin socket."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params = [_config_option(), _parameter(_BY_NAME["admin"]), *self.params]
+        admin = _parameter(
+            _BY_NAME["admin"], "Ask the server by this Unix socket, its --admin path."
+        )
+        self.params = [_config_option(), admin, *self.params]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Call back."""
+        """Call the callback with the path."""
         path = ctx.params.pop("admin")
         if path is None:
             raise CommandError(
-                "give the Unix socket that the server has as --admin, here too: by --admin, "
-                "ROCKET_ADMIN, or admin in its file of settings"
+                "no admin socket given: use the server's --admin path "
+                "(--admin PATH, ROCKET_ADMIN, or admin in rocket.toml)"
             )
         ctx.params["path"] = path
         return super().invoke(ctx)
 
 
-def _require_needs(chosen: Chosen) -> None:
-    for each in SETTINGS:
-        changed = each.plain(chosen[each.name]) != each.default
-        # A list of words that is empty, as for trusted-proxies, is a value.
-        missing = [name for name in each.needs if chosen[name] in (None, False, ())]
-        if each.needs and changed and len(missing) == len(each.needs):
-            names = " or ".join(f"--{name}" for name in missing)
-            raise CommandError(
-                f"{chosen.origin(each.name)} does nothing without {names}: give that, too"
-            )
-
-
-def _parameter(setting: Setting) -> click.Parameter:
+def _parameter(setting: Setting, help_text: str | None = None) -> click.Parameter:
+    """Return the option or argument for a setting, by default with the setting's own help."""
     common: dict[str, Any] = {
         "type": setting.kind,
         "envvar": setting.variable,
@@ -177,9 +134,9 @@ def _parameter(setting: Setting) -> click.Parameter:
     if bool in setting.kind.types:
         names = f"{names}/--no-{setting.name}"
         del common["metavar"]
-    help_text = setting.help
-    if setting.default_text:
-        help_text = f"{help_text} [{setting.default_text}]"
+    if help_text is None:
+        default = f" Default: {setting.default_text}." if setting.default_text else ""
+        help_text = f"{setting.description}{default}"
     return click.Option([names], default=setting.default, help=help_text, **common)
 
 
@@ -192,19 +149,19 @@ def _config_option() -> click.Option:
         is_eager=True,
         expose_value=False,
         callback=_use_file,
-        help="TOML file with settings. Without it rocket.toml or, if there is none, the table "
-        "tool.rocket of pyproject.toml in the current directory.",
+        help="Read settings from this TOML file. Default: rocket.toml or, if there is none, the "
+        "table tool.rocket of pyproject.toml, in the current directory.",
     )
 
 
 def _use_file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> None:
-    """Have click take the settings that are given nowhere else from a file."""
+    """Let click take the settings that have no option and no variable from a settings file."""
     del parameter
     file = find_config() if path is None else ConfigFile(path)
     if file is None:
         return
     if not file.has_settings:
-        raise CommandError(f"{file.path} has no settings: they are in its table tool.rocket")
+        raise CommandError(f"{file.path} has no settings: add the table tool.rocket")
     for key, value in file.values.items():
         found = _BY_NAME.get(key)
         if found is None:

@@ -1,4 +1,4 @@
-"""The table of settings beside what the settings are given to."""
+"""The table of settings, compared with the classes that get the settings."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from enum import Enum
 import pytest
 
 from choosing import choose
+from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
 from rocket_cli._settings.setting import Part, Setting
-from rocket_cli._settings.table import SETTINGS
 from rocket_core import Timeouts
 from rocket_tls import TLSSettings
 
@@ -77,17 +77,49 @@ def test_defaults_change_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "complaint"),
     [
-        ("bind", "127.0.0.1:80", 'must be a list of strings, as bind = ["127.0.0.1:80"]'),
+        ("bind", "127.0.0.1:80", 'must be a list of strings, such as bind = ["127.0.0.1:80"]'),
         ("bind", [1], "must be a list of strings"),
         ("threads", True, "not true or false"),
-        ("threads", 1.5, "not a number with a point"),
+        ("threads", 1.5, "not a decimal number"),
         ("max-body", "1", "must be a whole number, not a string"),
         ("keep-alive", {}, "must be a number, not a table"),
         ("stream-bodies", 1, "must be true or false, not a whole number"),
         ("trusted-proxies", "unix", "must be a list of strings, not a string"),
-        ("trusted-proxies", [1], "something else is in the list"),
+        ("trusted-proxies", [1], "an item is not a string"),
     ],
 )
 def test_wrong_type_in_a_file(name: str, value: object, complaint: str) -> None:
     setting = next(each for each in SETTINGS if each.name == name)
     assert complaint in str(setting.complaint(value))
+
+
+def test_every_help_is_sentences() -> None:
+    """The command line and the README add the default to the help, which must not repeat it."""
+    for setting in SETTINGS:
+        assert setting.help[0].isupper(), setting.name
+        assert setting.help.endswith("."), setting.name
+        assert "Default" not in setting.help, setting.name
+        assert "Without it" not in setting.help, setting.name
+        assert not setting.default_text.endswith("."), setting.name
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("bind", "127.0.0.1:8000"),
+        ("max-output", "64 MiB"),
+        ("keep-alive", "75 seconds"),
+        ("threads", "8"),
+        ("reload", "no"),
+        ("request-timeout", "no limit"),
+        ("error-log", "standard error"),
+        ("tls-cert", ""),
+    ],
+)
+def test_default_as_the_help_shows_it(name: str, shown: str) -> None:
+    setting = next(each for each in SETTINGS if each.name == name)
+    assert setting.default_text == shown
+
+
+def test_sections_of_the_help_have_all_settings() -> None:
+    assert tuple(each for settings in SECTIONS.values() for each in settings) == SETTINGS

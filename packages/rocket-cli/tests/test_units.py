@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from rocket_cli._terminal.units import age, number, seconds, size
+from rocket_cli._units import age, exact_size, number, seconds, size
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,20 @@ def test_size(value: float, shown: str) -> None:
 )
 def test_number(value: float, shown: str) -> None:
     assert number(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0 bytes"),
+        (1000, "1000 bytes"),
+        (1536, "1536 bytes"),
+        (1024, "1 KiB"),
+        (64 << 20, "64 MiB"),
+        (4 << 30, "4 GiB"),
+        (1 << 42, "4096 GiB"),
+    ],
+)
+def test_exact_size(value: int, shown: str) -> None:
+    """Nothing is rounded: a value is shown in the largest unit of which it is a multiple."""
+    assert exact_size(value) == shown

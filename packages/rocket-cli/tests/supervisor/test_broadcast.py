@@ -4,46 +4,35 @@ from typing import Any, cast
 
 import pytest
 
+from manual_timers import ManualTimers
 from rocket_cli._processes.channel import Message
-from rocket_cli._supervisor import questions as questions_module
-from rocket_cli._supervisor.children import Child
-from rocket_cli._supervisor.questions import Broadcast, add_statistics
-from rocket_cli._supervisor.timers import Timers
+from rocket_cli._supervisor import broadcast as broadcast_module
+from rocket_cli._supervisor.broadcast import Broadcast
+from rocket_cli._supervisor.child import Child
 
 
 class Asked:
-    """A process as far as questions know it."""
+    """A stand-in for a process, with what a broadcast reads of it."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.generation = 3
 
 
-class Manual(Timers):
-    """Timers whose calls are made by the test."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[Any] = []
-
-    def after(self, seconds: float, call: Any) -> None:
-        self.calls.append(call)
-
-
 class Asking:
     def __init__(self, *pids: int) -> None:
-        self.timers = Manual()
+        self.timers = ManualTimers()
         self.told: list[tuple[int, Message]] = []
         self.children = [cast("Child", Asked(pid)) for pid in pids]
         self.replies: list[list[Message]] = []
-        self.questions = Broadcast(self.timers, lambda child, m: self.told.append((child.pid, m)))
+        self.broadcast = Broadcast(self.timers, lambda child, m: self.told.append((child.pid, m)))
 
     def ask(self) -> None:
-        self.questions.ask("stats", {"a": 1}, self.children, self.replies.append)
+        self.broadcast.ask("stats", {"a": 1}, self.children, self.replies.append)
 
     def answer(self, index: int, **result: Any) -> None:
         number = self.told[index][1]["question"]
-        self.questions.answered(self.children[index], {"answer": number, "result": result})
+        self.broadcast.answered(self.children[index], {"answer": number, "result": result})
 
 
 def test_every_process_is_asked_and_the_answers_are_collected() -> None:
@@ -63,8 +52,8 @@ def test_every_process_is_asked_and_the_answers_are_collected() -> None:
 
 
 def test_an_answer_has_its_share_of_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is too long costs no other process its answer."""
-    monkeypatch.setattr(questions_module, "_MOST_ANSWERS", 2000)
+    """An answer that is too long costs no other process its answer."""
+    monkeypatch.setattr(broadcast_module, "_MAX_ANSWERS", 2000)
     asking = Asking(11, 12)
     asking.ask()
     asking.answer(0, text="x" * 1000)
@@ -72,7 +61,7 @@ def test_an_answer_has_its_share_of_the_message(monkeypatch: pytest.MonkeyPatch)
     ((long, short),) = asking.replies
     assert (long["process"], long["error"]) == (
         11,
-        "its answer has more than 1000 bytes: ask for less",
+        "the answer is longer than 1000 bytes: ask with a limit",
     )
     assert (short["process"], len(short["text"])) == (12, 900)
 
@@ -84,17 +73,7 @@ def test_a_process_speaks_for_itself() -> None:
     assert asking.replies == [[{"process": 11, "generation": 3}]]
 
 
-def test_names_that_processes_make_up_do_not_pile_up() -> None:
-    total: Message = {}
-    for start in range(0, 1000, 100):
-        add_statistics(total, {"closes": {str(start + n): 1 for n in range(100)}})
-    assert len(total["closes"]) == 256
-    add_statistics(total, {"closes": {"0": 1, "new": 1}})
-    assert total["closes"]["0"] == 2
-    assert "new" not in total["closes"]
-
-
-def test_nobody_to_ask() -> None:
+def test_without_processes_the_reply_is_empty() -> None:
     asking = Asking()
     asking.ask()
     assert asking.replies == [[]]
@@ -103,8 +82,7 @@ def test_nobody_to_ask() -> None:
 def test_a_process_that_does_not_answer_in_time() -> None:
     asking = Asking(11)
     asking.ask()
-    for call in asking.timers.calls:
-        call()
+    asking.timers.make_calls()
     (answers,) = asking.replies
     assert answers[0]["process"] == 11
     assert "no answer within" in answers[0]["error"]
@@ -115,21 +93,7 @@ def test_a_process_that_does_not_answer_in_time() -> None:
 def test_a_process_that_ends_is_not_waited_for() -> None:
     asking = Asking(11)
     asking.ask()
-    asking.questions.gone(asking.children[0])
+    asking.broadcast.gone(asking.children[0])
     assert asking.replies == [
-        [{"process": 11, "generation": 3, "error": "it ended before it answered"}]
+        [{"process": 11, "generation": 3, "error": "the process ended before it answered"}]
     ]
-
-
-def test_statistics_of_ended_processes_add_up() -> None:
-    total: Message = {}
-    add_statistics(total, {"requests": 3, "closes": {"served": 2}, "histogram": [1, 2], "who": "a"})
-    add_statistics(
-        total, {"requests": 4, "closes": {"served": 1, "error": 1}, "histogram": [0, 5], "who": "b"}
-    )
-    assert total == {
-        "requests": 7,
-        "closes": {"served": 3, "error": 1},
-        "histogram": [1, 7],
-        "who": "b",
-    }
