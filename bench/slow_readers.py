@@ -11,42 +11,24 @@ for a client, the bytes held for clients, and the resident memory (Linux only).
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
-import os
-import resource
 import socket
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from rocket_core import Listener, Server, TCPAddress
+from rocket_core.testing import PATIENCE, Report, ServerProcess, many_descriptors, report_to_parent
 from rocket_wsgi import WSGIWorker
 
 PIECE = bytes(64 * 1024)
 BUFFER = 64 * 1024
 """Bytes that the system receives for a slow reader, which takes them at its own rate."""
 
-PATIENCE = 60.0
 STEP = 0.25
 """Seconds between two reads of a slow reader."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the server says of itself."""
-
-    connections: dict[str, int]
-    threads: int
-    stalled: int
-    held: int
-    resident: int
 
 
 @dataclass(frozen=True)
@@ -70,7 +52,7 @@ class Round:
 
 
 def serve(size: int, threads: int) -> None:
-    """Serve until standard input ends, and answer each of its lines with a report."""
+    """Serve, in the process of a `ServerProcess`."""
 
     def application(environ: dict[str, Any], start: Callable[..., object]) -> Iterator[bytes]:
         start("200 OK", [("Content-Type", "application/octet-stream")])
@@ -82,63 +64,13 @@ def serve(size: int, threads: int) -> None:
     with Server(
         lambda: WSGIWorker(application), [listener], min_threads=threads, max_threads=threads
     ) as server:
-        assert isinstance(listener.address, TCPAddress)  # noqa: S101 - for the type checker
-        say(listener.address.port)
-        for _ in sys.stdin:
-            now = server.statistics()
-            report = Report(now.connections, now.threads, now.stalled, now.held, resident())
-            say(json.dumps(asdict(report)))
+        report_to_parent(server)
 
 
-def resident() -> int:
-    """Bytes of memory that this process has."""
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-def say(what: object) -> None:
-    """Print a line at once."""
-    sys.stdout.write(f"{what}\n")
-    sys.stdout.flush()
-
-
-class Subject:
-    """The server, seen from here."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self.port = int(self._read_line())
-
-    def report(self) -> Report:
-        """What it says of itself now."""
-        if self._process.stdin is not None:
-            self._process.stdin.write("report\n")
-            self._process.stdin.flush()
-        return Report(**json.loads(self._read_line()))
-
-    def until(self, condition: Callable[[Report], bool]) -> Report:
-        """Wait for ``condition``. Raises `TimeoutError`."""
-        until = time.monotonic() + PATIENCE
-        while not condition(report := self.report()):
-            if time.monotonic() > until:
-                raise TimeoutError(f"the server has not come so far: {report}")
-            time.sleep(0.02)
-        return report
-
-    def _read_line(self) -> str:
-        return "" if self._process.stdout is None else self._process.stdout.readline()
-
-
-@contextlib.contextmanager
-def subject(size: int, threads: int) -> Iterator[Subject]:
-    """A server in a process of its own."""
-    command = [sys.executable, __file__, "--serve", "--size", str(size), "--threads", str(threads)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield Subject(process)
-        if process.stdin is not None:
-            process.stdin.close()
+def port_of(server: ServerProcess) -> int:
+    """The port that the server listens on."""
+    assert isinstance(server.address, TCPAddress)  # noqa: S101 - for the type checker
+    return server.address.port
 
 
 # -- clients ---------------------------------------------------------------------------------------
@@ -211,22 +143,24 @@ def ask_for_pages(port: int, count: int) -> list[float]:
 # -- measuring -------------------------------------------------------------------------------------
 
 
-def measure_alone(server: Subject, pages: int) -> Round:
+def measure_alone(server: ServerProcess, pages: int) -> Round:
     """A round without slow readers."""
     server.until(lambda report: not report.connections)
-    return Round(ask_for_pages(server.port, pages), server.report())
+    return Round(ask_for_pages(port_of(server), pages), server.report())
 
 
-def measure_among(server: Subject, pages: int, readers: int, rate: int, seconds: float) -> Round:
+def measure_among(
+    server: ServerProcess, pages: int, readers: int, rate: int, seconds: float
+) -> Round:
     """A round among slow readers, each of which a thread waits for before it begins."""
     began = time.monotonic()
-    crowd = Readers(server.port, readers, rate)
+    crowd = Readers(port_of(server), readers, rate)
     try:
         server.until(lambda report: report.stalled == readers)
         until = time.monotonic() + seconds
         taken: list[float] = []
         while time.monotonic() < until or not taken:
-            taken += ask_for_pages(server.port, pages)
+            taken += ask_for_pages(port_of(server), pages)
         report = server.report()
         if crowd.cut:
             raise RuntimeError(f"{crowd.cut} slow readers were cut")
@@ -264,15 +198,11 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=5.0, help="least length of a round with readers (5)"
     )
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        serve(options.size, options.threads)
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with subject(options.size, options.threads) as server:
-        ask_for_pages(server.port, options.pages)
+    program = f"""import runpy
+runpy.run_path({__file__!r})["serve"]({options.size}, {options.threads})"""
+    with many_descriptors(4 * options.readers), ServerProcess(program) as server:
+        ask_for_pages(port_of(server), options.pages)
         alone, among = [], []
         for _ in range(options.rounds):
             alone.append(measure_alone(server, options.pages))
@@ -280,12 +210,12 @@ def main() -> None:
                 measure_among(server, options.pages, options.readers, options.rate, options.seconds)
             )
     columns = ["page ms", "p99 ms", "threads", "waiting", "held MiB", "RSS MiB"]
-    say(" " * 24 + "".join(f"{column:>9}" for column in columns))
-    say(describe("first round, alone", alone[:1]))
-    say(describe("alone", alone))
-    say(describe(f"{options.readers} slow readers", among))
+    print(" " * 24 + "".join(f"{column:>9}" for column in columns))
+    print(describe("first round, alone", alone[:1]))
+    print(describe("alone", alone))
+    print(describe(f"{options.readers} slow readers", among))
     rate = sum(each.taken / each.seconds for each in among) / options.rounds / options.readers
-    say(f"each reader took about {rate:,.0f} bytes per second")
+    print(f"each reader took about {rate:,.0f} bytes per second")
 
 
 if __name__ == "__main__":

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import socket
-import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from rocket_core.testing import eventually
 from systemtests.postgresql import Database
 from systemtests.processes import APPLICATIONS, PATIENCE, PLAIN, assert_quiet, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from systemtests.processes import Server
 
 THREADS = 4
@@ -21,13 +19,6 @@ READERS = 30
 ROUNDS = 4
 SIZE = 200 * 64 * 1024
 """Of the body of a large answer, without its coding."""
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.05)
 
 
 def ask(server: Server, path: str, receive_buffer: int | None = None) -> socket.socket:

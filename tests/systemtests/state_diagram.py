@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rocket_core import State
-from rocket_core.extending import OWNERS, TRANSITIONS, Owner
+from rocket_core._state import OWNERS, TRANSITIONS, Owner
 
 PAGE = Path(__file__).parents[2] / "docs/architecture.md"
 BEGIN = "<!-- states: made by tests/systemtests/state_diagram.py -->\n"

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from processes import PATIENCE
 from rocket_cli._admin.endpoint import AdminWorker
 from rocket_cli._admin.inspector import Inspector
 from rocket_cli._admin.reply import Ask, AskError, Reply
 from rocket_cli._sockets.bound_sockets import bind_private
 from rocket_core import Listener, Server, TCPAddress, UnixAddress, Worker
+from rocket_core.testing import PATIENCE
 from rocket_wsgi import WSGIWorker
 
 Environ = dict[str, Any]

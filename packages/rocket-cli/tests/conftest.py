@@ -9,8 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
+from hypothesis import HealthCheck, settings
 
 from rocket_cli._logging.loggers import NAMES, ServerLogger
+
+# A busy machine is slow now and then, and that is no failure.
+settings.register_profile("cli", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("cli")
 
 VERSION = """
     import os

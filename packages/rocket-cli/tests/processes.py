@@ -9,15 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-PATIENCE = 30.0
-"""Seconds after which a test that waits for the command fails."""
+from rocket_core.testing import PATIENCE
 
 COMMAND = [sys.executable, "-P", "-m", "rocket_cli"]
 """The option -P keeps Python itself from importing modules of the current directory."""
@@ -46,14 +44,6 @@ def run(directory: Path, *arguments: str, **variables: str) -> subprocess.Comple
         timeout=PATIENCE,
         check=False,
     )
-
-
-def eventually(happened: Callable[[], object]) -> None:
-    """Return once ``happened`` returns a true value."""
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class Served:

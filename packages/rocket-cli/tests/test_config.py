@@ -95,7 +95,7 @@ def test_application_from_each_source(tmp_path: Path, write: Write) -> None:
         ("max-body = '1'", "rocket.toml:1: max-body must be a whole number, not a string"),
         ("max-body = -1", "rocket.toml:1: max-body: '-1': use a whole number of bytes, at least 0"),
         ("bind = [\n'x'\n]", "rocket.toml:1: bind: address 'x' has no port"),
-        ("trusted-proxies = ['x']", "rocket.toml:1: trusted-proxies: 'x' is no network"),
+        ("trusted-proxies = ['x']", "rocket.toml:1: trusted-proxies: 'x' is not a network"),
         ("proxy-fields = ['x']", "rocket.toml:1: proxy-fields: "),
         ("[threads]", "rocket.toml:1: threads must be a whole number, or "),
         ("threads = ", "rocket.toml is not valid TOML: "),

@@ -5,16 +5,19 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-from coresupport import PATIENCE, descriptors, eventually, rocket_threads
+from coresupport import rocket_threads
 from rocket_core import Connection, Timeouts
+from rocket_core.testing import PATIENCE, descriptors, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# A loaded machine is slow now and then, and that is no failure.
-settings.register_profile("core", deadline=None, max_examples=60)
+# A busy machine is slow now and then, and that is no failure.
+settings.register_profile(
+    "core", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("core")
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import rocket_core
-from coresupport import PATIENCE, Client, Script, connect, eventually, serving
+from coresupport import connect, serving
 from rocket_core import Lifecycle, Listener, Timeouts
+from rocket_core.testing import PATIENCE, Client, Script, at_growing_scales, eventually, within
 
 
 def readme() -> str:
@@ -44,12 +45,12 @@ def test_blocking_style() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_other_style_and_signals(number: int) -> None:
-    shout, _, patient, run, _ = programs()
+    shout, _, patient, run, *_ = programs()
     with Script(shout + patient + run) as script:
         line = script.read_line()
         assert line.startswith("Listening on 127.0.0.1:")
         listener = Listener(line.split()[-1])
-        with Client(listener) as slow, Client(listener) as client:
+        with Client(listener.address) as slow, Client(listener.address) as client:
             slow.send(b"sl")
             assert client.ask(b"hello\n") == b"HELLO\n"
             assert slow.ask(b"ow\nnext\n") == b"SLOW\n"
@@ -69,12 +70,25 @@ def test_a_protocol_that_answers_in_time() -> None:
         return line.upper()
 
     names: dict[str, Any] = {"compute": compute}
-    exec(programs()[-1], names)
-    with serving(names["Slow"], request_timeout=0.2) as server, connect(server) as client:
-        assert client.ask(b"quick\n") == b"QUICK\n"
-        assert client.ask(b"slow\n") == b"no answer in time\n"
-        leave.set()
-        assert client.read_all() == b""
+    exec(programs()[4], names)
+
+    def test(scale: float) -> None:
+        limit = 0.2 * scale
+        leave.clear()
+        with serving(names["Slow"], request_timeout=limit) as server, connect(server) as client:
+            with within(limit):
+                assert client.ask(b"quick\n") == b"QUICK\n"
+            assert client.ask(b"slow\n") == b"no answer in time\n"
+            leave.set()
+            assert client.read_all() == b""
+
+    at_growing_scales(test)
+
+
+def test_a_test_of_a_protocol() -> None:
+    names: dict[str, Any] = {}
+    exec(programs()[0] + programs()[5], names)
+    names["test_it_shouts"]()
 
 
 def test_time_outs_in_the_table() -> None:

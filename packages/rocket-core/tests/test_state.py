@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from rocket_core import State, TransitionError
-from rocket_core._state import check_transition
-from rocket_core.extending import OWNERS, TRANSITIONS, Owner
+from rocket_core._state import OWNERS, TRANSITIONS, Owner, check_transition
 
 
 def test_every_state_has_an_owner_and_transitions() -> None:

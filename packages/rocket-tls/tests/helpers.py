@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import socket
 import ssl
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import trustme
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -23,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from lines import Closes
 from rocket_core import CloseReason, Server, TCPAddress
+from rocket_core.testing import PATIENCE
 from rocket_tls import (
     CertificateChain,
     CertificateData,
@@ -31,9 +28,6 @@ from rocket_tls import (
     TLSListener,
     TLSSettings,
 )
-
-PATIENCE = 30.0
-"""Seconds after which a test that waits for an event has failed."""
 
 
 @dataclass(frozen=True)
@@ -201,35 +195,6 @@ def client_hello(protocols: list[str], *, name: str = "localhost") -> bytes:
     if protocols:
         context.set_alpn_protocols(protocols)
     return MemoryClient(context, name).first_flight()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Return once ``condition`` is true."""
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.002)
-
-
-@contextmanager
-def many_descriptors(count: int) -> Iterator[None]:
-    """Let this process open ``count`` descriptors, or skip the test."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < count:
-        pytest.skip(f"the system allows {hard} open files, and this takes {count}")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def resident() -> int:
-    """Return the bytes of memory that are resident; 0 on systems other than Linux."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return 0
-    return int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def exchange(client: ssl.SSLSocket, line: str) -> bytes:

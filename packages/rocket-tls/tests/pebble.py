@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 import trustme
 
-from helpers import PATIENCE, chain_of, wait_until
+from helpers import chain_of
+from rocket_core.testing import PATIENCE, eventually
 
 KEY_ID = "kid-1"
 MAC_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
@@ -167,7 +168,7 @@ def _pebble(
                 stderr=output,
             )
         try:
-            wait_until(lambda: process.poll() is not None or (_answers(port)))  # noqa: B023
+            eventually(lambda: process.poll() is not None or (_answers(port)))  # noqa: B023
             if process.poll() is None:
                 yield port
                 return

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from helpers import Serve, client_hello, read_all, wait_until
+from helpers import Serve, client_hello, read_all
 from rocket_core import CloseReason, Timeouts
+from rocket_core.testing import eventually
 
 
 @pytest.mark.parametrize(
@@ -91,5 +92,5 @@ def test_a_scanner_cannot_fill_the_log(serve: Serve, caplog: pytest.LogCaptureFi
         sock = served.connect_plain()
         sock.sendall(b"HELO\n")
         read_all(sock)
-    wait_until(lambda: served.tls_errors == {"no TLS": 50})
+    eventually(lambda: served.tls_errors == {"no TLS": 50})
     assert [record.levelno for record in caplog.records] == [logging.WARNING]

@@ -7,8 +7,9 @@ import socket
 
 import pytest
 
-from helpers import PATIENCE, Serve, exchange, read_all
+from helpers import Serve, exchange, read_all
 from rocket_core import Timeouts
+from rocket_core.testing import PATIENCE
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 

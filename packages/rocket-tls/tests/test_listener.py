@@ -14,7 +14,6 @@ import pytest
 import trustme
 
 from helpers import (
-    PATIENCE,
     Files,
     MemoryClient,
     Serve,
@@ -23,16 +22,14 @@ from helpers import (
     data_of,
     der_of,
     exchange,
-    many_descriptors,
     read_all,
     read_exactly,
     read_line,
     replace_file,
-    resident,
-    wait_until,
 )
 from lines import Closes, Lines, pattern
 from rocket_core import AddressError, CloseReason, Server, Timeouts
+from rocket_core.testing import PATIENCE, eventually, many_descriptors, resident
 from rocket_tls import CertificateError, CertificateStore, TLSListener
 
 MIB = 1 << 20
@@ -151,10 +148,10 @@ def test_stalled_handshakes_hold_no_thread_and_little_memory(serve: Serve, openi
         stalled = [served.connect_plain() for _ in range(CROWD)]
         for sock in stalled:
             sock.sendall(opening)
-        wait_until(lambda: served.server.statistics().connections.get("handshake") == CROWD)
+        eventually(lambda: served.server.statistics().connections.get("handshake") == CROWD)
         for number in range(100):
             assert exchange(client, f"shout again {number}") == f"AGAIN {number}\n".encode()
-        wait_until(lambda: all(each.peer is None for each in served.server.activities()))
+        eventually(lambda: all(each.peer is None for each in served.server.activities()))
         statistics = served.server.statistics()
         assert statistics.connections == {"handshake": CROWD, "idle": 1}
         assert (statistics.threads, statistics.stalled, statistics.closes) == (4, 0, {})
@@ -162,7 +159,7 @@ def test_stalled_handshakes_hold_no_thread_and_little_memory(serve: Serve, openi
 
         assert [read_all(sock) for sock in stalled] == [b""] * CROWD
         closes = {"handshake timed out": CROWD}
-        wait_until(lambda: served.server.statistics().closes == closes)
+        eventually(lambda: served.server.statistics().closes == closes)
         assert exchange(client, "shout at last") == b"AT LAST\n"
 
 

@@ -7,9 +7,10 @@ import ssl
 import time
 from contextlib import suppress
 
-from helpers import PATIENCE, Serve, exchange, read_all, read_exactly
+from helpers import Serve, exchange, read_all, read_exactly
 from lines import pattern
 from rocket_core import CloseReason
+from rocket_core.testing import PATIENCE
 from rocket_tls._connection.connection import RECORD
 
 

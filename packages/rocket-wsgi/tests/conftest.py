@@ -1,38 +1,30 @@
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-from client import Client
-from rocket_core import Connection, Listener, Peer, Server, TCPAddress, Timeouts
+from rocket_core import Listener, Server, Timeouts
+from rocket_core.testing import NarrowListener
 from rocket_wsgi import Site, WSGIWorker
+from served import Served
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-Serve = Callable[..., Client]
-
-# A busy machine can be slow at any time, which does not mean that the code is wrong.
-settings.register_profile("wsgi", deadline=None)
+# A busy machine is slow now and then, and that is no failure.
+settings.register_profile("wsgi", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("wsgi")
+
+Serve = Callable[..., Served]
 
 if not getattr(sys, "_is_gil_enabled", lambda: True)():
     # Compares with httptools, which has no wheel for Python without the GIL.
     collect_ignore = ["conformance/test_differential.py"]
-
-
-class NarrowListener(Listener):
-    """Its connections take little at once when their clients do not read."""
-
-    def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
-        return super().connect(sock, peer, timeouts)
 
 
 @pytest.fixture
@@ -48,7 +40,7 @@ def serve() -> Iterator[Serve]:
             timeouts: Timeouts | None = None,
             server: dict[str, Any] | None = None,
             **worker: Any,
-        ) -> Client:
+        ) -> Served:
             listener = (NarrowListener if narrow else Listener)("127.0.0.1:0")
             site = Site(application, **worker)
             running = Server(
@@ -60,8 +52,6 @@ def serve() -> Iterator[Serve]:
                 **(server or {}),
             )
             stack.enter_context(running)
-            address = listener.address
-            assert isinstance(address, TCPAddress)
-            return stack.enter_context(Client((address.host, address.port), running))
+            return stack.enter_context(Served(running))
 
         yield start

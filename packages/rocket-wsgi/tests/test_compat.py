@@ -6,17 +6,17 @@ import signal
 import socket
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from client import Client
 from rocket_core import BindError, LifecycleError, Server, TCPAddress
+from rocket_core.testing import eventually
 from rocket_wsgi import compat
 from rocket_wsgi._compat.forwarded_errors import ForwardedErrors
 from rocket_wsgi.compat import CherryPyWSGIServer, Rocket, Rocket3
+from served import Served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,13 +38,13 @@ def port(rocket: Rocket, number: int = 0) -> int:
 
 
 @contextmanager
-def client(rocket: Rocket, number: int = 0) -> Iterator[Client]:
-    with Client(("127.0.0.1", port(rocket, number)), rocket.server) as found:
+def client(rocket: Rocket, number: int = 0) -> Iterator[Served]:
+    with Served(rocket.server, number) as found:
         yield found
 
 
 @contextmanager
-def serving(rocket: Rocket) -> Iterator[Client]:
+def serving(rocket: Rocket) -> Iterator[Served]:
     rocket.start(background=True)
     try:
         with client(rocket) as found:
@@ -88,7 +88,7 @@ def test_calls_of_web2py(monkeypatch: pytest.MonkeyPatch) -> None:
         rocket.stop(False)
         thread.join(30)
         assert not thread.is_alive()
-        assert closed(visitor.address)
+        assert closed(("127.0.0.1", visitor.address.port))
 
 
 def test_calls_of_cherrypy() -> None:
@@ -200,7 +200,7 @@ def test_start_stop_start_stop() -> None:
             assert visitor.get().status == 200
             with pytest.raises(LifecycleError):
                 rocket.start()
-        assert closed(visitor.address)
+        assert closed(("127.0.0.1", visitor.address.port))
 
 
 class Gate:
@@ -217,9 +217,7 @@ class Gate:
 
 
 def wait_until_drains(server: Server) -> None:
-    until = time.monotonic() + 30
-    while server.lifecycle.value != "draining":
-        assert time.monotonic() < until
+    eventually(lambda: server.lifecycle.value == "draining")
 
 
 def test_running_requests_are_finished() -> None:
@@ -294,9 +292,9 @@ def test_signals() -> None:
             found.append(visitor.get().status)
         first = port(rocket)
         signal.pthread_kill(main, signal.SIGUSR1)
-        until = time.monotonic() + 30
-        while rocket.server.lifecycle.value != "running" or port(rocket) in (0, first):
-            assert time.monotonic() < until
+        eventually(
+            lambda: rocket.server.lifecycle.value == "running" and port(rocket) not in (0, first)
+        )
         with client(rocket) as visitor:
             found.append(visitor.get().status)
         signal.pthread_kill(main, signal.SIGTERM)
@@ -322,7 +320,7 @@ def test_second_sigterm_stops_at_once() -> None:
             signal.pthread_kill(main, signal.SIGTERM)
             wait_until_drains(rocket.server)
             signal.pthread_kill(main, signal.SIGTERM)
-            assert stream.rest() == b""
+            assert stream.read_all() == b""
         gate.go_on.set()
 
     visitor = after(visit)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from client import Client
-from rocket_core import Connection, Listener, Peer, Server, TCPAddress, Timeouts
+from rocket_core import Connection, Listener, Peer, Server, Timeouts
 from rocket_wsgi import Underscores, WSGIWorker
+from served import Served
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TOLD = {"SSL_CLIENT_VERIFY": "SUCCESS", "SSL_CLIENT_S_DN": "CN=alice"}
 FORGED = "".join(
     f"{name}: CN=root\r\n"
-    for name in ("SSL_CLIENT_S_DN", "Ssl-Client-S-Dn", "SSL-CLIENT-VERIFY", "Ssl_Client_Verify")
+    for name in ("SSL_CLIENT_S_DN", "Ssl-Served-S-Dn", "SSL-CLIENT-VERIFY", "Ssl_Client_Verify")
 )
 
 
@@ -44,14 +44,12 @@ def ask(told: dict[str, str] | None, fields: str = "", **settings: Any) -> list[
     """What an application finds in each of two requests of one connection."""
     listener = Telling("127.0.0.1:0")
     listener.told = told
-    with Server(lambda: WSGIWorker(application, **settings), [listener]) as server:
-        address = listener.address
-        assert isinstance(address, TCPAddress)
-        with Client((address.host, address.port), server) as client:
-            request = f"GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode()
-            stream = client.open()
-            stream.send(request * 2)
-            return [json.loads(stream.answer().body) for _ in range(2)]
+    server = Server(lambda: WSGIWorker(application, **settings), [listener])
+    with server, Served(server) as client:
+        request = f"GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode()
+        stream = client.open()
+        stream.send(request * 2)
+        return [json.loads(stream.answer().body) for _ in range(2)]
 
 
 def test_the_application_finds_it_in_every_request() -> None:

@@ -11,13 +11,14 @@ import pytest
 
 from conftest import Serve
 from rocket_core import Connection, Lifecycle, State, Timeouts
+from rocket_core.testing import eventually
 from rocket_wsgi import AccessLog, WSGIWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from client import Client
+    from served import Served
 
 Environ = dict[str, Any]
 CHECK = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -48,10 +49,8 @@ def gate() -> Iterator[Gate]:
     gate.go_on.set()
 
 
-def wait_for_drain(client: Client) -> None:
-    until = time.monotonic() + 30
-    while client.server.lifecycle is not Lifecycle.DRAINING:
-        assert time.monotonic() < until
+def wait_for_drain(client: Served) -> None:
+    eventually(lambda: client.server.lifecycle is Lifecycle.DRAINING)
 
 
 def test_health_must_be_a_path() -> None:
@@ -92,7 +91,7 @@ def test_a_body_is_not_taken_for_the_next_request(serve: Serve) -> None:
     stream = client.open()
     stream.send(CHECK[:-2] + b"Content-Length: %d\r\n\r\n" % len(inner) + inner)
     assert stream.answer()["Connection"] == "close"
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
 
 
 def test_malformed_requests_are_refused(serve: Serve) -> None:
@@ -107,9 +106,7 @@ def test_connection_is_kept(serve: Serve) -> None:
     stream.send(CHECK)
     assert stream.answer().body == b"ok\n"
     stream.send(CHECK[:10])
-    until = time.monotonic() + 30
-    while not client.server.statistics().connections.get("head"):
-        assert time.monotonic() < until
+    eventually(lambda: client.server.statistics().connections.get("head"))
     stream.send(CHECK[10:])
     assert stream.answer().body == b"ok\n"
     other = CHECK.replace(b"healthz", b"other")
@@ -128,7 +125,7 @@ def test_http_1_0(serve: Serve) -> None:
     stream = serve(path, health="/healthz").open()
     stream.send(b"GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     assert stream.answer()["Connection"] == "close"
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -205,9 +202,7 @@ def test_drain(serve: Serve, gate: Gate) -> None:
     busy.send(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n")
     assert gate.entered.acquire(timeout=30)
     late.send(CHECK[:20])
-    until = time.monotonic() + 30
-    while not client.server.statistics().connections.get("head"):
-        assert time.monotonic() < until
+    eventually(lambda: client.server.statistics().connections.get("head"))
     client.server.drain(30)
     wait_for_drain(client)
     late.send(CHECK[20:])

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import gc
-import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rocket_core.testing import eventually
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from client import Client
     from conftest import Serve
+    from served import Served
 
 COUNT = 20
 PATIENCE = 30.0
@@ -25,12 +26,9 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     return [b"%d" % size] if size else [bytes(int(environ["QUERY_STRING"] or 2))]
 
 
-def settle(client: Client) -> None:
+def settle(client: Served) -> None:
     """Wait until every connection is idle."""
-    until = time.monotonic() + PATIENCE
-    while client.server.statistics().connections != {"idle": COUNT}:
-        assert time.monotonic() < until
-        time.sleep(0.002)
+    eventually(lambda: client.server.statistics().connections == {"idle": COUNT})
 
 
 UPLOAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000)

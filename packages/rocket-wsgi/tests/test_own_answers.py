@@ -5,20 +5,20 @@ from __future__ import annotations
 import io
 import json
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rocket_core._connection.budget import GRAIN
+from rocket_core.testing import Answer, eventually
 from rocket_wsgi import AccessLog, RequestIds, StaticFiles, WSGIWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from client import Answer, Client
     from conftest import Serve
+    from served import Served
 
 Environ = dict[str, Any]
 HSTS = "Strict-Transport-Security"
@@ -41,18 +41,11 @@ def challenges(token: str) -> str | None:
     return "t0-ken_.thumbprint" if token == "t0-ken_" else None
 
 
-def ask(client: Client, target: str, *lines: str, method: str = "GET", host: str = "a") -> Answer:
+def ask(client: Served, target: str, *lines: str, method: str = "GET", host: str = "a") -> Answer:
     head = "\r\n".join([f"{method} {target} HTTP/1.1", f"Host: {host}", *lines, "", ""])
     stream = client.open()
     stream.send(head.encode("latin-1"))
     return stream.answer(method)
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.002)
 
 
 # -- redirects -----------------------------------------------------------------------------------
@@ -223,7 +216,7 @@ def test_a_body_is_not_taken_for_the_next_request(serve: Serve) -> None:
     stream.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /")
     answer = stream.answer()
     assert (answer.status, answer["Connection"]) == (308, "close")
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
 
 
 def test_redirects_are_in_the_access_log(serve: Serve) -> None:
@@ -272,7 +265,7 @@ def test_health_checks_are_answered_before_the_redirect(serve: Serve) -> None:
 
 
 @pytest.fixture
-def strict(serve: Serve, tmp_path: Path) -> Client:
+def strict(serve: Serve, tmp_path: Path) -> Served:
     (tmp_path / "file").write_text("a file")
     return serve(
         application,
@@ -285,16 +278,16 @@ def strict(serve: Serve, tmp_path: Path) -> Client:
 
 
 @pytest.mark.parametrize("path", ["/", "/crash", "/static/file", "/static/missing", "/healthz"])
-def test_browsers_are_told_to_stay_with_https(strict: Client, path: str) -> None:
+def test_browsers_are_told_to_stay_with_https(strict: Served, path: str) -> None:
     assert ask(strict, path, "X-Forwarded-Proto: https")[HSTS] == ONE_YEAR
 
 
 @pytest.mark.parametrize("path", ["/", "/crash", "/static/file", "/static/missing", "/healthz"])
-def test_hsts_is_not_sent_over_plain_http(strict: Client, path: str) -> None:
+def test_hsts_is_not_sent_over_plain_http(strict: Served, path: str) -> None:
     assert HSTS not in ask(strict, path)
 
 
-def test_the_application_may_send_hsts_itself(strict: Client) -> None:
+def test_the_application_may_send_hsts_itself(strict: Served) -> None:
     assert ask(strict, "/own", "X-Forwarded-Proto: https")[HSTS] == "max-age=0"
 
 

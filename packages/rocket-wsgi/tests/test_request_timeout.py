@@ -14,6 +14,7 @@ import pytest
 
 from conftest import Serve
 from rocket_core import ClientGone
+from rocket_core.testing import eventually
 from rocket_wsgi import AccessLog
 
 Environ = dict[str, Any]
@@ -87,7 +88,7 @@ def test_a_request_that_takes_too_long_is_answered_504(
     assert client.get().body == b"quick"  # its worker is replaced
     application.leave.set()
     assert application.ended.wait(30)
-    assert stream.rest() == b""  # neither its own answer, nor one to what was sent behind it
+    assert stream.read_all() == b""  # neither its own answer, nor one to what was sent behind it
     if finish in (writes, hints):
         assert isinstance(application.outcomes[0], ClientGone)
     assert client.get().body == b"quick"
@@ -128,9 +129,9 @@ def test_a_response_that_has_begun_is_cut(serve: Serve) -> None:
 
     stream = serve(application, server={"request_timeout": 0.1}).open()
     stream.send(GET)
-    assert stream.head()[1] == 200
+    assert stream.head().status == 200
     assert stream.chunk() == b"part"
-    assert stream.rest() == b""  # without the last chunk
+    assert stream.read_all() == b""  # without the last chunk
     leave.set()
 
 
@@ -234,9 +235,7 @@ def test_queue_time(serve: Serve) -> None:
     busy.send(GET)
     assert first.wait(30)
     waiting.send(GET + GET)
-    until = time.monotonic() + 30
-    while not client.server.statistics().ready:
-        assert time.monotonic() < until
+    eventually(lambda: client.server.statistics().ready)
     began = time.monotonic()
     while time.monotonic() < began + 0.05:
         pass

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rocket_core.testing import Client, at_growing_scales, many_descriptors, within
 from slowserver import FILE_SIZE, PIECE, PIECES, THREADS, WHOLE, SlowServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
-    from client import Stream
 
 CROWD = 300
 TIME = 1.2
@@ -71,6 +70,17 @@ class Slowness:
     held: int = 0
     spools: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+
+    def times(self, scale: float) -> dict[str, float]:
+        """The time-outs, ``scale`` times as long."""
+        return {
+            name: value if name == "minimum_rate" else value * scale
+            for name, value in self.timeouts.items()
+        }
+
+    def shortest(self, scale: float) -> float:
+        """The seconds in which nothing is closed."""
+        return min(value for name, value in self.times(scale).items() if name != "minimum_rate")
 
 
 SLOWNESS = {
@@ -143,19 +153,6 @@ SLOWNESS = {
 }
 
 
-@contextmanager
-def many_descriptors(count: int) -> Iterator[None]:
-    """Let this process and those it starts open ``count`` descriptors, or skip the test."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < count:
-        pytest.skip(f"the system allows {hard} open files, and this takes {count}")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 class Crowd:
     """Clients that are slow in one way."""
 
@@ -172,7 +169,7 @@ class Crowd:
         """Have each send a little more; whether the server has closed them all."""
         return sum(map(self._is_closed, self._streams)) == CROWD
 
-    def _is_closed(self, stream: Stream) -> bool:
+    def _is_closed(self, stream: Client) -> bool:
         try:
             stream.send(self._slowness.dripped)
         except ConnectionError:
@@ -183,14 +180,14 @@ class Crowd:
         """Each is told why it is served no more, and leaves."""
         for stream in self._streams:
             assert stream.answer().status == self._slowness.refused
-            assert stream.rest() == b""
+            assert stream.read_all() == b""
             stream.close()
 
     def read_what_there_is(self) -> None:
         """Each notices that it does not get all."""
         for stream in self._streams:
             try:
-                received = len(stream.rest())
+                received = len(stream.read_all())
             except ConnectionResetError:
                 continue
             assert received < max(self._slowness.longest, 1)
@@ -198,27 +195,39 @@ class Crowd:
 
 @pytest.mark.parametrize("slowness", SLOWNESS.values(), ids=SLOWNESS)
 def test_a_crowd_of_slow_clients_holds_no_thread(slowness: Slowness) -> None:
+    at_growing_scales(partial(crowd_holds_no_thread, slowness))
+
+
+def crowd_holds_no_thread(slowness: Slowness, scale: float) -> None:
     stalled = CROWD if slowness.stalls else 0
     with (
         many_descriptors(4 * CROWD),
-        SlowServer(slowness.timeouts, slowness.settings, max_stalled=2 * CROWD) as server,
+        SlowServer(slowness.times(scale), slowness.settings, max_stalled=2 * CROWD) as server,
     ):
         fast = server.connect()
         fast.send(GET)
         assert fast.answer().body == b"0"
         before = server.until(lambda report: not report.busy)
 
-        crowd = Crowd(server, slowness)
-        server.until(lambda report: report.connections.get(slowness.state, 0) == CROWD)
-        for number in range(100):
-            body = bytes(number)
-            fast.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % number + body)
-            assert fast.answer().body == b"%d" % number
-            if number % 10 == 0:
-                crowd.drip()
-        report = server.until(lambda report: report.busy == report.stalled == stalled)
+        with within(slowness.shortest(scale)):
+            crowd = Crowd(server, slowness)
+            server.until(
+                lambda report: (
+                    report.connections.get(slowness.state, 0) == CROWD or bool(report.closes)
+                )
+            )
+            for number in range(100):
+                body = bytes(number)
+                head = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % number
+                fast.send(head + body)
+                assert fast.answer().body == b"%d" % number
+                if number % 10 == 0:
+                    crowd.drip()
+            report = server.until(
+                lambda report: report.busy == report.stalled == stalled or bool(report.closes)
+            )
+            assert report.closes == {}
         assert report.connections == Counter({slowness.state: CROWD}) + Counter(idle=1)
-        assert report.closes == {}
         assert report.threads <= THREADS + stalled
         assert report.held <= CROWD * slowness.held
         roomy = TOTAL_INPUT // len(BEGUN) if slowness.spools else 0
@@ -254,7 +263,7 @@ def test_readers_of_a_long_response_that_are_slow_but_steady_are_not_cut() -> No
         slow = [server.connect() for _ in range(readers)]
         for stream in slow:
             stream.send(b"GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert stream.head()[1] == 200
+            assert stream.head().status == 200
         server.until(lambda report: report.stalled == readers)
         for _ in range(20):
             for stream in slow:

@@ -9,7 +9,6 @@ import select
 import shutil
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ import pytest
 from conftest import Serve
 from rocket_core import Timeouts
 from rocket_core._connection import disk as disk_module
+from rocket_core.testing import Client, at_growing_scales, eventually, within
 
 Start = Callable[..., Callable[[bytes], None]]
 
@@ -40,13 +40,6 @@ def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def count(environ: dict[str, Any], start_response: Start) -> list[bytes]:
     start_response("200 OK", [])
     return [str(len(environ["wsgi.input"].read())).encode()]
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.002)
 
 
 def pour(sock: socket.socket, size: int) -> int:
@@ -73,7 +66,7 @@ def test_uploads_beyond_the_total_make_room_for_others(
     for stream in greedy:
         stream.send(PUT + ENDLESS)
         pour(stream.socket, 5 * MEGABYTE)
-    until(lambda: disk.held >= 15 * MEGABYTE)
+    eventually(lambda: disk.held >= 15 * MEGABYTE)
     for _ in range(3):
         honest = client.open()
         honest.send(PUT + LARGE)
@@ -85,10 +78,10 @@ def test_uploads_beyond_the_total_make_room_for_others(
     for stream in greedy:
         stream.send(b"x")
     closes = client.server.statistics
-    until(lambda: closes().connections.get("linger", 0) + len(closes().closes) >= 1)
+    eventually(lambda: closes().connections.get("linger", 0) + len(closes().closes) >= 1)
     for stream in greedy:
         stream.close()
-    until(lambda: disk.held == 0)
+    eventually(lambda: disk.held == 0)
     (warning,) = warnings(caplog)
     assert warning.startswith("uploads hold ")
     assert "of 16 MiB they may" in warning
@@ -100,7 +93,7 @@ def test_one_that_was_cut_is_answered(serve: Serve) -> None:
     slow, other = client.open(), client.open()
     slow.send(PUT + ENDLESS)
     pour(slow.socket, MEGABYTE)
-    until(lambda: disk.held >= MEGABYTE)
+    eventually(lambda: disk.held >= MEGABYTE)
     for spool in list(disk._arriving):
         spool.cut()
     assert disk.held == 0
@@ -213,15 +206,25 @@ def test_a_vanished_directory_for_temporary_files(
 
 
 def test_a_burst_does_not_buy_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rocket_core._connection.transfer.MINUTE", 0.5)
-    timeouts = Timeouts(grace=0.5, stall=0.5, minimum_rate=1000)
-    stream = serve(count, timeouts=timeouts).open()
-    stream.send(PUT + ENDLESS)
-    assert pour(stream.socket, 8 * MEGABYTE) == 8 * MEGABYTE
+    def burst(scale: float) -> None:
+        limit = 0.5 * scale
+        monkeypatch.setattr("rocket_core._connection.transfer.MINUTE", limit)
+        timeouts = Timeouts(grace=limit, stall=limit, minimum_rate=1000)
+        stream = serve(count, timeouts=timeouts).open()
+        with within(limit):
+            stream.send(PUT + ENDLESS)
+            assert pour(stream.socket, 8 * MEGABYTE) == 8 * MEGABYTE
+        trickle(stream)
+
+    at_growing_scales(burst)
+
+
+def trickle(stream: Client) -> None:
+    """Send a byte now and then, until the server answers 408."""
 
     def answered() -> bool:
         stream.send(b"x")
         return bool(select.select([stream.socket], [], [], 0.05)[0])
 
-    until(answered)
+    eventually(answered)
     assert stream.answer().status == 408

@@ -12,10 +12,11 @@ from wsgiref.validate import validator
 
 import pytest
 
-from client import Client
 from conftest import Serve
 from rocket_core import Timeouts
+from rocket_core.testing import eventually
 from rocket_wsgi import WSGIWorker
+from served import Served
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
@@ -26,10 +27,8 @@ Start = Callable[..., Callable[[bytes], None]]
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-def wait_for_state(client: Client, state: str) -> None:
-    until = time.monotonic() + 30
-    while not client.server.statistics().connections.get(state):
-        assert time.monotonic() < until
+def wait_for_state(client: Served, state: str) -> None:
+    eventually(lambda: client.server.statistics().connections.get(state))
 
 
 def echo(environ: Environ, start_response: Start) -> list[bytes]:
@@ -68,7 +67,7 @@ def test_environ(serve: Serve) -> None:
     assert stream.answer().body == b"/"
     (environ,) = seen
     assert environ["SERVER_NAME"] == "127.0.0.1"
-    assert environ["SERVER_PORT"] == str(client.address[1])
+    assert environ["SERVER_PORT"] == str(client.address.port)
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
     assert environ["REMOTE_PORT"] == str(stream.socket.getsockname()[1])
     assert environ["SCRIPT_NAME"] == ""
@@ -169,10 +168,10 @@ def test_keep_alive(serve: Serve) -> None:
         assert (answer.body, answer["Connection"]) == (b"/%d" % number, "keep-alive")
     modern.send(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     assert modern.answer()["Connection"] == "close"
-    assert modern.rest() == b""
+    assert modern.read_all() == b""
     old.send(b"GET /x HTTP/1.0\r\n\r\n")
     assert old.answer()["Connection"] == "close"
-    assert old.rest() == b""
+    assert old.read_all() == b""
 
 
 def test_pipelining_in_order(serve: Serve) -> None:
@@ -206,7 +205,7 @@ def test_the_end_of_a_half_closed_connection(serve: Serve) -> None:
     stream.send(GET)
     stream.socket.shutdown(socket.SHUT_WR)
     assert stream.answer().body == b"/"
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
 
 
 def test_closing_with_unread_input_loses_nothing(serve: Serve) -> None:
@@ -219,7 +218,7 @@ def test_closing_with_unread_input_loses_nothing(serve: Serve) -> None:
     stream.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + b"y" * 30_000)
     wait_for_state(client, "sending")
     assert len(stream.answer().body) == 260_000
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
 
 
 def test_pipelining_with_bodies(serve: Serve) -> None:
@@ -270,7 +269,7 @@ def test_malformed_requests(
     assert answer.status == status
     assert answer["Connection"] == "close"
     assert answer.body.startswith(answer.reason.encode())
-    assert stream.rest() == b""  # what follows is never looked at
+    assert stream.read_all() == b""  # what follows is never looked at
     assert not caplog.records
 
 
@@ -279,7 +278,7 @@ def test_continue(serve: Serve) -> None:
     head = b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
     for _ in range(2):
         stream.send(head)
-        assert stream.head()[1] == 100
+        assert stream.head().status == 100
         stream.send(b"abc")
         assert stream.answer().body == b"abc"
     stream.send(head + b"abc")  # RFC 9110, 10.1.1: may be omitted when the body is here
@@ -300,7 +299,7 @@ def test_the_client_of_a_refused_large_body_receives_the_answer(serve: Serve) ->
     stream.send(b"x" * 3_000_000)
     stream.socket.shutdown(socket.SHUT_WR)
     assert stream.answer().status == 413
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
 
 
 def test_slow_requests_are_answered_408(serve: Serve) -> None:
@@ -311,14 +310,14 @@ def test_slow_requests_are_answered_408(serve: Serve) -> None:
         stream.send(start)
         answer = stream.answer()
         assert (answer.status, answer["Connection"]) == (408, "close")
-        assert stream.rest() == b""
+        assert stream.read_all() == b""
 
 
 def test_an_idle_connection_is_closed_without_an_answer(serve: Serve) -> None:
     stream = serve(echo, timeouts=Timeouts(keep_alive=0.3)).open()
     stream.send(GET)
     stream.answer()
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
 
 
 def test_slow_clients_occupy_no_thread(serve: Serve) -> None:
@@ -392,11 +391,11 @@ def test_responses_during_a_drain_say_close(serve: Serve) -> None:
     busy.send(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n")
     assert entered.wait(30)
     client.server.drain(30)
-    assert idle.rest() == b""
+    assert idle.read_all() == b""
     go_on.set()
     answer = busy.answer()
     assert answer.body == b"/busy"
-    assert busy.rest() == b""
+    assert busy.read_all() == b""
     assert client.server.wait(30)
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from answering import administered
-from processes import PATIENCE, eventually
 from rocket_cli._admin.protocol import MAX_LINE, question
 from rocket_cli._admin.reply import AskError, Reply
-from rocket_core import Server
+from rocket_core import Server, UnixAddress
+from rocket_core.testing import Client, eventually
 
 
 class Asked:
@@ -50,32 +49,19 @@ def server(path: Path, asked: Asked) -> Iterator[Server]:
         yield server
 
 
-class Client:
-    def __init__(self, path: Path) -> None:
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(PATIENCE)
-        self.socket.connect(str(path))
-        self.file = self.socket.makefile("rb")
+def connect(path: Path) -> Client:
+    return Client(UnixAddress(path))
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-        self.socket.close()
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def answer(self) -> Any:
-        return json.loads(self.file.readline())
+def answer(client: Client) -> Any:
+    return json.loads(client.read_line())
 
 
 def test_several_questions_on_a_connection(server: Server, path: Path, asked: Asked) -> None:
-    with Client(path) as client:
+    with connect(path) as client:
         client.send(question("stats", {}) + question("threads", {"limit": 2}))
         for _ in range(2):
-            assert client.answer() == {
+            assert answer(client) == {
                 "version": 1,
                 "answers": [{"process": 7, "generation": 2}],
                 "ended": {"requests": 1},
@@ -86,9 +72,9 @@ def test_several_questions_on_a_connection(server: Server, path: Path, asked: As
 def test_resize_asks_for_threads_and_processes_apart(
     server: Server, path: Path, asked: Asked
 ) -> None:
-    with Client(path) as client:
+    with connect(path) as client:
         client.send(question("resize", {"processes": 2, "threads": "4:8"}))
-        assert len(client.answer()["answers"]) == 2
+        assert len(answer(client)["answers"]) == 2
     assert asked.questions == [
         ("resize-processes", {"processes": 2}),
         ("resize-threads", {"threads": "4:8"}),
@@ -96,22 +82,21 @@ def test_resize_asks_for_threads_and_processes_apart(
 
 
 def test_question_in_single_bytes_holds_no_thread(server: Server, path: Path) -> None:
-    slow = [Client(path) for _ in range(4)]
+    slow = [connect(path) for _ in range(4)]
     try:
         for client in slow:
             client.send(b'{"version": 1,')
         eventually(lambda: server.statistics().connections == {"head": 4})
-        with Client(path) as client:
+        with connect(path) as client:
             client.send(question("stats", {}))
-            assert "answers" in client.answer()
+            assert "answers" in answer(client)
         for client in slow:
             for byte in b' "ask": "stats"}\n':
                 client.send(bytes([byte]))
-            assert "answers" in client.answer()
+            assert "answers" in answer(client)
     finally:
         for client in slow:
-            client.file.close()
-            client.socket.close()
+            client.close()
 
 
 @pytest.mark.parametrize(
@@ -120,32 +105,28 @@ def test_question_in_single_bytes_holds_no_thread(server: Server, path: Path) ->
 def test_malformed_line_is_answered_and_ends_the_connection(
     server: Server, path: Path, asked: Asked, line: bytes
 ) -> None:
-    with Client(path) as client:
+    with connect(path) as client:
         client.send(line)
-        answer = client.answer()
-        assert ("not be longer than 16384 bytes" if len(line) > 10 else "not JSON") in answer[
-            "error"
-        ]
-        assert client.file.read() == b""
+        expected = "not be longer than 16384 bytes" if len(line) > 10 else "not JSON"
+        assert expected in answer(client)["error"]
+        assert client.read_all() == b""
     assert asked.questions == []
 
 
 def test_processes_that_cannot_be_asked(server: Server, path: Path) -> None:
-    with Client(path) as client:
+    with connect(path) as client:
         client.send(question("reload", {}) + question("stats", {}))
-        assert client.answer() == {"version": 1, "error": "the supervisor is gone"}
-        assert "answers" in client.answer()
+        assert answer(client) == {"version": 1, "error": "the supervisor is gone"}
+        assert "answers" in answer(client)
 
 
 def test_failure_of_the_server(
     server: Server, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Client(path) as client:
+    with connect(path) as client:
         client.send(question("drain", {}))
-        assert client.answer()["error"] == (
-            "the server failed to answer: RuntimeError('a mistake')"
-        )
-        assert client.file.read() == b""
+        assert answer(client)["error"] == ("the server failed to answer: RuntimeError('a mistake')")
+        assert client.read_all() == b""
     assert "a mistake" in caplog.text
 
 

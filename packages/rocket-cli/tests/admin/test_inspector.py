@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from answering import Sleeper, serving, url
-from processes import PATIENCE, eventually
 from rocket_cli._admin.inspector import Inspector
 from rocket_cli._admin.vitals import gil_wait, memory
 from rocket_cli._logging.loggers import ServerLogger
 from rocket_core import Server
+from rocket_core.testing import PATIENCE, eventually
 from rocket_tls import TLSListener
 
 

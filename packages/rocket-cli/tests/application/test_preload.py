@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from conftest import VERSION, Write
-from processes import Served, eventually, refuse
+from processes import Served, refuse
+from rocket_core.testing import eventually
 
 ANY = ["--bind", "127.0.0.1:0"]
 COUNTED = """

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from conftest import VERSION, Write
-from processes import Served, eventually
+from processes import Served
 from rocket_cli._application.request_count import counted
+from rocket_core.testing import eventually
 
 ANY = ["--bind", "127.0.0.1:0"]
 

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from conftest import HELLO, Write
-from processes import PATIENCE, Served, refuse, run
+from processes import Served, refuse, run
+from rocket_core.testing import PATIENCE
 
 
 def path_after(title: str, output: str) -> Path:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from processes import PATIENCE, run
+from processes import run
+from rocket_core.testing import PATIENCE
 
 COMPLETE = {
     "bash": """

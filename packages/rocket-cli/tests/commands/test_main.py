@@ -19,9 +19,10 @@ import pytest
 import trustme
 
 from conftest import HELLO, Write
-from processes import PATIENCE, Served, eventually, refuse, run
+from processes import Served, refuse, run
 from rocket_cli import __version__
 from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
+from rocket_core.testing import PATIENCE, eventually
 
 ANY = ["--bind", "127.0.0.1:0"]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from choosing import choose
-from processes import PATIENCE
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.loggers import NAMES
 from rocket_cli._logging.server_log import announce, check_log, configure_log, reopen_log
+from rocket_core.testing import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("loggers")
 

@@ -14,7 +14,8 @@ import pytest
 
 from conftest import HELLO, Write
 from privileges import public_path  # noqa: F401 - a fixture
-from processes import COMMAND, PATIENCE, Served, eventually, refuse
+from processes import COMMAND, Served, refuse
+from rocket_core.testing import PATIENCE, eventually
 
 ANY = ["--bind", "127.0.0.1:0"]
 

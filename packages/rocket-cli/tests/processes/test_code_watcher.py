@@ -17,10 +17,11 @@ import httpx
 import pytest
 
 from conftest import HELLO, Write
-from processes import COMMAND, PATIENCE, Served, refuse
+from processes import COMMAND, Served, refuse
 from rocket_cli._errors import CommandError
 from rocket_cli._processes import code_watcher
 from rocket_cli._processes.code_watcher import Wanted, code_directories, require_watchfiles
+from rocket_core.testing import PATIENCE
 
 RELOADING = ["--bind", "127.0.0.1:0", "--reload"]
 BYE = HELLO.replace("hello", "byeee")

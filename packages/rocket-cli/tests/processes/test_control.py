@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from processes import PATIENCE
 from rocket_cli._processes.channel import Channel, Message, channel_pair
 from rocket_cli._processes.control import Control
+from rocket_core.testing import PATIENCE
 
 
 class Process:

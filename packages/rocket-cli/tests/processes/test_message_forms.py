@@ -11,16 +11,17 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Write
-from processes import Served, eventually
+from processes import Served
 from rocket_cli._admin.inspector import Inspector
 from rocket_cli._application.welcome_page import welcome
 from rocket_cli._processes.channel import ChannelError, Message
 from rocket_cli._processes.message_forms import Speaker
 from rocket_core import Listener, Server
+from rocket_core.testing import eventually
 from rocket_wsgi import WSGIWorker
 
 ANY = ["--bind", "127.0.0.1:0", "--processes", "2"]
@@ -248,7 +249,6 @@ def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 json_values = nested(nested(st.none() | st.booleans() | st.integers() | st.floats() | words))
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     kind=st.sampled_from(list(KINDS)),
     message=st.dictionaries(

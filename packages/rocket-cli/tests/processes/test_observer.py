@@ -22,11 +22,12 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from choosing import choose
 from conftest import Write
-from processes import PATIENCE, Served, eventually, refuse, run
+from processes import Served, refuse, run
 from rocket_cli import main
 from rocket_cli._admin.client import AdminClient, RefusedError
 from rocket_cli._errors import CommandError
 from rocket_cli._processes.observer import observers
+from rocket_core.testing import PATIENCE, eventually
 
 ANY = ["--bind", "127.0.0.1:0", "--admin", "admin", "--metrics", "127.0.0.1:0"]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from processes import PATIENCE
 from rocket_cli._processes.signals import caught_signals, wait_for_end
 from rocket_core import Connection, Lifecycle, Listener, Server, State, Worker
+from rocket_core.testing import PATIENCE
 
 CAUGHT = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1]
 

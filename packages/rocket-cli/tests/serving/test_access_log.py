@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from choosing import choose
 from conftest import HELLO, Write
-from processes import PATIENCE, Served
+from processes import Served
 from rocket_cli._errors import CommandError
 from rocket_cli._serving.access_log import Terminal, open_access_log
+from rocket_core.testing import PATIENCE
 
 
 def entry(**fields: object) -> str:

@@ -14,11 +14,12 @@ import trustme
 
 from choosing import choose
 from conftest import HELLO, Write
-from processes import PATIENCE, Served
+from processes import Served
 from rocket_cli._application.site import Site
 from rocket_cli._application.welcome_page import welcome
 from rocket_cli._errors import CommandError
 from rocket_cli._serving.composing import make_server
+from rocket_core.testing import PATIENCE
 from rocket_wsgi import SERVER
 
 ANY = ["--bind", "127.0.0.1:0"]

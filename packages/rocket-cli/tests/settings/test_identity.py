@@ -13,8 +13,9 @@ import pytest
 
 from conftest import Write
 from privileges import needs_root, public_path, trap  # noqa: F401 - a fixture
-from processes import COMMAND, Served, eventually, refuse
+from processes import COMMAND, Served, refuse
 from rocket_cli._settings.users import parse_group, parse_user
+from rocket_core.testing import eventually
 
 ANY = ["--bind", "127.0.0.1:0"]
 TELL = """

@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from conftest import VERSION, Write
-from processes import COMMAND, PATIENCE, Served
+from processes import COMMAND, Served
 from rocket_cli._errors import CommandError
 from rocket_cli._sockets.systemd_sockets import activated_sockets, inherited_socket
+from rocket_core.testing import PATIENCE
 
 
 def activate() -> str:

@@ -10,10 +10,11 @@ import pytest
 
 from conftest import Write
 from manual_timers import ManualTimers
-from processes import Served, eventually
+from processes import Served
 from rocket_cli._supervisor import memory_limit
 from rocket_cli._supervisor.child import Child
 from rocket_cli._supervisor.memory_limit import MemoryWatch
+from rocket_core.testing import eventually
 
 ANY = ["--bind", "127.0.0.1:0"]
 

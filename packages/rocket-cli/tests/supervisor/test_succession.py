@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from conftest import VERSION, Write
-from processes import Served, eventually
+from processes import Served
+from rocket_core.testing import eventually
 
 ANY = ["--bind", "127.0.0.1:0"]
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from conftest import VERSION, Write
-from processes import PATIENCE, Served
+from processes import Served
 from rocket_cli._supervisor.systemd_notify import Notifier
+from rocket_core.testing import PATIENCE
 
 ANY = ["--bind", "127.0.0.1:0"]
 

@@ -15,9 +15,10 @@ import pytest
 
 from choosing import choose
 from conftest import VERSION, Write
-from processes import COMMAND, Served, eventually
+from processes import COMMAND, Served
 from rocket_cli._errors import CommandError
 from rocket_cli._supervisor.working_directory import WorkingDirectory
+from rocket_core.testing import eventually
 
 ANY = ["--bind", "127.0.0.1:0"]
 ENTER = ["sh", "-c", 'cd "$DIRECTORY" && exec "$@"', "sh", *COMMAND]

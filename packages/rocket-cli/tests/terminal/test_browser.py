@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from conftest import HELLO, Write
-from processes import Served, eventually
+from processes import Served
 from rocket_cli._terminal.browser import open_browser, reachable
+from rocket_core.testing import eventually
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 from answering import Sleeper, administered, asking, serving
-from processes import COMMAND, PATIENCE, refuse
+from processes import COMMAND, refuse
+from rocket_core.testing import PATIENCE
 
 
 class Terminal:

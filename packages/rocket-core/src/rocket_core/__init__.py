@@ -1,4 +1,4 @@
-"""Connections, listeners, a monitor and threads: the core of a server for any protocol.
+"""Connections, listeners, a monitor and a thread pool: a server for any protocol.
 
 A protocol is a subclass of `Worker` with one method::
 
@@ -14,7 +14,6 @@ A protocol is a subclass of `Worker` with one method::
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._engine.histogram import Histogram
-from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.statistics import Activity, ConnectionInfo, Statistics
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import (
@@ -35,7 +34,6 @@ from rocket_core._network.address import (
     parse_address,
 )
 from rocket_core._network.networks import Networks
-from rocket_core._pool.thread_pool import ThreadPool
 from rocket_core._server.listener import BACKLOG, Listener
 from rocket_core._server.server import Lifecycle, Server
 from rocket_core._state import CloseReason, State
@@ -55,7 +53,6 @@ __all__ = [
     "Lifecycle",
     "LifecycleError",
     "Listener",
-    "Monitor",
     "Networks",
     "Peer",
     "RocketError",
@@ -63,7 +60,6 @@ __all__ = [
     "State",
     "Statistics",
     "TCPAddress",
-    "ThreadPool",
     "Timeouts",
     "TransitionError",
     "UnixAddress",
@@ -73,3 +69,8 @@ __all__ = [
     "address_of",
     "parse_address",
 ]
+
+for _name in __all__:
+    if callable(globals()[_name]):  # a class or a function, which then names this module as its own
+        globals()[_name].__module__ = __name__
+del _name

@@ -56,17 +56,3 @@ class WaitError(RocketError):
 
 class ProxyHeaderError(RocketError, ConnectionError):
     """A connection does not begin with the PROXY protocol header that is expected."""
-
-
-class HeadError(RocketError, ValueError):
-    """The head of a request breaks the rules of RFC 9112.
-
-    Attributes:
-        status: the HTTP status code of the response, 400 to 599.
-        reason: a sentence for the client.
-    """
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"{status}: {reason}")
-        self.status = status
-        self.reason = reason

@@ -1,7 +1,7 @@
-"""Request lines and header fields, read strictly (RFC 9112, sections 2 to 5).
+"""A strict parser for the heads of HTTP/1 requests (RFC 9112, sections 2 to 5).
 
-The whole head is checked at C speed before it is split: bytes outside the allowed set must not
-occur, and every CR and LF must belong to a line end. What remains are the rules of each line.
+The whole head is checked at C speed before it is split: it must contain allowed bytes only, and
+every CR and LF must belong to the end of a line. Then the rules of each line are applied.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
-from rocket_core._errors import HeadError
+from rocket_core._errors import RocketError
 
 __all__ = [
     "MAX_FIELD",
@@ -19,22 +19,30 @@ __all__ = [
     "FieldNames",
     "HeadError",
     "RequestLine",
+    "check_arriving",
     "read_fields",
     "read_request_line",
     "split_head",
 ]
 
 MAX_REQUEST_LINE: Final = 8 * 1024
+"""The most bytes of a request line, without its CR LF."""
+
 MAX_FIELD: Final = 16 * 1024
+"""The most bytes of a field line, without its CR LF."""
+
 MAX_HEAD: Final = 64 * 1024
+"""The most bytes of a head, without its final empty line."""
+
 MAX_FIELDS: Final = 100
+"""The most field lines of a head."""
 
 _TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
-"""What a line may consist of."""
+"""The bytes that a line may contain."""
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
-"""The usual ones, which need no closer look."""
+"""The usual methods, which are tokens without a closer look."""
 
 _VERSIONS: Final = frozenset({"HTTP/1.1", "HTTP/1.0"})
 _VERSION: Final = re.compile(r"HTTP/([0-9])\.([0-9])\Z")
@@ -42,6 +50,20 @@ _EMPTY_LINE: Final = b"\r\n\r\n"
 _STRAY: Final = re.compile(rb"[^\t\r\n\x20-\x7e\x80-\xff]|(?<!\r)\n|\r(?!\n|\Z)")
 _CACHED_NAMES: Final = 512
 _CACHED_LENGTH: Final = 64
+
+
+class HeadError(RocketError, ValueError):
+    """The head of a request breaks the rules of RFC 9112, or exceeds a limit.
+
+    Attributes:
+        status: the status code of the response, 400 to 599.
+        reason: a sentence for the client.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status}: {reason}")
+        self.status = status
+        self.reason = reason
 
 
 class RequestLine(NamedTuple):
@@ -53,9 +75,10 @@ class RequestLine(NamedTuple):
 
 
 class FieldNames(dict[str, str]):
-    """Field names as clients spell them, each with its validated key; unknown ones are learnt.
+    """A cache of field names: it maps a name as clients spell it to the key of its value.
 
-    The number kept is bounded, so that clients cannot fill the memory with names.
+    A name that is not in it is validated, and added. The number of names is bounded, so that
+    clients cannot fill the memory. Threads may share it. A subclass overrides `key`.
     """
 
     def __missing__(self, name: str) -> str:
@@ -64,12 +87,12 @@ class FieldNames(dict[str, str]):
         key = self.key(name)
         if len(name) <= _CACHED_LENGTH:
             if len(self) >= _CACHED_NAMES:
-                self.clear()  # junk must not keep the usual names out
+                self.clear()  # invented names must not keep the usual ones out
             self[name] = key
         return key
 
     def key(self, name: str) -> str:
-        """The key for a valid ``name``: here, its lower-case form."""
+        """The key for a valid ``name``: its form in lower case."""
         return name.lower()
 
 
@@ -77,9 +100,9 @@ _LOWER: Final = FieldNames()
 
 
 def split_head(head: bytes) -> tuple[RequestLine, list[str]]:
-    """Split a head without its final empty line into the request line and the field lines.
+    """Split a head, without its final empty line, into the request line and the field lines.
 
-    Raises `HeadError` with status 400, 414, 431 or 505.
+    Raises `HeadError` with status 400, 414, 431, 501 or 505.
     """
     lines = head.decode("latin-1").split("\r\n")
     if not _seems_sound(head, lines):
@@ -88,9 +111,9 @@ def split_head(head: bytes) -> tuple[RequestLine, list[str]]:
 
 
 def read_request_line(text: str) -> RequestLine:
-    """Read a request line without its line end.
+    """Parse a request line, without its CR LF (RFC 9112, section 3).
 
-    Raises `HeadError` with status 400, 414 or 505.
+    Raises `HeadError` with status 400, 414, 501 or 505.
     """
     if len(text) > MAX_REQUEST_LINE:
         raise HeadError(*_too_long(" " in text[:MAX_REQUEST_LINE]))
@@ -104,25 +127,25 @@ def read_request_line(text: str) -> RequestLine:
         raise HeadError(400, "the method is not a token")
     if not target or not target.isascii() or not target.isprintable():
         raise HeadError(400, "the request target contains a character that is not allowed")
-    # The class's own constructor is a Python function, and takes twice as long.
+    # The constructor of the class is a Python function, and takes twice as long.
     return tuple.__new__(RequestLine, parts)
 
 
 def check_arriving(part: bytes) -> None:
-    """Refuse the beginning of a head that no continuation makes valid.
+    """Check the beginning of a head, which no continuation could make valid if this raises.
 
-    Looks for what breaks the limits and for bytes that no head contains; it finds what `split_head`
-    would find first, so that the answer does not depend on the pieces in which a head arrives.
-    Raises `HeadError` with status 400, 414 or 431.
+    Only limits and bytes that are not allowed are checked. The error is the one that `split_head`
+    would raise, so that it does not depend on the pieces in which a head arrives. Raises
+    `HeadError` with status 400, 414, 431 or 501.
     """
     part = part.removeprefix(b"\r\n")
-    whole = part.removesuffix(b"\r")  # which a line feed may follow
+    whole = part.removesuffix(b"\r")  # a line feed may follow
     if not _seems_sound(whole, whole.split(b"\r\n")):
         _find_fault(part)
 
 
 def _seems_sound(head: bytes, lines: list[str] | list[bytes]) -> bool:
-    """Whether a head, or its beginning, certainly keeps the limits and has no stray byte."""
+    """Whether a head, or its beginning, keeps all limits and contains allowed bytes only."""
     return (
         head.translate(None, _TEXT) == b"\r\n" * (len(lines) - 1)
         and len(lines[0]) <= MAX_REQUEST_LINE
@@ -134,7 +157,7 @@ def _seems_sound(head: bytes, lines: list[str] | list[bytes]) -> bool:
 
 
 def _find_fault(data: bytes) -> None:
-    """Raise the fault of a head, or of its beginning, that the fewest of its bytes show."""
+    """Raise the error that the shortest beginning of ``data`` shows, if there is one."""
     faults: list[tuple[int, int, str]] = []
     stray = _STRAY.search(data)
     if stray is not None:
@@ -163,17 +186,17 @@ def _find_fault(data: bytes) -> None:
 
 
 def _too_long(with_method: bool) -> tuple[int, str]:
-    """How a request line that is too long is refused (RFC 9112, section 3).
+    """The status and reason for a request line that is too long (RFC 9112, section 3).
 
-    ``with_method``: whether the method has ended within the limit.
+    ``with_method``: whether the method ends within the limit.
     """
     if with_method:
         return 414, "the request line is too long"
-    return 501, "the method is too long to be known"
+    return 501, "the method is too long"
 
 
 def _limit(number: int) -> tuple[int, int, str]:
-    """The length of line ``number`` of a head, and how a longer one is refused."""
+    """The most bytes of line ``number`` of a head, and the status and reason for a longer one."""
     if number == 0:
         return MAX_REQUEST_LINE, *_too_long(True)
     if number <= MAX_FIELDS:
@@ -187,17 +210,19 @@ def _refuse_version(method: str, version: str) -> None:
         raise HeadError(400, "the protocol version is malformed")
     if match[1] != "1":
         if method == "PRI":  # RFC 9113, 3.4
-            raise HeadError(505, "this is how HTTP/2 begins, and this server speaks HTTP/1.1")
+            raise HeadError(505, "the client speaks HTTP/2, and this server HTTP/1.1")
         raise HeadError(505, "this server speaks HTTP/1.0 and HTTP/1.1")
 
 
 def read_fields(lines: list[str], into: dict[str, Any], names: FieldNames = _LOWER) -> list[str]:
-    """Put each field of ``lines`` into the dictionary under the key ``names`` has for it.
+    """Add the value of each field line to the dictionary ``into``, under its key in ``names``.
 
-    The dictionary may hold other things, under other keys. Values lose the white space around
-    them. A repeated field is joined with a comma (RFC 9110, 5.3), ``Cookie`` with a semicolon
-    (RFC 6265, 5.4). Returns the keys that were repeated, for the caller to refuse those that must
-    not be. A key that is empty drops its field. Raises `HeadError` with status 400.
+    Values are stripped of surrounding white space. The values of a repeated field are joined with a
+    comma (RFC 9110, section 5.3), those of ``Cookie`` with a semicolon (RFC 6265, section 5.4). A
+    field whose key is empty is dropped. The dictionary may contain other things under other keys.
+
+    The result lists the keys of repeated fields, so that the caller can refuse those that must
+    occur once. Raises `HeadError` with status 400.
     """
     repeated: list[str] = []
     for line in lines:

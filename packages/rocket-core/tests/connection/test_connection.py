@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coresupport import PATIENCE, descriptors, eventually, wait_for
+from coresupport import wait_for
 from rocket_core import ClientGone, CloseReason, Connection, Peer, State, Timeouts, TransitionError
 from rocket_core._connection.budget import TOTAL_OUTPUT
 from rocket_core._connection.server_state import NoPool, ServerState
 from rocket_core._exchange import Exchange
 from rocket_core._system.wait_ready import wait_ready
 from rocket_core.extending import OUTPUT_BOUND, RECEIVE_SIZE, WRITE, NotYet
+from rocket_core.testing import NARROW, PATIENCE, descriptors, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -414,10 +415,13 @@ def test_small_writes_are_sent_at_once(pair: Pair, kind: Callable[[bytes], bytes
 
 
 def fill_output(connection: Connection) -> bytes:
-    """Write until the client does not take it; what was written."""
+    """Write more than the system takes for a client that does not read; what was written."""
+    connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, NARROW)
     written = bytearray()
     piece = bytes(range(256)) * 16
-    while not connection.unsent:
+    # 1. The buffer of the socket is full, and some bytes are held. 2. The system moves the buffer
+    # into that of the client, and takes more. So what is held must be more than both take.
+    while connection._output is None or connection._output.held < OUTPUT_BOUND * 3 // 4:
         connection.write(piece)
         written += piece
     return bytes(written)

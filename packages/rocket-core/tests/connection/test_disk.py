@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from coresupport import PATIENCE
 from rocket_core._connection import disk as module
 from rocket_core._connection.disk import Disk
 from rocket_core._connection.spool import MEMORY_BOUND
 from rocket_core.extending import Spool, SpoolError
+from rocket_core.testing import PATIENCE
 
 KILOBYTE = 1024
 SIZE = 256 * KILOBYTE

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import PATIENCE, descriptors
 from rocket_core import Connection
 from rocket_core._connection.budget import Budget
 from rocket_core._connection.output import OUTPUT_BOUND, Output
-from rocket_core.extending import send_copied
+from rocket_core._system.sendfile import send_copied
+from rocket_core.testing import PATIENCE, descriptors
 
 if TYPE_CHECKING:
     from pathlib import Path

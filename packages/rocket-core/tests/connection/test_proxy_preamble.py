@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coresupport import connect, eventually, serving, worker
+from coresupport import connect, serving, worker
 from proxyheaders import field, header, inet, paths
 from rocket_core import Connection, Listener, Server, State, Timeouts
 from rocket_core._connection.proxy_preamble import ProxyPreamble
+from rocket_core._errors import ProxyHeaderError
 from rocket_core._system.rare_log import RareLog
-from rocket_core.extending import ProxyHeaderError
+from rocket_core.testing import eventually
 
 LINE = b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n"
 HEADER = header(0x21, 0x11, inet(("192.0.2.1", 56324), ("198.51.100.7", 443)))
@@ -212,7 +213,7 @@ def test_only_proxies_may_connect(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_listener_needs_to_know_its_proxies() -> None:
     with pytest.raises(ValueError, match="needs the network of a proxy"):
         Listener("127.0.0.1:0", proxy_protocol=[])
-    with pytest.raises(ValueError, match="'here' is no network"):
+    with pytest.raises(ValueError, match="'here' is not a network"):
         Listener("127.0.0.1:0", proxy_protocol=["here"])
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 from contextlib import ExitStack
 
-from coresupport import LineWorker, NarrowListener, connect, eventually, serving
+from coresupport import LineWorker, connect, serving
 from rocket_core import Connection, State
 from rocket_core._connection.budget import GRAIN, Budget
 from rocket_core._connection.server_state import ServerState
 from rocket_core.extending import OUTPUT_BOUND
+from rocket_core.testing import NarrowListener, eventually
 
 PIECE = bytes(200_000)
 LIMIT = 1_000_000

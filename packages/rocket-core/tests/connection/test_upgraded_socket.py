@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import PATIENCE, connect, eventually, serving, shout, states, wait_for, worker
+from coresupport import connect, serving, shout, states, wait_for, worker
 from rocket_core import Connection, State, Timeouts
 from rocket_core._errors import NotYet
 from rocket_core.extending import READ, WRITE, UpgradedSocket
+from rocket_core.testing import PATIENCE, TooSlow, at_growing_scales, eventually, within
 
 if TYPE_CHECKING:
     import socket
@@ -331,7 +332,13 @@ def test_those_that_are_taken_over_leave_the_threads_that_wait_for_clients_alone
 
 
 def test_one_that_is_silent_is_cut_and_one_that_is_not_goes_on() -> None:
-    talking = Timeouts(silence=0.5)
+    at_growing_scales(silent_is_cut)
+
+
+def silent_is_cut(scale: float) -> None:
+    limit = 0.5 * scale
+    talking = Timeouts(silence=limit)
+    late = threading.Event()
     with (
         serving(taking(echo), threads=1, timeouts=talking) as server,
         connect(server) as silent,
@@ -343,32 +350,46 @@ def test_one_that_is_silent_is_cut_and_one_that_is_not_goes_on() -> None:
         done = threading.Event()
 
         def talk() -> None:
-            while not done.is_set():
-                assert client.ask(b"x\n") == b"x\n"
+            try:
+                while not done.is_set():
+                    with within(limit / 2):
+                        assert client.ask(b"x\n") == b"x\n"
+            except TooSlow:
+                late.set()
 
         talker = threading.Thread(target=talk)
         talker.start()
         assert silent.closed_by_server()
-        eventually(lambda: server.statistics().closes == {"upgraded connection silent": 1})
+        eventually(lambda: server.statistics().closes.get("upgraded connection silent"))
         assert other.ask(b"x\n") == b"X\n"
         done.set()
         talker.join(PATIENCE)
+        if late.is_set():
+            raise TooSlow
         assert states(server)["upgraded"] == 1
+        assert server.statistics().closes == {"upgraded connection silent": 1}
 
 
 def test_one_whose_server_alone_talks_is_not_silent() -> None:
+    at_growing_scales(talking_server_is_not_silent)
+
+
+def talking_server_is_not_silent(scale: float) -> None:
     told = threading.Event()
+    limit = 0.5 * scale
 
     def tell(sock: UpgradedSocket) -> None:
         for number in range(30):
             sock.sendall(b"%d\n" % number)
-            told.wait(0.05)
+            told.wait(limit / 10)
         sock.recv(1)
 
-    with serving(taking(tell), timeouts=Timeouts(silence=0.5)) as server, connect(server) as client:
+    timeouts = Timeouts(silence=limit)
+    with serving(taking(tell), timeouts=timeouts) as server, connect(server) as client:
         client.send(b"take\n")
         for number in range(30):
-            assert client.read_line() == b"%d\n" % number
+            with within(limit / 2):
+                assert client.read_line() == b"%d\n" % number
         assert client.closed_by_server()
 
 

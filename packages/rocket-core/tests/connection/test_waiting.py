@@ -8,18 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coresupport import (
-    LineWorker,
-    NarrowListener,
-    connect,
-    eventually,
-    serving,
-    states,
-    wait_for,
-)
+from coresupport import LineWorker, connect, serving, states, wait_for
 from rocket_core import Connection, State, Timeouts, WaitError
 from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.server_state import ServerState
+from rocket_core.testing import NarrowListener, eventually
 
 if TYPE_CHECKING:
     import socket

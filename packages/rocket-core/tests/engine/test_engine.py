@@ -11,22 +11,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from coresupport import (
-    PATIENCE,
-    Client,
-    LineWorker,
-    NarrowListener,
-    connect,
-    eventually,
-    serving,
-    states,
-    stuff,
-    wait_for,
-    worker,
-)
+from coresupport import LineWorker, connect, serving, states, stuff, wait_for, worker
 from rocket_core import ClientGone, Connection, Server, State, Timeouts, Worker
 from rocket_core._engine.engine import FAIR_SHARE
 from rocket_core.extending import OUTPUT_BOUND
+from rocket_core.testing import PATIENCE, Client, NarrowListener, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable

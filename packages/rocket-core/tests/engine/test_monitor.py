@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coresupport import PATIENCE, eventually, wait_for
-from rocket_core import Connection, Monitor, State
+from coresupport import wait_for
+from rocket_core import Connection, State
 from rocket_core._engine.deadlines import TICK, Deadlines
+from rocket_core._engine.monitor import Monitor
 from rocket_core._system.poller import EpollPoller, SelectorPoller, default_poller
 from rocket_core.extending import READ, WRITE
+from rocket_core.testing import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import PATIENCE, Gate, connect, eventually, serving, wait_for, worker
+from coresupport import Gate, connect, serving, wait_for, worker
 from rocket_core import Listener
-from rocket_core._network.accept_wait import SharedClients
+from rocket_core._network.accept_wait import SharedAcceptWait
 from rocket_core._server import listener as module
+from rocket_core.testing import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +98,7 @@ def woken(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], None]) -> thread
     """
     waiting = threading.Event()
 
-    class Woken(SharedClients):
+    class Woken(SharedAcceptWait):
         def wait(self) -> bool:
             waiting.set()
             signal = super().wait()
@@ -105,7 +106,7 @@ def woken(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], None]) -> thread
                 happen()
             return signal
 
-    monkeypatch.setattr(module, "SharedClients", Woken)
+    monkeypatch.setattr(module, "SharedAcceptWait", Woken)
     return waiting
 
 

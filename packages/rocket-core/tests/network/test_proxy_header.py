@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from proxyheaders import SIGNATURE, field, header, inet, paths
 from rocket_core import Peer
+from rocket_core._errors import ProxyHeaderError
 from rocket_core._network.proxy_header import (
     MAX_HEADER,
     Announcement,
@@ -17,7 +18,6 @@ from rocket_core._network.proxy_header import (
     parse_header,
     parse_line,
 )
-from rocket_core.extending import ProxyHeaderError
 
 CLIENT, HERE = ("192.0.2.1", 56324), ("198.51.100.7", 443)
 IPV4 = inet(CLIENT, HERE)

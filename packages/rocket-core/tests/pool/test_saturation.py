@@ -7,20 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import (
-    PATIENCE,
-    Client,
-    Gate,
-    LineWorker,
-    connect,
-    descriptors,
-    eventually,
-    rocket_threads,
-    serving,
-    states,
-)
+from coresupport import Gate, LineWorker, connect, rocket_threads, serving, states
 from rocket_core import Connection, Listener, Server, State
 from rocket_core._pool import pool_thread, stand_in, urgent_lanes
+from rocket_core.testing import PATIENCE, Client, descriptors, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,21 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import (
-    PATIENCE,
-    LineWorker,
-    NarrowListener,
-    connect,
-    eventually,
-    serving,
-    shout,
-    states,
-    wait_for,
-    worker,
-)
-from rocket_core import Connection, Monitor, State, ThreadPool, Timeouts, Worker
+from coresupport import LineWorker, connect, serving, shout, states, wait_for, worker
+from rocket_core import Connection, State, Timeouts, Worker
 from rocket_core._connection.server_state import ServerState
 from rocket_core._engine.engine import Engine
+from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.registry import Registry
 from rocket_core._engine.seat import Seat, Seats
 from rocket_core._engine.statistics import Tally
@@ -31,12 +21,13 @@ from rocket_core._pool import thread_pool as module
 from rocket_core._pool.demand import Verdict
 from rocket_core._pool.pool_thread import PoolThread
 from rocket_core._pool.stand_in import StandIn
-from rocket_core._pool.thread_pool import MAX_QUEUE, QUEUE_TIMEOUT
+from rocket_core._pool.thread_pool import MAX_QUEUE, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._pool.urgent_lanes import UrgentLanes
 from rocket_core._server.mailbox import Mailbox
 from rocket_core._server.monitor_thread import MonitorThread
 from rocket_core._system.poller import default_poller
 from rocket_core.extending import READ
+from rocket_core.testing import PATIENCE, NarrowListener, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,20 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import (
-    PATIENCE,
-    Client,
-    Gate,
-    NarrowListener,
-    connect,
-    eventually,
-    serving,
-    shout,
-    states,
-    stuff,
-    wait_for,
-    worker,
-)
+from coresupport import Gate, connect, serving, shout, states, stuff, wait_for, worker
 from rocket_core import Connection, Listener, Server, State, Timeouts
 from rocket_core._connection.server_state import ServerState
 from rocket_core._engine.engine import DRAIN_GRACE, Engine
@@ -34,6 +21,7 @@ from rocket_core._engine.seat import Seat
 from rocket_core._engine.statistics import Counters
 from rocket_core._server import eviction
 from rocket_core._server import listener as listener_module
+from rocket_core.testing import PATIENCE, Client, NarrowListener, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -257,7 +245,7 @@ def test_there_is_room_again_for_both_listeners() -> None:
         ExitStack() as clients,
     ):
         for listener in [*listeners, *listeners]:
-            client = clients.enter_context(Client(listener))
+            client = clients.enter_context(Client(listener.address))
             assert client.ask(b"a\n") == b"A\n"
         eventually(lambda: server.statistics().closes.keys() == {"made room for another"})
         # Both may find the last place free, and give it to two.

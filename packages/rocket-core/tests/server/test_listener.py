@@ -14,17 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import (
-    PATIENCE,
-    Client,
-    Script,
-    connect,
-    eventually,
-    port_of,
-    serving,
-    wait_for,
-    worker,
-)
+from coresupport import connect, port_of, serving, wait_for, worker
 from rocket_core import (
     AddressError,
     BindError,
@@ -38,6 +28,7 @@ from rocket_core import (
     UnixAddress,
 )
 from rocket_core._server import eviction
+from rocket_core.testing import PATIENCE, Client, Script, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,7 +191,7 @@ def test_bind_error_of_a_server_names_the_address_and_leaves_nothing_bound() -> 
             server.start()
         assert port_of(first) == 0
     # Now that the port is free, the same server starts.
-    with server, Client(server.listeners[1]) as client:
+    with server, Client(server.listeners[1].address) as client:
         assert client.ask(b"x\n") == b"X\n"
 
 
@@ -376,9 +367,9 @@ def test_nobody_is_accepted_beyond_max_connections_until_one_leaves() -> None:
 def test_all_listeners_resume_when_there_is_room() -> None:
     listeners = [Listener("127.0.0.1:0"), Listener("127.0.0.1:0")]
     with Server(worker(), listeners, max_connections=1) as server, ExitStack() as clients:
-        first = clients.enter_context(Client(listeners[0]))
+        first = clients.enter_context(Client(listeners[0].address))
         assert first.ask(b"a\n") == b"A\n"
-        others = [clients.enter_context(Client(listener)) for listener in listeners]
+        others = [clients.enter_context(Client(listener.address)) for listener in listeners]
         for other in others:
             other.send(b"b\n")
         first.close()
@@ -412,7 +403,7 @@ def test_backlog_is_accepted_though_the_drain_is_noticed_first() -> None:
     accepted: list[Connection] = []
     with ExitStack() as clients:
         for _ in range(3):
-            clients.enter_context(Client(listener))
+            clients.enter_context(Client(listener.address))
         listener.start(accepted.append, lambda: False, Timeouts())
         listener.join()
         assert len(accepted) == 3
@@ -429,9 +420,9 @@ def test_clients_that_keep_coming_do_not_prolong_a_drain() -> None:
         def accept(connection: Connection) -> None:
             accepted.append(connection)
             with suppress(OSError):
-                clients.enter_context(Client(listener))
+                clients.enter_context(Client(listener.address))
 
-        clients.enter_context(Client(listener))
+        clients.enter_context(Client(listener.address))
         listener.start(accept, lambda: len(accepted) > 100, Timeouts())
         listener.join()
         assert len(accepted) == 3
@@ -447,11 +438,11 @@ def test_clients_that_keep_coming_do_not_put_off_the_end() -> None:
 
         def accept(connection: Connection) -> None:
             accepted.append(connection)
-            clients.enter_context(Client(listener))
+            clients.enter_context(Client(listener.address))
             if len(accepted) == 2:
                 listener.stop()
 
-        clients.enter_context(Client(listener))
+        clients.enter_context(Client(listener.address))
         ended = threading.Event()
         listener.start(accept, lambda: len(accepted) > 100, Timeouts(), ended=ended.set)
         wait_for(ended)
@@ -565,9 +556,9 @@ with serving(lambda: LineWorker(answer), max_connections=1000) as server:
 def test_server_without_descriptors_turns_clients_away_and_recovers() -> None:
     with Script(EXHAUSTED) as script, ExitStack() as clients:
         listener = Listener(f"127.0.0.1:{int(script.read_line())}")
-        first = clients.enter_context(Client(listener))
+        first = clients.enter_context(Client(listener.address))
         assert first.ask(b"\n") == b"0\n"
-        crowd = [clients.enter_context(Client(listener)) for _ in range(80)]
+        crowd = [clients.enter_context(Client(listener.address)) for _ in range(80)]
         # It goes on serving whom it has, and somebody is told that there is no room.
         eventually(lambda: int(first.ask(b"\n")) > 0, "for accepting to fail")
         told = threading.Event()
@@ -589,7 +580,7 @@ def test_server_without_descriptors_turns_clients_away_and_recovers() -> None:
 
         def served_again() -> bool:
             answer = b"0\n"
-            with suppress(ConnectionError), Client(listener) as late:
+            with suppress(ConnectionError), Client(listener.address) as late:
                 answer = late.ask(b"\n")
             return answer > b"0\n"
 

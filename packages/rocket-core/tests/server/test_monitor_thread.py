@@ -6,19 +6,10 @@ import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from coresupport import (
-    Gate,
-    LineWorker,
-    connect,
-    eventually,
-    serving,
-    shout,
-    states,
-    wait_for,
-    worker,
-)
+from coresupport import Gate, LineWorker, connect, serving, shout, states, wait_for, worker
 from rocket_core import Connection, Server, State, Timeouts
 from rocket_core._engine.monitor import BATCH
+from rocket_core.testing import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,21 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coresupport import (
-    PATIENCE,
-    Client,
-    Gate,
-    NarrowListener,
-    Script,
-    connect,
-    eventually,
-    port_of,
-    rocket_threads,
-    serving,
-    states,
-    wait_for,
-    worker,
-)
+from coresupport import Gate, connect, port_of, rocket_threads, serving, states, wait_for, worker
 from rocket_core import (
     Connection,
     Lifecycle,
@@ -36,6 +22,7 @@ from rocket_core import (
     Timeouts,
 )
 from rocket_core.extending import OUTPUT_BOUND
+from rocket_core.testing import PATIENCE, Client, NarrowListener, Script, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +147,7 @@ def test_several_listeners_share_everything(tmp_path: Any) -> None:
     listeners = [Listener("127.0.0.1:0"), Listener("127.0.0.1:0"), Listener(f"unix:{tmp_path}/s")]
     with Server(worker(), listeners) as server:
         for listener in listeners:
-            with Client(listener) as client:
+            with Client(listener.address) as client:
                 assert client.ask(b"x\n") == b"X\n"
         assert server.statistics().requests == 3
 
@@ -617,7 +604,7 @@ print(server.lifecycle.value, threading.active_count(), flush=True)
 def test_draining_from_a_signal_handler() -> None:
     with Script(SIGNALLED) as script, ExitStack() as clients:
         listener = Listener(f"127.0.0.1:{int(script.read_line())}")
-        active, idle = (clients.enter_context(Client(listener)) for _ in range(2))
+        active, idle = (clients.enter_context(Client(listener.address)) for _ in range(2))
         assert idle.ask(b"x\n") == b"X\n"
         active.send(b"hold\n")
         assert script.read_line() == "holding\n"
@@ -647,7 +634,7 @@ def test_signal_that_another_thread_receives() -> None:
 def test_stopping_from_a_signal_handler() -> None:
     with Script(SIGNALLED) as script:
         listener = Listener(f"127.0.0.1:{int(script.read_line())}")
-        with Client(listener) as client:
+        with Client(listener.address) as client:
             client.send(b"half")
             script.signal(signal.SIGINT)
             assert client.closed_by_server()

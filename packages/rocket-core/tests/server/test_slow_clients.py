@@ -7,22 +7,14 @@ import threading
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
-from coresupport import (
-    Client,
-    LineWorker,
-    connect,
-    eventually,
-    many_descriptors,
-    serving,
-    states,
-    stuff,
-    worker,
-)
+from coresupport import LineWorker, connect, serving, states, stuff, worker
 from rocket_core import Connection, State, Timeouts
 from rocket_core._connection.budget import GRAIN, TOTAL_OUTPUT
+from rocket_core.testing import Client, at_growing_scales, eventually, many_descriptors, within
 from slowserver import THREADS, SlowServer
 
 CROWD = 300
@@ -58,6 +50,17 @@ class Slowness:
     timeouts: dict[str, float]
     reason: str
     held: int = 0
+
+    def times(self, scale: float) -> dict[str, float]:
+        """The time-outs, ``scale`` times as long."""
+        return {
+            name: value if name == "minimum_rate" else value * scale
+            for name, value in self.timeouts.items()
+        }
+
+    def shortest(self, scale: float) -> float:
+        """The seconds in which nothing is closed."""
+        return min(value for name, value in self.times(scale).items() if name != "minimum_rate")
 
 
 SLOWNESS = {
@@ -158,25 +161,36 @@ class Crowd:
 
 @pytest.mark.parametrize("slowness", SLOWNESS.values(), ids=SLOWNESS)
 def test_a_crowd_of_slow_clients_holds_no_thread(slowness: Slowness) -> None:
+    at_growing_scales(partial(crowd_holds_no_thread, slowness))
+
+
+def crowd_holds_no_thread(slowness: Slowness, scale: float) -> None:
     stalled = CROWD if slowness.stalls else 0
     in_place = Counter({slowness.state: CROWD}) + Counter(idle=1)
     with (
         many_descriptors(4 * CROWD),
-        SlowServer(slowness.timeouts, max_stalled=2 * CROWD) as server,
+        SlowServer(slowness.times(scale), max_stalled=2 * CROWD) as server,
     ):
         fast = server.connect()
         assert fast.ask(b"quick\n") == b"QUICK\n"
         before = server.until(lambda report: not report.busy)
 
-        crowd = Crowd(server, slowness)
-        server.until(lambda report: report.connections.get(slowness.state, 0) >= CROWD)
-        for number in range(100):
-            assert fast.ask(b"quick %d\n" % number) == b"QUICK %d\n" % number
-            if number % 10 == 0:
-                crowd.drip()
-        report = server.until(lambda report: report.busy == report.stalled == stalled)
+        with within(slowness.shortest(scale)):
+            crowd = Crowd(server, slowness)
+            server.until(
+                lambda report: (
+                    report.connections.get(slowness.state, 0) >= CROWD or bool(report.closes)
+                )
+            )
+            for number in range(100):
+                assert fast.ask(b"quick %d\n" % number) == b"QUICK %d\n" % number
+                if number % 10 == 0:
+                    crowd.drip()
+            report = server.until(
+                lambda report: report.busy == report.stalled == stalled or bool(report.closes)
+            )
+            assert report.closes == {}
         assert report.connections == in_place
-        assert report.closes == {}
         assert report.threads <= THREADS + stalled
         assert report.held <= CROWD * slowness.held
         grown = report.resident - before.resident
@@ -243,7 +257,12 @@ def test_steady_reader_is_not_cut_though_the_system_accepts_nothing_for_long(
     request_: bytes,
 ) -> None:
     """What counts is what the client takes, not what the system has room for."""
-    timeouts = Timeouts(stall=0.4, grace=0.4)
+    at_growing_scales(partial(steady_reader_is_not_cut, request_))
+
+
+def steady_reader_is_not_cut(request_: bytes, scale: float) -> None:
+    limit = 0.4 * scale
+    timeouts = Timeouts(stall=limit, grace=limit)
 
     def answer(connection: Connection, line: bytes, body: bytes) -> State:
         if line == b"stuff":
@@ -259,7 +278,8 @@ def test_steady_reader_is_not_cut_though_the_system_accepts_nothing_for_long(
         eventually(lambda: states(server).get("idle", 0) == 0)
         waited = threading.Event()
         for _ in range(30):  # far longer than either time-out, at a rate that is far above
-            assert steady.read(8 * 1024)
-            waited.wait(0.1)
+            with within(limit / 2):
+                assert steady.read(8 * 1024)
+                waited.wait(limit / 4)
         assert server.statistics().closes == {}
         eventually(lambda: server.statistics().closes == {"response taken too slowly": 1})

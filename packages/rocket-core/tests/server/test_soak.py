@@ -10,17 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import (
-    PATIENCE,
-    Client,
-    LineWorker,
-    NarrowListener,
-    descriptors,
-    rocket_threads,
-    shout,
-    stuff,
-)
+from coresupport import LineWorker, rocket_threads, shout, stuff
 from rocket_core import Connection, Listener, Server, State, Timeouts
+from rocket_core.testing import PATIENCE, Client, NarrowListener, descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +101,7 @@ def live(target: Listener, seed: str, failures: list[BaseException]) -> None:
     try:
         for _ in range(chance.randrange(1, 4)):
             # Refused, reset or cut, as clients are whose server ends.
-            with suppress(ConnectionError), Client(target) as client:
+            with suppress(ConnectionError), Client(target.address) as client:
                 chance.choice(BEHAVIOURS)(client, chance)
     except BaseException as error:
         failures.append(error)

@@ -6,7 +6,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from coresupport import Gate, LineWorker, connect, eventually, serving, worker
+from coresupport import Gate, LineWorker, connect, serving, worker
+from rocket_core.testing import eventually
 
 if TYPE_CHECKING:
     import pytest

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import PATIENCE, connect, eventually, port_of, serving, shout, states, worker
+from coresupport import connect, port_of, serving, shout, states, worker
 from rocket_core import Connection, Listener, State, Timeouts
 from rocket_core.extending import UpgradedSocket
+from rocket_core.testing import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import PATIENCE
 from rocket_core._system.poller import SelectorPoller, default_poller
 from rocket_core.extending import READ, WRITE
+from rocket_core.testing import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

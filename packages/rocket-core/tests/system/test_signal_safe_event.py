@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from coresupport import PATIENCE
 from rocket_core._system.signal_safe_event import SignalSafeEvent
+from rocket_core.testing import PATIENCE
 
 
 @pytest.fixture(autouse=True)

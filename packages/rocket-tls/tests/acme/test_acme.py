@@ -19,10 +19,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from helpers import PATIENCE, exchange, wait_until
+from helpers import exchange
 from lines import Lines
 from pebble import KEY_ID, MAC_KEY, Answer, Authority, problem, running_authority
 from rocket_core import Connection, Listener, Server, State, Worker
+from rocket_core.testing import PATIENCE, eventually
 from rocket_tls import ACME, CertificateStore, TLSListener
 from rocket_tls._acme.clock import Clock
 from rocket_tls._acme.manager import ACMEManager
@@ -137,10 +138,10 @@ def test_a_site_without_a_certificate_starts_and_obtains_one(
     with site.served() as listener:
         with pytest.raises(ssl.SSLError, match="INTERNAL_ERROR"):
             site.shake_hands(trust)
-        wait_until(lambda: listener.tls_errors == {"no certificate yet": 1})
+        eventually(lambda: listener.tls_errors == {"no certificate yet": 1})
 
         with site.acme(email="me@example.org") as acme:
-            wait_until(lambda: acme.status.expires is not None)
+            eventually(lambda: acme.status.expires is not None)
 
             def served() -> bool:
                 try:
@@ -149,7 +150,7 @@ def test_a_site_without_a_certificate_starts_and_obtains_one(
                 except ssl.SSLError:
                     return False
 
-            wait_until(served)
+            eventually(served)
         assert acme.status.failures == 0
         assert acme.status.expires == site.certificate().not_valid_after_utc
 
@@ -223,7 +224,7 @@ def test_a_certificate_is_renewed_when_a_third_of_its_life_is_left(
             assert der is not None
             return x509.load_der_x509_certificate(der).serial_number
 
-        wait_until(lambda: serial() == site.certificate().serial_number)
+        eventually(lambda: serial() == site.certificate().serial_number)
 
 
 def test_the_account_is_reused(site: Site, authority: Authority) -> None:

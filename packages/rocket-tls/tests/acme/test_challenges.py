@@ -11,17 +11,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from helpers import (
-    Files,
-    MemoryClient,
-    Serve,
-    Served,
-    client_hello,
-    exchange,
-    read_all,
-    wait_until,
-)
+from helpers import Files, MemoryClient, Serve, Served, client_hello, exchange, read_all
 from rocket_core import CloseReason, Timeouts
+from rocket_core.testing import eventually
 from rocket_tls import ACME, CertificateFiles, CertificateStore
 from rocket_tls._acme.challenges import Challenges
 from rocket_tls._acme.signing import make_validation
@@ -98,7 +90,7 @@ def test_a_name_that_is_not_being_validated_is_refused(
     for name in ("example.org", f"a.{NAME}", "a" * 60):
         with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
             validate(served, name=name)
-    wait_until(lambda: served.tls_errors == {"no validation pending": 3})
+    eventually(lambda: served.tls_errors == {"no validation pending": 3})
 
 
 def test_without_a_pending_challenge_hellos_are_not_parsed(served: Served, files: Files) -> None:
@@ -198,7 +190,7 @@ def test_a_damaged_certificate_proves_nothing(served: Served, challenges: Challe
     challenges.put_certificate(NAME, b"nothing")
     with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
         validate(served)
-    wait_until(lambda: served.tls_errors == {"no validation pending": 1})
+    eventually(lambda: served.tls_errors == {"no validation pending": 1})
 
 
 @pytest.mark.parametrize("name", ["", "..", "../account", "/etc/passwd"])

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import trustme
 
-from helpers import PATIENCE, Files, Serve, chain_of, der_of, exchange, replace_file
+from helpers import Files, Serve, chain_of, der_of, exchange, replace_file
+from rocket_core.testing import PATIENCE
 
 ROUNDS = int(os.environ.get("ROCKET_SOAK_ROUNDS", "15"))
 CLIENTS = 20

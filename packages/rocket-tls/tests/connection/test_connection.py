@@ -18,12 +18,13 @@ from typing import IO
 
 import pytest
 
-from helpers import PATIENCE, Files, MemoryClient, load_context
+from helpers import Files, MemoryClient, load_context
 from lines import pattern
 from rocket_core import CloseReason, Connection, Peer, State
 from rocket_core._connection.budget import Budget
 from rocket_core._connection.server_state import ServerState
 from rocket_core.extending import WRITE
+from rocket_core.testing import PATIENCE
 from rocket_tls import TLSError
 from rocket_tls._connection import connection as connection_module
 from rocket_tls._connection import memory_wire
@@ -72,17 +73,18 @@ def ends(files: Files, client_context: ssl.SSLContext) -> Iterator[Ends]:
 
 @pytest.fixture
 def narrow_ends(files: Files, client_context: ssl.SSLContext) -> Iterator[Ends]:
-    """The ends of a TCP connection that holds less than a record, after the handshake."""
-    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as theirs:
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        theirs.connect(listening.getsockname())
-        ours, _ = listening.accept()
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-        connection, client = connect(files, client_context, ours, theirs)
-        with client:
-            shake_hands(connection, client)
-            yield connection, client
-            connection.close()
+    """The ends of a socket pair between which less than a record fits, after the handshake.
+
+    It is no pair of TCP sockets: with buffers of this size, TCP takes turns with the timer of its
+    delayed acknowledgements, now and then for minutes.
+    """
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    connection, client = connect(files, client_context, ours, theirs)
+    with client:
+        shake_hands(connection, client)
+        yield connection, client
+        connection.close()
 
 
 @pytest.fixture

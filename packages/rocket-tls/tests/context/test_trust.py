@@ -24,8 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtensionOID
 
-from helpers import Files, Serve, Served, exchange, replace_file, wait_until
+from helpers import Files, Serve, Served, exchange, replace_file
 from rocket_core import CloseReason
+from rocket_core.testing import eventually
 from rocket_tls import CertificateError, TLSListener, TLSSettings
 
 
@@ -252,7 +253,7 @@ def test_a_revoked_certificate_fails_the_handshake(
     served = serve(settings=authority.settings(crl=True))
     assert accepted(served, client(alice))
     assert not accepted(served, client(bob))
-    wait_until(lambda: served.tls_errors == {"certificate verify failed: certificate revoked": 1})
+    eventually(lambda: served.tls_errors == {"certificate verify failed: certificate revoked": 1})
 
 
 def test_a_new_list_counts_for_the_next_connection_and_for_its_session(

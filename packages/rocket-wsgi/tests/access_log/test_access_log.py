@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conftest import Serve
-from rocket_core import Timeouts
+from rocket_core import TCPAddress, Timeouts
 from rocket_wsgi import AccessLog
 from rocket_wsgi._access_log.sink import FileSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from client import Client
+    from served import Served
 
 Environ = dict[str, Any]
 
@@ -33,7 +33,7 @@ def hello(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
     return [b"hello"]
 
 
-def objects(client: Client, log: AccessLog, path: Path) -> list[dict[str, Any]]:
+def objects(client: Served, log: AccessLog, path: Path) -> list[dict[str, Any]]:
     """Stop the server, and return all logged objects."""
     client.stop()
     log.close()
@@ -53,7 +53,7 @@ def test_combined(serve: Serve, path: Path) -> None:
         b"GET /a?b HTTP/1.1\r\nHost: a\r\nUser-Agent: me\r\nReferer: http://r/\r\n"
         b"Connection: close\r\n\r\n"
     )
-    stream.rest()
+    stream.read_all()
     client.stop()
     log.close()
     pattern = (
@@ -272,7 +272,8 @@ def test_file_is_appended_to_and_reopened(serve: Serve, path: Path) -> None:
     assert log.flush(30)
     client.server.start()
     address = client.server.listeners[0].address
-    client.address = ("127.0.0.1", address.port)  # type: ignore[union-attr]
+    assert isinstance(address, TCPAddress)
+    client.address = address
     client.get("/2")
     client.stop()
     log.close()

@@ -8,14 +8,14 @@ from contextlib import closing, nullcontext, suppress
 
 import pytest
 
-from client import Client
 from conformance.case import SENTINEL_SEEN, Case
 from conformance.cuts import at_random, single_bytes, whole
 from conformance.echo import MAX_BODY, echo, read_echo
 from conformance.table import CASES
 from conformance.wire import exchange
-from rocket_core import Listener, Server, State, TCPAddress
+from rocket_core import Listener, Server, State
 from rocket_wsgi import WSGIWorker
+from served import Served
 
 Cut = Callable[[bytes], list[bytes]]
 
@@ -25,12 +25,10 @@ def make_worker() -> WSGIWorker:
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
+def client() -> Iterator[Served]:
     listener = Listener("127.0.0.1:0")
     with Server(make_worker, [listener], min_threads=2, max_threads=2) as server:
-        address = listener.address
-        assert isinstance(address, TCPAddress)
-        yield Client((address.host, address.port), server)
+        yield Served(server)
 
 
 def in_random_pieces(data: bytes) -> list[bytes]:
@@ -44,7 +42,7 @@ def cut(request: pytest.FixtureRequest) -> Cut:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_over_a_connection(client: Client, case: Case, cut: Cut) -> None:
+def test_over_a_connection(client: Served, case: Case, cut: Cut) -> None:
     expected = [*case.seen, *([SENTINEL_SEEN] if case.kept else [])]
     with closing(client.open()) as stream:
         stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -66,7 +64,7 @@ def test_over_a_connection(client: Client, case: Case, cut: Cut) -> None:
         if case.kept:
             stream.socket.shutdown(socket.SHUT_WR)
         with suppress(ConnectionResetError) if may_be_reset else nullcontext():
-            assert stream.rest() == b""
+            assert stream.read_all() == b""
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -16,12 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import Answer, Client
 from conftest import Serve
 from rocket_core import AddressError, Listener, Peer, Server, TCPAddress, Timeouts
 from rocket_core.http1 import HeadError
+from rocket_core.testing import Answer
 from rocket_wsgi import AccessLog, WSGIWorker
 from rocket_wsgi._environ.proxies import Proxies
+from served import Served
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
@@ -38,7 +39,7 @@ def show_environ(environ: Environ, start_response: StartResponse) -> list[bytes]
     return [json.dumps({k: v for k, v in environ.items() if isinstance(v, str)}).encode()]
 
 
-def send(client: Client, *fields: str, host: str | None = "a") -> Answer:
+def send(client: Served, *fields: str, host: str | None = "a") -> Answer:
     stream = client.open()
     version = "1.0" if host is None else "1.1"
     lines = [f"GET /app/x?q HTTP/{version}", *([] if host is None else [f"Host: {host}"]), *fields]
@@ -46,7 +47,7 @@ def send(client: Client, *fields: str, host: str | None = "a") -> Answer:
     return stream.answer()
 
 
-def ask(client: Client, *fields: str, host: str | None = "a") -> Environ:
+def ask(client: Served, *fields: str, host: str | None = "a") -> Environ:
     answer = send(client, *fields, host=host)
     assert answer.status == 200, answer.body
     found: Environ = json.loads(answer.body)
@@ -145,7 +146,7 @@ def test_a_request_of_the_proxy_itself(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"trusted_proxies": ["*"]}, AddressError, r"'\*' is no network"),
+        ({"trusted_proxies": ["*"]}, AddressError, r"'\*' is not a network"),
         ({"trusted_proxies": "10.0.0.0/8"}, TypeError, "list of strings"),
         ({"proxy_fields": ALL}, ValueError, "proxy_fields needs trusted_proxies"),
         ({"trusted_proxies": [], "proxy_fields": []}, ValueError, "proxy_fields is empty"),

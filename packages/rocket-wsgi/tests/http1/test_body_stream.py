@@ -12,6 +12,7 @@ import pytest
 
 from conftest import Serve
 from rocket_core import Timeouts
+from rocket_core.testing import at_growing_scales, within
 
 Start = Callable[..., Callable[[bytes], None]]
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -98,7 +99,7 @@ def test_continue_is_sent_when_the_application_reads(serve: Serve) -> None:
     head = b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
     reading = serve(digest, stream_bodies=True).open()
     reading.send(head)
-    assert reading.head()[1] == 100
+    assert reading.head().status == 100
     reading.send(b"abc")
     assert reading.answer().status == 200
     not_reading = serve(ignoring, stream_bodies=True).open()
@@ -112,7 +113,7 @@ def test_an_unread_body_ends_the_connection_and_not_the_answer(serve: Serve) -> 
     stream.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + bytes(1_000_000))
     answer = stream.answer()
     assert (answer.body, answer["Connection"]) == (b"ignored", "close")
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
 
 
 def test_an_early_answer_is_not_lost_to_a_client_that_sends_on(serve: Serve) -> None:
@@ -123,7 +124,7 @@ def test_an_early_answer_is_not_lost_to_a_client_that_sends_on(serve: Serve) -> 
     answer = stream.answer()
     for _ in range(10):
         stream.send(bytes(100_000))
-    assert (answer.body, stream.rest()) == (b"ignored", b"")
+    assert (answer.body, stream.read_all()) == (b"ignored", b"")
 
 
 def test_no_continue_after_the_response_has_begun(serve: Serve) -> None:
@@ -141,20 +142,28 @@ def test_no_continue_after_the_response_has_begun(serve: Serve) -> None:
 
 
 def test_the_time_of_the_application_does_not_count_against_the_client(serve: Serve) -> None:
-    def application(environ: dict[str, Any], start_response: Start) -> list[bytes]:
-        time.sleep(0.6)  # what is shown is that this much time does not count
-        first = environ["wsgi.input"].read(1)
-        time.sleep(0.6)
-        start_response("200 OK", [])
-        return [first + environ["wsgi.input"].read()]
+    def test(scale: float) -> None:
+        limit = 0.5 * scale
+        busy = 0.6 * scale
 
-    stream = serve(application, stream_bodies=True, timeouts=Timeouts(grace=0.5)).open()
-    head = b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
-    stream.send(head)
-    assert stream.head()[1] == 100
-    stream.send(b"a")
-    threading.Timer(0.7, stream.send, [b"bc"]).start()
-    assert stream.answer().body == b"abc"
+        def application(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+            time.sleep(busy)  # what is shown is that this much time does not count
+            first = environ["wsgi.input"].read(1)
+            time.sleep(busy)
+            start_response("200 OK", [])
+            return [first + environ["wsgi.input"].read()]
+
+        stream = serve(application, stream_bodies=True, timeouts=Timeouts(grace=limit)).open()
+        with within(2 * busy + 0.8 * limit):
+            stream.send(
+                b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+            )
+            assert stream.head().status == 100
+            stream.send(b"a")
+            threading.Timer(busy + limit / 5, stream.send, [b"bc"]).start()
+            assert stream.answer().body == b"abc"
+
+    at_growing_scales(test)
 
 
 def test_the_input_ends_with_the_request(serve: Serve) -> None:
@@ -166,7 +175,7 @@ def test_the_input_ends_with_the_request(serve: Serve) -> None:
 
     stream = serve(application, stream_bodies=True).open()
     stream.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
-    assert stream.rest()
+    assert stream.read_all()
     with pytest.raises(ValueError, match="closed"):
         kept[0].read()
 
@@ -179,7 +188,7 @@ def test_malformed_chunks_are_an_error_of_reading(
     answer = stream.answer()
     assert (answer.status, answer["Connection"]) == (500, "close")
     assert "malformed request body: a chunk's size is malformed" in caplog.text
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
 
 
 def test_reading_ends_if_the_client_disconnects_or_stalls(
@@ -200,5 +209,5 @@ def test_reading_ends_if_the_client_disconnects_or_stalls(
     leaving.close()
     for _ in range(2):
         assert ended.acquire(timeout=30)
-    assert stalling.rest() == b""
+    assert stalling.read_all() == b""
     assert "Traceback" not in caplog.text

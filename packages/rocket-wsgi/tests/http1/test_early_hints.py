@@ -32,9 +32,9 @@ def test_hints_come_before_the_response_and_the_connection_is_kept(serve: Serve)
     for _ in range(2):
         stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         for expected in (LINKS[:1], LINKS):
-            version, status, reason, fields = stream.head()
-            assert (version, status, reason) == ("HTTP/1.1", 103, "Early Hints")
-            assert fields == [(name.lower(), value) for name, value in expected]
+            head = stream.head()
+            assert (head.version, head.status, head.reason) == ("HTTP/1.1", 103, "Early Hints")
+            assert head.fields == [(name.lower(), value) for name, value in expected]
         assert stream.answer().body == b"done"
 
 

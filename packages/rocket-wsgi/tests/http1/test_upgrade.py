@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from client import Client, Stream
 from conftest import Serve
+from rocket_core.testing import Client, eventually
 from rocket_wsgi import AccessLog
+from served import Served
 
 Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], None]]
 
 UPGRADE = b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo\r\n\r\n"
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.002)
 
 
 def echo(environ: Environ) -> None:
@@ -35,12 +28,12 @@ def echo(environ: Environ) -> None:
         sock.sendall(data)
 
 
-def take(client: Client) -> Stream:
+def take(client: Served) -> Client:
     stream = client.open()
     stream.send(UPGRADE)
-    assert stream.head()[1] == 101
+    assert stream.head().status == 101
     stream.send(b"hello\n")
-    assert stream._reader.readline() == b"hello\n"
+    assert stream.read_line() == b"hello\n"
     return stream
 
 
@@ -94,7 +87,7 @@ def test_the_connection_ends_however_the_application_ends(
     assert client.get("/", "OPTIONS").status in (200, 500)  # served by the one that replaces it
     assert client.server.statistics().connections["upgraded"] == 1
     stream.socket.shutdown(1)
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
     eventually(lambda: "upgraded" not in client.server.statistics().connections)
     assert client.server.statistics().stalled == 0
     client.stop()
@@ -116,8 +109,8 @@ def test_an_application_that_fails_is_logged(
     client = serve(application)
     stream = client.open()
     stream.send(UPGRADE)
-    assert stream.head()[1] == 101
-    assert stream.rest() == b""
+    assert stream.head().status == 101
+    assert stream.read_all() == b""
     client.stop()
     assert "GET /ws: the application failed" in caplog.text
     assert "in the midst of it" in caplog.text
@@ -187,7 +180,7 @@ def test_a_drain_ends_an_idle_upgraded_connection(serve: Serve) -> None:
     client = serve(returns)
     stream = take(client)
     client.server.drain()
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
     assert client.server.wait(30)
 
 
@@ -205,5 +198,5 @@ def test_the_time_limit_of_requests_does_not_apply_to_upgrades(serve: Serve) -> 
     stream = take(client)
     assert client.get("/slow").status == 504  # its time was looked at, and it began later
     stream.send(b"still there\n")
-    assert stream._reader.readline() == b"still there\n"
+    assert stream.read_line() == b"still there\n"
     leave.set()

@@ -7,7 +7,6 @@ import io
 import logging
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 from conftest import Serve
 from rocket_core import Timeouts
 from rocket_core.extending import OUTPUT_BOUND
+from rocket_core.testing import eventually
 from rocket_wsgi import AccessLog, ApplicationError
 
 Start = Callable[..., Callable[[bytes], None]]
@@ -67,10 +67,10 @@ def test_a_client_of_http_1_0_notices_an_incomplete_body(serve: Serve) -> None:
     """The end of the connection is the end of the body, so an incomplete body ends in a reset."""
     stream = serve(returning(breaking)).open()
     stream.send(b"GET / HTTP/1.0\r\n\r\n")
-    assert stream.head()[1] == 200
+    assert stream.head().status == 200
     assert stream.read(6) == b"onetwo"
     with pytest.raises(ConnectionResetError):
-        stream.rest()
+        stream.read_all()
 
 
 def test_an_empty_result_gets_a_length(serve: Serve) -> None:
@@ -83,7 +83,7 @@ def test_several_elements_are_chunked(serve: Serve) -> None:
     client = serve(returning([b"a" * 10, b"", b"b" * 100_000, b"c"]))
     stream = client.open()
     stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    _, _, _, fields = stream.head()
+    fields = stream.head().fields
     assert ("transfer-encoding", "chunked") in fields
     assert [stream.chunk() for _ in range(4)] == [b"a" * 10, b"b" * 100_000, b"c", b""]
     stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -170,7 +170,7 @@ def test_close_is_called_when_iterating_fails(serve: Serve) -> None:
     stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     stream.head()
     assert stream.chunk() == b"a"
-    assert stream.rest() == b""  # cut, without the chunk that would say the body is complete
+    assert stream.read_all() == b""  # cut, without the chunk that would say the body is complete
     assert closing.closed.wait(30)
 
 
@@ -250,7 +250,7 @@ def test_exc_info_is_raised_when_it_is_too_late(
 
     stream = serve(application).open()
     stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert stream.rest().endswith(b"4\r\nsent\r\n")
+    assert stream.read_all().endswith(b"4\r\nsent\r\n")
     assert "too late" in caplog.text
 
 
@@ -363,7 +363,7 @@ def test_a_body_shorter_than_promised_closes(
     for result in ([b"hello"], lambda: iter([b"he", b"llo"]), []):
         stream = serve(returning(result, headers=[("Content-Length", "9")])).open()
         stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        rest = stream.rest()
+        rest = stream.read_all()
         assert rest.count(b"HTTP/1.1 200") == 1
         assert rest.endswith(b"\r\n\r\n" + (b"hello" if result else b""))
     assert caplog.text.count("shorter than its Content-Length") == 3
@@ -510,10 +510,3 @@ def test_a_response_in_memory_that_is_never_received_is_cut_and_logged(
     log.close()
     (line,) = [each.getMessage() for each in caplog.records if each.name == "access"]
     assert f'" 200 {5 * len(MIB)} ' in line  # as it is for files, which need no thread either
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.002)

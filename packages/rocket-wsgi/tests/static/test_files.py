@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from email.utils import formatdate
@@ -17,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from client import Answer, Client
-from conftest import NarrowListener, Serve
-from rocket_core import Listener, Server, TCPAddress
+from conftest import Serve
+from rocket_core import Listener, Server
+from rocket_core.testing import Answer, NarrowListener, eventually
 from rocket_wsgi import AccessLog, FileWorker, StaticFiles
+from served import Served
 
 Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], None]]
@@ -31,13 +31,6 @@ PATIENCE = 30
 def application(environ: Environ, start_response: Start) -> list[bytes]:
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"application " + environ["PATH_INFO"].encode("latin-1")]
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.001)
 
 
 def open_files(root: Path) -> int:
@@ -67,13 +60,13 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def serve_files(root: Path) -> Iterator[Callable[..., Client]]:
+def serve_files(root: Path) -> Iterator[Callable[..., Served]]:
     """Serve the root alone, with the given settings."""
     with ExitStack() as stack:
 
         def start(
             *, narrow: bool = False, access_log: AccessLog | None = None, **settings: Any
-        ) -> Client:
+        ) -> Served:
             listener = (NarrowListener if narrow else Listener)("127.0.0.1:0")
             files = StaticFiles(root, **settings)
             server = Server(
@@ -83,17 +76,15 @@ def serve_files(root: Path) -> Iterator[Callable[..., Client]]:
                 max_threads=2,
             )
             stack.enter_context(server)
-            address = listener.address
-            assert isinstance(address, TCPAddress)
-            return stack.enter_context(Client((address.host, address.port), server))
+            return stack.enter_context(Served(server))
 
         yield start
 
 
-ServeFiles = Callable[..., Client]
+ServeFiles = Callable[..., Served]
 
 
-def ask(client: Client, path: str, method: str = "GET", **fields: str) -> Answer:
+def ask(client: Served, path: str, method: str = "GET", **fields: str) -> Answer:
     lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items()]
     stream = client.open()
     stream.send(f"{method} {path} HTTP/1.1\r\nHost: a\r\n{''.join(lines)}\r\n".encode("latin-1"))
@@ -161,7 +152,7 @@ def test_http_1_0(serve_files: ServeFiles) -> None:
     stream = serve_files().open()
     stream.send(b"GET /a.txt HTTP/1.0\r\n\r\n")
     assert stream.answer().body == b"0123456789"
-    assert stream.rest() == b""
+    assert stream.read_all() == b""
 
 
 def test_a_changed_file_has_another_etag(serve_files: ServeFiles, root: Path) -> None:
@@ -700,7 +691,7 @@ def test_a_drain_completes_started_responses(
     stream.send(b"GET /huge HTTP/1.1\r\nHost: a\r\n\r\n")
     stream.head()
     client.server.drain(PATIENCE)
-    assert len(stream.rest()) == LARGE
+    assert len(stream.read_all()) == LARGE
     assert client.server.wait(PATIENCE)
     assert open_files(root) == 0
 
@@ -714,7 +705,7 @@ def test_a_truncated_file_closes_only_its_connection(
     eventually(lambda: client.server.statistics().connections.get("sending") == 1)
     os.truncate(huge, 1000)
     with suppress(ConnectionResetError):
-        assert len(stream.rest()) < LARGE
+        assert len(stream.read_all()) < LARGE
     eventually(lambda: open_files(root) == 0)
     assert client.get("/a.txt").body == b"0123456789"
 

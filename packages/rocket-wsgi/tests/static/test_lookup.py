@@ -207,7 +207,10 @@ links = st.sampled_from(["out", "inward", "absolute", "beside", "loop"])
 
 
 @given(st.lists(up | known | links, min_size=1, max_size=8))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=300,
+)
 def test_no_path_leads_out_of_the_root(tree: Path, path: list[str]) -> None:
     names = split_path(unquote_to_bytes("/" + "/".join(path)).decode("latin-1"))
     if names is None or not names[-1]:

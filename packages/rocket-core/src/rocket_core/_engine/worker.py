@@ -7,9 +7,8 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from rocket_core._connection.connection import Connection
-from rocket_core._errors import HeadError
 from rocket_core._state import State
-from rocket_core.http1 import RequestLine, check_arriving, read_fields, split_head
+from rocket_core.http1 import HeadError, RequestLine, check_arriving, read_fields, split_head
 
 _log = logging.getLogger("rocket_core.worker")
 

@@ -1,4 +1,14 @@
-"""Waiting for clients of a listening socket, alone or beside other processes."""
+"""Waiting for clients of a listening socket, alone or together with other processes.
+
+Only the listener's thread waits. Any thread, and a signal handler, may end the wait by the
+listener's waker. Several processes may wait for one socket; how a client wakes one of them, and not
+all, is the kernel's part:
+
+1. Processes A and B have registered the socket with ``EPOLLEXCLUSIVE``, A first. 2. A client
+arrives, and the kernel wakes A (epoll_ctl(2) promises only that it wakes at least one). 3. A
+accepts, and registers again, behind B. 4. The next client wakes B. If both wake for one client, one
+of them accepts it, and the other finds nothing and waits again, because the socket does not block.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +23,7 @@ from rocket_core._system.waker import Waker
 
 
 class AcceptWait(Protocol):
-    """Waits for clients to accept. Used by the thread of a listener alone.
+    """The wait of a listener's thread for clients to accept.
 
     Attributes:
         owes: whether a client may have woken this process alone when `wait` returned last, and none
@@ -24,32 +34,32 @@ class AcceptWait(Protocol):
     owes: bool
 
     def close(self) -> None:
-        """Release the descriptors."""
+        """Close the descriptors."""
 
     def wait(self) -> bool:
-        """Wait until a client or the signal is there; return whether the signal is."""
+        """Wait until a client has arrived or the waker is set; return whether the waker is set."""
 
     def accepted(self) -> None:
-        """Note that a client was accepted."""
+        """Take note that a client was accepted."""
 
 
-class AllClients:
-    """For a socket that only this process accepts from."""
+class SoleAcceptWait:
+    """The wait for a socket from which only this process accepts."""
 
-    def __init__(self, listening: socket.socket, signal: Waker, full: Callable[[], bool]) -> None:
-        """Wait for clients of ``listening``, whether the server is full or not, and ``signal``."""
+    def __init__(self, listening: socket.socket, waker: Waker, full: Callable[[], bool]) -> None:
+        """Wait for clients of ``listening``, whether the server is full or not, and ``waker``."""
         del full
         self.owes = False
-        self._signal = signal.descriptor
+        self._waker = waker.descriptor
         self._selector = selectors.DefaultSelector()
         self._selector.register(listening, selectors.EVENT_READ)
-        self._selector.register(self._signal, selectors.EVENT_READ)
+        self._selector.register(self._waker, selectors.EVENT_READ)
 
     def close(self) -> None:
         self._selector.close()
 
     def wait(self) -> bool:
-        return any(key.fd == self._signal for key, _ in self._selector.select())
+        return any(key.fd == self._waker for key, _ in self._selector.select())
 
     def accepted(self) -> None:
         return
@@ -57,8 +67,8 @@ class AllClients:
 
 if sys.platform == "linux":
 
-    class SharedClients:
-        """For a socket that several processes accept from, which are to get a like number.
+    class SharedAcceptWait:
+        """The wait for a socket from which several processes accept, each about as many clients.
 
         With ``EPOLLEXCLUSIVE`` a client wakes one of the processes that wait, the one that was
         registered first (epoll_ctl(2) promises one at least). So a process that has accepted
@@ -77,16 +87,16 @@ if sys.platform == "linux":
         """
 
         def __init__(
-            self, listening: socket.socket, signal: Waker, full: Callable[[], bool]
+            self, listening: socket.socket, waker: Waker, full: Callable[[], bool]
         ) -> None:
-            """Wait for clients of ``listening``, and for ``signal``; alone unless ``full``."""
+            """Wait for clients of ``listening``, and for ``waker``; alone unless ``full``."""
             self.owes = False
             self._full = full
             self._listening = listening.fileno()
-            self._signal = signal.descriptor
+            self._waker = waker.descriptor
             self._exclusive = True
             self._epoll = select.epoll()
-            self._epoll.register(self._signal, select.EPOLLIN)
+            self._epoll.register(self._waker, select.EPOLLIN)
             self._register()
 
         def _register(self) -> None:
@@ -104,7 +114,7 @@ if sys.platform == "linux":
                 self._register()
             ready = [descriptor for descriptor, _ in self._epoll.poll()]
             self.owes = exclusive and self._listening in ready
-            return self._signal in ready
+            return self._waker in ready
 
         def accepted(self) -> None:
             self.owes = False
@@ -112,4 +122,4 @@ if sys.platform == "linux":
             self._register()
 
 else:  # pragma: no cover - not Linux
-    SharedClients = AllClients
+    SharedAcceptWait = SoleAcceptWait

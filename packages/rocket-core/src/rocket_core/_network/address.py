@@ -14,14 +14,19 @@ _WANTED = "use HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH"
 
 
 class Peer(NamedTuple):
-    """One end of a connection. A Unix socket has its path, or nothing, as host and port 0."""
+    """The address of one end of a connection.
+
+    Attributes:
+        host: an IP address; the path of a Unix socket, which may be empty.
+        port: 0 for a Unix socket.
+    """
 
     host: str
     port: int
 
     @property
     def is_unix(self) -> bool:
-        """Whether it is the end of a Unix socket."""
+        """Whether this is the address of a Unix socket."""
         return self.port == 0 and not _is_ip(self.host)
 
     def __str__(self) -> str:
@@ -39,27 +44,32 @@ def _is_ip(host: str) -> bool:
 
 
 def peer_of(address: Any) -> Peer:
-    """The peer for an address as the `socket` module gives it."""
+    """The `Peer` for an address in the form of the `socket` module."""
     if isinstance(address, tuple):
-        # To a socket for both versions, IPv4 comes mapped (RFC 4291, section 2.5.5.2).
+        # A socket for both versions has IPv4 addresses in mapped form (RFC 4291, 2.5.5.2).
         return Peer(
             address[0].removeprefix("::ffff:") if "." in address[0] else address[0], address[1]
         )
     if isinstance(address, bytes):  # a Linux abstract name
         return Peer(_in_one_line("@" + address[1:].decode(errors="replace")), 0)
-    # Whoever may name a Unix socket must not pass it off as an address.
+    # A client that names its own Unix socket must not pass for an IP address.
     path = _in_one_line(address or "")
     return Peer(f"./{path}" if _is_ip(path) else path, 0)
 
 
 def _in_one_line(name: str) -> str:
-    """A name that whoever made it may have chosen to break the line of a log."""
+    """``name`` without line breaks, which would let a client write lines of its own into a log."""
     return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
 class TCPAddress:
-    """A host name or IP address, empty for every interface, and a port, 0 for any that is free."""
+    """An address of TCP to listen on.
+
+    Attributes:
+        host: a host name or an IP address; empty: all addresses, IPv6 and IPv4.
+        port: 0: any free port.
+    """
 
     host: str
     port: int
@@ -70,7 +80,7 @@ class TCPAddress:
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
-    """The path of a Unix domain socket."""
+    """The path of a Unix socket to listen on."""
 
     path: Path
 
@@ -82,9 +92,10 @@ Address = TCPAddress | UnixAddress
 
 
 def address_of(name: Any) -> Address:
-    """The address to listen on for a name as `socket.socket.getsockname` gives it.
+    """The `Address` for a result of `socket.socket.getsockname`.
 
-    That of a link (RFC 4007) has its zone, ``fe80::7%eth0``: without it, it names no one place.
+    A link-local address includes its zone (RFC 4007), as in ``fe80::7%eth0``, because it is unique
+    with its zone only.
     """
     if not isinstance(name, tuple):
         return UnixAddress(Path(peer_of(name).host))
@@ -102,7 +113,7 @@ def _zone(number: int) -> str:
 
 
 def parse_address(text: str) -> Address:
-    """Read ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT`` or ``unix:PATH``.
+    """Parse ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT`` or ``unix:PATH``.
 
     Raises `AddressError`, whose message says what is wrong and what would be right.
     """

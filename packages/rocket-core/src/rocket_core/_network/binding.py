@@ -1,4 +1,4 @@
-"""Binding sockets to addresses."""
+"""Sockets that are bound to an address."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from rocket_core._network.address import Address, TCPAddress, UnixAddress
 
 
 def bind_socket(address: Address) -> socket.socket:
-    """A socket bound to ``address``, which does not listen yet.
+    """Make a socket that is bound to ``address`` and does not listen yet.
 
-    The file that an ended server has left at the path of a Unix socket is replaced. Raises
-    `BindError`, which names the address.
+    The file of a Unix socket that a server has left behind is replaced. Raises `BindError`, which
+    names the address.
     """
     if isinstance(address, UnixAddress):
         return _bind_unix(address)
@@ -24,22 +24,22 @@ def bind_socket(address: Address) -> socket.socket:
 
 
 class SocketFile:
-    """The file of a Unix socket that was just bound. It may be another's by the time it ends."""
+    """The file of a Unix socket, which is only removed if no other server has replaced it."""
 
     def __init__(self, path: Path) -> None:
-        """Remember the file. Raises `OSError` when it is gone already."""
-        self._path = path.absolute()  # by the time it ends, the directory may be another
+        """Remember the file at ``path``. Raises `OSError` if there is none."""
+        self._path = path.absolute()  # the working directory may change before it is removed
         self._inode = _inode(path)
 
     def remove(self) -> None:
-        """Remove the file if it is still the same."""
+        """Remove the file if it is still the same one."""
         with suppress(OSError):
             if _inode(self._path) == self._inode:
                 self._path.unlink()
 
 
 def _inode(path: Path) -> tuple[int, int]:
-    status = path.lstat()  # a link that has taken its place is another file
+    status = path.lstat()  # a link in its place is another file
     return status.st_dev, status.st_ino
 
 
@@ -61,7 +61,7 @@ def _bind_tcp(address: TCPAddress) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1 if host else 0)
-        # Accepted sockets inherit it: no system call for each connection.
+        # Accepted sockets inherit this, which saves a system call for each connection.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.bind(target)
     except OSError as error:
@@ -98,5 +98,5 @@ def _answers(path: str) -> bool:
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except OSError:
-            return True  # its backlog is full, or it is not for us: somebody has it
+            return True  # its backlog is full, or it allows other users only: a server has it
         return True

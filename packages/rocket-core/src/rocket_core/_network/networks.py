@@ -1,4 +1,4 @@
-"""Which addresses belong to a set of networks."""
+"""Sets of networks."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ _MAPPED_BITS: Final = 96
 
 
 class Networks:
-    """A set of networks. ``host in networks`` asks for the `host` of a `Peer`.
+    """A set of networks: ``host in networks`` tells whether it contains the host of a `Peer`.
 
-    Answers are remembered for a bounded number of hosts, so that asking again costs one look-up.
+    The result is remembered for a bounded number of hosts, so that the next test of a host is one
+    look-up.
     """
 
     __slots__ = ("_known", "_networks", "_unix")
 
     def __init__(self, networks: Iterable[str]) -> None:
-        """Read addresses and networks, IPv4 or IPv6, and ``unix``, for every Unix socket's peer.
+        """Parse IP addresses, networks such as ``10.0.0.0/8``, and ``unix`` for all Unix sockets.
 
         Raises `AddressError`, whose message says what is wrong and what would be right, and
-        `TypeError` when the networks are a single string.
+        `TypeError` if ``networks`` is a string.
         """
         if isinstance(networks, str):
             raise TypeError(f"networks are a list of strings: use [{networks!r}]")
@@ -63,11 +64,15 @@ def _parse(text: str) -> IPv4Network | IPv6Network:
     try:
         network = ip_network(text)
     except ValueError as error:
-        raise AddressError(f"{text!r} is no network ({error}); {_WANTED}") from error
+        raise AddressError(f"{text!r} is not a network ({error}); {_WANTED}") from error
     if isinstance(network, IPv6Network):
         first = network.network_address
         if first.scope_id is not None:
-            raise AddressError(f"network {text!r} has a zone, which no peer has; {_WANTED}")
+            raise AddressError(
+                f"network {text!r} has a zone, which the address of a client never has; {_WANTED}"
+            )
         if network.prefixlen >= _MAPPED_BITS and first.ipv4_mapped is not None:
-            raise AddressError(f"network {text!r} is IPv4 in IPv6 form; use the IPv4 network")
+            raise AddressError(
+                f"network {text!r} is an IPv4 network in IPv6 form; use the IPv4 network"
+            )
     return network

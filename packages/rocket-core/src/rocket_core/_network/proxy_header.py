@@ -1,7 +1,7 @@
-"""The header of the PROXY protocol, versions 1 and 2.
+"""A parser for the header of the PROXY protocol, versions 1 and 2.
 
-The protocol is HAProxy's (doc/proxy-protocol.txt of its sources); the sections named here are those
-of that text.
+The section numbers are those of the protocol's specification, doc/proxy-protocol.txt in the sources
+of HAProxy.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from rocket_core._errors import ProxyHeaderError
 from rocket_core._network.address import Peer, peer_of
 
 SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
-"""How version 2 begins."""
+"""The first bytes of a header of version 2."""
 
 PREFIX: Final = b"PROXY "
-"""How version 1 begins."""
+"""The first bytes of a header of version 1."""
 
 MAX_LINE: Final = 107
-"""Bytes of a version 1 line, with its CR LF (section 2.1)."""
+"""The most bytes of a line of version 1, with its CR LF (section 2.1)."""
 
 FIXED: Final = 16
-"""Bytes of a version 2 header that tell its length (section 2.2)."""
+"""The bytes at the beginning of a header of version 2 that give its length (section 2.2)."""
 
 MAX_HEADER: Final = 4096
-"""Bytes of a version 2 header that are taken. With every field that proxies send, it has less."""
+"""The most bytes of a header of version 2, more than proxies send with all their fields."""
 
 _PORT: Final = re.compile(r"(?:0|[1-9][0-9]{0,4})\Z")
 _FAMILIES: Final[dict[str, Callable[[str], IPv4Address | IPv6Address]]] = {
@@ -51,12 +51,12 @@ _CLIENT_SSL: Final = 0x01
 
 
 class Announcement(NamedTuple):
-    """What a proxy tells of the connection it relays.
+    """What a proxy says about the connection that it forwards.
 
     Attributes:
-        peer: the client's address.
-        local: the address the client reached.
-        secure: whether the proxy says that it spoke TLS with the client.
+        peer: the address of the client.
+        local: the address to which the client has connected.
+        secure: whether the client speaks TLS with the proxy.
     """
 
     peer: Peer
@@ -65,9 +65,9 @@ class Announcement(NamedTuple):
 
 
 def parse_line(line: bytes) -> Announcement | None:
-    """Read a version 1 line with its CR LF (section 2.1).
+    """Parse a line of version 1 with its CR LF (section 2.1).
 
-    None: the proxy does not tell, and the socket's own addresses are the right ones. Raises
+    The result is None if the proxy announces no addresses: then those of the socket apply. Raises
     `ProxyHeaderError`.
     """
     if len(line) > MAX_LINE or not line.endswith(b"\r\n"):
@@ -102,7 +102,10 @@ def _port(word: str) -> int:
 
 
 def header_size(fixed: bytes) -> int:
-    """The size in bytes of a version 2 header, from its first 16. Raises `ProxyHeaderError`."""
+    """The length in bytes of a header of version 2, given its first 16.
+
+    Raises `ProxyHeaderError` if it is too long.
+    """
     size = FIXED + int.from_bytes(fixed[14:16])
     if size > MAX_HEADER:
         raise ProxyHeaderError(f"the header has {size} bytes, more than {MAX_HEADER}")
@@ -110,7 +113,7 @@ def header_size(fixed: bytes) -> int:
 
 
 def parse_header(header: bytes) -> Announcement | None:
-    """Read a whole version 2 header (section 2.2); the result is as that of `parse_line`."""
+    """Parse a whole header of version 2 (section 2.2); the result is as that of `parse_line`."""
     version, command = header[12] & 0xF0, header[12] & 0x0F
     if version != _VERSION or command not in (_LOCAL, _PROXY):
         raise ProxyHeaderError(f"the version and command {header[12]:#04x} are unknown")
@@ -135,7 +138,7 @@ _INET6: Final = 2
 _UNIX: Final = 3
 
 _SIZES: Final = {_UNSPECIFIED: 0, _INET: 12, _INET6: 36, _UNIX: 2 * _PATH}
-"""Bytes that the addresses of each family take."""
+"""The number of bytes of the addresses of each family."""
 
 
 def _addresses(block: bytes, family: int) -> tuple[Peer, Peer]:
@@ -148,19 +151,19 @@ def _addresses(block: bytes, family: int) -> tuple[Peer, Peer]:
 
 
 def _path(block: bytes) -> Peer:
-    if block[:1] == b"\0":  # abstract, or no name at all
+    if block[:1] == b"\0":  # an abstract name, or none
         name = block.rstrip(b"\0")
         return peer_of(name) if name else peer_of("")
     return peer_of(os.fsdecode(block.partition(b"\0")[0]))
 
 
 def _read_additions(header: bytes, start: int) -> bool:
-    """Check the fields behind the addresses; whether one says that the client speaks TLS."""
+    """Check the fields after the addresses; return whether one says that the client speaks TLS."""
     secure = False
     for kind, at, size in _additions(header, start):
         if kind == _TLV_CRC32C:
             if size != 4:
-                raise ProxyHeaderError("the checksum has not four bytes")
+                raise ProxyHeaderError("the checksum does not have four bytes")
             _check_sum(header, at)
         elif kind == _TLV_SSL:
             if size < 5:
@@ -170,7 +173,7 @@ def _read_additions(header: bytes, start: int) -> bool:
 
 
 def _additions(header: bytes, at: int) -> Iterator[tuple[int, int, int]]:
-    """Type, beginning and size of each field behind the addresses."""
+    """The type, offset and size of each field after the addresses."""
     while at < len(header):
         if at + 3 > len(header):
             raise ProxyHeaderError("a field is cut short")

@@ -38,7 +38,7 @@ from rocket_core._connection.connection import Connection
 from rocket_core._connection.proxy_preamble import ProxyPreamble
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._errors import BindError
-from rocket_core._network.accept_wait import AcceptWait, AllClients, SharedClients
+from rocket_core._network.accept_wait import AcceptWait, SharedAcceptWait, SoleAcceptWait
 from rocket_core._network.address import (
     Address,
     Peer,
@@ -279,7 +279,7 @@ class Listener:
 
     def _run(self) -> None:
         listening = cast(socket.socket, self._socket)
-        wait_for_clients = AllClients if self.shared is None else SharedClients
+        wait_for_clients = SoleAcceptWait if self.shared is None else SharedAcceptWait
         try:
             with closing(wait_for_clients(listening, self._signal, self._full)) as clients:
                 self._clients = clients

@@ -1,19 +1,20 @@
-"""What the system allows this process."""
+"""The default limit of connections, which follows the limit of open files."""
 
 from __future__ import annotations
 
 from typing import Final
 
 _RESERVED: Final = 128
-"""Descriptors left to the application, its database and its files."""
+"""The number of descriptors that are left to the application, its database and its files."""
 
 _FALLBACK: Final = 512
+"""The limit on a platform that does not tell how many files a process may open."""
 
 
 def default_max_connections() -> int:
-    """Connections that leave the application descriptors of its own.
+    """The largest number of connections that leaves the application enough descriptors.
 
-    Each may need a second one, for a body or a response in a file.
+    A connection may need a second descriptor, for a body or a response in a file.
     """
     try:
         import resource  # noqa: PLC0415 - not on every platform

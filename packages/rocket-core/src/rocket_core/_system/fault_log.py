@@ -1,4 +1,10 @@
-"""Tracebacks and stacks that clients can provoke, and that must not fill the log."""
+"""A log of tracebacks and stacks that clients can provoke, and that must not fill the log.
+
+Any thread may report a fault. The decision whether a fault is logged in full is made under the
+lock; the logging itself, which may wait for a disk, happens outside it. Hence the order in the log
+is not guaranteed: 1. Thread A decides to log a traceback. 2. Thread B reports the same kind, and
+logs its line "the traceback was logged before". 3. A logs the traceback.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +22,14 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _KINDS: Final = 64
-"""Kinds that are told apart; what is more counts as one."""
+"""The number of kinds that are told apart. Further kinds count as one."""
 
 _LONGEST: Final = 200
-"""Characters of an error's text in a line."""
+"""The number of characters of an error's text in a line."""
 
 
 class _Kind(NamedTuple):
-    """What makes two faults the same: what has failed, and where."""
+    """A kind of fault: the type of the error, or the name of the function, and its place."""
 
     name: str
     file: str
@@ -34,10 +40,13 @@ _OTHERS: Final = _Kind("", "", 0)
 
 
 class FaultLog:
-    """Logs the traceback, or the stack, of each kind of fault once a minute, otherwise a line.
+    """Logs each kind of fault in full once a minute, and every other time in one line.
 
-    At the level DEBUG nothing is left out. ``_lock`` guards when each kind was told last in full,
-    and how often it was left out since.
+    In full means with the traceback of an error, or the stack of a thread. At the level DEBUG
+    nothing is left out.
+
+    ``_lock`` guards ``_told``: when each kind was logged in full, and how often it was left out
+    since.
     """
 
     def __init__(self) -> None:
@@ -47,7 +56,10 @@ class FaultLog:
     def report(
         self, logger: logging.Logger, error: BaseException, message: str, *args: object
     ) -> None:
-        """Log ``message % args`` and the traceback of ``error``. Any thread may call this."""
+        """Log ``message % args`` at ERROR, with the traceback of ``error`` if it is due.
+
+        Any thread may call this.
+        """
         kind = _kind_of(error)
         left_out = self._left_out(kind, logger)
         if left_out is None:
@@ -61,9 +73,10 @@ class FaultLog:
         logger.error(message, *args, exc_info=error)
 
     def stack_of(self, logger: logging.Logger, ident: int | None) -> str:
-        """Where the thread with that number is, to be logged: its stack, or only the place.
+        """The stack of the thread ``ident`` (`threading.Thread.ident`), or only its innermost line.
 
-        Empty for one that has ended. Any thread may call this.
+        The text is meant for a message at the end of a line. It is empty if the thread has ended.
+        Any thread may call this.
         """
         frame = sys._current_frames().get(ident or 0)  # noqa: SLF001 - the only way
         if frame is None:
@@ -76,7 +89,7 @@ class FaultLog:
         return f"{before}\n{''.join(traceback.format_stack(frame))}"
 
     def _left_out(self, kind: _Kind, logger: logging.Logger) -> int | None:
-        """How often ``kind`` was left out before it is told in full now; None: it is not."""
+        """None if ``kind`` is to be left out; otherwise how often it has been left out before."""
         now = time.monotonic()
         with self._lock:
             if kind not in self._told and len(self._told) >= _KINDS:

@@ -1,9 +1,17 @@
-"""What a process that the application forks does not keep.
+"""Descriptors that a process forked by the application closes.
 
 A descriptor that a child has inherited keeps a connection open for its client, and an address in
-use, for as long as the child lives. So a child lets go of all that belongs to the servers of its
-parent, before the application goes on in it. What it cannot know of, such as a connection that is
-being accepted at this moment, ends by a shutdown, which all processes with a descriptor share.
+use, for as long as the child lives. Therefore a child closes everything that belongs to the servers
+of its parent, before the application continues in it.
+
+The functions of `hold` run in the child, right after the fork, on its only thread. Any other thread
+of the parent may have held any lock at that moment, and is not there to release it, so they must
+not take a lock. A fork can also come between two steps of another thread:
+
+1. A listener accepts a connection. 2. The application forks. 3. The listener makes the connection
+known, in the parent only. The child has a descriptor that it does not know of. This is why
+`close_socket` shuts a socket down before it closes it: a shutdown ends the connection whatever
+processes have a descriptor of it.
 """
 
 from __future__ import annotations
@@ -17,23 +25,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     LetGo = Callable[[], None]
-    """Closes descriptors in a child: without a lock, and without a word to any client."""
+    """A function that closes descriptors in a child; it takes no lock and sends nothing."""
 
 _holders: Final[set[LetGo]] = set()
 
 
 def hold(let_go: LetGo) -> None:
-    """Have ``let_go`` called in every child that is forked from now on."""
+    """Have ``let_go`` called in every child that is forked from now on, until `release`."""
     _holders.add(let_go)
 
 
 def release(let_go: LetGo) -> None:
-    """There is nothing to let go of any more."""
+    """Call ``let_go`` no more."""
     _holders.discard(let_go)
 
 
 def close_socket(sock: socket.socket) -> None:
-    """Close a connected socket for its client, too, whatever processes have inherited it."""
+    """Close a connected socket, and end its connection even if other processes have it, too."""
     with suppress(OSError):  # the client has reset it, or both sides have ended
         sock.shutdown(socket.SHUT_RDWR)
     sock.close()

@@ -1,10 +1,20 @@
-"""Readiness of descriptors, each event told once, to one thread.
+"""Readiness of descriptors: each event is reported once, to one thread.
 
-Armed for writing, or on a system that knows nothing better, a descriptor is disarmed by its event.
-Armed for reading, where the system can tell of arrivals instead of a state, it stays armed: then
-a busy connection need not be armed again for every request.
+A descriptor that is armed for writing is disarmed by its event. A descriptor that is armed for
+reading stays armed where the system can report arrivals (Linux: edge-triggered epoll), so that a
+busy connection is not armed again for every request; elsewhere it is disarmed, too.
 
-Every method may be called from any thread at any time before `close`.
+Any thread may call any method at any time before `close`. Several threads may be in `poll`. What
+makes that safe:
+
+- The kernel keeps the set of descriptors, and arming does not wake a thread that polls. Only
+  `SelectorPoller` keeps it in Python, under a lock, and wakes its thread.
+- An event may come to two threads. 1. Thread A polls and gets an event for a connection. 2. Its
+  owner parks it again, and the same event is reported to thread B. 3. Only one of the two can claim
+  the connection (`Monitor.claim`). For the other it is not parked, which the Monitor remembers.
+- A descriptor's number may be used again. 1. Thread A polls and gets an event for descriptor 7. 2.
+  Its owner closes it, and the next connection gets the number 7. 3. A looks up descriptor 7. Hence
+  an event is a hint only: the thread that claims a connection finds nothing to read, and parks it.
 """
 
 from __future__ import annotations
@@ -25,7 +35,7 @@ WRITE: Final = 2
 
 
 class Poller(Protocol):
-    """What the Monitor needs from the operating system.
+    """The interface of all pollers, of which the Monitor has one.
 
     Attributes:
         lasting: whether a descriptor armed for READ is reported whenever something arrives, until
@@ -43,18 +53,18 @@ class Poller(Protocol):
         """
 
     def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
-        """Wait up to ``timeout`` seconds (None: for ever); at most ``limit`` (descriptor, events).
+        """Wait up to ``timeout`` seconds (None: without limit) for up to ``limit`` events.
 
-        The events are hints of the platform's own kind; READ alone says that something arrived and
-        that nothing else happened. The list may be empty or hold descriptors that mean nothing to
-        the caller.
+        The result is a list of (descriptor, events), where the events are hints of the platform's
+        own kind; READ alone says that something arrived and that nothing else happened. The list
+        may be empty, or contain descriptors that the caller does not know.
         """
 
     def wake(self) -> None:
         """Make one present or the next `poll` return at once. Safe in a signal handler."""
 
     def close(self) -> None:
-        """Release the descriptors. Nobody may poll any more."""
+        """Close the descriptors. No thread may poll any more."""
 
 
 if sys.platform == "linux":
@@ -65,7 +75,10 @@ if sys.platform == "linux":
     }
 
     class EpollPoller:
-        """Linux: edge-triggered for reading, ``EPOLLONESHOT`` otherwise; ``EPOLLIN`` is READ."""
+        """The poller of Linux: edge-triggered for reading, ``EPOLLONESHOT`` otherwise.
+
+        ``EPOLLIN`` has the value of READ.
+        """
 
         lasting = True
 
@@ -73,6 +86,10 @@ if sys.platform == "linux":
             self._epoll = select.epoll()
             self._waker = Waker()
             self._awakening = (self._waker.descriptor, select.EPOLLIN)
+            # Edge-triggered: each `wake` is reported to one of the threads that poll. 1. `wake`
+            # comes before any thread polls. 2. The next `epoll_wait` reports it. 3. The thread
+            # clears the waker. A `wake` between 2 and 3 is cleared with it, and serves the same
+            # thread.
             self._epoll.register(self._waker.descriptor, select.EPOLLIN | select.EPOLLET)
 
         def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
@@ -99,7 +116,7 @@ if sys.platform == "linux":
 if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover - BSD and macOS
 
     class KqueuePoller:
-        """BSD and macOS: ``EV_ONESHOT``, which forgets the filter after its event."""
+        """The poller of BSD and macOS: ``EV_ONESHOT`` removes a filter after its event."""
 
         lasting = False
 
@@ -140,16 +157,17 @@ if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover - BS
 
 
 class SelectorPoller:
-    """Any platform: a selector made for each call, under the rules of one-shot delivery.
+    """A poller for any platform: each call makes a selector, and every event disarms.
 
-    The set of interests changes while a thread waits, which portable selectors do not allow; so
-    arming wakes the waiting thread, and only one thread waits at a time.
+    Portable selectors do not allow the set of descriptors to change while a thread waits. Therefore
+    arming wakes the thread that waits, and only one thread waits at a time.
+
+    ``_lock`` guards ``_interests``. ``_turn`` is held by the thread that waits; others wait for it.
     """
 
     lasting = False
 
     def __init__(self) -> None:
-        # _lock guards _interests; _turn is held by the one thread that waits.
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._interests: dict[int, int] = {}
@@ -172,8 +190,8 @@ class SelectorPoller:
                 selector.register(self._waker.descriptor, selectors.EVENT_READ)
                 with self._lock:
                     self._register_all(selector)
-                # The turn may have come late: 1. thread A waits in the selector, and thread B for
-                # its turn, up to a deadline. 2. A returns shortly before. 3. B has little left.
+                # 1. Thread A waits in the selector, and thread B for its turn, until a deadline.
+                # 2. A returns shortly before that deadline. 3. B may wait for the rest only.
                 left = None if until == inf else max(until - time.monotonic(), 0.0)
                 ready = selector.select(left)
             return self._collect(ready[: limit + 1])
@@ -205,7 +223,7 @@ class SelectorPoller:
 
 
 default_poller: Callable[[], Poller]
-"""Makes the best poller of this platform."""
+"""The class of the best poller of this platform."""
 if sys.platform == "linux":
     default_poller = EpollPoller
 elif sys.platform == "win32":  # pragma: no cover - Windows

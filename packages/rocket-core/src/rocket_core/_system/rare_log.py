@@ -1,4 +1,4 @@
-"""Messages that strangers can provoke, and that must not fill the log."""
+"""A log of messages that clients can provoke, and that must not fill the log."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from math import inf
 from typing import Final
 
 PAUSE: Final = 60.0
-"""Seconds from one message to the next."""
+"""The least number of seconds between two messages."""
 
 
 class RareLog:
-    """Logs one message a minute, with the number of those left out; all the others at DEBUG.
+    """Logs one message a minute, with the number of messages left out, and the others at DEBUG.
 
-    ``_lock`` guards the time of the last message and the number left out since.
+    ``_lock`` guards the time of the last message and the number of messages left out since. Of
+    threads that log at once, the first to take the lock logs; the others count as left out. The
+    logging itself happens outside the lock.
     """
 
     def __init__(self, logger: logging.Logger) -> None:

@@ -1,4 +1,4 @@
-"""Sending from a file without the bytes passing through Python, where the system can."""
+"""Sending a file without copying it through Python, where the system can (sendfile(2))."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 def send_copied(sock: socket.socket, descriptor: int, offset: int, count: int) -> int | None:
-    """Read and send. The number of bytes taken, 0 at the file's end, None: not yet."""
+    """Read from a file and send; return the number of bytes sent.
+
+    0: the file has ended. None: the socket takes nothing yet. Raises `OSError`.
+    """
     data = os.pread(descriptor, min(count, _READ_SIZE), offset)
     if not data:
         return 0
@@ -23,9 +26,9 @@ def send_copied(sock: socket.socket, descriptor: int, offset: int, count: int) -
 
 
 def send_file(sock: socket.socket, descriptor: int, offset: int, count: int) -> int | None:
-    """`os.sendfile`, or reading where the file or the system knows no such thing.
+    """Send with `os.sendfile`, or by reading where the file or the system does not support that.
 
-    The number of bytes taken, 0 at the file's end, None: not yet.
+    The result is that of `send_copied`. Raises `OSError`.
     """
     if not hasattr(os, "sendfile"):
         return send_copied(sock, descriptor, offset, count)

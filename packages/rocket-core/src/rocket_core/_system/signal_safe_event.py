@@ -1,4 +1,22 @@
-"""Waiting for an end without missing a signal."""
+"""An event for which the main thread can wait without missing a signal.
+
+Python runs signal handlers on the main thread, between two of its instructions. A main thread that
+waits for a lock executes none: a signal that another thread receives, or that arrives just before
+the wait begins, would only be handled when something else ends the wait. Hence the main thread
+waits for a descriptor to which the interpreter writes as soon as a signal arrives
+(`signal.set_wakeup_fd`).
+
+How `set`, on any thread, meets `wait`, on the main thread:
+
+- 1. `set` sets the event, and finds no waker. 2. `wait` makes one. 3. `wait` looks at the event
+  before it waits: it does not wait at all.
+- 1. `wait` has made its waker, and looks at the event. 2. `set` sets the event, and the waker. 3.
+  `wait` selects: the waker is readable already.
+- 1. `set` has read the waker. 2. `wait` times out, and closes it. 3. The waker ignores `set`.
+
+A signal handler that waits itself, while the main thread waits, finds the descriptor of the outer
+wait installed, and waits for the event alone.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +32,10 @@ _NO_DESCRIPTOR = -1
 
 
 class SignalSafeEvent:
-    """The end of something. Any thread may wait for it, and any thread may bring it about.
+    """An event that any thread may set, and any thread may wait for.
 
-    Python's signal handlers run on the main thread, and only once something wakes it: a signal that
-    another thread receives, or that comes just before the main thread begins to wait for a lock,
-    wakes nobody. So the main thread waits for a descriptor that the interpreter writes to the
-    moment a signal arrives (`signal.set_wakeup_fd`), unless the application has one of its own.
+    While the main thread waits, signals are handled at once, unless the application has installed a
+    descriptor of its own (`signal.set_wakeup_fd`).
     """
 
     def __init__(self) -> None:
@@ -27,21 +43,21 @@ class SignalSafeEvent:
         self._waker: Waker | None = None
 
     def set(self) -> None:
-        """Bring it about."""
+        """Set the event, for ever."""
         self._event.set()
         waker = self._waker
         if waker is not None:
             waker.set()
 
     def let_go(self) -> None:
-        """In a process that the application forked: a signal to it is no signal to its parent."""
+        """Let signals to a process that the application has forked not wake its parent."""
         waker, self._waker = self._waker, None
         if waker is not None:
             signal.set_wakeup_fd(_NO_DESCRIPTOR)
             waker.close()
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait up to ``timeout`` seconds (None: for ever); whether it has come."""
+        """Wait up to ``timeout`` seconds (None: without limit); return whether the event is set."""
         if threading.current_thread() is not threading.main_thread():
             return self._event.wait(timeout)
         waker = Waker()

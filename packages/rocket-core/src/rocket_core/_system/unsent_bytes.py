@@ -1,4 +1,4 @@
-"""What the system has accepted of a response and the client has not taken."""
+"""The bytes that the system has accepted and the client has not acknowledged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if sys.platform == "linux":
     _NUMBER: Final = struct.Struct("i")
 
     def unsent_in_system(descriptor: int) -> int:
-        """Bytes in a socket's send queue (tcp(7), SIOCOUTQ); 0 where nobody knows."""
+        """The bytes in a socket's send queue (tcp(7), SIOCOUTQ), or 0 if they are not known."""
         try:
             answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(_NUMBER.size))
         except (OSError, ValueError):  # closed
@@ -23,6 +23,6 @@ if sys.platform == "linux":
 else:  # pragma: no cover - not Linux
 
     def unsent_in_system(descriptor: int) -> int:
-        """Bytes in a socket's send queue; 0, because nobody knows."""
+        """0, because this platform does not tell."""
         del descriptor
         return 0

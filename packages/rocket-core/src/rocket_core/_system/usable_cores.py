@@ -1,4 +1,4 @@
-"""How many threads of this process can compute at the same time."""
+"""The number of threads of this process that can compute at the same time."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _GROUPS: Final = Path("/sys/fs/cgroup")
 
 
 def usable_cores() -> int:
-    """How many workers can compute at once: one with the GIL, what `granted_cores` says without."""
+    """The number of threads that can compute at once: with the GIL 1, else `granted_cores`."""
     if getattr(sys, "_is_gil_enabled", lambda: True)():
         return 1
     return granted_cores()
 
 
 def granted_cores(membership: Path = _MEMBERSHIP, groups: Path = _GROUPS) -> int:
-    """How many processors the process may use, at least 1.
+    """The number of processors that the process may use, at least 1.
 
-    These are the processors it is bound to, and no more than its control group is granted the time
-    of (Linux, cgroup version 2: ``cpu.max`` of the group and of those around it). That is what
+    It is the number of processors in its CPU affinity, limited by the CPU quota of its control
+    group and of the groups around it (Linux, cgroup version 2: ``cpu.max``), which is what
     ``--cpus`` of a container and ``CPUQuota`` of a systemd unit set.
     """
     if hasattr(os, "sched_getaffinity"):
@@ -34,7 +34,7 @@ def granted_cores(membership: Path = _MEMBERSHIP, groups: Path = _GROUPS) -> int
 
 
 def _quota(membership: Path, groups: Path) -> float | None:
-    """Processors that the control group is granted the time of; None: there is no limit."""
+    """The CPU quota of the control group, in processors; None: there is no limit."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:

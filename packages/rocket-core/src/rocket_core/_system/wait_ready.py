@@ -1,4 +1,4 @@
-"""Waiting for one socket."""
+"""Waiting for a single socket, on the thread that calls."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if hasattr(select, "poll"):
 def wait_ready(
     descriptor: int, interest: int, timeout: float | None, wake: int | None = None
 ) -> bool:
-    """Wait until a socket is ready for ``interest``, or the descriptor ``wake`` for reading.
+    """Wait until a socket is ready for ``interest``, or the descriptor ``wake`` is readable.
 
-    ``timeout`` is in seconds, None: for ever. False when it has passed.
+    ``timeout`` is in seconds (None: without limit). The result is false when it has passed.
     """
     if hasattr(select, "poll"):
         poll = select.poll()

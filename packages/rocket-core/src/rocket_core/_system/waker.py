@@ -1,4 +1,10 @@
-"""A way to interrupt a thread that waits for descriptors."""
+"""An interruption for a thread that waits for descriptors.
+
+The thread that wakes first changes what the other is to see, then calls `Waker.set`. The thread
+that is woken first calls `Waker.clear`, then looks at what has changed. So no change is missed: 1.
+Thread A changes something. 2. Thread B, woken for an earlier change, clears the waker. 3. A sets
+it. Either B sees the change after 2, or the waker is readable when B waits again.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +12,10 @@ import socket
 
 
 class Waker:
-    """A socket pair whose `descriptor` becomes readable once `set` was called.
+    """A socket pair whose `descriptor` is readable from a call of `set` until the next `clear`.
 
-    `set` may be called from any thread and from a signal handler.
+    Any thread may call `set`, and so may a signal handler. It never waits: the sockets do not
+    block.
     """
 
     def __init__(self) -> None:
@@ -17,14 +24,14 @@ class Waker:
         self._writer.setblocking(False)
         self.descriptor = self._reader.fileno()
         self.writer = self._writer.fileno()
-        """What to write to, for those who cannot call `set`."""
+        """The descriptor to write to instead of calling `set`, as `signal.set_wakeup_fd` does."""
 
     def set(self) -> None:
         """Make the descriptor readable."""
         try:
             self._writer.send(b"\0")
         except OSError:
-            return  # full: it is readable already; closed: nobody waits any more
+            return  # full: it is readable already; closed: no thread waits any more
 
     def clear(self) -> None:
         """Make the descriptor unreadable again."""
@@ -34,6 +41,6 @@ class Waker:
             return
 
     def close(self) -> None:
-        """Release both ends."""
+        """Close both sockets."""
         self._reader.close()
         self._writer.close()
