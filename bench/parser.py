@@ -17,7 +17,7 @@ from collections.abc import Callable
 import h11
 import httptools
 
-from rocket_wsgi._http1.request import Request
+from rocket_wsgi._http1.request import HTTP1Request
 
 HEAD = b"\r\n".join(
     [
@@ -54,7 +54,7 @@ class Collector:
 
 def with_rocket() -> None:
     """The head of a request, and its environ."""
-    Request(HEAD, TEMPLATE)
+    HTTP1Request(HEAD, TEMPLATE)
 
 
 def with_httptools() -> None:

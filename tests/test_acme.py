@@ -98,7 +98,7 @@ def test_a_site_comes_up_over_https_by_itself(
     with pebble(tmp_path, certificates, (plain, secure)) as (url, management):
         trust = ssl.create_default_context(cadata=root_of(management, certificates))
         with serve(*arguments, "--acme-server", url, cwd=tmp_path) as server:
-            server.wait_for("has issued a certificate for localhost")
+            server.wait_for("issued a certificate for localhost")
             with httpx.Client(
                 trust_env=False, verify=trust, timeout=PATIENCE, follow_redirects=True
             ) as client:

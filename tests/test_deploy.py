@@ -79,7 +79,7 @@ class Deployment:
     def reload_what_does_not_boot(self) -> None:
         self.write(BROKEN)
         os.kill(self.pid, signal.SIGHUP)
-        self.server.wait_for("not reloaded, .*does not boot")
+        self.server.wait_for("reload failed, .*does not boot")
         self.write(APPLICATION.format(self.version))
 
     def kill(self, load: Load) -> None:

@@ -201,7 +201,8 @@ def test_socket_of_systemd(unit: Callable[[str], Path]) -> None:
     program = find_tool("systemd-socket-activate")
     units = parsed(unit("mysite.service"), unit("mysite.socket"))
     command = shlex.split(units["Service"]["ExecStart"])
-    command = ["seen:application" if "wsgi" in each else each for each in command]
+    application = "mysite.wsgi:application"
+    command = ["seen:application" if each == application else each for each in command]
     name = units["Socket"]["FileDescriptorName"]
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = "{}:{}".format(*probe.getsockname())
@@ -247,7 +248,7 @@ def test_reload_of_the_unit_waits_for_the_new_processes(
         systemd.settimeout(PATIENCE)
         systemd.bind(str(tmp_path / "notify"))
         command = [
-            "versioned:application" if "wsgi" in each else each
+            "versioned:application" if each == "mysite.wsgi:application" else each
             for each in shlex.split(service["ExecStart"])
         ]
         variables = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
@@ -275,7 +276,7 @@ def test_reload_of_the_unit_waits_for_the_new_processes(
             assert reload("raise RuntimeError('no database')") != 0
             assert httpx.get(server.address, timeout=PATIENCE).text == "second"
             assert notification()["RELOADING"] == "1"
-            assert notification()["STATUS"].startswith("not reloaded: ")
+            assert notification()["STATUS"].startswith("reload failed: ")
 
 
 def test_readme_has_settings_of_the_unit(unit: Callable[[str], Path], tmp_path: Path) -> None:

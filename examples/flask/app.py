@@ -39,13 +39,13 @@ app = Flask(__name__)
 app.config.update(
     SECRET_KEY=store.secret_key(),
     SESSION_COOKIE_NAME="notes_flask",
-    SESSION_COOKIE_SAMESITE="Lax",  # a form on another site cannot post in a visitor's name
+    SESSION_COOKIE_SAMESITE="Lax",  # against forms on other sites (CSRF)
     MAX_CONTENT_LENGTH=1024 * MIB,
 )
 
 
 def database() -> sqlite3.Connection:
-    """Return this request's own connection, opened when it is first wanted."""
+    """Return the connection of this request. It is opened at its first use."""
     if "database" not in g:
         g.database = store.connect()
     connection: sqlite3.Connection = g.database
@@ -64,14 +64,14 @@ def author() -> str:
 
 
 def read_form(*fields: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the submitted values of `fields` and, by field, what is wrong with them."""
+    """Return the submitted values of `fields`, and the error messages by field."""
     values = {field: request.form.get(field, "").strip() for field in fields}
     errors = {}
     for field, value in values.items():
         if not value:
             errors[field] = f"Please fill in the {field}."
         elif len(value) > LONGEST[field]:
-            errors[field] = f"The {field} may have {LONGEST[field]} characters at most."
+            errors[field] = f"The {field} can have up to {LONGEST[field]} characters."
     return values, errors
 
 
@@ -164,13 +164,13 @@ def download_file(number: int) -> AnyResponse:
 
 @app.get("/export.csv")
 def export() -> AnyResponse:
-    """Every note as CSV, sent while it is read, however many there are."""
+    """Send all notes as CSV, generated while it is sent, so that memory use stays small."""
 
     def lines() -> Iterator[str]:
         buffer = io.StringIO()
         writer = csv.writer(buffer)
         writer.writerow(["id", "created", "author", "title", "body"])
-        # A connection of its own: the request's one is closed before this runs.
+        # The connection of the request is already closed when this runs.
         with closing(store.connect()) as connection:
             rows = connection.execute(
                 "SELECT id, created, author, title, body FROM note ORDER BY id"
@@ -188,7 +188,7 @@ def export() -> AnyResponse:
 
 @app.get("/stream")
 def stream() -> AnyResponse:
-    """`?size=N` bytes: 0, 1, 2... as 8-byte big-endian numbers, so that a client can check them."""
+    """Send `?size=N` bytes: 0, 1, 2... as 8-byte big-endian numbers, which a client can verify."""
     size = request.args.get("size", default=-1, type=int)
     if not 0 <= size <= LONGEST_STREAM:
         abort(400, f"size must be a number of bytes from 0 to {LONGEST_STREAM}.")

@@ -1,4 +1,4 @@
-"""Where notes and files are kept: a SQLite database, and a folder for the files' contents."""
+"""The storage of notes and files: a SQLite database, and a directory with the files' contents."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS file (
 
 
 def prepare() -> None:
-    """Create the folders and the tables that are missing."""
+    """Create missing directories and tables."""
     DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
     UPLOADS.mkdir(exist_ok=True)
     with closing(connect()) as connection:
@@ -44,14 +44,14 @@ def prepare() -> None:
 
 
 def connect() -> sqlite3.Connection:
-    """Open a connection in autocommit mode; a writer waits up to 20 seconds for its turn."""
+    """Open a connection in autocommit mode; a writer waits up to 20 seconds for others."""
     connection = sqlite3.connect(DATA / "notes.db", timeout=20, isolation_level=None)
     connection.row_factory = sqlite3.Row
     return connection
 
 
 def secret_key() -> str:
-    """Return the key that signs cookies: `SECRET_KEY`, or one made at the first start."""
+    """Return the key that signs cookies: `SECRET_KEY`, or a key generated at the first start."""
     if key := os.environ.get("SECRET_KEY"):
         return key
     path = DATA / "secret-key"
@@ -62,9 +62,9 @@ def secret_key() -> str:
 
 
 def keep_upload(stream: IO[bytes]) -> tuple[str, int]:
-    """Move an upload to the disk in chunks; return its SHA-256 (hex) and its size in bytes.
+    """Write an upload to the disk in chunks. Return its SHA-256 (hex) and its size in bytes.
 
-    The file is named after its content, so what is sent twice is stored once.
+    The name of the file is the hash of its content, so identical uploads are stored once.
     """
     digest = hashlib.sha256()
     with tempfile.NamedTemporaryFile(dir=UPLOADS, delete=False) as file:
@@ -82,5 +82,5 @@ def keep_upload(stream: IO[bytes]) -> tuple[str, int]:
 
 
 def upload_path(sha256: str) -> Path:
-    """Return where the content with this digest is kept."""
+    """Return the path of the content with this digest."""
     return UPLOADS / sha256

@@ -12,7 +12,7 @@ from rocket_core import Connection, State, Worker
 
 
 class KeyValueWorker(Worker):
-    """Serves a command at a time, and waits for the rest of one that has begun."""
+    """Serves one command at a time, and waits for the rest of a command that has begun."""
 
     def __init__(self, commands: Commands) -> None:
         self.commands = commands
@@ -32,7 +32,7 @@ class KeyValueWorker(Worker):
 
 
 def read_command(connection: Connection) -> list[bytes]:
-    """An array of strings, or the words of a line."""
+    """Read a command: an array of strings, or the words of a line."""
     line = read_line(connection)
     if not line.startswith(b"*"):
         return line.split()
@@ -42,7 +42,7 @@ def read_command(connection: Connection) -> list[bytes]:
         size = length(read_line(connection), b"$", left)
         words.append(connection.read(size))
         if connection.read(2) != CRLF:
-            raise ProtocolError("a string is longer than it says")
+            raise ProtocolError("a string is longer than its length")
         left -= size
     return words
 
@@ -50,7 +50,7 @@ def read_command(connection: Connection) -> list[bytes]:
 def read_line(connection: Connection) -> bytes:
     line = connection.readline(MAX_LINE)
     if not line.endswith(CRLF):
-        raise ProtocolError("a line is too long, or has no end")
+        raise ProtocolError("a line is too long or incomplete")
     return line.removesuffix(CRLF)
 
 

@@ -1,4 +1,4 @@
-"""The commands, and what they work on. How they travel is no concern of theirs."""
+"""The commands and the data store, independent of the protocol and the connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Answer = bytes | int | str | None | Exception | list[bytes] | dict[bytes, bytes 
 
 
 class Store:
-    """Values and when they expire. ``_lock`` guards both dictionaries."""
+    """Values and their expiry times. ``_lock`` guards both dictionaries."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -75,10 +75,10 @@ class Store:
 
 
 class Commands:
-    """What a server answers, by name."""
+    """The commands of a server, by name."""
 
     def __init__(self, store: Store) -> None:
-        # What answers, and the least and the largest number of words after the name.
+        # The function, and the minimum and maximum number of words after the name.
         self._commands: dict[bytes, tuple[Callable[..., Answer], int, int]] = {
             b"PING": (lambda word="PONG": word, 0, 1),
             b"ECHO": (lambda word: word, 1, 1),
@@ -94,12 +94,12 @@ class Commands:
         }
 
     def answer(self, words: list[bytes]) -> Answer:
-        """Carry out a command, which has at least one word."""
+        """Execute a command, which has at least one word."""
         name = words[0].upper()
-        function, least, largest = self._commands.get(name, (None, 0, 0))
+        function, minimum, maximum = self._commands.get(name, (None, 0, 0))
         if function is None:
             return ValueError(f"unknown command {name[:64].decode('latin-1')!r}")
-        if not least < len(words) <= largest + 1:
+        if not minimum < len(words) <= maximum + 1:
             return ValueError(f"wrong number of arguments for {name.decode()!r}")
         try:
             return function(*words[1:])
@@ -126,7 +126,7 @@ def set_command(store: Store, key: bytes, value: bytes, *options: bytes) -> str:
 
 
 def number(word: bytes) -> int:
-    """An integer of 64 bits."""
+    """Parse a signed integer of 64 bits."""
     if re.fullmatch(rb"-?[0-9]{1,19}", word) and -(1 << 63) <= int(word) < 1 << 63:
         return int(word)
     raise ValueError("value is not an integer or out of range")

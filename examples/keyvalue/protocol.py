@@ -1,4 +1,4 @@
-"""The protocol of Redis, versions 2 and 3: how commands and answers are written."""
+"""The protocol of Redis, versions 2 and 3 (RESP2 and RESP3): lengths and answers."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ CRLF = b"\r\n"
 
 
 class ProtocolError(Exception):
-    """What follows cannot be understood."""
+    """The client violates the protocol, so the rest of its data has no defined meaning."""
 
 
 def length(line: bytes, kind: bytes, limit: int) -> int:
-    """The length of an array or a string."""
+    """Parse the length of an array or a string."""
     if not re.fullmatch(re.escape(kind) + rb"[0-9]{1,9}", line) or int(line[1:]) > limit:
         raise ProtocolError(f"expected {kind.decode()} and a length up to {limit}")
     return int(line[1:])
 
 
 def version_after(answer: Answer, version: int) -> int:
-    """The version in which ``answer`` is written, and what follows it: that which HELLO agreed."""
+    """Return the protocol version of ``answer`` and of later answers: HELLO may change it."""
     return int(answer[b"proto"]) if isinstance(answer, dict) else version
 
 
 def encode(answer: Answer, version: int) -> bytes:
-    """An answer as the protocol, in version 2 or 3, has it."""
+    """Encode an answer in version 2 or 3 of the protocol."""
     match answer:
         case bytes():
             data = b"$%d\r\n%b" % (len(answer), answer)

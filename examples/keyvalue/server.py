@@ -15,7 +15,7 @@ MAX_BATCH = 128
 
 
 class Reader:
-    """The command a client is sending, an array of strings or a line, as far as it has arrived."""
+    """The part of a command (an array of strings, or a line) that has arrived so far."""
 
     def __init__(self) -> None:
         self.version = 2
@@ -27,7 +27,7 @@ class Reader:
         self._size = -1
 
     def read(self, connection: Connection) -> list[bytes] | None:
-        """Take the next command; None when it has not arrived whole."""
+        """Take the next command; None if it has not arrived completely."""
         while True:
             if self._size >= 0:
                 if not self._take_string(connection):
@@ -51,7 +51,7 @@ class Reader:
             return False
         self._words.append(connection.take(self._size))
         if connection.take(2) != CRLF:
-            raise ProtocolError("a string is longer than it says")
+            raise ProtocolError("a string is longer than its length")
         self._left -= self._size
         self._size = -1
         self.missing -= 1
@@ -59,7 +59,7 @@ class Reader:
 
 
 class KeyValueWorker(Worker):
-    """Serves commands. `receive` waits for a whole one, so that no slow client holds a thread."""
+    """Serves complete commands only, so that no slow client occupies a thread."""
 
     def __init__(self, commands: Commands) -> None:
         self.commands = commands
@@ -74,7 +74,7 @@ class KeyValueWorker(Worker):
         return self.read(connection, connection.context)
 
     def read(self, connection: Connection, reader: Reader) -> State:
-        """Take the commands that have arrived, as many as one answer should have."""
+        """Take the commands that have arrived, up to the maximum for one write of answers."""
         try:
             while len(reader.commands) < MAX_BATCH and (words := reader.read(connection)):
                 reader.commands.append(words)

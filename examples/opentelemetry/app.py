@@ -1,7 +1,7 @@
-"""An application whose requests become spans of OpenTelemetry.
+"""An application that records each request as an OpenTelemetry span.
 
-Spans are appended to the file that SPANS names, a line each, which an exporter to a collector would
-replace.
+Each span is appended as a line to a file, named by the variable SPANS. A deployment would use an
+exporter to a collector instead.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def line(span: ReadableSpan) -> str:
     return span.to_json(indent=None) + "\n"
 
 
-# The application is imported in each process, after that has begun, and so is this thread's work:
-# it sends spans in batches, and the rest of them when the process ends.
+# Each process imports the application after it was started, so each has its own thread here. The
+# thread exports spans in batches, and the remaining ones when the process ends.
 provider = TracerProvider(
     resource=Resource.create({"service.name": "example", "process.pid": os.getpid()})
 )
-spans = Path(os.environ.get("SPANS", "spans.jsonl")).open("a", encoding="utf-8")  # noqa: SIM115 - for good
+spans = Path(os.environ.get("SPANS", "spans.jsonl")).open("a", encoding="utf-8")  # noqa: SIM115 - open until the process ends
 provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(out=spans, formatter=line)))
 trace.set_tracer_provider(provider)
 tracer = trace.get_tracer("example")

@@ -1,11 +1,11 @@
-"""The table of settings in the README of rocket-cli; run as a program it writes that."""
+"""The table of settings in the README of rocket-cli. Run as a program, this writes the table."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from rocket_cli._settings.setting import Section, Setting
-from rocket_cli._settings.table import SETTINGS
+from rocket_cli._settings.all_settings import SECTIONS
+from rocket_cli._settings.setting import Setting
 
 README = Path(__file__).parents[2] / "packages/rocket-cli/README.md"
 BEGIN = "<!-- settings: made by tests/systemtests/reference.py -->\n"
@@ -18,22 +18,27 @@ def table() -> str:
         "| setting | value | default | meaning | in gunicorn |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for section in Section:
-        lines.append(f"| **{section.value}** | | | | |")
-        lines += [_row(each) for each in SETTINGS if each.section is section]
+    for title, settings in SECTIONS.items():
+        lines.append(f"| **{title}** | | | | |")
+        lines += map(_row, settings)
     return "\n".join([*lines, "", ""])
 
 
 def _row(setting: Setting) -> str:
     value = "yes or no" if bool in setting.kind.types else f"`{setting.metavar}`"
-    default = f"`{setting.default_text}`" if setting.default_text else ""
     names = ", ".join(f"`{each}`" for each in setting.gunicorn.split(", ") if each)
-    cells = [f"`{setting.name}`", value.replace("|", "\\|"), default, setting.help, names]
+    cells = [
+        f"`{setting.name}`",
+        value.replace("|", "\\|"),
+        setting.default_text,
+        setting.description,
+        names,
+    ]
     return f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")
 
 
 def written(text: str) -> str:
-    """``text`` with the table between its marks."""
+    """Return ``text`` with the table between its marks."""
     before, rest = text.split(BEGIN)
     return before + BEGIN + table() + END + rest.split(END)[1]
 

@@ -1,4 +1,4 @@
-"""What a visitor may send."""
+"""The forms that visitors submit."""
 
 from django import forms
 

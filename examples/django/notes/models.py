@@ -1,4 +1,4 @@
-"""What is kept: notes and files."""
+"""The database models: notes and files."""
 
 from django.db import models
 

@@ -1,4 +1,4 @@
-"""The pages."""
+"""The views of the pages."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def files(request: HttpRequest) -> HttpResponse:
         if form.is_valid():
             upload = form.cleaned_data["content"]
             digest = hashlib.sha256()
-            for chunk in upload.chunks():  # a large upload is on the disk already
+            for chunk in upload.chunks():  # Django has already written a large upload to the disk
                 digest.update(chunk)
             file = File.objects.create(
                 name=upload.name,
@@ -96,7 +96,7 @@ def download_file(request: HttpRequest, number: int) -> FileResponse:
 
 @require_safe
 def export(request: HttpRequest) -> StreamingHttpResponse:
-    """Every note as CSV, sent while it is read, however many there are."""
+    """Send all notes as CSV, generated while it is sent, so that memory use stays small."""
     columns = ["id", "created", "author", "title", "body"]
 
     def lines() -> Iterator[str]:
@@ -117,7 +117,7 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
 
 @require_safe
 def stream(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
-    """`?size=N` bytes: 0, 1, 2... as 8-byte big-endian numbers, so that a client can check them."""
+    """Send `?size=N` bytes: 0, 1, 2... as 8-byte big-endian numbers, which a client can verify."""
     size = request.GET.get("size", "")
     if not (size.isdecimal() and int(size) <= LONGEST_STREAM):
         message = f"size must be a number of bytes from 0 to {LONGEST_STREAM}."

@@ -1,4 +1,4 @@
-"""Settings for one machine: what a deployment would change comes from the environment."""
+"""Settings for a local run. Environment variables replace the values that a deployment changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def secret_key() -> str:
-    """Return the key that signs cookies: `SECRET_KEY`, or one made at the first start."""
+    """Return the key that signs cookies: `SECRET_KEY`, or a key generated at the first start."""
     if key := os.environ.get("SECRET_KEY"):
         return key
     path = DATA / "secret-key"
@@ -58,7 +58,7 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DATA / "notes.db",
-        # Many threads write: each waits for its turn instead of failing with "database is locked".
+        # Several threads write: each waits for the others instead of failing as locked.
         "OPTIONS": {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
@@ -78,7 +78,7 @@ CSRF_COOKIE_NAME = "notes_django_csrf"
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-# Without DEBUG, Django's own default sends errors by mail and writes nothing.
+# Without DEBUG, Django's default sends errors by mail and logs nothing to the console.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

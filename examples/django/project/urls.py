@@ -1,4 +1,4 @@
-"""Every address of the project."""
+"""All URLs of the project."""
 
 from django.conf import settings
 from django.urls import include, path

@@ -1,4 +1,4 @@
-"""The WSGI application that a server loads."""
+"""The WSGI application for the server to load."""
 
 import os
 
@@ -9,6 +9,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 application = get_wsgi_application()
 
-# So that one command is enough to try the example. A deployment runs `manage.py migrate` once
-# before it starts its servers.
+# This makes one command enough to try the example. A deployment instead runs `manage.py migrate`
+# once before it starts its servers.
 call_command("migrate", verbosity=0)

@@ -1,4 +1,4 @@
-"""A server with an admin endpoint in the test's own process, and answers as processes give them."""
+"""A server with an admin endpoint in the test's own process, and made-up answers of processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Start = Callable[..., object]
 
 
 class Sleeper:
-    """An application whose requests for /hold wait until they are let go."""
+    """An application whose requests for /hold wait until `leave` is set."""
 
     def __init__(self) -> None:
         self.entered = threading.Semaphore(0)
@@ -57,7 +57,7 @@ def url(server: Server) -> str:
 
 
 def asking(server: Server) -> Ask:
-    """Asks the one process there is as if it were the only one of a supervisor."""
+    """Return a function that asks this process as if it were the only worker of a supervisor."""
     handlers = Inspector(server).handlers
 
     def ask(name: str, arguments: Mapping[str, Any]) -> Reply:
@@ -72,7 +72,7 @@ def asking(server: Server) -> Ask:
 
 @contextmanager
 def administered(path: Path, ask: Ask) -> Iterator[Server]:
-    """An admin endpoint at ``path``."""
+    """Run an admin endpoint at ``path`` in this block."""
     sock = bind_private(UnixAddress(path))
     with Server(lambda: AdminWorker(ask), [Listener(sock)], min_threads=1, max_threads=2) as server:
         yield server
@@ -80,7 +80,7 @@ def administered(path: Path, ask: Ask) -> Iterator[Server]:
 
 
 def stats(**changes: Any) -> dict[str, Any]:
-    """What a process answers to ``stats``."""
+    """Return the answer of a process to ``stats``."""
     return {
         "process": 100,
         "generation": 1,
@@ -103,7 +103,7 @@ def stats(**changes: Any) -> dict[str, Any]:
 
 
 def counters(requests: int = 10, **changes: Any) -> dict[str, Any]:
-    """What a process has counted."""
+    """Return the counters of a process."""
     return {
         "accepted": 4,
         "accept_errors": 0,
@@ -119,7 +119,7 @@ def counters(requests: int = 10, **changes: Any) -> dict[str, Any]:
 
 
 def thread(**changes: Any) -> dict[str, Any]:
-    """What a process tells of a thread that serves."""
+    """Return the description of a busy thread."""
     return {
         "thread": "rocket-worker-1",
         "ident": 1,

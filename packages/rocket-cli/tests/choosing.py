@@ -1,8 +1,9 @@
-"""What the command makes of its arguments, without running it."""
+"""The settings that the command reads from its arguments, without running it."""
 
 from __future__ import annotations
 
-from rocket_cli._commands.settings_command import Chosen, SettingsCommand
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.options import SettingsCommand
 
 
 def choose(*arguments: str) -> Chosen:

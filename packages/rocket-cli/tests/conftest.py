@@ -30,7 +30,7 @@ HELLO = """
 
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
-    """A client that keeps no connection, so that a server that drains need not wait for it."""
+    """A client that closes its connections, so that a draining server does not wait for it."""
     with httpx.Client(headers={"Connection": "close"}, trust_env=False, timeout=30) as client:
         yield client
 
@@ -50,7 +50,7 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The test's directory, from which this process can import until the test ends."""
+    """The test's directory, which is on the import path until the test ends."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
@@ -61,7 +61,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def loggers() -> Iterator[None]:
-    """Put the loggers of the command's packages back as they were."""
+    """Restore the loggers of the command's packages after the test."""
     found = [logging.getLogger(name) for name in NAMES]
     before = [(each.disabled, each.level, each.propagate, list(each.handlers)) for each in found]
     yield

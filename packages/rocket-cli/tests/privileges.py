@@ -1,4 +1,4 @@
-"""What only root can test: files for another user, in places that this user can change."""
+"""Tests that need root: files for another user, in directories that this user can change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 
 @pytest.fixture(name="tmp_path")
 def public_path() -> Iterator[Path]:
-    """A directory that every user may enter. Those of pytest are closed again by its next run."""
+    """Make a directory that every user may enter, unlike the directories of pytest."""
     with TemporaryDirectory(prefix="rocket-") as name:
         path = Path(name)
         path.chmod(0o755)
@@ -23,7 +23,7 @@ def public_path() -> Iterator[Path]:
 
 
 def trap(tmp_path: Path) -> tuple[Path, Path]:
-    """A directory of the user nobody, and a file beside it that only root may use."""
+    """Make a directory of the user nobody, and beside it a file that only root may read."""
     directory, secret = tmp_path / "theirs", tmp_path / "secret"
     directory.mkdir()
     nobody = pwd.getpwnam("nobody")

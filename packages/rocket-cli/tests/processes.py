@@ -1,4 +1,4 @@
-"""The command as a subprocess, awaited by what it prints."""
+"""The command as a subprocess. Tests wait for the lines that it prints."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from typing import Self
 import pytest
 
 PATIENCE = 30.0
-"""Seconds after which a test that waits for the command has failed."""
+"""Seconds after which a test that waits for the command fails."""
 
 COMMAND = [sys.executable, "-P", "-m", "rocket_cli"]
-"""Python itself does not let modules be imported from the current directory (-P)."""
+"""The option -P keeps Python itself from importing modules of the current directory."""
 
 
 def refuse(directory: Path, *arguments: str, command: str = "serve", **variables: str) -> str:
-    """Run `rocket-cli serve`, which must give up with one line; return what follows its prefix."""
+    """Run `rocket-cli serve`, which must fail with one line; return it without its prefix."""
     done = run(directory, command, *arguments, **variables)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout == ""
@@ -49,7 +49,7 @@ def run(directory: Path, *arguments: str, **variables: str) -> subprocess.Comple
 
 
 def eventually(happened: Callable[[], object]) -> None:
-    """Return once it has happened."""
+    """Return once ``happened`` returns a true value."""
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline
@@ -95,7 +95,7 @@ class Served:
             stream.close()
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """The match of ``pattern`` in the next line on standard error that has one."""
+        """Return the match of ``pattern`` in the next matching line on standard error."""
         while True:
             try:
                 line = self._lines.get(timeout=PATIENCE)
@@ -108,7 +108,7 @@ class Served:
                 return match
 
     def location(self) -> str:
-        """The next address it says that it listens on."""
+        """Return the next address that the command reports to listen on."""
         return self.wait_for(r"^Listening on (.*)$")[1]
 
     @property
@@ -116,7 +116,7 @@ class Served:
         return self._process.pid
 
     def workers(self) -> list[int]:
-        """The numbers of the processes that it has forked, in the order in which they began."""
+        """Return the PIDs of the child processes, in the order in which they started."""
         path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         return [int(number) for number in path.read_text().split()]
 
@@ -124,9 +124,9 @@ class Served:
         self._process.send_signal(number)
 
     def wait(self) -> tuple[int, str]:
-        """Its exit code and what it wrote to standard output, once it has ended.
+        """Wait for the end of the command; return its exit code and its standard output.
 
-        The rest of what it said on standard error is in `said` from then on.
+        Afterwards `said` has all lines of its standard error.
         """
         code = self._process.wait(PATIENCE)
         assert self._process.stdout is not None
@@ -136,7 +136,7 @@ class Served:
         return code, output
 
     def stop(self) -> str:
-        """End it by SIGTERM, which must succeed; return its standard output."""
+        """Send SIGTERM, after which the command must exit with 0; return its standard output."""
         self.send(signal.SIGTERM)
         code, output = self.wait()
         assert code == 0, self.said

@@ -9,8 +9,8 @@ from conftest import HELLO, Write
 from processes import refuse, run
 
 
-def test_all_is_well(tmp_path: Path, write: Write, certificate: Path, key: Path) -> None:
-    """Even where the server runs already: nothing is bound, and no file is made."""
+def test_valid_settings(tmp_path: Path, write: Write, certificate: Path, key: Path) -> None:
+    """No address is bound and no file made, so that the check works while the server runs."""
     write("good.py", HELLO.format("app"))
     write("rocket.toml", 'access-log = "access.log"')
     with socket.create_server(("127.0.0.1", 0)) as running:
@@ -46,27 +46,27 @@ def test_found_application(tmp_path: Path, write: Write) -> None:
         ("\ntls-cert = 'missing.pem'", "rocket.toml:2: tls-cert: certificate file missing.pem"),
         (
             "tls-key = 'missing.pem'",
-            "rocket.toml:1: tls-key does nothing without --tls-cert: give that, too",
+            "rocket.toml:1: tls-key has no effect without --tls-cert: set that, too",
         ),
         ("bind = ['https://:1']", "rocket.toml:1: bind: https://:1 needs a certificate"),
         (
             "proxy-fields = ['Forwarded']",
-            "rocket.toml:1: proxy-fields does nothing without --trusted-proxies",
+            "rocket.toml:1: proxy-fields has no effect without --trusted-proxies",
         ),
         ("proxy-protocol = []", "rocket.toml:1: proxy-protocol: the list is empty"),
-        ("static = ['/a=missing']", "rocket.toml:1: static: the root of static files is no"),
-        ("static = ['/.a=.']", "rocket.toml:1: static: files are mounted at a path"),
+        ("static = ['/a=missing']", "rocket.toml:1: static: the root of static files is not a"),
+        ("static = ['/.a=.']", "rocket.toml:1: static: files must be mounted at a path"),
         ("static = ['/a=.', '/a/=.']", "rocket.toml:1: static: two directories"),
         ("app = 'good'\nstatic = ['.']", "rocket.toml:2: static: . at / leaves no path to good"),
         ("bind = []", "rocket.toml:1: bind: no address is given"),
-        ('tls-cert = "a\\u0000"', "rocket.toml:1: tls-cert: 'a\\x00' has a NUL"),
-        ("static-listing = true", "rocket.toml:1: static-listing does nothing without --static:"),
+        ('tls-cert = "a\\u0000"', "rocket.toml:1: tls-cert: 'a\\x00' contains a NUL"),
+        ("static-listing = true", "rocket.toml:1: static-listing has no effect without --static:"),
         ("access-log-format = 'json:x'", "rocket.toml:1: access-log-format: "),
-        ("health = 'x'", "rocket.toml:1: health: 'x' is not a path"),
-        ("request-ids-echo = true", "rocket.toml:1: request-ids-echo does nothing without"),
+        ("health = 'x'", "rocket.toml:1: health: 'x' is not a URL path"),
+        ("request-ids-echo = true", "rocket.toml:1: request-ids-echo has no effect without"),
         ("static-index = 'a/b'", "rocket.toml:1: static-index: the index must be"),
         ("static-cache-control = 'é'", "rocket.toml:1: static-cache-control: cache_control"),
-        ("reserved = ['health']", "rocket.toml:1: reserved: 'health' is not a path"),
+        ("reserved = ['health']", "rocket.toml:1: reserved: 'health' is not a URL path"),
         ("access-log = 'no/access.log'", "rocket.toml:1: access-log 'no/access.log' cannot be"),
         ("access-log = '.'", "rocket.toml:1: access-log '.' cannot be written"),
     ],

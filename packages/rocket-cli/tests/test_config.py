@@ -1,4 +1,4 @@
-"""Which value goes before which, as `rocket-cli config` shows it."""
+"""The precedence of the sources of settings, as `rocket-cli config` shows it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_precedence(tmp_path: Path, write: Write) -> None:
     assert "# watchdog is not set" in lines
 
 
-def test_what_is_printed_is_a_file_that_means_the_same(tmp_path: Path, write: Write) -> None:
+def test_output_is_an_equivalent_settings_file(tmp_path: Path, write: Write) -> None:
     write("pyproject.toml", '[tool.rocket]\nstatic-cache-control = "a=\\"b\\\\"\n')
     options = [
         *("--threads", "2:3", "--bind", "http://[::1]:80", "--bind", "unix:a b", "--stream-bodies"),
@@ -93,12 +93,12 @@ def test_application_from_each_source(tmp_path: Path, write: Write) -> None:
         ("max_body = 3", "rocket.toml:1: there is no setting max_body; did you mean max-body?"),
         ("xyzzy = 3", "rocket.toml:1: there is no setting xyzzy; see rocket-cli serve --help"),
         ("max-body = '1'", "rocket.toml:1: max-body must be a whole number, not a string"),
-        ("max-body = -1", "rocket.toml:1: max-body: '-1': use a whole number of bytes from 0"),
+        ("max-body = -1", "rocket.toml:1: max-body: '-1': use a whole number of bytes, at least 0"),
         ("bind = [\n'x'\n]", "rocket.toml:1: bind: address 'x' has no port"),
         ("trusted-proxies = ['x']", "rocket.toml:1: trusted-proxies: 'x' is no network"),
         ("proxy-fields = ['x']", "rocket.toml:1: proxy-fields: "),
         ("[threads]", "rocket.toml:1: threads must be a whole number, or "),
-        ("threads = ", "rocket.toml is not TOML: "),
+        ("threads = ", "rocket.toml is not valid TOML: "),
     ],
 )
 def test_error_in_a_file(tmp_path: Path, write: Write, content: str, line: str) -> None:
@@ -117,11 +117,11 @@ def test_error_in_an_option(tmp_path: Path) -> None:
     assert line.startswith("--queue-timeout: 'soon': use a number of seconds")
 
 
-def test_file_that_was_asked_for_and_is_not_there(tmp_path: Path, write: Write) -> None:
+def test_missing_file(tmp_path: Path, write: Write) -> None:
     assert "none.toml" in refuse(tmp_path, "--config", "none.toml")
     write("other/pyproject.toml", "[tool.black]")
     line = refuse(tmp_path, "--config", "other/pyproject.toml")
-    assert line == "other/pyproject.toml has no settings: they are in its table tool.rocket"
+    assert line == "other/pyproject.toml has no settings: add the table tool.rocket"
 
 
 def test_help_in_spite_of_a_bad_file(tmp_path: Path, write: Write) -> None:
@@ -130,7 +130,7 @@ def test_help_in_spite_of_a_bad_file(tmp_path: Path, write: Write) -> None:
 
 
 def test_completion(tmp_path: Path, write: Write) -> None:
-    """As a shell asks for it, in spite of a bad file."""
+    """The shell completes values even if the settings file is invalid."""
     write("rocket.toml", "?")
     done = run(
         tmp_path,

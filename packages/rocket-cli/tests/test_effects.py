@@ -1,7 +1,7 @@
-"""Every setting does something.
+"""Every setting has an effect.
 
-One that is for a part of the server is given to that part, as it is. What the command itself deals
-with is shown at work by the test that `SHOWN` names.
+The value of a setting with a part reaches that part unchanged. For each setting that the command
+itself uses, `SHOWN` names a test of its effect.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import pytest
 
 import rocket_tls
 from choosing import choose
+from rocket_cli._application.site import Site
 from rocket_cli._application.welcome_page import welcome
 from rocket_cli._serving import listeners
 from rocket_cli._serving.access_log import open_access_log
-from rocket_cli._serving.composing import Site, make_server
+from rocket_cli._serving.composing import make_server
+from rocket_cli._settings.all_settings import SETTINGS
 from rocket_cli._settings.kinds import Amount, Choice, FilePath, Flag, Whole, Words
 from rocket_cli._settings.setting import Part, Setting
-from rocket_cli._settings.table import SETTINGS
 
 BY_NAME = {each.name: each for each in SETTINGS}
 
@@ -39,42 +40,44 @@ SHOWN = {
             "acme-server",
             "acme-server-ca",
         ),
-        "test_certificates.py::test_every_setting_of_acme_reaches_it",
+        "serving/test_certificates.py::test_every_setting_of_acme_reaches_it",
     ),
-    "admin": "test_observer.py::test_thread_that_sleeps_is_shown_with_its_line",
-    "access-log": "test_main.py::test_access_log_file_is_complete_at_exit",
-    "access-log-format": "test_access_log.py::test_format_follows_that_of_the_messages",
-    "app": "test_main.py::test_factory",
-    "at-thread-end": "test_serving.py::test_function_is_called_at_the_end_of_a_thread",
-    "bind": "test_main.py::test_unix_socket",
-    "chdir": "test_identity.py::test_umask_and_directory",
-    "error-log": "test_main.py::test_error_log_is_reopened",
-    "executor-threads": "test_serving.py::test_executor_threads",
-    "graceful-timeout": "test_serving.py::test_graceful_timeout",
-    "group": "test_identity.py::test_user_and_group_by_number",
-    "log-format": "test_access_log.py::test_json_of_both_logs",
-    "log-level": "test_main.py::test_debug_shows_the_traceback_first",
-    "max-requests": "test_recycling.py::test_process_is_replaced_after_so_many_requests",
-    "max-requests-jitter": "test_recycling.py::test_process_is_replaced_after_so_many_requests",
-    "max-rss": "test_recycling.py::test_process_that_grows_is_replaced",
-    "metrics": "test_observer.py::test_metrics_at_a_unix_socket",
-    "open": "test_browser.py::test_browser_is_opened",
-    "pid": "test_pid_file.py::test_file_is_there_while_it_serves",
-    "preload": "test_preload.py::test_application_is_imported_once",
-    "processes": "test_supervisor.py::test_requests_are_served_by_several_processes",
-    "reload": "test_watcher.py::test_changed_code_is_served",
-    "request-ids": "test_serving.py::test_request_ids",
-    "request-ids-trusted": "test_serving.py::test_request_ids_of_others",
-    "reserved": "test_serving.py::test_request_timeout_and_reserved_path",
-    "static": "test_serving.py::test_files_beside_an_application",
-    "threads": "test_main.py::test_threads",
-    "tls-cert": "test_listeners.py::test_scheme_follows_the_certificate",
-    "tls-dir": "test_certificates.py::test_directories_of_certificates",
-    "tls-key": "test_listeners.py::test_scheme_follows_the_certificate",
-    "umask": "test_identity.py::test_umask_and_directory",
-    "user": "test_identity.py::test_user_with_the_groups_of_that_user",
+    **dict.fromkeys(
+        ("max-requests", "max-requests-jitter"),
+        "application/test_request_count.py::test_process_is_replaced_after_so_many_requests",
+    ),
+    "admin": "processes/test_observer.py::test_thread_that_sleeps_is_shown_with_its_line",
+    "access-log": "commands/test_main.py::test_access_log_file_is_complete_at_exit",
+    "access-log-format": "serving/test_access_log.py::test_format_follows_that_of_the_messages",
+    "app": "commands/test_main.py::test_factory",
+    "at-thread-end": "serving/test_composing.py::test_function_is_called_at_the_end_of_a_thread",
+    "bind": "commands/test_main.py::test_unix_socket",
+    "chdir": "settings/test_identity.py::test_umask_and_directory",
+    "error-log": "commands/test_main.py::test_error_log_is_reopened",
+    "executor-threads": "serving/test_composing.py::test_executor_threads",
+    "graceful-timeout": "serving/test_composing.py::test_graceful_timeout",
+    "group": "settings/test_identity.py::test_user_and_group_by_number",
+    "log-format": "serving/test_access_log.py::test_json_of_both_logs",
+    "log-level": "commands/test_main.py::test_debug_shows_the_traceback_first",
+    "max-rss": "supervisor/test_memory_limit.py::test_process_that_grows_is_replaced",
+    "metrics": "processes/test_observer.py::test_metrics_at_a_unix_socket",
+    "open": "terminal/test_browser.py::test_browser_is_opened",
+    "pid": "supervisor/test_pid_file.py::test_file_is_there_while_it_serves",
+    "preload": "application/test_preload.py::test_application_is_imported_once",
+    "processes": "supervisor/test_supervisor.py::test_requests_are_served_by_several_processes",
+    "reload": "processes/test_code_watcher.py::test_changed_code_is_served",
+    "request-ids": "serving/test_composing.py::test_request_ids",
+    "request-ids-trusted": "serving/test_composing.py::test_request_ids_of_others",
+    "reserved": "serving/test_composing.py::test_request_timeout_and_reserved_path",
+    "static": "serving/test_composing.py::test_files_beside_an_application",
+    "threads": "commands/test_main.py::test_threads",
+    "tls-cert": "serving/test_listeners.py::test_scheme_follows_the_certificate",
+    "tls-dir": "serving/test_certificates.py::test_directories_of_certificates",
+    "tls-key": "serving/test_listeners.py::test_scheme_follows_the_certificate",
+    "umask": "settings/test_identity.py::test_umask_and_directory",
+    "user": "settings/test_identity.py::test_user_with_the_groups_of_that_user",
 }
-"""For each setting that the command itself deals with, a test that fails when it is ignored."""
+"""For each setting that the command itself uses, a test that fails if the setting is ignored."""
 
 OTHER_VALUES = {
     "access-log": "access.log",
@@ -87,11 +90,11 @@ OTHER_VALUES = {
     "tls-ciphers": "ECDHE-RSA-AES128-GCM-SHA256",
     "tls-min-version": "1.3",
 }
-"""Values of settings whose kind does not tell one."""
+"""Values of settings whose kind does not suggest one."""
 
 
 def other_value(setting: Setting) -> str:
-    """A value that is not the default."""
+    """Return a value that is not the default."""
     kind = setting.kind
     if setting.name in OTHER_VALUES:
         return OTHER_VALUES[setting.name]
@@ -107,8 +110,8 @@ def other_value(setting: Setting) -> str:
 
 
 def options(setting: Setting) -> Iterator[str]:
-    """What sets it to another value, and those without which it does nothing."""
-    if setting.needs:  # the first of them will do
+    """Yield options that change a setting, and the settings that it needs."""
+    if setting.needs:  # one of them is enough
         yield from options(BY_NAME[setting.needs[0]])
     if isinstance(setting.kind, Flag):
         yield f"--{'no-' if setting.default else ''}{setting.name}"
@@ -117,7 +120,7 @@ def options(setting: Setting) -> Iterator[str]:
 
 
 def recorded(part: Part, monkeypatch: pytest.MonkeyPatch) -> Mock:
-    """What takes the place of a part wherever it is made."""
+    """Replace a part, wherever it is made, by a recorder of its arguments."""
     recorder = Mock()
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in ("rocket_cli", "rocket_tls"):
@@ -149,14 +152,14 @@ def test_setting_reaches_its_part(
         assert call.kwargs[setting.keyword] == value
 
 
-def test_every_other_setting_is_shown_at_work() -> None:
+def test_every_other_setting_has_a_test_of_its_effect() -> None:
     assert SHOWN.keys() >= {each.name for each in SETTINGS if not each.part.value}
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_test_is_there(name: str) -> None:
+def test_named_test_exists(name: str) -> None:
     file, _, function = SHOWN[name].partition("::")
-    text = Path(__file__).with_name(file).read_text(encoding="utf-8")
+    text = (Path(__file__).parent / file).read_text(encoding="utf-8")
     tests = [each.name for each in ast.walk(ast.parse(text)) if isinstance(each, ast.FunctionDef)]
     assert function in tests
     assert BY_NAME[name].argument or f'"--{name}"' in text

@@ -1,4 +1,4 @@
-"""A protocol of lines, to have something to serve."""
+"""A protocol of lines, for tests to have something to serve."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Closes = queue.SimpleQueue[CloseReason | None]
 
 
 def pattern(size: int) -> bytes:
-    """Bytes in which no part looks like its neighbour."""
+    """Return bytes in which no part resembles the next one."""
     return hashlib.shake_128(b"pattern").digest(size)
 
 
 def echo(sock: UpgradedSocket, size: int) -> State:
-    """Send back what comes, read ``size`` bytes at a time when the descriptor says so."""
+    """Send back what arrives, and read ``size`` bytes when the descriptor is ready."""
     try:
         sock.sendall(b"taken\n")
         while select.select([sock], [], [])[0] and (data := sock.recv(size)):
@@ -32,7 +32,7 @@ def echo(sock: UpgradedSocket, size: int) -> State:
 
 
 class Lines(Worker):
-    """Serves a line at a time, once it has arrived whole."""
+    """Serves each line as a command, once it has arrived whole."""
 
     def __init__(self, closes: Closes) -> None:
         self._closes = closes
@@ -50,8 +50,9 @@ class Lines(Worker):
         match command:
             case "shout":
                 connection.write(argument.upper().encode() + b"\n")
-            case "secure":
-                connection.write(f"{connection.secure} {connection.peer}\n".encode())
+            case "tell":
+                values = [str(getattr(connection, each)) for each in argument.split()]
+                connection.write(" ".join(values).encode() + b"\n")
             case "environ":
                 told = (connection.environ or {}).items()
                 connection.write(

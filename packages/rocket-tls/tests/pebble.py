@@ -1,4 +1,4 @@
-"""Pebble, a real ACME server, behind a front that knows what was asked and can answer itself."""
+"""Pebble, a real ACME server, behind a front that records requests and can answer them itself."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from typing import Any
 import pytest
 import trustme
 
-from conftest import PATIENCE, chain_of, wait_until
+from helpers import PATIENCE, chain_of, wait_until
 
 KEY_ID = "kid-1"
 MAC_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 
 
 def require_pebble() -> str:
-    """The command; without it the tests are skipped, or fail in CI."""
+    """Return the command; without it the test is skipped, or fails in CI."""
     command = shutil.which("pebble")
     if command is None:
         message = "the ACME server pebble (Debian: apt install pebble) is not there"
@@ -40,7 +40,7 @@ def require_pebble() -> str:
 
 @dataclass
 class Answer:
-    """What the front says in place of the server."""
+    """A response of the front in place of the server."""
 
     status: int
     body: str = ""
@@ -48,7 +48,7 @@ class Answer:
 
 
 def problem(status: int, kind: str, detail: str, **fields: str) -> Answer:
-    """A refusal (RFC 7807)."""
+    """Return a refusal (RFC 7807)."""
     content = {"type": f"urn:ietf:params:acme:error:{kind}", "detail": detail}
     fields = {name.replace("_", "-"): value for name, value in fields.items()}
     fields["Content-Type"] = "application/problem+json"
@@ -56,7 +56,7 @@ def problem(status: int, kind: str, detail: str, **fields: str) -> Answer:
 
 
 Intervene = Callable[[str, dict[str, Any]], Answer | None]
-"""Called with the last part of a path and the signed object; None: the server answers."""
+"""A function of the last part of a path and the signed object; for None the server answers."""
 
 
 class Authority:
@@ -85,7 +85,7 @@ class Authority:
         self.management = 0
 
     def root(self) -> str:
-        """The certificate that clients of the sites it issues for must trust, in PEM form."""
+        """Return the root that issues the certificates of sites, in PEM form."""
         trust = ssl.create_default_context(cafile=self.ca)
         connection = http.client.HTTPSConnection("127.0.0.1", self.management, context=trust)
         connection.request("GET", "/roots/0")
@@ -94,7 +94,7 @@ class Authority:
         return root
 
     def forget(self) -> None:
-        """What was asked so far is of no interest."""
+        """Forget the requests so far."""
         self.asked.clear()
         self.orders.clear()
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from conftest import PATIENCE, Serve, exchange, read_all
+from helpers import PATIENCE, Serve, exchange, read_all
 from rocket_core import Timeouts
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")

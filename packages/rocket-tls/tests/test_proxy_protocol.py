@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from conftest import Serve, exchange, read_all, read_line
+from helpers import MemoryClient, Serve, exchange, read_all, read_line
 from rocket_core import CloseReason, Timeouts
 
 LINE = b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n"
@@ -27,14 +27,14 @@ def test_the_header_comes_before_the_handshake(
     client_context.minimum_version = client_context.maximum_version = version
     served = serve(proxy_protocol=PROXIES)
     with served.connect(preamble=preamble) as client:
-        assert exchange(client, "secure") == b"True 192.0.2.1:56324\n"
+        assert exchange(client, "tell secure peer") == b"True 192.0.2.1:56324\n"
         assert exchange(client, "shout hello") == b"HELLO\n"
 
 
-def test_a_proxy_that_speaks_for_itself(serve: Serve) -> None:
+def test_a_connection_that_the_proxy_itself_makes(serve: Serve) -> None:
     with serve(proxy_protocol=PROXIES).connect(preamble=LOCAL) as client:
         host, port = client.getsockname()
-        assert exchange(client, "secure") == f"True {host}:{port}\n".encode()
+        assert exchange(client, "tell secure peer") == f"True {host}:{port}\n".encode()
 
 
 @pytest.mark.parametrize("preamble", [LINE, HEADER], ids=["line", "header"])
@@ -44,45 +44,22 @@ def test_header_and_handshake_byte_by_byte(
     served = serve(proxy_protocol=PROXIES)
     sock = served.connect_plain()
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = client_context.wrap_bio(incoming, outgoing, server_hostname="localhost")
-    with pytest.raises(ssl.SSLWantReadError):
-        tls.do_handshake()
-    for byte in preamble + outgoing.read():
+    client = MemoryClient(client_context)
+    for byte in preamble + client.first_flight():
         sock.sendall(bytes([byte]))
-    while True:
-        incoming.write(sock.recv(1 << 16))
-        try:
-            tls.do_handshake()
-            break
-        except ssl.SSLWantReadError:
-            continue
-    tls.write(b"secure\n")
-    sock.sendall(outgoing.read())
-    while True:
-        try:
-            assert tls.read() == b"True 192.0.2.1:56324\n"
-            break
-        except ssl.SSLWantReadError:
-            incoming.write(sock.recv(1 << 16))
+    while not client.shake_hands():
+        client.receive(sock)
+    client.tls.write(b"tell secure peer\n")
+    sock.sendall(client.outgoing.read())
+    assert client.read(sock) == b"True 192.0.2.1:56324\n"
 
 
 def test_header_and_first_flight_in_one_segment(
     serve: Serve, client_context: ssl.SSLContext
 ) -> None:
     served = serve(proxy_protocol=PROXIES)
-    here, there = socket.socketpair()
-    with here, there:
-        here.setblocking(False)
-        tls = client_context.wrap_socket(
-            here, server_hostname="localhost", do_handshake_on_connect=False
-        )
-        with tls:
-            with pytest.raises(ssl.SSLWantReadError):
-                tls.do_handshake()
-            first_flight = there.recv(1 << 16)
     sock = served.connect_plain()
-    sock.sendall(LINE + first_flight)
+    sock.sendall(LINE + MemoryClient(client_context).first_flight())
     assert sock.recv(1) == b"\x16"  # a handshake record: the server hello
 
 
@@ -94,7 +71,7 @@ def test_tls_without_the_header(serve: Serve) -> None:
 
 def test_a_header_inside_tls_is_a_request(serve: Serve) -> None:
     with serve(proxy_protocol=PROXIES).connect(preamble=LINE) as client:
-        client.sendall(LINE.replace(b"192", b"193") + b"secure\n")
+        client.sendall(LINE.replace(b"192", b"193") + b"tell secure peer\n")
         assert read_line(client) == b"True 192.0.2.1:56324\n"
 
 

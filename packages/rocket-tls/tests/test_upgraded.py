@@ -1,4 +1,4 @@
-"""Connections that an application takes over, through TLS."""
+"""Connections that an application takes over through TLS."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import ssl
 import time
 from contextlib import suppress
 
-from conftest import PATIENCE, Serve, exchange, read_all, read_exactly
+from helpers import PATIENCE, Serve, exchange, read_all, read_exactly
 from lines import pattern
 from rocket_core import CloseReason
-from rocket_tls._connection import RECORD
+from rocket_tls._connection.connection import RECORD
 
 
 def test_the_descriptor_knows_what_is_decrypted_already(serve: Serve) -> None:
-    """A record holds more than is read at once, and the socket has nothing left to tell."""
+    """A record holds more than one read returns, when the socket has nothing left to report."""
     served = serve()
     client = served.connect()
     assert exchange(client, "echo 10") == b"taken\n"
@@ -30,7 +30,7 @@ def test_both_directions_at_once(serve: Serve) -> None:
     client = served.connect(buffer=4096)
     assert exchange(client, "echo 65536") == b"taken\n"
     message = pattern(5_000_000)
-    client.setblocking(False)  # two threads must not use one TLS socket of Python's
+    client.setblocking(False)  # two threads must not use one SSLSocket
     received = bytearray()
     sent = 0
     until = time.monotonic() + PATIENCE
@@ -45,20 +45,20 @@ def test_both_directions_at_once(serve: Serve) -> None:
     assert received == message
 
 
-def test_it_ends_as_tls_does(serve: Serve) -> None:
+def test_an_upgraded_connection_ends_with_close_notify(serve: Serve) -> None:
     served = serve()
     client = served.connect()
     assert exchange(client, "echo 100") == b"taken\n"
     client.sendall(b"last words")
     assert read_exactly(client, 10) == b"last words"
-    served.server.drain()  # ends what is received
+    served.server.drain()  # ends the incoming stream
     assert read_all(client) == b""  # with a close_notify, or reading would fail
     client.close()
-    assert served.next_close() is None  # nothing but served
+    assert served.next_close() is None  # no other reason than served
     assert served.server.wait(PATIENCE)
 
 
-def test_a_client_that_leaves_without_a_word(serve: Serve) -> None:
+def test_a_client_that_leaves_without_close_notify(serve: Serve) -> None:
     served = serve()
     client = served.connect()
     assert exchange(client, "echo 100") == b"taken\n"

@@ -1,9 +1,9 @@
 """Fuzz the parser with atheris: `nox -s fuzz`, or `nox -s fuzz -- SECONDS`.
 
-Any bytes are sent to a worker whole, and again in pieces whose lengths are drawn from the bytes
-themselves. It must neither raise nor answer with the server's own failure, must say the same both
-times, and must hear nothing behind an error. An input that breaks a rule is written to the
-directory the run was started in, as crash-*.
+Any bytes are sent to a worker whole, and again in pieces whose lengths depend on the bytes. The
+worker must neither raise an exception nor answer that the server has failed, must give the same
+result both times, and must read nothing after an error. An input that breaks a rule is written to
+the working directory as crash-*.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["rocket_core", "rocket_wsgi"]):
-    import rocket_wsgi  # noqa: F401 - instrumented before anything else imports it
+    import rocket_wsgi  # noqa: F401 - imported here first, so that it is instrumented
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
@@ -27,7 +27,7 @@ _LONGEST = 4096
 
 
 def places(data: bytes) -> list[int]:
-    """Where to cut, by the data's own last bytes."""
+    """Return the places to cut at, chosen by the last bytes of the data."""
     found: list[int] = []
     for step in data[-8:]:
         found.append((found[-1] if found else 0) + step % 61 + 1)
@@ -44,7 +44,7 @@ def one(data: bytes) -> None:
 
 
 def seed(directory: Path) -> None:
-    """Write the table's inputs, from which the fuzzer starts."""
+    """Write the cases of the table as the initial inputs of the fuzzer."""
     directory.mkdir(parents=True, exist_ok=True)
     for number, case in enumerate(CASES.values()):
         if len(case.sent) <= _LONGEST:

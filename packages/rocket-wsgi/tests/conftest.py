@@ -7,15 +7,20 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from client import Client
 from rocket_core import Connection, Listener, Peer, Server, TCPAddress, Timeouts
-from rocket_wsgi import WSGIWorker
+from rocket_wsgi import Site, WSGIWorker
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 Serve = Callable[..., Client]
+
+# A busy machine can be slow at any time, which does not mean that the code is wrong.
+settings.register_profile("wsgi", deadline=None)
+settings.load_profile("wsgi")
 
 if not getattr(sys, "_is_gil_enabled", lambda: True)():
     # Compares with httptools, which has no wheel for Python without the GIL.
@@ -42,11 +47,12 @@ def serve() -> Iterator[Serve]:
             narrow: bool = False,
             timeouts: Timeouts | None = None,
             server: dict[str, Any] | None = None,
-            **settings: Any,
+            **worker: Any,
         ) -> Client:
             listener = (NarrowListener if narrow else Listener)("127.0.0.1:0")
+            site = Site(application, **worker)
             running = Server(
-                lambda: WSGIWorker(application, **settings),
+                lambda: WSGIWorker(site),
                 [listener],
                 min_threads=threads,
                 max_threads=threads,

@@ -8,7 +8,7 @@ import pytest
 from rocket_wsgi._clock import SERVER, Clock
 
 
-def test_a_new_second_makes_new_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fields_change_with_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter([1_000_000_000.2, 1_000_000_000.9, 1_000_000_001.0])
     monkeypatch.setattr("time.time", lambda: next(seconds))
     clock = Clock()

@@ -1,4 +1,4 @@
-"""Work that outlives its request."""
+"""Background work that outlives its request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def executor() -> Iterator[Executor]:
     executor.shutdown()
 
 
-def test_applications_submit_and_find_again(serve: Serve) -> None:
+def test_a_later_request_finds_the_result(serve: Serve) -> None:
     leave = threading.Event()
 
     def build(number: int, *, factor: int) -> int:
@@ -49,7 +49,7 @@ def test_applications_submit_and_find_again(serve: Serve) -> None:
     assert client.get("/report").body == b"42"
 
 
-def test_without_one_there_are_no_keys(serve: Serve) -> None:
+def test_without_an_executor_the_environ_has_no_keys(serve: Serve) -> None:
     def application(environ: Environ, start_response: Start) -> list[bytes]:
         assert "wsgiorg.executor" not in environ
         assert "wsgiorg.futures" not in environ
@@ -59,7 +59,9 @@ def test_without_one_there_are_no_keys(serve: Serve) -> None:
     assert serve(application).get().status == 204
 
 
-def test_the_server_starts_and_ends_it(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_server_opens_and_closes_the_executor(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     executor = Executor(1)
     leave = threading.Event()
     done = threading.Event()
@@ -79,7 +81,7 @@ def test_the_server_starts_and_ends_it(serve: Serve, caplog: pytest.LogCaptureFi
         start_response("204 No Content", [])
         return []
 
-    with pytest.raises(RuntimeError, match="its server does not run"):
+    with pytest.raises(RuntimeError, match="its server is not running"):
         executor.submit(work)
     client = serve(application, executor=executor)
     assert not [each for each in threading.enumerate() if "rocket-executor" in each.name]
@@ -87,16 +89,16 @@ def test_the_server_starts_and_ends_it(serve: Serve, caplog: pytest.LogCaptureFi
     client.stop()
     with pytest.raises(CancelledError):
         waiting[0].result(30)
-    assert "1 calls submitted to the executor are cancelled" in caplog.text
-    with pytest.raises(RuntimeError, match="its server does not run"):
+    assert "cancelled 1 waiting background calls" in caplog.text
+    with pytest.raises(RuntimeError, match="its server is not running"):
         executor.submit(work)
     leave.set()
-    assert done.wait(30)  # what was begun is finished
+    assert done.wait(30)  # started work is finished
     client.server.start()
     assert executor.submit(int, "7").result(30) == 7
 
 
-def test_the_last_of_several_servers_ends_it(serve: Serve) -> None:
+def test_the_last_of_several_servers_closes_the_executor(serve: Serve) -> None:
     def application(environ: Environ, start_response: Start) -> list[bytes]:
         number = environ["wsgiorg.executor"].submit(int, "7").result(30)
         start_response("200 OK", [])
@@ -108,11 +110,11 @@ def test_the_last_of_several_servers_ends_it(serve: Serve) -> None:
     first.stop()
     assert second.get().body == b"7"
     second.stop()
-    with pytest.raises(RuntimeError, match="its server does not run"):
+    with pytest.raises(RuntimeError, match="its server is not running"):
         executor.submit(int)
 
 
-def test_names(executor: Executor) -> None:
+def test_names_of_futures(executor: Executor) -> None:
     future = executor.submit(int, "7")
     assert future.remember("a") is future
     with pytest.raises(NameError, match="'a'"):
@@ -138,7 +140,7 @@ def test_a_future_is_forgotten_some_time_after_its_end(executor: Executor) -> No
     executor.submit(int).remember("a")
 
 
-def test_a_future_that_waits_for_too_long_is_cancelled(executor: Executor) -> None:
+def test_a_future_that_waits_longer_than_its_timeout_is_cancelled(executor: Executor) -> None:
     leave = threading.Event()
     executor.submit(leave.wait, 30)
     future = executor.submit(int)

@@ -1,3 +1,5 @@
+"""The health check that the server answers without the application."""
+
 from __future__ import annotations
 
 import socket
@@ -27,7 +29,7 @@ def path(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
 
 
 class Gate:
-    """An application that does not return before it is told to."""
+    """An application that returns when `go_on` is set."""
 
     def __init__(self) -> None:
         self.entered = threading.Semaphore(0)
@@ -52,16 +54,16 @@ def wait_for_drain(client: Client) -> None:
         assert time.monotonic() < until
 
 
-def test_path_must_be_one() -> None:
+def test_health_must_be_a_path() -> None:
     with pytest.raises(ValueError, match="health 'healthz' is not a path; it must begin with /"):
         WSGIWorker(path, health="healthz")
 
 
-def test_off(serve: Serve) -> None:
+def test_no_health_check_without_the_setting(serve: Serve) -> None:
     assert serve(path).get("/healthz").body == b"/healthz"
 
 
-def test_answer(serve: Serve) -> None:
+def test_a_health_check_is_answered(serve: Serve) -> None:
     client = serve(path, health="/healthz")
     answer = client.exchange(CHECK)
     assert (answer.status, answer.body, answer["Cache-Control"]) == (200, b"ok\n", "no-store")
@@ -69,7 +71,7 @@ def test_answer(serve: Serve) -> None:
     assert client.get("/healthz/more").body == b"/healthz/more"
 
 
-def test_head(serve: Serve) -> None:
+def test_a_health_check_by_head(serve: Serve) -> None:
     client = serve(path, health="/healthz")
     stream = client.open()
     stream.send(CHECK.replace(b"GET", b"HEAD") + b"GET / HTTP/1.0\r\n\r\n")
@@ -79,12 +81,12 @@ def test_head(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS"])
-def test_other_methods(serve: Serve, method: str) -> None:
+def test_other_methods_are_answered_405(serve: Serve, method: str) -> None:
     answer = serve(path, health="/healthz").get("/healthz", method)
     assert (answer.status, answer["Allow"]) == (405, "GET, HEAD")
 
 
-def test_a_body_is_no_next_request(serve: Serve) -> None:
+def test_a_body_is_not_taken_for_the_next_request(serve: Serve) -> None:
     client = serve(path, health="/healthz")
     inner = b"GET /inner HTTP/1.1\r\nHost: a\r\n\r\n"
     stream = client.open()
@@ -99,7 +101,7 @@ def test_malformed_requests_are_refused(serve: Serve) -> None:
 
 
 def test_connection_is_kept(serve: Serve) -> None:
-    """Whether the check is whole, in pieces, behind a request, or before one."""
+    """The check arrives whole, in pieces, after another request, and before one."""
     client = serve(path, health="/healthz")
     stream = client.open()
     stream.send(CHECK)
@@ -131,7 +133,7 @@ def test_http_1_0(serve: Serve) -> None:
 
 @pytest.mark.parametrize("narrow", [False, True])
 def test_thousands_at_once(serve: Serve, narrow: bool) -> None:
-    """Of a client that reads none of the answers before it has sent everything."""
+    """The client reads no answer before it has sent all checks."""
     client = serve(path, health="/healthz", narrow=narrow)
     stream = client.open(receive_buffer=4096)
     count = 5000
@@ -169,8 +171,8 @@ def test_all_workers_busy(serve: Serve, gate: Gate) -> None:
     assert all(stream.answer().body == b"/busy" for stream in busy)
 
 
-def test_queue_that_moves_is_overtaken(serve: Serve) -> None:
-    """Workers that always find something to serve do not poll."""
+def test_health_checks_do_not_wait_in_the_queue(serve: Serve) -> None:
+    """Workers that always find a request in the queue do not poll."""
     served = 0
 
     def compute(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
@@ -197,7 +199,7 @@ def test_queue_that_moves_is_overtaken(serve: Serve) -> None:
 
 
 def test_drain(serve: Serve, gate: Gate) -> None:
-    """A check that is under way when the drain begins."""
+    """A check whose head has arrived in part when the drain begins."""
     client = serve(gate, health="/healthz")
     busy, late = client.open(), client.open()
     busy.send(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n")

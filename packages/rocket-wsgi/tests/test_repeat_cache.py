@@ -11,7 +11,7 @@ def test_a_result_is_remembered_when_its_argument_comes_again() -> None:
     assert memory.get("a") == 1
 
 
-def test_ever_changing_arguments_leave_nothing_behind() -> None:
+def test_arguments_that_never_repeat_are_not_kept() -> None:
     memory: RepeatCache[int, int] = RepeatCache()
     for number in range(10_000):
         memory.offer(number, number)
@@ -19,7 +19,7 @@ def test_ever_changing_arguments_leave_nothing_behind() -> None:
     assert len(memory._seen) <= 1024
 
 
-def test_no_more_is_remembered_than_there_is_room_for() -> None:
+def test_the_number_of_results_is_bounded() -> None:
     memory: RepeatCache[int, int] = RepeatCache()
     for number in range(3 * MEMORY):
         memory.offer(number, number)

@@ -1,4 +1,4 @@
-"""Requests that run for too long are answered without the application."""
+"""Requests that exceed the time limit are answered without the application."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 class Held:
-    """An application whose requests for ``/hold`` wait, and what becomes of them."""
+    """An application whose requests for ``/hold`` wait; records their outcomes."""
 
     def __init__(self, *, finish: Callable[[Environ, Start], Any]) -> None:
         self.leave = threading.Event()
@@ -67,7 +67,7 @@ def asks(environ: Environ, start_response: Start) -> list[bytes]:
 
 @pytest.mark.parametrize("finish", [answers, writes, hints, asks])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_it_is_answered_504_and_what_follows_is_dropped(
+def test_a_request_that_takes_too_long_is_answered_504(
     serve: Serve, caplog: pytest.LogCaptureFixture, finish: Any, method: str
 ) -> None:
     caplog.set_level(logging.INFO, "access")
@@ -101,7 +101,7 @@ def test_it_is_answered_504_and_what_follows_is_dropped(
     assert len(access) == 3
 
 
-def test_a_failure_that_comes_too_late_is_still_logged(
+def test_a_failure_after_the_answer_is_still_logged(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(environ: Environ, start_response: Start) -> list[bytes]:
@@ -151,7 +151,7 @@ def test_a_body_that_arrives_slowly_does_not_count(serve: Serve) -> None:
     leave.set()
 
 
-def test_a_streamed_body_that_nobody_reads_does_not_hinder(serve: Serve) -> None:
+def test_an_unread_streamed_body_does_not_delay_the_answer(serve: Serve) -> None:
     leave = threading.Event()
     outcomes: list[BaseException] = []
     ended = threading.Event()
@@ -249,7 +249,7 @@ def test_queue_time(serve: Serve) -> None:
 
 
 def test_requests_leave_no_garbage_to_collect(serve: Serve) -> None:
-    """The environ holds callables of the response, but no cycle is left of them."""
+    """The environ refers to methods of the response, but no reference cycle is left."""
     stream = serve(answers, threads=1).open()
     stream.send(GET)
     stream.answer()

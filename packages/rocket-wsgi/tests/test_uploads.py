@@ -206,7 +206,7 @@ def test_a_vanished_directory_for_temporary_files(
         upload()
     (warning,) = warnings(caplog)
     assert str(vanished) in warning
-    assert warning.endswith("it is kept in /tmp")
+    assert warning.endswith("this one is kept in /tmp")
     vanished.mkdir()
     upload()  # there again
     assert len(warnings(caplog)) == 1

@@ -138,7 +138,7 @@ def test_uploads(serve: Serve, size: int) -> None:
 
 
 @pytest.mark.parametrize("end", ["served", "client gone", "refused"])
-def test_what_an_upload_holds_is_given_back(serve: Serve, end: str) -> None:
+def test_the_memory_of_an_upload_is_released(serve: Serve, end: str) -> None:
     client = serve(digest)
     stream = client.open()
     stream.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -294,7 +294,7 @@ def test_an_unread_body_does_not_disturb_the_next_request(serve: Serve) -> None:
         assert [stream.answer().body for _ in range(2)] == [b"/a", b"/"]
 
 
-def test_the_refused_sender_of_a_large_body_reads_the_answer(serve: Serve) -> None:
+def test_the_client_of_a_refused_large_body_receives_the_answer(serve: Serve) -> None:
     stream = serve(echo, max_body=10).open()
     stream.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n")
     stream.send(b"x" * 3_000_000)
@@ -314,14 +314,14 @@ def test_slow_requests_are_answered_408(serve: Serve) -> None:
         assert stream.rest() == b""
 
 
-def test_an_idle_connection_is_closed_without_a_word(serve: Serve) -> None:
+def test_an_idle_connection_is_closed_without_an_answer(serve: Serve) -> None:
     stream = serve(echo, timeouts=Timeouts(keep_alive=0.3)).open()
     stream.send(GET)
     stream.answer()
     assert stream.rest() == b""
 
 
-def test_slow_clients_hold_no_thread(serve: Serve) -> None:
+def test_slow_clients_occupy_no_thread(serve: Serve) -> None:
     client = serve(echo, threads=1)
     starts = [
         b"",
@@ -339,7 +339,7 @@ def test_slow_clients_hold_no_thread(serve: Serve) -> None:
         assert stream.answer().status == 200
 
 
-def test_slow_readers_hold_no_thread(serve: Serve) -> None:
+def test_slow_readers_occupy_no_thread(serve: Serve) -> None:
     body = b"x" * 8_000_000
 
     def application(environ: Environ, start_response: Start) -> list[bytes]:
@@ -355,7 +355,7 @@ def test_slow_readers_hold_no_thread(serve: Serve) -> None:
         assert stream.answer().body == body
 
 
-def test_the_request_of_each_thread_is_told(serve: Serve) -> None:
+def test_activities_name_the_request_of_each_thread(serve: Serve) -> None:
     entered, leave = threading.Event(), threading.Event()
 
     def application(environ: Environ, start_response: Start) -> list[bytes]:
@@ -374,7 +374,7 @@ def test_the_request_of_each_thread_is_told(serve: Serve) -> None:
     assert stream.answer().body == b"/a b"
 
 
-def test_drain_says_close(serve: Serve) -> None:
+def test_responses_during_a_drain_say_close(serve: Serve) -> None:
     entered, go_on = threading.Event(), threading.Event()
 
     def application(environ: Environ, start_response: Start) -> list[bytes]:

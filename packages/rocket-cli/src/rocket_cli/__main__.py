@@ -1,5 +1,5 @@
-"""Run the command by ``python -m rocket_cli``."""
+"""Run the command as ``python -m rocket_cli``."""
 
-from rocket_cli import main
+from rocket_cli._commands.main import main
 
 main(prog_name="rocket-cli")

@@ -1,4 +1,4 @@
-"""What the command reports instead of a traceback."""
+"""The errors that the command reports in one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import click
 
 
 class CommandError(click.ClickException):
-    """The command cannot do what it was asked; it exits with code 2.
+    """An error that ends the command with exit code 2.
 
-    Its message is one line that names what is wrong and says what would be right. What caused it
-    is its ``__cause__``.
+    The message is one line that names what is wrong and says what would be right. The exception
+    that caused the error is its ``__cause__``.
     """
 
     exit_code = 2
@@ -20,15 +20,15 @@ class CommandError(click.ClickException):
         super().__init__(" ".join(message.splitlines()))
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the line, on standard error unless told otherwise."""
+        """Print the message to ``file``, by default to standard error."""
         click.echo(f"rocket-cli: error: {self.message}", file=file, err=file is None)
 
 
 class BootError(CommandError):
-    """A process that was started could not begin.
+    """A worker process could not start.
 
     Attributes:
-        traceback: that of the error in that process, many lines; or empty.
+        traceback: the traceback of the error in that process, many lines; or empty.
     """
 
     def __init__(self, message: str, traceback: str) -> None:

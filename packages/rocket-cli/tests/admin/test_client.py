@@ -1,4 +1,4 @@
-"""The client of the admin endpoint, and what it says when there is none."""
+"""The client of the admin endpoint, and its errors without a server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rocket_cli._admin.reply import AskError, Reply
 
 @contextmanager
 def listening(path: Path, said: bytes) -> Iterator[None]:
-    """Something that answers the first client with ``said``, and ends."""
+    """Answer the first client with ``said``, and close."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
@@ -62,7 +62,7 @@ def test_no_socket(tmp_path: Path) -> None:
         AdminClient(tmp_path / "none")
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_no_server_listens(tmp_path: Path) -> None:
     path = tmp_path / "left"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
@@ -72,11 +72,14 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 
 def test_permission_denied() -> None:
-    """Not seen by root, who may connect to everything."""
-    assert _advice(PermissionError()) == "permission denied; run this as the user of the server"
+    """The advice is tested alone, because root may connect to every socket."""
+    assert (
+        _advice(PermissionError())
+        == "permission denied; run this command as the user of the server"
+    )
 
 
-def test_file_that_is_no_socket(tmp_path: Path) -> None:
+def test_file_that_is_not_a_socket(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
     with pytest.raises(UnreachableError, match="no server listens there any more"):
@@ -84,7 +87,7 @@ def test_file_that_is_no_socket(tmp_path: Path) -> None:
 
 
 def test_path_that_is_too_long(tmp_path: Path) -> None:
-    with pytest.raises(UnreachableError, match="too long; use the path that the server has"):
+    with pytest.raises(UnreachableError, match="too long; use the server's --admin path"):
         AdminClient(tmp_path / ("x" * 200))
 
 
@@ -92,8 +95,8 @@ def test_path_that_is_too_long(tmp_path: Path) -> None:
     ("said", "complaint"),
     [
         (b"", "the server closed the connection"),
-        (b"HTTP/1.1 400 Bad Request\r\n", "is not the admin endpoint of Rocket"),
-        (b"[]\n", "is not the admin endpoint of Rocket"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "this is not the admin socket of a Rocket server"),
+        (b"[]\n", "this is not the admin socket of a Rocket server"),
     ],
 )
 def test_something_else_listens(tmp_path: Path, said: bytes, complaint: str) -> None:

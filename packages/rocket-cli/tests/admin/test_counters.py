@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rocket_cli._admin.counters import count, difference, mean, quantile, total
+from rocket_cli._admin.counters import Counters, add, count, difference, mean, quantile, total
 from rocket_core import Histogram
 
 
@@ -51,3 +51,14 @@ def test_quantile_is_within_the_bucket_of_the_true_one(times: list[float], share
 
 def test_mean() -> None:
     assert mean({"sum": 6.0, "buckets": {"1": 1, "2": 2}}) == 2
+
+
+def test_an_object_keeps_a_limited_number_of_keys() -> None:
+    """Processes may make names up, and the sum is kept for as long as the server runs."""
+    found: Counters = {}
+    for start in range(0, 1000, 100):
+        add(found, {"closes": {str(start + n): 1 for n in range(100)}}, 256)
+    assert len(found["closes"]) == 256
+    add(found, {"closes": {"0": 1, "new": 1}}, 256)
+    assert found["closes"]["0"] == 2
+    assert "new" not in found["closes"]

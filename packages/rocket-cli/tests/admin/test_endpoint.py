@@ -20,7 +20,7 @@ from rocket_core import Server
 
 
 class Asked:
-    """What was asked, and what is answered."""
+    """Records the questions, and answers them."""
 
     def __init__(self) -> None:
         self.questions: list[tuple[str, Mapping[str, Any]]] = []
@@ -123,7 +123,9 @@ def test_malformed_line_is_answered_and_ends_the_connection(
     with Client(path) as client:
         client.send(line)
         answer = client.answer()
-        assert ("at most 16384 bytes" if len(line) > 10 else "no JSON") in answer["error"]
+        assert ("not be longer than 16384 bytes" if len(line) > 10 else "not JSON") in answer[
+            "error"
+        ]
         assert client.file.read() == b""
     assert asked.questions == []
 

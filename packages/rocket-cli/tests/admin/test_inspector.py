@@ -1,4 +1,4 @@
-"""What a process tells about itself, asked while it serves."""
+"""The answers of a process about itself while it serves."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def inspector(server: Server) -> Inspector:
 
 @pytest.fixture
 def held(server: Server, application: Sleeper) -> Iterator[threading.Thread]:
-    """A request that is held by the application."""
+    """A request whose thread the application holds."""
     thread = threading.Thread(target=httpx.get, args=(f"{url(server)}/hold?a=1",))
     thread.start()
     application.wait()
@@ -127,7 +127,7 @@ def test_resize(server: Server, inspector: Inspector) -> None:
     assert inspector.resize({"threads": "3:6"}) == {"threads": "3:6"}
     assert server.threads == (3, 6)
     assert server.statistics().threads == 3
-    with pytest.raises(ValueError, match="use a number from 1 up"):
+    with pytest.raises(ValueError, match="use a number from 1, such as 8"):
         inspector.resize({"threads": "6:3"})
 
 
@@ -168,7 +168,7 @@ def test_memory_is_that_of_this_process() -> None:
 
 
 def test_gil_wait_grows_when_a_thread_computes() -> None:
-    """A busy thread keeps the GIL for 5 ms at a time; on an idle one nobody waits so long."""
+    """A busy thread holds the GIL for 5 ms at a time; an idle process causes no such wait."""
     stop = threading.Event()
 
     def compute() -> None:

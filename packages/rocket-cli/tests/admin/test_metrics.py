@@ -1,4 +1,4 @@
-"""Metrics, read by the parsers of their formats."""
+"""The metrics, as the parsers of their formats read them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Samples = dict[str, float]
 
 
 class Processes:
-    """What the processes of a server answer."""
+    """The answers of the processes of a server."""
 
     def __init__(self, *answers: dict[str, Any], ended: dict[str, Any] | None = None) -> None:
         self.answers = list(answers)
@@ -129,7 +129,7 @@ def test_counters_never_fall_when_a_process_is_silent_or_ends(
     assert after["rocket_requests_total"] == before["rocket_requests_total"] + 1
 
 
-def test_openmetrics_for_those_who_ask_for_it(site: str) -> None:
+def test_openmetrics_for_clients_that_accept_it(site: str) -> None:
     answer = httpx.get(f"{site}/metrics", headers={"Accept": "application/openmetrics-text"})
     assert answer.headers["Content-Type"] == openmetrics.exposition.CONTENT_TYPE_LATEST
     parse_openmetrics: Any = openmetrics_parser.text_string_to_metric_families

@@ -40,21 +40,27 @@ def test_question(command: str, arguments: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        (b"", "the line is no JSON; ask as"),
-        (b"stats", "the line is no JSON; ask as"),
-        (b"\xff", "the line is no JSON; ask as"),
-        (b"[" * 100_000, "the line is no JSON; ask as"),
-        (b'["stats"]', "the line is no object; ask as"),
-        (b'{"ask": "stats"}', "this server speaks version 1"),
-        (b'{"version": 2, "ask": "stats"}', "this server speaks version 1"),
-        (b'{"version": true, "ask": "stats"}', "this server speaks version 1"),
-        (b'{"version": 1}', "ask for one of stats, processes, threads"),
-        (b'{"version": 1, "ask": ["stats"]}', "ask for one of stats"),
-        (b'{"version": 1, "ask": "stats", "x\\n": 1}', 'there is no "x\\n"; a question has'),
+        (b"", "the line is not JSON; ask as"),
+        (b"stats", "the line is not JSON; ask as"),
+        (b"\xff", "the line is not JSON; ask as"),
+        (b"[" * 100_000, "the line is not JSON; ask as"),
+        (b'["stats"]', "the line is not a JSON object; ask as"),
+        (b'{"ask": "stats"}', 'unsupported version; this server expects "version": 1'),
+        (
+            b'{"version": 2, "ask": "stats"}',
+            'unsupported version; this server expects "version": 1',
+        ),
+        (
+            b'{"version": true, "ask": "stats"}',
+            'unsupported version; this server expects "version": 1',
+        ),
+        (b'{"version": 1}', "unknown question; ask for one of stats, processes, threads"),
+        (b'{"version": 1, "ask": ["stats"]}', "unknown question; ask for one of stats"),
+        (b'{"version": 1, "ask": "stats", "x\\n": 1}', 'unknown key "x\\n"; a question has'),
         (b'{"version": 1, "ask": "stats", "arguments": []}', "arguments must be an object"),
         (
             b'{"version": 1, "ask": "stats", "arguments": {"limit": 1}}',
-            'stats takes no arguments, and not "limit"',
+            'stats takes no arguments, not "limit"',
         ),
         (
             b'{"version": 1, "ask": "threads", "arguments": {"limit": 0}}',
@@ -76,7 +82,7 @@ def test_question(command: str, arguments: dict[str, Any]) -> None:
         (b'{"version": 1, "ask": "log-level"}', "log-level needs the argument level"),
     ],
 )
-def test_line_that_is_no_question(line: bytes, complaint: str) -> None:
+def test_line_that_is_not_a_question(line: bytes, complaint: str) -> None:
     with pytest.raises(ProtocolError) as error:
         parse_question(line)
     assert complaint in str(error.value)

@@ -68,7 +68,7 @@ def test_django_project(project: Path, write: Write) -> None:
     assert discover(project) == Found("Django project", Target("mysite.wsgi", "application"))
 
 
-def test_package_with_wsgi_beside_no_manage(project: Path, write: Write) -> None:
+def test_package_with_wsgi_but_no_manage(project: Path, write: Write) -> None:
     write("mysite/wsgi.py", "application = None")
     assert discover(project) is None
 
@@ -78,7 +78,7 @@ def test_several_django_projects(project: Path, write: Write) -> None:
     write("beta/wsgi.py", "application = None")
     write("alpha/wsgi.py", "application = None")
     with pytest.raises(
-        CommandError, match=r"name one, alpha\.wsgi:application or beta\.wsgi:application$"
+        CommandError, match=r"name one of them, alpha\.wsgi:application or beta\.wsgi:application$"
     ):
         discover(project)
 
@@ -110,5 +110,5 @@ def test_source_in_an_encoding_of_its_own(project: Path) -> None:
     assert discover(project) == Found("application", Target("app", "app"))
 
 
-def test_nothing(project: Path) -> None:
+def test_directory_without_an_application(project: Path) -> None:
     assert discover(project) is None

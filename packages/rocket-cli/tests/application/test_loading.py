@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("project")
 
 
 def answer(text: str) -> bytes:
-    """What the application that is loaded for ``text`` answers."""
+    """Load the application named ``text``; return its response to a request."""
     environ: dict[str, object] = {}
     setup_testing_defaults(environ)
 
@@ -72,7 +72,7 @@ def test_class_whose_instances_are_responses(write: Write) -> None:
     assert answer("classy:App") == b"one by one"
 
 
-def test_wrapper_may_wrap_what_takes_other_arguments(write: Write) -> None:
+def test_wrapped_function_may_have_other_parameters(write: Write) -> None:
     source = """
         import functools
         def responder(view):
@@ -118,7 +118,7 @@ def test_syntax_error(write: Write) -> None:
     assert message.endswith(f"({path}:2)")
 
 
-def test_exception_names_the_innermost_place(write: Write) -> None:
+def test_exception_names_the_innermost_line(write: Write) -> None:
     path = write("deep.py", "def connect():\n    raise RuntimeError('no database\\nthere')\n")
     write("outer.py", "import deep\ndeep.connect()\n")
     message = str(refusal("outer:app"))
@@ -141,7 +141,7 @@ def test_misspelt_attribute(write: Write) -> None:
 def test_attribute_with_no_near_name(write: Write) -> None:
     write("named.py", "aplication = None")
     assert str(refusal("named:zzz")).endswith(
-        "no attribute 'zzz'; name its application, as named:NAME"
+        "no attribute 'zzz'; name the application, as named:NAME"
     )
 
 
@@ -167,13 +167,13 @@ def test_not_callable(write: Write) -> None:
 def test_factory_without_parentheses(write: Write) -> None:
     write("made.py", "def create_app():\n    return None")
     message = str(refusal("made:create_app"))
-    assert "made:create_app cannot be called as a WSGI application" in message
+    assert "made:create_app is not a WSGI application" in message
     assert message.endswith("made:create_app()")
 
 
-def test_application_of_another_kind(write: Write) -> None:
+def test_asgi_application(write: Write) -> None:
     write("other.py", "async def app(scope, receive, send): ...")
-    assert "other:app cannot be called as a WSGI application" in str(refusal("other"))
+    assert "other:app is not a WSGI application" in str(refusal("other"))
 
 
 def test_factory_that_fails(write: Write) -> None:
@@ -193,7 +193,7 @@ def test_factory_that_wants_arguments(write: Write) -> None:
 def test_bare_module_without_application(write: Write) -> None:
     write("empty.py", "")
     assert str(refusal("empty")) == (
-        "module empty has neither application nor app: name its application, as empty:NAME"
+        "module empty has neither application nor app: name the application, as empty:NAME"
     )
 
 

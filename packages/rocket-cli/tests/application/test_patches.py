@@ -1,4 +1,4 @@
-"""Applications that replace the threads and sockets of the process, by libraries of the test."""
+"""Applications that patch threads and sockets, by libraries that the test provides."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIBRARIES = {
 
 @pytest.fixture(params=LIBRARIES)
 def library(request: pytest.FixtureRequest, write: Write) -> str:
-    """A library that tells what it has replaced as the real one does, and replaces nothing."""
+    """Write a library that reports patches as the real one does, but patches nothing."""
     name: str = request.param
     write(f"{name}/__init__.py", "")
     module, verb, question = {
@@ -54,19 +54,19 @@ def test_application_that_patches_is_refused(tmp_path: Path, library: str, optio
     assert "replaces the threads and sockets that the server needs: remove the call" in line
 
 
-def test_check_says_so(tmp_path: Path, library: str) -> None:
+def test_check_refuses_it_too(tmp_path: Path, library: str) -> None:
     assert "which replaces the threads" in refuse(tmp_path, *ANY, "patching", command="check"), (
         library
     )
 
 
-def test_error_that_follows_from_it(tmp_path: Path, library: str, write: Write) -> None:
+def test_error_at_import_that_the_patch_causes(tmp_path: Path, library: str, write: Write) -> None:
     write("patching.py", f"{LIBRARIES[library]}\n        raise RuntimeError('unreadable')")
     assert "unreadable" not in refuse(tmp_path, *ANY, "patching")
 
 
 @pytest.mark.usefixtures("library")
-def test_what_is_only_imported_is_served(tmp_path: Path, write: Write) -> None:
+def test_library_that_is_only_imported_is_accepted(tmp_path: Path, write: Write) -> None:
     write("gevent/monkey.py", "def is_module_patched(name): return name == 'os'")
     write("fine.py", "import gevent.monkey\n" + VERSION.format("fine").replace("\n    ", "\n"))
     with Served(tmp_path, *ANY, "fine") as served:
@@ -76,7 +76,7 @@ def test_what_is_only_imported_is_served(tmp_path: Path, write: Write) -> None:
 
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("option", ["--no-preload", "--preload"])
-def test_reload_keeps_what_serves(
+def test_reload_keeps_the_old_processes(
     tmp_path: Path, write: Write, client: httpx.Client, option: str
 ) -> None:
     patching = (tmp_path / "patching.py").read_text()

@@ -58,8 +58,8 @@ def test_signal_while_the_application_is_imported(
     assert not (tmp_path / "rocket.pid").exists()
 
 
-def test_signal_that_no_handler_could_obey(tmp_path: Path, write: Write) -> None:
-    """The application waits in C, or catches everything."""
+def test_signal_while_the_import_blocks(tmp_path: Path, write: Write) -> None:
+    """The import blocks in C code, or catches every exception."""
     write(
         "stubborn.py",
         """
@@ -84,7 +84,7 @@ def test_signal_that_no_handler_could_obey(tmp_path: Path, write: Write) -> None
 def test_ending_while_a_new_supervisor_imports(
     tmp_path: Path, write: Write, number: signal.Signals, ending: signal.Signals
 ) -> None:
-    """Both end, by themselves, and leave nothing behind."""
+    """Both supervisors end without being killed, and leave no files."""
     write("versioned.py", VERSION.format("one"))
     options = ["--bind", "unix:rocket.sock", "--pid", "rocket.pid", "--preload"]
     with Served(tmp_path, *options, "versioned") as served:
@@ -123,21 +123,21 @@ def test_threads_of_the_application(tmp_path: Path, write: Write) -> None:
         + VERSION.format("one").replace("\n    ", "\n        "),
     )
     with Served(tmp_path, *ANY, "--preload", "threaded") as served:
-        served.wait_for(
-            "WARNING rocket_cli: importing .* has started threads.*: ticker; do without"
-        )
+        served.wait_for("WARNING rocket_cli: --preload: .* at import, .*: ticker; start them later")
         served.location()
         served.stop()
 
 
 def test_reload_replaces_the_supervisor(tmp_path: Path, write: Write, client: httpx.Client) -> None:
-    """It has imported the application, and cannot import it once more."""
+    """The supervisor has imported the application and cannot import it again."""
     write("versioned.py", VERSION.format("one"))
     with Served(tmp_path, *ANY, "--preload", "versioned") as served:
         url = served.location()
         write("versioned.py", "raise RuntimeError('no database')")
         served.send(signal.SIGHUP)
-        served.wait_for("ERROR rocket_cli: no new supervisor, this one stays: .*no database")
+        served.wait_for(
+            "ERROR rocket_cli: upgrade failed, the old supervisor keeps running: .*no database"
+        )
         assert client.get(url).text.startswith("one ")
         write("versioned.py", VERSION.format("second"))
         served.send(signal.SIGHUP)

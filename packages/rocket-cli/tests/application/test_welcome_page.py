@@ -36,18 +36,18 @@ def test_page_says_how_to_serve_an_application() -> None:
     assert "rocket-cli serve myproject.wsgi:application" in page
 
 
-def test_page_needs_nothing_else() -> None:
+def test_page_refers_to_no_other_resource() -> None:
     page = get("/")[2]
     assert not re.search(r"https?:|\ssrc=|@import|url\(", page)
     assert re.findall(r'href="([^"]*)"', page) == ["data:,"]
 
 
-def test_page_is_not_kept_by_browsers() -> None:
+def test_page_is_not_cached() -> None:
     assert get("/")[1]["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("path", ["/favicon.ico", "/admin/"])
-def test_there_is_nothing_else(path: str) -> None:
+def test_other_paths_are_not_found(path: str) -> None:
     status, headers, _ = get(path)
     assert status == "404 Not Found"
     assert headers["Content-Type"] == "text/plain; charset=utf-8"

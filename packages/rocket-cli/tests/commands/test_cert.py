@@ -30,7 +30,7 @@ def mode(path: Path) -> int:
 
 
 def test_what_is_printed_works(tmp_path: Path, write: Write) -> None:
-    """The command that is printed serves, and a client that trusts the root is answered."""
+    """The printed command serves, and a client that trusts the root gets an answer."""
     write("app.py", HELLO.format("app"))
     output = make(tmp_path, "--directory", "my certificates")
     found = re.search(r"rocket-cli serve (.*) \\\n +(.*)", output)
@@ -52,11 +52,11 @@ def test_what_is_printed_works(tmp_path: Path, write: Write) -> None:
 def test_files_are_for_their_owner(tmp_path: Path) -> None:
     output = make(tmp_path, "--directory", "private/authority")
     assert mode(tmp_path / "private/authority") == 0o700
-    key = tmp_path / path_after("Its key", output)
+    key = tmp_path / path_after("Keep its key", output)
     assert {mode(key), mode(tmp_path / "private/authority/root-key.pem")} == {0o600}
 
 
-def test_usual_directory(tmp_path: Path) -> None:
+def test_default_directory(tmp_path: Path) -> None:
     output = make(tmp_path, XDG_DATA_HOME=str(tmp_path / "data"))
     assert path_after("Certificate for", output).parent == tmp_path / "data/rocket"
     output = make(tmp_path, XDG_DATA_HOME="", HOME=str(tmp_path))

@@ -1,4 +1,4 @@
-"""Completion by real shells, as far as they are installed."""
+"""Completion by the shells that are installed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COMPLETE = {
 
 
 def complete(directory: Path, shell: str, line: str) -> set[str]:
-    """What the shell offers at the end of a line."""
+    """Return what the shell offers as the completion of a line."""
     program = shutil.which(shell)
     if program is None:
         pytest.skip(f"there is no {shell} here")
@@ -67,7 +67,7 @@ def complete(directory: Path, shell: str, line: str) -> set[str]:
         ("rocket-cli completion ", {"bash", "zsh", "fish"}),
     ],
 )
-def test_offer(tmp_path: Path, shell: str, line: str, offered: set[str]) -> None:
+def test_offered_completions(tmp_path: Path, shell: str, line: str, offered: set[str]) -> None:
     assert complete(tmp_path, shell, line) == offered
 
 

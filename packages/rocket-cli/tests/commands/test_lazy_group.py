@@ -1,4 +1,4 @@
-"""Commands that are not imported before they are called."""
+"""Commands are imported only when they are called."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ finally:
 
 
 def modules_of(directory: Path, *arguments: str) -> set[str]:
-    """The modules that a command imports."""
+    """Return the modules that a command imports."""
     done = subprocess.run(
         [sys.executable, "-c", PRINT_MODULES, *arguments],
         cwd=directory,

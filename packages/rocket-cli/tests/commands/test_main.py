@@ -1,4 +1,4 @@
-"""The command from outside: what it prints, how it answers and how it ends."""
+"""The command as a subprocess: its output, its responses and its exit."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ import trustme
 from conftest import HELLO, Write
 from processes import PATIENCE, Served, eventually, refuse, run
 from rocket_cli import __version__
-from rocket_cli._settings.setting import Section
-from rocket_cli._settings.table import SETTINGS
+from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
 
 ANY = ["--bind", "127.0.0.1:0"]
 
@@ -74,7 +73,7 @@ MODULES = {
 
 @pytest.fixture
 def site(tmp_path: Path, write: Write) -> Path:
-    """A directory with modules to serve, none of which is found without its name."""
+    """A directory with modules to serve, none of which has a name that the command searches for."""
     for name, source in MODULES.items():
         write(name, source)
     return tmp_path
@@ -118,9 +117,7 @@ def test_help_names_every_option(tmp_path: Path) -> None:
         "--help",
     }
     titles = re.findall(r"^(\S[^:\n]*):$", done.stdout, re.MULTILINE)
-    assert titles == [each.value for each in Section if each is not Section.APPLICATION] + [
-        "Options"
-    ]
+    assert titles == [each for each in SECTIONS if each != "Application"] + ["Options"]
 
 
 # -- what is served ----------------------------------------------------------------------------
@@ -303,7 +300,7 @@ def test_access_log_on_standard_output(site: Path, client: httpx.Client) -> None
 
 
 def eventually_refused(url: str) -> None:
-    """Return once nobody listens any more, so that the server is draining or stopping."""
+    """Return once connections are refused, which shows that the server is draining or stopping."""
     address = httpx.URL(url)
     assert address.port is not None
     with suppress(ConnectionRefusedError, ConnectionResetError):
@@ -311,7 +308,7 @@ def eventually_refused(url: str) -> None:
             socket.create_connection((address.host, address.port), PATIENCE).close()
 
 
-def test_sigterm_completes_what_is_in_flight(
+def test_sigterm_lets_running_requests_finish(
     site: Path, client: httpx.Client, gate: socket.socket
 ) -> None:
     with (
@@ -340,7 +337,7 @@ def test_sigterm_completes_what_is_in_flight(
     ],
     ids=lambda numbers: "+".join(number.name for number in numbers),
 )
-def test_what_is_in_flight_is_cut(
+def test_running_requests_are_ended(
     site: Path, client: httpx.Client, gate: socket.socket, numbers: list[signal.Signals]
 ) -> None:
     with (
@@ -370,7 +367,7 @@ def test_signal_for_a_process_that_the_application_forked(site: Path, client: ht
     assert sum("SIGTERM: " in line for line in served.said) == 1
 
 
-def test_idle_connection_does_not_keep_it(site: Path, client: httpx.Client) -> None:
+def test_idle_connection_does_not_delay_the_exit(site: Path, client: httpx.Client) -> None:
     with Served(site, *ANY, "good") as served:
         client.get(served.location())
         served.stop()
@@ -428,10 +425,10 @@ def test_sigusr1_without_an_access_log(site: Path, client: httpx.Client) -> None
         served.stop()
 
 
-def test_certificates_are_loaded_anew(
+def test_certificates_are_reloaded(
     site: Path, authority: trustme.CA, certificate: Path, key: Path
 ) -> None:
-    """One that cannot be used is told of, and the previous one is served."""
+    """A certificate that cannot be loaded is logged, and the server keeps the previous one."""
     tls = ["--tls-cert", str(certificate), "--tls-key", str(key)]
     with Served(site, *ANY, *tls, "good") as served, trusting(authority) as verifying:
         url = served.location()
@@ -439,7 +436,7 @@ def test_certificates_are_loaded_anew(
         served.wait_for("INFO rocket_cli: reloaded: generation 2 serves")
         key.write_text("no key")
         served.send(signal.SIGHUP)
-        served.wait_for(f"ERROR rocket_cli: not reloaded, the previous .* stays: .*{key}")
+        served.wait_for(f"ERROR rocket_cli: reload failed, the old processes keep serving: .*{key}")
         assert verifying.get(url).text == "hello"
         served.stop()
 

@@ -29,7 +29,7 @@ def failed(message: str) -> logging.LogRecord:
 
 
 @given(ANY_TEXT)
-def test_input_begins_no_line_of_text(text: str) -> None:
+def test_data_cannot_begin_a_line(text: str) -> None:
     for made in (record("%s", text), failed(text)):
         lines = TextLines().format(made).splitlines()
         assert all(line.startswith("  ") for line in lines[1:])
@@ -38,7 +38,7 @@ def test_input_begins_no_line_of_text(text: str) -> None:
 
 
 @given(ANY_TEXT)
-def test_json_is_one_line_that_keeps_everything(text: str) -> None:
+def test_json_is_one_line_without_loss(text: str) -> None:
     made = failed(text)
     made.msg, made.args = "%s", (text,)
     line = JSONLines().format(made)
@@ -65,14 +65,14 @@ def test_fields_of_json() -> None:
     }
 
 
-def test_stack_stands_below_its_message() -> None:
+def test_stack_is_below_its_message() -> None:
     made = record("a thread is busy")
     made.stack_info = "Stack (most recent call last):\n  File x"
     assert json.loads(JSONLines().format(made))["stack"] == made.stack_info
     assert TextLines().format(made).endswith("busy\n  Stack (most recent call last):\n    File x")
 
 
-def test_colours_are_of_the_level() -> None:
+def test_colour_shows_the_level() -> None:
     made = record("broken", level=logging.ERROR)
     assert "\x1b[31mERROR\x1b[0m" in TextLines(colours=True).format(made)
     assert "\x1b" not in TextLines().format(made)

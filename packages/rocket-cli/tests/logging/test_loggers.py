@@ -1,4 +1,4 @@
-"""What an application does to logging, and the server's messages after it."""
+"""The server's messages after an application has configured logging."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def root() -> Iterator[None]:
-    """Put what is the application's back as it was."""
+    """Restore the configuration of logging after the test."""
     logger, factory = logging.root, logging.getLogRecordFactory()
     level, handlers = logger.level, list(logger.handlers)
     names = set(logger.manager.loggerDict)
@@ -53,7 +53,7 @@ def configure_nothing() -> None:
 
 
 def name_a_package() -> None:
-    """Its children are not disabled, but lose what they had."""
+    """Child loggers are not disabled, but lose their handlers."""
     logging.config.dictConfig({"version": 1, "loggers": {"rocket_core": {"level": "CRITICAL"}}})
 
 
@@ -121,7 +121,7 @@ def test_level_is_changed_after_that(capfd: Capture) -> None:
     assert capfd.readouterr().err.count("to be seen") == 1
 
 
-def test_application_is_left_its_own_loggers(capfd: Capture) -> None:
+def test_loggers_of_the_application_are_unchanged(capfd: Capture) -> None:
     other = logging.getLogger("shop.database")
     configure_log(choose())
     configure_nothing()
@@ -132,7 +132,7 @@ def test_application_is_left_its_own_loggers(capfd: Capture) -> None:
     assert type(other) is logging.Logger
 
 
-def test_handler_of_the_application_hears_the_server(capfd: Capture) -> None:
+def test_handler_of_the_application_gets_the_messages(capfd: Capture) -> None:
     heard: list[str] = []
 
     class Listening(logging.Handler):
@@ -147,7 +147,7 @@ def test_handler_of_the_application_hears_the_server(capfd: Capture) -> None:
 
 
 def test_libraries_have_ordinary_loggers() -> None:
-    """Only the command makes them something else."""
+    """Only the command changes the class of the loggers."""
     assert {type(logging.getLogger(name)) for name in NAMES} == {logging.Logger}
 
 

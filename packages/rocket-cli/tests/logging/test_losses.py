@@ -29,11 +29,13 @@ def test_a_log_that_cannot_be_written_costs_one_line(
     for number in range(20):
         logger.warning("no %d", number)
     assert capfd.readouterr().err == (
-        f"rocket-cli: cannot write the log {file}: No space left on device\n"
+        f"rocket-cli: cannot write to the log {file}: No space left on device\n"
     )
     monkeypatch.undo()
     logger.warning("again")
     first, second = file.read_text().splitlines()
     assert first.endswith(": again")
-    assert second.endswith("20 messages of this log were lost: No space left on device")
+    assert second.endswith(
+        "20 messages could not be written to this log and are lost: No space left on device"
+    )
     assert capfd.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""Which places a user can change, and as whom files are made there."""
+"""The directories that a user can change, and the rights with which files are made there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from privileges import needs_root, public_path, trap  # noqa: F401 - a fixture
 from rocket_cli._logging.privileges import Maker, give_file, is_protected, maker
-from rocket_cli._settings.users import Identity
+from rocket_cli._settings.identity import Identity
 
 pytestmark = needs_root
 
@@ -25,8 +25,8 @@ def nobody() -> Identity:
     return Identity(found.pw_uid, found.pw_gid, os.getgrouplist("nobody", found.pw_gid))
 
 
-def test_place_of_root(tmp_path: Path, nobody: Identity) -> None:
-    """A file that is there, one that is not, and a link on the way and at its end."""
+def test_directory_of_root(tmp_path: Path, nobody: Identity) -> None:
+    """An existing and a missing file, a link on the way, and a link at its end."""
     trap(tmp_path)
     (tmp_path / "way").symlink_to(".")
     (tmp_path / "link").symlink_to(tmp_path / "secret")
@@ -35,7 +35,7 @@ def test_place_of_root(tmp_path: Path, nobody: Identity) -> None:
     assert is_protected(Path("/dev/null"), nobody)
 
 
-def test_place_of_the_user(tmp_path: Path, nobody: Identity) -> None:
+def test_directory_of_the_user(tmp_path: Path, nobody: Identity) -> None:
     directory, _ = trap(tmp_path)
     (tmp_path / "way").symlink_to("theirs")
     (directory / "inner").mkdir()  # of root, but the user can put another in its place
@@ -44,7 +44,7 @@ def test_place_of_the_user(tmp_path: Path, nobody: Identity) -> None:
         assert not is_protected(tmp_path / name, nobody), name
 
 
-def test_place_of_everybody(tmp_path: Path, nobody: Identity) -> None:
+def test_directory_that_all_users_can_write_to(tmp_path: Path, nobody: Identity) -> None:
     trap(tmp_path)
     shared = tmp_path / "shared"
     shared.mkdir()
@@ -60,8 +60,8 @@ def test_place_of_everybody(tmp_path: Path, nobody: Identity) -> None:
     assert not is_protected(shared / "inner" / "new", nobody)
 
 
-def test_place_of_a_group(tmp_path: Path, nobody: Identity) -> None:
-    """As /var/log is where its group is that of the system's log."""
+def test_directory_of_a_group(tmp_path: Path, nobody: Identity) -> None:
+    """On some systems /var/log belongs to the group of the system log."""
     trap(tmp_path)
     tmp_path.chmod(0o775)
     assert is_protected(tmp_path / "new", nobody)
@@ -70,7 +70,7 @@ def test_place_of_a_group(tmp_path: Path, nobody: Identity) -> None:
 
 
 @pytest.mark.skipif(shutil.which("setfacl") is None, reason="setfacl is not installed")
-def test_place_with_an_access_control_list(tmp_path: Path, nobody: Identity) -> None:
+def test_directory_with_an_access_control_list(tmp_path: Path, nobody: Identity) -> None:
     trap(tmp_path)
     done = subprocess.run(["setfacl", "-m", f"u:{nobody.uid}:rwx", tmp_path], check=False)
     if done.returncode:
@@ -85,7 +85,7 @@ def test_links_that_lead_nowhere(tmp_path: Path, nobody: Identity) -> None:
     assert not is_protected(tmp_path / "missing" / "new", nobody)
 
 
-def test_who_makes_what(tmp_path: Path, nobody: Identity) -> None:
+def test_rights_with_which_a_file_is_made(tmp_path: Path, nobody: Identity) -> None:
     directory, _ = trap(tmp_path)
     before = os.geteuid(), os.getegid(), os.getgroups()
     with maker(tmp_path / "new", None) as made_by:

@@ -31,7 +31,7 @@ def test_line_has_time_process_level_and_message(capfd: Capture) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_all_packages_are_heard(capfd: Capture, name: str) -> None:
+def test_messages_of_all_packages_are_written(capfd: Capture, name: str) -> None:
     configure_log(choose())
     logging.getLogger(name).warning("to be seen")
     assert capfd.readouterr().err.count("to be seen") == 1
@@ -89,7 +89,7 @@ def test_file_is_reopened(tmp_path: Path) -> None:
 
 
 def test_file_is_reopened_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An application may change the current directory."""
+    """The log is reopened at its absolute path, even if the application changes the directory."""
     monkeypatch.chdir(tmp_path)
     configure_log(choose("--error-log", "error.log"))
     (tmp_path / "elsewhere").mkdir()
@@ -106,7 +106,7 @@ def test_file_that_cannot_be_reopened(tmp_path: Path) -> None:
     path.parent.rename(moved)
     reopen_log()
     text = (moved / "error.log").read_text()
-    assert "the log stays in its old file" in text
+    assert "messages still go to the old file" in text
     assert str(path) in text
 
 
@@ -123,7 +123,7 @@ def open_files() -> int:
 
 
 def test_configured_again(tmp_path: Path, capfd: Capture) -> None:
-    """Each message is written once, where the last settings say."""
+    """Each message is written once, to the log of the latest settings."""
     path = tmp_path / "error.log"
     before = open_files()
     configure_log(choose("--error-log", str(path)))
@@ -139,7 +139,7 @@ def test_configured_again(tmp_path: Path, capfd: Capture) -> None:
 def test_relative_file_in_another_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next release is served from a directory of its own."""
+    """A relative path leads to another file when the next release has another directory."""
     monkeypatch.chdir(tmp_path)
     configure_log(choose("--error-log", "error.log"))
     (tmp_path / "next").mkdir()
@@ -150,7 +150,7 @@ def test_relative_file_in_another_directory(
     assert (tmp_path / "next/error.log").read_text().count("to be seen") == 1
 
 
-def test_loggers_of_the_application_are_left_to_it(capfd: Capture) -> None:
+def test_loggers_of_the_application_are_unchanged(capfd: Capture) -> None:
     root = list(logging.root.handlers)
     configure_log(choose("--log-level", "debug"))
     logging.getLogger("shop").debug("not ours")
@@ -159,7 +159,7 @@ def test_loggers_of_the_application_are_left_to_it(capfd: Capture) -> None:
 
 
 def test_nothing_is_lost_at_the_end(tmp_path: Path) -> None:
-    """Neither what is said while the interpreter ends, nor before a process is cut off."""
+    """Messages are written while the interpreter ends, and before a process ends abruptly."""
     program = """
         import atexit, logging, os, sys
         from choosing import choose
@@ -174,7 +174,7 @@ def test_nothing_is_lost_at_the_end(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", "\n".join(line.strip() for line in program.splitlines())],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         timeout=PATIENCE,
         check=False,
     )
@@ -183,7 +183,7 @@ def test_nothing_is_lost_at_the_end(tmp_path: Path) -> None:
 
 
 def test_announcement(tmp_path: Path, capfd: Capture) -> None:
-    """It is for a person, but must not stand between objects of JSON."""
+    """The lines are text for the operator, but must not appear between JSON objects."""
     announce(choose(), ["Serving app"])
     assert capfd.readouterr().err == "Serving app\n"
     chosen = choose("--log-format", "json")

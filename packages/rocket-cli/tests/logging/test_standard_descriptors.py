@@ -1,4 +1,4 @@
-"""The command without standard input, output or error, and with logs that go there by a path."""
+"""The command with standard descriptors that are closed, or that a log names by a path."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ PRINTS = """
 
 
 @pytest.mark.parametrize("closed", ["0<&- 1>&- 2>&-", "0<&-", "1>&-", "2>&-", "1>&- 2>&-"])
-def test_descriptors_that_are_missing(tmp_path: Path, write: Write, closed: str) -> None:
-    """Nothing that is printed goes to a client, and errors are logged."""
+def test_closed_descriptors(tmp_path: Path, write: Write, closed: str) -> None:
+    """Output of the application never goes to a client, and errors are logged."""
     write("prints.py", PRINTS)
     path, log = tmp_path / "a.sock", tmp_path / "error.log"
     options = ["--bind", f"unix:{path}", "--error-log", str(log), "--pid", "pid", "prints"]
@@ -78,7 +78,7 @@ def answers(path: Path) -> bool:
 
 
 class Output:
-    """What standard output is, and what arrives at its other end."""
+    """A kind of standard output, and the data that arrives at its other end."""
 
     def __init__(self, kind: str, directory: Path) -> None:
         if kind == "pipe":
@@ -115,10 +115,8 @@ class Output:
         ("file", "/dev/stdout"),
     ],
 )
-def test_logs_go_to_the_descriptor_that_is_there(
-    tmp_path: Path, write: Write, kind: str, path: str
-) -> None:
-    """Whatever it is, at the start, after the logs are reopened, and for root as another user."""
+def test_log_uses_the_given_descriptor(tmp_path: Path, write: Write, kind: str, path: str) -> None:
+    """All kinds work at the start, after the logs are reopened, and with another user."""
     write("hello.py", HELLO.format("app"))
     (tmp_path / "link").symlink_to("/dev/stdout")
     output = Output(kind, tmp_path)
@@ -151,8 +149,8 @@ def test_logs_go_to_the_descriptor_that_is_there(
 
 
 @pytest.mark.parametrize("option", ["--access-log", "--error-log"])
-def test_descriptor_that_is_the_server_s_own(tmp_path: Path, write: Write, option: str) -> None:
-    """Its number may be that of a socket by the time a log is opened."""
+def test_descriptor_of_the_server_is_refused(tmp_path: Path, write: Write, option: str) -> None:
+    """By the time a log is opened, the number of a closed descriptor may be that of a socket."""
     write("hello.py", HELLO.format("app"))
     line = refuse(tmp_path, *ANY, option, "/dev/fd/4", "hello")
     assert f"{option} '/dev/fd/4' cannot be written: Bad file descriptor" in line

@@ -14,7 +14,7 @@ from rocket_core.extending import FaultLog
 
 @pytest.fixture(autouse=True)
 def hooks(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Those of an interpreter that has just begun."""
+    """Restore the hooks that the interpreter starts with."""
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(logging.getLogger("rocket_cli"), "propagate", True)
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
@@ -34,7 +34,7 @@ def fail() -> None:
     raise LookupError("in a thread")
 
 
-def test_what_cannot_be_raised_is_logged_and_limited(
+def test_unraisable_exceptions_are_logged_with_a_limit(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log_strays()
@@ -57,7 +57,7 @@ def test_what_cannot_be_raised_is_logged_and_limited(
     assert "LookupError: in a thread" in messages[6]
 
 
-def test_the_hooks_of_an_application_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hooks_of_the_application_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", seen.append)
     monkeypatch.setattr(threading, "excepthook", seen.append)

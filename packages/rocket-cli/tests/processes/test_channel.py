@@ -29,7 +29,7 @@ def test_messages_in_both_directions(ends: tuple[Channel, Channel]) -> None:
     assert next(iter(theirs)) == {"order": "stop"}
 
 
-def test_end_is_told_after_the_last_message(ends: tuple[Channel, Channel]) -> None:
+def test_end_is_reported_after_the_last_message(ends: tuple[Channel, Channel]) -> None:
     ours, theirs = ends
     theirs.send({"event": "final"})
     theirs.close()
@@ -46,7 +46,7 @@ def test_end_ends_the_iteration(ends: tuple[Channel, Channel]) -> None:
 
 
 def test_the_supervisor_never_waits(ends: tuple[Channel, Channel]) -> None:
-    """What the other end does not take at once is kept, and sent whole later."""
+    """Messages that the other end does not read at once are kept, and sent completely later."""
     ours, theirs = ends
     sent: list[Message] = [{"n": n, "text": "x" * 100_000} for n in range(20)]
     for message in sent:
@@ -68,7 +68,7 @@ def test_the_supervisor_never_waits(ends: tuple[Channel, Channel]) -> None:
     assert found == sent
 
 
-def test_sending_to_one_that_is_gone_is_no_error(ends: tuple[Channel, Channel]) -> None:
+def test_sending_to_a_closed_end_is_not_an_error(ends: tuple[Channel, Channel]) -> None:
     ours, theirs = ends
     theirs.close()
     ours.send({"order": "stop"})
@@ -76,12 +76,12 @@ def test_sending_to_one_that_is_gone_is_no_error(ends: tuple[Channel, Channel]) 
 
 
 @pytest.mark.parametrize("sent", [b"nonsense\n", b"[1]\n", b"\xff\n", b"[" * 100_000 + b"\n"])
-def test_what_is_no_message(sent: bytes) -> None:
+def test_data_that_is_not_a_message(sent: bytes) -> None:
     left, right = socket.socketpair()
     with left:
         channel = Channel(right, waits=False)
         left.sendall(sent)
-        with pytest.raises(ChannelError, match="not a message"):
+        with pytest.raises(ChannelError, match="not a JSON object"):
             channel.receive()
         channel.close()
 
@@ -92,14 +92,14 @@ def test_a_message_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     with left:
         channel = Channel(right, waits=False)
         left.sendall(b"x" * 1001)
-        with pytest.raises(ChannelError, match="more than 1000 bytes"):
+        with pytest.raises(ChannelError, match="longer than 1000 bytes"):
             channel.receive()
         channel.close()
 
 
 def test_a_message_has_a_limit_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the supervisor, which others speak to; it may say more itself."""
-    monkeypatch.setattr(channel_module, "_MOST_CONTAINERS", 100)
+    """The limit holds for messages to the supervisor; its own messages may have more parts."""
+    monkeypatch.setattr(channel_module, "_MAX_CONTAINERS", 100)
     left, right = socket.socketpair()
     message: Message = {"parts": [[]] * 100}
     with left:
@@ -112,7 +112,9 @@ def test_a_message_has_a_limit_of_parts(monkeypatch: pytest.MonkeyPatch) -> None
         channel.close()
 
 
-def test_who_never_ceases_lets_others_speak(ends: tuple[Channel, Channel]) -> None:
+def test_a_process_that_never_stops_sending_leaves_time_for_others(
+    ends: tuple[Channel, Channel],
+) -> None:
     ours, theirs = ends
     sent: Message = {"text": "x" * 1000}
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""The application is served anew when its code changes."""
+"""The reload of the application when its code changes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def client() -> Iterator[httpx.Client]:
 def wait_for_answer(
     client: httpx.Client, url: str, wanted: Callable[[httpx.Response], bool]
 ) -> httpx.Response:
-    """The first answer that is as wanted."""
+    """Return the first answer that is as wanted."""
     deadline = time.monotonic() + PATIENCE
     while True:
         answer = client.get(url)
@@ -56,7 +56,7 @@ def differs(text: str, answer: httpx.Response) -> bool:
 
 
 def test_changed_code_is_served(tmp_path: Path, write: Write, client: httpx.Client) -> None:
-    """Without an answer in between that is neither of the old code nor of the new."""
+    """Every answer in between comes from the old code or from the new one."""
     write("app.py", IMPORTING)
     write("text.py", 'TEXT = b"hello"')
     with Served(tmp_path, *RELOADING) as served:
@@ -109,7 +109,7 @@ def test_code_that_cannot_be_loaded_at_first(
 def test_code_elsewhere(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, write: Write, client: httpx.Client
 ) -> None:
-    """Modules count that are imported from other directories than the current one."""
+    """Modules that are imported from other directories are watched, too."""
     library = tmp_path_factory.mktemp("library")
     (library / "text.py").write_text('TEXT = b"hello"')
     write("app.py", IMPORTING)
@@ -150,7 +150,7 @@ def test_not_with_preload(tmp_path: Path, write: Write, command: str) -> None:
 
 
 def test_interrupt_of_the_terminal(tmp_path: Path, write: Write) -> None:
-    """Ctrl+C goes to all processes; the watcher leaves the end to the supervisor."""
+    """Ctrl+C reaches all processes; the watcher leaves the end to the supervisor."""
     write("app.py", HELLO.format("app"))
     process = subprocess.Popen(
         [*COMMAND, "serve", *RELOADING],
@@ -214,7 +214,7 @@ def test_only_code_and_named_files_count(tmp_path: Path) -> None:
 
 
 def test_directories_of_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The current one, and others that modules come from, unless they are installed."""
+    """The current directory counts, and those of modules, except installed packages."""
     for name in ("here/package", "there", "there/site-packages"):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
@@ -236,3 +236,25 @@ def test_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_watcher, "find_spec", lambda name: None)
     with pytest.raises(CommandError, match=r"pip install 'rocket-cli\[reload\]'"):
         require_watchfiles()
+
+
+def test_an_order_is_pending_until_it_is_taken_and_no_longer() -> None:
+    """The order is in the queue, and its event is not set yet, when the main thread takes it.
+
+    If the event were set afterwards, the new watch would end at once, and nothing be watched.
+    """
+    orders = code_watcher._Orders()
+    taken: list[Wanted | None] = []
+    taker = threading.Thread(target=lambda: taken.append(orders.next()))
+    set_pending = orders.pending.set
+
+    def set_late() -> None:
+        taker.start()
+        taker.join(0.2)  # the thread may take the order now, but must not
+        set_pending()
+
+    orders.pending.set = set_late  # type: ignore[method-assign]
+    orders.table()["watch"]({"directories": ["code"], "since": 1.0})
+    taker.join(PATIENCE)
+    assert taken == [Wanted(["code"], 1.0)]
+    assert not orders.pending.is_set()

@@ -13,7 +13,7 @@ from rocket_cli._processes.control import Control
 
 
 class Process:
-    """A control thread, whose orders are collected, and the supervisor's end of its channel."""
+    """A control thread that collects its orders, and the supervisor's end of its channel."""
 
     def __init__(self) -> None:
         self.orders: queue.SimpleQueue[tuple[str, Message]] = queue.SimpleQueue()
@@ -63,7 +63,7 @@ def test_questions_are_answered(process: Process) -> None:
     assert process.ask("ping", x=1) == {"answer": 9, "result": {"ping": {"x": 1}}}
 
 
-def test_question_that_nobody_knows(process: Process) -> None:
+def test_unknown_question(process: Process) -> None:
     assert process.ask("nonsense")["result"] == {"error": "there is no question 'nonsense'"}
 
 
@@ -79,7 +79,7 @@ def test_the_process_ends_when_the_supervisor_is_gone(process: Process) -> None:
 
 
 def test_asking_the_supervisor(process: Process) -> None:
-    """Answers may come in any order."""
+    """Answers may arrive in any order."""
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(process.control.ask, "stats", {"n": 1})
         asked = [receive(process.supervisor)]

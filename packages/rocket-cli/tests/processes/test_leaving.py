@@ -1,4 +1,4 @@
-"""Processes that the application keeps from ending."""
+"""Processes whose exit the application delays."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_thread_that_goes_on_is_named_and_left_behind(write: Write) -> None:
     with Served(directory, *ANY, "--graceful-timeout", "2", "app") as served:
         served.location()
         served.send(signal.SIGTERM)
-        served.wait_for("the process cannot end: the application's thread 'mailer', which is not")
+        served.wait_for("the process cannot exit: the application's thread 'mailer', which is not")
         served.wait_for("the process ends without waiting any longer: .*'mailer'")
         code, _ = served.wait()
         assert code == 0
@@ -54,7 +54,7 @@ def test_second_signal_does_not_wait_for_a_thread(write: Write) -> None:
         assert served.wait()[0] in (0, 130)
 
 
-def test_threads_that_end_with_the_interpreter_are_nothing_to_speak_of(write: Write) -> None:
+def test_threads_that_end_with_the_interpreter_cause_no_message(write: Write) -> None:
     directory = write("app.py", APPLICATION.format(EXECUTOR)).parent
     with Served(directory, *ANY, "app") as served:
         served.location()

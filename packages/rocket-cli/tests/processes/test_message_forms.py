@@ -1,4 +1,4 @@
-"""What processes may say, and what it costs whom when they say something else."""
+"""The messages that processes may send, and the consequences of any other message."""
 
 from __future__ import annotations
 
@@ -86,35 +86,35 @@ SAID = {
 
 
 REASONS = {
-    "depth": "not a message",
-    "depth in an object": "not a message",
-    "depth that can be read": "a message has more than 16 levels",
-    "no JSON": "not a message: b'nonsense'",
-    "no object": "not a message: b'7'",
-    "no text": "not a message: ",
-    "a long number": "not a message: ",
-    "many parts": "a message has more than 500000 parts",
-    "no event": "it may not say {'event': 'begin'}",
-    "an event of no name": "it may not say ",
-    "a missing field": "it says retire with a wrong why",
-    "a wrong field": "it says retire with a wrong why",
-    "no counters": "it says final with a wrong statistics",
-    "wrong counters": "it says final with a wrong statistics",
-    "a question": "it may not say {'ask': 'drain'",
-    "a question of no name": "it may not say ",
-    "more processes": "it may not say {'ask': 'resize-processes'",
-    "an answer to nothing": "it answers what it was not asked",
-    "an answer of no number": "it answers what it was not asked",
-    "events without end": "it tells of more than 16 events",
-    "a message without end": "a message has more than 16777216 bytes",
+    "depth": "the line is not a JSON object",
+    "depth in an object": "the line is not a JSON object",
+    "depth that can be read": "the message has more than 16 levels",
+    "no JSON": "the line is not a JSON object: b'nonsense'",
+    "no object": "the line is not a JSON object: b'7'",
+    "no text": "the line is not a JSON object: ",
+    "a long number": "the line is not a JSON object: ",
+    "many parts": "the message has more than 500000 parts",
+    "no event": "a worker must not send {'event': 'begin'}",
+    "an event of no name": "a worker must not send ",
+    "a missing field": "the event retire has an invalid why",
+    "a wrong field": "the event retire has an invalid why",
+    "no counters": "the event final has an invalid statistics",
+    "wrong counters": "the event final has an invalid statistics",
+    "a question": "a worker must not send {'ask': 'drain'",
+    "a question of no name": "a worker must not send ",
+    "more processes": "a worker must not send {'ask': 'resize-processes'",
+    "an answer to nothing": "the process has sent an answer without a question",
+    "an answer of no number": "the process has sent an answer without a question",
+    "events without end": "the process has sent more than 16 events",
+    "a message without end": "the message is longer than 16777216 bytes",
 }
 
 
 @pytest.mark.parametrize("said", SAID)
-def test_what_a_worker_says_costs_that_worker(
+def test_an_invalid_message_costs_only_its_worker(
     tmp_path: Path, write: Write, client: httpx.Client, said: str
 ) -> None:
-    """The supervisor and the other worker go on, and another takes the place."""
+    """The supervisor and the other worker go on, and the worker is replaced."""
     write("speaks.py", SPEAKS)
     with Served(tmp_path, *ANY, "speaks") as served:
         url = served.location()
@@ -122,10 +122,12 @@ def test_what_a_worker_says_costs_that_worker(
         with suppress(httpx.TransportError):
             client.post(f"{url}/say", content=SAID[said])
         killed = int(
-            served.wait_for(r"ERROR rocket_cli: worker (\d+) is killed: " + REASONS[said])[1]
+            served.wait_for(
+                r"ERROR rocket_cli: invalid message from worker (\d+), killing it: " + REASONS[said]
+            )[1]
         )
         assert killed in before
-        served.wait_for(f"worker {killed} was killed by SIGKILL; another takes its place")
+        served.wait_for(f"worker {killed} was killed by SIGKILL: replacing it")
         served.wait_for(r"worker \d+ serves")
         after = set(served.workers())
         assert len(after) == 2
@@ -135,8 +137,10 @@ def test_what_a_worker_says_costs_that_worker(
         served.stop()
 
 
-def test_what_a_killed_worker_has_left(tmp_path: Path, write: Write, client: httpx.Client) -> None:
-    """Its last words are heard before it is reaped."""
+def test_last_messages_of_a_killed_worker(
+    tmp_path: Path, write: Write, client: httpx.Client
+) -> None:
+    """The last messages of a worker are read before it is reaped."""
     write(
         "leaves.py",
         SPEAKS.replace("if not said", "os.kill(os.getpid(), 9)\n            if not said"),
@@ -145,7 +149,7 @@ def test_what_a_killed_worker_has_left(tmp_path: Path, write: Write, client: htt
         url = served.location()
         with suppress(httpx.TransportError):
             client.post(f"{url}/say", content=b"[" * 3000 + b"\n")
-        served.wait_for(r"worker \d+ was killed by SIGKILL; another takes its place")
+        served.wait_for(r"worker \d+ was killed by SIGKILL: replacing it")
         served.wait_for(r"worker \d+ serves")
         served.stop()
 
@@ -155,7 +159,7 @@ KINDS: dict[str, list[Message]] = {
         {"event": "ready", "name": "app", "found": None},
         {"event": "ready", "name": "a", "found": "b", "watch": {"directories": [], "since": 1.5}},
         {"event": "failed", "reason": "a", "traceback": "b"},
-        {"event": "retire", "why": "max-requests"},
+        {"event": "retire", "why": "has reached --max-requests"},
         {"event": "closed"},
         {"event": "final", "statistics": COUNTERS},
         {"answer": 1, "result": {"counters": COUNTERS, "anything": [{}]}},
@@ -176,7 +180,7 @@ KINDS: dict[str, list[Message]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_each_kind_says(kind: str) -> None:
+def test_messages_of_each_kind(kind: str) -> None:
     for message in KINDS[kind]:
         speaker = Speaker(kind)
         speaker.asked()
@@ -184,11 +188,11 @@ def test_what_each_kind_says(kind: str) -> None:
     others = [each for other in KINDS for each in KINDS[other] if "event" not in each]
     for message in others:
         if message not in KINDS[kind] and message.get("ask") != "reload":
-            with pytest.raises(ChannelError, match=r"^it may not say"):
+            with pytest.raises(ChannelError, match=rf"^a {kind} must not send"):
                 Speaker(kind).hear(message)
 
 
-def test_what_a_server_has_counted() -> None:
+def test_counters_of_a_server_are_valid() -> None:
     with Server(lambda: WSGIWorker(welcome), [Listener("127.0.0.1:0")]) as server:
         host, port = str(server.listeners[0].address).split(":")
         socket.create_connection((host, int(port)), 30).close()
@@ -210,7 +214,7 @@ def test_what_a_server_has_counted() -> None:
         ("resize", {"processes": 1}),
     ],
 )
-def test_questions_that_nobody_asks(name: str, arguments: Any) -> None:
+def test_questions_with_invalid_arguments(name: str, arguments: Any) -> None:
     with pytest.raises(ChannelError):
         Speaker("observer").hear({"ask": name, "id": 1, "arguments": arguments})
 
@@ -230,16 +234,18 @@ def test_questions_that_nobody_asks(name: str, arguments: Any) -> None:
     ],
 )
 def test_counters_that_could_not_be_added(changed: Message) -> None:
-    with pytest.raises(ChannelError, match="wrong statistics"):
+    with pytest.raises(ChannelError, match="invalid statistics"):
         Speaker("worker").hear({"event": "final", "statistics": COUNTERS | changed})
 
 
 words = st.sampled_from(["", "sum", "buckets", "threads", "processes", "level", "7", "\ud800"])
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | words,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
-    max_leaves=8,
-)
+
+
+def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return inner | st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3)
+
+
+json_values = nested(nested(st.none() | st.booleans() | st.integers() | st.floats() | words))
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -250,6 +256,6 @@ json_values = st.recursive(
         json_values | st.sampled_from(["ready", "final", "retire", "stats", "resize-threads"]),
     ),
 )
-def test_whatever_is_said_is_heard_or_refused(kind: str, message: Message) -> None:
+def test_any_message_is_accepted_or_rejected(kind: str, message: Message) -> None:
     with suppress(ChannelError):
         Speaker(kind).hear(message)

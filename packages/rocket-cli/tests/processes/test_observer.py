@@ -59,14 +59,14 @@ def client() -> Iterator[httpx.Client]:
 
 
 def start(site: Path, *options: str) -> tuple[Served, str, str]:
-    """A server, its address, and where its metrics are."""
+    """Start a server; return it with its URL and that of its metrics."""
     served = Served(site, *ANY, *options, "hold:app")
     url = served.location()
     return served, url, served.wait_for(r"metrics are at (\S+)")[1]
 
 
 def command(site: Path, *arguments: str, code: int = 0) -> str:
-    """What a command prints that asks the server of ``site``."""
+    """Return the output of a command that asks the server of ``site``."""
     done = CliRunner().invoke(main, arguments, env={"ROCKET_ADMIN": str(site / "admin")})
     assert done.exit_code == code, done.output
     return done.output
@@ -90,7 +90,7 @@ def metrics(client: httpx.Client, url: str) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Shared:
-    """A server for tests that change nothing."""
+    """A server for tests that do not change it."""
 
     site: Path
     url: str
@@ -123,9 +123,7 @@ def test_thread_that_sleeps_is_shown_with_its_line(shared: Shared, client: httpx
     assert "7 idle threads" in text
 
 
-def test_all_processes_are_added_up_and_replaced_ones_not_forgotten(
-    site: Path, client: httpx.Client
-) -> None:
+def test_counters_include_all_processes_and_replaced_ones(site: Path, client: httpx.Client) -> None:
     served, url, where = start(site, "--processes", "2")
     with served:
         for _ in range(10):
@@ -150,7 +148,7 @@ def test_all_processes_are_added_up_and_replaced_ones_not_forgotten(
         served.stop()
 
 
-def test_killed_process_counts_with_what_it_told(site: Path, client: httpx.Client) -> None:
+def test_killed_process_counts_with_its_last_counters(site: Path, client: httpx.Client) -> None:
     served, url, where = start(site)
     with served:
         for _ in range(4):
@@ -158,7 +156,7 @@ def test_killed_process_counts_with_what_it_told(site: Path, client: httpx.Clien
         eventually(lambda: metrics(client, where)["rocket_requests_total"] == 4)
         (worker,) = processes(site, "worker")
         os.kill(worker, signal.SIGKILL)
-        served.wait_for("another takes its place")
+        served.wait_for("replacing it")
         eventually(lambda: metrics(client, where)["rocket_process_restarts_total"] == 1)
         eventually(lambda: metrics(client, where).get("rocket_processes1") == 1)
         client.get(url)
@@ -166,8 +164,8 @@ def test_killed_process_counts_with_what_it_told(site: Path, client: httpx.Clien
         served.stop()
 
 
-def test_resized_and_logging_until_the_next_reload(site: Path) -> None:
-    """A process that begins later does as those that are there."""
+def test_changes_last_until_the_next_reload(site: Path) -> None:
+    """A process that starts later has the changed settings, too."""
     served, _, _ = start(site, "--threads", "2")
     with served:
         assert command(site, "resize", "--threads", "3:5", "--processes", "2") == (
@@ -182,14 +180,14 @@ def test_resized_and_logging_until_the_next_reload(site: Path) -> None:
 
         eventually(lambda: limits() == [(3, 5), (3, 5)])
         os.kill(processes(site, "worker")[0], signal.SIGKILL)
-        served.wait_for("another takes its place")
+        served.wait_for("replacing it")
         eventually(lambda: limits() == [(3, 5), (3, 5)])
         command(site, "reload")
         eventually(lambda: limits() == [(2, 2)] * 2)
         served.stop()
 
 
-def test_reload_that_fails_is_told(site: Path, write: Write) -> None:
+def test_reload_that_fails_is_reported(site: Path, write: Write) -> None:
     served, _, _ = start(site)
     with served:
         write("hold.py", "raise RuntimeError('no database')")
@@ -208,13 +206,13 @@ def test_drain_ends_the_server(site: Path) -> None:
     assert not (site / "admin").exists()
 
 
-def test_observer_that_dies_is_started_again(site: Path, client: httpx.Client) -> None:
+def test_observer_that_dies_is_restarted(site: Path, client: httpx.Client) -> None:
     served, url, where = start(site)
     with served:
         client.get(url)
         (observer,) = processes(site, "observer")
         os.kill(observer, signal.SIGKILL)
-        served.wait_for("it is started again")
+        served.wait_for("restarting it")
         served.wait_for("metrics are at")
         assert metrics(client, where)["rocket_requests_total"] == 1
         served.stop()
@@ -242,7 +240,7 @@ def test_new_supervisor_takes_over_what_the_observer_listens_on(
 
 
 def supervisor(site: Path) -> int:
-    """The number of the supervisor that answers; 0 while none does."""
+    """Return the process ID of the supervisor that answers; 0 while none does."""
     try:
         with AdminClient(site / "admin") as admin:
             number: int = admin.ask("processes").answers[0]["supervisor"]
@@ -255,9 +253,7 @@ def defunct(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
-def test_signals_of_the_terminal_are_the_supervisors_affair(
-    shared: Shared, client: httpx.Client
-) -> None:
+def test_observer_ignores_signals_of_the_terminal(shared: Shared, client: httpx.Client) -> None:
     (observer,) = processes(shared.site, "observer")
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1):
         os.kill(observer, number)
@@ -299,7 +295,7 @@ def test_address_that_is_taken(site: Path, name: str) -> None:
     )
 
 
-def test_nothing_is_left_when_the_server_cannot_begin(site: Path, write: Write) -> None:
+def test_no_socket_is_left_when_the_server_cannot_start(site: Path, write: Write) -> None:
     write("hold.py", "")
     told = refuse(site, *ANY, "hold:app")
     assert "module hold has no attribute 'app'" in told
@@ -309,13 +305,13 @@ def test_nothing_is_left_when_the_server_cannot_begin(site: Path, write: Write) 
 
 
 @pytest.mark.parametrize("how", ["serve", "check"])
-def test_admin_in_no_directory(site: Path, how: str) -> None:
+def test_admin_in_a_missing_directory(site: Path, how: str) -> None:
     told = refuse(site, "--admin", "none/admin", "hold:app", command=how)
     assert told.startswith("--admin 'none/admin': there is no directory ")
 
 
 @pytest.mark.parametrize("value", ["8000", "https://:9100", ""])
-def test_metrics_at_no_address(site: Path, value: str) -> None:
+def test_metrics_at_an_invalid_address(site: Path, value: str) -> None:
     assert refuse(site, "--metrics", value, "hold:app", command="check").startswith("--metrics: ")
 
 
@@ -346,7 +342,7 @@ def test_socket_that_is_not_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["stats", "threads", "connections", "drain", "reload"])
-def test_nobody_listens(tmp_path: Path, name: str) -> None:
+def test_no_server_listens(tmp_path: Path, name: str) -> None:
     assert command(tmp_path, name, code=2) == (
         f"rocket-cli: error: {tmp_path}/admin: there is no such socket; "
         "start the server with --admin and this path\n"
@@ -380,6 +376,6 @@ def test_sort_and_limit(shared: Shared) -> None:
 def test_question_of_the_supervisor_only(shared: Shared) -> None:
     with (
         AdminClient(shared.site / "admin") as admin,
-        pytest.raises(RefusedError, match="ask for one of"),
+        pytest.raises(RefusedError, match="unknown question; ask for one of"),
     ):
         admin.ask("ping")

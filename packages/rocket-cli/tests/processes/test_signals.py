@@ -32,7 +32,7 @@ def test_signal(number: signal.Signals) -> None:
 
 
 def test_signal_that_another_thread_receives() -> None:
-    """Such a signal does not interrupt what the main thread waits for.
+    """Such a signal does not interrupt a blocking call of the main thread.
 
     The same is true of one that arrives just before the main thread begins to wait.
     """
@@ -48,7 +48,7 @@ def test_signal_that_another_thread_receives() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2], ids=lambda number: number.name)
-def test_signals_of_the_application_are_not_ours(number: signal.Signals) -> None:
+def test_signals_that_the_application_handles_are_left_alone(number: signal.Signals) -> None:
     caught = []
     before = signal.signal(number, lambda number, _: caught.append(number))
     try:
@@ -61,7 +61,7 @@ def test_signals_of_the_application_are_not_ours(number: signal.Signals) -> None
     assert caught == [number]
 
 
-def test_handlers_are_put_back() -> None:
+def test_handlers_are_restored() -> None:
     before = [signal.getsignal(number) for number in CAUGHT]
     with caught_signals():
         assert signal.getsignal(signal.SIGINT) not in before

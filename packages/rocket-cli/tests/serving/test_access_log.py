@@ -1,4 +1,4 @@
-"""What the access log looks like, and where."""
+"""The destination and the format of the access log."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def on_terminal(*lines: str, colours: bool = False) -> str:
 
 def test_line_for_reading() -> None:
     assert on_terminal(entry(), entry(size=1234567, seconds=2.5, target="/a?b")) == (
-        "2026-11-25T10:11:45.078+00:00 200 GET / 5 B in 1.2 ms to 127.0.0.1\n"
-        "2026-11-25T10:11:45.078+00:00 200 GET /a?b 1.2 MB in 2.5 s to 127.0.0.1\n"
+        "2026-11-25T10:11:45.078+00:00 200 GET / 5 B in 1.20 ms to 127.0.0.1\n"
+        "2026-11-25T10:11:45.078+00:00 200 GET /a?b 1.18 MiB in 2.50 s to 127.0.0.1\n"
     )
 
 
-def test_line_of_what_was_no_request() -> None:
+def test_line_of_an_invalid_request() -> None:
     line = on_terminal(
         entry(method=None, target=None, status=None, client=None, error="no request line")
     )
-    assert line == "2026-11-25T10:11:45.078+00:00 --- - - 5 B in 1.2 ms to - no request line\n"
+    assert line == "2026-11-25T10:11:45.078+00:00 --- - - 5 B in 1.20 ms to - no request line\n"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_input_forges_no_line(target: str, method: str, error: str) -> None:
 
 
 def output_of(directory: Path, *options: str) -> str:
-    """What a request leaves on standard output."""
+    """Return what one request writes to standard output."""
     with (
         Served(directory, "--bind", "127.0.0.1:0", "--access-log", "-", *options) as served,
         httpx.Client(trust_env=False, timeout=PATIENCE) as client,
@@ -88,7 +88,7 @@ def test_format_follows_that_of_the_messages(tmp_path: Path, write: Write) -> No
 
 
 def test_json_of_both_logs(tmp_path: Path, write: Write) -> None:
-    """With log-format json every line of either is an object, the banner included."""
+    """With log-format json, every line of both logs is an object, including the banner."""
     write("app.py", HELLO.format("app"))
     options = ["--bind", "127.0.0.1:0", "--access-log", "-", "--log-format", "json"]
     with (
@@ -102,7 +102,7 @@ def test_json_of_both_logs(tmp_path: Path, write: Write) -> None:
 
 
 def test_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal the format is for reading, unless one is chosen."""
+    """On a terminal the format is human-readable, unless a format is set."""
     controller, terminal = pty.openpty()
     with os.fdopen(controller, "rb", buffering=0) as screen, os.fdopen(terminal, "w") as stream:
         monkeypatch.setattr("sys.stdout", stream)
@@ -117,7 +117,7 @@ def test_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, third = (
         re.sub("\x1b\\[[0-9]*m", "", line) for line in lines.decode().splitlines()
     )
-    assert re.search(r"^2\S+ 400 - - 0 B in 0 ms to 192\.0\.2\.1 no request$", first)
+    assert re.search(r"^2\S+ 400 - - 0 B in 0 µs to 192\.0\.2\.1 no request$", first)
     assert second.startswith("192.0.2.1 - - [")
     assert json.loads(third)["status"] == 400
 

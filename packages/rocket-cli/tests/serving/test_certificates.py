@@ -1,4 +1,4 @@
-"""Certificates from directories and from an authority."""
+"""Certificates from directories and from a certificate authority."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Echo(Worker):
 
 @pytest.fixture
 def with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if what ACME needs were installed: nothing of it is used here."""
+    """Pretend that the packages for ACME are installed; no test here uses them."""
     found = importlib.util.find_spec("ssl")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
 
@@ -122,11 +122,11 @@ def test_without_acme_there_is_none() -> None:
     ("arguments", "message"),
     [
         ([*SECURE, "--acme", "*.example.org"], r"^--acme: '\*\.example\.org': wildcards"),
-        ([*SECURE, "--acme", "../up"], r"^--acme: '\.\./up' is no name"),
-        (["--bind", "http://:0", "--acme", "a.example"], r"^--acme .* no address is served with"),
+        ([*SECURE, "--acme", "../up"], r"^--acme: '\.\./up' is not a valid name"),
+        (["--bind", "http://:0", "--acme", "a.example"], r"^--acme .* but no address uses HTTPS"),
         (
             [*SECURE, "--acme", "a.example", "--acme-challenge", "http-01"],
-            r"^--acme-challenge: http-01 is asked for over plain HTTP: add --bind http://:80",
+            r"^--acme-challenge: http-01 needs plain HTTP: add --bind http://:80",
         ),
         (
             [*SECURE, "--acme", "a.example", "--acme-eab-key-id", "id", "--acme-eab-key", "none"],
@@ -134,7 +134,7 @@ def test_without_acme_there_is_none() -> None:
         ),
     ],
 )
-def test_what_cannot_be(arguments: list[str], message: str) -> None:
+def test_invalid_settings(arguments: list[str], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         make_acme(choose(*arguments))
 

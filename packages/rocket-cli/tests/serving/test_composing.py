@@ -1,4 +1,4 @@
-"""Settings at work: what a running server does differently because of each."""
+"""The effects of the settings on a running server."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ import trustme
 from choosing import choose
 from conftest import HELLO, Write
 from processes import PATIENCE, Served
+from rocket_cli._application.site import Site
 from rocket_cli._application.welcome_page import welcome
 from rocket_cli._errors import CommandError
-from rocket_cli._serving.composing import Site, make_server
+from rocket_cli._serving.composing import make_server
 from rocket_wsgi import SERVER
 
 ANY = ["--bind", "127.0.0.1:0"]
@@ -55,7 +56,7 @@ def site(tmp_path: Path, write: Write) -> Path:
 
 @pytest.mark.parametrize("option", ["--no-preload", "--preload"])
 def test_server_software(write: Write, client: httpx.Client, option: str) -> None:
-    """Applications take its absence for development; what was inherited is another server's."""
+    """SERVER_SOFTWARE is that of Rocket, also if another server's value was inherited."""
     path = write(
         "asking.py",
         """
@@ -72,7 +73,7 @@ def test_server_software(write: Write, client: httpx.Client, option: str) -> Non
 
 
 def closed_by_server(url: str, sent: bytes) -> bytes:
-    """What a client gets that sends this and no more, until the server closes."""
+    """Return the answer to ``sent`` alone, until the server closes the connection."""
     where = httpx.URL(url)
     assert where.port is not None
     with socket.create_connection((where.host, where.port), PATIENCE) as sock:
@@ -127,7 +128,7 @@ def test_settings_of_the_environment(site: Path, client: httpx.Client) -> None:
     ],
 )
 def test_limit_on_a_client(site: Path, option: str, sent: bytes, answer: bytes) -> None:
-    """The defaults are longer than a test waits."""
+    """A time-out works: the default is longer than a test waits."""
     value = "1" if option == "--max-body" else "0.2"
     with Served(site, *ANY, option, value, "good") as served:
         assert closed_by_server(served.location(), sent).startswith(answer)
@@ -184,7 +185,7 @@ def test_trusted_proxies(site: Path, client: httpx.Client) -> None:
     ]
 
 
-def test_nobody_is_trusted(site: Path, client: httpx.Client) -> None:
+def test_no_proxy_is_trusted(site: Path, client: httpx.Client) -> None:
     with Served(site, *ANY, "--trusted-proxies", "none", "tell") as served:
         url = f"{served.location()}?HTTP_X_FORWARDED_FOR"
         answer = client.get(url, headers={"X-Forwarded-For": "9.9.9.9"})
@@ -240,7 +241,7 @@ def test_underscores(site: Path, client: httpx.Client, value: str, status: int) 
 
 
 def test_stream_bodies(site: Path) -> None:
-    """There is an answer without the body, which the server would wait for otherwise."""
+    """The application is called before the body has arrived."""
     with Served(site, *ANY, "--stream-bodies", "--linger-timeout", "0.1", "good") as served:
         sent = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
         assert closed_by_server(served.location(), sent).startswith(b"HTTP/1.1 200 ")
@@ -342,7 +343,10 @@ def test_browsers_are_told_to_stay_with_https(
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--hsts=31536000", "--hsts: hsts '31536000' is none; use max-age=SECONDS"),
+        (
+            "--hsts=31536000",
+            "--hsts: hsts '31536000' is not a valid value of Strict-Transport-Security; use max-",
+        ),
         ("--https-redirect=0", "--https-redirect: '0': use a whole number"),
     ],
 )
@@ -386,7 +390,7 @@ def test_function_is_called_at_the_end_of_a_thread(
         ("good:__name__", "good:__name__ is not callable but of type str: name a function"),
     ],
 )
-def test_function_that_is_none(
+def test_function_that_is_missing(
     site: Path, monkeypatch: pytest.MonkeyPatch, function: str, complaint: str
 ) -> None:
     monkeypatch.chdir(site)

@@ -19,7 +19,7 @@ def application(environ: Any, start_response: Any) -> list[bytes]:
 
 
 def check(*paths: str, application: Callable[..., Any] = application) -> int:
-    """Check the health of a server that accepts nobody; how many connections it has had."""
+    """Check a server that accepts no clients; return the number of its connections."""
     server = Server(
         lambda: WSGIWorker(application, health="/healthz"), [Listener("127.0.0.1:0")], min_threads=1
     )
@@ -36,12 +36,12 @@ def test_answers_of_the_server_and_of_the_application() -> None:
     assert check("/healthz", "/fine") == 2
 
 
-def test_status_below_500_tells_of_no_failure() -> None:
+def test_status_below_500_is_not_a_failure() -> None:
     assert check("/strict") == 1
 
 
 def test_status_from_500_on() -> None:
-    with pytest.raises(CommandError, match="the health check /ö is answered 503"):
+    with pytest.raises(CommandError, match="the health check /ö was answered with status 503"):
         check("/ö")
 
 
@@ -53,5 +53,5 @@ def test_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
         raise ConnectionError
 
-    with pytest.raises(CommandError, match="the health check / is not answered: timed out"):
+    with pytest.raises(CommandError, match="the health check / was not answered: timed out"):
         check("/", application=silent)

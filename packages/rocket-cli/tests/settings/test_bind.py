@@ -35,7 +35,7 @@ def test_address_with_and_without_scheme(scheme: str, text: str, address: Addres
         ("https", False, True),
     ],
 )
-def test_certificate_decides_where_there_is_no_scheme(
+def test_without_a_scheme_a_certificate_means_https(
     scheme: str | None, certificate: bool, secure: bool
 ) -> None:
     assert Bind(TCPAddress("", 0), scheme).secure(certificate=certificate) is secure

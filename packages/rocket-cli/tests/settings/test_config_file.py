@@ -83,7 +83,7 @@ def test_lines_are_those_of_their_keys(items: list[str], noise: list[str]) -> No
         assert find_line(text, [key]) == line
 
 
-def test_own_file_goes_before_pyproject(project: Path, write: Write) -> None:
+def test_rocket_toml_has_precedence_over_pyproject(project: Path, write: Write) -> None:
     assert find_config() is None
     write("pyproject.toml", "[tool.rocket]\nthreads = 2")
     shared = find_config()
@@ -97,7 +97,7 @@ def test_own_file_goes_before_pyproject(project: Path, write: Write) -> None:
     assert own.place("threads") == "rocket.toml:1"
 
 
-def test_pyproject_of_another_tool(project: Path, write: Write) -> None:
+def test_pyproject_without_settings(project: Path, write: Write) -> None:
     write("pyproject.toml", "[tool.black]\nline-length = 100")
     assert find_config() is None
 
@@ -105,8 +105,8 @@ def test_pyproject_of_another_tool(project: Path, write: Write) -> None:
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        (b"threads = \n", ["not TOML", "line 1"]),
-        (b"threads = 1\nthreads = 2\n", ["not TOML", "line 2"]),
+        (b"threads = \n", ["not valid TOML", "line 1"]),
+        (b"threads = 1\nthreads = 2\n", ["not valid TOML", "line 2"]),
         (b"\xff", ["UTF-8"]),
         (None, ["No such file"]),
     ],
@@ -121,7 +121,7 @@ def test_file_that_cannot_be_read(tmp_path: Path, content: bytes | None, named: 
         assert name in str(caught.value)
 
 
-def test_table_that_is_none(tmp_path: Path) -> None:
+def test_table_that_is_a_number(tmp_path: Path) -> None:
     path = tmp_path / "pyproject.toml"
     path.write_text("[tool]\nrocket = 3")
     with pytest.raises(CommandError, match=r"pyproject\.toml:2: tool\.rocket must be a table"):

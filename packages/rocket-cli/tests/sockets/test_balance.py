@@ -6,7 +6,7 @@ from rocket_cli._sockets import balance as balance_module
 from rocket_cli._sockets.balance import PAUSE, ConnectionCounts
 
 
-def test_whoever_has_more_lets_others_go_first() -> None:
+def test_a_process_with_more_connections_lets_others_go_first() -> None:
     balance = ConnectionCounts()
     first, second = balance.take(), balance.take()
     assert first.pause(0) == 0
@@ -16,7 +16,7 @@ def test_whoever_has_more_lets_others_go_first() -> None:
     assert first.pause(1) == 0
 
 
-def test_whoever_is_alone_waits_for_nobody() -> None:
+def test_the_only_process_never_pauses() -> None:
     balance = ConnectionCounts()
     first, second = balance.take(), balance.take()
     assert first.pause(5) == 0
@@ -37,11 +37,11 @@ def test_numbers_are_shared_by_processes() -> None:
     assert ours.pause(4) == PAUSE
 
 
-def test_places_are_used_again() -> None:
+def test_slots_are_used_again() -> None:
     balance = ConnectionCounts()
-    places = [balance.take() for _ in range(balance_module._PLACES)]
+    slots = [balance.take() for _ in range(balance_module._SLOTS)]
     one_too_many = balance.take()
-    places[0].pause(0)
+    slots[0].pause(0)
     assert one_too_many.pause(9) == 0
-    balance.give_back(places[0])
-    assert balance.take().index == places[0].index
+    balance.give_back(slots[0])
+    assert balance.take().index == slots[0].index

@@ -37,7 +37,7 @@ def opened(
     return sockets
 
 
-def test_clients_can_connect_before_anybody_accepts(stack: ExitStack) -> None:
+def test_clients_can_connect_before_the_server_accepts(stack: ExitStack) -> None:
     (bound,) = opened(stack, LOOPBACK)
     assert isinstance(bound.address, TCPAddress)
     assert bound.address.port > 0
@@ -55,7 +55,7 @@ def test_location(stack: ExitStack, tmp_path: Path) -> None:
 
 
 def test_location_in_a_zone(stack: ExitStack) -> None:
-    """What names an address of a link can be given to a client, and to ``--bind`` once more."""
+    """The location of a link-local address works for clients, and for ``--bind``."""
     table = Path("/proc/net/if_inet6")
     rows = [line.split() for line in table.read_text().splitlines()] if table.exists() else []
     links = [row for row in rows if row[3] == "20" and not int(row[4], 16) & 0x48]
@@ -79,7 +79,7 @@ def test_file_of_a_unix_socket_is_removed(tmp_path: Path) -> None:
 
 
 def test_present_sockets_are_taken_over(stack: ExitStack, tmp_path: Path) -> None:
-    """Each once, where there are several of one address."""
+    """Of several sockets with the same address, each is taken over once."""
     unix = f"--bind=unix:{tmp_path}/a.sock"
     before = opened(stack, LOOPBACK, LOOPBACK, unix)
     after = opened(stack, unix, LOOPBACK, LOOPBACK, LOOPBACK, present=before)
@@ -109,7 +109,7 @@ def test_nothing_is_left_open_after_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "a.sock").exists()
 
 
-def test_unix_socket_in_no_directory(tmp_path: Path) -> None:
+def test_unix_socket_in_a_missing_directory(tmp_path: Path) -> None:
     with pytest.raises(CommandError) as caught:
         open_sockets(choose(f"--bind=unix:{tmp_path}/missing/a.sock"))
     assert f"{tmp_path}/missing/a.sock" in str(caught.value)
@@ -129,7 +129,7 @@ def test_unix_socket_where_a_file_is(tmp_path: Path) -> None:
 def test_file_of_a_socket_that_is_swapped(
     tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The user of its directory puts a link in its place as soon as it is bound."""
+    """The user of the directory replaces the socket by a link as soon as it is bound."""
     directory, secret = trap(tmp_path)
     path = directory / "a.sock"
 

@@ -26,13 +26,13 @@ def test_process_that_listens(family: str, host: str) -> None:
     assert found.endswith(f"(process {os.getpid()})")
 
 
-def test_port_that_nobody_listens_at() -> None:
+def test_port_without_a_listener() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         assert port_user(sock.getsockname()[1]) is None
 
 
-def test_command_says_who_it_is(tmp_path: Path) -> None:
+def test_error_names_the_process(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         line = refuse(tmp_path, "--bind", "127.0.0.1:{1}".format(*sock.getsockname()))
     assert f"(process {os.getpid()}) listens there: stop it, or choose another" in line

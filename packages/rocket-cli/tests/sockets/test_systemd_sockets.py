@@ -32,7 +32,7 @@ def free_port() -> int:
 def test_sockets_of_systemd(
     tmp_path: Path, write: Write, certificate: Path, key: Path, client: httpx.Client
 ) -> None:
-    """They are used instead of the addresses chosen, and speak the protocol that they are named."""
+    """The sockets replace the addresses of the settings; their names choose the protocols."""
     write("versioned.py", VERSION.format("one"))
     plain, secure = free_port(), free_port()
     activated = [
@@ -63,13 +63,13 @@ def test_variables_that_are_not_for_this_process() -> None:
     assert activated_sockets({}) is None
 
 
-def test_what_is_no_listening_socket(tmp_path: Path) -> None:
+def test_descriptor_that_is_not_a_listening_socket(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
         descriptor = os.dup(datagrams.fileno())
-        with pytest.raises(CommandError, match="no listening stream socket: use ListenStream="):
+        with pytest.raises(CommandError, match="not a listening stream socket: use ListenStream="):
             inherited_socket(descriptor, None)
     with (tmp_path / "file").open("w") as file:
         descriptor = os.dup(file.fileno())
-        with pytest.raises(CommandError, match="is no socket"):
+        with pytest.raises(CommandError, match="is not a socket"):
             inherited_socket(descriptor, None)
         os.close(descriptor)

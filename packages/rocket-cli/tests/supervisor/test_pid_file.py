@@ -18,8 +18,8 @@ from conftest import HELLO, Write
 from privileges import needs_root, public_path, trap  # noqa: F401 - a fixture
 from processes import Served, refuse
 from rocket_cli._errors import CommandError
+from rocket_cli._settings.identity import Identity
 from rocket_cli._settings.origin import Origin
-from rocket_cli._settings.users import Identity
 from rocket_cli._supervisor.pid_file import PidFile
 
 OPTION = Origin("command line", "--pid", "--pid")
@@ -41,7 +41,7 @@ def test_server_that_runs_keeps_its_file(tmp_path: Path, write: Write) -> None:
         served.location()
         line = refuse(tmp_path, *options)
         assert line.startswith(
-            f"--pid: {tmp_path}/rocket.pid says that process {served.pid} serves"
+            f"--pid: {tmp_path}/rocket.pid belongs to process {served.pid}, which runs"
         )
         assert (tmp_path / "rocket.pid").read_text() == f"{served.pid}\n"
         served.stop()
@@ -49,7 +49,7 @@ def test_server_that_runs_keeps_its_file(tmp_path: Path, write: Write) -> None:
 
 
 def test_lock_ends_with_the_supervisor(tmp_path: Path, write: Write) -> None:
-    """Not with its processes, which may go on for a while after it was killed."""
+    """The workers, which may run on for a while after the supervisor was killed, do not hold it."""
     write("good.py", HELLO.format("app"))
     options = ["--bind", "127.0.0.1:0", "--pid", "rocket.pid", "--processes", "2", "good"]
     with Served(tmp_path, *options) as killed:
@@ -69,7 +69,7 @@ def test_lock_ends_with_the_supervisor(tmp_path: Path, write: Write) -> None:
                 os.kill(worker, signal.SIGKILL)
 
 
-def test_number_of_another_program(tmp_path: Path) -> None:
+def test_process_id_of_another_program(tmp_path: Path) -> None:
     path = tmp_path / "rocket.pid"
     path.write_text(f"{os.getppid()}\n")
     file = PidFile(path, OPTION)
@@ -79,7 +79,7 @@ def test_number_of_another_program(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "nonsense", "ended"])
-def test_what_an_ended_process_has_left(tmp_path: Path, content: str) -> None:
+def test_file_that_was_left_behind(tmp_path: Path, content: str) -> None:
     path = tmp_path / "rocket.pid"
     if content == "ended":
         with subprocess.Popen([sys.executable, "-c", ""]) as ended:
@@ -118,13 +118,13 @@ def test_file_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(fcntl, "flock", flock)
     path = tmp_path / "rocket.pid"
-    with pytest.raises(CommandError, match=rf"^--pid: {path} cannot be locked: .*; name a file in"):
+    with pytest.raises(CommandError, match=rf"^--pid: {path} cannot be locked: .*; choose a file"):
         PidFile(path, OPTION).write()
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
-def test_what_is_no_file_stays(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_path_that_is_not_a_regular_file(tmp_path: Path, make: Callable[[Path], None]) -> None:
     path = tmp_path / "rocket.pid"
     make(path)
     before = path.lstat()
@@ -135,8 +135,8 @@ def test_what_is_no_file_stays(tmp_path: Path, make: Callable[[Path], None]) -> 
 
 
 @pytest.mark.parametrize("left", [True, False])
-def test_of_commands_that_start_at_once_one_serves(tmp_path: Path, left: bool) -> None:
-    """However their steps come to lie: another start falls into each step of the first."""
+def test_one_of_two_simultaneous_commands_serves(tmp_path: Path, left: bool) -> None:
+    """The second command starts within each step of the first, one step after the other."""
     path = tmp_path / "rocket.pid"
     fallen_into = set()
     for step in ("open", "fstat", "flock", "stat", "write", "link", "replace"):
@@ -170,7 +170,7 @@ def test_of_commands_that_start_at_once_one_serves(tmp_path: Path, left: bool) -
 
 @contextmanager
 def before_call(step: str, interrupt: Callable[[], None]) -> Iterator[None]:
-    """Have ``interrupt`` called once, before the first system call of this name."""
+    """Call ``interrupt`` once, before the first system call of this name."""
     module = fcntl if step == "flock" else os
     real = getattr(module, step)
     with pytest.MonkeyPatch.context() as patch:

@@ -1,29 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from manual_timers import Clock, ManualTimers
 from rocket_cli._supervisor import restarts as restarts_module
 from rocket_cli._supervisor.restarts import Restarts
-from rocket_cli._supervisor.timers import Timers
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-class Recorded(Timers):
-    def __init__(self) -> None:
-        super().__init__()
-        self.pauses: list[float] = []
-
-    def after(self, seconds: float, call: Any) -> None:
-        self.pauses.append(seconds)
 
 
 @pytest.fixture
@@ -33,8 +14,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_pauses_grow_and_then_it_is_not_worth_it(clock: Clock) -> None:
-    timers = Recorded()
+def test_pauses_grow_until_the_supervisor_gives_up(clock: Clock) -> None:
+    timers = ManualTimers()
     restarts = Restarts(timers, lambda: None)
     worth = []
     for _ in range(8):
@@ -47,7 +28,7 @@ def test_pauses_grow_and_then_it_is_not_worth_it(clock: Clock) -> None:
 
 
 def test_processes_that_were_started_together_are_one_attempt(clock: Clock) -> None:
-    timers = Recorded()
+    timers = ManualTimers()
     restarts = Restarts(timers, lambda: None)
     for _ in range(20):
         assert restarts.failed()
@@ -55,7 +36,7 @@ def test_processes_that_were_started_together_are_one_attempt(clock: Clock) -> N
 
 
 def test_success_ends_the_series(clock: Clock) -> None:
-    timers = Recorded()
+    timers = ManualTimers()
     restarts = Restarts(timers, lambda: None)
     for _ in range(3):
         restarts.failed()
@@ -66,7 +47,7 @@ def test_success_ends_the_series(clock: Clock) -> None:
 
 
 def test_process_that_has_served_for_a_while_is_replaced_at_once(clock: Clock) -> None:
-    timers = Recorded()
+    timers = ManualTimers()
     restarts = Restarts(timers, lambda: None)
     restarts.died(since=clock.now - 60)
     assert restarts.may_start()

@@ -1,4 +1,4 @@
-"""A new supervisor takes over from the one that runs."""
+"""A new supervisor that takes over from the running one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def site(tmp_path: Path, write: Write) -> Path:
 
 
 def test_new_supervisor_takes_over(site: Path, write: Write, client: httpx.Client) -> None:
-    """Its sockets, the files of these, and the file with its number."""
+    """The new supervisor takes over the sockets, their files, and the PID file."""
     options = ["--bind", "unix:rocket.sock", "--pid", "rocket.pid", "--processes", "2"]
     with Served(site, *ANY, *options, "versioned") as served:
         url = served.location()
@@ -48,17 +48,21 @@ def test_new_supervisor_that_fails(site: Path, write: Write, client: httpx.Clien
         url = served.location()
         write("versioned.py", "raise RuntimeError('no database')")
         served.send(signal.SIGUSR2)
-        served.wait_for("no new supervisor, this one stays: cannot import versioned: .*no database")
+        served.wait_for(
+            "upgrade failed, the old supervisor .*: cannot import versioned: .*no database"
+        )
         assert client.get(url).text.startswith("one ")
         write("rocket.toml", "app =")
         served.send(signal.SIGUSR2)
-        served.wait_for("no new supervisor, this one stays: new supervisor .* exit code 2")
+        served.wait_for(
+            "upgrade failed, the old supervisor keeps running: new supervisor .* exit code 2"
+        )
         assert client.get(url).text.startswith("one ")
         assert (site / "rocket.pid").read_text() == f"{served.pid}\n"
         served.stop()
 
 
-def test_ending_while_a_new_supervisor_begins(site: Path, write: Write) -> None:
+def test_signal_while_a_new_supervisor_starts(site: Path, write: Write) -> None:
     write("slow.py", VERSION.format("one"))
     with Served(site, *ANY, "slow") as served:
         served.location()

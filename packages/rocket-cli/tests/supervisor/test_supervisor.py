@@ -1,4 +1,4 @@
-"""The supervisor from outside: processes that begin, are replaced, and end."""
+"""The supervisor from outside: processes that start, are replaced, and end."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_killed_process_is_replaced(site: Path, client: httpx.Client) -> None:
         url = served.location()
         (worker,) = served.workers()
         os.kill(worker, signal.SIGKILL)
-        served.wait_for(rf"ERROR rocket_cli: worker {worker} was killed by SIGKILL; another takes")
+        served.wait_for(rf"ERROR rocket_cli: worker {worker} was killed by SIGKILL: replacing it")
         assert client.get(url).text.split()[1] != str(worker)
         served.stop()
 
@@ -109,7 +109,7 @@ def test_process_that_cannot_begin(site: Path, write: Write) -> None:
 
 
 def test_nothing_can_be_started_any_more(site: Path, write: Write) -> None:
-    """The last process ends, and the application on disk is broken."""
+    """The last process ends, and the application on disk cannot be imported."""
     with Served(site, *ANY, "versioned") as served:
         served.location()
         write("versioned.py", "raise RuntimeError('no database')")
@@ -143,7 +143,7 @@ def test_application_that_does_not_boot(site: Path, write: Write, client: httpx.
         write("versioned.py", "raise RuntimeError('no database')")
         served.send(signal.SIGHUP)
         served.wait_for(
-            "ERROR rocket_cli: not reloaded, the previous generation stays: "
+            "ERROR rocket_cli: reload failed, the old processes keep serving: "
             "cannot import versioned: RuntimeError: no database"
         )
         eventually(lambda: served.workers() == before)
@@ -169,12 +169,12 @@ def test_application_that_fails_its_health_check(
             """,
         )
         served.send(signal.SIGHUP)
-        served.wait_for("not reloaded, .* stays: the health check /healthz is answered 503")
+        served.wait_for("reload failed, .*: the health check /healthz was answered with status 503")
         assert version(client, url) == "one"
         served.stop()
 
 
-def test_settings_are_read_anew(site: Path, write: Write, client: httpx.Client) -> None:
+def test_settings_are_read_again(site: Path, write: Write, client: httpx.Client) -> None:
     write("other.py", VERSION.format("other"))
     write("rocket.toml", 'app = "versioned"')
     with Served(site, *ANY) as served:
@@ -186,13 +186,15 @@ def test_settings_are_read_anew(site: Path, write: Write, client: httpx.Client) 
         eventually(lambda: len(served.workers()) == 2)
         write("rocket.toml", "app =")
         served.send(signal.SIGHUP)
-        served.wait_for("not reloaded, .* stays: rocket.toml is not TOML: ")
+        served.wait_for(
+            "reload failed, the old processes keep serving: rocket.toml is not valid TOML: "
+        )
         assert version(client, url) == "other"
         served.stop()
 
 
 def test_addresses_may_change(site: Path, write: Write) -> None:
-    """What stays is served without a gap, what is new is listened on, and what is gone closed."""
+    """Kept addresses are served without a gap, new ones are opened, and removed ones are closed."""
     write("rocket.toml", 'app = "versioned"\nbind = ["unix:stays.sock", "unix:goes.sock"]')
 
     def ask(name: str) -> int:
@@ -211,7 +213,9 @@ def test_addresses_may_change(site: Path, write: Write) -> None:
             name = f"127.0.0.1:{taken.getsockname()[1]}"
             write("rocket.toml", f'app = "versioned"\nbind = ["unix:new.sock", "{name}"]')
             served.send(signal.SIGHUP)
-            served.wait_for(f"not reloaded, .* stays: cannot listen on {name}: .*in use")
+            served.wait_for(
+                f"reload failed, the old processes keep serving: cannot listen on {name}: .*in use"
+            )
         assert not (site / "new.sock").exists()
         assert (ask("stays.sock"), ask("comes.sock")) == (200, 200)
         served.stop()
@@ -222,7 +226,8 @@ def test_addresses_may_change(site: Path, write: Write) -> None:
 
 OBSERVED = """
     import json, sys, threading
-    from rocket_cli import _run, main
+    from rocket_cli._commands import running
+    from rocket_cli._commands.main import main
     from rocket_cli._processes.control import Control
 
     class Observer:
@@ -243,13 +248,13 @@ OBSERVED = """
             print("the observer ends", file=sys.stderr)
             return 0
 
-    _run.observers = lambda chosen, present: [Observer()]
+    running.observers = lambda chosen, present: [Observer()]
     main(prog_name="rocket-cli")
 """
 
 
 class Observed(Served):
-    """A server with a process that asks what it is told to ask."""
+    """A server with an observer that asks the questions of the test."""
 
     def __init__(self, site: Path, write: Write, *arguments: str) -> None:
         script = write("observed.py", OBSERVED)
@@ -257,7 +262,7 @@ class Observed(Served):
         super().__init__(site, *arguments, command=[sys.executable, str(script)])
 
     def open(self, site: Path) -> None:
-        """Begin to ask, once the process is there that reads the questions."""
+        """Start to ask when the process that reads the questions is there."""
 
         def opened() -> bool:
             with suppress(OSError):
@@ -291,7 +296,7 @@ def test_questions_to_all_processes(site: Path, write: Write) -> None:
         assert served.ask("resize-processes", processes=3)["answers"] == [{}]
         eventually(lambda: len(served.ask("ping")["answers"]) == 3)
         assert {each["error"] for each in served.ask("nonsense")["answers"]} == {
-            "there is no question 'nonsense'"
+            "unknown question 'nonsense'"
         }
         served.questions.write("end\n")
         served.questions.close()
@@ -315,7 +320,7 @@ def test_counts_of_ended_processes_are_kept(site: Path, write: Write, client: ht
         served.stop()
 
 
-def test_observer_outlives_generations_and_is_started_again(site: Path, write: Write) -> None:
+def test_observer_outlives_generations_and_is_restarted(site: Path, write: Write) -> None:
     with Observed(site, write, *ANY, "versioned") as served:
         served.location()
         served.open(site)
@@ -325,7 +330,7 @@ def test_observer_outlives_generations_and_is_started_again(site: Path, write: W
         (told,) = served.ask("processes")["answers"]
         assert observer in [each["process"] for each in told["processes"]]
         os.kill(observer, signal.SIGKILL)
-        served.wait_for(f"observer {observer} was killed by SIGKILL; it is started again")
+        served.wait_for(f"observer {observer} was killed by SIGKILL: restarting it")
         served.questions.close()
         served.open(site)
         assert served.ask("ping")["answers"]

@@ -1,4 +1,4 @@
-"""A supervisor in which calls fail that it makes on its own: what serves goes on."""
+"""A supervisor whose own calls fail: the server goes on."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ ANY = ["--bind", "127.0.0.1:0"]
 FAULTY = """
     import os, selectors, socket
     from pathlib import Path
-    from rocket_cli import _supervisor, _workers, main
-    from rocket_cli._commands.settings_command import SettingsCommand
+    from rocket_cli._commands.main import main
+    from rocket_cli._errors import CommandError
+    from rocket_cli._settings.options import SettingsCommand
+    from rocket_cli._supervisor import replacement, supervisor
+    from rocket_cli._supervisor.generations import Generations
 
-    supervisor = os.getpid()
+    process = os.getpid()
     fault = Path("fault").absolute()
 
     def broken(owner, name, error):
         call = getattr(owner, name)
         def fail_or_call(*arguments, **options):
-            if os.getpid() == supervisor and fault.read_text() == name:
+            if os.getpid() == process and fault.read_text() == name:
                 raise error
             return call(*arguments, **options)
         setattr(owner, name, fail_or_call)
@@ -39,15 +42,15 @@ FAULTY = """
     broken(socket, "socketpair", OSError(24, "too many files"))
     broken(selectors.DefaultSelector, "register", OSError(28, "too many watches"))
     broken(SettingsCommand, "make_context", RuntimeError("of the settings"))
-    broken(_supervisor, "open_sockets", MemoryError("of the sockets"))
-    broken(_supervisor, "configure_log", _supervisor.CommandError("of the log"))
-    broken(_supervisor, "reopen_log", RuntimeError("of the log"))
-    broken(_supervisor, "Successor", RuntimeError("of the successor"))
-    broken(_supervisor.Supervisor, "_notify_ready", RuntimeError("of the notice"))
-    broken(_supervisor.Supervisor, "_announce", BrokenPipeError(32, "of the pipe"))
-    broken(_workers.Workers, "_paths", RuntimeError("of the task"))
-    broken(_workers.Workers, "_drain", RuntimeError("of the drain"))
-    broken(_workers.Workers, "ended", RuntimeError("of the end"))
+    broken(replacement, "open_sockets", MemoryError("of the sockets"))
+    broken(replacement, "configure_log", CommandError("of the log"))
+    broken(supervisor, "reopen_log", RuntimeError("of the log"))
+    broken(replacement, "Successor", RuntimeError("of the successor"))
+    broken(replacement.Replacement, "notify_ready", RuntimeError("of the notice"))
+    broken(supervisor.Supervisor, "_announce", BrokenPipeError(32, "of the pipe"))
+    broken(Generations, "_paths", RuntimeError("of the task"))
+    broken(Generations, "_drain", RuntimeError("of the drain"))
+    broken(Generations, "ended", RuntimeError("of the end"))
     main(prog_name="rocket-cli")
 """
 
@@ -63,7 +66,7 @@ class Faulty(Served):
         super().__init__(site, *ANY, *arguments, "versioned", command=command)
 
     def fail(self, name: str) -> None:
-        """From now on this call fails; with an empty name, none."""
+        """Make this call fail from now on; an empty name makes none fail."""
         new = self._fault.with_suffix(".new")
         new.write_text(name)
         new.replace(self._fault)
@@ -71,13 +74,13 @@ class Faulty(Served):
 
 @pytest.fixture
 def served(tmp_path: Path, write: Write) -> Iterator[Faulty]:
-    """A server with two processes, which serves after all and ends as it should."""
+    """A server with two processes, which must still serve and end properly."""
     with Faulty(tmp_path, write, "--processes", "2") as served:
         yield served
 
 
 def require_all_well(served: Faulty, client: httpx.Client, url: str) -> None:
-    """What serves goes on, and without the fault a reload succeeds."""
+    """Require that the server still serves, and that a reload succeeds without the fault."""
     assert client.get(url).text.startswith("one ")
     served.fail("")
     served.send(signal.SIGHUP)
@@ -86,60 +89,71 @@ def require_all_well(served: Faulty, client: httpx.Client, url: str) -> None:
     served.stop()
 
 
-def test_reload(served: Faulty, client: httpx.Client) -> None:
+def require_survival(
+    served: Faulty,
+    client: httpx.Client,
+    number: signal.Signals,
+    message: str,
+    reasons: dict[str, str],
+) -> None:
+    """Require that each fault makes the signal's action fail with its reason, and nothing else."""
     url = served.location()
-    for name, reason in {
+    for name, reason in reasons.items():
+        served.fail(name)
+        served.send(number)
+        served.wait_for(f"ERROR rocket_cli: {message}: {reason}")
+        assert client.get(url).text.startswith("one ")
+    require_all_well(served, client, url)
+
+
+def test_reload(served: Faulty, client: httpx.Client) -> None:
+    reasons = {
         "fork": "fork failed: no more processes",
         "chdir": "cannot work in .*: no such directory",
         "socketpair": "fork failed: too many files",
         "register": "fork failed: too many watches",
-        "make_context": "the settings cannot be read anew: RuntimeError: of the settings",
-        "open_sockets": "the settings cannot be read anew: MemoryError: of the sockets",
+        "make_context": "cannot read the settings: RuntimeError: of the settings",
+        "open_sockets": "cannot read the settings: MemoryError: of the sockets",
         "_paths": "fork failed: RuntimeError: of the task",
-    }.items():
-        served.fail(name)
-        served.send(signal.SIGHUP)
-        served.wait_for(f"ERROR rocket_cli: not reloaded, the previous generation stays: {reason}")
-        assert client.get(url).text.startswith("one ")
-    require_all_well(served, client, url)
+    }
+    message = "reload failed, the old processes keep serving"
+    require_survival(served, client, signal.SIGHUP, message, reasons)
 
 
 def test_log_of_a_reload(served: Faulty, client: httpx.Client) -> None:
     url = served.location()
     served.fail("configure_log")
     served.send(signal.SIGHUP)
-    served.wait_for("ERROR rocket_cli: the supervisor goes on with the log that it has: of the log")
+    served.wait_for("ERROR rocket_cli: the supervisor keeps its previous error log: of the log")
     served.wait_for("INFO rocket_cli: reloaded: generation 2 serves")
     require_all_well(served, client, url)
 
 
 def test_upgrade(served: Faulty, client: httpx.Client) -> None:
-    url = served.location()
-    for name, reason in {
+    reasons = {
         "fork": "fork failed: no more processes",
         "socketpair": "fork failed: too many files",
         "register": "fork failed: too many watches",
         "Successor": "fork failed: RuntimeError: of the successor",
-    }.items():
-        served.fail(name)
-        served.send(signal.SIGUSR2)
-        served.wait_for(f"ERROR rocket_cli: no new supervisor, this one stays: {reason}")
-        assert client.get(url).text.startswith("one ")
-    require_all_well(served, client, url)
+    }
+    message = "upgrade failed, the old supervisor keeps running"
+    require_survival(served, client, signal.SIGUSR2, message, reasons)
 
 
 def test_more_and_fewer_processes(served: Faulty, client: httpx.Client) -> None:
     url = served.location()
     served.fail("fork")
     served.send(signal.SIGTTIN)
-    served.wait_for("ERROR rocket_cli: cannot start a process yet: fork failed: no more processes")
+    served.wait_for(
+        "ERROR rocket_cli: cannot start a process, trying again: fork failed: no more processes"
+    )
     assert len(served.workers()) == 2
     served.fail("")
     eventually(lambda: len(served.workers()) == 3)
     served.wait_for("INFO rocket_cli: worker [0-9]+ serves")
     served.fail("_drain")
     served.send(signal.SIGTTOU)
-    served.wait_for("ERROR rocket_cli: an error while dealing with SIGTTOU; the supervisor goes on")
+    served.wait_for("ERROR rocket_cli: error while handling SIGTTOU; the supervisor goes on")
     served.wait_for("RuntimeError: of the drain")
     require_all_well(served, client, url)
 
@@ -148,37 +162,41 @@ def test_logs_that_are_reopened(served: Faulty, client: httpx.Client) -> None:
     url = served.location()
     served.fail("reopen_log")
     served.send(signal.SIGUSR1)
-    served.wait_for("ERROR rocket_cli: an error while dealing with SIGUSR1; the supervisor goes on")
+    served.wait_for("ERROR rocket_cli: error while handling SIGUSR1; the supervisor goes on")
     require_all_well(served, client, url)
 
 
 def test_process_that_ended(served: Faulty, client: httpx.Client) -> None:
-    """However often another cannot be started; and what goes wrong at the end of one."""
+    """The process is replaced after failed attempts, and despite an error at its end."""
     url = served.location()
     served.fail("fork")
     for worker in served.workers():
         os.kill(worker, signal.SIGKILL)
     for _ in range(6):
-        served.wait_for("ERROR rocket_cli: cannot start a process yet: fork failed: no more")
+        served.wait_for(
+            "ERROR rocket_cli: cannot start a process, trying again: fork failed: no more"
+        )
     served.fail("")
     for _ in range(2):
         served.wait_for("INFO rocket_cli: worker [0-9]+ serves")
     served.fail("ended")
     os.kill(served.workers()[0], signal.SIGKILL)
-    served.wait_for("an error while dealing with the end of a process; the supervisor goes on")
+    served.wait_for("error while handling the end of a process; the supervisor goes on")
     require_all_well(served, client, url)
 
 
 def test_end_of_a_process_that_was_to_serve(served: Faulty, client: httpx.Client) -> None:
-    """What has become of it is found out without what went wrong."""
+    """The failed reload is noticed although the handling of the process's end fails."""
     url = served.location()
     application = Path(f"/proc/{served.pid}/cwd/versioned.py").resolve()
     text = application.read_text()
     application.write_text("raise RuntimeError('no database')")
     served.fail("ended")
     served.send(signal.SIGHUP)
-    served.wait_for("an error while dealing with the end of a process; the supervisor goes on")
-    served.wait_for("ERROR rocket_cli: not reloaded, the previous generation stays: its processes")
+    served.wait_for("error while handling the end of a process; the supervisor goes on")
+    served.wait_for(
+        "ERROR rocket_cli: reload failed, the old processes keep serving: its processes"
+    )
     application.write_text(text)
     require_all_well(served, client, url)
 
@@ -193,8 +211,8 @@ def test_signal_that_cannot_be_sent(served: Faulty, client: httpx.Client, tmp_pa
     served.send(signal.SIGHUP)
     eventually(lambda: len(served.workers()) == 4)
     os.kill(served.workers()[-1], signal.SIGKILL)
-    served.wait_for("ERROR rocket_cli: worker [0-9]+ cannot be sent SIGTERM: not permitted")
-    served.wait_for("ERROR rocket_cli: not reloaded, the previous generation stays: worker")
+    served.wait_for("ERROR rocket_cli: cannot send SIGTERM to worker [0-9]+: not permitted")
+    served.wait_for("ERROR rocket_cli: reload failed, the old processes keep serving: worker")
     (tmp_path / "versioned.py").write_text(application)
     served.fail("")
     gate.write_text("raise SystemExit")
@@ -202,9 +220,9 @@ def test_signal_that_cannot_be_sent(served: Faulty, client: httpx.Client, tmp_pa
     require_all_well(served, client, url)
 
 
-@pytest.mark.parametrize("name", ["_announce", "_notify_ready"])
+@pytest.mark.parametrize("name", ["_announce", "notify_ready"])
 def test_what_is_told_at_the_start(tmp_path: Path, write: Write, name: str) -> None:
-    """The first generation serves, whatever becomes of what is said about it."""
+    """The first generation serves although an announcement fails."""
     write("fault", name)
     with Faulty(tmp_path, write, "--pid", "rocket.pid") as served:
         served.fail(name)
@@ -216,7 +234,7 @@ def test_what_is_told_at_the_start(tmp_path: Path, write: Write, name: str) -> N
 
 
 def test_nothing_that_could_serve(tmp_path: Path, write: Write) -> None:
-    """An error of its own at the start ends it, or it would wait for ever."""
+    """An error of the supervisor at the start ends it, because nothing could serve."""
     with Faulty(tmp_path, write) as served:
         served.fail("ended")
         (tmp_path / "versioned.py").write_text("raise RuntimeError")

@@ -17,7 +17,7 @@ ANY = ["--bind", "127.0.0.1:0"]
 
 
 class Systemd:
-    """The socket that a service manager listens on."""
+    """The socket on which a service manager listens."""
 
     def __init__(self, address: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -53,7 +53,7 @@ def test_life_of_a_service(tmp_path: Path, write: Write, systemd: Systemd) -> No
         assert reloading == {"RELOADING": "1", "STATUS": "reloading"}
         failed = systemd.next()
         assert failed["READY"] == "1"
-        assert failed["STATUS"].startswith("not reloaded: cannot import versioned: RuntimeError")
+        assert failed["STATUS"].startswith("reload failed: cannot import versioned: RuntimeError")
         write("versioned.py", VERSION.format("second"))
         served.send(signal.SIGHUP)
         assert systemd.next()["RELOADING"] == "1"
@@ -91,7 +91,7 @@ def test_application_does_not_speak_for_the_service(tmp_path: Path, write: Write
     )
     variables = {"NOTIFY_SOCKET": f"{tmp_path}/missing", "WATCHDOG_USEC": "60000000"}
     with Served(tmp_path, *ANY, **variables) as served:
-        served.wait_for("WARNING rocket_cli: systemd cannot be notified at .*: No such file")
+        served.wait_for("WARNING rocket_cli: cannot notify systemd at .*: No such file")
         served.location()
         served.stop()
 
@@ -112,11 +112,11 @@ def test_watchdog_may_be_another_process(process: str, period: float | None) -> 
 
 
 def test_value_adds_no_field(systemd: Systemd) -> None:
-    """Whatever a process says of itself."""
+    """Text from a process cannot add fields of its own."""
     notifier = Notifier({"NOTIFY_SOCKET": systemd.address})
-    notifier.send(READY=1, STATUS="not reloaded: a\nMAINPID=1\r\ud800" + "x" * 100_000)
+    notifier.send(READY=1, STATUS="reload failed: a\nMAINPID=1\r\ud800" + "x" * 100_000)
     found = systemd.next()
     assert found.keys() == {"READY", "STATUS"}
-    assert found["STATUS"].startswith("not reloaded: a MAINPID=1\\x0d\\ud800xxx")
+    assert found["STATUS"].startswith("reload failed: a MAINPID=1\\x0d\\ud800xxx")
     notifier.send(STOPPING=1)
     assert systemd.next() == {"STOPPING": "1"}

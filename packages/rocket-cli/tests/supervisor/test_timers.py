@@ -2,16 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from manual_timers import Clock
 from rocket_cli._supervisor import timers as timers_module
 from rocket_cli._supervisor.timers import Timers
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -26,7 +19,7 @@ def make_calls(timers: Timers) -> None:
         call()
 
 
-def test_nothing_ahead_is_no_time_to_wake() -> None:
+def test_without_calls_there_is_no_time_to_wake() -> None:
     assert Timers().wait() is None
 
 

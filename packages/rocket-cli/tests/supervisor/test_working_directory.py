@@ -1,4 +1,4 @@
-"""Where the command works, when its directories are replaced under it."""
+"""The working directory when directories are replaced while the command runs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from rocket_cli._supervisor.working_directory import WorkingDirectory
 
 ANY = ["--bind", "127.0.0.1:0"]
 ENTER = ["sh", "-c", 'cd "$DIRECTORY" && exec "$@"', "sh", *COMMAND]
-"""Go there as a shell does, which remembers links by the variable PWD."""
+"""Enter a directory as a shell does, which remembers links in the variable PWD."""
 
 Release = Callable[[str], Path]
 
 
 @pytest.fixture
 def release(tmp_path: Path, write: Write) -> Release:
-    """Make the release of this name, and have the link ``current`` lead to it."""
+    """Make the release of this name, and let the link ``current`` lead to it."""
 
     def release(name: str) -> Path:
         write(f"{name}/versioned.py", VERSION.format(name))
@@ -41,7 +41,7 @@ def release(tmp_path: Path, write: Write) -> Release:
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Go back to the present directory in the end."""
+    """Return to the present directory at the end of the test."""
     monkeypatch.chdir(Path.cwd())
 
 
@@ -50,7 +50,7 @@ def read(log: Path) -> str:
 
 
 def is_over(former: Path, present: Path) -> bool:
-    """Whether a reload or an upgrade is, by the logs of both releases."""
+    """Return whether a reload or an upgrade is over, by the logs of both releases."""
     return "takes over" in read(former) or "reloaded: " in read(present)
 
 
@@ -64,14 +64,14 @@ def text(client: httpx.Client, url: str, path: str = "") -> str:
 def test_directory_is_entered_by_its_name(tmp_path: Path, release: Release) -> None:
     first = release("first")
     os.chdir(tmp_path / "current")
-    surroundings = WorkingDirectory({"PWD": str(tmp_path / "current")})
-    assert surroundings.directory == tmp_path / "current"
+    working_directory = WorkingDirectory({"PWD": str(tmp_path / "current")})
+    assert working_directory.directory == tmp_path / "current"
     second = release("second")
-    surroundings.leave(choose())
+    working_directory.leave(choose())
     assert Path.cwd() == second
     (second / "below").mkdir()
     os.chdir(first)
-    surroundings.enter(choose("--chdir", "below"))
+    working_directory.enter(choose("--chdir", "below"))
     assert Path.cwd() == second / "below"
 
 
@@ -85,18 +85,18 @@ def test_name_of_another_directory(tmp_path: Path, release: Release, name: str) 
 def test_directory_that_is_gone(tmp_path: Path, release: Release) -> None:
     first = release("first")
     os.chdir(first)
-    surroundings = WorkingDirectory({})
+    working_directory = WorkingDirectory({})
     shutil.rmtree(first)
     placed = choose("--chdir", str(tmp_path))
     for chosen in (choose(), choose("--chdir", "..")):
         with pytest.raises(CommandError, match="where the command was started: No such file"):
-            surroundings.leave(chosen)
+            working_directory.leave(chosen)
         with pytest.raises(CommandError, match=str(first)):
-            surroundings.enter(chosen)
+            working_directory.enter(chosen)
         with pytest.raises(CommandError, match=str(first)):
-            surroundings.keep(chosen)
-    surroundings.leave(placed)
-    surroundings.enter(placed)
+            working_directory.keep(chosen)
+    working_directory.leave(placed)
+    working_directory.enter(placed)
     assert Path.cwd() == tmp_path
 
 
@@ -104,24 +104,24 @@ def test_directory_that_was_gone_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     os.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    surroundings = WorkingDirectory({"PWD": str(tmp_path / "gone")})
-    with pytest.raises(CommandError, match="is gone: start it in one that is there"):
-        surroundings.enter(choose())
-    surroundings.enter(choose("--chdir", str(tmp_path)))
+    working_directory = WorkingDirectory({"PWD": str(tmp_path / "gone")})
+    with pytest.raises(CommandError, match="is gone: start it in an existing one"):
+        working_directory.enter(choose())
+    working_directory.enter(choose("--chdir", str(tmp_path)))
     assert Path.cwd() == tmp_path
 
 
 def test_directory_is_kept_unless_it_was_removed(tmp_path: Path, release: Release) -> None:
-    """A process that is replaced serves what the others do."""
+    """The replacement of a process serves the same release as the others."""
     first = release("first")
     chosen = choose("--chdir", str(tmp_path / "current"))
-    surroundings = WorkingDirectory()
-    surroundings.enter(chosen)
+    working_directory = WorkingDirectory()
+    working_directory.enter(chosen)
     second = release("second")
-    surroundings.keep(chosen)
+    working_directory.keep(chosen)
     assert Path.cwd() == first
     shutil.rmtree(first)
-    surroundings.keep(chosen)
+    working_directory.keep(chosen)
     assert Path.cwd() == second
 
 
@@ -137,7 +137,7 @@ def test_link_is_followed(
     number: signal.Signals,
     option: str,
 ) -> None:
-    """Settings, static files and the application are those of the release that is current."""
+    """Settings, static files and the application are those of the current release."""
 
     def prepare(name: str) -> Path:
         directory = release(name)
@@ -170,7 +170,7 @@ def test_link_is_followed(
 def test_directory_of_the_start_is_gone(
     tmp_path: Path, release: Release, client: httpx.Client, number: signal.Signals
 ) -> None:
-    """What does not depend on it goes on as ever."""
+    """A server that does not depend on the directory goes on."""
     release("first")
     (tmp_path / "start").mkdir()
     options = ["--chdir", str(tmp_path / "current"), "--pid", str(tmp_path / "rocket.pid")]
@@ -187,16 +187,16 @@ def test_directory_of_the_start_is_gone(
 @pytest.mark.parametrize(
     ("option", "number", "trouble"),
     [
-        ("--no-preload", signal.SIGHUP, "not reloaded, the previous generation stays"),
-        ("--no-preload", signal.SIGUSR2, "no new supervisor, this one stays"),
-        ("--preload", signal.SIGHUP, "no new supervisor, this one stays"),
+        ("--no-preload", signal.SIGHUP, "reload failed, the old processes keep serving"),
+        ("--no-preload", signal.SIGUSR2, "upgrade failed, the old supervisor keeps running"),
+        ("--preload", signal.SIGHUP, "upgrade failed, the old supervisor keeps running"),
     ],
     ids=["reload", "upgrade", "preload"],
 )
 def test_directory_that_is_needed_is_gone(
     release: Release, client: httpx.Client, option: str, number: signal.Signals, trouble: str
 ) -> None:
-    """What serves goes on, and once the directory is there again, it is used."""
+    """The server goes on, and uses the directory when it exists again."""
     first = release("first")
     with Served(
         first, *ANY, option, "--pid", str(first.parent / "rocket.pid"), "versioned"
@@ -234,14 +234,14 @@ def test_process_is_replaced_where_the_directory_is_another(
 def test_directory_is_gone_when_a_process_is_replaced(
     tmp_path: Path, release: Release, client: httpx.Client
 ) -> None:
-    """It is waited for, for as long as it takes."""
+    """The supervisor waits for the directory for as long as necessary."""
     first = release("first")
     with Served(first, *ANY, "versioned") as served:
         url = served.location()
         shutil.rmtree(first)
         os.kill(served.workers()[0], signal.SIGKILL)
         for _ in range(6):
-            served.wait_for(f"cannot start a process yet: cannot work in {first}")
+            served.wait_for(f"cannot start a process, trying again: cannot work in {first}")
         first.mkdir()
         (first / "versioned.py").write_text(dedent(VERSION.format("first")))
         served.wait_for("worker [0-9]+ serves")

@@ -1,4 +1,4 @@
-"""The screen of top, at the sizes of terminals."""
+"""The screen of top at several sizes of the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports on a terminal."""
+"""The reports for a terminal."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def test_certificates() -> None:
             )
         )
     )
-    assert "a.example, b.example  in 40d00h  :443  /a.pem" in text
-    assert "a.example, b.example  expired    :443  /a.pem" in text
+    assert "a.example, b.example  in 40d00h  :443     /a.pem" in text
+    assert "a.example, b.example  expired    :443     /a.pem" in text
 
 
 @WIDTHS
@@ -89,14 +89,14 @@ def test_threads_with_stacks(width: int) -> None:
     ]
     assert rendered(threads_report(Reply(answers)), width).splitlines() == [
         "12.5 s  GET /slow  from 10.0.0.1:4711",
-        "  process 101, rocket-worker-1, system thread 101",
+        "  process 101, rocket-worker-1, thread ID 101",
         "  /srv/app.py:12 view",
         "      helper()",
         "  /srv/app.py:40 helper",
         "      time.sleep(60)",
         "",
         "1.00 s  GET /slow  from 10.0.0.1:4711",
-        "  process 100, rocket-worker-1, system thread 101",
+        "  process 100, rocket-worker-1, thread ID 101",
         "",
         "1 idle thread",
     ]
@@ -104,9 +104,9 @@ def test_threads_with_stacks(width: int) -> None:
 
 @pytest.mark.parametrize(
     ("state", "shown"),
-    [("head", "receives, head"), ("idle", "receives, idle"), ("active", "active")],
+    [("head", "receiving (head)"), ("idle", "receiving (idle)"), ("active", "active")],
 )
-def test_thread_that_receives_is_no_idle_one(state: str, shown: str) -> None:
+def test_thread_that_receives_is_not_idle(state: str, shown: str) -> None:
     receiving = thread(request="", state=state)
     text = rendered(
         threads_report(Reply([{"process": 1, "generation": 1, "threads": [receiving]}]))
@@ -115,7 +115,7 @@ def test_thread_that_receives_is_no_idle_one(state: str, shown: str) -> None:
     assert "0 idle threads" in text
 
 
-def test_what_clients_send_is_no_markup_and_moves_no_cursor() -> None:
+def test_text_of_clients_is_not_markup_and_cannot_move_the_cursor() -> None:
     request = "GET /[bold]\x1b[2J\r\x9b"
     answers = [{"process": 1, "generation": 1, "threads": [thread(request=request)]}]
     text = rendered(threads_report(Reply(answers)))

@@ -1,4 +1,4 @@
-"""Top on a terminal, driven by keys."""
+"""The command top on a terminal, controlled by keys."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Terminal:
         os.write(self._descriptor, key)
 
     def wait_for(self, pattern: str) -> str:
-        """Read until ``pattern`` is seen; what follows it is seen next."""
+        """Read until ``pattern`` appears; the text after it is read next."""
         until = time.monotonic() + PATIENCE
         while not (match := re.search(pattern, self._seen)):
             assert time.monotonic() < until, f"waited in vain for {pattern}: {self._seen[-3000:]}"
@@ -65,7 +65,7 @@ class Terminal:
         self._seen += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", data)
 
     def end(self) -> int:
-        """Read until it ends; its exit code."""
+        """Read until the command ends, and return its exit code."""
         try:
             while os.read(self._descriptor, 65536):
                 pass
@@ -127,5 +127,5 @@ def test_server_that_goes_and_comes_back(path: Path) -> None:
 
 def test_no_terminal(path: Path, tmp_path: Path) -> None:
     assert refuse(tmp_path, "--admin", str(path), command="top") == (
-        "top needs a terminal; for a file or a pipe use rocket-cli stats"
+        "top needs a terminal; use rocket-cli stats for a file or a pipe"
     )

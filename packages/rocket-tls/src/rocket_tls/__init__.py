@@ -7,17 +7,20 @@ A `TLSListener` takes the place of a `Listener`; nothing else changes::
         server.wait()
 """
 
-from rocket_tls._acme import ACME, ACMEStatus
-from rocket_tls._acme_settings import LETS_ENCRYPT, Challenge
-from rocket_tls._authority import IssuedCertificate, LocalAuthority
-from rocket_tls._chain import CertificateChain
-from rocket_tls._connection import TLSConnection
-from rocket_tls._contexts import load_context
+from rocket_tls._acme.acme import ACME
+from rocket_tls._acme.settings import LETS_ENCRYPT, Challenge
+from rocket_tls._acme.status import ACMEStatus
+from rocket_tls._certificates.certificate_data import CertificateData
+from rocket_tls._certificates.certificate_directory import CertificateDirectory
+from rocket_tls._certificates.certificate_files import CertificateFiles
+from rocket_tls._certificates.chain import CertificateChain
+from rocket_tls._certificates.source import HandshakeValidator, Pair, PairContent, Source
+from rocket_tls._certificates.store import CertificateStore
+from rocket_tls._context.settings import ClientCertificates, Profile, TLSSettings
 from rocket_tls._errors import ACMEError, CertificateError, TLSError
 from rocket_tls._listener import TLSListener
-from rocket_tls._settings import ClientCertificates, Profile, TLSSettings
-from rocket_tls._sources import CertificateData, CertificateDirectory, CertificateFiles
-from rocket_tls._store import CertificateStore
+from rocket_tls._local_authority.issued_certificate import IssuedCertificate
+from rocket_tls._local_authority.local_authority import LocalAuthority
 from rocket_tls._version import __version__
 
 __all__ = [
@@ -33,13 +36,20 @@ __all__ = [
     "CertificateStore",
     "Challenge",
     "ClientCertificates",
+    "HandshakeValidator",
     "IssuedCertificate",
     "LocalAuthority",
+    "Pair",
+    "PairContent",
     "Profile",
-    "TLSConnection",
+    "Source",
     "TLSError",
     "TLSListener",
     "TLSSettings",
     "__version__",
-    "load_context",
 ]
+
+for _name in __all__:
+    if isinstance(globals()[_name], type):
+        globals()[_name].__module__ = __name__
+del _name

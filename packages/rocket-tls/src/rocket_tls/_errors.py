@@ -1,4 +1,4 @@
-"""Errors this package raises."""
+"""The errors that this package raises."""
 
 from __future__ import annotations
 
@@ -15,24 +15,32 @@ class CertificateError(RocketError, ValueError):
 
 
 class UnreadableError(CertificateError):
-    """A file cannot be read at present. Unlike a fault in its content, this may pass unseen."""
+    """A file cannot be read at present. A later attempt may succeed with the same file."""
 
 
 class TLSError(RocketError, ConnectionError):
-    """The client broke the rules of TLS, or refused what the server offered."""
+    """The client violated the TLS protocol, or refused what the server offered."""
+
+
+class SourceFailedError(UnreadableError):
+    """A source of certificates raised an error that is not a `CertificateError`."""
+
+    def __init__(self, name: str, error: Exception) -> None:
+        super().__init__(f"{name} cannot be loaded ({type(error).__name__}: {error})")
 
 
 class NoCertificateError(CertificateError):
-    """None has been issued yet."""
+    """No source has a certificate yet."""
 
 
 class ACMEError(RocketError):
-    """An authority did not issue a certificate.
+    """A certificate authority did not issue a certificate (RFC 8555).
 
     The message is one sentence that says why, and what would be right where that is known.
 
     Attributes:
-        pause: the authority wants nothing more to be tried for this time; None: it did not say.
+        pause: the time that the CA wants to pass before the next attempt; None if it did
+            not say.
     """
 
     def __init__(self, message: str, pause: timedelta | None = None) -> None:

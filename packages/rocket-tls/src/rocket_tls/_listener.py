@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from rocket_core import BACKLOG, Address, Connection, Listener, Peer, Timeouts
-from rocket_tls._connection import TLSConnection
-from rocket_tls._contexts import Contexts
-from rocket_tls._fault import TLSFaults
-from rocket_tls._settings import TLSSettings
-from rocket_tls._sources import CertificateFiles
-from rocket_tls._store import CertificateStore
+from rocket_tls._certificates.certificate_files import CertificateFiles
+from rocket_tls._certificates.store import CertificateStore
+from rocket_tls._connection.connection import TLSConnection
+from rocket_tls._context.contexts import Contexts
+from rocket_tls._context.settings import TLSSettings
+from rocket_tls._faults import TLSFaults
 
 _SETTINGS: Final = TLSSettings()
 
@@ -21,11 +21,12 @@ _SETTINGS: Final = TLSSettings()
 class TLSListener(Listener):
     """A listening socket whose clients speak TLS.
 
-    The files may be replaced at any time: each new connection looks at them, and gets the new
-    certificate as soon as both are there and belong together. Until then the old one is served.
+    The files may be replaced at any time: the listener looks at them for each new connection, and
+    serves the new certificate as soon as both files are there and belong together. Until then it
+    serves the old one.
 
     Attributes:
-        certificates: what is served; see `CertificateStore.chains`.
+        certificates: the certificates that are served; see `CertificateStore.chains`.
     """
 
     scheme = "https"
@@ -40,22 +41,22 @@ class TLSListener(Listener):
         backlog: int = BACKLOG,
         proxy_protocol: Iterable[str] | None = None,
     ) -> None:
-        """Load the certificate; nothing is bound yet.
+        """Load the certificate; the socket is bound later.
 
         Args:
             address: as for `Listener`.
             certificate: a PEM file with the server's certificate and its chain, or a store of
                 certificates.
-            key: a PEM file with its private key; None: it is in the file ``certificate``.
-            settings: what clients are offered, and what is asked of them.
-            backlog: connections the system keeps before they are accepted.
+            key: a PEM file with the private key; None if it is in the file ``certificate``.
+            settings: what the listener offers its clients, and asks of them.
+            backlog: as for `Listener`.
             proxy_protocol: as for `Listener`; the header comes before the TLS handshake.
 
         Raises:
             AddressError: the address, or one of the networks, is malformed.
             ValueError: ``proxy_protocol`` has no network, or there is a ``key`` beside a store.
-            CertificateError: the certificate or its key cannot be used, or the files of the
-                clients' authorities.
+            CertificateError: the certificate or its key cannot be used, or the files with the
+                CAs of clients.
         """
         super().__init__(address, backlog=backlog, proxy_protocol=proxy_protocol)
         if isinstance(certificate, Path):
@@ -68,25 +69,27 @@ class TLSListener(Listener):
 
     @property
     def tls_errors(self) -> dict[str, int]:
-        """How often TLS has failed, by the reason. Any thread may ask."""
+        """The number of TLS failures by their reason. Any thread may read this."""
         return self._faults.counts()
 
     def reload(self) -> None:
-        """Load certificates, keys, authorities and revocations now. Any thread may call this.
+        """Load certificates, keys, CAs and revocation lists now. Any thread may call this.
 
         Raises `CertificateError`; then what cannot be used stays as it was.
         """
         self._contexts.reload()
 
     def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
-        """Make the connection for an accepted socket. Raises `OSError` when it is gone already."""
-        context = self._contexts.current()
+        """Return a connection for an accepted socket; the listener's thread calls this.
+
+        Raises `OSError` if the client has left already.
+        """
         return TLSConnection(
             sock,
-            context,
+            self._contexts.current(),
             peer,
             self.local,
             timeouts=timeouts,
             faults=self._faults,
-            validation=self._contexts.in_validation,
+            validation=self._contexts.expects_validation(),
         )

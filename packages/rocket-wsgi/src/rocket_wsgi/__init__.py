@@ -7,20 +7,23 @@
 
     with Server(lambda: WSGIWorker(application), [Listener("127.0.0.1:8000")]) as server:
         server.wait()
+
+`rocket_wsgi.compat` has the interface of the original Rocket, and `rocket_wsgi.extending` the names
+for programs that are built on this package.
 """
 
 from rocket_wsgi._access_log.access_log import MAX_LINES, AccessLog
-from rocket_wsgi._access_log.sink import descriptor_of, open_log
 from rocket_wsgi._clock import SERVER
 from rocket_wsgi._environ.field_names import Underscores
 from rocket_wsgi._environ.request_id import RequestIds
+from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._executor import Executor, Future, RememberedFutures
+from rocket_wsgi._file_worker import FileWorker
 from rocket_wsgi._response.file_wrapper import FileWrapper
-from rocket_wsgi._response.response_head import ApplicationError
-from rocket_wsgi._static.file_worker import FileWorker
+from rocket_wsgi._site import MAX_BODY, Site
 from rocket_wsgi._static.files import StaticFiles
 from rocket_wsgi._version import __version__
-from rocket_wsgi._worker import MAX_BODY, WSGIWorker
+from rocket_wsgi._worker import WSGIWorker
 
 __all__ = [
     "MAX_BODY",
@@ -34,10 +37,14 @@ __all__ = [
     "Future",
     "RememberedFutures",
     "RequestIds",
+    "Site",
     "StaticFiles",
     "Underscores",
     "WSGIWorker",
     "__version__",
-    "descriptor_of",
-    "open_log",
 ]
+
+for _name in __all__:
+    if isinstance(globals()[_name], type):
+        globals()[_name].__module__ = __name__
+del _name

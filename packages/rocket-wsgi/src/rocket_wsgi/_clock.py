@@ -1,4 +1,4 @@
-"""Dates, and the fields every response gets, made once a second (RFC 9110, section 6.6.1)."""
+"""The fields ``Date`` and ``Server``, formatted once a second (RFC 9110, 6.6.1 and 10.2.4)."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ from typing import Final
 from rocket_wsgi._version import __version__
 
 SERVER: Final = f"Rocket/{__version__}"
+"""The name of the server in responses and in ``SERVER_SOFTWARE``."""
 
 SERVER_LINE: Final = f"Server: {SERVER}\r\n".encode()
+"""The field line of ``Server``."""
 
 MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
-"""Their names in dates, whatever the language of the system."""
+"""The English names of the months in dates, independent of the locale; three letters each."""
 
 
 class Clock:
-    """Formats the present second; each thread has one of its own."""
+    """Keeps the header fields of the present second. Each thread has its own clock."""
 
     __slots__ = ("_second", "date", "fields")
 
     def __init__(self) -> None:
         self._second = -1.0
         self.date = b""
-        """A line with the ``Date`` field."""
+        """The field line of ``Date``."""
         self.fields = b""
-        """Lines with the ``Date`` and ``Server`` fields."""
+        """The field lines of ``Date`` and ``Server``."""
 
     def update(self) -> None:
-        """Bring the lines up to date."""
+        """Format the fields again if the second has changed since the last call."""
         now = time.time()
-        if not 0 <= now - self._second < 1:  # clocks are set back, too
+        if not 0 <= now - self._second < 1:  # not "now >= ...": the system's clock may be set back
             self._second = second = now // 1
             self.date = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
             self.fields = self.date + SERVER_LINE

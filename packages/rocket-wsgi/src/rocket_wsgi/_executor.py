@@ -1,4 +1,12 @@
-"""``wsgiorg.executor`` and ``wsgiorg.futures``: work that outlives its request."""
+"""``wsgiorg.executor`` and ``wsgiorg.futures``: background work that outlives its request.
+
+Theory of operation. `Executor` wraps a `concurrent.futures.ThreadPoolExecutor`, which is created
+when the first server starts and shut down when the last server stops. Requests submit work from any
+thread of the server. A `Future` is in the executor's set of waiting futures from `Executor.submit`
+until a thread of the executor takes it, so that the end of the server can cancel it. Finished
+futures stay in `RememberedFutures` for their lifespan. The next use of the table removes the
+expired ones, so no timer is needed.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +20,14 @@ from typing import Any, Final, ParamSpec, TypeVar
 _log = logging.getLogger("rocket_wsgi")
 
 LIFESPAN: Final = 30.0
-"""Seconds that a future is remembered after it is done."""
+"""Seconds for which a future is remembered after it is done."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class RememberedFutures(Mapping[str, "Future[Any]"]):
-    """The remembered futures by name. ``_lock`` guards them."""
+    """The remembered futures by their names. ``_lock`` guards ``_futures``."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,14 +49,14 @@ class RememberedFutures(Mapping[str, "Future[Any]"]):
             return len(self._futures)
 
     def add(self, name: str, future: Future[Any]) -> None:
-        """Remember ``future``. Raises `NameError` when another has that name."""
+        """Remember ``future`` as ``name``. Raises `NameError` if another future has this name."""
         with self._lock:
             self._drop_old()
             if self._futures.setdefault(name, future) is not future:
-                raise NameError(f"another future is remembered as {name!r} already")
+                raise NameError(f"another future is already remembered as {name!r}")
 
     def remove(self, future: Future[Any]) -> None:
-        """Forget ``future``, by whatever names."""
+        """Forget ``future`` under all of its names."""
         with self._lock:
             self._futures = {k: v for k, v in self._futures.items() if v is not future}
 
@@ -60,10 +68,10 @@ class RememberedFutures(Mapping[str, "Future[Any]"]):
 
 
 class Future(concurrent.futures.Future[T]):
-    """What `Executor.submit` returns.
+    """The result of a call that `Executor.submit` has scheduled.
 
     Attributes:
-        timeout: seconds it may wait to be begun with before it is cancelled; None: no limit.
+        timeout: seconds after which the call is cancelled if it has not started; None for no limit.
     """
 
     def __init__(self, remembered: RememberedFutures) -> None:
@@ -77,31 +85,31 @@ class Future(concurrent.futures.Future[T]):
 
     @property
     def forgotten_at(self) -> float:
-        """When it is forgotten, by `time.monotonic`; infinite while it is not done."""
+        """The time of expiry, by `time.monotonic`; infinite until the future is done."""
         return self._done_at + self._lifespan
 
     def remember(self, name: str, lifespan: float = LIFESPAN) -> Future[T]:
-        """Have it found in ``wsgiorg.futures``, until ``lifespan`` seconds after it is done.
+        """Keep the future in ``wsgiorg.futures`` until ``lifespan`` seconds after it is done.
 
-        Returns itself. Raises `NameError` when another future has that name.
+        Returns the future itself. Raises `NameError` if another future has this name.
         """
         self._lifespan = lifespan
         self._remembered.add(name, self)
         return self
 
     def forget(self) -> None:
-        """Have it no longer found; it is not cancelled."""
+        """Remove the future from ``wsgiorg.futures``. The call is not cancelled."""
         self._remembered.remove(self)
 
     def perform(self, call: Callable[[], T]) -> None:
-        """Do the work, on a thread of the executor."""
+        """Make the call and keep its result. Runs on a thread of the executor."""
         if self.timeout is not None and time.monotonic() - self._submitted > self.timeout:
             self.cancel()
         if not self.set_running_or_notify_cancel():
             return
         try:
             result = call()
-        except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
+        except BaseException as error:  # noqa: BLE001 - `result` raises it
             self.set_exception(error)
         else:
             self.set_result(result)
@@ -111,23 +119,23 @@ class Future(concurrent.futures.Future[T]):
 
 
 class Executor(concurrent.futures.Executor):
-    """Threads for work that a request begins and need not wait for.
+    """A pool of threads for work that a request starts but does not wait for.
 
-    One for all workers of a server, which starts and ends it; several servers may share one, and
-    the last that stops ends it. Threads are started as they are needed. ``_lock`` guards the
-    threads, what waits for them, and the number of servers.
+    All workers of a server share one executor, and several servers may share it as well: the first
+    server that starts opens it, and the last server that stops closes it. Threads start when they
+    are needed. ``_lock`` guards the pool, the waiting futures and the number of servers.
 
     Attributes:
-        futures: the remembered futures by name.
-        multithread: True: work runs in other threads.
-        multiprocess: False: work runs in the same process.
+        futures: the remembered futures by their names.
+        multithread: always True, because work runs in other threads.
+        multiprocess: always False, because work runs in the same process.
     """
 
     multithread: Final = True
     multiprocess: Final = False
 
     def __init__(self, max_threads: int = 4) -> None:
-        """Use up to ``max_threads`` threads. Raises `ValueError` when that is not positive."""
+        """Use up to ``max_threads`` threads. Raises `ValueError` if that is less than 1."""
         if max_threads < 1:
             raise ValueError("max_threads must be at least 1")
         self.futures: Final = RememberedFutures()
@@ -138,7 +146,7 @@ class Executor(concurrent.futures.Executor):
         self._servers = 0
 
     def open(self) -> None:
-        """Take work from now on. Called by the server that starts."""
+        """Accept work from now on. A server calls this when it starts."""
         with self._lock:
             self._servers += 1
             if self._threads is None:
@@ -147,11 +155,14 @@ class Executor(concurrent.futures.Executor):
                 )
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have ``fn`` called with the arguments, soon. Raises `RuntimeError` when not open."""
+        """Schedule a call of ``fn`` with the arguments.
+
+        Raises `RuntimeError` if no server that uses this executor is running.
+        """
         future: Future[T] = Future(self.futures)
         with self._lock:
             if self._threads is None:
-                raise RuntimeError("the executor takes no work: its server does not run")
+                raise RuntimeError("the executor accepts no work because its server is not running")
             self._waiting.add(future)
             self._threads.submit(self._perform, future, lambda: fn(*args, **kwargs))
         return future
@@ -162,7 +173,11 @@ class Executor(concurrent.futures.Executor):
         future.perform(call)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more work. What waits is done first, or cancelled with ``cancel_futures``."""
+        """Accept no more work.
+
+        Waiting calls are still made, or cancelled with ``cancel_futures``. With ``wait``, return
+        when the threads have ended.
+        """
         with self._lock:
             threads, self._threads = self._threads, None
             waiting = list(self._waiting) if cancel_futures else []
@@ -172,9 +187,10 @@ class Executor(concurrent.futures.Executor):
             threads.shutdown(wait=wait)
 
     def close(self) -> None:
-        """Take no more work, and cancel what waits. Called by a server that has stopped.
+        """Accept no more work, and cancel the waiting calls.
 
-        While another one runs, nothing happens.
+        A server calls this when it has stopped. Nothing happens while another server uses the
+        executor.
         """
         with self._lock:
             self._servers -= 1
@@ -182,5 +198,5 @@ class Executor(concurrent.futures.Executor):
                 return
             waiting = len(self._waiting)
         if waiting:
-            _log.warning("%d calls submitted to the executor are cancelled", waiting)
+            _log.warning("the server has stopped: cancelled %d waiting background calls", waiting)
         self.shutdown(wait=False, cancel_futures=True)

@@ -18,7 +18,7 @@ import pytest
 from conftest import Serve
 from rocket_core import Timeouts
 from rocket_wsgi import AccessLog
-from rocket_wsgi._access_log.sink import FileTarget
+from rocket_wsgi._access_log.sink import FileSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def hello(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
 
 
 def objects(client: Client, log: AccessLog, path: Path) -> list[dict[str, Any]]:
-    """Everything logged, once the server has stopped."""
+    """Stop the server, and return all logged objects."""
     client.stop()
     log.close()
     return [json.loads(line) for line in path.read_text("ascii").splitlines()]
@@ -107,7 +107,7 @@ def test_thread(serve: Serve, path: Path) -> None:
     assert objects(client, log, path) == [{"thread": names[0]}]
 
 
-def test_what_the_application_changes_is_not_logged_but_the_user(serve: Serve, path: Path) -> None:
+def test_the_application_can_change_only_the_logged_user(serve: Serve, path: Path) -> None:
     def application(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
         environ.clear()
         environ["REMOTE_USER"] = "eve\n"
@@ -164,8 +164,8 @@ def test_request_that_does_not_arrive(serve: Serve, path: Path) -> None:
     assert path.read_text() == "127.0.0.1 - GET\\x20/slow 408\n"
 
 
-def test_request_that_nobody_serves(serve: Serve, path: Path) -> None:
-    """There are 503 for the one that waited, and no answer for the one that left."""
+def test_request_that_waits_too_long_or_whose_client_leaves(serve: Serve, path: Path) -> None:
+    """The first is answered 503; the second gets no answer."""
     entered, go_on = threading.Event(), threading.Event()
 
     def application(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
@@ -205,7 +205,9 @@ def test_failed_application(serve: Serve, path: Path, caplog: pytest.LogCaptureF
     ]
 
 
-def test_pipelined_requests_wait_from_the_end_of_the_one_before(serve: Serve, path: Path) -> None:
+def test_queue_time_of_a_pipelined_request_begins_after_the_request_before(
+    serve: Serve, path: Path
+) -> None:
     released: list[float] = []
 
     def application(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
@@ -227,7 +229,7 @@ def test_pipelined_requests_wait_from_the_end_of_the_one_before(serve: Serve, pa
     assert second["queued"] < released[0]
 
 
-# -- targets -----------------------------------------------------------------------------------
+# -- sinks -------------------------------------------------------------------------------------
 
 
 def test_stream(serve: Serve) -> None:
@@ -248,7 +250,7 @@ def test_logger(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.record_tuples == [("test.access", logging.INFO, "/100% 200")]
 
 
-def test_target_that_is_none(tmp_path: Path) -> None:
+def test_invalid_sinks(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="path, a text stream or a logger, not 7"):
         AccessLog(7)  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
@@ -278,7 +280,7 @@ def test_file_is_appended_to_and_reopened(serve: Serve, path: Path) -> None:
     assert path.read_text() == "/2\n"
 
 
-def test_reopening_that_fails_keeps_the_file(
+def test_failed_reopening_keeps_the_old_file(
     serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "folder"
@@ -305,7 +307,7 @@ def test_no_thread_before_the_first_request(path: Path) -> None:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, io.TextIOWrapper]]:
-    """A pipe that is full: its reading end, and a stream to its writing end."""
+    """A full pipe: the descriptor of its reading end, and a stream to its writing end."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with suppress(BlockingIOError):
@@ -317,15 +319,15 @@ def pipe() -> Iterator[tuple[int, io.TextIOWrapper]]:
         os.close(reader)
 
 
-def test_target_that_blocks_stops_nobody(
+def test_a_blocked_sink_does_not_stop_the_server(
     serve: Serve, pipe: tuple[int, io.TextIOWrapper], caplog: pytest.LogCaptureFixture
 ) -> None:
     reader, stream = pipe
     log = AccessLog(stream, "{target}", max_lines=5)
-    # With one thread, because a client is answered before its line is handed over.
+    # With one thread, because the client gets its answer before the line is queued.
     client = serve(hello, access_log=log, threads=1)
     for number in range(20):
-        assert client.get(f"/{number}").status == 200  # more than threads, than lines
+        assert client.get(f"/{number}").status == 200  # more than max_lines
     client.stop()
     assert not log.flush(0.01)
     received = bytearray()
@@ -339,7 +341,7 @@ def test_target_that_blocks_stops_nobody(
         except BlockingIOError:
             break
     lines = received.decode().split()
-    kept = len(lines)  # besides those that may wait, those the writer held
+    kept = len(lines)  # the waiting lines, and those that the writer had taken
     assert 5 <= kept < 20
     assert lines == [f"/{number}" for number in range(kept)]
     reports = [each.getMessage() for each in caplog.records if "were lost" in each.message]
@@ -348,7 +350,7 @@ def test_target_that_blocks_stops_nobody(
     assert 1 <= len(reports) <= 2
 
 
-def test_closing_does_not_wait_for_ever(
+def test_closing_does_not_wait_without_a_limit(
     serve: Serve, pipe: tuple[int, io.TextIOWrapper], caplog: pytest.LogCaptureFixture
 ) -> None:
     reader, stream = pipe
@@ -362,7 +364,7 @@ def test_closing_does_not_wait_for_ever(
         pass
 
 
-def test_target_that_fails_is_warned_of(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_sink_causes_a_warning(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     log = AccessLog("/dev/full")
@@ -377,8 +379,10 @@ def test_target_that_fails_is_warned_of(serve: Serve, caplog: pytest.LogCaptureF
     assert "No space left" in lost[0]
 
 
-def test_half_a_line_spoils_no_other(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk is full in the midst of a line, and then it is not."""
+def test_a_partial_line_does_not_spoil_the_next_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full in the middle of a line, and later it has space again."""
     write = os.write
     left = [8]
 
@@ -389,22 +393,22 @@ def test_half_a_line_spoils_no_other(path: Path, monkeypatch: pytest.MonkeyPatch
         left[0] -= count
         return count
 
-    target = FileTarget(path)
+    sink = FileSink(path)
     monkeypatch.setattr(os, "write", write_some)
     for lines in (["one", "other"], ["lost"]):
         with pytest.raises(OSError, match="No space left"):
-            target.write(lines)
+            sink.write(lines)
     left[0] = 100
-    target.write(["third"])
-    target.write(["fourth"])
-    target.close()
+    sink.write(["third"])
+    sink.write(["fourth"])
+    sink.close()
     assert path.read_text().splitlines() == ["one", "othe", "third", "fourth"]
 
 
-def test_no_thread_to_be_had(
+def test_the_writing_thread_cannot_start(
     serve: Serve, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No request fails for it, and what could be kept is written when there is one again."""
+    """Requests are served nevertheless, and the kept lines are written once a thread can start."""
     start = threading.Thread.start
 
     def fail(thread: threading.Thread) -> None:
@@ -420,5 +424,5 @@ def test_no_thread_to_be_had(
             assert client.get(f"/{number}").status == 200
         client.stop()
     log.close()
-    assert len(path.read_text().splitlines()) == 3  # whose thread was the last to say so is lost
+    assert len(path.read_text().splitlines()) == 3  # the fourth line exceeded max_lines
     assert "1 lines of the access log were lost" in caplog.text

@@ -31,7 +31,7 @@ WICKED = [
 ]
 
 
-def entry(form: Format, text: str = "text", **changes: Any) -> RequestRecord:
+def record(form: Format, text: str = "text", **changes: Any) -> RequestRecord:
     made = RequestRecord()
     made.line = RequestLine("GET", text, "HTTP/1.1")
     made.raw = ""
@@ -51,7 +51,7 @@ def entry(form: Format, text: str = "text", **changes: Any) -> RequestRecord:
 
 @pytest.fixture
 def zone(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Local time of Berlin."""
+    """Set the local time zone to Berlin."""
     before = os.environ.get("TZ")
     os.environ["TZ"] = "CET-1CEST,M3.5.0,M10.5.0/3"
     time.tzset()
@@ -63,51 +63,51 @@ def zone(request: pytest.FixtureRequest) -> Iterator[None]:
     time.tzset()
 
 
-def test_offset_is_that_of_the_moment(zone: None) -> None:
-    """One second before the clocks go forward, and the moment they do."""
+def test_the_offset_is_valid_at_the_logged_time(zone: None) -> None:
+    """Just before and just after the change to summer time."""
     iso, clf = Format("{time}"), Format("{clock}")
     change = datetime.fromisoformat("2026-03-29T01:00:00+00:00").timestamp()
-    assert iso.line(entry(iso, when=change - 0.5)) == "2026-03-29T01:59:59.500+01:00"
-    assert iso.line(entry(iso, when=change + 0.25)) == "2026-03-29T03:00:00.250+02:00"
-    assert clf.line(entry(clf, when=change - 1)) == "29/Mar/2026:01:59:59 +0100"
-    assert clf.line(entry(clf, when=change)) == "29/Mar/2026:03:00:00 +0200"
+    assert iso.line(record(iso, when=change - 0.5)) == "2026-03-29T01:59:59.500+01:00"
+    assert iso.line(record(iso, when=change + 0.25)) == "2026-03-29T03:00:00.250+02:00"
+    assert clf.line(record(clf, when=change - 1)) == "29/Mar/2026:01:59:59 +0100"
+    assert clf.line(record(clf, when=change)) == "29/Mar/2026:03:00:00 +0200"
 
 
 def test_zone_west_of_greenwich(zone: None) -> None:
     os.environ["TZ"] = "NST3:30"
     time.tzset()
     iso = Format("{time}")
-    assert iso.line(entry(iso)) == "1969-12-31T20:30:00.000-03:30"
+    assert iso.line(record(iso)) == "1969-12-31T20:30:00.000-03:30"
 
 
 def test_fields() -> None:
     form = Format("{method} {target} {protocol} {status} {size} {seconds} {microseconds} {queued}")
-    assert form.line(entry(form)) == "GET text HTTP/1.1 200 12 1.500000 1500000 0.250000"
+    assert form.line(record(form)) == "GET text HTTP/1.1 200 12 1.500000 1500000 0.250000"
     form = Format("{thread}|{requests}|{header.X-Tenant}|{header.content-type}|100%")
-    assert form.line(entry(form)) == "worker|3|text|text|100%"
+    assert form.line(record(form)) == "worker|3|text|text|100%"
     assert form.keys == ["HTTP_X_TENANT", "CONTENT_TYPE"]
     assert form.threads
     assert not Format("combined").threads
 
 
-def test_what_is_missing() -> None:
+def test_missing_values() -> None:
     text, objects = (
         Format("{user} {line} {method} {status} {host}"),
         Format("json:user,line,status"),
     )
     missing: dict[str, Any] = {"line": None, "user": None, "status": 0, "values": [None]}
-    assert text.line(entry(text, **missing)) == "- - - - -"
-    assert json.loads(objects.line(entry(objects, **missing))) == {
+    assert text.line(record(text, **missing)) == "- - - - -"
+    assert json.loads(objects.line(record(objects, **missing))) == {
         "user": None,
         "line": None,
         "status": None,
     }
-    assert text.line(entry(text, **missing | {"raw": "a b"})) == "- a\\x20b - - -"
+    assert text.line(record(text, **missing | {"raw": "a b"})) == "- a\\x20b - - -"
 
 
 def test_braces() -> None:
     form = Format("{{{status}}}")
-    assert form.line(entry(form)) == "{200}"
+    assert form.line(record(form)) == "{200}"
 
 
 @pytest.mark.parametrize("text", ["{nobody}", "json:nobody", "{header.}", "{header.a b}", "{}"])
@@ -140,9 +140,9 @@ def unescape(text: str) -> str:
 
 @given(ANY_TEXT)
 def test_text_cannot_be_forged(text: str) -> None:
-    """However wicked: one line of printable ASCII with as many fields as the format has."""
+    """Any text gives one line of printable ASCII with as many fields as the format has."""
     form = Format('{client} {path}|{user} "{agent}" "{line}" {error} {status}')
-    line = form.line(entry(form, text))
+    line = form.line(record(form, text))
     assert line.isascii()
     assert line.isprintable()
     match = LINE.fullmatch(line)
@@ -155,9 +155,9 @@ def test_text_cannot_be_forged(text: str) -> None:
 
 
 @given(ANY_TEXT)
-def test_json_holds_what_came(text: str) -> None:
+def test_json_contains_the_text_unchanged(text: str) -> None:
     form = Format("json")
-    line = form.line(entry(form, text))
+    line = form.line(record(form, text))
     assert line.isascii()
     assert line.isprintable()
     found = json.loads(line)
@@ -169,12 +169,12 @@ def test_json_holds_what_came(text: str) -> None:
 def test_different_texts_give_different_lines(one: str, other: str) -> None:
     form = Format('"{agent}"')
     if one != other and {one, other} != {"", "-"}:
-        assert form.line(entry(form, one)) != form.line(entry(form, other))
+        assert form.line(record(form, one)) != form.line(record(form, other))
 
 
 @pytest.mark.parametrize(
     "text", [" ".join(f"{{{name}}}" for name in FIELDS), f"json:{','.join(FIELDS)}"]
 )
-def test_every_field_can_be_asked_for(text: str) -> None:
+def test_every_field_can_be_used(text: str) -> None:
     form = Format(text)
-    assert form.line(entry(form)).isprintable()
+    assert form.line(record(form)).isprintable()

@@ -1,4 +1,4 @@
-"""Paths that mean a descriptor."""
+"""Paths that stand for a descriptor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rocket_wsgi import descriptor_of, open_log
+from rocket_wsgi.extending import descriptor_of, open_log
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ from rocket_wsgi import descriptor_of, open_log
         ("", None),
     ],
 )
-def test_paths(path: str, number: int | None) -> None:
+def test_paths_that_stand_for_a_descriptor(path: str, number: int | None) -> None:
     assert descriptor_of(path) == number
 
 
-def test_links(tmp_path: Path) -> None:
-    """To the standard ones only: another number may be that of a file of the process."""
+def test_links_to_standard_streams(tmp_path: Path) -> None:
+    """Links to other descriptors are not followed: these may be files of the process."""
     for name, target in {
         "a": "/dev/stdout",
         "b": "a",
@@ -44,11 +44,11 @@ def test_links(tmp_path: Path) -> None:
     assert found == {"a": 1, "b": 1, "c": 2, "d": None, "e": None, "f": None}
 
 
-def test_descriptor_that_was_given_is_used(tmp_path: Path) -> None:
+def test_an_inherited_descriptor_is_used(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     try:
         with pytest.raises(OSError, match="Bad file descriptor"):
-            open_log(f"/dev/fd/{writer}")  # it cannot be inherited, so that it was not given
+            open_log(f"/dev/fd/{writer}")  # not inheritable, so this process opened it
         os.set_inheritable(writer, True)
         opened = open_log(f"/dev/fd/{writer}")
         os.write(opened, b"a line")

@@ -1,1 +1,1 @@
-"""What is accepted and what is refused, byte by byte, in a table split by subject."""
+"""The rules of requests as a table of raw bytes and their results, with a module per subject."""

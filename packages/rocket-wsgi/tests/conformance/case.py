@@ -1,16 +1,16 @@
-"""One case: bytes, where their rule stands, and what comes of them."""
+"""One case: bytes, the source of their rule, and their result."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 SENTINEL = b"GET /sentinel HTTP/1.1\r\nHost: sentinel\r\n\r\n"
-"""A request behind each case: whether it is served shows where the server saw the case end."""
+"""A request after each case. Its answer shows where the case ended for the server."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as an application finds it; ``fields`` by their environ keys."""
+    """A request as an application finds it, with ``fields`` by their environ keys."""
 
     method: str
     path: str
@@ -24,11 +24,17 @@ SENTINEL_SEEN = Seen("GET", "/sentinel", "", {"HTTP_HOST": "sentinel"}, b"")
 
 @dataclass(frozen=True)
 class Case:
-    """Bytes and their effect.
+    """Bytes and their result.
 
-    ``seen`` are the requests that reach the application; ``status`` is that of the last answer;
-    ``kept`` says whether the connection stays, and the sentinel is served; without ``sentinel``
-    nothing is sent behind the bytes, so that the answer must not wait for more.
+    Attributes:
+        name: the name of the case.
+        source: the section of the RFC or PEP, or the CVE, that the case is based on.
+        data: the bytes.
+        status: the status code of the last answer before the sentinel's.
+        seen: the requests that reach the application.
+        kept: whether the connection is kept, so that the sentinel is served.
+        sentinel: whether the sentinel is sent after the bytes. Without it, the answer must not wait
+            for more bytes.
     """
 
     name: str
@@ -47,7 +53,7 @@ class Case:
 def refused(
     name: str, source: str, data: bytes, status: int = 400, *, sentinel: bool = True
 ) -> Case:
-    """Answered with an error, after which nothing is read."""
+    """Return a case that is answered with an error, after which the server reads nothing."""
     return Case(name, source, data, status, sentinel=sentinel)
 
 
@@ -64,27 +70,27 @@ def accepted(
     body: bytes = b"",
     kept: bool = True,
 ) -> Case:
-    """One request that reaches the application."""
+    """Return a case of one request that reaches the application."""
     found = {} if host is None else {"HTTP_HOST": host}
     seen = Seen(method, path, query, found | (fields or {}), body)
     return Case(name, source, data, 200, (seen,), kept)
 
 
 def get(*lines: bytes) -> bytes:
-    """A request without a body, with these field lines behind ``Host``."""
+    """Return a request without a body, with these field lines after ``Host``."""
     return b"\r\n".join([b"GET / HTTP/1.1", b"Host: a", *lines, b"", b""])
 
 
 def post(*lines: bytes, body: bytes = b"", version: bytes = b"1.1") -> bytes:
-    """A request with these field lines and what follows the head."""
+    """Return a POST request with these field lines, and ``body`` after its head."""
     return b"\r\n".join([b"POST / HTTP/" + version, b"Host: a", *lines, b"", body])
 
 
 def chunked(body: bytes, *lines: bytes) -> bytes:
-    """A chunked request: ``body`` is sent as it stands."""
+    """Return a request with ``body`` as its chunked body, unchanged."""
     return post(b"Transfer-Encoding: chunked", *lines, body=body)
 
 
 def first(line: bytes) -> bytes:
-    """A request with this request line."""
+    """Return a request with this request line."""
     return line + b"\r\nHost: a\r\n\r\n"

@@ -1,4 +1,4 @@
-"""What follows a request on its connection (RFC 9112, sections 9.3 and 9.6)."""
+"""Several requests on one connection, and its end (RFC 9112, sections 9.3 and 9.6)."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ CASES = [
         kept=True,
     ),
     Case(
-        "nothing behind close",
+        "nothing after close",
         "RFC 9112, 9.6",
         get() + get(b"Connection: close") + get(),
         200,
         (_GET, Seen("GET", "/", "", {"HTTP_HOST": "a", "HTTP_CONNECTION": "close"}, b"")),
     ),
     *(
-        Case(f"nothing behind an error: {name}", _ERROR, get() + data + get(), status, (_GET,))
+        Case(f"nothing after an error: {name}", _ERROR, get() + data + get(), status, (_GET,))
         for name, data, status in (
             ("request line", b"GET /\r\n\r\n", 400),
             ("version", b"GET / HTTP/2.0\r\n\r\n", 505),

@@ -1,4 +1,4 @@
-"""Ways to cut what is sent."""
+"""Ways to cut bytes into the pieces that are sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def whole(data: bytes) -> list[bytes]:
 
 
 def single_bytes(data: bytes) -> list[bytes]:
-    """One byte each; of what is long, the bytes at its ends."""
+    """Cut into single bytes; long data only near its ends, and into longer pieces in between."""
     if len(data) <= _SHORT:
         return [data[at : at + 1] for at in range(len(data))]
     head, middle, tail = data[:_EDGE], data[_EDGE:-_EDGE], data[-_EDGE:]
@@ -24,14 +24,14 @@ def single_bytes(data: bytes) -> list[bytes]:
 
 
 def at_random(data: bytes, seed: str) -> list[bytes]:
-    """A few pieces, the same for the same seed."""
+    """Cut into a few pieces, always the same for the same seed."""
     dice = random.Random(seed)
     places = sorted(dice.randrange(len(data)) for _ in range(dice.randint(1, 8)))
     return list(between(data, places))
 
 
 def between(data: bytes, places: list[int]) -> Iterator[bytes]:
-    """The pieces between these places."""
+    """Cut at these places."""
     for start, end in zip([0, *places], [*places, len(data)], strict=True):
         if start < end:
             yield data[start:end]

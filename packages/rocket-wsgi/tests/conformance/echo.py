@@ -1,4 +1,4 @@
-"""An application that tells what it was given."""
+"""An application that answers with the request that it was given."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from conformance.case import Seen
 
 MAX_BODY = 64 * 1024
-"""What the cases expect a server to have as its limit."""
+"""The maximum size of a body that the cases expect, in bytes."""
 
 
 def seen(environ: dict[str, Any]) -> Seen:
-    """The request as it stands in an environ, its body read."""
+    """Return the request of an environ. Reads its body."""
     fields = {
         key: value
         for key, value in environ.items()
@@ -28,7 +28,7 @@ def seen(environ: dict[str, Any]) -> Seen:
 
 
 def echo(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
-    """Answer with the request, in JSON."""
+    """Answer with the request in JSON."""
     request = seen(environ)
     start_response("200 OK", [("Content-Type", "application/json")])
     return [
@@ -37,6 +37,6 @@ def echo(environ: dict[str, Any], start_response: Callable[..., object]) -> list
 
 
 def read_echo(answer: bytes) -> Seen:
-    """The request in an answer of `echo`."""
+    """Return the request in an answer of `echo`."""
     method, path, query, fields, body = json.loads(answer)
     return Seen(method, path, query, fields, body.encode("latin-1"))

@@ -1,4 +1,4 @@
-"""Where a body ends (RFC 9112, section 6)."""
+"""The end of a request body (RFC 9112, section 6)."""
 
 from __future__ import annotations
 

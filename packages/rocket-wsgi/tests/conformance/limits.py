@@ -1,4 +1,4 @@
-"""Limits (RFC 9110, sections 15.5.14 and 15.5.15; RFC 6585, section 5), kept to the byte."""
+"""Limits (RFC 9110, sections 15.5.14 and 15.5.15; RFC 6585, section 5), exact to the byte."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _FIXED = len(b"\r\n".join([*_START, b"X: "]))
 
 
 def _head(size: int) -> bytes:
-    """A request whose head, without its empty line, is as long as this."""
+    """Return a request with a head of ``size`` bytes, without the empty line at its end."""
     return b"\r\n".join([*_START, b"X: " + b"x" * (size - _FIXED), b"", b""])
 
 
 CASES = [
     accepted("longest request line", _LINE, first(_line(8192)), path="/" + "a" * 8178),
     accepted(
-        "longest request line behind an empty one",
+        "longest request line after an empty one",
         _LINE,
         b"\r\n" + first(_line(8192)),
         path="/" + "a" * 8178,
@@ -37,7 +37,7 @@ CASES = [
     refused("request line far too long", _LINE, first(_line(40_000)), 414),
     refused("request line too long, before a stray byte", _LINE, _line(9000) + b"\0\r\n\r\n", 414),
     refused(
-        "request line too long, behind a stray byte",
+        "request line too long, after a stray byte",
         "RFC 9112, 2.2",
         b"\0" + _line(9000) + b"\r\n\r\n",
     ),
@@ -48,7 +48,7 @@ CASES = [
     refused("field without end", _FIELDS, get()[:-2] + b"X: " + b"y" * 16_383, 431, sentinel=False),
     refused("field name without end", _FIELDS, get()[:-2] + b"y" * 16_386, 431, sentinel=False),
     refused(
-        "field too long, others behind it",
+        "field too long, others after it",
         _FIELDS,
         get(b"X: " + b"y" * 16_500, b"Z: y") + b"w",
         431,

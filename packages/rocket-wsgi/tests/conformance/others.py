@@ -1,4 +1,4 @@
-"""The parsers of others: the requests that h11 and httptools find in the same bytes."""
+"""The requests that the parsers h11 and httptools find in the same bytes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import h11
 import httptools
 
 _LARGEST_HEAD = 128 * 1024
-"""Above what Rocket takes, so that h11's own limit never decides."""
+"""A limit above Rocket's, so that h11's limit never decides the result."""
 
 
 @dataclass
 class Parsed:
-    """A request as it stands in its bytes; ``fields`` by lower-case name, in order."""
+    """A request as another parser reads it, with ``fields`` by lower-case names, in order."""
 
     method: str = ""
     target: str = ""
@@ -23,7 +23,7 @@ class Parsed:
 
 
 def with_h11(data: bytes) -> list[Parsed]:
-    """The complete requests that h11 finds, up to its first error."""
+    """Return the complete requests that h11 finds up to its first error."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_LARGEST_HEAD)
     connection.receive_data(data)
     found: list[Parsed] = []
@@ -50,7 +50,7 @@ def with_h11(data: bytes) -> list[Parsed]:
 
 
 class _Collector:
-    """What httptools calls."""
+    """The callbacks of httptools."""
 
     def __init__(self) -> None:
         self.found: list[Parsed] = []
@@ -67,7 +67,7 @@ class _Collector:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.in_trailers:
-            # Leading white space is gone, trailing is not.
+            # httptools removes leading white space only.
             text = value.decode("latin-1").rstrip(" \t")
             self.current.fields.append((name.decode("latin-1").lower(), text))
 
@@ -83,7 +83,7 @@ class _Collector:
 
 
 def with_httptools(data: bytes) -> list[Parsed]:
-    """The complete requests that httptools finds, up to its first error."""
+    """Return the complete requests that httptools finds up to its first error."""
     collector = _Collector()
     parser = collector.parser = httptools.HttpRequestParser(collector)
     with suppress(httptools.HttpParserError, httptools.HttpParserUpgrade):

@@ -1,4 +1,4 @@
-"""What holds for any bytes a client may send."""
+"""The rules that hold for any bytes from a client."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from conformance.wire import Outcome
 from rocket_core import State
 
 REFUSALS = frozenset({400, 411, 413, 414, 417, 431, 501, 505})
-"""How bytes may be refused. None of these says that the server failed."""
+"""The status codes of refusals. None of them stands for a failure of the server."""
 
 
 def check(outcome: Outcome) -> None:
-    """Raise `AssertionError` where an outcome breaks a rule."""
+    """Raise `AssertionError` if an outcome breaks a rule."""
     statuses = outcome.statuses
     assert all(status == 200 for status in statuses[:-1]), "an answer follows an error"
     last = statuses[-1] if statuses else None

@@ -1,4 +1,4 @@
-"""All cases."""
+"""All cases by subject and by name."""
 
 from __future__ import annotations
 

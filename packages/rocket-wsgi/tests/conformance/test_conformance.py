@@ -1,4 +1,4 @@
-"""The table, over connections and in memory, whole and in pieces: the same result each time."""
+"""The table of cases gives the same results over connections and in memory, whole and in pieces."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_over_a_connection(client: Client, case: Case, cut: Cut) -> None:
     expected = [*case.seen, *([SENTINEL_SEEN] if case.kept else [])]
     with closing(client.open()) as stream:
         stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Who asks for the end and sends on may find the connection reset behind the answer.
+        # A client that has asked for the end and still sends may see a reset after the answer.
         may_be_reset = case.status == 200 and not case.kept
         with suppress(ConnectionError) if may_be_reset else nullcontext():
             for piece in cut(case.sent):
@@ -71,7 +71,7 @@ def test_over_a_connection(client: Client, case: Case, cut: Cut) -> None:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_in_memory(case: Case, cut: Cut) -> None:
-    """Here the pieces arrive as they are cut, which a network does not promise."""
+    """Here the pieces arrive exactly as they were cut, which a network does not guarantee."""
     found = exchange(cut(case.sent))
     assert found.seen == (*case.seen, *([SENTINEL_SEEN] if case.kept else []))
     assert found.statuses == [200] * len(found.seen) + ([case.status] if case.status != 200 else [])
@@ -87,5 +87,5 @@ def test_every_case_names_its_rule() -> None:
 
 
 def test_nothing_is_refused_without_need() -> None:
-    """A server whose parser refused everything would pass half of the table."""
+    """A parser that refuses everything would pass half of the table."""
     assert sum(case.status == 200 for case in CASES.values()) > 100

@@ -1,7 +1,7 @@
-"""Rocket beside h11 and httptools: what Rocket accepts, they take for the same request.
+"""A request that Rocket accepts means the same to h11 and httptools.
 
-They may refuse or misread it only for the reasons named here. They accept more than Rocket does,
-which is no concern of these tests.
+They may refuse or misread it only for the reasons named here. They accept more requests than Rocket
+does, which these tests do not compare.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from conformance.table import CASES
 from conformance.wire import exchange
 
 NOT_COMPARED = frozenset({"host", "content-length", "transfer-encoding", "proxy"})
-"""The absolute form replaces the first; the others do not reach an environ as header fields."""
+"""Fields that the absolute form replaces (Host), or that are no header fields in an environ."""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A request that Rocket accepted: its bytes, those before it, and what it was taken for."""
+    """A request that Rocket accepted: its bytes, the bytes before it, and its meaning to Rocket."""
 
     raw: bytes
     before: bytes
@@ -42,32 +42,32 @@ _BAD_SPACE = rb"\r\n[0-9A-Fa-f]+(?:[ \t]+;|;[^\r]*?[ \t])"
 
 
 def bad_white_space_in_a_chunk_extension(accepted: Accepted) -> bool:
-    """RFC 9110, 5.6.3: a recipient must parse it and remove it. Both refuse it."""
+    """RFC 9110, 5.6.3: a recipient must parse and remove it. Both parsers refuse it."""
     return accepted.contains(_BAD_SPACE)
 
 
 def an_empty_line_before_the_request(accepted: Accepted) -> bool:
-    """RFC 9112, 2.2: a server should ignore at least one. h11 ignores none."""
+    """RFC 9112, 2.2: a server should ignore at least one. h11 refuses it."""
     return accepted.raw.startswith(b"\r\n")
 
 
 def a_kept_connection_of_http_1_0(accepted: Accepted) -> bool:
-    """RFC 9112, 9.3: persists if the client asks for it. h11 closes it always."""
+    """RFC 9112, 9.3: the connection persists on request. h11 always closes it."""
     return b" HTTP/1.0\r\n" in accepted.before
 
 
 def a_method_not_in_its_list(accepted: Accepted) -> bool:
-    """RFC 9110, 9.1: methods are tokens. httptools has a list of those it knows."""
+    """RFC 9110, 9.1: methods are tokens. httptools refuses methods that are not in its list."""
     return accepted.seen.method not in _METHODS
 
 
 def a_later_minor_version(accepted: Accepted) -> bool:
-    """RFC 9110, 2.5: to be read as the highest known. httptools refuses it."""
+    """RFC 9110, 2.5: it is processed like the highest known version. httptools refuses it."""
     return accepted.contains(rb" HTTP/1\.[2-9]\r\n")
 
 
-def white_space_behind_the_coding(accepted: Accepted) -> bool:
-    """RFC 9110, 5.5: no part of the value. httptools takes it for one."""
+def white_space_after_the_coding(accepted: Accepted) -> bool:
+    """RFC 9110, 5.5: it is not part of the value. httptools includes it."""
     return accepted.contains(rb"(?i)chunked[ \t]+\r\n")
 
 
@@ -78,7 +78,7 @@ _METHODS = frozenset(
 
 @dataclass(frozen=True)
 class Other:
-    """A parser and the differences that are known."""
+    """A parser, and its known differences from Rocket."""
 
     parse: Callable[[bytes], list[Parsed]]
     differences: tuple[Difference, ...]
@@ -99,7 +99,7 @@ OTHERS = {
             bad_white_space_in_a_chunk_extension,
             a_method_not_in_its_list,
             a_later_minor_version,
-            white_space_behind_the_coding,
+            white_space_after_the_coding,
         ),
     ),
 }
@@ -125,7 +125,7 @@ def theirs(parsed: Parsed) -> tuple[str, str, dict[str, str], bytes]:
 
 
 def compare(data: bytes, other: Other) -> set[Difference]:
-    """Compare each request that Rocket accepts; the differences that explain what was found."""
+    """Compare each request that Rocket accepts. Return the differences that explain the results."""
     outcome = exchange([data])
     found = other.parse(data)
     used: set[Difference] = set()
@@ -139,7 +139,7 @@ def compare(data: bytes, other: Other) -> set[Difference]:
         reasons = {each for each in other.differences if each(accepted)}
         assert reasons, (data, ours(accepted), found[index:])
         used |= reasons
-        break  # they have lost their place
+        break  # the other parser reads the rest from another position
     return used
 
 
@@ -148,7 +148,7 @@ def test_the_table(name: str) -> None:
     used: set[Difference] = set()
     for case in CASES.values():
         used |= compare(case.sent, OTHERS[name])
-    assert used == set(OTHERS[name].differences)  # no difference is listed that is none
+    assert used == set(OTHERS[name].differences)  # each listed difference occurs
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -162,7 +162,7 @@ def test_generated_requests(name: str) -> None:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_damaged_requests(name: str) -> None:
-    @settings(derandomize=True)  # a rare difference of theirs is no failure of a change of ours
+    @settings(derandomize=True)  # a rare, unlisted difference must not fail an unrelated change
     @given(mutated())
     def run(data: bytes) -> None:
         compare(data, OTHERS[name])

@@ -1,4 +1,4 @@
-"""What holds for any bytes, and for every cut of them."""
+"""The rules hold for any bytes, however they are cut."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from rocket_core import State
 
 
 @given(requests())
-def test_sound_requests_are_accepted_or_refused_with_a_reason(data: bytes) -> None:
+def test_valid_requests_are_accepted_or_refused_for_a_known_reason(data: bytes) -> None:
     outcome = exchange([data])
     check(outcome)
-    # A target that its method does not allow, Content-Type twice, a kept HTTP/1.0 upload: no more.
+    # Reasons: a target that the method does not allow, two Content-Type fields, an HTTP/1.0 upload
+    # without a length on a kept connection.
     assert outcome.statuses[:1] in ([200], [400], [411], [501]), outcome
 
 
@@ -30,12 +31,12 @@ def test_cuts_do_not_matter(data: bytes, places: list[int]) -> None:
 
 
 @given(mutated())
-def test_damaged_requests_keep_the_rules(data: bytes) -> None:
+def test_damaged_requests_do_not_break_the_rules(data: bytes) -> None:
     check(exchange([data]))
 
 
 @given(streams(), streams())
-def test_nothing_is_read_behind_an_error(data: bytes, more: bytes) -> None:
+def test_nothing_is_read_after_an_error(data: bytes, more: bytes) -> None:
     outcome = exchange([data])
     if outcome.state is State.CLOSED:
         assert exchange([data + more]) == outcome

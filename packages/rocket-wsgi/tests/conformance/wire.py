@@ -1,4 +1,4 @@
-"""A worker and a connection without a network: exactly the pieces given arrive, one at a time."""
+"""A worker and a connection without a network: the given pieces arrive one at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DATE = re.compile(rb"Date: [^\r]*\r\n")
 
 
 class Wire(Connection):
-    """Receives from a list, sends to another."""
+    """A connection that receives from a list, and collects what is sent."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         super().__init__(socket.socket(), _PEER, _PEER)
@@ -28,7 +28,7 @@ class Wire(Connection):
 
     @property
     def taken(self) -> int:
-        """Bytes that the worker has taken."""
+        """The number of bytes that the worker has taken."""
         return self._size - sum(map(len, self.pieces)) - self.buffered
 
     def receive_now(self, size: int) -> bytes:
@@ -46,11 +46,14 @@ class Wire(Connection):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it.
+    """The result of an exchange.
 
-    ``seen`` are the requests that reached the application, ``targets`` their targets as sent,
-    ``ends`` the number of bytes taken up to the end of each; ``answers`` is what the client gets,
-    without the date, and ``state`` is what the server then waits for, CLOSED where it closes.
+    Attributes:
+        seen: the requests that reached the application.
+        targets: their targets as sent.
+        ends: for each request, the number of bytes that were taken up to its end.
+        answers: the bytes that the client received, without ``Date``.
+        state: the state of the connection at the end; CLOSED if the server closes it.
     """
 
     seen: tuple[Seen, ...]
@@ -67,7 +70,7 @@ class Outcome:
 
 
 def exchange(pieces: Iterable[bytes]) -> Outcome:
-    """Let a worker serve a client that sends these pieces, as a server would let it."""
+    """Let a worker serve a client that sends these pieces, in the manner of a server."""
     requests: list[Seen] = []
     targets: list[str] = []
     ends: list[int] = []

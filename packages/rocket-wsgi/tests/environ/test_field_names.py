@@ -44,7 +44,7 @@ def test_allowed() -> None:
 
 
 @pytest.mark.parametrize("name", FRAMING)
-def test_none_becomes_a_length_or_a_coding(name: str) -> None:
+def test_no_name_with_an_underscore_becomes_a_framing_field(name: str) -> None:
     assert EnvironNames(Underscores.ALLOW)[name] == ""
 
 
@@ -69,6 +69,6 @@ def test_over_a_connection(
     assert body is None or answer.body == body
 
 
-def test_anything_else_is_no_policy() -> None:
+def test_the_policy_must_be_an_underscores_member() -> None:
     with pytest.raises(ValueError, match="'keep' is not a valid Underscores"):
         WSGIWorker(lambda *_: [], underscores="keep")  # type: ignore[arg-type]

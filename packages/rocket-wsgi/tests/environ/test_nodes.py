@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rocket_core.http1 import HeadError
-from rocket_wsgi._environ.nodes import NOBODY, Node, parse_loose_node, parse_node, parse_port
+from rocket_wsgi._environ.nodes import UNDISCLOSED, Node, parse_loose_node, parse_node, parse_port
 
 BOTH = [
     ("192.0.2.43", Node("192.0.2.43", None)),
@@ -16,10 +16,10 @@ BOTH = [
     ("[2001:db8:CAFE::17]", Node("2001:db8:cafe::17", None)),
     ("[2001:db8:cafe:0::17]:4711", Node("2001:db8:cafe::17", "4711")),
     ("[::ffff:192.0.2.1]", Node("192.0.2.1", None)),
-    ("unknown", NOBODY),
-    ("Unknown:80", NOBODY),
-    ("_SEVKISEK", NOBODY),
-    ("_a.b-c_1:_x", NOBODY),
+    ("unknown", UNDISCLOSED),
+    ("Unknown:80", UNDISCLOSED),
+    ("_SEVKISEK", UNDISCLOSED),
+    ("_a.b-c_1:_x", UNDISCLOSED),
 ]
 LOOSE = [
     ("2001:db8::17", Node("2001:db8::17", None)),
@@ -62,14 +62,14 @@ def test_nodes(text: str, node: Node) -> None:
 
 
 @pytest.mark.parametrize(("text", "node"), LOOSE)
-def test_nodes_of_the_loose_form(text: str, node: Node) -> None:
+def test_nodes_of_x_forwarded_for(text: str, node: Node) -> None:
     assert parse_loose_node(text) == node
     with pytest.raises(HeadError):
         parse_node(text)
 
 
 @pytest.mark.parametrize("text", NEITHER)
-def test_no_nodes(text: str) -> None:
+def test_invalid_nodes(text: str) -> None:
     for parse in (parse_node, parse_loose_node):
         with pytest.raises(HeadError) as caught:
             parse(text)
@@ -92,6 +92,6 @@ def test_any_text_is_a_node_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "65536", "-1", "+1", "8 0", "\u00b2", "000080"])
-def test_no_ports(text: str) -> None:
+def test_invalid_ports(text: str) -> None:
     with pytest.raises(HeadError):
         parse_port(text)

@@ -17,7 +17,7 @@ Environ = dict[str, Any]
 MADE = re.compile(r"[0-9a-f]{16}-[0-9a-f]+\Z")
 
 
-def told(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+def show_id(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
     assert environ.get("rocket.request_id", "") == environ.get("HTTP_X_REQUEST_ID", "")
     start_response("200 OK", [])
     return [environ.get("rocket.request_id", "").encode()]
@@ -32,14 +32,14 @@ def local(peer: Peer) -> bool:
     return peer.host == "127.0.0.1"
 
 
-def test_off(serve: Serve) -> None:
-    answer = serve(told).exchange(request())
+def test_no_ids_by_default(serve: Serve) -> None:
+    answer = serve(show_id).exchange(request())
     assert answer.body == b""
     assert "X-Request-ID" not in answer
 
 
-def test_each_request_has_one_of_its_own(serve: Serve) -> None:
-    client = serve(told, request_ids=RequestIds())
+def test_each_request_has_its_own_id(serve: Serve) -> None:
+    client = serve(show_id, request_ids=RequestIds())
     stream = client.open()
     found = set()
     for _ in range(5):
@@ -53,39 +53,39 @@ def test_each_request_has_one_of_its_own(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("ids", [RequestIds(), RequestIds(trusted=lambda peer: False)])
-def test_what_a_stranger_sends_is_replaced(serve: Serve, ids: RequestIds) -> None:
-    body = serve(told, request_ids=ids).exchange(request("chosen")).body
+def test_the_id_of_an_untrusted_client_is_replaced(serve: Serve, ids: RequestIds) -> None:
+    body = serve(show_id, request_ids=ids).exchange(request("chosen")).body
     assert MADE.match(body.decode())
 
 
 @pytest.mark.parametrize(
     "given", ["chosen", "a" * 128, "Root=1-67891233-abcdef01", "0A0B:1F90_7F/x+y==", "x@y"]
 )
-def test_that_of_a_trusted_proxy_is_taken(serve: Serve, given: str) -> None:
-    client = serve(told, request_ids=RequestIds(trusted=local))
+def test_the_id_of_a_trusted_proxy_is_accepted(serve: Serve, given: str) -> None:
+    client = serve(show_id, request_ids=RequestIds(trusted=local))
     assert client.exchange(request(given)).body == given.encode()
 
 
 @pytest.mark.parametrize("given", ["", "a" * 129, "a b", "a,b", 'a"', "é", "a;b", "<x>"])
-def test_that_which_is_malformed_is_not(serve: Serve, given: str) -> None:
-    client = serve(told, request_ids=RequestIds(trusted=local))
+def test_a_malformed_id_is_replaced(serve: Serve, given: str) -> None:
+    client = serve(show_id, request_ids=RequestIds(trusted=local))
     assert MADE.match(client.exchange(request(given)).body.decode())
 
 
-def test_sent_twice_it_is_malformed(serve: Serve) -> None:
-    client = serve(told, request_ids=RequestIds(trusted=local))
+def test_an_id_that_is_sent_twice_is_replaced(serve: Serve) -> None:
+    client = serve(show_id, request_ids=RequestIds(trusted=local))
     data = request("one").replace(b"\r\n\r\n", b"\r\nX-Request-ID: two\r\n\r\n")
     assert MADE.match(client.exchange(data).body.decode())
 
 
 def test_echo(serve: Serve) -> None:
-    client = serve(told, request_ids=RequestIds(trusted=local, echo=True))
+    client = serve(show_id, request_ids=RequestIds(trusted=local, echo=True))
     assert client.exchange(request("chosen"))["X-Request-ID"] == "chosen"
     answer = client.exchange(request())
     assert answer["X-Request-ID"] == answer.body.decode()
 
 
-def test_echo_of_the_application_stays(serve: Serve) -> None:
+def test_the_field_of_the_application_is_kept(serve: Serve) -> None:
     def application(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
         start_response("200 OK", [("x-request-id", "mine")])
         return []
@@ -97,12 +97,12 @@ def test_echo_of_the_application_stays(serve: Serve) -> None:
 def test_echo_with_a_file(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "page.txt").write_text("hello")
     files = {"/static": StaticFiles(tmp_path)}
-    client = serve(told, request_ids=RequestIds(trusted=local, echo=True), static=files)
+    client = serve(show_id, request_ids=RequestIds(trusted=local, echo=True), static=files)
     answer = client.exchange(request("chosen").replace(b"GET /", b"GET /static/page.txt"))
     assert (answer.body, answer["X-Request-ID"]) == (b"hello", "chosen")
 
 
-def test_echo_of_what_the_server_answers(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_echo_in_the_server_s_own_answers(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     def application(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
         raise RuntimeError("broken")
 
@@ -117,7 +117,7 @@ def test_echo_of_what_the_server_answers(serve: Serve, caplog: pytest.LogCapture
 def test_logged(serve: Serve, tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     log = AccessLog(path, "{request_id} {status}")
-    client = serve(told, request_ids=RequestIds(trusted=local), access_log=log)
+    client = serve(show_id, request_ids=RequestIds(trusted=local), access_log=log)
     client.exchange(request("chosen"))
     client.stop()
     log.close()

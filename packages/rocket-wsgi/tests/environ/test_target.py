@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rocket_core.http1 import HeadError
-from rocket_wsgi._environ.target import Target, _hosts, parse_target, valid_host
-from rocket_wsgi._repeat_cache import MEMORY
+from rocket_wsgi._environ.target import Target, parse_target
 
 
 @pytest.mark.parametrize(
@@ -51,41 +50,6 @@ def test_refused(method: str, target: str, status: int) -> None:
     with pytest.raises(HeadError) as caught:
         parse_target(method, target)
     assert caught.value.status == status
-
-
-@pytest.mark.parametrize(
-    "host",
-    ["", "a", "a.b:80", "127.0.0.1", "[::1]", "[::1]:1", "a_b", "a:", "xn--bcher-kva.example"],
-)
-def test_hosts(host: str) -> None:
-    assert valid_host(host)
-
-
-@pytest.mark.parametrize("port", ["", ":", ":65535"])
-def test_a_host_is_no_longer_than_a_name(port: str) -> None:
-    name = ".".join(["a" * 63] * 4)
-    assert len(name) == 255
-    assert valid_host(name + port)
-    assert not valid_host(f"a{name}{port}")
-    with pytest.raises(HeadError, match="malformed authority"):
-        parse_target("GET", f"http://a{name}{port}/")
-
-
-def test_hosts_that_do_not_come_again_keep_no_others_out() -> None:
-    for number in range(3 * MEMORY):
-        for _ in range(2):
-            assert valid_host(f"x{number}")
-    for number in range(3 * MEMORY):
-        assert not valid_host(f"x {number}")
-    assert len(_hosts) <= MEMORY
-    for _ in range(2):
-        assert valid_host("the.usual.one")
-    assert "the.usual.one" in _hosts
-
-
-@pytest.mark.parametrize("host", ["a b", "a/b", "a:b", "::1", "[::1", "u@h", "a:123456", "\xe9"])
-def test_malformed_hosts(host: str) -> None:
-    assert not valid_host(host)
 
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))

@@ -1,4 +1,4 @@
-"""Bodies that the application reads as they arrive."""
+"""Bodies that the application reads while they arrive."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_application_reads_what_has_arrived(serve: Serve) -> None:
     assert stream.answer().body == b"done"
 
 
-def test_waiting_for_a_body_holds_nobody_up(serve: Serve) -> None:
+def test_waiting_for_a_body_delays_no_other_client(serve: Serve) -> None:
     client = serve(digest, stream_bodies=True, threads=1)
     slow = [client.open() for _ in range(10)]
     for stream in slow:
@@ -126,7 +126,7 @@ def test_an_early_answer_is_not_lost_to_a_client_that_sends_on(serve: Serve) -> 
     assert (answer.body, stream.rest()) == (b"ignored", b"")
 
 
-def test_no_continue_in_the_midst_of_an_answer(serve: Serve) -> None:
+def test_no_continue_after_the_response_has_begun(serve: Serve) -> None:
     def application(environ: dict[str, Any], start_response: Start) -> Iterator[bytes]:
         start_response("200 OK", [])
         yield b"first"
@@ -140,7 +140,7 @@ def test_no_continue_in_the_midst_of_an_answer(serve: Serve) -> None:
     assert [stream.chunk(), stream.chunk()] == [b"abc", b""]
 
 
-def test_the_time_of_the_application_is_not_the_clients(serve: Serve) -> None:
+def test_the_time_of_the_application_does_not_count_against_the_client(serve: Serve) -> None:
     def application(environ: dict[str, Any], start_response: Start) -> list[bytes]:
         time.sleep(0.6)  # what is shown is that this much time does not count
         first = environ["wsgi.input"].read(1)
@@ -182,7 +182,7 @@ def test_malformed_chunks_are_an_error_of_reading(
     assert stream.rest() == b""
 
 
-def test_a_client_that_leaves_or_stalls_ends_the_reading(
+def test_reading_ends_if_the_client_disconnects_or_stalls(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     ended = threading.Semaphore(0)

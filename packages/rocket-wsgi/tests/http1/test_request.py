@@ -10,12 +10,12 @@ from rocket_core.http1 import HeadError
 from rocket_wsgi._environ.field_names import EnvironNames, Underscores
 from rocket_wsgi._http1.fields import Framing
 from rocket_wsgi._http1.head_cache import HeadCache
-from rocket_wsgi._http1.request import Request
+from rocket_wsgi._http1.request import HTTP1Request
 
 
-def read(*lines: str, first: str = "GET / HTTP/1.1", host: str | None = "Host: a") -> Request:
+def read(*lines: str, first: str = "GET / HTTP/1.1", host: str | None = "Host: a") -> HTTP1Request:
     head = [first, *([host] if host is not None else []), *lines]
-    return Request("\r\n".join(head).encode("latin-1"), {"wsgi.version": (1, 0)})
+    return HTTP1Request("\r\n".join(head).encode("latin-1"), {"wsgi.version": (1, 0)})
 
 
 def refused(*lines: str, **settings: Any) -> int:
@@ -51,11 +51,11 @@ def test_environ() -> None:
 
 def test_template_is_not_changed() -> None:
     template = {"wsgi.version": (1, 0)}
-    Request(b"GET / HTTP/1.1\r\nHost: a\r\nX-A: b", template)
+    HTTP1Request(b"GET / HTTP/1.1\r\nHost: a\r\nX-A: b", template)
     assert template == {"wsgi.version": (1, 0)}
 
 
-def test_fields_that_could_be_mistaken_are_dropped() -> None:
+def test_fields_that_could_be_mistaken_for_others_are_dropped() -> None:
     environ = read("X_Forwarded_For: evil", "Proxy: evil", "X-Ok: 1").environ
     assert "evil" not in environ.values()
     assert environ["HTTP_X_OK"] == "1"
@@ -134,16 +134,16 @@ def test_malformed_request_lines(first: str, status: int) -> None:
     assert refused(first=first) == status
 
 
-def test_host_is_required_of_modern_clients_only() -> None:
+def test_host_is_required_since_http_1_1() -> None:
     assert refused(host=None) == 400
     assert not read(host=None, first="GET / HTTP/1.0").modern
 
 
-def test_later_minor_versions_are_modern() -> None:
+def test_later_minor_versions_are_like_http_1_1() -> None:
     assert read(first="GET / HTTP/1.2").modern
 
 
-def test_transfer_encoding_on_old_clients() -> None:
+def test_transfer_encoding_is_refused_with_http_1_0() -> None:
     assert refused("Transfer-Encoding: chunked", first="POST / HTTP/1.0") == 400
 
 
@@ -189,9 +189,9 @@ def test_expectation() -> None:
 
 
 @given(st.binary(max_size=300))
-def test_no_head_raises_anything_else(head: bytes) -> None:
+def test_no_head_raises_another_error(head: bytes) -> None:
     try:
-        Request(head, {})
+        HTTP1Request(head, {})
     except HeadError as error:
         assert 400 <= error.status < 600
 
@@ -235,9 +235,9 @@ def encoded(*lines: str, first: str = "GET / HTTP/1.1") -> bytes:
 
 
 def outcome(head: bytes, memory: HeadCache | None) -> Any:
-    """What the server makes of a head: everything but the empty file, which has no value."""
+    """All attributes of the request, except for the empty file, which has no value to compare."""
     try:
-        request = Request(head, TEMPLATE, NAMES, memory)
+        request = HTTP1Request(head, TEMPLATE, NAMES, memory)
     except HeadError as error:
         return error.status, error.reason
     environ = {key: value for key, value in request.environ.items() if key != "wsgi.input"}
@@ -246,10 +246,10 @@ def outcome(head: bytes, memory: HeadCache | None) -> Any:
 
 
 def knowing(*lines: str, first: str = "GET / HTTP/1.1") -> HeadCache:
-    """A memory that has these fields."""
+    """Return a cache that has remembered these fields."""
     memory = HeadCache()
     for _ in range(2):
-        Request(encoded(*lines, first=first), TEMPLATE, NAMES, memory)
+        HTTP1Request(encoded(*lines, first=first), TEMPLATE, NAMES, memory)
     assert memory._fields
     return memory
 
@@ -287,7 +287,7 @@ def knowing(*lines: str, first: str = "GET / HTTP/1.1") -> HeadCache:
 @pytest.mark.parametrize(
     "lines", [FIELDS, (*FIELDS, "Content-Length: 3"), (*FIELDS, "Connection: close"), ("Host: a",)]
 )
-def test_known_fields_change_nothing(first: str, lines: tuple[str, ...]) -> None:
+def test_remembered_fields_make_no_difference(first: str, lines: tuple[str, ...]) -> None:
     head = encoded(*lines, first=first)
     memory = knowing(*lines)
     for _ in range(3):  # the last time with a known request line
@@ -308,19 +308,19 @@ def test_known_fields_change_nothing(first: str, lines: tuple[str, ...]) -> None
         max_size=30,
     )
 )
-def test_what_came_before_makes_no_difference(heads: list[bytes]) -> None:
+def test_earlier_heads_make_no_difference(heads: list[bytes]) -> None:
     memory = HeadCache()
     for head in heads:
         assert outcome(head, memory) == outcome(head, None)
 
 
-def test_what_is_refused_is_not_remembered() -> None:
+def test_refused_heads_are_not_remembered() -> None:
     memory = HeadCache()
     for first in ("GET / HTTP/1.1", "POST / HTTP/1.0", "GET ? HTTP/1.1"):
         for fields in (("Host: a/b",), ("Connection: keep-alive",), ("Host: a", "A b")):
             for _ in range(3):
                 with pytest.raises(HeadError):
-                    Request(encoded(*fields, first=first), TEMPLATE, NAMES, memory)
+                    HTTP1Request(encoded(*fields, first=first), TEMPLATE, NAMES, memory)
     assert not memory._fields
     assert not memory._fields._seen
     assert not memory._lines._seen
@@ -328,29 +328,29 @@ def test_what_is_refused_is_not_remembered() -> None:
 
 def test_requests_with_the_same_fields_share_no_environ() -> None:
     memory = knowing(*FIELDS)
-    first = Request(encoded(*FIELDS), TEMPLATE, NAMES, memory)
+    first = HTTP1Request(encoded(*FIELDS), TEMPLATE, NAMES, memory)
     first.environ["HTTP_HOST"] = "changed"
     first.environ["mine"] = 1
-    second = Request(encoded(*FIELDS), TEMPLATE, NAMES, memory)
+    second = HTTP1Request(encoded(*FIELDS), TEMPLATE, NAMES, memory)
     assert second.environ["HTTP_HOST"] == "a"
     assert "mine" not in second.environ
     assert second.environ["wsgi.input"] is not first.environ["wsgi.input"]
 
 
-def test_fields_are_known_to_one_address_and_one_policy() -> None:
+def test_fields_are_remembered_for_one_address_and_one_policy() -> None:
     memory = knowing(*FIELDS, "X_Y: z")
     head = encoded(*FIELDS, "X_Y: z")
     other = {"wsgi.version": (1, 0), "HTTPS": "on"}
-    assert Request(head, other, NAMES, memory).environ["HTTPS"] == "on"
+    assert HTTP1Request(head, other, NAMES, memory).environ["HTTPS"] == "on"
     allowing = EnvironNames(Underscores.ALLOW)
-    assert Request(head, TEMPLATE, allowing, memory).environ["HTTP_X_Y"] == "z"
-    assert "HTTP_X_Y" not in Request(head, TEMPLATE, NAMES, memory).environ
+    assert HTTP1Request(head, TEMPLATE, allowing, memory).environ["HTTP_X_Y"] == "z"
+    assert "HTTP_X_Y" not in HTTP1Request(head, TEMPLATE, NAMES, memory).environ
 
 
 def test_long_fields_are_not_remembered() -> None:
     memory = HeadCache()
     for _ in range(3):
-        Request(encoded("Host: a", "Cookie: " + "x" * 2048), TEMPLATE, NAMES, memory)
+        HTTP1Request(encoded("Host: a", "Cookie: " + "x" * 2048), TEMPLATE, NAMES, memory)
     assert not memory._fields
 
 
@@ -358,7 +358,7 @@ def test_long_request_lines_are_not_remembered() -> None:
     memory = knowing(*FIELDS)
     for length in (100, 300):
         for _ in range(3):
-            Request(
+            HTTP1Request(
                 encoded(*FIELDS, first=f"GET /{'x' * length} HTTP/1.1"), TEMPLATE, NAMES, memory
             )
     assert [line.target for line, _ in memory._lines.values()] == ["/" + "x" * 100]

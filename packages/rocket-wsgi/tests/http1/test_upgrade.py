@@ -84,7 +84,7 @@ def closes(environ: Environ, start_response: Start) -> list[bytes]:
 
 
 @pytest.mark.parametrize("application", [returns, answers, writes, generates, stops, drops, closes])
-def test_however_the_application_ends(
+def test_the_connection_ends_however_the_application_ends(
     serve: Serve, application: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = AccessLog(logging.getLogger("access"))
@@ -123,7 +123,9 @@ def test_an_application_that_fails_is_logged(
     assert "in the midst of it" in caplog.text
 
 
-def test_a_client_that_leaves_in_the_midst(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_disconnects_during_an_upgrade(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     client = serve(returns)
     take(client).close()
     eventually(lambda: not client.server.statistics().connections)
@@ -150,7 +152,7 @@ def test_other_requests_are_not_offered_a_socket(serve: Serve, request_head: byt
     assert serve(application).exchange(request_head).body == b"fine"
 
 
-def test_an_offer_that_is_not_taken_costs_nothing(serve: Serve) -> None:
+def test_an_offer_that_is_not_accepted_changes_nothing(serve: Serve) -> None:
     kept: list[Any] = []
 
     def application(environ: Environ, start_response: Start) -> list[bytes]:
@@ -181,7 +183,7 @@ def test_a_response_that_has_begun_ends_the_offer(serve: Serve) -> None:
     assert stream.answer().body == b"ab"
 
 
-def test_a_drain_ends_an_idle_one(serve: Serve) -> None:
+def test_a_drain_ends_an_idle_upgraded_connection(serve: Serve) -> None:
     client = serve(returns)
     stream = take(client)
     client.server.drain()
@@ -189,7 +191,7 @@ def test_a_drain_ends_an_idle_one(serve: Serve) -> None:
     assert client.server.wait(30)
 
 
-def test_the_time_limit_of_requests_does_not_count(serve: Serve) -> None:
+def test_the_time_limit_of_requests_does_not_apply_to_upgrades(serve: Serve) -> None:
     leave = threading.Event()
 
     def application(environ: Environ, start_response: Start) -> list[bytes]:

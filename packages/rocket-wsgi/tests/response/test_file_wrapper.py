@@ -52,7 +52,7 @@ def test_span_of_a_file_with_holes_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["/proc/self/cmdline", "/sys/kernel/mm/transparent_hugepage/enabled"]
 )
-def test_no_span_of_what_the_system_makes_up(name: str) -> None:
+def test_no_span_of_generated_files(name: str) -> None:
     if not Path(name).is_file():
         pytest.skip(f"there is no {name}")
     with Path(name).open("rb") as file:
@@ -67,7 +67,7 @@ def test_span_of_a_temporary_file() -> None:
 
 
 @pytest.mark.parametrize("module", [gzip, bz2, lzma])
-def test_no_span_of_what_reads_differently(tmp_path: Path, module: Any) -> None:
+def test_no_span_of_objects_that_decode_their_file(tmp_path: Path, module: Any) -> None:
     path = tmp_path / "file"
     with module.open(path, "wb") as file:
         file.write(b"abc" * 1000)
@@ -78,14 +78,14 @@ def test_no_span_of_what_reads_differently(tmp_path: Path, module: Any) -> None:
 
 
 class Rotated(io.FileIO):
-    """Reads other bytes than those in the file."""
+    """A file whose method `read` returns other bytes than the file has."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         return bytes(byte ^ 1 for byte in super().read(size) or b"")
 
 
 class Part:
-    """The beginning of a file; all but reading is the file's."""
+    """The beginning of a file. All attributes except `read` are those of the file."""
 
     def __init__(self, file: IO[bytes], left: int) -> None:
         self.file = file
@@ -101,7 +101,7 @@ class Part:
 
 
 class Proxy:
-    """As Django's `File` is."""
+    """A wrapper like `File` of Django."""
 
     read = property(lambda self: self.file.read)
     tell = property(lambda self: self.file.tell)

@@ -1,4 +1,4 @@
-"""What the application does, and what the client sees (PEP 3333)."""
+"""The calls of the application, and what the client receives (PEP 3333)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def returning(
 
 
 class Closing:
-    """An iterable that tells when it is closed."""
+    """An iterable that records that it was closed."""
 
     def __init__(self, items: Iterable[Any]) -> None:
         self._items = items
@@ -63,8 +63,8 @@ def breaking() -> Iterator[bytes]:
     raise ValueError("midway")
 
 
-def test_a_client_of_http_1_0_does_not_take_a_broken_body_for_a_whole_one(serve: Serve) -> None:
-    """Its body ends where the connection ends, so the connection must not end in the usual way."""
+def test_a_client_of_http_1_0_notices_an_incomplete_body(serve: Serve) -> None:
+    """The end of the connection is the end of the body, so an incomplete body ends in a reset."""
     stream = serve(returning(breaking)).open()
     stream.send(b"GET / HTTP/1.0\r\n\r\n")
     assert stream.head()[1] == 200
@@ -73,7 +73,7 @@ def test_a_client_of_http_1_0_does_not_take_a_broken_body_for_a_whole_one(serve:
         stream.rest()
 
 
-def test_nothing_gets_a_length(serve: Serve) -> None:
+def test_an_empty_result_gets_a_length(serve: Serve) -> None:
     for nothing in ([], (), [b""], lambda: iter(()), lambda: iter([b"", b""])):
         answer = serve(returning(nothing)).get()
         assert (answer["Content-Length"], answer.body) == ("0", b"")
@@ -90,7 +90,7 @@ def test_several_elements_are_chunked(serve: Serve) -> None:
     assert stream.answer().body == b"a" * 10 + b"b" * 100_000 + b"c"
 
 
-def test_old_clients_get_the_end_of_the_stream(serve: Serve) -> None:
+def test_clients_of_http_1_0_get_the_end_of_the_stream(serve: Serve) -> None:
     client = serve(returning([b"a", b"b"]))
     answer = client.exchange(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     assert answer["Connection"] == "close"
@@ -174,7 +174,7 @@ def test_close_is_called_when_iterating_fails(serve: Serve) -> None:
     assert closing.closed.wait(30)
 
 
-def test_close_is_called_when_the_client_leaves(serve: Serve) -> None:
+def test_close_is_called_when_the_client_disconnects(serve: Serve) -> None:
     closing = Closing(b"x" * OUTPUT_BOUND for _ in range(1_000_000))
     stream = serve(returning(closing)).open()
     stream.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -197,7 +197,9 @@ def test_a_close_that_fails_is_logged(serve: Serve, caplog: pytest.LogCaptureFix
     assert "cannot close" in caplog.text
 
 
-def test_the_application_that_raises(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_application_that_raises_is_answered_500(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     def application(environ: dict[str, Any], start_response: Start) -> list[bytes]:
         if environ["PATH_INFO"] == "/":
             start_response("200 OK", [])
@@ -345,7 +347,7 @@ def test_writing_more_than_promised_raises(serve: Serve) -> None:
     assert raised.wait(30)
 
 
-def test_no_length_where_there_must_be_none(serve: Serve) -> None:
+def test_no_length_with_a_status_that_excludes_it(serve: Serve) -> None:
     client = serve(returning([], "204 No Content", [("Content-Length", "0")]))
     answer = client.get()
     assert (answer.status, "Content-Length" in answer) == (204, False)
@@ -391,7 +393,7 @@ def test_files(serve: Serve, tmp_path: Path) -> None:
     assert [stream.answer().body for _ in range(2)] == [data[7:1007]] * 2
 
 
-def test_what_only_looks_like_a_file(serve: Serve) -> None:
+def test_objects_that_only_look_like_files(serve: Serve) -> None:
     def application(environ: dict[str, Any], start_response: Start) -> Any:
         start_response("200 OK", [])
         return environ["wsgi.file_wrapper"](io.BytesIO(b"abc" * 100), 7)
@@ -424,7 +426,7 @@ SIZED = [("Content-Length", str(5 * len(MIB)))]
 
 
 def last_part() -> Iterator[bytes]:
-    """The rest is in memory once the last part is there, though nobody says that it is the last."""
+    """The part that completes Content-Length is the last, so the rest is in memory then."""
     yield MIB[:10]
     yield MIB[10:] + 4 * MIB
 
@@ -439,13 +441,13 @@ IN_MEMORY = {
 
 
 @pytest.mark.parametrize(("result", "headers"), IN_MEMORY.values(), ids=IN_MEMORY)
-def test_what_is_in_memory_needs_no_thread(serve: Serve, result: Any, headers: Any) -> None:
-    """The application is done, as far as WSGI goes, before the client has taken it all."""
+def test_a_response_in_memory_needs_no_thread(serve: Serve, result: Any, headers: Any) -> None:
+    """The application has finished (PEP 3333) before the client has received everything."""
     ended = threading.Event()
     body = returning(result, headers=headers)
 
     class Ends:
-        """Passes on what is in it, and has nothing that the server could know it by but that."""
+        """An iterable without a length, whose type the server does not know."""
 
         def __init__(self, parts: Any) -> None:
             self.parts = parts
@@ -478,7 +480,7 @@ def test_what_is_in_memory_needs_no_thread(serve: Serve, result: Any, headers: A
     assert slow.answer().body == b"small"
 
 
-def test_what_is_yet_to_be_made_needs_a_thread(serve: Serve) -> None:
+def test_a_response_that_is_being_generated_needs_a_thread(serve: Serve) -> None:
     made = [0]
 
     def parts() -> Iterator[bytes]:
@@ -494,7 +496,7 @@ def test_what_is_yet_to_be_made_needs_a_thread(serve: Serve) -> None:
     assert slow.answer().body == 5 * MIB
 
 
-def test_what_is_in_memory_and_never_taken_is_cut_and_logged_as_it_was_sent(
+def test_a_response_in_memory_that_is_never_received_is_cut_and_logged(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "access")

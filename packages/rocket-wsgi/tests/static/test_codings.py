@@ -40,7 +40,7 @@ def test_any_text(text: str) -> None:
     assert set(preferred(text)) <= {"br", "gzip"}
 
 
-def test_values_that_do_not_come_again_keep_no_others_out() -> None:
+def test_values_that_do_not_come_again_do_not_displace_others() -> None:
     for number in range(3 * MEMORY):
         for _ in range(2):
             preferred(f"x{number}")

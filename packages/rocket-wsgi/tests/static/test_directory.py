@@ -14,7 +14,7 @@ from rocket_wsgi._static.directory import Item, _readable_size, list_items, rend
 
 
 class Links(HTMLParser):
-    """Collects the links of a page, and every element there is."""
+    """Collects the links and the names of all elements of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ def names(directory: Path, base: Path | None = None) -> list[str]:
     return [item.name for item in found]
 
 
-def test_directories_come_first_and_what_is_hidden_not_at_all(tmp_path: Path) -> None:
+def test_directories_come_first_and_hidden_names_are_left_out(tmp_path: Path) -> None:
     for name in ("b.txt", "a.txt", ".env", "back\\slash"):
         (tmp_path / name).write_bytes(b"x")
     for name in ("z", "y", ".git"):
@@ -44,7 +44,7 @@ def test_directories_come_first_and_what_is_hidden_not_at_all(tmp_path: Path) ->
     assert names(tmp_path) == ["y", "z", "a.txt", "b.txt"]
 
 
-def test_links_that_lead_out_are_not_listed(tmp_path: Path) -> None:
+def test_links_out_of_the_base_are_not_listed(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     (tmp_path / "secret").write_bytes(b"x" * 5000)
@@ -67,7 +67,7 @@ def test_page() -> None:
     assert '"../"' not in render("/", [], top=True).decode()
 
 
-def test_bytes_that_are_no_text() -> None:
+def test_names_that_are_not_utf_8() -> None:
     page = render("/\xff/", [Item(os.fsdecode(b"\xfe"), 1, 0)], top=True).decode()
     assert '<a href="./%FE">\ufffd</a>' in page
 
@@ -80,7 +80,7 @@ filenames = st.text(
 
 
 @given(filenames)
-def test_no_name_becomes_an_element_or_another_address(name: str) -> None:
+def test_no_name_injects_an_element_or_another_url(name: str) -> None:
     page = Links()
     page.feed(
         render(f"/{name}/".encode().decode("latin-1"), [Item(name, None, 0)], top=True).decode()

@@ -1,4 +1,4 @@
-"""Files over real connections, beside an application and alone."""
+"""Static files over real connections, beside an application and alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def eventually(condition: Callable[[], object]) -> None:
 
 
 def open_files(root: Path) -> int:
-    """How many descriptors of this process are open beneath ``root``, files deleted included."""
+    """Return the number of open descriptors beneath ``root``, including deleted files."""
     count = 0
     for each in Path("/proc/self/fd").iterdir():
         try:
@@ -68,7 +68,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def serve_files(root: Path) -> Iterator[Callable[..., Client]]:
-    """Serves the root alone, with the settings given."""
+    """Serve the root alone, with the given settings."""
     with ExitStack() as stack:
 
         def start(
@@ -132,7 +132,7 @@ def test_sizes(serve_files: ServeFiles, root: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize("path", ["/a.txt", "/large", "/dir/", "/none", "/dir"])
-def test_head_is_a_get_without_its_body(serve_files: ServeFiles, path: str) -> None:
+def test_head_is_a_get_without_a_body(serve_files: ServeFiles, path: str) -> None:
     client = serve_files()
     stream = client.open()
     stream.send(f"HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
@@ -164,7 +164,7 @@ def test_http_1_0(serve_files: ServeFiles) -> None:
     assert stream.rest() == b""
 
 
-def test_a_changed_file_has_another_tag(serve_files: ServeFiles, root: Path) -> None:
+def test_a_changed_file_has_another_etag(serve_files: ServeFiles, root: Path) -> None:
     client = serve_files()
     tags = {client.get("/a.txt")["ETag"]}
     os.utime(root / "a.txt", ns=(1, 10**18 + 1))
@@ -176,7 +176,7 @@ def test_a_changed_file_has_another_tag(serve_files: ServeFiles, root: Path) -> 
     assert len(tags) == 3
 
 
-def test_no_date_in_the_future(serve_files: ServeFiles, root: Path) -> None:
+def test_last_modified_is_not_in_the_future(serve_files: ServeFiles, root: Path) -> None:
     os.utime(root / "a.txt", (4e9, 4e9))
     answer = serve_files().get("/a.txt")
     assert answer["Last-Modified"] == answer["Date"]
@@ -207,7 +207,9 @@ def test_methods(serve_files: ServeFiles) -> None:
 
 
 @pytest.mark.parametrize(("method", "status"), [("GET", 413), ("POST", 405)])
-def test_bodies_are_not_awaited(serve_files: ServeFiles, method: str, status: int) -> None:
+def test_a_request_body_is_refused_at_once(
+    serve_files: ServeFiles, method: str, status: int
+) -> None:
     for framing in (b"Content-Length: 1000000000", b"Transfer-Encoding: chunked"):
         stream = serve_files().open()
         stream.send(b"%b /a.txt HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % (method.encode(), framing))
@@ -258,7 +260,7 @@ def test_one_range(serve_files: ServeFiles, root: Path) -> None:
             assert answer["Content-Range"] == f"bytes {start}-{stop - 1}/{len(data)}"
 
 
-def test_range_that_does_not_exist(serve_files: ServeFiles) -> None:
+def test_unsatisfiable_ranges(serve_files: ServeFiles) -> None:
     client = serve_files()
     for path, size in (("/a.txt", 10), ("/empty", 0)):
         answer = ask(client, path, Range="bytes=10-")
@@ -266,7 +268,7 @@ def test_range_that_does_not_exist(serve_files: ServeFiles) -> None:
         assert answer["Content-Range"] == f"bytes */{size}"
 
 
-def test_ranges_that_are_ignored(serve_files: ServeFiles) -> None:
+def test_ignored_ranges(serve_files: ServeFiles) -> None:
     client = serve_files()
     for value in ("bytes=x", "bytes=0-,0-,0-", "bytes=" + ",".join(["0-0"] * 1000)):
         assert ask(client, "/a.txt", Range=value).body == b"0123456789"
@@ -319,7 +321,7 @@ def test_if_range(serve_files: ServeFiles) -> None:
     assert ask(client, "/a.txt", Range="bytes=99-", If_Range='"x"').status == 200
 
 
-# -- what is served instead ------------------------------------------------------------------------
+# -- compressed files, directories -----------------------------------------------------------------
 
 
 def test_precompressed(serve_files: ServeFiles, root: Path) -> None:
@@ -348,7 +350,7 @@ def test_precompressed(serve_files: ServeFiles, root: Path) -> None:
     assert "Content-Encoding" not in direct
 
 
-def test_no_sibling_that_is_older_or_no_file(serve_files: ServeFiles, root: Path) -> None:
+def test_an_older_or_irregular_sibling_is_not_sent(serve_files: ServeFiles, root: Path) -> None:
     (root / "a.txt.gz").write_bytes(b"old")
     os.utime(root / "a.txt.gz", (1e9 - 1, 1e9 - 1))
     (root / "a.txt.br").mkdir()
@@ -366,7 +368,7 @@ def test_precompressed_index(serve_files: ServeFiles, root: Path) -> None:
     assert (answer.body, answer["Content-Type"]) == (b"zipped", "text/html; charset=utf-8")
 
 
-def test_siblings_are_not_looked_for_unless_wanted(serve_files: ServeFiles, root: Path) -> None:
+def test_siblings_are_sent_only_if_enabled(serve_files: ServeFiles, root: Path) -> None:
     (root / "a.txt.gz").write_bytes(b"zipped")
     assert ask(serve_files(), "/a.txt", Accept_Encoding="gzip").body == b"0123456789"
 
@@ -443,7 +445,7 @@ def test_long_listing(serve_files: ServeFiles, root: Path) -> None:
     assert client.get("/", "HEAD")["Content-Length"] == str(len(page))
 
 
-# -- what is not served ----------------------------------------------------------------------------
+# -- paths that are not served ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -491,8 +493,8 @@ def test_devices_are_not_found(serve_files: ServeFiles, root: Path) -> None:
     assert serve_files(follow_links=True).get("/zero").status == 404
 
 
-def test_files_mounted_as_kubernetes_does(serve_files: ServeFiles, root: Path) -> None:
-    """A link is its owner's word, also where it leads to a name that begins with a dot."""
+def test_files_mounted_by_kubernetes(serve_files: ServeFiles, root: Path) -> None:
+    """A link is served even if its target has a name that begins with a dot."""
     (root / "..2026_11_25").mkdir()
     (root / "..2026_11_25" / "page").write_bytes(b"page")
     (root / "..data").symlink_to("..2026_11_25")
@@ -503,7 +505,7 @@ def test_files_mounted_as_kubernetes_does(serve_files: ServeFiles, root: Path) -
     assert client.get("/..2026_11_25/page").status == 404
 
 
-def test_links_that_may_be_followed(serve_files: ServeFiles, root: Path) -> None:
+def test_links_out_of_the_root_can_be_allowed(serve_files: ServeFiles, root: Path) -> None:
     (root.parent / "elsewhere").write_bytes(b"elsewhere")
     (root / "outward").symlink_to(root.parent / "elsewhere")
     assert serve_files(follow_links=True).get("/outward").body == b"elsewhere"
@@ -550,7 +552,7 @@ def test_errors_of_the_file_system(
         ({"cache_control": "\xe4"}, "cache_control"),
     ],
 )
-def test_impossible_settings(root: Path, settings: dict[str, str], error: str) -> None:
+def test_invalid_settings(root: Path, settings: dict[str, str], error: str) -> None:
     with pytest.raises(ValueError, match=error):
         StaticFiles(root, **settings)  # type: ignore[arg-type]
 
@@ -561,7 +563,7 @@ def test_the_root_must_be_a_directory(root: Path) -> None:
             StaticFiles(path)
 
 
-def test_no_redirect_is_so_long_that_a_thread_could_wait(serve: Serve, root: Path) -> None:
+def test_a_redirect_is_too_short_to_block_a_thread(serve: Serve, root: Path) -> None:
     proxy = {"trusted_proxies": ["127.0.0.1"], "proxy_fields": ["X-Forwarded-Prefix"]}
     client = serve(application, static={"/": StaticFiles(root)}, **proxy)
     for quoted, status in ((3000, 301), (4000, 414)):
@@ -572,7 +574,7 @@ def test_no_redirect_is_so_long_that_a_thread_could_wait(serve: Serve, root: Pat
         assert answer.status == status
 
 
-def test_redirects_lead_behind_the_prefix_that_a_proxy_took_off(serve: Serve, root: Path) -> None:
+def test_redirects_include_the_prefix_that_a_proxy_has_removed(serve: Serve, root: Path) -> None:
     client = serve(
         application,
         static={"/static": StaticFiles(root)},
@@ -633,7 +635,7 @@ def test_served_while_all_threads_are_busy(serve: Serve, root: Path) -> None:
     assert [stream.answer().body for stream in busy] == [b"application /"] * 4
 
 
-# -- slow clients and lost ones --------------------------------------------------------------------
+# -- slow and disconnected clients -----------------------------------------------------------------
 
 LARGE = 50_000_000
 
@@ -647,7 +649,7 @@ def huge(root: Path) -> Path:
 
 
 @pytest.mark.parametrize("value", [None, "bytes=0-20000000,20000002-"])
-def test_slow_readers_hold_no_thread(
+def test_slow_clients_occupy_no_thread(
     serve_files: ServeFiles, root: Path, huge: Path, value: str | None
 ) -> None:
     client = serve_files(narrow=True)
@@ -668,14 +670,14 @@ def test_slow_readers_hold_no_thread(
     assert open_files(root) == 0
 
 
-def test_a_slow_reader_gets_all_of_it(serve_files: ServeFiles, huge: Path) -> None:
+def test_a_slow_client_gets_the_whole_file(serve_files: ServeFiles, huge: Path) -> None:
     stream = serve_files(narrow=True).open(receive_buffer=65536)
     stream.send(b"GET /huge HTTP/1.1\r\nHost: a\r\n\r\n")
     assert len(stream.answer().body) == LARGE
 
 
-def test_nobody_waits_where_nothing_may_be_held(serve: Serve, root: Path) -> None:
-    """Files that are read when there is room for them are sent by the system when there is none."""
+def test_no_thread_waits_if_nothing_may_be_buffered(serve: Serve, root: Path) -> None:
+    """A small file, which is usually read, is sent by sendfile if the output budget is used up."""
     (root / "medium").write_bytes(b"x" * 60_000)
     client = serve(
         application, narrow=True, server={"max_output": 0}, static={"/": StaticFiles(root)}
@@ -690,7 +692,9 @@ def test_nobody_waits_where_nothing_may_be_held(serve: Serve, root: Path) -> Non
         assert [stream.answer().body for _ in range(10)] == [b"x" * 60_000] * 10
 
 
-def test_a_drain_sends_what_has_begun(serve_files: ServeFiles, root: Path, huge: Path) -> None:
+def test_a_drain_completes_started_responses(
+    serve_files: ServeFiles, root: Path, huge: Path
+) -> None:
     client = serve_files(narrow=True)
     stream = client.open(receive_buffer=65536)
     stream.send(b"GET /huge HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -701,7 +705,7 @@ def test_a_drain_sends_what_has_begun(serve_files: ServeFiles, root: Path, huge:
     assert open_files(root) == 0
 
 
-def test_a_file_that_becomes_shorter_ends_its_connection_alone(
+def test_a_truncated_file_closes_only_its_connection(
     serve_files: ServeFiles, root: Path, huge: Path
 ) -> None:
     client = serve_files(narrow=True)
@@ -715,7 +719,7 @@ def test_a_file_that_becomes_shorter_ends_its_connection_alone(
     assert client.get("/a.txt").body == b"0123456789"
 
 
-def test_nothing_stays_open(serve_files: ServeFiles, root: Path) -> None:
+def test_no_descriptor_stays_open(serve_files: ServeFiles, root: Path) -> None:
     (root / "a.txt.gz").write_bytes(b"x")
     (root / "inward").symlink_to("dir")
     client = serve_files(listing=True, precompressed=True)

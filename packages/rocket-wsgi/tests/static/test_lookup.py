@@ -52,7 +52,7 @@ def test_names(path: str, names: list[str]) -> None:
         "/..\\..\\a",
     ],
 )
-def test_no_names(path: str) -> None:
+def test_paths_without_a_file(path: str) -> None:
     assert split_path(path) is None
 
 
@@ -71,7 +71,7 @@ def test_no_names(path: str) -> None:
         "/a?",
     ],
 )
-def test_no_names_on_windows(path: str) -> None:
+def test_paths_without_a_file_on_windows(path: str) -> None:
     assert split_path(path, windows=True) is None
 
 
@@ -114,7 +114,7 @@ def test_files(tree: Path, path: str) -> None:
     assert read(tree, path.split("/")) == path.encode()
 
 
-def test_links_that_stay_inside(tree: Path) -> None:
+def test_links_within_the_root(tree: Path) -> None:
     assert read(tree, ["inward", "two"]) == b"a/b/two"
     assert read(tree, ["inward", "c", "three"]) == b"a/b/c/three"
     assert read(tree, ["a", "file"]) == b"top"
@@ -136,19 +136,19 @@ def test_links_that_stay_inside(tree: Path) -> None:
         "a/x",
     ],
 )
-def test_what_is_not_found(tree: Path, path: str) -> None:
+def test_not_found(tree: Path, path: str) -> None:
     before = len(list(Path("/dev/fd").iterdir()))
-    with pytest.raises(OSError):  # noqa: PT011 - which one depends on the system
+    with pytest.raises(OSError):  # noqa: PT011 - the error depends on the system
         read(tree, path.split("/"))
     assert len(list(Path("/dev/fd").iterdir())) == before
 
 
 @pytest.mark.parametrize("path", ["out/file", "a/out", "absolute", "beside"])
-def test_links_that_are_followed(tree: Path, path: str) -> None:
+def test_links_out_of_the_root_with_follow_links(tree: Path, path: str) -> None:
     assert read(tree, path.split("/"), follow_links=True) == b"secret"
 
 
-def test_a_root_that_is_a_link_may_be_switched(tmp_path: Path) -> None:
+def test_the_root_may_be_a_link_that_changes(tmp_path: Path) -> None:
     for release in ("one", "two"):
         (tmp_path / release / "css").mkdir(parents=True)
         (tmp_path / release / "css" / "x").write_bytes(release.encode())
@@ -168,8 +168,8 @@ def test_a_fifo_is_opened_without_waiting(tmp_path: Path) -> None:
     os.close(descriptor)
 
 
-def test_no_race_leads_outside(tmp_path: Path) -> None:
-    """A directory that becomes a link and back, as fast as can be, is never left through it."""
+def test_no_race_leads_out_of_the_root(tmp_path: Path) -> None:
+    """A directory that alternates with a link as fast as possible never leads out of the root."""
     root = tmp_path / "root"
     for path in (root / "real", tmp_path / "outside"):
         path.mkdir(parents=True)
@@ -208,7 +208,7 @@ links = st.sampled_from(["out", "inward", "absolute", "beside", "loop"])
 
 @given(st.lists(up | known | links, min_size=1, max_size=8))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
-def test_no_path_leads_outside(tree: Path, path: list[str]) -> None:
+def test_no_path_leads_out_of_the_root(tree: Path, path: list[str]) -> None:
     names = split_path(unquote_to_bytes("/" + "/".join(path)).decode("latin-1"))
     if names is None or not names[-1]:
         return

@@ -28,7 +28,7 @@ def test_types(name: str, expected: str) -> None:
     assert media_type(name) == expected
 
 
-def test_suffixes_that_do_not_come_again_keep_no_others_out() -> None:
+def test_suffixes_that_do_not_come_again_do_not_displace_others() -> None:
     for number in range(3 * MEMORY):
         for _ in range(2):
             media_type(f"a.x{number}")

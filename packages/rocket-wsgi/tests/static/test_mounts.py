@@ -9,7 +9,7 @@ from rocket_wsgi import StaticFiles
 from rocket_wsgi._static.mounts import Mounts
 
 
-def test_the_longest_that_fits(tmp_path: Path) -> None:
+def test_the_longest_matching_prefix_wins(tmp_path: Path) -> None:
     names = ["/static", "/static/deep/", "/m\xfc"]
     files = {name: StaticFiles(tmp_path) for name in names}
     mounts = Mounts(files)
@@ -40,11 +40,11 @@ def test_all_paths(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "static", "//", "/a//b", "/../a", "/.hidden", "/a/./b"])
-def test_impossible_paths(tmp_path: Path, path: str) -> None:
+def test_invalid_paths(tmp_path: Path, path: str) -> None:
     with pytest.raises(ValueError, match="'/static'"):
         Mounts({path: StaticFiles(tmp_path)})
 
 
-def test_what_is_mounted_must_be_files(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="not StaticFiles"):
+def test_only_static_files_can_be_mounted(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="needs a StaticFiles object"):
         Mounts({"/static": tmp_path})  # type: ignore[dict-item]

@@ -73,7 +73,7 @@ specs = st.lists(
 
 
 @given(specs, st.integers(0, 40))
-def test_what_is_sent_is_what_was_asked_for_and_no_byte_twice(
+def test_the_requested_bytes_are_sent_once(
     wanted: list[tuple[int | None, int | None]], size: int
 ) -> None:
     text = ",".join(

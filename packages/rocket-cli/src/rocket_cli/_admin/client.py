@@ -15,22 +15,22 @@ _RECEIVE: Final = 1 << 16
 
 
 class RefusedError(CommandError):
-    """The server answered that it cannot do what it was asked; the command exits with code 1."""
+    """The server answered that it cannot carry out the command, which exits with code 1."""
 
     exit_code = 1
 
 
 class UnreachableError(CommandError):
-    """Nobody answers; the command exits with code 2."""
+    """No server answers; the command exits with code 2."""
 
 
 class AdminClient:
-    """A connection to the admin endpoint; a context manager that ends with it."""
+    """A connection to the admin endpoint; as a context manager it closes itself."""
 
     def __init__(self, path: Path, *, patience: float | None = PATIENCE) -> None:
-        """Connect. Raises `UnreachableError`.
+        """Connect to the socket at ``path``. Raises `UnreachableError`.
 
-        An answer may take ``patience`` seconds; None: for ever.
+        ``patience`` are the seconds to wait for each answer; None means without limit.
         """
         self._path = path
         self._patience = patience
@@ -54,7 +54,7 @@ class AdminClient:
         self._socket.close()
 
     def ask(self, command: str, **arguments: Any) -> Reply:
-        """What each process answers. Raises `RefusedError` and `UnreachableError`."""
+        """Return the answers of all processes. Raises `RefusedError` or `UnreachableError`."""
         try:
             self._socket.sendall(question(command, arguments))
             line = self._read_line()
@@ -71,7 +71,7 @@ class AdminClient:
             return Reply(reply["answers"], reply["ended"])
         except (ValueError, TypeError, KeyError) as error:
             raise UnreachableError(
-                f"{self._path}: what listens there is not the admin endpoint of Rocket"
+                f"{self._path}: this is not the admin socket of a Rocket server"
             ) from error
 
     def _read_line(self) -> bytes:
@@ -86,12 +86,13 @@ class AdminClient:
 
 
 def _advice(error: OSError) -> str:
+    """Return what is wrong with the socket, and what to do about it."""
     match error:
         case FileNotFoundError():
             return "there is no such socket; start the server with --admin and this path"
         case ConnectionRefusedError():
             return "no server listens there any more; start it with --admin and this path"
         case PermissionError():
-            return "permission denied; run this as the user of the server"
+            return "permission denied; run this command as the user of the server"
         case _:
-            return f"{error.strerror or error}; use the path that the server has as --admin"
+            return f"{error.strerror or error}; use the server's --admin path"

@@ -1,6 +1,8 @@
-"""Adding up what processes have counted.
+"""Sums, differences and quantiles of the counters of processes.
 
-Counters are objects, in objects, of numbers, as `Inspector.counters` has them.
+Counters are numbers in (nested) JSON objects, as `Inspector.counters` returns them. A distribution
+of times is an object with the ``sum`` in seconds and ``buckets``: the value of ``"128"`` is the
+number of times of more than 64, and at most 128, microseconds.
 """
 
 from __future__ import annotations
@@ -12,17 +14,22 @@ from typing import Any
 Counters = dict[str, Any]
 
 
-def add(total: Counters, more: Mapping[str, Any]) -> None:
-    """Add ``more`` to ``total``, key by key."""
+def add(total: Counters, more: Mapping[str, Any], limit: float = math.inf) -> None:
+    """Add ``more`` to ``total``, key by key.
+
+    An object keeps at most ``limit`` keys; further ones are dropped.
+    """
     for key, value in more.items():
+        if key not in total and len(total) >= limit:
+            continue
         if isinstance(value, Mapping):
-            add(total.setdefault(key, {}), value)
+            add(total.setdefault(key, {}), value, limit)
         else:
             total[key] = total.get(key, 0) + value
 
 
 def total(each: Iterable[Mapping[str, Any]]) -> Counters:
-    """The sum of all."""
+    """Return the sum of all counters in ``each``."""
     found: Counters = {}
     for more in each:
         add(found, more)
@@ -30,7 +37,7 @@ def total(each: Iterable[Mapping[str, Any]]) -> Counters:
 
 
 def difference(after: Mapping[str, Any], before: Mapping[str, Any]) -> Counters:
-    """What was counted between two moments."""
+    """Return what was counted between two moments, key by key."""
     return {
         key: difference(value, before.get(key, {}))
         if isinstance(value, Mapping)
@@ -40,20 +47,20 @@ def difference(after: Mapping[str, Any], before: Mapping[str, Any]) -> Counters:
 
 
 def count(times: Mapping[str, Any]) -> int:
-    """How many times a distribution of times has."""
+    """Return the number of times in a distribution."""
     return sum(times.get("buckets", {}).values())
 
 
 def mean(times: Mapping[str, Any]) -> float:
-    """Their mean in seconds; not a number when there are none."""
+    """Return the mean of a distribution in seconds; NaN if it is empty."""
     found = count(times)
     return float(times["sum"]) / found if found else math.nan
 
 
 def quantile(times: Mapping[str, Any], share: float) -> float:
-    """The time in seconds that ``share`` (0 to 1) do not exceed; not a number without any.
+    """Return the seconds that ``share`` (0 to 1) of the times do not exceed; NaN without times.
 
-    An estimate, as if the times of each bucket were spread evenly over it.
+    The result is an estimate, as if the times of a bucket were spread evenly over it.
     """
     found: Mapping[str, int] = times.get("buckets", {})
     buckets = sorted((int(limit), number) for limit, number in found.items())

@@ -11,13 +11,14 @@ from rocket_core import Connection, State, Worker
 
 
 class AdminWorker(Worker):
-    """Speaks the admin protocol. No client holds a thread with a question that is not complete."""
+    """Speaks the admin protocol. A thread is only held once a question has arrived completely."""
 
     def __init__(self, ask: Ask) -> None:
+        """Answer questions with the results of ``ask``."""
         self._ask = ask
 
     def receive(self, connection: Connection) -> State:
-        """Receive a line, or more than a line can be."""
+        """Receive until there is a line, or more bytes than a line may have."""
         while not (_has_line(connection) or connection.buffered > MAX_LINE):
             count = connection.fill()
             if count is None:
@@ -27,11 +28,11 @@ class AdminWorker(Worker):
         return State.READY
 
     def serve(self, connection: Connection) -> State:
-        """Answer one question. After one that is malformed the connection ends."""
+        """Answer one question. An invalid question ends the connection."""
         line = connection.take_through(b"\n")
         try:
             if line is None or len(line) > MAX_LINE:
-                raise ProtocolError(f"a question has at most {MAX_LINE} bytes")
+                raise ProtocolError(f"a question must not be longer than {MAX_LINE} bytes")
             command, arguments = parse_question(line)
         except ProtocolError as error:
             connection.write(failure(str(error)))
@@ -46,14 +47,14 @@ class AdminWorker(Worker):
     def _carry_out(self, command: str, arguments: Mapping[str, Any]) -> Reply:
         if command != "resize":
             return self._ask(command, arguments)
-        # Processes are the supervisor's affair, threads that of each process.
+        # The supervisor changes the number of processes, each process that of its threads.
         answers = []
         for name, value in arguments.items():
             answers += self._ask(f"resize-{name}", {name: value}).answers
         return Reply(answers)
 
     def failed(self, connection: Connection, error: BaseException) -> State:
-        """Say so, if nothing was said before."""
+        """Send the error to the client, unless a part of an answer was sent before."""
         if not connection.unsent:
             connection.write(failure(f"the server failed to answer: {error!r}"))
         return State.LINGER

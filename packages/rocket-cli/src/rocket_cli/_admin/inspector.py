@@ -1,4 +1,4 @@
-"""What a process of the server answers when it is asked about itself."""
+"""The answers of a worker process to questions about itself."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from traceback import walk_stack
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from rocket_cli._admin.vitals import gil_wait, memory
+from rocket_cli._admin.reply import Answer
+from rocket_cli._admin.vitals import gil_enabled, gil_wait, memory
 from rocket_cli._logging.server_log import set_log_level
 from rocket_cli._serving.listeners import location
 from rocket_cli._settings.threads import parse_threads
-from rocket_cli._terminal.banner import gil_enabled
 from rocket_cli._version import __version__
 from rocket_core import Activity, ConnectionInfo, Histogram, Server
 
@@ -25,18 +25,17 @@ if TYPE_CHECKING:
     from rocket_tls import TLSListener
 
 Arguments = Mapping[str, Any]
-Answer = dict[str, Any]
 
 _log = logging.getLogger("rocket_cli")
 
 MAX_FRAMES: Final = 64
-"""Frames of a stack that are told, counted from the innermost."""
+"""The maximum number of frames of a stack in an answer, counted from the innermost."""
 
-_DEEPEST: Final = 5000
-"""Frames of a stack that are looked at."""
+_MAX_DEPTH: Final = 5000
+"""The maximum number of frames of a stack that are examined."""
 
 _OWN: Final = ("rocket_core.", "rocket_wsgi.", "threading")
-"""Modules through which every thread of the pool comes to the application."""
+"""Beginnings of the names of modules through which a thread comes to the application."""
 
 SORTS: Final[dict[str, Callable[[ConnectionInfo], Any]]] = {
     "age": lambda each: each.created,
@@ -44,22 +43,23 @@ SORTS: Final[dict[str, Callable[[ConnectionInfo], Any]]] = {
     "requests": lambda each: -each.requests,
     "state": lambda each: (each.state.value, each.created),
 }
-"""What connections can be sorted by: the oldest first, the most first."""
+"""The orders of connections: the oldest, or the largest number, comes first."""
 
 
 class Inspector:
-    """Answers for one process. Its answers are JSON objects; any thread may ask.
+    """Answers questions about one process. The answers are JSON objects; any thread may ask.
 
     Nothing is kept or measured between two questions.
     """
 
     def __init__(self, server: Server) -> None:
+        """Answer about ``server``, which serves from now on."""
         self._server = server
         self._began = time.monotonic()
 
     @property
     def handlers(self) -> dict[str, Callable[[Answer], Answer]]:
-        """What can be asked. A handler raises `ValueError` for an argument that is wrong."""
+        """The handlers of questions by name; they raise `ValueError` for an invalid argument."""
         return {
             "stats": self.stats,
             "threads": self.threads,
@@ -69,7 +69,7 @@ class Inspector:
         }
 
     def counters(self) -> Answer:
-        """Everything that only grows: objects, in objects, of numbers, which can be added up."""
+        """Return all values that only grow: numbers in (nested) objects, which can be added."""
         statistics = self._server.statistics()
         tls: dict[str, int] = {}
         for listener in _tls_listeners(self._server):
@@ -88,7 +88,7 @@ class Inspector:
         }
 
     def stats(self, arguments: Arguments) -> Answer:
-        """Counts, levels, and what the process uses."""
+        """Return the counters, the present levels, and the resources that the process uses."""
         del arguments
         statistics = self._server.statistics()
         least, most = self._server.threads
@@ -121,11 +121,11 @@ class Inspector:
         }
 
     def threads(self, arguments: Arguments) -> Answer:
-        """What each thread does, the longest first; with ``stacks``, where it is."""
+        """Return what each thread does, the longest busy first; with ``stacks``, its stack, too."""
         now = time.monotonic()
         found = [_activity(each, now) for each in self._server.activities()]
         if arguments.get("stacks", False):
-            frames = sys._current_frames()  # noqa: SLF001 - the only way
+            frames = sys._current_frames()  # noqa: SLF001 - there is no other way
             for each in found:
                 if each["client"] is not None and each["ident"] in frames:
                     each["stack"] = _stack(frames[each["ident"]])
@@ -133,7 +133,7 @@ class Inspector:
         return {"threads": found[: arguments.get("limit", len(found))]}
 
     def connections(self, arguments: Arguments) -> Answer:
-        """How many connections are open, and up to ``limit`` of them, sorted by ``sort``."""
+        """Return the number of open connections, and ``limit`` of them in the order ``sort``."""
         now = time.time()
         found = self._server.list_connections()
         found.sort(key=SORTS[arguments.get("sort", "age")])
@@ -154,21 +154,21 @@ class Inspector:
         }
 
     def log_level(self, arguments: Arguments) -> Answer:
-        """Log what is of ``level`` or above from now on."""
+        """Change the log level to ``level``."""
         level = arguments["level"]
         set_log_level(level)
         return {"level": level}
 
     def resize(self, arguments: Arguments) -> Answer:
-        """Have ``threads`` threads, ``N`` or ``MIN:MAX``."""
+        """Change the number of threads to ``threads``, ``N`` or ``MIN:MAX``."""
         threads = parse_threads(arguments["threads"])
         self._server.resize(threads.least, threads.most)
-        _log.info("threads: %s from now on", threads)
+        _log.info("number of threads changed to %s", threads)
         return {"threads": str(threads)}
 
 
 def _times(histogram: Histogram) -> Answer:
-    """The sum in seconds, and how many were shorter than so many microseconds, and not half."""
+    """Return a distribution of times, as `rocket_cli._admin.counters` describes it."""
     return {
         "sum": histogram.total,
         "buckets": {str(round(limit * 1e6)): count for limit, count in histogram.buckets()},
@@ -210,9 +210,13 @@ def _activity(activity: Activity, now: float) -> Answer:
 
 
 def _stack(frame: FrameType) -> list[Answer]:
-    """The frames of the application, the outermost first; of Rocket where there are no others."""
-    # Without the GIL the thread runs on meanwhile, and its frames may lead anywhere.
-    frames = list(islice(walk_stack(frame), _DEEPEST))[::-1]
+    """Return the frames of the application, the outermost first.
+
+    Without frames of the application these are the frames of Rocket.
+    """
+    # Without the GIL the thread runs on while its frames are read: the chain may change, and need
+    # not end. Therefore it is read up to a maximum depth.
+    frames = list(islice(walk_stack(frame), _MAX_DEPTH))[::-1]
     foreign = [n for n, (each, _) in enumerate(frames) if not _is_own(each)]
     frames = frames[foreign[0] if foreign else 0 :][-MAX_FRAMES:]
     return [

@@ -1,4 +1,4 @@
-"""Counters that only ever grow, though the processes that count come and go."""
+"""Counters that never decrease, although the processes that count come and go."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from rocket_cli._admin.reply import Reply
 
 
 class Ledger:
-    """The sum of what all processes have counted, those included that have ended.
+    """The sum of the counters of all processes, including processes that have ended.
 
-    Any thread may use it; ``_lock`` guards what processes have told.
+    Any thread may use it. ``_lock`` guards `_told`, the last counters of each process, by its
+    process ID and generation.
     """
 
     def __init__(self) -> None:
@@ -21,9 +22,9 @@ class Ledger:
         self._told: dict[tuple[int, int], Mapping[str, Any]] = {}
 
     def total(self, reply: Reply) -> Counters:
-        """The sum, from an answer to ``stats``.
+        """Return the sum, given the reply to ``stats``.
 
-        A process that was asked and did not answer counts with what it told before.
+        A process that was asked and did not answer counts with its previous counters.
         """
         with self._lock:
             told = {}

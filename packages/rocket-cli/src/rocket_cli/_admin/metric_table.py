@@ -1,9 +1,9 @@
-"""The metrics there are, and what each is taken from."""
+"""The metrics, and the values that they are made of."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,23 +15,24 @@ from prometheus_client.core import (
     Metric,
 )
 
-BUCKETS: Final = tuple(1 << exponent for exponent in range(6, 28))
-"""Upper limits of the buckets that are shown, in microseconds: 64 µs to 134 s."""
+from rocket_cli._admin.reply import Answer
 
-Answer = Mapping[str, Any]
+BUCKETS: Final = tuple(1 << exponent for exponent in range(6, 28))
+"""Upper limits of the buckets in microseconds: 64 µs to 134 s."""
+
 Values = Iterator[tuple[list[str], Any]]
-"""Values of labels, and what there is of these."""
+"""Pairs of the values of the labels and the value of the metric."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What all metrics are made of.
+    """The data that all metrics of one scrape are made of.
 
     Attributes:
-        stats: what the processes have told.
-        whole: that of all processes together.
-        counters: what all processes have counted, those included that have ended.
-        restarts: processes that were started in the place of one that died.
+        stats: the ``stats`` of each process.
+        whole: the `summary` of these.
+        counters: the counters of all processes, including processes that have ended.
+        restarts: the number of processes that replaced one that died.
     """
 
     stats: Sequence[Answer]
@@ -45,11 +46,11 @@ class Definition:
     """One metric.
 
     Attributes:
-        name: its name, without what Prometheus appends for its type.
-        family: its type.
-        help: what it counts or measures.
-        labels: what its values differ by.
-        values: takes them from a scrape.
+        name: the name, without the suffix that Prometheus appends for the type.
+        family: the type.
+        help: the text for Prometheus about what the metric counts or measures.
+        labels: the names of the labels.
+        values: takes the values from a scrape.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Definition:
     values: Callable[[Scrape], Values]
 
     def collect(self, scrape: Scrape) -> Metric:
-        """The metric as it is now."""
+        """Return the metric with the values of ``scrape``."""
         made: Any = self.family(self.name, self.help, labels=list(self.labels))
         for labels, value in self.values(scrape):
             if self.family is HistogramMetricFamily:
@@ -103,7 +104,7 @@ def _generations(scrape: Scrape) -> Values:
 
 
 def _certificates(scrape: Scrape) -> Values:
-    """The earliest end of each certificate, should processes have loaded different ones."""
+    """Return the expiry of each certificate; the earliest, if processes have different ones."""
     found: dict[tuple[str, str], float] = {}
     for each in (certificate for stats in scrape.stats for certificate in stats["certificates"]):
         key = each["listener"], ",".join(each["names"])
@@ -130,7 +131,7 @@ DEFINITIONS: Final = (
     Definition(
         "rocket_requests",
         CounterMetricFamily,
-        "Requests handed to a thread.",
+        "Requests that were handed to a thread.",
         (),
         _counter("requests"),
     ),
@@ -151,7 +152,7 @@ DEFINITIONS: Final = (
     Definition(
         "rocket_requests_waiting",
         GaugeMetricFamily,
-        "Requests that wait for a thread now.",
+        "Requests that currently wait for a thread.",
         (),
         _level("queue"),
     ),
@@ -165,119 +166,119 @@ DEFINITIONS: Final = (
     Definition(
         "rocket_threads_max",
         GaugeMetricFamily,
-        "Threads there may be, besides those that wait for a client.",
+        "Maximum number of threads, not counting stalled ones.",
         (),
         _threads("max"),
     ),
     Definition(
         "rocket_threads_busy",
         GaugeMetricFamily,
-        "Threads that serve a request now.",
+        "Threads that currently serve a request.",
         (),
         _threads("busy"),
     ),
     Definition(
         "rocket_threads_stalled",
         GaugeMetricFamily,
-        "Threads that wait for a client, serve a websocket or overran the time limit.",
+        "Threads that wait for a client, serve a websocket, or exceeded the request time-out.",
         (),
         _threads("stalled"),
     ),
     Definition(
         "rocket_gil_wait_seconds",
         GaugeMetricFamily,
-        "Time that a thread waits for the GIL, sampled now; of the process where it is longest.",
+        "Time that a thread waits for the GIL, sampled now; the longest of all processes.",
         (),
         _level("gil_wait"),
     ),
     Definition(
         "rocket_connections",
         GaugeMetricFamily,
-        "Open connections by what they wait for.",
+        "Open connections, by state.",
         ("state",),
         _connections,
     ),
     Definition(
         "rocket_connections_accepted",
         CounterMetricFamily,
-        "Connections accepted.",
+        "Connections that were accepted.",
         (),
         _counter("accepted"),
     ),
     Definition(
         "rocket_connections_closed",
         CounterMetricFamily,
-        "Connections closed, by the reason.",
+        "Connections that were closed, by reason.",
         ("reason",),
         _counters("closes"),
     ),
     Definition(
         "rocket_connections_refused",
         CounterMetricFamily,
-        "Connections closed at once, because their peer is none of the proxies.",
+        "Connections that were closed at once because their peer is not an allowed proxy.",
         (),
         _counter("refused"),
     ),
     Definition(
         "rocket_accept_errors",
         CounterMetricFamily,
-        "How many times accepting a connection failed.",
+        "Failed attempts to accept a connection.",
         (),
         _counter("accept_errors"),
     ),
     Definition(
         "rocket_tls_errors",
         CounterMetricFamily,
-        "How many times TLS failed, by the reason.",
+        "TLS errors, by reason.",
         ("reason",),
         _counters("tls_errors"),
     ),
     Definition(
         "rocket_certificate_expiry_timestamp_seconds",
         GaugeMetricFamily,
-        "When the certificate expires, in seconds since 1970.",
+        "Expiry of the certificate, in seconds since 1970.",
         ("listener", "names"),
         _certificates,
     ),
     Definition(
         "rocket_output_held_bytes",
         GaugeMetricFamily,
-        "Memory for responses that clients have not taken yet.",
+        "Memory for responses that clients have not received yet.",
         (),
         _level("held"),
     ),
     Definition(
         "rocket_resident_memory_bytes",
         GaugeMetricFamily,
-        "Memory of the processes that serve, what they share counted in each.",
+        "Resident memory of the worker processes; shared memory counts in each process.",
         (),
         _level("memory"),
     ),
     Definition(
         "rocket_cpu_seconds",
         CounterMetricFamily,
-        "Processor time of the processes that serve.",
+        "CPU time of the worker processes.",
         (),
         _counter("cpu"),
     ),
     Definition(
         "rocket_processes",
         GaugeMetricFamily,
-        "Processes that serve, by their generation.",
+        "Worker processes that serve, by generation.",
         ("generation",),
         _generations,
     ),
     Definition(
         "rocket_process_restarts",
         CounterMetricFamily,
-        "Processes started in the place of one that ended by itself.",
+        "Processes that were started to replace one that ended unexpectedly.",
         (),
         lambda scrape: iter([([], scrape.restarts)]),
     ),
     Definition(
         "rocket_build",
         InfoMetricFamily,
-        "What serves.",
+        "Versions of Rocket and Python, and whether there is a GIL.",
         (),
         _build,
     ),

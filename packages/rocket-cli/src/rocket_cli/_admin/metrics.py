@@ -16,17 +16,19 @@ from rocket_cli._admin.reply import Ask, AskError
 from rocket_cli._admin.summary import summary
 
 PATH: Final = "/metrics"
+"""The only path with a resource."""
 
 
 class MetricsCollector(Collector):
-    """Asks the processes whenever metrics are wanted, and not in between."""
+    """Asks the processes at each scrape, and keeps nothing but the counters of the last one."""
 
     def __init__(self, ask: Ask) -> None:
+        """Ask the processes with ``ask``."""
         self._ask = ask
         self._ledger = Ledger()
 
     def collect(self) -> Iterable[Metric]:
-        """All metrics. Raises `AskError`."""
+        """Return all metrics. Raises `AskError`."""
         (supervisor,) = self._ask("processes", {}).answers
         reply = self._ask("stats", {})
         scrape = Scrape(
@@ -39,7 +41,7 @@ class MetricsCollector(Collector):
 
 
 def metrics_application(ask: Ask) -> WSGIApplication:
-    """Serves the metrics at `PATH`, in the format that the client asks for."""
+    """Return an application that serves the metrics at `PATH`, in a format that clients choose."""
     registry = CollectorRegistry()
     registry.register(MetricsCollector(ask))
     render = make_wsgi_app(registry)

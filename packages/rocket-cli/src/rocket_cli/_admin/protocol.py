@@ -1,4 +1,4 @@
-"""The admin protocol: a JSON object on a line asks, a JSON object on a line answers."""
+"""The admin protocol: a question is a JSON object on one line, and so is an answer."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from rocket_cli._admin.reply import Reply
 from rocket_cli._settings.threads import parse_threads
 
 VERSION: Final = 1
+"""The version of the protocol, which each question names."""
 
 PATIENCE: Final = 15.0
-"""Seconds that a client waits for an answer, unless it asks for what takes its time."""
+"""Seconds that a client waits for an answer, except to a question that takes long."""
 
 MAX_LINE: Final = 16 * 1024
-"""Bytes of a question."""
+"""The maximum size of a question in bytes."""
 
 MAX_LIMIT: Final = 10_000
-"""Connections, or threads, that each process tells of at most."""
+"""The maximum number of connections, or of threads, in the answer of each process."""
 
 MAX_PROCESSES: Final = 1024
+"""The maximum of ``resize``."""
 
 SORTS: Final = ("age", "held", "requests", "state")
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 Check = Callable[[Any], str | None]
-"""What a value must be, if it is not."""
+"""Returns what the value would have to be, or None if it is valid."""
 
 
 class ProtocolError(ValueError):
-    """A line that is no question; the message says what would be right."""
+    """A line is not a valid question; the message says what would be right."""
 
 
 def _one_of(*words: str) -> Check:
@@ -67,29 +69,29 @@ COMMANDS: Final[dict[str, dict[str, Check]]] = {
     "reload": {},
     "drain": {},
 }
-"""Every command, and what its arguments must be."""
+"""The commands, and the checks of their arguments."""
 
 REQUIRED: Final = {"log-level": {"level"}, "resize": {"threads", "processes"}}
-"""Arguments of which there must be at least one."""
+"""The commands that need an argument: at least one of these."""
 
 
 def parse_question(line: bytes) -> tuple[str, Mapping[str, Any]]:
-    """The command and its arguments. Raises `ProtocolError`."""
+    """Return the command in a question, and its arguments. Raises `ProtocolError`."""
     try:
         question = json.loads(line)
     except (ValueError, RecursionError):
-        raise ProtocolError('the line is no JSON; ask as {"version": 1, "ask": "stats"}') from None
+        raise ProtocolError('the line is not JSON; ask as {"version": 1, "ask": "stats"}') from None
     if not isinstance(question, dict):
-        raise ProtocolError('the line is no object; ask as {"version": 1, "ask": "stats"}')
+        raise ProtocolError('the line is not a JSON object; ask as {"version": 1, "ask": "stats"}')
     if unknown := question.keys() - {"version", "ask", "arguments"}:
         raise ProtocolError(
-            f"there is no {_named(unknown)}; a question has version, ask and arguments"
+            f"unknown key {_named(unknown)}; a question has version, ask and arguments"
         )
     if question.get("version") != VERSION or type(question["version"]) is not int:
-        raise ProtocolError(f"this server speaks version {VERSION}, which the question must name")
+        raise ProtocolError(f'unsupported version; this server expects "version": {VERSION}')
     command, arguments = question.get("ask"), question.get("arguments", {})
     if not isinstance(command, str) or command not in COMMANDS:
-        raise ProtocolError(f"ask for one of {', '.join(COMMANDS)}")
+        raise ProtocolError(f"unknown question; ask for one of {', '.join(COMMANDS)}")
     if not isinstance(arguments, dict):
         raise ProtocolError("arguments must be an object")
     _check_arguments(command, arguments)
@@ -100,7 +102,7 @@ def _check_arguments(command: str, arguments: Mapping[str, Any]) -> None:
     checks = COMMANDS[command]
     if unknown := arguments.keys() - checks:
         known = ", ".join(checks) or "no arguments"
-        raise ProtocolError(f"{command} takes {known}, and not {_named(unknown)}")
+        raise ProtocolError(f"{command} takes {known}, not {_named(unknown)}")
     required = REQUIRED.get(command)
     if required and required.isdisjoint(arguments):
         raise ProtocolError(f"{command} needs the argument {' or '.join(sorted(required))}")
@@ -111,22 +113,22 @@ def _check_arguments(command: str, arguments: Mapping[str, Any]) -> None:
 
 
 def _named(names: set[str]) -> str:
-    """Names from a client, in a form that breaks no line."""
+    """Return names that a client has sent, on one line and not too long."""
     return ", ".join(json.dumps(each)[:80] for each in sorted(names))
 
 
 def question(command: str, arguments: Mapping[str, Any]) -> bytes:
-    """A line that asks."""
+    """Return a line with a question."""
     return _line({"version": VERSION, "ask": command, "arguments": dict(arguments)})
 
 
 def answer(reply: Reply) -> bytes:
-    """A line that answers."""
+    """Return a line with the answers of processes."""
     return _line({"version": VERSION, "answers": reply.answers, "ended": reply.ended})
 
 
 def failure(message: str) -> bytes:
-    """A line that says why there is no answer."""
+    """Return a line with the reason why there are no answers."""
     return _line({"version": VERSION, "error": message})
 
 

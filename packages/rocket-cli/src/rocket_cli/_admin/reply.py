@@ -1,4 +1,4 @@
-"""What comes back when all processes are asked."""
+"""The answers of all processes to a question."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Answer = Mapping[str, Any]
+Answer = dict[str, Any]
+"""The answer of one process: a JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,22 +15,22 @@ class Reply:
     """The answers of all processes.
 
     Attributes:
-        answers: one for each process that was asked, with its ``process`` and ``generation``; one
-            that did not answer, or could not, has an ``error``.
-        ended: what processes have counted that had ended when the others were asked.
+        answers: an answer for each process that was asked, with its ``process`` and ``generation``.
+            The answer has an ``error`` if the process did not answer, or could not.
+        ended: the counters of the processes that had ended when the others were asked.
     """
 
-    answers: list[dict[str, Any]]
+    answers: list[Answer]
     ended: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def sound(self) -> list[dict[str, Any]]:
+    def sound(self) -> list[Answer]:
         """The answers without an error."""
         return [each for each in self.answers if "error" not in each]
 
     @property
     def failures(self) -> list[str]:
-        """What went wrong, and where."""
+        """The errors in the answers, each with its process."""
         return [
             f"process {each['process']}: {each['error']}" if "process" in each else each["error"]
             for each in self.answers
@@ -38,8 +39,10 @@ class Reply:
 
 
 class AskError(Exception):
-    """The processes cannot be asked; the message says why."""
+    """The processes could not be asked; the message says why."""
 
 
 Ask = Callable[[str, Mapping[str, Any]], Reply]
-"""Asks by name, with arguments. Any thread may call it; it waits, and raises `AskError`."""
+"""Asks a question by its name, with arguments, and waits for the reply.
+
+Any thread may call it. It raises `AskError`."""

@@ -1,18 +1,17 @@
-"""What all processes of a server have answered, put together."""
+"""The answers of all processes, combined into those of the whole server."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rocket_cli._admin.counters import total
-
-Answer = Mapping[str, Any]
+from rocket_cli._admin.reply import Answer
 
 
 def summary(found: Sequence[Answer]) -> dict[str, Any]:
-    """The ``stats`` of all processes together."""
+    """Return the ``stats`` of all processes together."""
     connections: Counter[str] = Counter()
     for each in found:
         connections.update(each["connections"])
@@ -29,7 +28,7 @@ def summary(found: Sequence[Answer]) -> dict[str, Any]:
 
 
 def running(found: Sequence[Answer]) -> list[dict[str, Any]]:
-    """The threads that serve, of all processes, the longest first; each with its process."""
+    """Return the busy threads of all processes, the longest busy first, each with its process."""
     threads = [
         {"process": each["process"], **thread}
         for each in found

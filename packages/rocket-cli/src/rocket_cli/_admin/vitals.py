@@ -1,4 +1,4 @@
-"""What a process uses, and how long its threads wait for the interpreter."""
+"""The resources that a process uses, and how its interpreter runs."""
 
 from __future__ import annotations
 
@@ -9,28 +9,45 @@ import time
 from pathlib import Path
 from typing import Final
 
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
 _SAMPLES: Final = 5
 _SLEEP: Final = 0.001
-"""Seconds: long enough for another thread to take the interpreter meanwhile."""
+"""Seconds: long enough for another thread to take the GIL meanwhile."""
 
-_STATUS: Final = Path("/proc/self/statm")
+
+def resident_bytes(process: int) -> int:
+    """Return the resident memory of a process in bytes (proc_pid_statm(5)).
+
+    The result is 0 for a process that has ended, and where the system does not tell.
+    """
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
+    except (OSError, IndexError):
+        return 0
 
 
 def memory() -> int:
-    """Bytes of this process that are in memory; where nobody knows, the most there ever were."""
-    try:
-        pages = int(_STATUS.read_text(encoding="ascii").split()[1])
-    except OSError:  # not Linux
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    """Return the resident memory of this process in bytes; its maximum so far if not on Linux."""
+    return resident_bytes(os.getpid()) or _peak_bytes()
+
+
+def _peak_bytes() -> int:
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def gil_enabled() -> bool:
+    """Return whether only one thread at a time runs Python code (PEP 703)."""
+    enabled: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+    return enabled
 
 
 def gil_wait() -> float:
-    """Seconds that a thread waits for the GIL when it wants to go on, on average.
+    """Return for how many seconds a thread waits for the GIL before it continues, on average.
 
-    Measured now, by a few short sleeps: what they last too long is the wait, and the lateness of
-    the system, a tenth of a millisecond or so. Without the GIL only that is left.
+    A few short sleeps are measured: the time by which they last too long is the wait, plus the
+    delay of the operating system, about 0.1 ms. Without the GIL only that delay is left.
     """
     late = 0.0
     for _ in range(_SAMPLES):

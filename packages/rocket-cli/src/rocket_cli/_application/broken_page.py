@@ -1,10 +1,11 @@
-"""The page that is served, in development, while the application cannot be loaded."""
+"""The page that ``--reload`` serves while the application cannot be loaded."""
 
 from __future__ import annotations
 
 import html
 import traceback
 from collections.abc import Iterable
+from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Final
@@ -12,12 +13,13 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from rocket_cli._errors import CommandError
 
-_PAGE: Final = Path(__file__).with_name("broken.html")
-_OWN: Final = (f"{Path(__file__).parent}/", "<frozen ")
+_PAGE: Final = files("rocket_cli._application").joinpath("broken.html")
+_OWN: Final = (f"{Path(__file__).parents[1]}/", "<frozen ")
+"""The beginnings of file names in a traceback that say nothing about the application."""
 
 
 def broken(error: CommandError) -> WSGIApplication:
-    """A WSGI application (PEP 3333) that answers everything 500, with what is wrong."""
+    """Return a WSGI application (PEP 3333) that answers every request 500, with the error."""
     text = f"{error.message}\n\n{_traceback(error)}".rstrip() + "\n"
     page = Template(_PAGE.read_text(encoding="utf-8")).substitute(
         message=html.escape(error.message), traceback=html.escape(_traceback(error))
@@ -30,7 +32,7 @@ def broken(error: CommandError) -> WSGIApplication:
         headers = [
             ("Content-Type", f"text/{kind}; charset=utf-8"),
             ("Content-Length", str(len(body))),
-            ("Cache-Control", "no-store"),  # it will soon be mended
+            ("Cache-Control", "no-store"),  # the error will soon be fixed
         ]
         start_response("500 Internal Server Error", headers)
         return [body]
@@ -39,7 +41,7 @@ def broken(error: CommandError) -> WSGIApplication:
 
 
 def _traceback(error: CommandError) -> str:
-    """The traceback of what went wrong in the application, from its own code on."""
+    """Return the traceback of an error of the application, without the frames outside its code."""
     if error.__cause__ is None:
         return ""
     found = traceback.TracebackException.from_exception(error.__cause__)

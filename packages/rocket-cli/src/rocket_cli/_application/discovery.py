@@ -1,4 +1,4 @@
-"""Finding the application of the current directory."""
+"""Finding the application in the current directory."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Found:
     """An application that was found.
 
     Attributes:
-        kind: what it is, for a person to read.
-        target: its name.
+        kind: what it is, for the operator.
+        target: the name by which it is loaded.
     """
 
     kind: str
@@ -28,10 +28,10 @@ class Found:
 
 
 def discover(directory: Path) -> Found | None:
-    """Look for an application where applications usually are, from ``directory`` on.
+    """Search ``directory``, which must be on the import path, for an application.
 
-    ``directory`` must be importable from. A module that may hold an application is imported, others
-    are not. Raises `CommandError` when it fails, or when there are several Django projects.
+    A module is imported only if it binds one of the usual names. Raises `CommandError` if the
+    import fails, or if there are several Django projects.
     """
     for kind, module, path in _candidates(directory):
         if not _may_hold_application(path):
@@ -44,7 +44,7 @@ def discover(directory: Path) -> Found | None:
 
 
 def _candidates(directory: Path) -> Iterator[tuple[str, str, Path]]:
-    """What each is, its module and its file, in the order of precedence."""
+    """Yield the kind, the module and the file of each candidate, in the order of precedence."""
     yield "application", "app", directory / "app.py"
     yield "application", "wsgi", directory / "wsgi.py"
     if (project := _django_project(directory)) is not None:
@@ -59,18 +59,18 @@ def _django_project(directory: Path) -> str | None:
     projects = [name for name in packages if name.isidentifier()]
     if len(projects) > 1:
         choices = " or ".join(f"{name}.wsgi:application" for name in projects)
-        raise CommandError(f"{directory} has several Django projects: name one, {choices}")
+        raise CommandError(f"{directory} has several Django projects: name one of them, {choices}")
     return projects[0] if projects else None
 
 
 def _may_hold_application(path: Path) -> bool:
-    """Whether a file binds one of the usual names, told without running it."""
+    """Return whether a file binds one of the usual names, without running the file."""
     if not path.is_file():
         return False
     try:
         table = symtable.symtable(path.read_text(encoding="utf-8"), str(path), "exec")
     except (SyntaxError, ValueError):
-        return True  # importing it will tell what is wrong
+        return True  # the import will report the error
     symbols = {symbol.get_name(): symbol for symbol in table.get_symbols()}
     return any(
         symbols[name].is_assigned() or symbols[name].is_imported()

@@ -1,4 +1,4 @@
-"""Loading the application that a target names."""
+"""Loading an application or a function by its name."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from rocket_cli._errors import CommandError
 from rocket_cli._settings.target import Target
 
 USUAL_NAMES: Final = ("application", "app")
-"""What an application is called in its module."""
+"""The usual names of an application in its module."""
 
 FACTORY_NAMES: Final = ("create_app", "make_app")
-"""What a factory of applications is called in its module."""
+"""The usual names of a factory of applications in its module."""
 
-# Frames that lead to the application's own code and tell nothing about it.
+# The files of frames between the command and the application's own code.
 _OWN_FILES: Final = {__file__, importlib.__file__}
 
 
 def load(target: Target) -> WSGIApplication:
-    """Import and, where it is a factory, call what ``target`` names. Raises `CommandError`."""
+    """Return the application that ``target`` names. A factory is called. Raises `CommandError`."""
     found: Any = import_module(target.module)
     if not target.attribute:
         target = _usual(found, target.module)
@@ -43,7 +43,7 @@ def load(target: Target) -> WSGIApplication:
 
 
 def load_function(target: Target) -> Callable[[], object]:
-    """Import the function, called without arguments, that ``target`` names.
+    """Return the function that ``target`` names.
 
     Raises `CommandError`.
     """
@@ -62,7 +62,7 @@ def _descend(found: Any, target: Target) -> Any:
 
 
 def import_module(name: str) -> ModuleType:
-    """Import a module of the application. Raises `CommandError`, also for errors inside it."""
+    """Import a module of the application. Raises `CommandError`, also for errors in its code."""
     try:
         with _explained(f"cannot import {name}"):
             return importlib.import_module(name)
@@ -91,7 +91,7 @@ def _usual(module: ModuleType, name: str) -> Target:
             )
     raise CommandError(
         f"module {name} has neither {' nor '.join(USUAL_NAMES)}: "
-        f"name its application, as {name}:NAME"
+        f"name the application, as {name}:NAME"
     )
 
 
@@ -102,7 +102,7 @@ def _attribute(owner: Any, name: str, target: Target) -> Any:
             return found
         names = dir(owner)
     what = f"module {owner.__name__}" if isinstance(owner, ModuleType) else type(owner).__name__
-    near = _near(name, names) or f"; name its application, as {target.module}:NAME"
+    near = _near(name, names) or f"; name the application, as {target.module}:NAME"
     raise CommandError(f"cannot load {target}: {what} has no attribute {name!r}{near}")
 
 
@@ -122,25 +122,25 @@ def _require_callable(found: Any, target: Target) -> None:
 
 
 def _require_two_arguments(application: Any, target: Target) -> None:
-    """A factory without parentheses, or an ASGI application, would fail at every request."""
+    """Refuse a factory without parentheses and an ASGI application: every request would fail."""
     try:
-        # What a wrapper wraps may well take other arguments.
+        # A wrapped function may have other parameters than its wrapper.
         signature = inspect.signature(application, follow_wrapped=False)
     except (TypeError, ValueError):
-        return  # written in C: only a request will tell
+        return  # written in C: only a request can tell
     try:
         signature.bind({}, None)
     except TypeError as error:
-        advice = "" if target.factory else f"; a factory is called by {target}()"
+        advice = "" if target.factory else f"; for a factory write {target}()"
         raise CommandError(
-            f"{target} cannot be called as a WSGI application, "
-            f"with environ and start_response{advice}"
+            f"{target} is not a WSGI application (it does not accept environ, start_response). "
+            f"ASGI applications such as FastAPI are not supported{advice}"
         ) from error
 
 
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """Report an error in the application's code as a `CommandError` that tells where it is."""
+    """Raise `CommandError` for an error in the application's code, with its file and line."""
     try:
         yield
     except (Exception, SystemExit) as error:
@@ -149,7 +149,7 @@ def _explained(what: str) -> Iterator[None]:
 
 
 def _place(error: BaseException) -> str:
-    """The innermost file and line that an error comes from, in parentheses."""
+    """Return the innermost file and line of an error, in parentheses; empty if it is not known."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return f" ({error.filename}:{error.lineno})"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

@@ -1,34 +1,33 @@
-"""The application in the memory of the supervisor, which its processes share."""
+"""Importing the application in the supervisor, whose memory the worker processes share."""
 
 from __future__ import annotations
 
 import gc
 import logging
-import signal
 import threading
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-from rocket_cli._commands.settings_command import Chosen
-from rocket_cli._processes.signals import Events
-from rocket_cli._serving.composing import Site, find_site
+from rocket_cli._application.site import Site, find_site
+from rocket_cli._settings.chosen import Chosen
 
 _log = logging.getLogger("rocket_cli")
 
 
-def preloaded(chosen: Chosen, events: Events, leave: Callable[[signal.Signals], None]) -> Site:
-    """Load what is to be served, before a fork. Raises `CommandError`.
+def preloaded(chosen: Chosen, signals_obeyed: AbstractContextManager[None]) -> Site:
+    """Load what is to be served, before the supervisor forks. Raises `CommandError`.
 
-    That may take its time: ``leave``, which ends the process, is called at a signal that says so.
+    Loading may take long. ``signals_obeyed`` is entered meanwhile, so that signals can end the
+    process.
     """
-    with events.obeyed(leave):
+    with signals_obeyed:
         site = find_site(chosen)
     others = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
     if others:
         _log.warning(
-            "importing the application has started threads, which the processes that serve do not "
-            "have: %s; do without --preload, or start them later",
+            "--preload: the application started threads at import, which the worker processes do "
+            "not have: %s; start them later, or remove --preload",
             ", ".join(others),
         )
     gc.collect()
-    gc.freeze()  # or a collection would write to what the processes share
+    gc.freeze()  # so that a garbage collection does not write to, and thereby copy, shared memory
     return site

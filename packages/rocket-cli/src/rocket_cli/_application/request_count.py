@@ -1,26 +1,22 @@
-"""When a process has served long enough."""
+"""The number of requests after which a process is replaced, and the memory that it uses."""
 
 from __future__ import annotations
 
 import itertools
-import os
 import random
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 def counted(
     application: WSGIApplication, limit: int, jitter: int, reached: Callable[[], object]
 ) -> WSGIApplication:
-    """``application``, which calls ``reached`` once it has been called often enough.
+    """Return ``application``, wrapped so that it calls ``reached`` once after enough requests.
 
-    That is ``limit`` times, and up to ``jitter`` more, so that not all processes get there at once.
+    That is after ``limit`` requests and a random number of up to ``jitter`` more, so that the
+    processes do not reach it at the same time.
     """
-    limit += random.randint(0, jitter)  # noqa: S311 - nobody gains by guessing it
+    limit += random.randint(0, jitter)  # noqa: S311 - not a secret
     count = itertools.count(1)
 
     def count_and_call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -29,11 +25,3 @@ def counted(
         return application(environ, start_response)
 
     return count_and_call
-
-
-def resident_bytes(process: int) -> int:
-    """Memory that a process occupies (proc_pid_statm(5)); 0 for one that has ended."""
-    try:
-        return int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
-    except (OSError, IndexError):
-        return 0

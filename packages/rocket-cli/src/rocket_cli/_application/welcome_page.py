@@ -1,4 +1,4 @@
-"""The page that is served where there is no application."""
+"""The page that is served if there is no application."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from importlib.resources import files
 from typing import Final
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-_PAGE: Final = files("rocket_cli").joinpath("welcome.html").read_bytes()
+_PAGE: Final = files("rocket_cli._application").joinpath("welcome.html").read_bytes()
 
 
 def welcome(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """A WSGI application (PEP 3333) of one page, which says how to serve another."""
+    """Answer with the welcome page, which tells how to serve an application (PEP 3333)."""
     if environ["PATH_INFO"] not in ("", "/"):
-        status, kind, body = "404 Not Found", "text/plain", b"There is nothing here but /.\n"
+        status, kind, body = (
+            "404 Not Found",
+            "text/plain",
+            b"Not found. The welcome page is at /.\n",
+        )
     else:
         status, kind, body = "200 OK", "text/html", _PAGE
     headers = [

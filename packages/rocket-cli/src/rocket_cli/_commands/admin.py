@@ -1,4 +1,7 @@
-"""The commands that ask a running server."""
+"""The commands that ask a running server by its admin socket.
+
+``top``, ``stats``, ``threads``, ``connections``, ``log-level``, ``resize``, ``reload``, ``drain``.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from rocket_cli._admin.protocol import LEVELS, MAX_LIMIT, MAX_PROCESSES, PATIENCE, SORTS
-from rocket_cli._commands.settings_command import AdminCommand
 from rocket_cli._errors import CommandError
 from rocket_cli._settings.kinds import Choice, Text, Whole
+from rocket_cli._settings.options import AdminCommand
 from rocket_cli._settings.threads import Threads, parse_threads
 
 if TYPE_CHECKING:
@@ -21,17 +24,22 @@ if TYPE_CHECKING:
     from rocket_cli._admin.reply import Reply
 
 _WIDE: Final = 200
-"""Columns of a report that goes to no terminal."""
+"""Columns of a report that is not printed on a terminal."""
 
-_JSON = click.option("--json", "wants_json", is_flag=True, help="Print what the server answers.")
-_EPILOG: Final = "The exit code is 0, 1 if the server cannot do it, or 2 if it does not answer."
+_JSON = click.option(
+    "--json", "wants_json", is_flag=True, help="Print the server's answer as JSON."
+)
+_EPILOG: Final = (
+    "The exit code is 0, 1 if the server reports an error, or 2 if the server does not answer."
+)
 
 
 @click.command(cls=AdminCommand)
 def top(*, path: Path) -> None:
-    """Watch a running server: rates, times, threads, connections, processes, slow requests.
+    """Watch a running server.
 
-    Press q to quit, p to pause.
+    A live screen shows rates, times, threads, connections, processes and slow requests. Press q to
+    quit, p to pause.
     """
     from rocket_cli._terminal.top import watch
 
@@ -41,7 +49,7 @@ def top(*, path: Path) -> None:
 @click.command(cls=AdminCommand, epilog=_EPILOG)
 @_JSON
 def stats(*, path: Path, wants_json: bool) -> None:
-    """Print what a running server has done, and what its processes use."""
+    """Print the statistics of a running server, and the resources that its processes use."""
     reply = _ask(path, "stats")
     if wants_json:
         _print_json(reply)
@@ -54,7 +62,10 @@ def stats(*, path: Path, wants_json: bool) -> None:
 @click.command(cls=AdminCommand, epilog=_EPILOG)
 @_JSON
 def threads(*, path: Path, wants_json: bool) -> None:
-    """Print which request holds which thread of a running server, since when, and where it is."""
+    """Print what each thread of a running server does.
+
+    For each busy thread: its request, for how long it has run, and the line of code it is at.
+    """
     reply = _ask(path, "threads", stacks=True)
     if wants_json:
         _print_json(reply)
@@ -70,15 +81,15 @@ def threads(*, path: Path, wants_json: bool) -> None:
     type=Choice(SORTS),
     metavar="|".join(SORTS),
     default="age",
-    help="What comes first: the oldest, those for whom most is held, those with most requests. "
-    "[age]",
+    help="Sort by age (oldest first), by held (most memory first), by requests (most first) or by "
+    "state. Default: age.",
 )
 @click.option(
     "--limit",
     type=Whole(1, MAX_LIMIT),
     metavar="N",
     default=100,
-    help="Connections of each process, at most. [100]",
+    help="List at most this many connections of each process. Default: 100.",
 )
 @_JSON
 def connections(*, path: Path, sort: str, limit: int, wants_json: bool) -> None:
@@ -95,25 +106,30 @@ def connections(*, path: Path, sort: str, limit: int, wants_json: bool) -> None:
 @click.command("log-level", cls=AdminCommand, epilog=_EPILOG)
 @click.argument("level", type=Choice(LEVELS), metavar="|".join(LEVELS))
 def log_level(*, path: Path, level: str) -> None:
-    """Change how much a running server logs."""
+    """Change the log level of a running server."""
     _ask(path, "log-level", level=level)
     click.echo(f"log level: {level}")
 
 
 @click.command(cls=AdminCommand, epilog=_EPILOG)
 @click.option(
-    "--threads", type=Text(parse_threads), metavar="N|MIN:MAX", help="Threads of each process."
+    "--threads",
+    type=Text(parse_threads),
+    metavar="N|MIN:MAX",
+    help="Run this many threads in each process.",
 )
-@click.option("--processes", type=Whole(1, MAX_PROCESSES), metavar="N", help="Processes.")
+@click.option(
+    "--processes", type=Whole(1, MAX_PROCESSES), metavar="N", help="Run this many worker processes."
+)
 def resize(*, path: Path, threads: Threads | None, processes: int | None) -> None:
-    """Change the number of threads, or processes, of a running server."""
+    """Change the number of threads or processes of a running server."""
     wanted: dict[str, Any] = {}
     if threads is not None:
         wanted["threads"] = str(threads)
     if processes is not None:
         wanted["processes"] = processes
     if not wanted:
-        raise CommandError("say what is to change: --threads, --processes, or both")
+        raise CommandError("nothing to change: give --threads, --processes, or both")
     _ask(path, "resize", **wanted)
     for name, value in wanted.items():
         click.echo(f"{name}: {value}")
@@ -121,9 +137,10 @@ def resize(*, path: Path, threads: Threads | None, processes: int | None) -> Non
 
 @click.command(cls=AdminCommand, epilog=_EPILOG)
 def reload(*, path: Path) -> None:
-    """Replace the processes of a running server by new ones, as SIGHUP does.
+    """Reload the settings and the application of a running server, as SIGHUP does.
 
-    Ends when they serve, or when it is clear that they cannot; then the present ones stay.
+    New processes replace the old ones. The command ends when the new processes serve. If they
+    cannot start, it prints the reason, and the old processes keep serving.
     """
     _ask(path, "reload", patience=None)
     click.echo("reloaded")
@@ -131,13 +148,13 @@ def reload(*, path: Path) -> None:
 
 @click.command(cls=AdminCommand, epilog=_EPILOG)
 def drain(*, path: Path) -> None:
-    """Stop a running server gently, as SIGTERM does."""
+    """Stop a running server gracefully, as SIGTERM does."""
     _ask(path, "drain")
     click.echo("draining")
 
 
 def _ask(path: Path, command: str, *, patience: float | None = PATIENCE, **arguments: Any) -> Reply:
-    """What the processes answer. Raises `CommandError`, also when none could do it."""
+    """Return the answers of the processes. Raises `CommandError` if no process could answer."""
     from rocket_cli._admin.client import AdminClient, RefusedError
 
     with AdminClient(path, patience=patience) as client:
@@ -157,7 +174,7 @@ def _print(report: Callable[[Reply], RenderableType], reply: Reply) -> None:
     from rich.console import Console
 
     if not reply.answers:
-        raise CommandError("no process serves at the moment; try again")
+        raise CommandError("no worker process is serving at the moment: try again")
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDE

@@ -1,9 +1,8 @@
-"""Certificates for development."""
+"""The command ``cert``."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -13,19 +12,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from rocket_cli._errors import CommandError
+from rocket_cli._settings.data_directory import data_directory
 
 if TYPE_CHECKING:
     from rocket_tls import IssuedCertificate, LocalAuthority
 
 _THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
-
-
-def usual_directory() -> Path:
-    """Where the authority is kept: with this user's data (XDG Base Directory Specification)."""
-    home = Path(os.environ.get("XDG_DATA_HOME", ""))
-    if not home.is_absolute():  # to be ignored, as the specification has it
-        home = Path.home() / ".local/share"
-    return home / "rocket"
 
 
 @click.command()
@@ -34,23 +26,23 @@ def usual_directory() -> Path:
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where the authority and its certificates are kept. [rocket in $XDG_DATA_HOME, which "
-    "is ~/.local/share without that]",
+    help="Store the certificate authority (CA) and its certificates in this directory. Default: "
+    "rocket in $XDG_DATA_HOME or, if that is not set, in ~/.local/share.",
 )
 def cert(*, names: tuple[str, ...], directory: Path | None) -> None:
-    """Make a certificate for development, and say how to use it.
+    """Make a certificate for development, and print how to use it.
 
-    It is for NAMEs, host names and IP addresses, or else for localhost and the loopback addresses,
-    and issued by an authority of this user's own, which is made the first time. Clients that trust
-    its root trust every certificate made here.
+    The certificate is for the NAMEs, which are host names and IP addresses. Default: localhost,
+    127.0.0.1 and ::1. A local certificate authority (CA) issues it, which is created at the first
+    call. Clients that trust the root certificate of this CA trust all certificates made here.
 
-    What was made before is used again, and made anew within 30 days of its expiry: a certificate
-    after 397 days, the root after ten years.
+    Certificates are valid for 397 days, and the root for ten years. An existing one is used again,
+    and replaced within 30 days of its expiry.
     """
     from rocket_tls import CertificateError, CertificateFiles, CertificateStore, LocalAuthority
 
     try:
-        authority = LocalAuthority((directory or usual_directory()).absolute())
+        authority = LocalAuthority((directory or data_directory()).absolute())
         issued = authority.issue(names or _THIS_MACHINE)
         store = CertificateStore([CertificateFiles(issued.certificate, issued.key)])
     except CertificateError as error:
@@ -69,14 +61,14 @@ def _report(
     url = f"https://{f'[{host}]' if _is_ipv6(host) else host}:8443"
     yield f"Certificate for {', '.join(names)}, until {expires}:"
     yield f"  {certificate}"
-    yield "Its key, and that of the root beside it, are for you alone:"
+    yield "Keep its key secret, and the key of the root in the same directory:"
     yield f"  {key}"
     yield ""
-    yield "Serve with it; a server that runs takes a newer one by itself:"
+    yield "Serve with it (a running server loads a newer one by itself):"
     yield "  rocket-cli serve --bind https://127.0.0.1:8443 \\"
     yield f"    --tls-cert {certificate} --tls-key {key}"
     yield ""
-    yield "Have clients trust the root:"
+    yield "Let clients trust the root:"
     width = max(map(len, _TRUST[sys.platform == "darwin"]))
     for client, command in _TRUST[sys.platform == "darwin"].items():
         yield f"  {client:{width}}  {command.format(root=root, url=url)}"

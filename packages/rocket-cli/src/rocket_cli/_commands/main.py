@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command ``rocket-cli`` and the list of its subcommands."""
 
 from __future__ import annotations
 
@@ -10,34 +10,43 @@ from rocket_cli._commands.lazy_group import LazyGroup, Subcommand
 from rocket_cli._logging.standard_descriptors import complete_descriptors
 from rocket_cli._version import __version__
 
-_COMMANDS: Final = "rocket_cli._commands.serve"
 _ADMIN: Final = "rocket_cli._commands.admin"
 SUBCOMMANDS: Final = {
-    "serve": Subcommand(_COMMANDS, "serve", "Serve a WSGI application"),
-    "check": Subcommand(_COMMANDS, "check", "Say whether serve would serve, or what is wrong"),
-    "config": Subcommand(_COMMANDS, "config", "Print the settings that serve would use"),
+    "serve": Subcommand("rocket_cli._commands.serve", "serve", "Serve a WSGI application"),
+    "check": Subcommand(
+        "rocket_cli._commands.check",
+        "check",
+        "Check settings, certificates and application without serving",
+    ),
+    "config": Subcommand(
+        "rocket_cli._commands.config", "config", "Print the settings that serve would use"
+    ),
     "top": Subcommand(_ADMIN, "top", "Watch a running server"),
-    "stats": Subcommand(_ADMIN, "stats", "Print what a running server has done"),
-    "threads": Subcommand(_ADMIN, "threads", "Print which request holds which thread, and where"),
-    "connections": Subcommand(_ADMIN, "connections", "List its connections"),
-    "log-level": Subcommand(_ADMIN, "log_level", "Change how much it logs"),
-    "resize": Subcommand(_ADMIN, "resize", "Change the number of its threads"),
-    "reload": Subcommand(_ADMIN, "reload", "Replace its processes by new ones"),
-    "drain": Subcommand(_ADMIN, "drain", "Stop it gently"),
+    "stats": Subcommand(_ADMIN, "stats", "Print the statistics of a running server"),
+    "threads": Subcommand(_ADMIN, "threads", "Print what each thread of a running server does"),
+    "connections": Subcommand(_ADMIN, "connections", "List the connections of a running server"),
+    "log-level": Subcommand(_ADMIN, "log_level", "Change the log level of a running server"),
+    "resize": Subcommand(
+        _ADMIN, "resize", "Change the number of threads or processes of a running server"
+    ),
+    "reload": Subcommand(
+        _ADMIN, "reload", "Reload the settings and application of a running server"
+    ),
+    "drain": Subcommand(_ADMIN, "drain", "Stop a running server gracefully"),
     "cert": Subcommand("rocket_cli._commands.cert", "cert", "Make a certificate for development"),
     "completion": Subcommand(
         "rocket_cli._commands.completion",
         "completion",
-        "Print a script that completes commands in a shell",
+        "Print a script that lets a shell complete commands",
     ),
 }
 
 
 class Main(LazyGroup):
-    """The command itself."""
+    """The group of all commands."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run it, as a script does."""
+        """Run the command that the arguments name, as the script ``rocket-cli`` does."""
         complete_descriptors()
         return super().main(*args, **kwargs)
 

@@ -1,26 +1,32 @@
-"""What ``serve`` does, and ``check`` up to where it would listen."""
+"""The work of the commands ``serve`` and ``check``, which import it only when they run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rocket_cli._commands.settings_command import Chosen
+from rocket_cli._application.site import find_site
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.server_log import STANDARD, check_log, configure_log
 from rocket_cli._processes.code_watcher import Watch, require_watchfiles
 from rocket_cli._processes.observer import check_observation, observers
 from rocket_cli._processes.signals import caught_signals
+from rocket_cli._processes.task import Task
 from rocket_cli._serving.certificates import make_acme
-from rocket_cli._serving.composing import find_site, make_server
+from rocket_cli._serving.composing import make_server
 from rocket_cli._serving.listeners import location
+from rocket_cli._settings.chosen import Chosen
 from rocket_cli._sockets.bound_sockets import BoundSocket
-from rocket_cli._supervisor.children import Forked, Task
-from rocket_cli._supervisor.supervisor import SIGNALS, Supervisor
+from rocket_cli._supervisor.children import Forked
+from rocket_cli._supervisor.signal_orders import SIGNALS
+from rocket_cli._supervisor.supervisor import Supervisor
 from rocket_cli._supervisor.working_directory import WorkingDirectory
 
 
 def run(chosen: Chosen) -> int:
-    """Serve until a signal ends it; the exit code. Raises `CommandError` when it cannot."""
+    """Serve until a signal ends the server; return the exit code.
+
+    Raises `CommandError` if the server cannot start.
+    """
     _check_reload(chosen)
     with caught_signals(SIGNALS, ()) as events:
         try:
@@ -42,14 +48,17 @@ def _check_reload(chosen: Chosen) -> None:
         return
     if chosen["preload"]:
         raise CommandError(
-            f"{chosen.origin('preload')} imports the application once and for all, "
-            f"which leaves nothing for {chosen.origin('reload')} to reload: choose one of them"
+            f"{chosen.origin('preload')} imports the application only once, "
+            f"so {chosen.origin('reload')} cannot reload it: choose one of them"
         )
     require_watchfiles()
 
 
 def rehearse(chosen: Chosen) -> Iterator[str]:
-    """Do what serving does before it listens, and tell about it. Raises `CommandError`."""
+    """Do what ``serve`` does before it listens; yield the lines to print.
+
+    Raises `CommandError` for whatever would keep ``serve`` from starting.
+    """
     WorkingDirectory().enter(chosen)
     site = find_site(chosen)
     if site.error is not None:

@@ -1,7 +1,7 @@
-"""What the server's messages look like: lines for a person, or JSON for a program.
+"""The formats of the server's messages: text for operators, or JSON for programs.
 
-Whatever a message holds, it ends no line: who writes to the log through a request cannot add a
-message of another's.
+Characters that would end a line are escaped, so that a client cannot forge a message by the data of
+a request.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import Any, Final, TextIO
 _UNPRINTABLE: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""What ends a line, moves a terminal's cursor, turns the direction of writing, or is no character.
-Tab and line feed are not among it."""
+"""Characters that end a line, control a terminal or change the writing direction, and surrogates.
+
+Tab and line feed are not among them.
+"""
 
 DIM: Final = "2"
 RED: Final = "31"
@@ -28,18 +30,21 @@ _LEVELS: Final = {"DEBUG": DIM, "INFO": GREEN, "WARNING": YELLOW, "ERROR": RED, 
 
 
 def has_colours(stream: TextIO) -> bool:
-    """Whether to write in colours: to a terminal, unless it or NO_COLOR says no (no-color.org)."""
+    """Return whether to use colours: on a terminal, unless TERM or NO_COLOR forbid it.
+
+    The variable is described at https://no-color.org.
+    """
     wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return wanted and stream.isatty()
 
 
 def paint(text: str, colour: str) -> str:
-    """``text`` in a colour or weight (ECMA-48, 8.3.117)."""
+    """Return ``text`` in a colour or weight (ECMA-48, section 8.3.117)."""
     return f"\x1b[{colour}m{text}\x1b[0m"
 
 
 def printable(text: str) -> str:
-    """``text`` with escapes for what is not printable; line feeds stay."""
+    """Return ``text`` with unprintable characters escaped. Line feeds and tabs stay."""
     return _UNPRINTABLE.sub(_escape, text)
 
 
@@ -49,19 +54,22 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _moment(record: logging.LogRecord) -> str:
-    """ISO 8601, with milliseconds and the offset from UTC."""
+    """Return the time of a message in ISO 8601, with milliseconds and the offset from UTC."""
     return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
 
 
 class TextLines(logging.Formatter):
-    """Time, process, level, logger and message. What belongs to a line stands indented below it."""
+    """Formats a message as time, process ID, level, logger and text.
+
+    Further lines, such as those of a traceback, are indented.
+    """
 
     def __init__(self, *, colours: bool = False) -> None:
         super().__init__()
         self._paint = paint if colours else lambda text, colour: text  # noqa: ARG005 - as paint
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line or lines of one message."""
+        """Return the line or lines of a message."""
         level = self._paint(record.levelname, _LEVELS.get(record.levelname, RED))
         before = self._paint(f"{_moment(record)} [{record.process}]", DIM)
         name = self._paint(f"{record.name}:", DIM)
@@ -71,13 +79,14 @@ class TextLines(logging.Formatter):
 
 
 class JSONLines(logging.Formatter):
-    """An object a line, in ASCII: time, level, logger, pid, thread and message.
+    """Formats a message as a JSON object on one line, in ASCII.
 
-    Where there is one, ``exception`` is the whole traceback, and ``stack`` where it was logged.
+    The keys are ``time``, ``level``, ``logger``, ``pid``, ``thread`` and ``message``, and, if the
+    message has them, ``exception`` for the traceback and ``stack`` for the stack of the thread.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of one message."""
+        """Return the line of a message."""
         fields: dict[str, Any] = {
             "time": _moment(record),
             "level": record.levelname.lower(),

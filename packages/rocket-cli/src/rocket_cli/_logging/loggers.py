@@ -1,10 +1,10 @@
 """The loggers of the server's packages, which an application cannot silence by accident.
 
-To configure logging is the application's affair, and how it does that (`logging.config.dictConfig`
-unless told otherwise, `logging.disable`) switches off what it does not know: the server's messages,
-the tracebacks of the application's own errors among them. So under this command the loggers of the
-server have an output and a level that are kept outside of what is configured there. Where the
-packages are used as libraries, their loggers are like any others.
+Applications configure logging, and many ways of doing so (`logging.config.dictConfig` by default,
+`logging.disable`) switch off loggers that the application does not know: those of the server, which
+also log the tracebacks of the application's own errors. Therefore, under this command, the output
+and the level of the server's loggers are independent of that configuration. If the packages are
+used as libraries, their loggers are ordinary loggers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ NAMES: Final = (
     "rocket_core.monitor",
     "rocket_core.pool",
     "rocket_core.server",
+    "rocket_core.spool",
     "rocket_core.watchdog",
     "rocket_core.worker",
     "rocket_tls.acme",
@@ -27,43 +28,42 @@ NAMES: Final = (
     "rocket_tls.connection",
     "rocket_wsgi.access_log",
 )
-"""All of them: a module that is imported later finds its logger made."""
+"""All loggers of the packages. A module that is imported later gets the logger prepared here."""
 
 
 class ServerLogger(logging.Logger):
-    """Writes to `output` what has at least `least`, whatever the application does to logging.
+    """Writes messages to `output` regardless of how the application configures logging.
 
-    What the application itself adds to one of these loggers, a handler for instance, is heeded
-    besides.
+    A handler that the application adds to one of these loggers gets the messages, too.
 
     Attributes:
-        output: where messages go; one for all.
-        least: messages of this severity and above are written.
+        output: the handler of all server loggers.
+        least: the level; messages of this severity and above are written.
     """
 
     output: ClassVar[logging.Handler | None] = None
     least: ClassVar[int] = logging.INFO
 
     def getEffectiveLevel(self) -> int:  # noqa: N802 - of the logging module, as the others
-        """The least severity of what is written."""
+        """Return the level."""
         return self.least
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802
-        """Whether messages of ``level`` are written."""
+        """Return whether messages of ``level`` are written."""
         return level >= self.least
 
     def makeRecord(self, *args: Any, **kwargs: Any) -> logging.LogRecord:  # noqa: N802
-        """Make a record, also where the application's factory fails outside of its requests."""
+        """Make a record, even if a record factory that the application has set fails."""
         try:
             return super().makeRecord(*args, **kwargs)
-        except Exception:  # noqa: BLE001 - it is the application's
+        except Exception:  # noqa: BLE001 - of the application's factory
             name, level, path, line, message, arguments, exception, *rest = args
             return logging.LogRecord(
                 name, level, path, line, message, arguments, exception, *rest[:1]
             )
 
     def handle(self, record: logging.LogRecord) -> None:
-        """Write ``record``."""
+        """Write a record."""
         if self.output is not None:
             self.output.handle(record)
         if self.hasHandlers():
@@ -71,10 +71,10 @@ class ServerLogger(logging.Logger):
 
 
 def direct(output: logging.Handler) -> None:
-    """Have all messages of the server go to ``output``."""
+    """Send all messages of the server to ``output``."""
     ServerLogger.output = output
     for name in NAMES:
         logger = logging.getLogger(name)
         logger.__class__ = ServerLogger
         if name in PACKAGES:
-            logger.propagate = False  # or the handlers of the root would write it once more
+            logger.propagate = False  # or the root's handlers would write the message again

@@ -1,9 +1,9 @@
-"""Files that root makes for the user that the processes become.
+"""Files that root makes for the user of the worker processes (``--user``).
 
-A directory that this user can write to is not to be trusted: at any moment a name in it may become
-a link to a file of root's. What is made in such a directory is therefore made as the user, with the
-rights of the user. Elsewhere, such as in ``/run`` or ``/var/log``, the user could make nothing:
-root makes it, and gives it to the user. The same holds for what is removed.
+A directory that this user can write to cannot be trusted: at any moment the user may replace a name
+in it by a link to a file of root. Therefore files in such a directory are made with the rights of
+the user. In other directories, such as ``/run`` or ``/var/log``, the user may make no files: root
+makes them there, and gives them to the user. The same holds for the removal of files.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from rocket_cli._settings.users import Identity
+from rocket_cli._settings.identity import Identity
 
 _MOST_LINKS: Final = 40
-"""Symbolic links on the way to a file, as Linux has it (path_resolution(7))."""
+"""The maximum number of symbolic links on the way to a file, as in Linux (path_resolution(7))."""
 
 
 class Maker(Enum):
-    """As whom the process makes a file."""
+    """The user whose rights are used to make a file."""
 
     ITSELF = "itself"
-    """It has no rights that the user of the file has not."""
+    """The process itself, which has no more rights than the user of the file."""
     ROOT = "root"
-    """As root, where only root can. The file must be given to its user."""
+    """Root, because only root may. The file must then be given to its user."""
     USER = "user"
-    """As the user of the file. What is found there may be a trap."""
+    """The user of the file. An existing file there may be a trap for root."""
 
 
 @contextmanager
 def maker(path: Path, user: Identity | None) -> Iterator[Maker]:
-    """Be the one to make, replace or remove the file ``path``, which is for ``user``.
+    """Take the rights with which to make, replace or remove the file ``path`` for ``user``.
 
-    The effective user of the whole process may change meanwhile, so no other thread may use files.
-    Raises `OSError`.
+    The effective user of the whole process may change inside the context, so no other thread may
+    use files meanwhile. Raises `OSError`.
     """
     if user is None or os.geteuid() != 0:
         yield Maker.ITSELF
@@ -51,23 +51,24 @@ def maker(path: Path, user: Identity | None) -> Iterator[Maker]:
 
 
 def give_file(descriptor: int, user: Identity) -> None:
-    """Give an open file to ``user``, if it is a regular file that has one name."""
+    """Make ``user`` the owner of an open file, if it is a regular file with a single name."""
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
         os.fchown(descriptor, user.uid, user.gid)
 
 
 def give_name(path: Path, user: Identity) -> None:
-    """Give to ``user`` what was made at ``path``, in a directory that is protected."""
+    """Make ``user`` the owner of the file at ``path``, which is in a protected directory."""
     os.chown(path, user.uid, user.gid, follow_symlinks=False)
 
 
 def is_protected(path: Path, user: Identity) -> bool:
-    """Whether ``user`` cannot change what ``path`` leads to.
+    """Return whether ``user`` cannot change which file ``path`` leads to.
 
-    Every directory on the way, those included to which links lead, belongs to root, and ``user``
-    cannot write to it. The first one is a fixed point, and so is what a fixed point contains: what
-    is found stays as it is. In a sticky directory, a directory of root's is fixed as well.
+    That holds if every directory on the way, including the directories that links lead to, belongs
+    to root and is not writable for ``user``. Then ``user`` cannot replace ``/``, nor anything in a
+    directory that cannot be replaced, so that the result remains true. In a sticky directory, a
+    directory of root cannot be replaced, either.
     """
     try:
         passed = list(_directories(path.absolute()))
@@ -78,14 +79,17 @@ def is_protected(path: Path, user: Identity) -> bool:
 
 
 def _directories(path: Path) -> Iterator[Path]:
-    """The directories that decide what ``path`` leads to. Raises `OSError` for one not root's."""
+    """Yield the directories that decide where ``path`` leads.
+
+    Raises `OSError` if one of them does not belong to root.
+    """
     directory = Path("/")
     names = list(reversed(path.parts[1:]))
     links = 0
     while names:
         holder = directory.lstat()
         if not _is_roots(holder):
-            raise NotADirectoryError(errno.ENOTDIR, "not a directory of root's", str(directory))
+            raise NotADirectoryError(errno.ENOTDIR, "not a directory of root", str(directory))
         name = names.pop()
         found = directory.parent if name == ".." else directory / name
         try:
@@ -93,7 +97,7 @@ def _directories(path: Path) -> Iterator[Path]:
         except FileNotFoundError:
             if names:
                 raise
-            yield directory  # the file itself is still to be made
+            yield directory  # the file itself does not exist yet
             return
         if not (holder.st_mode & stat.S_ISVTX and _is_roots(status)):
             yield directory
@@ -115,9 +119,9 @@ def _is_roots(status: os.stat_result) -> bool:
 
 @contextmanager
 def _acting_as(user: Identity) -> Iterator[None]:
-    """Have the effective user and groups of ``user``.
+    """Change to the effective user and groups of ``user`` inside the context.
 
-    The real and the saved user stay root, so that ``user`` may neither signal nor trace the
+    The real and the saved user remain root, so that ``user`` may neither signal nor trace the
     process meanwhile.
     """
     groups, gid = os.getgroups(), os.getegid()

@@ -1,4 +1,4 @@
-"""Where the server's messages go."""
+"""The log of the server's messages: opening, writing, reopening and checking it."""
 
 from __future__ import annotations
 
@@ -13,75 +13,77 @@ from typing import Final
 
 import click
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.formatting import JSONLines, TextLines, has_colours, printable
 from rocket_cli._logging.loggers import ServerLogger, direct
 from rocket_cli._logging.losses import Losses
 from rocket_cli._logging.privileges import Maker, give_file, maker
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.identity import identity
 from rocket_cli._settings.origin import Origin
-from rocket_cli._settings.users import identity
-from rocket_wsgi import descriptor_of, open_log
+from rocket_wsgi.extending import descriptor_of, open_log
 
 _log = logging.getLogger("rocket_cli")
 
 STANDARD: Final = "-"
-"""What stands for standard error, or standard output, in place of a path."""
+"""The path that stands for standard error or standard output."""
 
 
 class _Handler(logging.Handler):
-    """Writes each message by one call of the system, whole, before the logging call returns.
+    """Writes each message by one system call before the logging call returns.
 
-    So nothing waits to be written at the end of the process, and processes may share a file.
+    So no message is left to be written at the end of the process, and processes can share a file.
     """
 
     def __init__(self, path: str, chosen: Chosen) -> None:
-        """Open ``path``, ``-`` for standard error. Raises `OSError`."""
+        """Open the file at ``path``; ``-`` is standard error. Raises `OSError`."""
         super().__init__()
         self._losses = Losses(path)
         self.path = path
         self.chosen = chosen
         self._file = self._file_at(path)
-        self._descriptor = sys.stderr.fileno() if self._file is None else self._open(self._file)
+        self._descriptor = (
+            sys.stderr.fileno() if self._file is None else self._open_file(self._file)
+        )
 
     @staticmethod
     def _file_at(path: str) -> Path | None:
         return None if path == STANDARD else Path(path).absolute()
 
     def is_at(self, path: str) -> bool:
-        """Whether ``path``, in the present directory, is where it writes. Raises `OSError`."""
+        """Return whether ``path``, from the current directory, is this log. Raises `OSError`."""
         return self._file == self._file_at(path)
 
     def reopen(self) -> None:
-        """Go on in a file of the same name, if there is a file. Raises `OSError`."""
+        """Open the file again by its name, unless the log is standard error. Raises `OSError`."""
         if self._file is not None:
-            new = self._open(self._file)
+            new = self._open_file(self._file)
             os.dup2(new, self._descriptor, inheritable=False)
             os.close(new)
 
-    def _open(self, file: Path) -> int:
+    def _open_file(self, file: Path) -> int:
         if descriptor_of(file) is not None:
             return open_log(file)
         user = identity(self.chosen)
         with maker(file, user) as made_by:
-            # What the user may have put there instead must not make the supervisor wait.
+            # The user may have put a named pipe there, which must not block the supervisor.
             descriptor = open_log(file, os.O_NONBLOCK if made_by is Maker.USER else 0)
         if made_by is Maker.ROOT and user is not None:
-            give_file(descriptor, user)  # the processes that serve will reopen it, too
+            give_file(descriptor, user)  # the worker processes will reopen it, too
         elif made_by is Maker.USER:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.close(descriptor)
-                raise OSError(errno.EINVAL, "it is not a regular file")
+                raise OSError(errno.EINVAL, "not a regular file")
             os.set_blocking(descriptor, True)
         return descriptor
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one message."""
+        """Write a message."""
         try:
             self._write(record)
             if (lost := self._losses.take()) is not None:
                 self._write(lost)
-        except Exception as error:  # noqa: BLE001 - as every handler does
+        except Exception as error:  # noqa: BLE001 - a handler must not raise
             self._losses.add(error)
 
     def _write(self, record: logging.LogRecord) -> None:
@@ -92,22 +94,23 @@ class _Handler(logging.Handler):
     def close_file(self) -> None:
         """Close the file, if there is one.
 
-        Not so `close`, which the logging module calls at the end of the process, before the last
-        message, and when an application configures it.
+        `close` does not: the logging module calls it before the last message of the process, and
+        when an application configures logging.
         """
         if self._file is not None:
             os.close(self._descriptor)
 
 
 def set_log_level(level: str) -> None:
-    """Write messages of ``level`` and above from now on."""
+    """Log messages of severity ``level`` and above from now on."""
     ServerLogger.least = logging.getLevelNamesMapping()[level.upper()]
 
 
 def configure_log(chosen: Chosen, path: str | None = None) -> None:
-    """Write the server's messages as the settings say, or to ``path``. Raises `CommandError`.
+    """Configure the log of the server by the settings, but at ``path`` if that is given.
 
-    The loggers of the application are left to it.
+    The loggers of the application are not changed. Raises `CommandError` if the log cannot be
+    opened.
     """
     path = path or chosen["error-log"]
     present = _handler()
@@ -126,12 +129,12 @@ def configure_log(chosen: Chosen, path: str | None = None) -> None:
 
 
 def _handler() -> _Handler | None:
-    """The one that `configure_log` has made."""
+    """Return the handler that `configure_log` has made; None before that."""
     return ServerLogger.output if isinstance(ServerLogger.output, _Handler) else None
 
 
 def reopen_log() -> None:
-    """Go on in a new file of the same name, because somebody has moved the old one away."""
+    """Open the log again by its name, after the file has been moved away, as by logrotate."""
     handler = _handler()
     if handler is None:
         return
@@ -139,14 +142,14 @@ def reopen_log() -> None:
         handler.reopen()
     except OSError as error:
         _log.error(
-            "the log stays in its old file: cannot open %s: %s",
+            "cannot reopen the log %s (%s): messages still go to the old file",
             handler.path,
             _refusal(error, handler.chosen),
         )
 
 
 def announce(chosen: Chosen, lines: Iterable[str]) -> None:
-    """Tell the person who has started the server; as messages where standard error is JSON."""
+    """Print lines for the operator, or log them if standard error is a JSON log."""
     as_messages = chosen["log-format"] == "json" and chosen["error-log"] == STANDARD
     for line in lines:
         if as_messages:
@@ -156,10 +159,7 @@ def announce(chosen: Chosen, lines: Iterable[str]) -> None:
 
 
 def check_log(chosen: Chosen, name: str) -> None:
-    """Raise `CommandError` if the file that the setting ``name`` names cannot be written.
-
-    No file is made.
-    """
+    """Raise `CommandError` if the file of the setting ``name`` cannot be written; make no file."""
     path = chosen[name]
     if path in (None, STANDARD) or descriptor_of(path) is not None:
         return
@@ -186,7 +186,7 @@ def _obstacle(file: Path) -> str:
 
 
 def _refusal(error: OSError, chosen: Chosen) -> str:
-    """What the system has against a log, and where that matters, for which user."""
+    """Return why the log cannot be opened and, if permission is denied, for which user."""
     user = chosen["user"]
     if isinstance(error, PermissionError) and user is not None:
         return f"{error.strerror} for the user {user}"
@@ -194,8 +194,8 @@ def _refusal(error: OSError, chosen: Chosen) -> str:
 
 
 def unwritable(path: str, origin: Origin, reason: str) -> CommandError:
-    """The error of a log that cannot be written."""
+    """Return the error for a log that cannot be written."""
     return CommandError(
         f"{origin} {path!r} cannot be written: {reason}; "
-        "use the path of a file that can, or - for the terminal"
+        "use the path of a writable file, or - for the standard stream"
     )

@@ -1,4 +1,4 @@
-"""Standard input, output and error, which a process may be started without."""
+"""Standard input, output and error, which may be closed when the command starts."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _LAST: Final = 2
 
 
 def complete_descriptors() -> None:
-    """Open the null device for each of the three that is missing.
+    """Open the null device in place of each of the three descriptors that is closed.
 
-    To be called before anything else is opened: a socket that got one of these numbers would be
-    sent what the application and its children print.
+    This must run before anything else is opened: otherwise a socket could get one of these numbers,
+    and receive what the application and its children print.
     """
-    # The system gives the lowest number that is free.
+    # The system assigns the lowest free number.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:  # so where it was missing
+        if getattr(sys, name) is None:  # Python's value for a closed descriptor
             mode = "w" if number else "r"
             stream = open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115 - for as long as the process runs
             setattr(sys, name, stream)

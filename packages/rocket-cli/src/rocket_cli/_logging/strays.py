@@ -1,4 +1,4 @@
-"""What the interpreter would print on standard error, past the log and its limits."""
+"""Errors that the interpreter would print on standard error instead of logging them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from rocket_core.extending import FaultLog
 _log = logging.getLogger("rocket_cli")
 
 _LONGEST: Final = 200
-"""Characters of what an object says of itself."""
+"""The maximum number of characters of the description of an object."""
 
 _faults: Final = FaultLog()
 
 
 def log_strays() -> None:
-    """Log exceptions that no code can catch, and those that end a thread.
+    """Log exceptions that no code can catch, and exceptions that end a thread.
 
-    An application that wants them elsewhere has set hooks of its own, before or later.
+    Hooks that the application sets, before or later, take precedence.
     """
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = _log_unraisable
@@ -36,13 +36,13 @@ def _log_unraisable(unraisable: sys.UnraisableHookArgs, /) -> None:
 
 def _log_thread(args: threading.ExceptHookArgs, /) -> None:
     if issubclass(args.exc_type, SystemExit):
-        return  # that is how a thread ends itself
+        return  # a thread may end itself that way
     name = "unknown" if args.thread is None else args.thread.name
-    _faults.report(_log, args.exc_value or args.exc_type(), "thread %s ended in an error", name)
+    _faults.report(_log, args.exc_value or args.exc_type(), "thread %s ended with an error", name)
 
 
 def _describe(thing: object) -> str:
     try:
         return repr(thing)[:_LONGEST]
-    except Exception:  # noqa: BLE001 - of an object that may be half gone
-        return f"an object of the class {type(thing).__name__}"
+    except Exception:  # noqa: BLE001 - the object may be partly destroyed
+        return f"an object of class {type(thing).__name__}"

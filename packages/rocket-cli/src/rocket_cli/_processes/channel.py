@@ -1,4 +1,25 @@
-"""Messages between the supervisor and one of its processes."""
+"""The channel for messages between the supervisor and one of its processes.
+
+Theory of operation. A channel is a pair of stream sockets. A message is a JSON object on one line.
+The two ends differ, because a process may do anything, including nothing, and the supervisor must
+still serve the others:
+
+- The end of a process blocks: a thread that sends waits until the supervisor has taken the message.
+  Any thread may send; a lock keeps messages whole.
+- The end of the supervisor never blocks. What a process does not read is kept until
+  `Channel.flush`, and the owner kills a process that lets too much pile up. A turn of reading is
+  limited (`TURN`), so that a process that never stops sending does not keep the supervisor from the
+  others. A message is limited in bytes (`LIMIT`) and in parts, because small messages can decode to
+  large objects.
+
+Neither end relies on the other to say goodbye: the end of file ends the channel.
+
+1. A process sends its last message, and exits.
+2. The supervisor has unsent data for it. `Channel.flush` fails, and the data is dropped.
+3. The last message is still in the socket: it is received, and only then `EOFError` is raised.
+
+Therefore sending never reports that the other end is gone, only receiving does.
+"""
 
 from __future__ import annotations
 
@@ -11,42 +32,41 @@ from typing import Any, Final
 from rocket_cli._sockets.forks import keep_from_children
 
 LIMIT: Final = 16 << 20
-"""Bytes of the longest message."""
+"""The maximum size of a message in bytes."""
 
 TURN: Final = 1 << 18
-"""Bytes that are received at once, so that a process that never ceases lets others speak."""
+"""The maximum number of bytes that are received in one turn."""
 
 _RECEIVE_SIZE: Final = 1 << 16
 
-_MOST_CONTAINERS: Final = 500_000
-"""Objects and arrays in a message to the supervisor: some take a hundred times their length."""
+_MAX_CONTAINERS: Final = 500_000
+"""The maximum number of objects and arrays in a message to the supervisor: decoded, they can take a
+hundred times the memory of their text."""
 
 Message = dict[str, Any]
+"""A JSON object."""
 
 
 class ChannelError(Exception):
-    """What came over a channel is no message."""
+    """The data that arrived on a channel is not a valid message."""
 
 
 class Channel:
-    """One end of a pair of sockets, over which JSON objects go, a line each.
-
-    The supervisor's end never waits: what the other process does not take is kept until `flush`.
-    The end of a child waits.
-    """
+    """One end of a channel."""
 
     def __init__(self, sock: socket.socket, *, waits: bool) -> None:
+        """Take over ``sock``; with ``waits`` (not in the supervisor) sending blocks."""
         sock.setblocking(waits)
         keep_from_children(sock)
         self._socket = sock
         self._waits = waits
         self._lock = threading.Lock()
-        """Held to send a whole message, which any thread may do."""
+        """Held while a message is sent, so that messages of several threads do not mix."""
         self._incoming = bytearray()
         self._outgoing = bytearray()
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """Return the descriptor of the socket; -1 after `close`."""
         return self._socket.fileno()
 
     def close(self) -> None:
@@ -54,7 +74,7 @@ class Channel:
         self._socket.close()
 
     def send(self, message: Message) -> None:
-        """Send ``message``. That the other end is gone is told by receiving, not by this."""
+        """Send ``message``. If the other end is gone, the message is lost; `receive` tells so."""
         data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
         with self._lock:
             if not self._waits:
@@ -68,11 +88,11 @@ class Channel:
 
     @property
     def unsent(self) -> int:
-        """Bytes that are kept."""
+        """The bytes that are kept because the other end has not read them."""
         return len(self._outgoing)
 
     def flush(self) -> None:
-        """Send of what is kept as much as the other end takes at once."""
+        """Send as much of the kept data as the socket takes without blocking."""
         while self._outgoing:
             try:
                 del self._outgoing[: self._socket.send(self._outgoing)]
@@ -81,15 +101,16 @@ class Channel:
             except OSError:
                 self._outgoing.clear()
 
-    def receive(self, most: int = TURN) -> list[Message]:
-        """The messages in the next ``most`` bytes that have arrived, without waiting.
+    def receive(self, limit: int = TURN) -> list[Message]:
+        """Return the messages in the next ``limit`` bytes that have arrived, without waiting.
 
-        Raises `EOFError` when the other end is closed, and nothing is left; `ChannelError`.
+        Raises `EOFError` if the other end is closed and nothing is left to receive, and
+        `ChannelError` for data that is not a valid message.
         """
         messages: list[Message] = []
-        while most > 0:
+        while limit > 0:
             try:
-                data = self._socket.recv(min(_RECEIVE_SIZE, most), socket.MSG_DONTWAIT)
+                data = self._socket.recv(min(_RECEIVE_SIZE, limit), socket.MSG_DONTWAIT)
             except (BlockingIOError, InterruptedError):
                 return messages
             except ConnectionError:
@@ -99,11 +120,11 @@ class Channel:
                     return messages
                 raise EOFError
             messages += self._split(data)
-            most -= len(data)
+            limit -= len(data)
         return messages
 
     def __iter__(self) -> Iterator[Message]:
-        """The messages, waited for, until the other end is closed. Raises `ChannelError`."""
+        """Wait for messages, and yield them, until the other end closes. Raises `ChannelError`."""
         while True:
             try:
                 data = self._socket.recv(_RECEIVE_SIZE)
@@ -119,27 +140,27 @@ class Channel:
         if b"\n" in data:
             *lines, self._incoming = self._incoming.split(b"\n")
         if len(self._incoming) > LIMIT:
-            raise ChannelError(f"a message has more than {LIMIT} bytes")
+            raise ChannelError(f"the message is longer than {LIMIT} bytes")
         if not self._waits and any(map(_is_crowded, lines)):
-            raise ChannelError(f"a message has more than {_MOST_CONTAINERS} parts")
+            raise ChannelError(f"the message has more than {_MAX_CONTAINERS} parts")
         return [_parse(line) for line in lines]
 
 
 def channel_pair() -> tuple[Channel, Channel]:
-    """The supervisor's end, and that of a child."""
+    """Return the supervisor's end and the process's end of a new channel."""
     ours, theirs = socket.socketpair()
     return Channel(ours, waits=False), Channel(theirs, waits=True)
 
 
 def _is_crowded(line: bytearray) -> bool:
-    return line.count(b"{") + line.count(b"[") > _MOST_CONTAINERS
+    return line.count(b"{") + line.count(b"[") > _MAX_CONTAINERS
 
 
 def _parse(line: bytearray) -> Message:
     try:
         message = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ChannelError(f"not a message: {bytes(line[:80])!r}") from error
+        raise ChannelError(f"the line is not a JSON object: {bytes(line[:80])!r}") from error
     if not isinstance(message, dict):
-        raise ChannelError(f"not a message: {bytes(line[:80])!r}")
+        raise ChannelError(f"the line is not a JSON object: {bytes(line[:80])!r}")
     return message

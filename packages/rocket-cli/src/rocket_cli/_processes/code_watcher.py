@@ -1,4 +1,4 @@
-"""A process that has the application served anew when its code changes."""
+"""The process that requests a reload when the code changes (``--reload``)."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from rocket_cli._sockets.bound_sockets import BoundSocket
 
 _log = logging.getLogger("rocket_cli")
 
-_LATENESS: Final = 500
-"""Milliseconds after which a change is found that was made before the watch began."""
+_FIRST_CHECK: Final = 500
+"""Milliseconds after which changes from before the start of the watch are searched for."""
 
 _INSTALLED: Final = ("site-packages", "dist-packages")
+"""Directories of installed packages, which are not watched."""
 
 
 def require_watchfiles() -> None:
-    """Raise `CommandError` where changes cannot be watched for."""
+    """Raise `CommandError` if the package that watches for changes is not installed."""
     if find_spec("watchfiles") is None:
         raise CommandError(
             "--reload needs the package watchfiles: pip install 'rocket-cli[reload]'"
@@ -37,11 +38,11 @@ def require_watchfiles() -> None:
 
 
 class Wanted(NamedTuple):
-    """What to watch.
+    """An order to watch.
 
     Attributes:
-        directories: where code is.
-        since: from when on changes count, by `time.time`.
+        directories: the directories with code.
+        since: the time (`time.time`) from which changes count: when the code was loaded.
     """
 
     directories: Sequence[str]
@@ -49,9 +50,9 @@ class Wanted(NamedTuple):
 
 
 def code_directories() -> list[str]:
-    """The current directory, and those of modules that are imported from elsewhere.
+    """Return the current directory, and the directories of modules imported from elsewhere.
 
-    What is installed, or comes with Python, is left out.
+    Installed packages and the standard library are left out.
     """
     python = tuple(f"{each}{os.sep}" for each in {sys.prefix, sys.base_prefix, sys.exec_prefix})
     found = {Path.cwd()}
@@ -67,12 +68,12 @@ def code_directories() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The task of that process.
+    """The task of the watcher.
 
     Attributes:
-        files: other files whose change counts.
-        name: what the process is called.
-        sockets: none.
+        files: files beside the code whose changes count, such as the settings file.
+        name: the kind of the process.
+        sockets: empty, because the watcher listens nowhere.
     """
 
     files: Sequence[str]
@@ -80,31 +81,43 @@ class Watch:
     sockets: Sequence[BoundSocket] = ()
 
     def run(self, channel: Channel) -> int:
-        """Ask the supervisor to reload at every change, until told to end."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the supervisor will say
+        """Ask the supervisor to reload after every change, until told to end."""
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # Ctrl+C reaches all processes; the supervisor decides
         orders = _Orders()
         Control(channel, orders.table(), {}).start()
         channel.send({"event": "ready"})
         while (wanted := orders.next()) is not None:
-            for changed in _changes(wanted, self.files, orders.stirred):
+            for changed in _changes(wanted, self.files, orders.pending):
                 _log.info("%s has changed", changed)
                 channel.send({"ask": "reload"})
         return 0
 
 
 class _Orders:
-    """What the process is told, by the control thread, while it watches.
+    """The orders of the supervisor, which the control thread puts and the main thread takes.
+
+    ``_lock`` guards the queue together with `pending`:
+
+    1. The control thread has put an order into the queue, and is about to set `pending`.
+    2. The main thread takes the order, and clears `pending`.
+    3. The control thread sets it. The new watch would end at once, and the main thread would wait
+       for a further order while nothing is watched.
+
+    With the lock, step 2 waits for step 3: `pending` is set exactly while the queue has an order.
 
     Attributes:
-        stirred: set while there is an order that has not been taken.
+        pending: set while there is an order that has not been taken; it ends the present watch.
     """
 
     def __init__(self) -> None:
-        self.stirred = threading.Event()
+        self.pending = threading.Event()
+        self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
 
     def table(self) -> dict[str, Callable[[Message], None]]:
-        """The orders by name."""
+        """Return the functions that carry out orders, by the name of the order."""
         return {
             "watch": lambda message: self._put(Wanted(message["directories"], message["since"])),
             "stop": lambda _: self._put(None),
@@ -113,20 +126,22 @@ class _Orders:
         }
 
     def _put(self, order: Wanted | None) -> None:
-        self._queue.put(order)
-        self.stirred.set()
+        with self._lock:
+            self._queue.put(order)
+            self.pending.set()
 
     def next(self) -> Wanted | None:
-        """What to watch now; None: to end."""
+        """Wait for an order, and return the latest one; None means to end."""
         order = self._queue.get()
-        self.stirred.clear()
-        while not self._queue.empty():
-            order = self._queue.get()
+        with self._lock:
+            self.pending.clear()
+            while not self._queue.empty():
+                order = self._queue.get()
         return order
 
 
 def _changes(wanted: Wanted, files: Sequence[str], stop: threading.Event) -> Iterator[str]:
-    """A file that has changed, whenever some have, until ``stop`` is set."""
+    """Yield the path of a changed file at every change, until ``stop`` is set."""
     from watchfiles import Change, PythonFilter, watch
 
     code = PythonFilter()
@@ -141,13 +156,13 @@ def _changes(wanted: Wanted, files: Sequence[str], stop: threading.Event) -> Ite
         *present,
         watch_filter=counts,
         stop_event=stop,
-        rust_timeout=_LATENESS,
+        rust_timeout=_FIRST_CHECK,
         yield_on_timeout=True,
         raise_interrupt=False,
     ):
         if changes:
             yield min(path for _, path in changes)
-        elif since is not None:  # the watch is established: what came before it?
+        elif since is not None:  # the watch runs: search for changes from before it
             early = _newer(wanted.directories, since, lambda path: counts(Change.modified, path))
             if early is not None:
                 yield early
@@ -155,6 +170,7 @@ def _changes(wanted: Wanted, files: Sequence[str], stop: threading.Event) -> Ite
 
 
 def _newer(directories: Iterable[str], since: float, counts: Callable[[str], bool]) -> str | None:
+    """Return a file that counts and was modified after ``since``, or None."""
     from watchfiles import DefaultFilter
 
     for top in directories:
@@ -168,6 +184,7 @@ def _newer(directories: Iterable[str], since: float, counts: Callable[[str], boo
 
 
 def _modified(path: str) -> float:
+    """Return when a file was modified; 0 for a file that is gone."""
     try:
         return Path(path).stat().st_mtime
     except OSError:

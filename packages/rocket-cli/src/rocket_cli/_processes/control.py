@@ -1,4 +1,4 @@
-"""What a process does that the supervisor tells it, or others ask it."""
+"""The thread of a process that carries out orders of the supervisor and answers questions."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ from rocket_cli._processes.channel import Channel, ChannelError, Message
 _log = logging.getLogger("rocket_cli")
 
 PATIENCE: Final = 10.0
-"""Seconds for the supervisor to answer, which gives other processes less."""
+"""Seconds to wait for the supervisor's answer; the supervisor waits less for other processes."""
 
 Handler = Callable[[Message], Message]
-"""Answers a question, given its arguments. Called on the control thread, one at a time."""
+"""Answers a question, given its arguments; the control thread calls one at a time."""
 
 Order = Callable[[Message], None]
+"""Carries out an order, given its message; the control thread calls it."""
 
 
 def ping(arguments: Message) -> Message:
-    """Answer that the process is there."""
+    """Answer that the process is alive, by repeating the arguments."""
     return {"ping": arguments}
 
 
 class Control:
-    """A thread that reads the channel to the supervisor.
+    """The thread that reads the channel to the supervisor.
 
-    Once the supervisor is gone, it gives the order ``end``.
+    When the supervisor is gone, the thread carries out the order ``end``, so that no process stays
+    behind.
 
-    ``_lock`` guards the questions of this process that are not answered yet.
+    ``_lock`` guards `_asked`, the questions of this process that have not been answered.
     """
 
     def __init__(
         self, channel: Channel, orders: Mapping[str, Order], handlers: Mapping[str, Handler]
     ) -> None:
+        """Prepare the thread; ``orders`` must have ``end``, and ``handlers`` answer questions."""
         self._channel = channel
         self._orders = orders
         self._handlers = {"ping": ping, **handlers}
@@ -50,11 +53,12 @@ class Control:
         self._thread.start()
 
     def ask(self, name: str, arguments: Message, timeout: float = PATIENCE) -> Message:
-        """Ask the supervisor, or through it all processes that serve.
+        """Ask the supervisor or, through it, all worker processes, and wait for the answers.
 
-        Returns a message with ``answers``, a list of objects that say of which ``process`` and
-        ``generation`` they are, and ``ended``, what processes that have ended had counted. Raises
-        `TimeoutError` after ``timeout`` seconds. Any thread but the control thread may call this.
+        Returns a message with ``answers``, a list of objects with the ``process`` and
+        ``generation`` that they come from, and ``ended``, the counters of processes that have
+        ended. Raises `TimeoutError` after ``timeout`` seconds. Any thread except the control
+        thread may call this.
         """
         answer: queue.SimpleQueue[Message] = queue.SimpleQueue()
         with self._lock:
@@ -64,7 +68,9 @@ class Control:
         try:
             return answer.get(timeout=timeout)
         except queue.Empty:
-            raise TimeoutError(f"the supervisor has not answered {name}") from None
+            raise TimeoutError(
+                f"the supervisor has not answered {name} within {timeout:g} seconds"
+            ) from None
         finally:
             with self._lock:
                 del self._asked[number]
@@ -79,10 +85,13 @@ class Control:
                 elif (order := self._orders.get(message.get("order", ""))) is not None:
                     order(message)
         except ChannelError as error:
-            _log.error("the supervisor is not understood: %s", error)
+            _log.error("invalid message from the supervisor, ending: %s", error)
         self._orders["end"]({})
 
     def _answered(self, message: Message) -> None:
+        # 1. The thread that has asked gives up, and is about to remove its queue in `ask`.
+        # 2. The answer arrives. Found here, it goes to a queue that no thread reads; not found, it
+        #    is dropped. Both are right, because `ask` uses a queue for one answer only.
         with self._lock:
             waiting = self._asked.get(message["id"])
         if waiting is not None:
@@ -91,9 +100,9 @@ class Control:
     def _answer(self, message: Message) -> Message:
         handler = self._handlers.get(message["name"])
         if handler is None:
-            return {"result": {"error": f"there is no question {message['name']!r}"}}
+            return {"result": {"error": f"unknown question {message['name']!r}"}}
         try:
             return {"result": handler(message["arguments"])}
-        except Exception as error:  # noqa: BLE001 - the next question is to be answered, too
-            _log.exception("answering %s failed", message["name"])
+        except Exception as error:  # noqa: BLE001 - the thread must go on to answer
+            _log.exception("cannot answer the question %s", message["name"])
             return {"result": {"error": f"{type(error).__name__}: {error}"}}

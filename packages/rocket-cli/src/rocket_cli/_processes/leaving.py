@@ -1,4 +1,4 @@
-"""The end of a process, for which threads of the application may hold on."""
+"""The end of a process, which threads of the application may delay."""
 
 from __future__ import annotations
 
@@ -10,45 +10,48 @@ from typing import Final
 
 _log = logging.getLogger("rocket_cli")
 
-_TACT: Final = 0.5
-"""Seconds for threads that end as soon as the interpreter exits, such as those of an executor."""
+_SILENT: Final = 0.5
+"""Seconds without a message, for threads that end when the interpreter exits, such as those of an
+executor."""
 
-_LEAST: Final = 1.0
-"""Seconds that threads have at least."""
+_MINIMUM: Final = 1.0
+"""Seconds that the threads have in any case."""
 
 
 class Leaving:
-    """Watches over the exit of this process, which waits for threads that are not daemons.
+    """Ends this process if threads of the application delay its exit for too long.
 
-    It relies on nothing that the application may patch while it serves.
+    The interpreter waits at exit for all threads that are not daemons. This class uses only names
+    that were bound before the application was imported, which may have patched their modules.
     """
 
     def __init__(self) -> None:
+        """Prepare the thread; it is a daemon, so it delays nothing itself."""
         self._begun = threading.Event()
         self._until = 0.0
         self._code = 0
         self._thread = threading.Thread(target=self._watch, name="rocket-leaving", daemon=True)
 
     def start(self) -> None:
-        """Start the thread that watches."""
+        """Start the thread, which does nothing until `begin`."""
         self._thread.start()
 
     def expect(self, seconds: float) -> None:
-        """The process is to have ended in so many seconds. The earliest end counts."""
+        """Note that the process must have ended in so many seconds. The earliest end counts."""
         until = monotonic() + seconds
         self._until = min(self._until, until) if self._until else until
 
     def begin(self, code: int) -> None:
-        """The process has nothing more to do, and exits with ``code``."""
+        """Note that the process has nothing more to do, and is about to exit with ``code``."""
         self._code = code
         self._begun.set()
 
     def _watch(self) -> None:
         self._begun.wait()
-        sleep(_TACT)
-        left = max(self._until - monotonic(), _LEAST - _TACT)
+        sleep(_SILENT)
+        left = max(self._until - monotonic(), _MINIMUM - _SILENT)
         _log.warning(
-            "the process cannot end: %s; it has %.0f s, then the process ends without it",
+            "the process cannot exit: %s; it is ended in %.0f seconds",
             describe_threads(),
             left,
         )
@@ -58,11 +61,11 @@ class Leaving:
 
 
 def describe_threads() -> str:
-    """The threads of the application that keep this process from ending, in words."""
+    """Return a clause that names the threads of the application that delay the exit."""
     main = threading.main_thread()
     names = [each.name for each in threading.enumerate() if not each.daemon and each is not main]
     if not names:
-        return "a function of the application that runs at exit still runs"
+        return "a function that the application registered with atexit still runs"
     threads = ", ".join(repr(each) for each in names)
     if len(names) == 1:
         return f"the application's thread {threads}, which is not a daemon, still runs"

@@ -1,7 +1,8 @@
-"""What a process may say to the supervisor.
+"""The messages that a process may send to the supervisor.
 
-The application runs in the workers, with whatever it is made to do by others. What is not exactly
-what a process of its kind says, in form and in number, ends that process, and nothing else.
+The application runs in the worker processes, and clients may be able to make it do anything. The
+supervisor may run as root. Therefore it accepts from each process exactly the messages that its
+kind sends, in form and in number, and kills a process that sends anything else.
 """
 
 from __future__ import annotations
@@ -14,21 +15,23 @@ from typing import Any, Final
 from rocket_cli._admin.protocol import COMMANDS, REQUIRED
 from rocket_cli._processes.channel import ChannelError, Message
 
-_DEEPEST: Final = 16
-"""Objects and arrays within one another."""
+_MAX_DEPTH: Final = 16
+"""The maximum depth of objects and arrays in a message."""
 
-_MOST_EVENTS: Final = 16
-"""Events that a worker tells of in its life: each but once, and some to spare."""
+_MAX_EVENTS: Final = 16
+"""The maximum number of events that a process reports in its life: each once, and some spare."""
 
-_MOST_NAMES: Final = 256
-"""Counters of a process, or parts of one."""
+_MAX_NAMES: Final = 256
+"""The maximum number of keys in a counter that has parts."""
 
-_GREATEST: Final = 2.0**63
+_LIMIT: Final = 2.0**63
+"""Numbers must be smaller, so that sums of them stay finite and exact enough."""
 
 Form = Callable[[Any], bool]
-"""Whether a value has a form; one that is missing is None."""
+"""Returns whether a value has the required form; a missing value is None."""
 
 Forms = Mapping[str, Form]
+"""The forms of the fields of a message."""
 
 
 def _text(value: Any) -> bool:
@@ -36,7 +39,7 @@ def _text(value: Any) -> bool:
 
 
 def _whole(value: Any) -> bool:
-    return type(value) is int and abs(value) < _GREATEST
+    return type(value) is int and abs(value) < _LIMIT
 
 
 def _number(value: Any) -> bool:
@@ -58,7 +61,7 @@ def _watch(value: Any) -> bool:
 
 def _numbers(value: Any) -> bool:
     return (
-        isinstance(value, dict) and len(value) <= _MOST_NAMES and all(map(_number, value.values()))
+        isinstance(value, dict) and len(value) <= _MAX_NAMES and all(map(_number, value.values()))
     )
 
 
@@ -86,7 +89,7 @@ _COUNTERS: Final[Forms] = {
 
 
 def _counters(value: Any) -> bool:
-    """All counters, as `Inspector.counters` has them."""
+    """Return whether ``value`` has all counters, in the form of `Inspector.counters`."""
     return (
         isinstance(value, dict)
         and value.keys() == _COUNTERS.keys()
@@ -100,12 +103,12 @@ def _result(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What processes of a kind say.
+    """The messages that processes of a kind send.
 
     Attributes:
-        events: of what they tell, with the form of each field.
-        questions: what they ask.
-        answers: whether they are asked.
+        events: the events that they report, with the forms of their fields.
+        questions: the names of the questions that they ask.
+        answers: whether they answer questions.
     """
 
     events: Mapping[str, Forms]
@@ -140,22 +143,23 @@ _KINDS: Final = {
 
 
 class Speaker:
-    """A process, as far as it speaks."""
+    """Checks the messages of one process, in the order in which they arrive."""
 
     def __init__(self, kind: str) -> None:
-        """``kind`` is what such a process is called."""
+        """Expect the messages of a process of this ``kind``, the name of its task."""
+        self._name = kind
         self._kind = _KINDS[kind]
         self._events = 0
         self._due = 0
 
     def asked(self) -> None:
-        """It was asked something, and may answer once more."""
+        """Note that the process was asked a question, and may send one more answer."""
         self._due += 1
 
     def hear(self, message: Message) -> None:
-        """Raise `ChannelError` for what it may not say."""
+        """Raise `ChannelError` for a message that the process must not send."""
         if not _is_shallow(message):
-            raise ChannelError(f"a message has more than {_DEEPEST} levels")
+            raise ChannelError(f"the message has more than {_MAX_DEPTH} levels")
         match message:
             case {"event": str(event)} if event in self._kind.events:
                 self._hear_event(event, message)
@@ -163,27 +167,28 @@ class Speaker:
                 self._hear_answer(number, message.get("result"))
             case {"ask": str(name)} if name in self._kind.questions:
                 if not _is_question(name, message):
-                    raise ChannelError(f"it asks {name} as nobody does")
+                    raise ChannelError(f"the question {name} has invalid arguments")
             case _:
-                raise ChannelError(f"it may not say {str(message)[:80]}")
+                raise ChannelError(f"a {self._name} must not send {str(message)[:80]}")
 
     def _hear_event(self, event: str, message: Message) -> None:
         self._events += 1
-        if self._events > _MOST_EVENTS:
-            raise ChannelError(f"it tells of more than {_MOST_EVENTS} events")
+        if self._events > _MAX_EVENTS:
+            raise ChannelError(f"the process has sent more than {_MAX_EVENTS} events")
         for name, form in self._kind.events[event].items():
             if not form(message.get(name)):
-                raise ChannelError(f"it says {event} with a wrong {name}")
+                raise ChannelError(f"the event {event} has an invalid {name}")
 
     def _hear_answer(self, number: Any, result: Any) -> None:
         self._due -= 1
         if self._due < 0:
-            raise ChannelError("it answers what it was not asked")
+            raise ChannelError("the process has sent an answer without a question")
         if not _whole(number) or not _result(result):
-            raise ChannelError("it gives an answer that is none")
+            raise ChannelError("the answer is invalid")
 
 
 def _is_question(name: str, message: Message) -> bool:
+    """Return whether the message asks the question ``name`` with valid arguments."""
     checks = _QUESTIONS[name]
     arguments = message.get("arguments", {})
     return (
@@ -195,8 +200,9 @@ def _is_question(name: str, message: Message) -> bool:
 
 
 def _is_shallow(message: Message) -> bool:
+    """Return whether the message is not too deep, without recursion, which could fail itself."""
     level: list[Any] = [message]
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         level = [
             inner
             for each in level

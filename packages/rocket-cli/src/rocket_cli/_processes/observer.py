@@ -1,4 +1,4 @@
-"""The process that answers operators and Prometheus, and never imports the application."""
+"""The process that answers operators and Prometheus; it never imports the application."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ from typing import Any, Final
 
 from rocket_cli._admin.endpoint import AdminWorker
 from rocket_cli._admin.reply import Ask, AskError, Reply
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.server_log import reopen_log
 from rocket_cli._processes.channel import Channel
 from rocket_cli._processes.control import Control
+from rocket_cli._processes.task import Task
 from rocket_cli._settings.bind import Bind
-from rocket_cli._settings.users import assume_identity
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.identity import assume_identity
 from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets, listen
-from rocket_cli._supervisor.children import Task
 from rocket_core import Address, BindError, Listener, Server, UnixAddress, Worker, parse_address
 
 _log = logging.getLogger("rocket_cli")
 
 _BACKLOG: Final = 64
+"""Connections that the system keeps for each socket until they are accepted."""
 
 _PATIENCE: Final = 10.0
-"""Seconds for the answer of all processes: more than they are given."""
+"""Seconds to wait for the answers of all processes: more than the supervisor gives them."""
 
 _LONG_PATIENCE: Final = 3600.0
-"""Seconds for a new generation to serve."""
+"""Seconds to wait for a new generation to serve."""
 
 _THREADS: Final = 8
-"""Operators, or scrapes, that wait for an answer at the same time."""
+"""The maximum number of operators, or of scrapes, that wait for an answer at the same time."""
 
-_OTHERS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
-"""What a terminal sends to all processes, and only the supervisor heeds."""
+_IGNORED: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
+"""Signals that the observer ignores: a terminal sends them to all processes, for the supervisor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,9 @@ class Observe:
 
     Attributes:
         chosen: the settings.
-        admin: where it answers operators, if anywhere.
-        metrics: where it answers Prometheus, if anywhere.
-        name: what such a process is called.
+        admin: the socket on which it answers operators, if any.
+        metrics: the socket on which it answers Prometheus, if any.
+        name: the kind of the process.
     """
 
     chosen: Chosen
@@ -59,13 +60,13 @@ class Observe:
 
     @property
     def sockets(self) -> Sequence[BoundSocket]:
-        """All it listens on."""
+        """The sockets that the observer listens on."""
         return [each for each in (self.admin, self.metrics) if each is not None]
 
     def run(self, channel: Channel) -> int:
-        """Answer until told to end."""
+        """Answer until told to end, and return the exit code."""
         assume_identity(self.chosen)
-        for number in _OTHERS:
+        for number in _IGNORED:
             signal.signal(number, signal.SIG_IGN)
         stop = threading.Event()
 
@@ -89,9 +90,9 @@ class Observe:
 
 
 def observers(chosen: Chosen, present: Sequence[BoundSocket]) -> list[Task]:
-    """The observer, if there is to be one, bound already. Raises `CommandError`.
+    """Return the task of the observer if the settings ask for one, and bind its sockets.
 
-    Those of ``present`` that have one of its addresses are taken over.
+    Sockets in ``present`` with one of its addresses are taken over. Raises `CommandError`.
     """
     check_observation(chosen)
     opened: dict[str, BoundSocket] = {}
@@ -103,7 +104,9 @@ def observers(chosen: Chosen, present: Sequence[BoundSocket]) -> list[Task]:
                     Bind(address), chosen, _BACKLOG, private=name == "admin"
                 )
             except BindError as error:
-                raise CommandError(f"{chosen.origin(name)}: {error}; choose another") from error
+                raise CommandError(
+                    f"{chosen.origin(name)}: {error}; choose another address"
+                ) from error
     except CommandError:
         close_sockets(each for each in opened.values() if each not in present)
         raise
@@ -120,7 +123,7 @@ def _addresses(chosen: Chosen) -> dict[str, Address]:
 
 
 def check_observation(chosen: Chosen) -> None:
-    """Raise `CommandError` if there cannot be metrics, or a socket where it is wanted."""
+    """Raise `CommandError` if metrics or the admin socket are impossible as they are configured."""
     if chosen["metrics"] is not None and importlib.util.find_spec("prometheus_client") is None:
         raise CommandError(
             f'{chosen.origin("metrics")} needs prometheus-client: pip install "rocket-cli[metrics]"'
@@ -128,12 +131,14 @@ def check_observation(chosen: Chosen) -> None:
     path = chosen["admin"]
     if path is not None and not path.absolute().parent.is_dir():
         raise CommandError(
-            f"{chosen.origin('admin')} {str(path)!r}: there is no directory "
-            f"{path.absolute().parent}; use a path in one that exists"
+            f"{chosen.origin('admin')} {str(path)!r}: the directory "
+            f"{path.absolute().parent} does not exist; use a path in an existing one"
         )
 
 
 def _asking(control: Control) -> Ask:
+    """Return a function that asks all processes through the supervisor."""
+
     def ask(name: str, arguments: Mapping[str, Any]) -> Reply:
         patience = _LONG_PATIENCE if name == "reload" else _PATIENCE
         try:
@@ -147,10 +152,10 @@ def _asking(control: Control) -> Ask:
 
 def _metrics_worker(ask: Ask) -> Callable[[], Worker]:
     from rocket_cli._admin.metrics import metrics_application
-    from rocket_wsgi import WSGIWorker
+    from rocket_wsgi import Site, WSGIWorker
 
-    application = metrics_application(ask)
-    return lambda: WSGIWorker(application)
+    site = Site(metrics_application(ask))
+    return lambda: WSGIWorker(site)
 
 
 @contextmanager

@@ -1,4 +1,13 @@
-"""Signals, one after the other, and what they do to a process that serves."""
+"""Signals as a sequence of events, and how a worker process obeys them.
+
+Theory of operation. The interpreter writes the number of each signal to a socket pair at the moment
+when the signal arrives, on any thread (`signal.set_wakeup_fd`). A thread that reads the other end
+handles the signals one after the other. The handlers in Python do nothing: they would run on the
+main thread only, and in the middle of any code, such as code that holds the lock of a log.
+
+The end of the server is written to the same socket pair, as number 0. So one thread waits for
+whichever comes first, and both have a place in one order.
+"""
 
 from __future__ import annotations
 
@@ -15,43 +24,41 @@ from typing import Final
 from rocket_core import Server
 
 ENDING: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+"""The signals that end a process."""
 _SPARED: Final = (signal.SIGHUP, signal.SIGUSR1)
+"""The signals that a worker catches unless the application handles them."""
 _UNHANDLED: Final = (signal.SIG_DFL, signal.SIG_IGN)
-_ENDED: Final = 0  # the number of no signal
+_ENDED: Final = 0  # no signal has this number
 _log = logging.getLogger("rocket_cli")
 
 Renewal = Callable[[], None]
+"""Carries out what a signal other than `ENDING` orders."""
 
 
 class Events:
-    """Signals and the end of the server, in the order in which they come.
-
-    A byte for each goes through a pair of sockets, because that cannot be lost: the interpreter
-    writes a signal's number the moment the signal arrives, on whatever thread. A handler written in
-    Python, in contrast, runs on the main thread, only once something wakes it, and must not log:
-    the line that it interrupts may hold the stream.
-    """
+    """Signals and the end of the server, in the order in which they arrive."""
 
     def __init__(
         self, caught: Collection[int], reader: socket.socket, writer: socket.socket
     ) -> None:
+        """Read signal numbers from ``reader``; only those in ``caught`` are reported."""
         self._caught = caught
         self._reader = reader
         self._writer = writer
 
     def fileno(self) -> int:
-        """A descriptor that is readable when there are any."""
+        """Return a descriptor that is readable while there are events."""
         return self._reader.fileno()
 
     def wait(self) -> signal.Signals | None:
-        """The next signal; None: the server has ended."""
+        """Wait for the next signal, and return it; None means that the server has ended."""
         while (number := self._reader.recv(1)[0]) != _ENDED:
             if number in self._caught:  # the application may handle others
                 return signal.Signals(number)
         return None
 
     def take(self) -> list[signal.Signals]:
-        """The signals that have come, without waiting."""
+        """Return the signals that have arrived, without waiting."""
         try:
             numbers = self._reader.recv(4096, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -60,10 +67,10 @@ class Events:
 
     @contextmanager
     def obeyed(self, obey: Callable[[signal.Signals], None]) -> Iterator[None]:
-        """Have ``obey`` called at a signal that ends the process, on another thread.
+        """Call ``obey``, on another thread, for each signal of `ENDING` that arrives in this block.
 
-        So that is done while the main thread is elsewhere, in code that no handler can interrupt.
-        Other signals wait until then.
+        The main thread may be in code that no Python handler can interrupt, such as the import of
+        an extension module. Other signals are kept until the end of the block.
         """
         missed = bytearray()
         over = allocate_lock()  # released when the other thread has ended
@@ -79,24 +86,26 @@ class Events:
                 missed.extend(number for number in numbers if number != _ENDED)
             over.release()
 
-        # 1. The main thread is about to leave; 2. a signal comes. If its number is before the mark
-        # that `end` writes, it is obeyed, and the lock is never released. If it is behind, it is
-        # put back, like all that was missed, and is taken next.
+        # 1. The main thread is about to leave the block, and calls `end`, which writes the mark 0.
+        # 2. A signal arrives at the same time. If its number comes before the mark, it is obeyed;
+        #    ``obey`` ends the process, so the lock is not released.
+        # 3. If it comes after the mark, it is in ``missed``, which is written back to the socket,
+        #    so the signal is the next event after the block.
         #
-        # What runs meanwhile may replace the threads of `threading` by others (gevent, eventlet),
-        # which then wait for this one in vain. It knows nothing of a thread of `_thread`.
+        # The code in the block may replace the threads of `threading` (gevent, eventlet), and could
+        # then wait for this one for ever. It does not know of a thread of `_thread`.
         start_new_thread(watch, ())
         try:
             yield
         finally:
             self.end()
             over.acquire()
-            # What ran meanwhile, an event loop for instance, may have taken it.
+            # The code in the block, an event loop for instance, may have set another descriptor.
             signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
             self._writer.send(missed)
 
     def end(self) -> None:
-        """The server has ended. Any thread may call this."""
+        """Report that the server has ended. Any thread may call this."""
         self._writer.send(bytes([_ENDED]))
 
 
@@ -104,12 +113,11 @@ class Events:
 def caught_signals(
     numbers: Collection[signal.Signals] = ENDING, spared: Collection[signal.Signals] = _SPARED
 ) -> Iterator[Events]:
-    """Catch signals, on the main thread. At the end they do again what they did before.
+    """Catch signals until the end of the block, which must be entered on the main thread.
 
-    Those in ``spared`` are caught unless the application handles them.
-
-    So a signal can still end a process that is kept from exiting by threads of the application, and
-    a process that is forked.
+    Signals in ``spared`` are caught unless the application handles them. At the end of the block,
+    and in forked processes, all signals have their previous effects again. Therefore a signal can
+    still end a process whose exit is delayed by threads of the application.
     """
     with ExitStack() as stack:
         reader, writer = map(stack.enter_context, socket.socketpair())
@@ -129,10 +137,10 @@ def wait_for_end(
     drain: Callable[[], None],
     renewals: Mapping[signal.Signals, Renewal],
 ) -> None:
-    """Return when ``server`` has ended.
+    """Obey signals until ``server`` has ended.
 
-    At SIGTERM ``drain`` is called; SIGINT, SIGQUIT and a second SIGTERM stop the server. At another
-    signal its renewal is called.
+    SIGTERM calls ``drain``; SIGINT, SIGQUIT and a second SIGTERM stop the server at once. Each
+    signal in ``renewals`` calls its function.
     """
 
     def watch() -> None:

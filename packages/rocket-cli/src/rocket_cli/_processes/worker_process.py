@@ -1,4 +1,20 @@
-"""A process that serves the application."""
+"""The worker process, which serves the application.
+
+Theory of operation. The process has three kinds of threads besides those of the server. The *main
+thread* loads the application, starts the server without accepting clients, and then waits for
+signals and for the end of the server (`wait_for_end`). The *control thread* (`Control`) carries out
+the orders of the supervisor, from the moment when the process reports that it is ready. The thread
+of `Leaving` ends the process if the application delays its exit.
+
+Orders and signals may arrive in any combination, and ask for the same thing:
+
+1. The supervisor orders a drain. The control thread waits in it until the listeners are closed.
+2. SIGTERM arrives. The main thread drains, too, with the same or an earlier deadline.
+3. The server has ended. The main thread sends the last counters, and exits.
+
+`Server.drain` and `Server.stop` may be called by any thread and more than once, and `Leaving` takes
+the earliest deadline. So no order has to know of another.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from rocket_cli._admin.inspector import Inspector
 from rocket_cli._application.request_count import counted
-from rocket_cli._commands.settings_command import Chosen
+from rocket_cli._application.site import Site, find_site
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.server_log import STANDARD, configure_log, reopen_log
 from rocket_cli._logging.strays import log_strays
@@ -24,9 +40,10 @@ from rocket_cli._processes.leaving import Leaving
 from rocket_cli._processes.signals import Events, caught_signals, wait_for_end
 from rocket_cli._serving.access_log import open_access_log
 from rocket_cli._serving.certificates import make_acme
-from rocket_cli._serving.composing import Site, find_site, make_server
+from rocket_cli._serving.composing import make_server
 from rocket_cli._serving.listeners import make_listeners
-from rocket_cli._settings.users import assume_identity
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.identity import assume_identity
 from rocket_cli._sockets.balance import Slot
 from rocket_cli._sockets.bound_sockets import BoundSocket
 from rocket_core import Listener, Server
@@ -38,41 +55,41 @@ if TYPE_CHECKING:
 _log = logging.getLogger("rocket_cli")
 
 REFUSED = 2
-"""Exit code of a process that could not begin."""
+"""The exit code of a process that could not start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """The task of a process that serves.
+    """The task of a worker process.
 
     Attributes:
         chosen: the settings.
-        sockets: where it listens.
-        multiprocess: whether others serve the same application.
-        paths: what it must answer before it is ready.
-        place: where it tells other processes how many connections it has.
-        site: what it serves, where that is loaded already.
-        name: what it is called.
+        sockets: the sockets that it listens on.
+        multiprocess: whether other processes serve the same application.
+        paths: the paths that it must answer before it is ready.
+        slot: the slot in which it publishes the number of its connections to other processes.
+        site: the application, if the supervisor has loaded it (``--preload``).
+        name: the kind of the process.
     """
 
     chosen: Chosen
     sockets: Sequence[BoundSocket]
     multiprocess: bool
     paths: Sequence[str]
-    place: Slot
+    slot: Slot
     site: Site | None = None
     name: str = "worker"
 
     def run(self, channel: Channel) -> int:
-        """Serve until told to end."""
+        """Serve until told to end, and return the exit code."""
         try:
             running = self._boot(channel)
         except KeyboardInterrupt:
-            return 0  # the supervisor has got it, too
+            return 0  # Ctrl+C has reached the supervisor, too
         except CommandError as error:
             _report(channel, error.message, error.__cause__ or error)
             return REFUSED
-        except Exception as error:  # noqa: BLE001 - the supervisor is to say it
+        except Exception as error:  # noqa: BLE001 - the supervisor logs it
             _report(channel, f"the server cannot start: {error}", error)
             return REFUSED
         return running.serve(channel)
@@ -81,13 +98,13 @@ class Serve:
         chosen = self.chosen
         log_strays()
         acme = make_acme(chosen)
-        listeners = make_listeners(chosen, acme, self.sockets)  # by whom may read the keys
+        listeners = make_listeners(chosen, acme, self.sockets)  # as the user that may read the keys
         if self.paths:
-            # Likewise, by whom may read it; it needs ssl.
+            # Imported as the user that may read the files of modules, for the same reason.
             import_module("rocket_cli._serving.health_check")
         assume_identity(chosen)
         site = self.site or find_site(chosen)
-        site = _recycled(site, chosen, channel)
+        site = _with_limit(site, chosen, channel)
         configure_log(chosen)
         if site.error is not None:
             _log.error("%s", site.error.message, exc_info=site.error.__cause__)
@@ -102,14 +119,14 @@ class Serve:
         )
         if self.multiprocess:
             for each in listeners:
-                each.shared = lambda: self.place.pause(server.connections)
+                each.shared = lambda: self.slot.pause(server.connections)
         paths = self.paths if site.error is None else ()
-        return _Booted(chosen, site, server, acme, access_log, paths, self.place)
+        return _Booted(chosen, site, server, acme, access_log, paths, self.slot)
 
 
 @dataclass(frozen=True, slots=True)
 class _Booted:
-    """All that a process needs to serve."""
+    """A worker process that has loaded the application, and can serve."""
 
     chosen: Chosen
     site: Site
@@ -117,10 +134,11 @@ class _Booted:
     acme: ACME | None
     access_log: AccessLog | None
     paths: Sequence[str]
-    place: Slot
+    slot: Slot
     leaving: Leaving = field(default_factory=Leaving)
 
     def serve(self, channel: Channel) -> int:
+        """Serve until told to end, and return the exit code."""
         self.leaving.start()
         code = self._serve(channel)
         self.leaving.begin(code)
@@ -135,7 +153,7 @@ class _Booted:
                     from rocket_cli._serving.health_check import check_health
 
                     check_health(server, self.paths)
-            except Exception as error:  # noqa: BLE001 - the supervisor is to say it
+            except Exception as error:  # noqa: BLE001 - the supervisor logs it
                 server.stop()
                 message = error.message if isinstance(error, CommandError) else f"{error}"
                 _report(channel, message, error.__cause__ or error)
@@ -158,7 +176,7 @@ class _Booted:
     def _wait(self, events: Events) -> None:
         renewals: dict[signal.Signals, Callable[[], None]] = {
             signal.SIGUSR1: self._reopen,
-            signal.SIGHUP: lambda: None,  # of a terminal that is closed: the supervisor's affair
+            signal.SIGHUP: lambda: None,  # a closed terminal; only the supervisor reacts
         }
         wait_for_end(self.server, events, lambda: self._drain(shared=True), renewals)
 
@@ -172,13 +190,13 @@ class _Booted:
         }
 
     def _accept(self) -> None:
-        self.place.pause(0)
+        self.slot.pause(0)
         self.server.accept()
         if self.acme is not None:
             self.acme.start()
 
     def _drain_as_told(self, message: Message, channel: Channel) -> None:
-        self.place.leave()
+        self.slot.leave()
         self.leaving.expect(message["seconds"])
         shared = set(message["shared"])
         listeners = [each for n, each in enumerate(self.server.listeners) if n in shared]
@@ -203,13 +221,13 @@ class _Booted:
             _log.info("the logs are reopened")
 
 
-def _recycled(site: Site, chosen: Chosen, channel: Channel) -> Site:
+def _with_limit(site: Site, chosen: Chosen, channel: Channel) -> Site:
     limit = chosen["max-requests"]
     if limit is None:
         return site
 
     def reached() -> None:
-        channel.send({"event": "retire", "why": "max-requests"})
+        channel.send({"event": "retire", "why": "has reached --max-requests"})
 
     application = counted(site.application, limit, chosen["max-requests-jitter"], reached)
     return replace(site, application=application)

@@ -1,4 +1,4 @@
-"""The access log: where it goes and what it looks like there."""
+"""The access log that the settings describe: its file and its format."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Final, TextIO, cast
 
-from rocket_cli._commands.settings_command import Chosen
+from rocket_cli import _units
 from rocket_cli._logging.formatting import (
     CYAN,
     DIM,
@@ -18,19 +18,21 @@ from rocket_cli._logging.formatting import (
     printable,
 )
 from rocket_cli._logging.server_log import STANDARD, unwritable
+from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.setting import Part
 from rocket_wsgi import AccessLog
 
 _FORMAT: Final = "json:time,client,method,target,status,size,seconds,error"
-"""What `Terminal` reads."""
+"""The format that `Terminal` reads."""
 
 _COLOURS: Final = {2: GREEN, 3: CYAN, 4: YELLOW, 5: RED}
 
 
 def open_access_log(chosen: Chosen) -> AccessLog | None:
-    """The access log, if one is wanted. Raises `CommandError` when its file cannot be written.
+    """Return the access log, or None without one.
 
-    Unless its format is chosen, it follows ``log-format``, and is made for reading on a terminal.
+    If no format is set, the format is JSON with ``log-format`` json, human-readable on a terminal,
+    and otherwise ``combined``. Raises `CommandError` if the file cannot be written.
     """
     path = chosen["access-log"]
     if path is None:
@@ -49,20 +51,21 @@ def open_access_log(chosen: Chosen) -> AccessLog | None:
 
 
 class Terminal:
-    """Writes requests for a person to read, given lines of JSON."""
+    """Writes requests in a human-readable form, given lines of JSON."""
 
     def __init__(self, stream: TextIO, *, colours: bool) -> None:
+        """Write to ``stream``."""
         self._stream = stream
         self._paint = paint if colours else lambda text, colour: text  # noqa: ARG005 - as paint
 
     def write(self, text: str) -> int:
-        """Write some lines."""
+        """Write whole lines, each with a JSON object."""
         lines = "".join(self._line(**json.loads(line)) + "\n" for line in text.splitlines())
         self._stream.write(lines)
         return len(text)
 
     def flush(self) -> None:
-        """Have the stream written."""
+        """Flush the stream."""
         self._stream.flush()
 
     def _line(
@@ -78,13 +81,12 @@ class Terminal:
         error: str | None,
     ) -> str:
         colour = RED if status is None else _COLOURS.get(status // 100, DIM)
+        amount = f"{_units.size(size)} in {_units.seconds(seconds)}"
         parts = [
             self._paint(time, DIM),
             self._paint("---" if status is None else str(status), colour),
             _on_one_line(f"{method or '-'} {target or '-'}"),
-            self._paint(
-                _on_one_line(f"{_amount(size)} in {_duration(seconds)} to {client or '-'}"), DIM
-            ),
+            self._paint(_on_one_line(f"{amount} to {client or '-'}"), DIM),
         ]
         if error:
             parts.append(self._paint(_on_one_line(error), RED))
@@ -93,15 +95,3 @@ class Terminal:
 
 def _on_one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
-
-
-def _amount(size: int) -> str:
-    """Bytes, in units of 1000 (ISO/IEC 80000-13)."""
-    if size < 1000:
-        return f"{size} B"
-    power = min((len(str(size)) - 1) // 3, 4)
-    return f"{size / 1000**power:.1f} {'kMGT'[power - 1]}B"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"

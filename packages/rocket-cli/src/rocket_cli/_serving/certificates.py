@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.data_directory import data_directory
 from rocket_cli._settings.setting import Part
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def has_certificate(chosen: Chosen) -> bool:
-    """Whether there is, or will be, a certificate to serve."""
+    """Return whether there is, or will be, a certificate for HTTPS."""
     return bool(chosen["tls-cert"] or chosen["tls-dir"] or chosen["acme"])
 
 
 def make_acme(chosen: Chosen) -> ACME | None:
-    """What obtains a certificate, if that is wanted; not started. Raises `CommandError`."""
+    """Return the ACME client if the settings ask for one, not started. Raises `CommandError`."""
     if not chosen["acme"]:
         return None
     from rocket_tls import ACME, ACMEError
@@ -28,7 +28,7 @@ def make_acme(chosen: Chosen) -> ACME | None:
     _check_addresses(chosen)
     try:
         return ACME(
-            chosen["acme-dir"] or _usual_directory() / chosen["acme"][0],
+            chosen["acme-dir"] or data_directory() / "acme" / chosen["acme"][0],
             chosen["acme"],
             external_account=_external_account(chosen),
             **chosen.arguments(Part.ACME),
@@ -38,7 +38,7 @@ def make_acme(chosen: Chosen) -> ACME | None:
 
 
 def make_store(chosen: Chosen, acme: ACME | None) -> CertificateStore:
-    """Load the certificates. Raises `CommandError`."""
+    """Load the certificates from all sources. Raises `CommandError`."""
     from rocket_tls import (
         CertificateDirectory,
         CertificateError,
@@ -60,7 +60,7 @@ def make_store(chosen: Chosen, acme: ACME | None) -> CertificateStore:
 
 
 def answers_over_http(chosen: Chosen) -> bool:
-    """Whether the authority validates over plain HTTP."""
+    """Return whether the certificate authority validates over plain HTTP (http-01)."""
     return bool(chosen["acme"]) and chosen["acme-challenge"] == "http-01"
 
 
@@ -68,12 +68,12 @@ def _check_addresses(chosen: Chosen) -> None:
     secure = [each.secure(certificate=True) for each in chosen["bind"]]
     if not any(secure):
         raise CommandError(
-            f"{chosen.origin('acme')} obtains a certificate that no address is served with: "
-            "add one such as --bind https://:443"
+            f"{chosen.origin('acme')} obtains a certificate, but no address uses HTTPS: "
+            "add one, such as --bind https://:443"
         )
     if answers_over_http(chosen) and all(secure):
         raise CommandError(
-            f"{chosen.origin('acme-challenge')}: http-01 is asked for over plain HTTP: add "
+            f"{chosen.origin('acme-challenge')}: http-01 needs plain HTTP: add "
             "--bind http://:80, or use tls-alpn-01"
         )
 
@@ -88,13 +88,5 @@ def _external_account(chosen: Chosen) -> tuple[str, str] | None:
         reason = error.strerror if isinstance(error, OSError) else "it is not base64"
         raise CommandError(
             f"{chosen.origin('acme-eab-key')}: {path} cannot be read ({reason}): name the file "
-            "with the key that the authority gave"
+            "with the key that the certificate authority provided"
         ) from error
-
-
-def _usual_directory() -> Path:
-    """With this user's data (XDG Base Directory Specification)."""
-    home = Path(os.environ.get("XDG_DATA_HOME", ""))
-    if not home.is_absolute():  # to be ignored, as the specification has it
-        home = Path.home() / ".local/share"
-    return home / "rocket/acme"

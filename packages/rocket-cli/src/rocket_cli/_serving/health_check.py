@@ -1,4 +1,4 @@
-"""Whether a server answers, asked before anybody else can ask it."""
+"""The check that a server answers, before it accepts clients."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rocket_cli._errors import CommandError
 from rocket_core import Server
 
 PATIENCE: Final = 30.0
-"""Seconds for the answer."""
+"""Seconds to wait for an answer."""
 
 
 def check_health(server: Server, paths: Iterable[str]) -> None:
-    """Ask ``server`` itself, which need not accept yet, for each of ``paths``.
+    """Request each of ``paths`` from ``server``, which need not accept clients yet.
 
-    Raises `CommandError` unless each is answered, with a status below 500: what an application
-    makes of a request that comes from nowhere, such as 400, does not tell that it is broken.
+    Raises `CommandError` unless each is answered with a status below 500. Other errors, such as 400
+    for a request without the expected fields, do not mean that the application is broken.
     """
     for path in paths:
         ours, theirs = socket.socketpair()
@@ -30,9 +30,9 @@ def check_health(server: Server, paths: Iterable[str]) -> None:
                 status = _get(ours, path)
             except (OSError, HTTPException) as error:
                 reason = f"{error}" or type(error).__name__
-                raise CommandError(f"the health check {path} is not answered: {reason}") from error
+                raise CommandError(f"the health check {path} was not answered: {reason}") from error
         if status >= 500:
-            raise CommandError(f"the health check {path} is answered {status}")
+            raise CommandError(f"the health check {path} was answered with status {status}")
 
 
 def _get(sock: socket.socket, path: str) -> int:

@@ -1,4 +1,4 @@
-"""Making listeners, and saying where they are."""
+"""The listeners that the settings describe, and their URLs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._serving.certificates import has_certificate, make_store
 from rocket_cli._settings.bind import Bind
+from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.setting import Part
-from rocket_cli._sockets.bound_sockets import BoundSocket
-from rocket_core import Address, Listener, UnixAddress
+from rocket_cli._sockets.bound_sockets import BoundSocket, location_of
+from rocket_core import Address, Listener
 
 if TYPE_CHECKING:
     from rocket_tls import ACME, CertificateStore, TLSListener
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 def make_listeners(
     chosen: Chosen, acme: ACME | None = None, sockets: Sequence[BoundSocket] | None = None
 ) -> list[Listener]:
-    """Listeners on ``sockets`` or, where there are none, not bound yet.
+    """Return listeners on ``sockets`` or, if that is None, unbound ones for the settings.
 
-    All those with TLS share their certificates, with those of ``acme`` among them.
-    Raises `CommandError`, also for HTTPS without a certificate.
+    All listeners with TLS share the certificates, including those of ``acme``. Raises
+    `CommandError`, also for HTTPS without a certificate.
     """
     places: list[tuple[Bind, Address | socket.socket]]
     if sockets is not None:
@@ -32,7 +32,7 @@ def make_listeners(
     else:
         places = [(bind, bind.address) for bind in chosen["bind"]]
     if not places:
-        raise CommandError(f"{chosen.origin('bind')}: no address is given: name at least one")
+        raise CommandError(f"{chosen.origin('bind')}: no address is given: give at least one")
     store = None
     listeners: list[Listener] = []
     for bind, where in places:
@@ -41,8 +41,8 @@ def make_listeners(
             continue
         if not has_certificate(chosen):
             raise CommandError(
-                f"{chosen.origin('bind')}: {bind} needs a certificate: give --tls-cert too; "
-                "rocket-cli cert makes one for development"
+                f"{chosen.origin('bind')}: {bind} needs a certificate: give --tls-cert, too; "
+                "rocket-cli cert makes a certificate for development"
             )
         store = store or make_store(chosen, acme)
         listeners.append(_secure_listener(where, store, chosen))
@@ -60,13 +60,10 @@ def _secure_listener(
         raise CommandError(f"{chosen.origin('tls-client-certificates')}: {error}") from error
     try:
         return TLSListener(where, store, settings=settings, **chosen.arguments(Part.LISTENER))
-    except CertificateError as error:  # of the authorities of clients
+    except CertificateError as error:  # the certificate authorities of clients
         raise CommandError(f"{chosen.origin('tls-client-ca')}: {error}") from error
 
 
 def location(listener: Listener) -> str:
-    """Where clients reach a listener: a URL, or ``unix:PATH``."""
-    address = listener.address
-    if isinstance(address, UnixAddress):
-        return str(address)
-    return f"{listener.scheme}://{address}"
+    """Return where clients reach a listener: a URL, or ``unix:PATH``."""
+    return location_of(listener.address, listener.scheme)

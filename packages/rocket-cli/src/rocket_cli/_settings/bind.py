@@ -1,4 +1,4 @@
-"""Where to listen, and by which protocol."""
+"""An address to listen on, and its protocol."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Bind:
 
     Attributes:
         address: the address.
-        scheme: ``http`` or ``https``; None for whichever there is a certificate for.
+        scheme: ``http`` or ``https``; None means HTTPS if there is a certificate, otherwise HTTP.
     """
 
     address: Address
@@ -23,7 +23,7 @@ class Bind:
         return f"{self.address}" if self.scheme is None else f"{self.scheme}://{self.address}"
 
     def secure(self, *, certificate: bool) -> bool:
-        """Whether to speak TLS, given whether there is a certificate."""
+        """Return whether to use TLS; ``certificate`` says whether there is a certificate."""
         return self.scheme == "https" or (self.scheme is None and certificate)
 
 

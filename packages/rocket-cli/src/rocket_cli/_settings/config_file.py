@@ -1,4 +1,4 @@
-"""The file that holds settings."""
+"""The settings file: rocket.toml, or a table of pyproject.toml."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ _SHARED_TABLE: Final = ("tool", "rocket")
 
 
 class ConfigFile:
-    """A TOML file with settings: the whole of it, or the table ``tool.rocket`` of a pyproject.toml.
+    """A TOML file with settings: the whole file, or the table ``tool.rocket`` of a pyproject.toml.
 
     Attributes:
-        path: the file.
-        values: the settings by key, as the file has them.
+        path: the path of the file.
+        has_settings: whether the file contains the table.
+        values: the settings by key, as TOML has them.
     """
 
     def __init__(self, path: Path) -> None:
-        """Read the file. Raises `CommandError`, which names the line of an error of syntax."""
+        """Read the file. Raises `CommandError`; for a syntax error it names the line."""
         self.path = path
         try:
             self._text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise CommandError(f"cannot read the settings in {path}: {reason}") from error
+            reason = error.strerror if isinstance(error, OSError) else "it is not encoded in UTF-8"
+            raise CommandError(f"cannot read the settings file {path}: {reason}") from error
         try:
             document = tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:
-            raise CommandError(f"{path} is not TOML: {error}") from error
+            raise CommandError(f"{path} is not valid TOML: {error}") from error
         self._table = _SHARED_TABLE if path.name == SHARED_NAME else ()
         found = _look_up(document, self._table)
         if not isinstance(found, dict | None):
@@ -44,16 +45,17 @@ class ConfigFile:
         self.values: dict[str, Any] = found or {}
 
     def place(self, key: str | None = None) -> str:
-        """The file and, if it can be told, the line of a key; without a key, of the table."""
+        """Return the file and, if it can be found, the line of a key, or else of the table."""
         wanted = self._table if key is None else (*self._table, key)
         number = find_line(self._text, wanted)
         return str(self.path) if number is None else f"{self.path}:{number}"
 
 
 def find_config() -> ConfigFile | None:
-    """The file in the current directory: ``rocket.toml``, or ``pyproject.toml`` if it has settings.
+    """Return the settings file of the current directory; None if there is none.
 
-    Raises `CommandError` when it cannot be read.
+    That is ``rocket.toml`` or, if it does not exist, a ``pyproject.toml`` with settings. Raises
+    `CommandError` if the file cannot be read.
     """
     own, shared = Path(OWN_NAME), Path(SHARED_NAME)
     if own.exists():
@@ -65,10 +67,11 @@ def find_config() -> ConfigFile | None:
 
 
 def find_line(text: str, path: Iterable[str]) -> int | None:
-    """The line, counted from 1, on which a key of a TOML document begins; None if that is unclear.
+    """Return the line, from 1, on which a key of a TOML document begins; None if it is unclear.
 
-    tomllib does not tell lines. But the beginning of a document is a document, unless it ends in
-    the midst of a value: a key's line has its text, and the document before it has no such key.
+    tomllib does not report lines. But the first lines of a document are a document too, unless
+    they end inside a value. So the line of a key is the first one that contains the key's text and
+    before which the document has no such key.
     """
     path = tuple(path)
     lines = text.split("\n")

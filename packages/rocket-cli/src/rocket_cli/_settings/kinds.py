@@ -1,4 +1,4 @@
-"""The kinds of values that settings have."""
+"""The kinds of values that settings have, and how each is read from text and from TOML."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ import click
 from rocket_cli._errors import CommandError
 from rocket_cli._settings.mount import parse_mount
 from rocket_cli._settings.origin import origin
+from rocket_cli._units import exact_size
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
+_UNBOUNDED: Final = (1 << 63) - 1
+"""The largest integer of TOML, as an upper bound that no message needs to name."""
 _LONGEST: Final = 1_000_000
-"""Seconds, about eleven days, which every call of the system takes that waits."""
+"""Seconds, about eleven days: every system call that waits accepts as many."""
 
 
 def _misread(
@@ -36,13 +39,13 @@ def _completions(values: Iterable[str], type: str = "plain") -> list[CompletionI
 
 
 class Kind(click.ParamType):  # type: ignore[type-arg] # it takes none before click 8.3
-    """Reads a value from the text of an option or a variable, or from a TOML file.
+    """A kind of values: reads the text of an option or a variable, and the values of a TOML file.
 
     Attributes:
-        types: what the value may be in a TOML file.
-        wanted: that type in words.
-        unit: what a number counts, in the plural; or empty.
-        metavar: what stands for a value in the help.
+        types: the types that a value may have in a TOML file.
+        wanted: these types in words.
+        unit: the unit of a number, in the plural; or empty.
+        metavar: the placeholder for a value in the help.
     """
 
     types: tuple[type, ...] = (str,)
@@ -51,20 +54,24 @@ class Kind(click.ParamType):  # type: ignore[type-arg] # it takes none before cl
     metavar = "TEXT"
 
     def parse(self, text: str) -> Any:
-        """Read a text. Raises `ValueError`, whose message says what would be right."""
+        """Read a value from text. Raises `ValueError`, whose message says what would be right."""
         raise NotImplementedError
 
     def plain(self, value: Any) -> Any:
-        """The value as a TOML file has it."""
+        """Return a value in the form for a TOML file."""
         return str(value)
 
+    def shown(self, value: Any) -> str:
+        """Return a value of a TOML file as text for the help, with its unit."""
+        return f"{value} {self.unit}".rstrip()
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read what click has found. Raises `CommandError`, which says where that came from."""
+        """Read a value that click has found. Raises `CommandError`, which names its source."""
         if not isinstance(value, (str, int, float)):  # converted already
             return value
         try:
             if "\0" in str(value):
-                raise ValueError(f"{value!r} has a NUL, which no such value can have")
+                raise ValueError(f"{value!r} contains a NUL character, which is not allowed")
             return self.parse(str(value))
         except ValueError as error:
             raise _misread(error, param, ctx) from error
@@ -77,26 +84,41 @@ class Whole(Kind):
     wanted = "a whole number"
     name = "number"
 
-    def __init__(self, least: int, most: int = (1 << 63) - 1, *, unit: str = "") -> None:
+    def __init__(self, least: int, most: int = _UNBOUNDED, *, unit: str = "") -> None:
         self._least = least
         self._most = most
         self.unit = unit
         self.metavar = unit.upper() or "N"
 
     def parse(self, text: str) -> int:
-        """Read the digits."""
+        """Read decimal digits."""
         if text.isascii() and text.isdigit() and self._least <= int(text) <= self._most:
             return int(text)
         unit = f" of {self.unit}" if self.unit else ""
-        raise ValueError(f"{text!r}: use a whole number{unit} from {self._least} to {self._most}")
+        if self._most == _UNBOUNDED:
+            bounds = f", at least {self._least}"
+        else:
+            bounds = f" from {self._least} to {self._most}"
+        raise ValueError(f"{text!r}: use a whole number{unit}{bounds}")
 
     def plain(self, value: int) -> int:
-        """The number."""
+        """Return the number."""
         return value
 
 
+class Bytes(Whole):
+    """A size in bytes, which the help shows in a larger unit where it can."""
+
+    def __init__(self, least: int = 0) -> None:
+        super().__init__(least, unit="bytes")
+
+    def shown(self, value: int) -> str:
+        """Return the size in the largest unit of which it is a multiple."""
+        return exact_size(value)
+
+
 class Amount(Kind):
-    """A number greater than 0."""
+    """A number greater than 0, which may have a fraction."""
 
     types = (int, float)
     wanted = "a number"
@@ -108,15 +130,15 @@ class Amount(Kind):
         self._most = most
 
     def parse(self, text: str) -> float:
-        """Read digits, with or without a decimal point."""
+        """Read decimal digits, with or without a decimal point."""
         if _NUMBER.fullmatch(text) and 0 < float(text) <= self._most:
             return float(text)
         raise ValueError(
-            f"{text!r}: use a number of {self.unit} greater than 0, at most {self._most}"
+            f"{text!r}: use a number of {self.unit} greater than 0 and at most {self._most}"
         )
 
     def plain(self, value: float) -> float:
-        """The number, whole if it is."""
+        """Return the number, without a decimal point if it is whole."""
         return int(value) if value.is_integer() else value
 
 
@@ -132,18 +154,22 @@ class Flag(Kind, click.types.BoolParamType):
     name = "boolean"
 
     def parse(self, text: str) -> bool:
-        """Read what an environment variable holds."""
+        """Read one of the words that environment variables have for true and false."""
         if text.lower() not in _YES | _NO:
             raise ValueError(f"{text!r}: use true or false")
         return text.lower() in _YES
 
     def plain(self, value: bool) -> bool:
-        """The value."""
+        """Return the value."""
         return value
+
+    def shown(self, value: bool) -> str:
+        """Return ``yes`` or ``no``."""
+        return "yes" if value else "no"
 
 
 class Text(Kind):
-    """Whatever a function makes of a text."""
+    """A text that a function reads."""
 
     name = "text"
 
@@ -155,22 +181,23 @@ class Text(Kind):
         wanted: str = "a string",
         plain: Callable[[Any], Any] = str,
     ) -> None:
+        """Read a text by ``parse``, and write it to a TOML file by ``plain``."""
         self._parse = parse
         self._plain = plain
         self.types = types
         self.wanted = wanted
 
     def parse(self, text: str) -> Any:
-        """Have the function read the text."""
+        """Read a text by the function."""
         return self._parse(text)
 
     def plain(self, value: Any) -> Any:
-        """As the other function makes it."""
+        """Return what the other function makes of a value."""
         return self._plain(value)
 
 
 class Choice(Kind):
-    """One of some words."""
+    """One of several words."""
 
     name = "choice"
 
@@ -186,60 +213,60 @@ class Choice(Kind):
         return self._make(text)
 
     def plain(self, value: Any) -> str:
-        """The word."""
+        """Return the word."""
         return str(value.value if isinstance(value, Enum) else value)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The words that begin so."""
+        """Return the words that begin with ``incomplete``."""
         del ctx, param
         return _completions(each for each in self.words if each.startswith(incomplete))
 
 
 class FilePath(Kind):
-    """The path of a file."""
+    """The path of a file or directory."""
 
     name = "path"
     metavar = "PATH"
 
     def parse(self, text: str) -> Path:
-        """Any text but an empty one."""
+        """Read a text that is not empty."""
         if not text:
-            raise ValueError("'': use the path of a file")
+            raise ValueError("'': use a path, which cannot be empty")
         return Path(text)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Have the shell complete it."""
+        """Let the shell complete the path."""
         del ctx, param
         return _completions([incomplete], "file")
 
 
 class Words(Kind):
-    """Several words: with commas between them, or a list in a TOML file."""
+    """Several words: separated by commas in a text, a list in a TOML file."""
 
     types = (list,)
     wanted = "a list of strings"
     name = "list"
 
     def __init__(self, check: Callable[[list[str]], object], *, none: bool = False) -> None:
-        """Have ``check`` raise `ValueError` for words that are wrong.
+        """Check words by ``check``, which raises `ValueError` for words that are wrong.
 
-        With ``none`` the list may be empty, which in a text is the word ``none``.
+        With ``none`` the list may be empty; in a text the word ``none`` stands for that.
         """
         self._check = check
         self._none = none
 
     def parse(self, text: str) -> list[str]:
-        """Take the text apart."""
+        """Split the text at the commas, and check the words."""
         if self._none and text == "none":
             return self._checked([])
         return self._checked([word.strip() for word in text.split(",")])
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read what click has found. Raises `CommandError`."""
+        """Read a value that click has found. Raises `CommandError`, which names its source."""
         if isinstance(value, str):
             return super().convert(value, param, ctx)
         try:
@@ -254,7 +281,7 @@ class Words(Kind):
         return words
 
     def plain(self, value: list[str]) -> list[str]:
-        """The list."""
+        """Return the list."""
         return value
 
 
@@ -264,12 +291,12 @@ class DirectoryAtPath(Text):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Have the shell complete it, unless it begins with a path of URLs."""
+        """Let the shell complete the directory, unless the text begins with a URL path."""
         del ctx, param
         return [] if "=" in incomplete else _completions([incomplete], "dir")
 
 
-BYTES: Final = Whole(0, unit="bytes")
+BYTES: Final = Bytes()
 DIRECTORY_AT_PATH: Final = DirectoryAtPath(parse_mount)
 SECONDS: Final = Amount("seconds", _LONGEST)
 RATE: Final = Amount("bytes per second", 10**12)

@@ -1,4 +1,4 @@
-"""Which directory is served at which path."""
+"""A directory that is served at a URL path."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Mount(NamedTuple):
-    """A directory, and the path of URLs that it is served at."""
+    """A directory and the URL path that it is served at."""
 
     path: str
     directory: str
@@ -18,7 +18,7 @@ class Mount(NamedTuple):
 def parse_mount(text: str) -> Mount:
     """Read ``/PATH=DIR``, or ``DIR``, which is served at ``/``. Raises `ValueError`.
 
-    What begins with a slash and has an equals sign is the former: a directory of such a name is
+    A text with a leading slash and an equals sign is the former. A directory with such a name is
     written ``/=DIR``.
     """
     path, equals, directory = text.partition("=")

@@ -1,4 +1,4 @@
-"""Where the value of a setting comes from."""
+"""The source of a setting's value: an option, a variable, a line of a file, or the default."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _FILE: Final = "rocket_cli.file"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value comes from.
+    """The source of a value; as text, the name by which a message refers to the setting.
 
     Attributes:
         source: ``command line``, ``environment``, ``file`` or ``default``.
-        place: the option, the variable, or the file and its line; empty for a default.
-        name: how the setting is called there.
+        place: the option, the variable, or the file and the line; empty for a default.
+        name: the name of the setting at that place.
     """
 
     source: str
@@ -32,18 +32,18 @@ class Origin:
 
 
 def remember_file(ctx: click.Context, file: ConfigFile) -> None:
-    """Have `origin` look for lines in ``file``."""
+    """Let `origin` look for lines in ``file``."""
     ctx.meta[_FILE] = file
 
 
 def file_of(ctx: click.Context) -> ConfigFile | None:
-    """That file, if there is one."""
+    """Return the file given to `remember_file`; None if there is none."""
     file: ConfigFile | None = ctx.meta.get(_FILE)
     return file
 
 
 def origin(ctx: click.Context, param: click.Parameter) -> Origin:
-    """Where click has found the value of ``param``."""
+    """Return the source in which click has found the value of ``param``."""
     name = str(param.name)
     usual = param.opts[0] if isinstance(param, click.Option) else str(param.metavar).strip("[]")
     match ctx.get_parameter_source(name):

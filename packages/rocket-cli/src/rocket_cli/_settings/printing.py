@@ -1,27 +1,25 @@
-"""Printing settings, and where they come from."""
+"""The settings in force and their sources, as TOML and as JSON."""
 
 from __future__ import annotations
 
 import json
 
-from rocket_cli._commands.settings_command import Chosen
-from rocket_cli._settings.setting import Section, Setting
-from rocket_cli._settings.table import SETTINGS
+from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.setting import Setting
 
 
 def as_toml(chosen: Chosen) -> str:
-    """A TOML document of all settings, in which those without a value are comments."""
-    lines: list[str] = []
-    for section in Section:
-        if lines:
-            lines.append("")
-        lines.append(f"# {section.value}")
-        lines += [_line(each, chosen) for each in SETTINGS if each.section is section]
-    return "\n".join(lines) + "\n"
+    """Return a TOML document of all settings; settings without a value are comments."""
+    sections = (
+        "\n".join([f"# {title}", *(_line(each, chosen) for each in settings)])
+        for title, settings in SECTIONS.items()
+    )
+    return "\n\n".join(sections) + "\n"
 
 
 def as_json(chosen: Chosen) -> str:
-    """An object of all settings, each with its value and its source."""
+    """Return a JSON object of all settings, with the value and the source of each."""
     settings = {
         each.name: {
             "value": each.plain(chosen[each.name]),
@@ -38,7 +36,7 @@ def _line(setting: Setting, chosen: Chosen) -> str:
     origin = chosen.origin(setting.name)
     if value is None:
         return f"# {setting.name} is not set"
-    # Numbers, booleans, strings and lists of strings are in JSON what they are in TOML, except for
-    # the control character that JSON does not escape (TOML 1.0, "String").
+    # Numbers, booleans, strings and lists of strings have the same form in JSON and in TOML, except
+    # for the control character that JSON does not escape (TOML 1.0, "String").
     text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return f"{setting.name} = {text}   # {origin.source} {origin.place}".rstrip()

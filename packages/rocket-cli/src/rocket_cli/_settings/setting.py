@@ -1,4 +1,4 @@
-"""What a setting is."""
+"""A setting: its name, the values it has, what it does, and the part of the server that gets it."""
 
 from __future__ import annotations
 
@@ -10,76 +10,60 @@ from typing import Any, Final
 from rocket_cli._settings.kinds import Kind
 
 
-class Section(Enum):
-    """What a setting is about: the sections of the help."""
-
-    APPLICATION = "Application"
-    LISTENING = "Listening"
-    TLS = "TLS"
-    PROCESSES = "Processes"
-    THREADS = "Threads"
-    LIMITS = "Limits"
-    TIMEOUTS = "Time-outs"
-    REQUESTS = "Requests"
-    PROXIES = "Proxies"
-    FILES = "Static files"
-    LOGS = "Logs"
-    OBSERVATION = "Observation"
-    DEVELOPMENT = "Development"
-
-
 class Part(Enum):
-    """Who is given a setting as a keyword argument; `COMMAND`: the command itself deals with it.
+    """The class that gets a setting as a keyword argument.
 
-    Its value names that class, which is not imported before it is needed.
+    The value of a member is the name of that class, which is imported only when it is needed. The
+    command itself uses the settings of `COMMAND`.
     """
 
     COMMAND = ""
     SERVER = "rocket_core:Server"
     TIMEOUTS = "rocket_core:Timeouts"
     LISTENER = "rocket_core:Listener"
-    """Every one of them, with TLS or without."""
+    """All listeners, with TLS or without."""
     TLS_SETTINGS = "rocket_tls:TLSSettings"
     ACME = "rocket_tls:ACME"
-    WORKER = "rocket_wsgi:WSGIWorker"
+    SITE = "rocket_wsgi:Site"
     FILES = "rocket_wsgi:StaticFiles"
-    """Every mount."""
+    """All directories of ``static``."""
     REQUEST_IDS = "rocket_wsgi:RequestIds"
     ACCESS_LOG = "rocket_wsgi:AccessLog"
 
     @property
     def taker(self) -> Any:
-        """The class itself."""
+        """Import the class."""
         module, _, name = self.value.partition(":")
         return getattr(importlib.import_module(module), name)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting.
+    """A setting, as a row of the table.
 
     Attributes:
-        name: the key in a file, and the option without its dashes.
-        kind: what values it has.
-        section: where the help shows it.
-        help: what it does, in a sentence or two.
-        part: who is given it.
-        keyword: as which argument.
-        default: what a file would have to say to change nothing; None: nothing does.
-        many: whether it may be given several times, which in a file is a list.
-        argument: whether the command takes it as an argument instead of an option.
-        metavar: what stands for the value in the help.
-        needs: the settings of which one at least must be there, or this one does nothing; or none.
-        gunicorn: the setting of gunicorn that means the same, or nearly so.
+        name: its key in a settings file, and its option without the dashes.
+        kind: the kind of its values.
+        help: what it does, in one or two sentences in the imperative.
+        part: the class that gets its value.
+        keyword: the argument of that class.
+        default: the value that a settings file would state to change nothing; None if no value
+            does that.
+        default_words: the default in words, where the value does not tell or there is none.
+        many: whether it can be repeated. In a settings file it is a list then.
+        argument: whether it is an argument of the command, not an option.
+        metavar: the placeholder for its value in the help.
+        needs: settings of which at least one must be set for this one to have an effect.
+        gunicorn: the names of corresponding settings of gunicorn, separated by commas.
     """
 
     name: str
     kind: Kind
-    section: Section
     help: str
     part: Part
     keyword: str
     default: Any
+    default_words: str
     many: bool
     argument: bool
     metavar: str
@@ -88,41 +72,42 @@ class Setting:
 
     @property
     def parameter(self) -> str:
-        """Its name where that must be an identifier."""
+        """Return the name as a Python identifier."""
         return self.name.replace("-", "_")
 
     @property
     def variable(self) -> str:
-        """Its environment variable."""
+        """Return the name of the environment variable."""
         return f"ROCKET_{self.parameter.upper()}"
 
     @property
+    def description(self) -> str:
+        """Return what the setting does, and whether it can be repeated."""
+        return f"{self.help} Can be repeated." if self.many else self.help
+
+    @property
     def default_text(self) -> str:
-        """The default for a person to read; empty where there is none."""
-        if self.default is None:
-            return ""
-        if isinstance(self.default, bool):
-            return "yes" if self.default else "no"
-        if isinstance(self.default, list):
-            return " ".join(self.default)
-        return f"{self.default} {self.kind.unit}".rstrip()
+        """Return the default as text for the help, with its unit; empty if there is none."""
+        if self.default_words or self.default is None:
+            return self.default_words
+        return " ".join(self.default) if self.many else self.kind.shown(self.default)
 
     def plain(self, value: Any) -> Any:
-        """A value as a file has it; None where it has none."""
+        """Return a value in the form for a settings file; None if there is no value."""
         if value is None or (self.many and not value):
             return None
         return [self.kind.plain(each) for each in value] if self.many else self.kind.plain(value)
 
     def complaint(self, value: object) -> str | None:
-        """What is wrong with the type of a value in a file, if anything."""
+        """Return what is wrong with the type of a value in a settings file; None if nothing is."""
         if self.many:
             if _is_list_of_strings(value):
                 return None
-            return f"must be a list of strings, as {self.name} = [{_quoted(value)}]"
+            return f"must be a list of strings, such as {self.name} = [{_quoted(value)}]"
         if type(value) not in self.kind.types:
             return f"must be {self.kind.wanted}, not {_NAMES.get(type(value), 'a date or time')}"
         if isinstance(value, list) and not _is_list_of_strings(value):
-            return f"must be {self.kind.wanted}, and something else is in the list"
+            return f"must be {self.kind.wanted}, but an item is not a string"
         return None
 
 
@@ -130,7 +115,7 @@ _NAMES: Final = {
     str: "a string",
     bool: "true or false",
     int: "a whole number",
-    float: "a number with a point",
+    float: "a decimal number",
     list: "a list",
     dict: "a table",
 }
@@ -147,29 +132,30 @@ def _quoted(value: object) -> str:
 def setting(
     name: str,
     kind: Kind,
-    section: Section,
     help: str,  # noqa: A002 - as click calls it
     *,
     part: Part = Part.COMMAND,
     keyword: str | None = None,
     default: Any = None,
+    default_words: str = "",
     many: bool = False,
     argument: bool = False,
     metavar: str | None = None,
     needs: str | tuple[str, ...] = (),
     gunicorn: str = "",
 ) -> Setting:
-    """A setting, by default for the argument of its own name."""
-    if keyword is None:
-        keyword = name.replace("-", "_")
+    """Make a row of the table; `Setting` describes the arguments.
+
+    Unless ``keyword`` says otherwise, the argument of the part has the name of the setting.
+    """
     return Setting(
         name=name,
         kind=kind,
-        section=section,
         help=help,
         part=part,
-        keyword=keyword,
+        keyword=keyword or name.replace("-", "_"),
         default=default,
+        default_words=default_words,
         many=many,
         argument=argument,
         metavar=metavar or kind.metavar,

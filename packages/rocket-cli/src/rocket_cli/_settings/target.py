@@ -1,4 +1,4 @@
-"""The argument ``MODULE:APP``: which object of which module to serve."""
+"""The name of an application or function: ``MODULE:NAME``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rocket_cli._errors import CommandError
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An application by name.
+    """The name of an application or function.
 
     Attributes:
-        module: its module's dotted name.
+        module: the dotted name of its module.
         attribute: its dotted name in the module; empty for the usual names.
-        factory: whether it must be called, without arguments, to get the application.
+        factory: whether it is a function that returns the application.
     """
 
     module: str
@@ -40,8 +40,8 @@ def parse_target(text: str) -> Target:
     name = attribute.removesuffix("()")
     if "(" in name:
         raise CommandError(
-            f"cannot serve {text!r}: a factory is called without arguments, "
-            f"as {module}:{name.partition('(')[0]}()"
+            f"cannot serve {text!r}: a factory is called without arguments; "
+            f"write {module}:{name.partition('(')[0]}()"
         )
     if not _is_dotted_name(module) or (colon and not _is_dotted_name(name)):
         raise CommandError(
@@ -64,4 +64,4 @@ def _mistaken_path(file: str, attribute: str) -> str:
     module = ".".join(parts)
     right = f"{module}:{attribute}" if attribute else module
     where = f", in the directory {path.parent}" if outside else ""
-    return f"{file!r} is a file, and the name of a module is wanted: use {right}{where}"
+    return f"{file!r} is a file name, but a module name is needed: use {right}{where}"

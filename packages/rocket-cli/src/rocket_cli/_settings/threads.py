@@ -1,4 +1,4 @@
-"""How many threads there are to be."""
+"""The number of threads of a process: fixed, or a range."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Threads(NamedTuple):
-    """The least and the greatest number of threads."""
+    """The smallest and the largest number of threads."""
 
     least: int
     most: int
@@ -23,11 +23,9 @@ def parse_threads(text: str) -> Threads:
         threads = Threads(*map(int, numbers))
         if 1 <= threads.least <= threads.most:
             return threads
-    raise ValueError(
-        f"{text!r}: use a number from 1 up, such as 8, or two as MIN:MAX, such as 4:16"
-    )
+    raise ValueError(f"{text!r}: use a number from 1, such as 8, or a range MIN:MAX, such as 4:16")
 
 
 def plain_threads(threads: Threads) -> int | str:
-    """As a file has it."""
+    """Return the number, or the text of the range, as a settings file has it."""
     return threads.most if threads.least == threads.most else str(threads)

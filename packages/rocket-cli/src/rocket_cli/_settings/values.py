@@ -1,6 +1,7 @@
-"""Reading values that only the packages can judge, which are imported once there is such a value.
+"""Functions that read values which the other packages check.
 
-Each function raises `ValueError`, whose message says what would be right.
+The packages are imported only when there is such a value, so that the help starts fast. Each
+function raises `ValueError`, whose message says what would be right.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from rocket_cli._settings.target import Target, parse_target
 
 if TYPE_CHECKING:
     from ssl import TLSVersion
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
     from rocket_cli._settings.bind import Bind
     from rocket_cli._settings.users import Group, User
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def target(text: str) -> Target:
-    """The name of an application."""
+    """Read the name of an application."""
     try:
         return parse_target(text)
     except CommandError as error:
@@ -28,7 +30,7 @@ def target(text: str) -> Target:
 
 
 def function(text: str) -> Target:
-    """The name of a function that is called without arguments."""
+    """Read the name of a function that is called without arguments."""
     try:
         found = parse_target(text)
     except CommandError:
@@ -39,21 +41,21 @@ def function(text: str) -> Target:
 
 
 def bind(text: str) -> Bind:
-    """An address to listen on."""
+    """Read an address to listen on."""
     from rocket_cli._settings.bind import parse_bind
 
     return parse_bind(text)
 
 
 def networks(words: list[str]) -> None:
-    """Check networks."""
+    """Check IP networks."""
     from rocket_core import Networks
 
     Networks(words)
 
 
 def tls_version(text: str) -> TLSVersion:
-    """A version of TLS."""
+    """Read a version of TLS."""
     from ssl import TLSVersion
 
     match text:
@@ -66,19 +68,19 @@ def tls_version(text: str) -> TLSVersion:
 
 
 def plain_tls_version(version: TLSVersion) -> str:
-    """As a file has it."""
+    """Return a version of TLS as a settings file has it."""
     return version.name.removeprefix("TLSv").replace("_", ".")
 
 
 def underscores(text: str) -> Underscores:
-    """What happens to names with an underscore."""
+    """Read the treatment of header fields with an underscore in their name."""
     from rocket_wsgi import Underscores
 
     return Underscores(text)
 
 
 def umask(text: str) -> int:
-    """Permissions that are taken away."""
+    """Read a file mode mask."""
     try:
         mask = int(text, 8)
     except ValueError:
@@ -89,14 +91,14 @@ def umask(text: str) -> int:
 
 
 def url_path(text: str) -> str:
-    """A path of URLs."""
+    """Read a URL path."""
     if not text.startswith("/"):
-        raise ValueError(f"{text!r} is not a path of a URL: it must begin with /")
+        raise ValueError(f"{text!r} is not a URL path: it must begin with /")
     return text
 
 
 def index_name(text: str) -> str:
-    """The name of a file that stands for its directory."""
+    """Check the name of the file that is served for its directory."""
     from rocket_wsgi import StaticFiles
 
     StaticFiles("/", index=text)
@@ -104,7 +106,7 @@ def index_name(text: str) -> str:
 
 
 def cache_control(text: str) -> str:
-    """The value of a header field."""
+    """Check a value of Cache-Control."""
     from rocket_wsgi import StaticFiles
 
     StaticFiles("/", cache_control=text)
@@ -112,31 +114,29 @@ def cache_control(text: str) -> str:
 
 
 def proxy_fields(names: list[str]) -> None:
-    """Check names of header fields."""
-    from rocket_cli._application.welcome_page import welcome
-    from rocket_wsgi import WSGIWorker
+    """Check the names of header fields of proxies."""
+    from rocket_wsgi import Site
 
-    WSGIWorker(welcome, trusted_proxies=[], proxy_fields=names)
+    Site(_never_called, trusted_proxies=[], proxy_fields=names)
 
 
 def hsts(text: str) -> str:
-    """A value of Strict-Transport-Security."""
-    from rocket_cli._application.welcome_page import welcome
-    from rocket_wsgi import WSGIWorker
+    """Check a value of Strict-Transport-Security."""
+    from rocket_wsgi import Site
 
-    WSGIWorker(welcome, hsts=text)
+    Site(_never_called, hsts=text)
     return text
 
 
 def log_path(text: str) -> str:
-    """The path of a file, or ``-``."""
+    """Read the path of a file, or ``-``."""
     if not text:
-        raise ValueError("'': use the path of a file, or - for the terminal")
+        raise ValueError("'': use the path of a file, or - for the standard stream")
     return text
 
 
 def access_log_format(text: str) -> str:
-    """A format of the access log."""
+    """Check a format of the access log."""
     from rocket_wsgi import AccessLog
 
     AccessLog(StringIO(), text)
@@ -144,7 +144,7 @@ def access_log_format(text: str) -> str:
 
 
 def metrics_address(text: str) -> str:
-    """An address to listen on without TLS."""
+    """Check an address to listen on."""
     from rocket_core import AddressError, parse_address
 
     try:
@@ -155,14 +155,19 @@ def metrics_address(text: str) -> str:
 
 
 def user(text: str) -> User:
-    """A user of the system."""
+    """Read a user of the system."""
     from rocket_cli._settings.users import parse_user
 
     return parse_user(text)
 
 
 def group(text: str) -> Group:
-    """A group of the system."""
+    """Read a group of the system."""
     from rocket_cli._settings.users import parse_group
 
     return parse_group(text)
+
+
+def _never_called(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    """Stand for the application in a worker that is made only to check its arguments."""
+    raise NotImplementedError

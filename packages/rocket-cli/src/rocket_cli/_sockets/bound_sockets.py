@@ -1,4 +1,4 @@
-"""The sockets that the supervisor binds, and that its processes share."""
+"""The listening sockets, which the supervisor binds and its processes share."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.privileges import Maker, give_name, maker
 from rocket_cli._settings.bind import Bind
-from rocket_cli._settings.users import Identity, identity
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.identity import Identity, identity
 from rocket_cli._sockets.forks import keep_from_children
 from rocket_cli._sockets.port_user import port_user
 from rocket_core import Address, BindError, TCPAddress, UnixAddress, address_of
@@ -32,10 +32,10 @@ class BoundSocket:
     """A listening socket.
 
     Attributes:
-        bind: the address that was asked for.
+        bind: the address in the settings.
         socket: the socket.
-        file: that of a Unix socket that is removed at the end.
-        user: as whom that file was made, if not as this process.
+        file: the file of a Unix socket, which is removed at the end.
+        user: the user with whose rights that file was made, if not with those of this process.
     """
 
     bind: Bind
@@ -48,34 +48,40 @@ class BoundSocket:
 
     @property
     def address(self) -> Address:
-        """The address, with the port that the system chose where 0 was asked for."""
+        """The address; for port 0, with the port that the system chose."""
         if isinstance(self.bind.address, UnixAddress):
             return self.bind.address
         return address_of(self.socket.getsockname())
 
     def location(self, *, certificate: bool) -> str:
-        """Where clients reach it: a URL, or ``unix:PATH``."""
-        if isinstance(self.address, UnixAddress):
-            return str(self.address)
+        """Return where clients reach the socket: a URL, or ``unix:PATH``.
+
+        ``certificate`` says whether there is one; then an address without a scheme uses HTTPS.
+        """
         scheme = "https" if self.bind.secure(certificate=certificate) else "http"
-        return f"{scheme}://{self.address}"
+        return location_of(self.address, scheme)
 
     def close(self, *, keep_file: bool = False) -> None:
-        """Close this process's copy, and remove a Unix socket's file or keep it for others."""
+        """Close this process's copy, and remove the file of a Unix socket unless ``keep_file``."""
         if self.file is not None and isinstance(self.bind.address, UnixAddress) and not keep_file:
             with suppress(OSError), maker(self.bind.address.path, self.user):
                 self.file.remove()
         self.socket.close()
 
 
-def open_sockets(chosen: Chosen, present: Sequence[BoundSocket] = ()) -> list[BoundSocket]:
-    """A listening socket for each address that is chosen, in that order.
+def location_of(address: Address, scheme: str) -> str:
+    """Return where clients reach ``address``: a URL, or ``unix:PATH``."""
+    return str(address) if isinstance(address, UnixAddress) else f"{scheme}://{address}"
 
-    Those of ``present`` that have one of these addresses are taken over. Raises `CommandError`;
-    then nothing new is left open.
+
+def open_sockets(chosen: Chosen, present: Sequence[BoundSocket] = ()) -> list[BoundSocket]:
+    """Return a listening socket for each address in the settings, in the same order.
+
+    Sockets in ``present`` with one of these addresses are taken over. Raises `CommandError`; then
+    the sockets that were opened are closed again.
     """
     if not chosen["bind"]:
-        raise CommandError(f"{chosen.origin('bind')}: no address is given: name at least one")
+        raise CommandError(f"{chosen.origin('bind')}: no address is given: give at least one")
     left = list(present)
     opened: list[BoundSocket] = []
     found: list[BoundSocket] = []
@@ -96,16 +102,16 @@ def open_sockets(chosen: Chosen, present: Sequence[BoundSocket] = ()) -> list[Bo
 
 
 def close_sockets(sockets: Iterable[BoundSocket], *, keep_files: bool = False) -> None:
-    """Close each of ``sockets``."""
+    """Close each of ``sockets``, and remove the files of Unix sockets unless ``keep_files``."""
     for each in sockets:
         each.close(keep_file=keep_files)
 
 
 def listen(bind: Bind, chosen: Chosen, backlog: int, *, private: bool = False) -> BoundSocket:
-    """A listening socket at an address; the file of a Unix socket is for the user that is chosen.
+    """Return a listening socket; the file of a Unix socket belongs to the user in the settings.
 
     With ``private`` only that user, and root, can connect to it. Raises `BindError`, and
-    `CommandError` for a user that cannot be.
+    `CommandError` for an invalid user.
     """
     address = bind.address
     if not isinstance(address, UnixAddress):
@@ -140,9 +146,9 @@ def _listen(sock: socket.socket, address: Address, backlog: int) -> None:
 
 
 def bind_private(address: UnixAddress) -> socket.socket:
-    """A Unix socket that nobody but its user, and root, can connect to. Raises `BindError`.
+    """Bind a Unix socket that only its user, and root, can connect to. Raises `BindError`.
 
-    The permissions of all files are narrowed meanwhile, so no other thread may make any.
+    The file mode mask of the process is changed meanwhile, so no other thread may create files.
     """
     before = os.umask(0o177)
     try:

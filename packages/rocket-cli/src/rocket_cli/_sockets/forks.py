@@ -1,8 +1,8 @@
-"""What a process that the application forks does not keep.
+"""The sockets that a process forked by the application must not keep.
 
-The supervisor's own processes need what they inherit, and close what they do not need themselves.
-All others, whether forked while the application is imported or by a request, would keep addresses
-in use and channels open after the processes to which these belong have ended.
+A process that the supervisor forks needs sockets that it inherits, and closes the others itself.
+A process that the application forks, at import or in a request, needs none of them: its copies
+would keep addresses in use, and channels open, after the end of the server.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 _sockets: Final[WeakSet[socket.socket]] = WeakSet()
 _forking: Final[set[int]] = set()
-"""The thread that forks a process of the supervisor's."""
+"""The threads that fork a process of the supervisor."""
 
 
 def keep_from_children(sock: socket.socket) -> None:
-    """Have every process that the application forks close its copy of ``sock``."""
+    """Close the copy of ``sock`` in every process that the application forks."""
     _sockets.add(sock)
 
 
 @contextmanager
 def own_fork() -> Iterator[None]:
-    """Entered to fork a process that keeps what it inherits."""
+    """Keep all sockets in a process that this thread forks in this block."""
     thread = threading.get_ident()
     _forking.add(thread)
     try:

@@ -1,4 +1,4 @@
-"""Who listens at a port that is wanted."""
+"""The process that listens on a port, for the message that the port is in use."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Final
 
 _PROC: Final = Path("/proc")
 _LISTENS: Final = "0A"
-"""The state in ``/proc/net/tcp`` (proc_net_tcp in the documentation of Linux)."""
+"""The state of listening sockets in ``/proc/net/tcp`` (proc_net_tcp in Linux's documentation)."""
 
 
 def port_user(port: int) -> str | None:
-    """The name and number of a process that listens at ``port``.
+    """Return the name and the process ID of a process that listens on ``port``.
 
-    None where that cannot be told: it is another user's, or this is not Linux.
+    The result is None if that is unknown: it belongs to another user, or this is not Linux.
     """
     sockets = set(_sockets(port))
     for process in _PROC.glob("[0-9]*"):
@@ -28,7 +28,7 @@ def port_user(port: int) -> str | None:
 
 
 def _sockets(port: int) -> Iterator[str]:
-    """Listening sockets of a port, as links to them read."""
+    """Yield the listening sockets of a port, in the form of the links in ``/proc/PID/fd``."""
     for file in ("net/tcp", "net/tcp6"):
         with suppress(OSError):
             for line in (_PROC / file).read_text().splitlines()[1:]:

@@ -1,4 +1,4 @@
-"""Sockets that systemd hands over (sd_listen_fds(3))."""
+"""The sockets of a systemd socket unit (sd_listen_fds(3))."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from rocket_cli._sockets.bound_sockets import BoundSocket
 from rocket_core import Address, UnixAddress, address_of
 
 _FIRST: Final = 3
+"""The first descriptor that systemd passes."""
 _SCHEMES: Final = frozenset({"http", "https"})
 
 
 def activated_sockets(environ: MutableMapping[str, str] = os.environ) -> list[BoundSocket] | None:
-    """The sockets, where there are any; they are listened on instead of the addresses chosen.
+    """Return the sockets that systemd has opened for this process, or None without any.
 
-    One that is named ``http`` or ``https`` (FileDescriptorName= in its unit) speaks that protocol.
-    The variables are taken away. Raises `CommandError` for what is no listening stream socket.
+    They replace the addresses in the settings. A socket that is named ``http`` or ``https``
+    (FileDescriptorName= in its unit) uses that protocol. The variables are removed from
+    ``environ``. Raises `CommandError` for a descriptor that is not a listening stream socket.
     """
     count = environ.pop("LISTEN_FDS", "")
     process = environ.pop("LISTEN_PID", "")
@@ -36,17 +38,17 @@ def activated_sockets(environ: MutableMapping[str, str] = os.environ) -> list[Bo
 
 
 def inherited_socket(descriptor: int, scheme: str | None) -> BoundSocket:
-    """A listening socket that another process has opened. Raises `CommandError`."""
+    """Return a listening socket that another process has opened. Raises `CommandError`."""
     try:
         sock = socket.socket(fileno=descriptor)
         os.set_inheritable(descriptor, False)
         listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
-        raise CommandError(f"descriptor {descriptor} is no socket: {error.strerror}") from error
+        raise CommandError(f"descriptor {descriptor} is not a socket: {error.strerror}") from error
     if sock.type is not socket.SOCK_STREAM or not listens:
         sock.close()
         raise CommandError(
-            f"descriptor {descriptor} is no listening stream socket: "
+            f"descriptor {descriptor} is not a listening stream socket: "
             "use ListenStream= and Accept=no in its unit"
         )
     return BoundSocket(Bind(_address(sock), scheme), sock)

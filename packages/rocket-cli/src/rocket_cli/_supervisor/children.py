@@ -1,4 +1,23 @@
-"""The processes of the supervisor: how they begin, what they say, and how they end."""
+"""The processes of the supervisor: forking them, talking to them, and reaping them.
+
+Theory of operation. The supervisor runs a single thread, and everything here runs on it. Each
+process has a channel, a pair of sockets over which JSON messages go. The supervisor never waits
+for a process: it reads what has arrived when its selector reports the channel, a bounded number of
+bytes per turn, and it keeps what a process does not read.
+
+A process ends in one of three ways, and the supervisor must not depend on which: it exits by
+itself, it is killed, or it closes its channel first. Only `waitpid` counts as the end. The channel
+may report the end of file before or after it:
+
+1. A worker sends its last counters and exits. The channel is readable, and SIGCHLD is pending.
+2. The selector reports both, in any order. If the channel comes first, its messages are read, and
+   later its end of file closes it. If SIGCHLD comes first, `Children.reap` reads the rest of the
+   channel before it reports the end of the process, so no last word is lost.
+3. Either way the channel is closed once, and ``ended`` is called once, after the last message.
+
+Signals may be merged: a single SIGCHLD stands for any number of ended processes. Therefore `reap`
+continues until no ended process is left, and an error in one of them does not stop it.
+"""
 
 from __future__ import annotations
 
@@ -6,67 +25,32 @@ import logging
 import os
 import selectors
 import signal
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Final, Protocol
+from typing import Final
 
 from rocket_cli._processes.channel import LIMIT, TURN, Channel, ChannelError, Message, channel_pair
 from rocket_cli._processes.message_forms import Speaker
-from rocket_cli._sockets.bound_sockets import BoundSocket
+from rocket_cli._processes.task import Task
 from rocket_cli._sockets.forks import own_fork
+from rocket_cli._supervisor.child import Child, Phase
 from rocket_cli._supervisor.survival import survived
 from rocket_cli._supervisor.timers import Timers
 
 _log = logging.getLogger("rocket_cli")
 
 STOP_PATIENCE: Final = 5.0
-"""Seconds for a process to end that was told to, or that has not begun, before it is killed."""
+"""Seconds in which a process must end after an order to stop, before it is killed."""
 
-_CANNOT_BEGIN: Final = 2
-"""Exit code of a process that could not begin."""
+_CANNOT_START: Final = 2
+"""The exit code of a process that could not start."""
 
-_MOST_UNSENT: Final = 32 << 20
-"""Bytes that a process leaves unread before it is given up."""
-
-
-class Phase(Enum):
-    """The life of a process."""
-
-    BOOTING = "booting"
-    """It loads what it needs, and has not said that it is ready."""
-    READY = "ready"
-    """It could serve, and waits to be told so."""
-    SERVING = "serving"
-    """It serves."""
-    RETIRING = "retiring"
-    """It serves until another has taken its place."""
-    ENDING = "ending"
-    """It was told to end."""
-
-
-class Task(Protocol):
-    """What a process is for.
-
-    Attributes:
-        name: what such a process is called.
-        sockets: the listening sockets that it needs.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def sockets(self) -> Sequence[BoundSocket]: ...
-
-    def run(self, channel: Channel) -> int:
-        """Do it, in a process of its own; the exit code."""
+_MAX_UNSENT: Final = 32 << 20
+"""Bytes of messages that a process may leave unread before it is killed."""
 
 
 class Forked(BaseException):
-    """Raised in the new process, to leave the supervisor's code behind; then `run` is called."""
+    """Raised in the new process, to leave the supervisor's code; the catcher runs the task."""
 
     def __init__(self, task: Task, channel: Channel) -> None:
         super().__init__(task.name)
@@ -74,47 +58,8 @@ class Forked(BaseException):
         self.channel = channel
 
 
-@dataclass(slots=True, eq=False)
-class Child:
-    """A process.
-
-    Attributes:
-        pid: its number.
-        task: what it is for.
-        generation: which version of the application it serves, counted from 1; 0: none.
-        channel: how to speak with it.
-        speaker: what it may say.
-        phase: where in its life it is.
-        since: when it was forked, by `time.monotonic`.
-        ready: whether it has said that it is ready, and reads its channel.
-        final: whether it has said what it counted, and ends.
-        failure: why it could not begin.
-        counters: what it had counted when it was asked last.
-    """
-
-    pid: int
-    task: Task
-    generation: int
-    channel: Channel
-    speaker: Speaker
-    phase: Phase = Phase.BOOTING
-    since: float = field(default_factory=time.monotonic)
-    ready: bool = False
-    final: bool = False
-    failure: Message | None = None
-    counters: Message = field(default_factory=dict)
-
-    @property
-    def answers(self) -> bool:
-        """Whether it serves the application and answers questions."""
-        return self.generation > 0 and self.ready and not self.final
-
-    def __str__(self) -> str:
-        return f"{self.task.name} {self.pid}"
-
-
 class Children:
-    """All processes. Used by the one thread of the supervisor."""
+    """All processes that the supervisor has forked. Only its thread may use this."""
 
     def __init__(
         self,
@@ -125,9 +70,11 @@ class Children:
         ended: Callable[[Child, int], None],
         leave: Callable[[Task], None],
     ) -> None:
-        """Call ``said`` for each message, and ``ended`` with the exit code, negative for a signal.
+        """Start without processes.
 
-        ``leave`` is called in a new process, to let go of what is the supervisor's.
+        ``said`` is called for each message of a process, and ``ended`` with the exit code, or the
+        negative signal number, of each process that has ended. ``leave`` is called in each new
+        process: it closes what only the supervisor may hold.
         """
         self._selector = selector
         self._timers = timers
@@ -143,7 +90,7 @@ class Children:
         return len(self._by_pid)
 
     def describe(self) -> list[Message]:
-        """What there is to know of each, for others to read."""
+        """Return a JSON object about each process, for the admin endpoint."""
         return [
             {
                 "process": each.pid,
@@ -156,11 +103,14 @@ class Children:
         ]
 
     def spawn(self, task: Task, generation: int) -> Child:
-        """Fork. Raises `OSError` when that fails, and in the new process `Forked`."""
+        """Fork a process for ``task``.
+
+        Raises `OSError` if there can be no new process, and `Forked` in the new process.
+        """
         ours, theirs = channel_pair()
         child = Child(0, task, generation, ours, Speaker(task.name))
         try:
-            # What can fail is done before there is a process.
+            # Steps that can fail come before the fork, so that a failure leaves no process behind.
             self._selector.register(ours, selectors.EVENT_READ, lambda: self._exchange(child))
             with _signals_blocked():
                 with own_fork():
@@ -180,33 +130,34 @@ class Children:
         return child
 
     def _begin(self, task: Task, ours: Channel) -> None:
-        """In a new process: let go of what is the supervisor's."""
+        """Close, in a new process, what only the supervisor may hold."""
         try:
             for each in self:
                 each.channel.close()
             ours.close()
             self._leave(task)
-        except Exception:  # noqa: BLE001 - whatever it is
-            _log.exception("a new process cannot begin")
-            os._exit(_CANNOT_BEGIN)  # or it would go on as another supervisor
+        except Exception:  # noqa: BLE001 - the new process must not return to the supervisor's code
+            _log.exception("a new process cannot start")
+            os._exit(_CANNOT_START)  # otherwise it would continue as a second supervisor
 
     def tell(self, child: Child, message: Message) -> None:
-        """Send a message."""
+        """Send ``message`` to ``child``, without waiting for the process to read it."""
         if child.channel.fileno() < 0:
             return
         if "question" in message:
             child.speaker.asked()
         child.channel.send(message)
-        if child.channel.unsent > _MOST_UNSENT:
-            _log.error("%s does not listen, and is killed", child)
+        if child.channel.unsent > _MAX_UNSENT:
+            _log.error("%s does not read its messages: killing it", child)
             self.signal(child, signal.SIGKILL)
         elif child.channel.unsent:
             self._watch(child, selectors.EVENT_READ | selectors.EVENT_WRITE)
 
     def end(self, child: Child, order: Message, patience: float = 0.0) -> None:
-        """Have ``child`` end by itself, and kill it if it does not.
+        """Tell ``child`` to end, and kill it if it does not end in time.
 
-        It has ``patience`` seconds to do what ``order`` allows it to do, and some more to end.
+        The process has ``patience`` seconds for the work that ``order`` allows, and
+        `STOP_PATIENCE` more to end.
         """
         if child.ready:
             self.tell(child, order)
@@ -216,21 +167,25 @@ class Children:
         self._timers.after(patience + STOP_PATIENCE, lambda: self._kill(child))
 
     def release(self, child: Child) -> None:
-        """Have nothing more to do with a process, which goes on without this one."""
+        """Forget a process, which goes on independently of this supervisor."""
         del self._by_pid[child.pid]
         self._close(child)
 
     def signal(self, child: Child, number: signal.Signals) -> None:
-        """Send a signal, unless the process has ended."""
+        """Send a signal to ``child``, unless it has been reaped.
+
+        A process ID is not used again before `waitpid` has returned it, and that happens on this
+        thread. Therefore the signal cannot reach another process.
+        """
         if self._by_pid.get(child.pid) is not child:
             return
         try:
             os.kill(child.pid, number)
         except OSError as error:
-            _log.error("%s cannot be sent %s: %s", child, number.name, error.strerror)
+            _log.error("cannot send %s to %s: %s", number.name, child, error.strerror)
 
     def reap(self) -> None:
-        """Deal with all processes that have ended, those included that others have left to us."""
+        """Handle all processes that have ended, including orphans that process 1 inherits."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -240,20 +195,21 @@ class Children:
                 return
             child = self._by_pid.get(pid)
             if child is not None:
-                # No other signal may come for the other processes that have ended.
-                with survived("taking the last words of a process"):
+                # Errors are survived here, because no other signal announces the remaining ones.
+                with survived("reading the last messages of a process"):
                     self._exchange(child, LIMIT)
                 del self._by_pid[pid]
                 self._close(child)
-                with survived("dealing with the end of a process"):
+                with survived("handling the end of a process"):
                     self._ended(child, os.waitstatus_to_exitcode(status))
 
     def _kill(self, child: Child) -> None:
         if self._by_pid.get(child.pid) is child:
-            _log.warning("%s does not end, and is killed", child)
+            _log.warning("%s did not end in time: killing it", child)
             self.signal(child, signal.SIGKILL)
 
-    def _exchange(self, child: Child, most: int = TURN) -> None:
+    def _exchange(self, child: Child, limit: int = TURN) -> None:
+        """Send what is kept for ``child``, and handle up to ``limit`` bytes of its messages."""
         channel = child.channel
         if channel.fileno() < 0:
             return
@@ -262,11 +218,11 @@ class Children:
             if not channel.unsent:
                 self._watch(child, selectors.EVENT_READ)
         try:
-            messages = channel.receive(most)
+            messages = channel.receive(limit)
         except EOFError:
-            self._close(child)  # it ends
+            self._close(child)  # the process is about to end
         except ChannelError as error:
-            self._silence(child, error)
+            self._reject(child, error)
         else:
             self._hear(child, messages)
 
@@ -275,13 +231,13 @@ class Children:
             try:
                 child.speaker.hear(message)
             except ChannelError as error:
-                self._silence(child, error)
+                self._reject(child, error)
                 return
             self._said(child, message)
 
-    def _silence(self, child: Child, error: ChannelError) -> None:
-        """End a process that speaks as none of its kind does."""
-        _log.error("%s is killed: %s", child, error)
+    def _reject(self, child: Child, error: ChannelError) -> None:
+        """Kill a process that has sent what a process of its kind must not send."""
+        _log.error("invalid message from %s, killing it: %s", child, error)
         self._close(child)
         self.signal(child, signal.SIGKILL)
 
@@ -294,19 +250,17 @@ class Children:
             child.channel.close()
 
 
-def describe_end(code: int) -> str:
-    """How a process has ended, by its exit code."""
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        return f"was killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was killed by signal {-code}"
-
-
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Until a new process has handlers of its own, its signals would be taken for ours."""
+    """Block all signals around a fork.
+
+    1. The supervisor forks, and a signal is sent to the new process at once.
+    2. The new process still has the wake-up descriptor of the supervisor, so the signal's number
+       would be written there, and the supervisor would obey a signal that it has not received.
+
+    The mask is restored in the new process when `Forked` leaves this block; by then its copies of
+    the supervisor's descriptors are closed.
+    """
     everything: Iterable[int] = signal.valid_signals()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, everything)
     try:

@@ -1,25 +1,25 @@
-"""The processes that serve one version of the application."""
+"""The worker processes that serve one version of the application."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 
-from rocket_cli._commands.settings_command import Chosen
-from rocket_cli._serving.composing import Site
+from rocket_cli._application.site import Site
+from rocket_cli._settings.chosen import Chosen
 from rocket_cli._sockets.bound_sockets import BoundSocket
 
 
 @dataclass(slots=True, eq=False)
 class Generation:
-    """The processes that serve one version of the application.
+    """The worker processes that serve one version of the application with one set of settings.
 
     Attributes:
-        number: counted from 1.
-        chosen: their settings.
-        sockets: where they listen.
-        size: how many there are to be.
-        site: what they serve, where it is loaded before they are forked.
+        number: the number of the generation, counted from 1.
+        chosen: the settings of its processes.
+        sockets: the sockets that they listen on.
+        size: the intended number of its processes.
+        site: the application, if it was loaded before the fork (``--preload``).
     """
 
     number: int
@@ -30,6 +30,6 @@ class Generation:
 
 
 def size_of(chosen: Chosen) -> int:
-    """How many processes are chosen."""
+    """Return the number of processes that the settings ask for; 0 means one per processor."""
     size: int = chosen["processes"]
     return size or len(os.sched_getaffinity(0))

@@ -1,4 +1,31 @@
-"""The processes that serve, one generation after the other."""
+"""The generations of worker processes: starting them, replacing them, and ending them.
+
+Theory of operation. At most one generation is *present*: its processes serve. At most one is
+*incoming*: its processes load the application beside the present ones. When all processes of the
+incoming generation are ready, it becomes the present one, and the processes of the previous
+generation drain: they accept no more connections, finish their requests, and end. If a process of
+the incoming generation fails, that generation is given up, and nothing changes for clients.
+
+    begin() -> incoming -> all ready -> _switch() -> present -> _switch() of the next -> draining
+                  |
+                  +-> a process fails -> _reject()
+
+The life of a single process is the table of `Phase`. Within the present generation, `_fill` is the
+only place that starts or ends processes because of their number: it compares the processes that
+count (`_COUNTED`) with the intended size. A retiring process does not count, so its replacement is
+started while it still serves; it drains when a replacement reports that it is ready.
+
+Everything runs on the supervisor's thread. Events of processes still arrive in any order:
+
+1. The incoming generation has two processes, and the first is ready.
+2. The second fails, `_reject` gives the generation up and tells the first to stop.
+3. A message or the end of the first arrives. Its phase is `Phase.ENDING`, and `incoming` is None or
+   a later generation with another number, so the event changes nothing.
+
+Sockets: a reload closes only the supervisor's copies of sockets that the new settings no longer
+name, and the draining processes accept what is still in their backlogs. Connections in the backlog
+of a shared socket are left to the new processes (``shared`` in the order to drain).
+"""
 
 from __future__ import annotations
 
@@ -6,13 +33,14 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from rocket_cli._commands.settings_command import Chosen
+from rocket_cli._application.site import Site
 from rocket_cli._processes.channel import Message
 from rocket_cli._processes.worker_process import Serve
-from rocket_cli._serving.composing import Site
+from rocket_cli._settings.chosen import Chosen
 from rocket_cli._sockets.balance import ConnectionCounts
 from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets
-from rocket_cli._supervisor.children import Child, Children, Phase, describe_end
+from rocket_cli._supervisor.child import Child, Phase, describe_end
+from rocket_cli._supervisor.children import Children
 from rocket_cli._supervisor.generation import Generation
 from rocket_cli._supervisor.memory_limit import MemoryWatch
 from rocket_cli._supervisor.restarts import Restarts
@@ -23,46 +51,51 @@ from rocket_cli._supervisor.working_directory import WorkingDirectory
 _log = logging.getLogger("rocket_cli")
 
 _SERVES: Final = frozenset({Phase.SERVING, Phase.RETIRING})
-_COUNTS: Final = frozenset({Phase.BOOTING, Phase.READY, Phase.SERVING})
+_COUNTED: Final = frozenset({Phase.BOOTING, Phase.READY, Phase.SERVING})
 
 
 class Outcome(Protocol):
-    """What becomes of generations, for whom it concerns."""
+    """The calls by which `Generations` reports what has happened."""
 
     def served(self, generation: Generation, report: Message) -> None:
-        """The first generation serves; one of its processes has reported what."""
+        """The first generation serves; ``report`` is the last message ``ready`` of a process."""
 
     def reloaded(self, generation: Generation) -> None:
-        """Another generation serves, and the one before accepts nobody any more."""
+        """Another generation serves, and the previous one accepts no more connections."""
 
     def rejected(self, failure: Message) -> None:
-        """Another generation could not begin, and the one before goes on."""
+        """Another generation could not start, and the present one keeps serving."""
 
     def failed(self, failure: Message) -> None:
-        """Nothing serves, and nothing can be started."""
+        """No process serves, and none can be started."""
 
     def closed(self) -> None:
-        """All of them end, and accept nobody any more."""
+        """All processes are about to end, and none accepts connections any more."""
 
 
 class Generations:
-    """The present generation, the one that is to replace it, and those that drain.
+    """The present generation, the incoming one, and the processes that drain.
 
     Attributes:
         present: the generation that serves.
-        incoming: the one that boots beside it, and serves once all of it is ready.
-        watched: where the code of the one that serves is, if that was reported.
-        replaced: how many processes have ended by themselves, and were replaced.
+        incoming: the generation that loads the application, and serves when all of it is ready.
+        watched: the directories with the code of the present generation, as its worker reported
+            them for ``--reload``.
+        replaced: the number of processes that ended unexpectedly and were replaced.
     """
 
     def __init__(
-        self, children: Children, timers: Timers, surroundings: WorkingDirectory, outcome: Outcome
+        self,
+        children: Children,
+        timers: Timers,
+        working_directory: WorkingDirectory,
+        outcome: Outcome,
     ) -> None:
-        """Start nothing yet."""
+        """Start no process yet."""
         self._children = children
-        self._surroundings = surroundings
+        self._working_directory = working_directory
         self._outcome = outcome
-        self._balance = ConnectionCounts()
+        self._connection_counts = ConnectionCounts()
         self._closing: set[Child] = set()
         self._last_number = 0
         self._restarts = Restarts(timers, self._fill)
@@ -75,24 +108,24 @@ class Generations:
 
     @property
     def settled(self) -> bool:
-        """Whether no generation is taking over."""
+        """Whether no generation is about to take over."""
         return self.incoming is None and not self._closing
 
     @property
     def sockets(self) -> list[BoundSocket]:
-        """The sockets of both generations."""
+        """The sockets of the present and the incoming generation, each once."""
         found = [] if self.present is None else list(self.present.sockets)
         if self.incoming is not None:
             kept = {each.socket for each in found}
             found += [each for each in self.incoming.sockets if each.socket not in kept]
         return found
 
-    # -- generations -------------------------------------------------------------------------------
+    # -- replacing a generation --------------------------------------------------------------------
 
     def begin(
         self, chosen: Chosen, sockets: list[BoundSocket], size: int, site: Site | None = None
     ) -> None:
-        """Boot a generation beside the present one."""
+        """Start the processes of a new generation beside the present one."""
         self._last_number += 1
         self.incoming = generation = Generation(self._last_number, chosen, sockets, size, site)
         for _ in range(generation.size):
@@ -102,26 +135,30 @@ class Generations:
                 return
 
     def _spawn(self, generation: Generation) -> Message | None:
-        """Fork; why that cannot be, if so."""
-        place = self._balance.take()
+        """Fork a process; return the failure if that is impossible."""
+        slot = self._connection_counts.take()
         try:
-            self._surroundings.keep(generation.chosen)
+            self._working_directory.keep(generation.chosen)
             task = Serve(
                 generation.chosen,
                 generation.sockets,
                 multiprocess=generation.size > 1,
                 paths=self._paths(generation),
-                place=place,
+                slot=slot,
                 site=generation.site,
             )
             self._children.spawn(task, generation.number)
-        except Exception as error:  # noqa: BLE001 - what serves goes on, whatever it is
-            self._balance.give_back(place)
+        except Exception as error:  # noqa: BLE001 - no error may end a server that runs
+            self._connection_counts.give_back(slot)
             return failure_of("fork failed", error)
         return None
 
     def _paths(self, generation: Generation) -> list[str]:
-        """What a new process must answer; where it is to replace others, the application, too."""
+        """Return the paths that a new process must answer before it is ready.
+
+        A process that replaces others on a reload must also answer those of ``--reserved``, which
+        the application serves.
+        """
         chosen = generation.chosen
         paths = [] if chosen["health"] is None else [chosen["health"]]
         if self.present is not None and generation is self.incoming:
@@ -129,7 +166,7 @@ class Generations:
         return paths
 
     def _reject(self, failure: Message) -> None:
-        """The generation that boots is given up, the previous one stays."""
+        """Give up the incoming generation; the present one keeps serving."""
         incoming = self.incoming
         if incoming is None:
             return
@@ -146,7 +183,7 @@ class Generations:
             self._outcome.rejected(failure)
 
     def _switch(self, incoming: Generation, report: Message) -> None:
-        """The new generation is ready: it serves, and the previous one drains."""
+        """Let the new generation serve, and the previous one drain."""
         present, self.present, self.incoming = self.present, incoming, None
         self.watched = report.get("watch")
         self._restarts.succeeded()
@@ -161,13 +198,13 @@ class Generations:
         close_sockets(each for each in present.sockets if each.socket not in kept)
         self._closing = set(self._of(present))
         for child in list(self._closing):
-            self._children.tell(child, {"order": "reopen"})  # the file may have been moved away
+            self._children.tell(child, {"order": "reopen"})  # logrotate may have moved the files
             self._drain(child, present, shared)
         if not self._closing:
             self._outcome.reloaded(incoming)
 
     def closed(self, child: Child) -> None:
-        """``child``, which drains, accepts nobody any more, or has ended."""
+        """Note that ``child``, which drains, has closed its listeners or ended."""
         if child in self._closing:
             self._closing.remove(child)
             if self._closing or self.present is None:
@@ -178,7 +215,7 @@ class Generations:
                 self._outcome.reloaded(self.present)
 
     def change(self, name: str, value: Any) -> None:
-        """Have processes that begin from now on, until a reload, with another setting."""
+        """Change a setting of the processes that start from now on, until the next reload."""
         for generation in (self.present, self.incoming):
             if generation is not None:
                 generation.chosen = generation.chosen.changed(name, value)
@@ -195,7 +232,11 @@ class Generations:
         self._children.tell(child, {"order": "serve"})
 
     def _drain(self, child: Child, generation: Generation, shared: Sequence[int]) -> None:
-        """Have a process finish; what waits at ``shared`` of its sockets is left to others."""
+        """Tell a process to finish its requests and end.
+
+        ``shared`` are the indexes of the sockets that other processes go on listening on: the
+        process leaves the connections in their backlogs to these.
+        """
         seconds = generation.chosen["graceful-timeout"]
         order = {"order": "drain", "seconds": seconds, "shared": list(shared)}
         self._children.end(child, order, seconds)
@@ -203,41 +244,49 @@ class Generations:
     # -- the number of processes -------------------------------------------------------------------
 
     def resize(self, size: int) -> None:
-        """Have so many processes serve, at least one."""
+        """Change the number of processes to ``size``, or to 1 if that is greater."""
         if self.present is not None:
             self.present.size = max(size, 1)
             self._fill()
 
+    def grow(self, number: int) -> None:
+        """Change the number of processes by ``number``, which may be negative."""
+        if self.present is not None:
+            self.resize(self.present.size + number)
+
     def _fill(self) -> None:
-        """Start what is missing of the present generation, and end what is too much."""
+        """Start the processes that the present generation lacks, or drain surplus ones."""
         generation = self.present
         if generation is None or self._ending:
             return
-        present = [child for child in self._of(generation) if child.phase in _COUNTS]
+        present = [child for child in self._of(generation) if child.phase in _COUNTED]
         for child in present[: max(len(present) - generation.size, 0)]:
             self._drain(child, generation, range(len(generation.sockets)))
         for _ in range(generation.size - len(present)):
             if not self._restarts.may_start():
                 return
             failure = self._spawn(generation)
-            if failure is not None:  # no fault of what is served: there may be room later
-                _log.error("cannot start a process yet: %s", failure["reason"])
+            if failure is not None:  # not the application's fault: later there may be memory again
+                _log.error("cannot start a process, trying again: %s", failure["reason"])
                 self._restarts.failed()
                 return
 
     def _serving(self) -> list[Child]:
-        """The processes of the present generation that serve, and are not to be replaced."""
+        """Return the processes of the present generation that serve and are not being replaced."""
         present = [] if self.present is None else self._of(self.present)
         return [child for child in present if child.phase is Phase.SERVING]
 
     def retire(self, child: Child, why: str) -> None:
-        """Have another process take the place of ``child``, which serves until then."""
-        _log.info("%s is replaced: %s", child, why)
+        """Replace ``child``, which serves until its replacement is ready.
+
+        ``why`` completes the sentence that begins with the name of the process.
+        """
+        _log.info("%s %s: replacing it", child, why)
         child.phase = Phase.RETIRING
         self._fill()
 
     def ready(self, child: Child, report: Message) -> None:
-        """``child`` could serve, and has reported what."""
+        """Note that ``child`` is ready, and let it serve if its generation does."""
         incoming = self.incoming
         if incoming is not None and child.generation == incoming.number:
             if all(each.phase is Phase.READY for each in self._of(incoming)):
@@ -254,21 +303,21 @@ class Generations:
             self._drain(each, generation, range(len(generation.sockets)))
 
     def ended(self, child: Child, phase: Phase, code: int) -> None:
-        """``child``, which was in ``phase``, has ended."""
+        """Note that ``child``, which was in ``phase``, has ended with this exit code."""
         if isinstance(child.task, Serve):
-            self._balance.give_back(child.task.place)
+            self._connection_counts.give_back(child.task.slot)
         self.closed(child)
         if self._ending:
             return
         if phase is Phase.ENDING:
             if child.ready and code:
-                _log.error("%s %s before it had finished", child, describe_end(code))
+                _log.error("%s %s before it had finished its requests", child, describe_end(code))
             return
         failure = child.failure or {"reason": f"{child} {describe_end(code)} before it was ready"}
         if self.incoming is not None and child.generation == self.incoming.number:
             self._reject(failure)
         elif phase in _SERVES:
-            _log.error("%s %s; another takes its place", child, describe_end(code))
+            _log.error("%s %s: replacing it", child, describe_end(code))
             self.replaced += 1
             self._restarts.died(child.since)
             self._fill()
@@ -276,7 +325,14 @@ class Generations:
             self._boot_failed(failure)
 
     def mend(self) -> None:
-        """Do what was left undone if an error came between the end of a process and this."""
+        """Do again what an error may have interrupted.
+
+        1. A process ends, and `ended` raises an error after the process is out of `Children`.
+        2. No other event will come from that process: a reload would wait for it for ever.
+
+        Therefore the supervisor calls this after every round of its loop. Without such an error it
+        changes nothing.
+        """
         for child in self._closing - set(self._children):
             self.closed(child)
         if self.incoming is not None and not self._of(self.incoming):
@@ -284,7 +340,7 @@ class Generations:
         self._fill()
 
     def _boot_failed(self, failure: Message) -> None:
-        """A process that was to replace another could not begin."""
+        """Note that a replacement in the present generation could not start."""
         _log.error("cannot start a process: %s", failure["reason"])
         serving = any(child.phase in _SERVES for child in self._children)
         if not self._restarts.failed() and not serving:
@@ -294,11 +350,14 @@ class Generations:
 
     # -- the end -----------------------------------------------------------------------------------
 
-    def end(self, *, gently: bool, succeeded: bool = False) -> None:
-        """Have all of them end; with ``succeeded``, another supervisor has the sockets, too.
+    def end(self, *, gracefully: bool, succeeded: bool = False) -> None:
+        """End all worker processes; with ``succeeded``, a new supervisor has the sockets, too.
 
-        This process's own copies of the sockets are closed first, so that nobody is left in a
-        backlog that no process looks at any more.
+        1. The last worker closes its copy of a listening socket after it has emptied the backlog.
+        2. A client connects. If the supervisor still had the socket open, the connection would
+           enter a backlog that no process reads.
+
+        Therefore the supervisor closes its copies first; then the client is refused at once.
         """
         self._ending = True
         close_sockets(self.sockets, keep_files=succeeded)
@@ -306,9 +365,9 @@ class Generations:
         for child in self._children:
             if not child.generation:
                 continue
-            if gently and child.phase is Phase.ENDING:
-                continue  # it drains already
-            if gently and present is not None and child.generation == present.number:
+            if gracefully and child.phase is Phase.ENDING:
+                continue  # the process drains already
+            if gracefully and present is not None and child.generation == present.number:
                 self._closing.add(child)
                 self._drain(child, present, range(len(present.sockets)) if succeeded else ())
             else:

@@ -1,26 +1,32 @@
-"""What processes ask the supervisor, and through it one another."""
+"""The questions that processes ask the supervisor and, through it, one another."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from typing import Final
 
+from rocket_cli._admin.counters import add
 from rocket_cli._processes.channel import Message
-from rocket_cli._supervisor.children import Child, Children
-from rocket_cli._supervisor.questions import Broadcast, add_statistics
+from rocket_cli._supervisor.broadcast import Broadcast
+from rocket_cli._supervisor.child import Child
+from rocket_cli._supervisor.children import Children
 from rocket_cli._supervisor.timers import Timers
 
-Answer = Callable[[Message], None]
-"""To be called, now or later, with what is to be answered."""
+_MAX_NAMES: Final = 256
+"""Counters, or parts of one, that are kept of ended processes, which may make names up."""
 
-Own = Callable[[Message, Answer], None]
-"""Answers a question itself, given its arguments."""
+Respond = Callable[[Message], None]
+"""Called with the answer to a question, at once or later."""
+
+Own = Callable[[Message, Respond], None]
+"""Answers a question in the supervisor, given its arguments."""
 
 
 class Inquiries:
-    """Answers what the supervisor knows, and has all processes that serve asked the rest.
+    """Answers what the supervisor knows, and asks all worker processes the rest.
 
-    Counts of processes that have ended are kept, and go with every answer.
+    The counters of processes that have ended are kept, and go with every answer.
     """
 
     def __init__(
@@ -28,20 +34,22 @@ class Inquiries:
         children: Children,
         timers: Timers,
         own: Mapping[str, Own],
-        note: Callable[[str, Message], None] | None = None,
+        note: Callable[[str, Message], None],
     ) -> None:
-        """``own`` are the questions that the supervisor answers itself, by name.
+        """Answer no question yet.
 
-        ``note``, if any, is told of all others, by name and with arguments, before they are asked.
+        ``own`` are the questions that the supervisor answers itself, by name. ``note`` is called
+        with the name and the arguments of every other question before the processes are asked.
         """
         self._children = children
         self._own = own
         self._note = note
-        self._questions = Broadcast(timers, children.tell)
+        self._broadcast = Broadcast(timers, children.tell)
         self._ended: Message = {}
 
     def asked(self, child: Child, message: Message) -> None:
-        """``child`` asks."""
+        """Handle a question that ``child`` asks."""
+        # A process may end while the others answer; its counters must not be in both parts.
         ended = copy.deepcopy(self._ended)
         arguments = message.get("arguments", {})
 
@@ -53,26 +61,25 @@ class Inquiries:
         if own is not None:
             own(arguments, lambda answer: reply([answer]))
         else:
-            if self._note is not None:
-                self._note(message["ask"], arguments)
+            self._note(message["ask"], arguments)
             asked = [each for each in self._children if each.answers]
-            self._questions.ask(message["ask"], arguments, asked, reply)
+            self._broadcast.ask(message["ask"], arguments, asked, reply)
 
     def answered(self, child: Child, message: Message) -> None:
-        """``child`` has answered a question."""
+        """Handle an answer of ``child``."""
         child.counters = message.get("result", {}).get("counters", child.counters)
-        self._questions.answered(child, message)
+        self._broadcast.answered(child, message)
 
     def final(self, child: Child, statistics: Message) -> None:
-        """``child`` is about to end, and has counted this."""
+        """Keep the last counters of ``child``, which is about to end."""
         if child.final:
             return
         child.final = True
-        self._questions.gone(child)
-        add_statistics(self._ended, statistics)
+        self._broadcast.gone(child)
+        add(self._ended, statistics, _MAX_NAMES)
 
     def gone(self, child: Child) -> None:
-        """``child`` has ended; it counts with what it has told, if it was killed."""
+        """Note that ``child`` has ended; if it was killed, keep the counters of its last answer."""
         if not child.final:
-            add_statistics(self._ended, child.counters)
-        self._questions.gone(child)
+            add(self._ended, child.counters, _MAX_NAMES)
+        self._broadcast.gone(child)

@@ -1,4 +1,4 @@
-"""Processes that have grown too large."""
+"""The replacement of processes that use too much memory (``--max-rss``)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from rocket_cli._application.request_count import resident_bytes
-from rocket_cli._supervisor.children import Child
+from rocket_cli._admin.vitals import resident_bytes
+from rocket_cli._supervisor.child import Child
 from rocket_cli._supervisor.timers import Timers
+from rocket_cli._units import size
 
 _log = logging.getLogger("rocket_cli")
 
-LOOK: Final = 2.0
-"""Seconds between two looks."""
+INTERVAL: Final = 2.0
+"""Seconds between two checks."""
 
 
 class MemoryWatch:
-    """Looks at the memory of processes from time to time, if there is a limit.
+    """Checks the memory of processes at intervals, while there is a limit.
 
-    What a process has when it is looked at for the first time is what it needs: one that has more
-    than the limit then would be replaced for ever, and is left alone.
+    A process that exceeds the limit at its first check needs that much to serve at all: its
+    replacement would exceed the limit as well, and so on for ever. Therefore such a process stays.
     """
 
     def __init__(
@@ -29,46 +30,47 @@ class MemoryWatch:
         serving: Callable[[], list[Child]],
         retire: Callable[[Child, str], None],
     ) -> None:
-        """``serving`` are the processes to look at, and ``retire`` replaces one."""
+        """Check nothing yet; ``serving`` returns the processes, and ``retire`` replaces one."""
         self._timers = timers
         self._serving = serving
         self._retire = retire
         self._limit: int | None = None
-        self._looking = False
+        self._running = False
         self._large: set[int] = set()
         self._seen: set[int] = set()
 
     def watch(self, limit: int | None) -> None:
-        """From now on have processes replaced that occupy more than ``limit`` bytes; None: none."""
+        """Replace processes that use more than ``limit`` bytes; None ends the checks."""
         self._limit = limit
-        if limit is not None and not self._looking:
-            self._looking = True
-            self._look()
+        if limit is not None and not self._running:
+            self._running = True
+            self._check()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         limit = self._limit
         if limit is None:
-            self._looking = False
+            self._running = False
             return
-        self._timers.after(LOOK, self._look)
+        self._timers.after(INTERVAL, self._check)
         serving = self._serving()
         present = {child.pid for child in serving}
         self._seen &= present
         self._large &= present
         for child in serving:
-            size = resident_bytes(child.pid)
+            used = resident_bytes(child.pid)
             first = child.pid not in self._seen
             self._seen.add(child.pid)
-            if size <= limit or child.pid in self._large:
+            if used <= limit or child.pid in self._large:
                 continue
             if first:
                 self._large.add(child.pid)
                 _log.error(
-                    "%s occupies %d bytes from the beginning, more than --max-rss %d, and stays",
+                    "%s uses %s from the beginning, more than --max-rss (%s): not replacing it; "
+                    "raise --max-rss",
                     child,
-                    size,
-                    limit,
+                    size(used),
+                    size(limit),
                 )
                 continue
-            self._retire(child, f"it occupies {size} bytes")
-            break  # the others, if need be, when this one is replaced
+            self._retire(child, f"uses {size(used)}, more than --max-rss ({size(limit)})")
+            break  # other large processes follow at later checks

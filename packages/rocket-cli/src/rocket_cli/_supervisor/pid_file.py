@@ -1,4 +1,4 @@
-"""The file that tells the number of the supervisor's process."""
+"""The file with the process ID (PID) of the supervisor (``--pid``)."""
 
 from __future__ import annotations
 
@@ -13,25 +13,29 @@ from typing import Final
 
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.privileges import maker
+from rocket_cli._settings.identity import Identity
 from rocket_cli._settings.origin import Origin
-from rocket_cli._settings.users import Identity
 
 _READ_WRITE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
-"""What flock(2) says where the file system has no locks."""
+"""Errors of flock(2) on a file system without locks."""
 
 
 class PidFile:
-    """A file with the number of this process, and a line's end.
+    """A file with the process ID of this process, and a newline.
 
-    The process holds a lock on it (flock) as long as it runs, by which others see that it does: the
-    number in a file that was left may be that of another program by now. Processes that are forked
-    close their copy, so that the lock ends with this process.
+    The process holds a lock on the file (flock) while it runs. The lock tells other processes that
+    the server still runs; the number alone does not, because the process ID in a file that was left
+    behind may belong to another program. Forked processes close their copies of the descriptor, so
+    the lock ends with this process.
     """
 
     def __init__(self, path: Path, origin: Origin, user: Identity | None = None) -> None:
-        """Write nothing yet. In a directory that ``user`` can write to, it is made as ``user``."""
+        """Write nothing yet.
+
+        In a directory that ``user`` can write to, the file is made with the rights of ``user``.
+        """
         self._path = path.absolute()
         self._origin = origin
         self._user = user
@@ -39,10 +43,10 @@ class PidFile:
         os.register_at_fork(after_in_child=self._close)
 
     def write(self, predecessor: int | None = None) -> None:
-        """Write the file, in one step.
+        """Write the file, in one atomic step.
 
-        Raises `CommandError`, also when another process holds it, unless that is the
-        ``predecessor``.
+        Raises `CommandError` if that is impossible, or if a process other than ``predecessor``
+        (a process ID) holds the lock.
         """
         try:
             with maker(self._path, self._user):
@@ -55,7 +59,7 @@ class PidFile:
             ) from error
 
     def remove(self) -> None:
-        """Remove the file, unless another process has taken it over, and give up the lock."""
+        """Remove the file, unless another process has taken it over, and release the lock."""
         if self._descriptor is None:
             return
         with suppress(OSError), maker(self._path, self._user):
@@ -70,13 +74,17 @@ class PidFile:
             os.close(descriptor)
 
     def _replace(self, path: Path, predecessor: int | None) -> bool:
-        """Put a file of ours in the place of what is there; whether nobody else did meanwhile.
+        """Replace the present file by a new one; return False if another process was faster.
 
-        1. Two commands start, and find a file that was left: the one that locks it may replace it.
-        2. The other then finds that what it has locked has been replaced, and looks again.
-        3. Or they find no file: one makes it, the other finds that it is there, and looks again.
+        Two commands that start at the same time, with a file that was left behind:
 
-        A file is locked before others can see it.
+        1. Both open the file. The first locks it, and replaces it by its own file.
+        2. The first process closes the old file, so the second can lock that.
+        3. The second finds that the locked file is no longer at the path (`_is_at`), and starts
+           over. Then it finds the new file, which is locked.
+
+        Without a file, one of them makes the hard link, and the other fails with
+        `FileExistsError` and starts over. A new file is locked before it is visible at the path.
         """
         present = self._take(path, predecessor)
         try:
@@ -107,9 +115,10 @@ class PidFile:
         return True
 
     def _take(self, path: Path, predecessor: int | None) -> int | None:
-        """Lock the file that is there, unless the predecessor has; None: there is none.
+        """Open and lock the present file; return its descriptor, or None without such a file.
 
-        Raises `CommandError` when another process has.
+        A file that ``predecessor`` has locked is returned without a lock. Raises `CommandError` if
+        another process has locked it.
         """
         try:
             descriptor = os.open(path, _READ_WRITE)
@@ -121,12 +130,12 @@ class PidFile:
             try:
                 self._lock(descriptor)
             except BlockingIOError:
-                holder = _number(descriptor)
+                holder = _process_id(descriptor)
                 if holder is None or holder != predecessor:
                     process = "another process" if holder is None else f"process {holder}"
                     raise CommandError(
-                        f"{self._origin}: {self._path} says that {process} serves: stop that, or "
-                        "name another file"
+                        f"{self._origin}: {self._path} belongs to {process}, which runs: stop "
+                        "that server, or choose another file"
                     ) from None
         except BaseException:
             os.close(descriptor)
@@ -139,14 +148,14 @@ class PidFile:
         except OSError as error:
             if error.errno in _NO_LOCKS:
                 raise CommandError(
-                    f"{self._origin}: {self._path} cannot be locked: {error.strerror}; name a "
-                    "file in a local directory, such as /run"
+                    f"{self._origin}: {self._path} cannot be locked: {error.strerror}; "
+                    "choose a file in a local directory, such as /run"
                 ) from error
             raise
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether ``path`` is the name of this open file."""
+    """Return whether ``path`` is the path of this open file."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -154,7 +163,8 @@ def _is_at(descriptor: int, path: Path) -> bool:
     return os.path.samestat(found, os.fstat(descriptor))
 
 
-def _number(descriptor: int) -> int | None:
+def _process_id(descriptor: int) -> int | None:
+    """Return the process ID in an open file, or None if it contains something else."""
     try:
         return int(os.pread(descriptor, 32, 0).decode("ascii"))
     except ValueError:

@@ -1,4 +1,20 @@
-"""A new supervisor that takes over from the one that runs."""
+"""A new supervisor that takes over from the one that runs (SIGUSR2).
+
+Theory of operation. The old supervisor forks a process, as for any other task (`Successor`). That
+process executes the command again: the same arguments, the directory and the environment in which
+the command was started, and the listening sockets as inherited descriptors. A variable describes
+the sockets and the channel to the old supervisor (`Inheritance`). The two run side by side:
+
+1. The new supervisor starts its workers on the same sockets. Both accept clients.
+2. Its first generation serves. It writes the PID file, closes the sockets that its settings do not
+   name, and sends ``ready`` (`Inheritance.succeed`).
+3. The old supervisor forgets it as a child, stops its observers and ends gracefully. Its workers
+   leave the backlogs to the new ones, so no client is refused.
+
+If the new supervisor fails before step 2, it sends the reason (`Inheritance.decline`) or just ends.
+The old one then reports the failure, and has changed nothing. If the old supervisor is told to end
+meanwhile, it stops the new one: the command as a whole is to end.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +27,11 @@ from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
 from rocket_cli._processes.channel import Channel
 from rocket_cli._settings.bind import Bind, parse_bind
-from rocket_cli._settings.users import Identity
+from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.identity import Identity
 from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets
 from rocket_cli._sockets.systemd_sockets import inherited_socket
 from rocket_cli._supervisor.pid_file import PidFile
@@ -34,48 +50,48 @@ class Successor:
     """The task of the process that becomes the new supervisor.
 
     Attributes:
-        listening: the sockets of the application that it takes over.
-        observed: those of the observers.
-        given: whether systemd has handed them over.
-        environment: the environment that the command was started in.
-        surroundings: the directory that it was started in.
-        chosen: the settings, which may depend on that directory.
-        name: what it is called.
+        listening: the sockets of the workers, which it takes over.
+        observed: the sockets of the observers, which it takes over.
+        given: whether systemd opened the sockets.
+        environment: the environment in which the command was started.
+        working_directory: the directory in which the command was started.
+        chosen: the present settings, which may depend on that directory.
+        name: the kind of the process.
     """
 
     listening: Sequence[BoundSocket]
     observed: Sequence[BoundSocket]
     given: bool
     environment: dict[str, str]
-    surroundings: WorkingDirectory
+    working_directory: WorkingDirectory
     chosen: Chosen
     name: str = "new supervisor"
 
     @property
     def sockets(self) -> Sequence[BoundSocket]:
-        """All of them."""
+        """All sockets that the new supervisor takes over."""
         return [*self.listening, *self.observed]
 
     def run(self, channel: Channel) -> int:
-        """Run the command once more, as it was run; the exit code where that cannot be."""
+        """Execute the command again; return an exit code only if that is impossible."""
         try:
-            self.surroundings.leave(self.chosen)
+            self.working_directory.leave(self.chosen)
         except CommandError as error:
             channel.send({"event": "failed", "reason": error.message})
             return _FAILED
         environment = dict(self.environment)
-        if self.surroundings.directory is not None:
-            environment["PWD"] = str(self.surroundings.directory)
+        if self.working_directory.directory is not None:
+            environment["PWD"] = str(self.working_directory.directory)
         if "WATCHDOG_PID" in environment:
             environment["WATCHDOG_PID"] = str(os.getpid())
-        legacy = {
+        inheritance = {
             "predecessor": os.getppid(),
             "channel": channel.fileno(),
             "given": self.given,
             "sockets": list(map(_leave, self.listening)),
             "observed": list(map(_leave, self.observed)),
         }
-        environment[_VARIABLE] = json.dumps(legacy)
+        environment[_VARIABLE] = json.dumps(inheritance)
         for descriptor in (channel.fileno(), *(each.socket.fileno() for each in self.sockets)):
             os.set_inheritable(descriptor, True)
         command = [sys.executable, *sys.orig_argv[1:]]
@@ -88,15 +104,15 @@ class Successor:
 
 
 @dataclass(frozen=True, slots=True)
-class Legacy:
-    """What a new supervisor takes over.
+class Inheritance:
+    """What a new supervisor takes over from its predecessor.
 
     Attributes:
-        predecessor: the number of the process that still serves.
-        channel: how to tell it that this one serves, or why not.
-        sockets: its sockets for the application.
-        observed: those of its observers.
-        given: whether systemd had handed them over.
+        predecessor: the process ID of the supervisor that still serves.
+        channel: the channel to it.
+        sockets: the sockets of its workers.
+        observed: the sockets of its observers.
+        given: whether systemd opened the sockets.
     """
 
     predecessor: int
@@ -111,7 +127,11 @@ class Legacy:
         observed: Sequence[BoundSocket],
         pid_file: PidFile | None,
     ) -> None:
-        """Say that this supervisor serves, at the sockets ``used`` (None: all) and ``observed``."""
+        """Tell the predecessor that this supervisor serves.
+
+        The sockets that are neither in ``used`` (None: all of them are) nor in ``observed`` are
+        closed.
+        """
         if pid_file is not None:
             try:
                 pid_file.write(self.predecessor)
@@ -126,23 +146,27 @@ class Legacy:
         self.channel.close()
 
     def decline(self, reason: str) -> None:
-        """Say why this supervisor cannot serve, unless it has served."""
+        """Tell the predecessor why this supervisor cannot serve, unless it has already served."""
         if self.channel.fileno() >= 0:
             self.channel.send({"event": "failed", "reason": reason})
 
 
-def take_legacy(environ: MutableMapping[str, str] = os.environ) -> Legacy | None:
-    """What a predecessor has left; None where there is none."""
+def take_inheritance(environ: MutableMapping[str, str] = os.environ) -> Inheritance | None:
+    """Return what a predecessor has left, or None, and remove the variable that describes it."""
     text = environ.pop(_VARIABLE, "")
     if not text:
         return None
-    legacy = json.loads(text)
-    channel = socket.socket(fileno=legacy["channel"])
+    inherited = json.loads(text)
+    channel = socket.socket(fileno=inherited["channel"])
     os.set_inheritable(channel.fileno(), False)
-    sockets = [_take(*each) for each in legacy["sockets"]]
-    observed = [_take(*each) for each in legacy["observed"]]
-    return Legacy(
-        legacy["predecessor"], Channel(channel, waits=True), sockets, observed, legacy["given"]
+    sockets = [_take(*each) for each in inherited["sockets"]]
+    observed = [_take(*each) for each in inherited["observed"]]
+    return Inheritance(
+        inherited["predecessor"],
+        Channel(channel, waits=True),
+        sockets,
+        observed,
+        inherited["given"],
     )
 
 

@@ -1,4 +1,4 @@
-"""What a process that must go on does about errors of its own."""
+"""Errors of the supervisor's own, which must not end a server that runs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ _log = logging.getLogger("rocket_cli")
 
 @contextmanager
 def survived(doing: str) -> Iterator[None]:
-    """Go on after an error, which is logged as one of ``doing`` that."""
+    """Log an error of the block instead of raising it; ``doing`` says what the block does."""
     try:
         yield
-    except Exception:  # noqa: BLE001 - whatever it is
-        _log.exception("an error while %s; the supervisor goes on", doing)
+    except Exception:  # noqa: BLE001 - no error may end a server that runs
+        _log.exception("error while %s; the supervisor goes on", doing)
 
 
 def failure_of(what: str, error: Exception) -> Message:
-    """Why ``what`` was given up, as processes say it: the reason and the traceback."""
+    """Return the message ``failed`` about ``error``, with its reason and traceback.
+
+    ``what`` says what has failed, for errors that do not say it themselves.
+    """
     match error:
         case click.ClickException():
             reason = error.format_message()

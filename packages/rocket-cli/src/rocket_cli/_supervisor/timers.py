@@ -1,4 +1,4 @@
-"""What is to be done later, by one thread."""
+"""Calls that one thread is to make later."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ from collections.abc import Callable, Iterator
 
 
 class Timers:
-    """Calls to be made at their time. Nothing ticks: without one there is no time to wake."""
+    """Calls to be made at given times.
+
+    The thread that makes them sleeps until the earliest of these times, or for ever without calls.
+    """
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
 
     def after(self, seconds: float, call: Callable[[], object]) -> None:
-        """Have ``call`` called in so many seconds."""
+        """Make ``call`` in so many seconds."""
         entry = (time.monotonic() + seconds, next(self._numbers), call)
         heapq.heappush(self._heap, entry)
 
     def wait(self) -> float | None:
-        """Seconds until the next call; None: there is none."""
+        """Return the seconds until the next call, or None without calls."""
         if not self._heap:
             return None
         return max(self._heap[0][0] - time.monotonic(), 0.0)
 
     def due(self) -> Iterator[Callable[[], object]]:
-        """The calls that are due, each when its turn has come."""
+        """Iterate over the calls that are due, the earliest first.
+
+        Each is removed before it is made, so that an error in it does not repeat it.
+        """
         while self._heap and self._heap[0][0] <= time.monotonic():
             yield heapq.heappop(self._heap)[2]

@@ -1,4 +1,4 @@
-"""The directory and the file mode mask that the processes work with."""
+"""The working directory and the file mode mask of the processes."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from rocket_cli._commands.settings_command import Chosen
 from rocket_cli._errors import CommandError
+from rocket_cli._settings.chosen import Chosen
 
 _NOWHERE: Final = "/"
-"""Where nothing is read by a relative path."""
+"""A directory from which no relative path of the settings is read."""
 
 
 class WorkingDirectory:
-    """Where the command was started, and where it works as it is told.
+    """The directory in which the command was started, and the one that ``--chdir`` chooses.
 
-    Directories are remembered by name and entered anew: behind a link there is another one after a
-    deployment, and the one from before may be gone.
+    Directories are remembered by their names and entered again: after a deployment, a link may lead
+    to another directory, and the previous one may have been deleted.
 
     Attributes:
-        directory: where the command was started, by the name that it had for the shell; None where
-            that directory was gone already.
+        directory: the directory in which the command was started, by the name that the shell uses
+            for it; None if that directory had been deleted before.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        """Remember the present directory and mask; ``environ`` may name the directory (PWD)."""
         self.directory = _present_directory(environ)
         self._mask = os.umask(0o022)
         os.umask(self._mask)
 
     def enter(self, chosen: Chosen) -> None:
-        """Go where ``chosen`` says. Raises `CommandError`."""
+        """Enter the directory, and set the mask, of the settings. Raises `CommandError`."""
         os.umask(self._mask if chosen["umask"] is None else chosen["umask"])
         path: Path | None = chosen["chdir"]
         if path is None or not path.is_absolute():
@@ -46,16 +47,16 @@ class WorkingDirectory:
                 ) from error
 
     def keep(self, chosen: Chosen) -> None:
-        """Go there once more if the directory was removed meanwhile. Raises `CommandError`."""
+        """Enter the directory again if the present one was deleted. Raises `CommandError`."""
         try:
             Path.cwd()
         except OSError:
             self.enter(chosen)
 
     def leave(self, chosen: Chosen) -> None:
-        """Go back to where the command was started, as what was chosen there may have changed.
+        """Return to the directory in which the command was started, to read its settings again.
 
-        Raises `CommandError` if that is gone, unless nothing of what was ``chosen`` depends on it.
+        Raises `CommandError` if it is gone and the settings in ``chosen`` depend on it.
         """
         os.umask(self._mask)
         try:
@@ -69,20 +70,20 @@ class WorkingDirectory:
         if self.directory is None:
             raise CommandError(
                 "the directory in which the command was started is gone: "
-                "start it in one that is there, or give --chdir an absolute path"
+                "start it in an existing one, or give --chdir an absolute path"
             )
         try:
             os.chdir(self.directory)
         except OSError as error:
             raise CommandError(
                 f"cannot work in {self.directory}, where the command was started: "
-                f"{error.strerror}; make it anew, or start the command with absolute paths for "
-                "--chdir and --config"
+                f"{error.strerror}; create it again, or start the command with absolute paths "
+                "for --chdir and --config"
             ) from error
 
 
 def _present_directory(environ: Mapping[str, str]) -> Path | None:
-    """The current directory by the name that the shell gives it, or else by its path."""
+    """Return the current directory by the shell's name for it (PWD), or else by its real path."""
     path = Path(environ.get("PWD", ""))
     with suppress(OSError):
         if path.is_absolute() and path.samefile("."):

@@ -1,11 +1,11 @@
-"""What the command says when it has started."""
+"""The lines that the command prints when it serves."""
 
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Iterable, Iterator
 
+from rocket_cli._admin.vitals import gil_enabled
 from rocket_cli._settings.threads import Threads
 from rocket_cli._terminal.browser import reachable
 from rocket_cli._version import __version__
@@ -14,7 +14,7 @@ from rocket_cli._version import __version__
 def banner(
     application: str, processes: int, threads: Threads, locations: Iterable[str]
 ) -> Iterator[str]:
-    """The lines to print, given what is served, by how many, and where."""
+    """Yield the lines, given the application, the number of processes, the threads and the URLs."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     gil = "on" if gil_enabled() else "off"
     count = str(threads).replace(":", " to ")
@@ -26,9 +26,3 @@ def banner(
         aside = "" if here in (None, location) else f" (on this machine {here})"
         yield f"Listening on {location}{aside}"
     yield "Press Ctrl+C, or send SIGTERM, to stop"
-
-
-def gil_enabled() -> bool:
-    """Whether only one thread at a time runs Python code (PEP 703)."""
-    enabled: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
-    return enabled

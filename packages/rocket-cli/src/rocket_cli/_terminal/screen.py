@@ -16,26 +16,28 @@ from rich.text import Text
 from rocket_cli._admin.counters import mean, quantile
 from rocket_cli._terminal.tables import SHARES, STATES, doing, headline, plain
 from rocket_cli._terminal.trend import Trend
-from rocket_cli._terminal.units import age, number, seconds, size
+from rocket_cli._units import age, number, seconds, size
 
 QUEUE: Final = "yellow"
+"""The colour of time in the queue."""
 APPLICATION: Final = "green"
+"""The colour of time in the application."""
 
 _CURVE: Final = "▁▂▃▄▅▆▇█"
 _WIDE: Final = 110
-"""Columns from which there is room for bars beside numbers."""
+"""Columns from which there is room for bars beside the numbers."""
 
 _TRAFFIC: Final = 9
-"""Lines of the upper panels, with their frames."""
+"""Lines of the upper panels, including their frames."""
 
 
 def screen(
     trend: Trend, width: int, height: int, *, trouble: str = "", paused: bool = False
 ) -> RenderableType:
-    """All of it; ``trouble`` says why it is not up to date, if it is not."""
+    """Return the whole screen; ``trouble`` is the reason why it is not up to date, or empty."""
     wide = width >= _WIDE
     count = len(trend.processes)
-    # The slowest requests get at least three lines.
+    # At least three lines are left to the slowest requests.
     shown = max(min(count, height - _TRAFFIC - 2 - 3 - 6), 1)
     layout = Layout()
     layout.split_column(
@@ -83,20 +85,20 @@ def _footer(trend: Trend, *, paused: bool) -> Table:
     waiting, stalled = whole["queue"], whole["threads"].get("stalled", 0)
     facts = Text.assemble(
         (f"{number(waiting)} waiting", "bold yellow" if waiting else "dim"),
-        (f"   {number(stalled)} stalled   {size(whole['held'])} held for clients", "dim"),
+        (f"   {number(stalled)} stalled   {size(whole['held'])} of responses held", "dim"),
     )
     grid.add_row(keys, Text("paused", "bold reverse") if paused else facts)
     return grid
 
 
 def bar(share: float, width: int, style: str, rest: str = "bright_black") -> Text:
-    """A bar of which ``share`` (0 to 1) is filled."""
+    """Return a bar of which ``share`` (0 to 1) is filled."""
     filled = round(min(max(share, 0.0), 1.0) * width)
     return Text.assemble(("█" * filled, style), ("░" * (width - filled), rest))
 
 
 def curve(values: Sequence[float], width: int) -> str:
-    """The latest of ``values`` as a curve."""
+    """Return the latest of ``values`` as a curve of ``width`` characters."""
     shown = list(values)[-width:]
     most = max(shown, default=0.0)
     if not most:
@@ -124,7 +126,7 @@ def _requests(trend: Trend, width: int, *, wide: bool) -> RenderableType:
 
 
 def _shares(trend: Trend, width: int) -> Table:
-    """Where the time of requests goes, and how many threads they take."""
+    """Return the shares of queue and application in the time of requests, and of busy threads."""
     whole, waited = trend.whole, trend.waited
     threads = whole["threads"]
     length = max(width - 24, 4)
@@ -150,7 +152,7 @@ def _connections(trend: Trend, *, wide: bool) -> Table:
 
 
 def _closed(trend: Trend, *, wide: bool) -> Table:
-    """The reasons of the latest interval first, then those of before."""
+    """Return the reasons for closed connections: those of the latest interval come first."""
     closes = trend.whole["counters"].get("closes", {})
     lately = trend.counted.get("closes", {})
     found = sorted(closes, key=lambda reason: (-lately.get(reason, 0), -closes[reason]))

@@ -1,4 +1,4 @@
-"""What the server answers, as tables on a terminal."""
+"""The answers of a server as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from rocket_cli._admin.counters import mean, quantile, total
-from rocket_cli._admin.reply import Reply
+from rocket_cli._admin.reply import Answer, Reply
 from rocket_cli._admin.summary import running, summary
-from rocket_cli._terminal.units import age, number, seconds, size
-
-Answer = Mapping[str, Any]
+from rocket_cli._units import age, number, seconds, size
 
 SHARES: Final = (0.5, 0.9, 0.99)
+"""The quantiles of times that are shown."""
 STATES: Final = (
     "handshake",
     "idle",
@@ -31,16 +30,16 @@ STATES: Final = (
     "sending",
     "linger",
 )
-"""In the order in which a connection comes through them."""
+"""The states of connections, in the order in which a connection passes through them."""
 
 _RECEIVING: Final = frozenset({"handshake", "idle", "head", "body"})
 
 _SOON: Final = 14 * 86_400
-"""Seconds before a certificate expires in which that is shown as a warning."""
+"""Seconds before the expiry of a certificate in which it is highlighted."""
 
 
 def table(*columns: str) -> Table:
-    """An empty table; columns whose name begins with ``>`` are flush right."""
+    """Return an empty table; columns whose name begins with ``>`` are flush right."""
     made = Table(
         box=box.SIMPLE_HEAD,
         header_style="dim",
@@ -57,14 +56,17 @@ def table(*columns: str) -> Table:
 
 
 def plain(text: object) -> Text:
-    """A text from elsewhere, in which nothing is markup and nothing moves the cursor."""
+    """Return a text from outside without effects on the terminal.
+
+    Nothing in it is markup, and nothing in it can move the cursor.
+    """
     return Text(
         "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(text))
     )
 
 
 def headline(answers: Sequence[Answer]) -> Text:
-    """What runs, since when, and where."""
+    """Return the versions, the number of processes, the uptime, and the addresses."""
     first = answers[0]
     oldest = max(each["uptime"] for each in answers)
     gil = "on" if first["gil"] else "off"
@@ -77,7 +79,7 @@ def headline(answers: Sequence[Answer]) -> Text:
 
 
 def stats_report(reply: Reply) -> RenderableType:
-    """The report of ``stats``."""
+    """Return the report of ``rocket-cli stats``."""
     found = reply.sound
     whole = summary(found)
     counters = total([whole["counters"], reply.ended])
@@ -101,13 +103,13 @@ def stats_report(reply: Reply) -> RenderableType:
 
 
 def spaced(parts: Iterable[RenderableType]) -> RenderableType:
-    """Parts with an empty line between them."""
+    """Return the parts with an empty line between them."""
     first, *others = parts
     return Group(first, *(Group("", each) for each in others))
 
 
 def _side_by_side(*parts: RenderableType) -> Table:
-    """Parts beside each other, as wide as they need to be."""
+    """Return the parts beside each other, each as wide as it needs to be."""
     grid = Table.grid(padding=(0, 4))
     grid.add_row(*parts)
     return grid
@@ -123,7 +125,7 @@ def _requests(whole: Answer, counters: Answer) -> RenderableType:
     grid.add_row(
         "Clients",
         f"{number(counters['accepted'])} accepted, {number(counters['refused'])} refused, "
-        f"{number(counters['accept_errors'])} lost, {size(whole['held'])} held for them",
+        f"{number(counters['accept_errors'])} failed, {size(whole['held'])} of responses held",
     )
     times = table("Time", ">median", ">90 %", ">99 %", ">mean", ">total")
     for name, key in (("in queue", "queue_time"), ("in the application", "service_time")):
@@ -138,10 +140,10 @@ def _requests(whole: Answer, counters: Answer) -> RenderableType:
 
 
 def processes(answers: Sequence[Answer]) -> Table:
-    """A row for each process."""
+    """Return a table with a row for each process."""
     made = table(
         ">process", ">gen.", ">up", ">busy", ">queue", ">conns", ">requests", ">memory", ">CPU",
-        ">GIL",
+        ">GIL wait",
     )  # fmt: skip
     for each in answers:
         made.add_row(
@@ -160,7 +162,7 @@ def processes(answers: Sequence[Answer]) -> Table:
 
 
 def _counts(title: str, rows: Iterable[tuple[str, float]]) -> Table:
-    """Names with their numbers."""
+    """Return a table of names and numbers."""
     made = table(title, ">")
     made.columns[0].min_width = len(title)
     for name, found in rows:
@@ -173,7 +175,7 @@ def _counts(title: str, rows: Iterable[tuple[str, float]]) -> Table:
 def _certificates(certificates: Sequence[Answer]) -> Table | None:
     if not certificates:
         return None
-    made = table("certificate for", "expires", "at", "from")
+    made = table("certificate for", "expires", "address", "source")
     for each in certificates:
         left = each["expires"] - time.time()
         made.add_row(
@@ -188,7 +190,7 @@ def _certificates(certificates: Sequence[Answer]) -> Table | None:
 
 
 def threads_report(reply: Reply) -> RenderableType:
-    """The report of ``threads``: what serves, with its stack, and how many do not."""
+    """Return the report of ``rocket-cli threads``: busy threads and their stacks."""
     busy = running(reply.sound)
     parts: list[RenderableType] = [_thread(each) for each in busy]
     idle = sum(len(each["threads"]) for each in reply.sound) - len(busy)
@@ -197,11 +199,11 @@ def threads_report(reply: Reply) -> RenderableType:
 
 
 def doing(thread: Mapping[str, Any]) -> Text:
-    """What a busy thread does: the request that it serves, or the state of its connection."""
+    """Return what a busy thread does: its request, or the state of its connection."""
     if thread["request"]:
         return plain(thread["request"])
     state = thread["state"]
-    return Text(f"receives, {state}" if state in _RECEIVING else state)
+    return Text(f"receiving ({state})" if state in _RECEIVING else state)
 
 
 def _thread(thread: Answer) -> RenderableType:
@@ -213,7 +215,7 @@ def _thread(thread: Answer) -> RenderableType:
         plain(thread["client"]),
     )
     where = Text(
-        f"process {thread['process']}, {thread['thread']}, system thread {thread['native_id']}",
+        f"process {thread['process']}, {thread['thread']}, thread ID {thread['native_id']}",
         "dim",
     )
     lines: list[RenderableType] = [text, Padding(where, (0, 0, 0, 2), expand=False)]
@@ -231,8 +233,8 @@ def _thread(thread: Answer) -> RenderableType:
 
 
 def connections_report(reply: Reply) -> RenderableType:
-    """The report of ``connections``."""
-    made = table(">process", "client", "at", "state", ">age", ">reqs", ">held", "TLS")
+    """Return the report of ``rocket-cli connections``."""
+    made = table(">process", "client", "address", "state", ">age", ">requests", ">held", "TLS")
     count = shown = 0
     for answer in reply.sound:
         count += answer["count"]

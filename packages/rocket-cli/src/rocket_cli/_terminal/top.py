@@ -1,4 +1,4 @@
-"""Watching a server until a key ends it."""
+"""The command ``rocket-cli top``: a live screen, until a key ends it."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from rocket_cli._terminal.screen import screen
 from rocket_cli._terminal.trend import Look, Trend
 
 INTERVAL: Final = 1.0
-"""Seconds between two looks at the server."""
+"""Seconds between two questions to the server."""
 
 _GLANCE: Final = 0.2
-"""Seconds after which a terminal that has another size gets a new screen."""
+"""Seconds after which a change of the terminal's size is noticed."""
 
 _REQUESTS: Final = 100
-"""Threads that each process tells of."""
+"""The maximum number of threads in the answer of each process."""
 
 
 class Watch:
-    """The connection to the server, which may come and go, and what it said."""
+    """The connection to the server, which may be lost and made again, and the latest answers."""
 
     def __init__(self, path: Path) -> None:
-        """Connect. Raises `UnreachableError`."""
+        """Connect to the admin socket at ``path``. Raises `UnreachableError`."""
         self._path = path
         self._client: AdminClient | None = AdminClient(path)
         self.trend = Trend()
         self.trouble = ""
-        """Why the server could not be asked last time; empty when it could."""
+        """The reason why the last question failed; empty if it succeeded."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -49,7 +49,7 @@ class Watch:
             self._client = None
 
     def look(self) -> None:
-        """Ask the server, connecting again where that is needed."""
+        """Ask the server, and connect again first if the connection was lost."""
         try:
             if self._client is None:
                 self._client = AdminClient(self._path)
@@ -67,10 +67,10 @@ class Watch:
 
 
 def watch(path: Path) -> None:
-    """Show a screen until q is pressed. Raises `CommandError`."""
+    """Show the screen until the key q is pressed. Raises `CommandError`."""
     console = Console(highlight=False)
     if not (console.is_terminal and sys.stdin.isatty()):
-        raise CommandError("top needs a terminal; for a file or a pipe use rocket-cli stats")
+        raise CommandError("top needs a terminal; use rocket-cli stats for a file or a pipe")
     server = Watch(path)
     try:
         with Live(console=console, screen=True, auto_refresh=False) as live, _keys():
@@ -90,7 +90,7 @@ def _loop(server: Watch, live: Live, console: Console) -> None:
             server.look()
             next_look = time.monotonic() + INTERVAL
             shown = None
-        size = os.get_terminal_size()  # of the terminal itself, whatever COLUMNS says
+        size = os.get_terminal_size()  # asks the terminal: COLUMNS may be out of date
         if shown != size:
             shown = console.size = size
             picture = screen(server.trend, *shown, trouble=server.trouble, paused=paused)
@@ -105,7 +105,7 @@ def _loop(server: Watch, live: Live, console: Console) -> None:
 
 @contextmanager
 def _keys() -> Iterator[None]:
-    """Have keys come at once, and unseen."""
+    """Read keys without waiting for a newline, and without showing them, in this block."""
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
     tty.setcbreak(descriptor)
@@ -116,7 +116,7 @@ def _keys() -> Iterator[None]:
 
 
 def _key(timeout: float) -> str:
-    """The key that is pressed within ``timeout`` seconds; empty for none."""
+    """Return the key that is pressed within ``timeout`` seconds, or an empty string."""
     descriptor = sys.stdin.fileno()
     ready, _, _ = select.select([descriptor], [], [], timeout)
     return os.read(descriptor, 1).decode("ascii", "replace") if ready else ""

@@ -1,28 +1,25 @@
-"""What has changed between two looks at a server."""
+"""The changes between two looks at a server."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from rocket_cli._admin.counters import count, difference, total
-from rocket_cli._admin.reply import Reply
+from rocket_cli._admin.reply import Answer, Reply
 from rocket_cli._admin.summary import running, summary
 
-Answer = Mapping[str, Any]
-
 HISTORY: Final = 200
-"""Looks that are remembered for the curve."""
+"""The number of looks that are remembered for the curve."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the server answered at one moment.
+    """The answers of a server at one moment.
 
     Attributes:
-        time: when, by `time.monotonic`.
+        time: the moment, by `time.monotonic`.
         stats: the ``stats`` of each process.
         threads: the ``threads`` of each process.
     """
@@ -33,23 +30,23 @@ class Look:
 
 
 class Trend:
-    """The latest look, and the rates since the one before."""
+    """The latest look at a server, and the rates since the previous one."""
 
     def __init__(self) -> None:
         self.look: Look | None = None
         self.seconds = 0.0
-        """Between the last two looks; 0 as long as there are not two."""
+        """The seconds between the last two looks; 0 until there are two."""
         self.rates: deque[float] = deque(maxlen=HISTORY)
         """Requests per second, the latest last."""
         self.cpu: dict[int, float] = {}
-        """The share of a core that each process has used."""
+        """The share of a processor that each process has used, by process ID."""
         self.per_process: dict[int, float] = {}
-        """The requests per second of each process."""
+        """The requests per second of each process, by process ID."""
         self.counted: dict[str, Any] = {}
-        """What was counted between the last two looks."""
+        """The counters of all processes between the last two looks."""
 
     def add(self, look: Look) -> None:
-        """Take the next look."""
+        """Add the next look."""
         before, self.look = self.look, look
         if before is None:
             return
@@ -58,7 +55,7 @@ class Trend:
         changes = {
             each["process"]: difference(each["counters"], earlier[_key(each)])
             if _key(each) in earlier
-            else dict(each["counters"])  # it has begun since then
+            else dict(each["counters"])  # the process is new
             for each in look.stats.sound
         }
         self.counted = total(changes.values())
@@ -69,7 +66,7 @@ class Trend:
         self.rates.append(self.counted.get("requests", 0) / self.seconds)
 
     def forget(self) -> None:
-        """The server is gone: what it counts next begins anew."""
+        """Forget the latest look, because the server is gone, and its counters start again."""
         self.look = None
         self.seconds = 0.0
         self.counted = {}
@@ -82,17 +79,17 @@ class Trend:
 
     @property
     def whole(self) -> dict[str, Any]:
-        """All processes together."""
+        """The ``stats`` of all processes together."""
         return summary(self.processes)
 
     @property
     def slowest(self) -> list[dict[str, Any]]:
-        """The requests that run now, the longest first."""
+        """The running requests, the longest running first."""
         return [] if self.look is None else running(self.look.threads.sound)
 
     @property
     def waited(self) -> float | None:
-        """The share of the time of requests that they spent in the queue; None without any."""
+        """The share of the queue in the time of requests; None if no request has ended."""
         queue = self.counted.get("queue_time", {})
         service = self.counted.get("service_time", {})
         if not count(service):
@@ -102,5 +99,8 @@ class Trend:
 
 
 def _key(answer: Answer) -> tuple[int, int]:
-    """A process; numbers of processes are used again, but not within a generation."""
+    """Return the identity of a process.
+
+    The system may use a process ID again, but hardly within one generation.
+    """
     return answer["process"], answer["generation"]

@@ -48,7 +48,8 @@ class Transport(Exchange):
             once, before the first request.
         local: the address that the client reached.
         peer: the client's address.
-        protocol: the protocol that ALPN has agreed on (RFC 7301), such as ``"h2"``; otherwise None.
+        protocol: the protocol that the TLS handshake has agreed on, by its ALPN name (RFC 7301),
+            such as ``http/1.1``; None where none was agreed, or before that.
         proxy: the other end of the socket, where that is a proxy that announced the client (see
             `Listener`); otherwise None.
         secure: whether TLS protects the connection, or the client's way to the proxy.

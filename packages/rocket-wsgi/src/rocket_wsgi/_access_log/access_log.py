@@ -1,4 +1,4 @@
-"""The access log: one line a request, written by a thread of its own."""
+"""The access log: one line per request, written by a separate thread."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from rocket_core.http1 import RequestLine
 from rocket_wsgi._access_log.format import Format
-from rocket_wsgi._access_log.sink import make_target
+from rocket_wsgi._access_log.sink import make_sink
 from rocket_wsgi._access_log.writer import Writer
 from rocket_wsgi._environ.request_record import RequestRecord
 
@@ -18,54 +18,56 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from rocket_core import Connection
-    from rocket_wsgi._http1.fields import Environ
-    from rocket_wsgi._http1.request import Request
+    from rocket_wsgi._environ.request import Request
     from rocket_wsgi._response.response import Response
+    from rocket_wsgi._types import Environ
 
 MAX_LINES: Final = 16384
-"""Lines that wait to be written, before others are dropped."""
+"""The default number of lines that may wait to be written."""
 
 
 class AccessLog:
-    """Writes a line for each request, those included that never reached the application.
+    """Writes a line for each request, including requests that the server refused.
 
-    No thread that serves waits for it: lines are written by a thread of their own. When the target
-    does not take them, up to ``max_lines`` wait, and others are dropped, which is warned of in the
-    log ``rocket_wsgi.access_log`` once a minute with their number.
+    No serving thread waits for the log, because a separate thread writes the lines. If the sink
+    does not accept them, up to ``max_lines`` lines wait, and further ones are dropped; the log
+    ``rocket_wsgi.access_log`` has a warning with their number once a minute.
 
-    One object may be shared by all workers, and by servers. As a context manager it closes at the
-    end. What is left at the end of the process is written then, for up to five seconds.
+    All workers, and several servers, may share one object. As a context manager, it is closed at
+    the end of the block. The exit of the process writes the remaining lines, for up to five
+    seconds.
     """
 
     def __init__(
         self,
-        target: str | os.PathLike[str] | TextIO | logging.Logger,
-        format: str = "combined",  # noqa: A002 - what everybody calls it
+        sink: str | os.PathLike[str] | TextIO | logging.Logger,
+        format: str = "combined",  # noqa: A002 - the usual name in other servers
         *,
         max_lines: int = MAX_LINES,
     ) -> None:
-        """Open ``target``; its thread begins with the first request.
+        """Open ``sink``. The writing thread starts with the first request.
 
         Args:
-            target: the path of a file to append to, or of a descriptor that the process was given,
-                such as ``/dev/stdout``; an open text stream such as ``sys.stdout``; or a logger,
-                which gets each line at level INFO.
-            format: ``combined``; ``json``, an object a line; ``json:time,client,status``, with
-                these fields only; or a text such as ``{client} {method} {path} {header.x-tenant}``.
-            max_lines: lines that wait to be written, at most.
+            sink: the path of a file to append to, or of a descriptor that the process was started
+                with, such as ``/dev/stdout``; an open text stream, such as ``sys.stdout``; or a
+                logger, which receives each line at level INFO.
+            format: ``combined``; ``json`` for one object per line; ``json:time,client,status`` for
+                an object with these fields only; or a text such as
+                ``{client} {method} {path} {header.x-tenant}``.
+            max_lines: the maximum number of lines that wait to be written.
 
         Raises:
             OSError: the file cannot be opened.
-            TypeError: ``target`` is none of these.
-            ValueError: the format is malformed or has an unknown field, or ``max_lines`` is not
-                positive.
+            TypeError: ``sink`` has none of these types.
+            ValueError: the format is malformed or has an unknown field, or ``max_lines`` is less
+                than 1.
         """
         if max_lines < 1:
             raise ValueError("max_lines must be at least 1")
         compiled = Format(format)
         self._keys = compiled.keys
         self._threads = compiled.threads
-        self._writer = Writer(make_target(target), compiled.line, max_lines)
+        self._writer = Writer(make_sink(sink), compiled.line, max_lines)
 
     def __enter__(self) -> Self:
         return self
@@ -74,50 +76,51 @@ class AccessLog:
         self.close()
 
     def reopen(self) -> None:
-        """Go on in a new file of the same name, because somebody has moved the old one away.
+        """Continue in a new file of the same name after the old file has been renamed.
 
-        Lines of earlier requests go to the old one. Returns at once; safe in a signal handler.
+        The lines of earlier requests still go to the old file. Returns at once. Safe in a signal
+        handler.
         """
         self._writer.reopen()
 
     def flush(self, timeout: float | None = 5.0) -> bool:
-        """Wait until the lines so far are written, up to ``timeout`` seconds; whether they are.
+        """Wait up to ``timeout`` seconds until the lines so far are written.
 
-        None: for ever.
+        Returns whether they are. None waits without a limit.
         """
         return self._writer.flush(timeout)
 
     def close(self, timeout: float | None = 5.0) -> None:
-        """Write the lines so far, for up to ``timeout`` seconds (None: for ever), and end.
+        """Write the remaining lines for up to ``timeout`` seconds, and close the sink.
 
-        To be called when the servers that use it have stopped.
+        None waits without a limit. Call this when the servers that use the log have stopped.
         """
         self._writer.close(timeout)
 
-    # -- for the worker --------------------------------------------------------------------------
+    # -- called by the worker, on the threads that serve requests --------------------------------
 
     def begin(self, connection: Connection, line: RequestLine, environ: Environ) -> RequestRecord:
-        """An entry with what the application cannot change any more."""
-        entry = RequestRecord()
-        entry.line = line
+        """Record a request before the application is called and may change its environ."""
+        record = RequestRecord()
+        record.line = line
         get = environ.get
-        entry.values = [get(key) for key in self._keys]
-        entry.requests = connection.requests
-        entry.thread = threading.current_thread().name if self._threads else ""
-        entry.queued = connection.queue_time
-        entry.when = time.time()
-        entry.began = time.monotonic()
-        return entry
+        record.values = [get(key) for key in self._keys]
+        record.requests = connection.requests
+        record.thread = threading.current_thread().name if self._threads else ""
+        record.queued = connection.queue_time
+        record.when = time.time()
+        record.began = time.monotonic()
+        return record
 
-    def end(self, entry: RequestRecord, environ: Environ, response: Response) -> None:
-        """The application is done."""
-        entry.seconds = time.monotonic() - entry.began
+    def end(self, record: RequestRecord, environ: Environ, response: Response) -> None:
+        """Complete the record of a request that the application has answered, and log it."""
+        record.seconds = time.monotonic() - record.began
         user = environ.get("REMOTE_USER")
-        entry.user = user if isinstance(user, str) else None
-        entry.status = response.status
-        entry.size = response.sent
-        entry.error = response.error
-        self._writer.put(entry)
+        record.user = user if isinstance(user, str) else None
+        record.status = response.status
+        record.size = response.sent
+        record.error = response.error
+        self._writer.put(record)
 
     def refused(
         self,
@@ -129,36 +132,44 @@ class AccessLog:
         size: int = 0,
         raw: bytes = b"",
     ) -> None:
-        """The server answered by itself, or nobody did (status 0).
+        """Log a request that the application did not answer.
 
-        Where the head was not understood, ``raw`` is its beginning. Where the application runs
-        still, its thread has the environ, so that what is known is what `begin` kept.
+        Args:
+            connection: its connection.
+            request: the request; None if its head is malformed or incomplete.
+            status: the status code of the server's response; 0 if no response was sent.
+            reason: the reason for either, for the field ``error``.
+            size: the number of bytes of the body that were sent.
+            raw: the beginning of the received bytes if ``request`` is None.
+
+        The application may still run and use the environ, on its own thread (the server answers
+        504 then). Therefore this reads the record of a request that has one, and not its environ.
         """
-        entry = RequestRecord()
-        entry.raw = ""
-        entry.when = time.time()
-        entry.requests = connection.requests
-        entry.thread = threading.current_thread().name if self._threads else ""
-        entry.queued = entry.seconds = 0.0
+        record = RequestRecord()
+        record.raw = ""
+        record.when = time.time()
+        record.requests = connection.requests
+        record.thread = threading.current_thread().name if self._threads else ""
+        record.queued = record.seconds = 0.0
         if request is None:
-            entry.raw = raw.partition(b"\n")[0].rstrip(b"\r").decode("latin-1")
-            parts = entry.raw.split(" ")
-            entry.line = RequestLine(*parts) if len(parts) == 3 else None
+            record.raw = raw.partition(b"\n")[0].rstrip(b"\r").decode("latin-1")
+            parts = record.raw.split(" ")
+            record.line = RequestLine(*parts) if len(parts) == 3 else None
             host = connection.peer.host
-            entry.values = [host if key == "REMOTE_ADDR" else None for key in self._keys]
-        elif request.entry is None:
-            entry.line = request.line
-            entry.values = [request.environ.get(key) for key in self._keys]
+            record.values = [host if key == "REMOTE_ADDR" else None for key in self._keys]
+        elif request.record is None:
+            record.line = request.line
+            record.values = [request.environ.get(key) for key in self._keys]
         else:
-            begun = request.entry
-            entry.line = begun.line
-            entry.values = begun.values
-            entry.thread = begun.thread
-            entry.queued = begun.queued
-            entry.when = begun.when
-            entry.seconds = time.monotonic() - begun.began
-        entry.error = reason
-        entry.user = None
-        entry.status = status
-        entry.size = size
-        self._writer.put(entry)
+            begun = request.record
+            record.line = begun.line
+            record.values = begun.values
+            record.thread = begun.thread
+            record.queued = begun.queued
+            record.when = begun.when
+            record.seconds = time.monotonic() - begun.began
+        record.error = reason
+        record.user = None
+        record.status = status
+        record.size = size
+        self._writer.put(record)

@@ -1,6 +1,6 @@
-"""Lines of the access log: which fields they have, and how these are written.
+"""The format of the lines of the access log: their fields, and how the values are escaped.
 
-What clients send never ends a line or a field. All output is printable ASCII, whatever the input.
+No input can end a line or a field before its end, or produce anything but printable ASCII.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Final
 
 from rocket_wsgi._clock import MONTHS
-from rocket_wsgi._response.response_head import TOKEN
+from rocket_wsgi._grammar import WHOLE_TOKEN
 
 if TYPE_CHECKING:
     from rocket_wsgi._environ.request_record import RequestRecord
@@ -38,16 +38,16 @@ _ENVIRON: Final = {
     "agent": "HTTP_USER_AGENT",
     "request_id": "rocket.request_id",
 }
-"""Fields whose value is in the environ before the application runs."""
-
+"""The environ keys of the fields that are known before the application runs."""
 
 Value = str | int | float | None
 _Getter = Callable[["RequestRecord"], Value]
-_Writer = Callable[["RequestRecord"], str]
+_LineWriter = Callable[["RequestRecord"], str]
+"""Formats a whole line, or one field of it."""
 
 
 class _Clock:
-    """The local time of the last second asked for. For one thread only."""
+    """Formats local times, and keeps the text of the last second. For one thread only."""
 
     def __init__(self) -> None:
         self._second = -1
@@ -57,7 +57,7 @@ class _Clock:
         second = int(when)
         if second == self._second:
             return
-        moment = time.localtime(second)  # each moment has its own offset from UTC
+        moment = time.localtime(second)  # which knows the offset from UTC at that time
         minutes = moment.tm_gmtoff // 60
         sign = "-" if minutes < 0 else "+"
         hours, minutes = divmod(abs(minutes), 60)
@@ -71,62 +71,62 @@ class _Clock:
         self._second = second
 
     def iso(self, when: float) -> str:
-        """ISO 8601 with milliseconds and the offset from UTC."""
+        """Format a time as ISO 8601 with milliseconds and the offset from UTC."""
         self._update(when)
         return f"{self._iso}.{int(when % 1 * 1000):03}{self._zone}"
 
     def clf(self, when: float) -> str:
-        """As the common log format has it, in English whatever the locale."""
+        """Format a time as in the common log format, in English for every locale."""
         self._update(when)
         return self._clf
 
 
-def _line(entry: RequestRecord) -> str | None:
-    return (entry.raw or None) if entry.line is None else " ".join(entry.line)
+def _line(record: RequestRecord) -> str | None:
+    return (record.raw or None) if record.line is None else " ".join(record.line)
 
 
 def _part(index: int) -> _Getter:
-    return lambda entry: None if entry.line is None else entry.line[index]
+    return lambda record: None if record.line is None else record.line[index]
 
 
 _OWN: Final[dict[str, _Getter]] = {
-    "user": lambda entry: entry.user,
+    "user": lambda record: record.user,
     "line": _line,
     "method": _part(0),
     "target": _part(1),
     "protocol": _part(2),
-    "status": lambda entry: entry.status or None,
-    "size": lambda entry: entry.size,
-    "seconds": lambda entry: round(entry.seconds, 6),
-    "microseconds": lambda entry: round(entry.seconds * 1e6),
-    "queued": lambda entry: round(entry.queued, 6),
-    "requests": lambda entry: entry.requests,
-    "thread": lambda entry: entry.thread or None,
-    "error": lambda entry: entry.error,
+    "status": lambda record: record.status or None,
+    "size": lambda record: record.size,
+    "seconds": lambda record: round(record.seconds, 6),
+    "microseconds": lambda record: round(record.seconds * 1e6),
+    "queued": lambda record: round(record.queued, 6),
+    "requests": lambda record: record.requests,
+    "thread": lambda record: record.thread or None,
+    "error": lambda record: record.error,
 }
 _TIMES: Final = ("time", "clock")
 FIELDS: Final = (*_TIMES, *_ENVIRON, *_OWN)
-"""The names of all fields but ``header.NAME``."""
+"""The names of all fields except ``header.NAME``."""
 
 
 class Format:
-    """A format of lines, made ready once.
+    """A compiled format.
 
     Attributes:
-        keys: what the environ is asked for before the application runs.
-        threads: whether the name of the serving thread is asked for.
-        line: writes an entry's line, without its end. For one thread only.
+        keys: the environ keys whose values a record needs, in the order of `RequestRecord.values`.
+        threads: whether the format contains the name of the serving thread.
+        line: formats a record as a line, without the line end. For one thread only.
     """
 
     def __init__(self, text: str) -> None:
-        """``combined``, ``json``, ``json:FIELD,FIELD...``, or a text with ``{FIELD}`` in it.
+        """Compile ``combined``, ``json``, ``json:FIELD,FIELD...``, or a text with ``{FIELD}``.
 
-        Raises `ValueError`, which names what is wrong and the fields there are.
+        Raises `ValueError` if the text is malformed or has an unknown field.
         """
         self.keys: list[str] = []
         self.threads = False
         self._clock = _Clock()
-        self.line: _Writer
+        self.line: _LineWriter
         if text == "combined":
             self.line = self._compile_text(COMBINED)
         elif text == "json":
@@ -138,9 +138,9 @@ class Format:
 
     def _getter(self, name: str) -> _Getter:
         if name == "time":
-            return lambda entry: self._clock.iso(entry.when)
+            return lambda record: self._clock.iso(record.when)
         if name == "clock":
-            return lambda entry: self._clock.clf(entry.when)
+            return lambda record: self._clock.clf(record.when)
         if name == "thread":
             self.threads = True
         if name in _OWN:
@@ -148,7 +148,7 @@ class Format:
         header = name.removeprefix("header.")
         if name in _ENVIRON:
             key = _ENVIRON[name]
-        elif header != name and TOKEN.match(header):
+        elif header != name and WHOLE_TOKEN.match(header):
             upper = header.upper().replace("-", "_")
             key = upper if upper in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{upper}"
         else:
@@ -159,18 +159,18 @@ class Format:
         if key not in self.keys:
             self.keys.append(key)
         index = self.keys.index(key)
-        return lambda entry: entry.values[index]
+        return lambda record: record.values[index]
 
     # -- lines of text ---------------------------------------------------------------------------
 
-    def _compile_text(self, text: str) -> _Writer:
+    def _compile_text(self, text: str) -> _LineWriter:
         if not (text.isascii() and text.isprintable()):
-            raise ValueError(f"the access log format {text!r} is not printable ASCII on one line")
+            raise ValueError(f"the access log format {text!r} must be one line of printable ASCII")
         pieces = _parse(text)
         template = "".join(
             f"{before.replace('%', '%%')}{'' if name is None else '%s'}" for before, name in pieces
         )
-        writers: list[_Writer] = []
+        writers: list[_LineWriter] = []
         quoted = False
         for (before, name), (after, _) in zip(pieces, [*pieces[1:], ("", None)], strict=True):
             quoted ^= before.count('"') % 2 == 1
@@ -182,19 +182,19 @@ class Format:
                 f"the access log format {text!r} has no field; "
                 "use combined, json, or a text such as '{client} {method} {path} {status}'"
             )
-        return lambda entry: template % tuple([write(entry) for write in writers])
+        return lambda record: template % tuple([write(record) for write in writers])
 
-    def _text_writer(self, name: str, ends: str) -> _Writer:
-        """A writer of one field that none of the characters ``ends`` may occur in."""
+    def _text_writer(self, name: str, ends: str) -> _LineWriter:
+        """Return a writer of one field that escapes the characters in ``ends``."""
         get = self._getter(name)
         if name in _TIMES:
-            return lambda entry: str(get(entry))
-        # Letters and digits are what escapes are made of.
+            return lambda record: str(get(record))
+        # Letters and digits cannot be escaped, because escapes consist of them.
         special = {each for each in ends if not each.isalnum()} | {"\\"}
         unsafe = re.compile(f"[^ -~]|[{''.join(map(re.escape, special))}]")
 
-        def write(entry: RequestRecord) -> str:
-            value = get(entry)
+        def write(record: RequestRecord) -> str:
+            value = get(record)
             if not isinstance(value, str):
                 if type(value) is float:
                     return f"{value:.6f}"
@@ -207,16 +207,16 @@ class Format:
 
     # -- lines of JSON ---------------------------------------------------------------------------
 
-    def _compile_json(self, names: str) -> _Writer:
+    def _compile_json(self, names: str) -> _LineWriter:
         writers = [self._json_writer(name.strip()) for name in names.split(",")]
-        return lambda entry: f"{{{', '.join([write(entry) for write in writers])}}}"
+        return lambda record: f"{{{', '.join([write(record) for write in writers])}}}"
 
-    def _json_writer(self, name: str) -> _Writer:
+    def _json_writer(self, name: str) -> _LineWriter:
         get = self._getter(name)
         key = f"{encode_basestring_ascii(name)}: "
 
-        def write(entry: RequestRecord) -> str:
-            value = get(entry)
+        def write(record: RequestRecord) -> str:
+            value = get(record)
             if isinstance(value, str):
                 return key + encode_basestring_ascii(value)
             if type(value) is float:
@@ -227,7 +227,7 @@ class Format:
 
 
 def _parse(text: str) -> list[tuple[str, str | None]]:
-    """Each field's name after the text before it; the last piece may be without a field."""
+    """Split a format into pairs of a text and the field after it; the last field is None."""
     pieces: list[tuple[str, str | None]] = []
     before = ""
     try:

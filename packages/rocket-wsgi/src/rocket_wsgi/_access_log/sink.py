@@ -1,4 +1,4 @@
-"""Where the lines of the access log go."""
+"""The sinks of the access log: a file, a text stream or a logger."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ if TYPE_CHECKING:
 _DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,9})", re.ASCII)
 _STANDARD: Final = {"/dev/stdout": 1, "/dev/stderr": 2}
 _FIRST_OTHER: Final = 3
+"""The lowest number of a descriptor that is not a standard stream."""
+
 _MOST_LINKS: Final = 40
+"""The number of symbolic links after which a path counts as a loop, as in Linux."""
 
 
 def open_log(path: str | os.PathLike[str], flags: int = 0) -> int:
-    """Open a file to append to, with more ``flags`` of `os.open`; the descriptor.
+    """Open a file for appending, with further ``flags`` of `os.open`. Return the descriptor.
 
-    ``/dev/stdout``, ``/dev/stderr``, ``/dev/fd/N`` and ``/proc/self/fd/N`` mean the descriptor that
-    the process was given under this number: the system would not let another user open its pipe
-    anew, and nobody its socket. A link to standard output or standard error is followed. Raises
-    `OSError`.
+    ``/dev/stdout``, ``/dev/stderr``, ``/dev/fd/N`` and ``/proc/self/fd/N`` stand for a descriptor
+    that the process was started with, and the result is a duplicate of it. Opening the path instead
+    would fail for a socket, and for a pipe of another user. A symbolic link to standard output or
+    standard error is followed. Raises `OSError`.
     """
     number = descriptor_of(path)
     if number is None:
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | flags, 0o666)
-    # What was given can be inherited; what this process has opened itself cannot (PEP 446).
+    # An inherited descriptor is inheritable; one that this process opened is not (PEP 446).
     if number >= _FIRST_OTHER and not os.get_inheritable(number):
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), os.fspath(path))
     return os.dup(number)
 
 
 def descriptor_of(path: str | os.PathLike[str]) -> int | None:
-    """The number of the descriptor that ``path`` means; None for every other path."""
+    """Return the number of the descriptor that ``path`` stands for; None for any other path."""
     text = os.path.normpath(path)
     number = _named(text)
     if number is not None:
@@ -58,28 +61,28 @@ def _named(text: str) -> int | None:
     return int(match[1]) if match else _STANDARD.get(text)
 
 
-class Target(ABC):
-    """Takes lines without their ends. Used by one thread at a time."""
+class Sink(ABC):
+    """Receives lines without their line ends. Only the writer's thread uses it."""
 
     @abstractmethod
     def write(self, lines: Sequence[str]) -> None:
-        """Write ``lines``; returns when they are written. Raises `OSError`, `ValueError`."""
+        """Write ``lines``, and return when they are written. Raises `OSError`, `ValueError`."""
 
-    def reopen(self) -> None:  # noqa: B027 - only files can be moved away
-        """Go on in a file of the same name, if that was moved away. Raises `OSError`."""
+    def reopen(self) -> None:  # noqa: B027 - only files are rotated
+        """Continue in a new file if the old one has been renamed. Raises `OSError`."""
 
-    def close(self) -> None:  # noqa: B027 - what was given open is left open
-        """Release what was opened."""
+    def close(self) -> None:  # noqa: B027 - a stream or logger belongs to the caller
+        """Close the file that this sink has opened."""
 
 
-class FileTarget(Target):
-    """Appends to a file, many lines by one system call, so that processes may share it."""
+class FileSink(Sink):
+    """Appends to a file, many lines with one system call, so that processes can share the file."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
         self._descriptor = open_log(path)
         self._torn = False
-        """Whether the file ends in a part of a line."""
+        """Whether the file ends within a line, because a write failed there."""
 
     def write(self, lines: Sequence[str]) -> None:
         data = ("\n" * self._torn + "\n".join(lines) + "\n").encode("ascii")
@@ -101,7 +104,7 @@ class FileTarget(Target):
         os.close(self._descriptor)
 
 
-class StreamTarget(Target):
+class StreamSink(Sink):
     """Writes to an open text stream, such as ``sys.stdout``."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -112,8 +115,8 @@ class StreamTarget(Target):
         self._stream.flush()
 
 
-class LoggerTarget(Target):
-    """Hands each line to a logger, at level INFO."""
+class LoggerSink(Sink):
+    """Passes each line to a logger at level INFO."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
@@ -123,12 +126,12 @@ class LoggerTarget(Target):
             self._logger.info("%s", line)
 
 
-def make_target(target: str | os.PathLike[str] | TextIO | logging.Logger) -> Target:
-    """The target for what an `AccessLog` was given. Raises `OSError`, `TypeError`."""
-    if isinstance(target, logging.Logger):
-        return LoggerTarget(target)
-    if isinstance(target, str | os.PathLike):
-        return FileTarget(target)
-    if hasattr(target, "write"):
-        return StreamTarget(target)
-    raise TypeError(f"the access log needs a path, a text stream or a logger, not {target!r}")
+def make_sink(sink: str | os.PathLike[str] | TextIO | logging.Logger) -> Sink:
+    """Return the sink for the argument of an `AccessLog`. Raises `OSError`, `TypeError`."""
+    if isinstance(sink, logging.Logger):
+        return LoggerSink(sink)
+    if isinstance(sink, str | os.PathLike):
+        return FileSink(sink)
+    if hasattr(sink, "write"):
+        return StreamSink(sink)
+    raise TypeError(f"the access log needs a path, a text stream or a logger, not {sink!r}")

@@ -1,4 +1,4 @@
-"""Messages of the server's own loggers, also under the names that other programs know."""
+"""The server's log messages under the logger names of the original Rocket."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _PACKAGES: Final = ("rocket_core", "rocket_wsgi", "rocket_tls")
 
 
 class ForwardedErrors(logging.Handler):
-    """Hands warnings and errors of the server to the handlers of loggers below another name.
+    """Passes warnings and errors of the server to the handlers of loggers below another name.
 
-    A message of ``rocket_core.pool`` goes to those of ``NAME.pool`` and above, the root's excepted:
-    these get it from its own logger.
+    A message of ``rocket_core.pool`` is passed to the handlers of ``NAME.pool`` and its parents,
+    except the root logger, whose handlers get it from ``rocket_core.pool`` itself.
     """
 
     def __init__(self, name: str) -> None:
@@ -20,19 +20,19 @@ class ForwardedErrors(logging.Handler):
         self._name = name
 
     def attach(self) -> None:
-        """Begin."""
+        """Add this handler to the loggers of the server."""
         for package in _PACKAGES:
             logging.getLogger(package).addHandler(self)
 
     def detach(self) -> None:
-        """End. Nothing happens where it has not begun."""
+        """Remove this handler. Nothing happens if it was not added."""
         for package in _PACKAGES:
             logging.getLogger(package).removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand on one message."""
+        """Pass on one message."""
         first = logging.getLogger(f"{self._name}.{record.name.rpartition('.')[2]}")
-        # Newer Pythons call no logger enabled while the same thread is in a handler, as it is here.
+        # Not isEnabledFor: since Python 3.13 it is false while this thread is in a handler.
         enabled = not first.disabled and record.levelno >= first.getEffectiveLevel()
         logger = first if enabled else None
         while logger is not None and logger is not logging.root:

@@ -8,32 +8,35 @@ from typing import Final
 from rocket_core.http1 import FieldNames, HeadError
 
 _NOT_HTTP: Final = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE"})
-"""Keys without the prefix ``HTTP_`` (RFC 3875, sections 4.1.2 and 4.1.3)."""
+"""The keys without the prefix ``HTTP_`` (RFC 3875, sections 4.1.2 and 4.1.3)."""
 
 _FRAMING: Final = frozenset({*_NOT_HTTP, "TRANSFER_ENCODING"})
-"""Keys that tell what the body is: an underscore must never make a field one of these."""
+"""The keys that describe the body. A field with an underscore never gets one of them."""
 
 
 class Underscores(Enum):
-    """What happens to header fields with an underscore in their name.
+    """The treatment of header fields with an underscore in their name.
 
-    In an environ they look like their twins with a hyphen: ``X_Forwarded_For`` like
-    ``X-Forwarded-For``, which a proxy in front may have checked or replaced.
+    Such a field has the same environ key as the field with a hyphen in its place. So
+    ``X_Forwarded_For`` could forge ``X-Forwarded-For``, which a proxy has checked or replaced.
     """
 
     DROP = "drop"
-    """The application does not see them."""
+    """Drop the field: the application does not see it."""
     REFUSE = "refuse"
-    """Their request is answered 400."""
+    """Answer the request with 400."""
     ALLOW = "allow"
-    """The application sees them, joined to their twins. Only for applications that trust no header
-    field that a proxy sets."""
+    """Pass the field to the application, joined to the field with a hyphen.
+
+    Only for applications that trust no header field that a proxy sets.
+    """
 
 
 class EnvironNames(FieldNames):
     """The environ keys of header fields (PEP 3333; RFC 3875, section 4.1.18).
 
-    ``Proxy`` is dropped, because scripts mistake it for a setting of their own.
+    ``Proxy`` is dropped, because CGI programs take ``HTTP_PROXY`` for their own setting
+    (CVE-2016-5385).
     """
 
     def __init__(self, underscores: Underscores = Underscores.DROP) -> None:
@@ -41,9 +44,9 @@ class EnvironNames(FieldNames):
         self._underscores = underscores
 
     def key(self, name: str) -> str:
-        """The environ key; empty for a field that is to be dropped.
+        """Return the environ key of a field name; empty if the field is to be dropped.
 
-        Raises `HeadError` with status 400 for a name that is to be refused.
+        Raises `HeadError` with status 400 if the request is to be refused.
         """
         upper = name.upper().replace("-", "_")
         if upper == "PROXY" or ("_" in name and not self._allows(upper)):

@@ -6,16 +6,17 @@ import re
 from typing import Final
 
 from rocket_core.http1 import HeadError
+from rocket_wsgi._grammar import QUOTED, TOKEN
 
-# No two neighbours match the same character, so time is linear in the length.
+# No two neighbouring parts match the same character, so a match takes linear time.
 _PAIR: Final = re.compile(
-    r"""
+    rf"""
     [ \t]*
     (?:
-        ([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=
+        ({TOKEN})=
         (?:
-            ([!#$%&'*+\-.^_`|~0-9A-Za-z]+)
-            | "((?:[\t !\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*)"
+            ({TOKEN})
+            | "({QUOTED})"
         )
         [ \t]*
     )?
@@ -26,12 +27,13 @@ _PAIR: Final = re.compile(
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 Element = dict[str, str]
+"""The parameters that one proxy has added, by their names in lower case."""
 
 
 def parse_forwarded(value: str) -> list[Element]:
-    """The elements of a field value, each with its parameters by their lower-case names.
+    """Parse a field value into its elements, in the order in which proxies have added them.
 
-    Empty elements are left out. Raises `HeadError` with status 400.
+    Empty elements are left out. Raises `HeadError` with status 400 for a malformed value.
     """
     elements: list[Element] = []
     element: Element = {}

@@ -1,4 +1,8 @@
-"""What trusted proxies tell of the client, and what nobody else may tell."""
+"""The fields in which trusted proxies describe their client (RFC 7239; ``X-Forwarded-*``).
+
+A request of a trusted proxy gets the client's address, scheme and host from them. Requests of other
+peers lose them, so that no client can pretend to be another.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,14 @@ from urllib.parse import unquote_to_bytes
 
 from rocket_core import Networks, Peer
 from rocket_core.http1 import HeadError
+from rocket_wsgi._environ.authority import split_host, valid_host
 from rocket_wsgi._environ.field_names import EnvironNames, Underscores
 from rocket_wsgi._environ.forwarded import Element, parse_forwarded
-from rocket_wsgi._environ.nodes import NOBODY, Node, parse_loose_node, parse_node, parse_port
-from rocket_wsgi._environ.target import valid_host
-from rocket_wsgi._http1.fields import Environ
+from rocket_wsgi._environ.nodes import UNDISCLOSED, Node, parse_loose_node, parse_node, parse_port
+from rocket_wsgi._types import Environ
 
 DEFAULT_FIELDS: Final = ("X-Forwarded-For", "X-Forwarded-Proto")
-"""What is taken from trusted proxies that are not said to set anything else."""
+"""The fields that are taken from trusted proxies by default."""
 
 _KEYS: Final = {
     "forwarded": "HTTP_FORWARDED",
@@ -30,17 +34,19 @@ _UNDERSTOOD: Final = frozenset(_KEYS.values())
 _WANTED: Final = "use Forwarded, or some of X-Forwarded-For, -Proto, -Host, -Port and -Prefix"
 
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-"""Some proxies call the handshake of a WebSocket, which is HTTP, by the scheme that follows it."""
+"""The scheme of each value of ``proto``.
+
+The handshake of a WebSocket is HTTP, but some proxies name the scheme of the WebSocket.
+"""
 
 _PORTS: Final = {"http": "80", "https": "443"}
-_HOST: Final = re.compile(r"(\[.*\]|[^:]*)(?::([0-9]*))?\Z")
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+;=:@%\x80-\xff]+)+/?\Z")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _UNCLEAN: Final = frozenset({"", ".", ".."})
 
 
 class _NamesOfTrusted(EnvironNames):
-    """Keeps of the fields that the server understands those that the proxies set."""
+    """The field names of a trusted proxy: drops the fields that it is not configured to set."""
 
     def __init__(self, kept: frozenset[str], underscores: Underscores) -> None:
         super().__init__(underscores)
@@ -50,24 +56,26 @@ class _NamesOfTrusted(EnvironNames):
         key = super().key(name)
         if key not in _UNDERSTOOD:
             return key
-        # With an underscore it is not the field that the proxy sets, and replaces.
+        # A proxy replaces only the field without underscores.
         return key if key in self._kept and "_" not in name else ""
 
 
 class _NamesOfOthers(EnvironNames):
-    """Drops every field in which proxies tell of clients."""
+    """The field names of any other peer: drops every field in which proxies describe clients."""
 
     def key(self, name: str) -> str:
         key = super().key(name)
-        told = key in ("HTTP_FORWARDED", "HTTP_X_REAL_IP") or key.startswith("HTTP_X_FORWARDED")
-        return "" if told else key
+        describes = key in ("HTTP_FORWARDED", "HTTP_X_REAL_IP") or key.startswith(
+            "HTTP_X_FORWARDED"
+        )
+        return "" if describes else key
 
 
 class Proxies:
-    """The proxies that are trusted, and the fields that they set.
+    """The trusted proxies, and the fields that they set.
 
     Attributes:
-        trusted_names: the keys of the fields that a trusted proxy may send.
+        trusted_names: the environ keys of the fields of a trusted proxy.
     """
 
     def __init__(
@@ -76,10 +84,14 @@ class Proxies:
         fields: Iterable[str] | None,
         underscores: Underscores = Underscores.DROP,
     ) -> None:
-        """Trust the networks ``trusted``, as `Networks` reads them, for ``fields``.
+        """Trust the networks ``trusted``, in the syntax of `Networks`, for ``fields``.
 
-        Raises `AddressError` for a malformed network, `TypeError` for a string that is no list, and
-        `ValueError` for an unknown field and for ``Forwarded`` together with others.
+        ``fields`` None stands for `DEFAULT_FIELDS`.
+
+        Raises:
+            AddressError: a network is malformed.
+            TypeError: ``fields`` or ``trusted`` is a string instead of a list of strings.
+            ValueError: a field is unknown, or ``Forwarded`` is given together with others.
         """
         self._networks = Networks(trusted)
         keys = _keys(DEFAULT_FIELDS if fields is None else fields)
@@ -88,11 +100,11 @@ class Proxies:
         self._other_names = _NamesOfOthers(underscores)
 
     def names(self, peer: Peer) -> EnvironNames:
-        """The keys of the fields that ``peer`` may send."""
+        """Return the environ keys of the fields of a request from ``peer``."""
         return self.trusted_names if peer.host in self._networks else self._other_names
 
     def apply(self, environ: Environ, peer: Peer) -> None:
-        """Put what ``peer``, who is trusted, tells of its client where the environ has such things.
+        """Describe the client by the fields that the trusted proxy ``peer`` has sent.
 
         Raises `HeadError` with status 400 for a malformed value.
         """
@@ -122,10 +134,14 @@ class Proxies:
             _set_client(environ, peer, client)
 
     def _apply_forwarded(self, environ: Environ, peer: Peer, value: str) -> None:
-        """An element was added by the node that the next one names; the last one by ``peer``."""
+        """Find the client from right to left: ``peer`` has added the last element.
+
+        Each other element was added by the node that the element after it names, so it counts as
+        long as that node is trusted.
+        """
         found: tuple[Node, Element] | None = None
         for element in reversed(parse_forwarded(value)):
-            client = parse_node(element["for"]) if "for" in element else NOBODY
+            client = parse_node(element["for"]) if "for" in element else UNDISCLOSED
             found = client, element
             if not self._trusts(client):
                 break
@@ -144,12 +160,12 @@ class Proxies:
 
 def _keys(fields: Iterable[str]) -> frozenset[str]:
     if isinstance(fields, str):
-        raise TypeError(f"proxy_fields are a list of strings: use [{fields!r}]")
+        raise TypeError(f"proxy_fields must be a list of strings, such as [{fields!r}]")
     keys = set()
     for field in fields:
         key = _KEYS.get(field.lower())
         if key is None:
-            raise ValueError(f"proxy_fields has {field!r}; {_WANTED}")
+            raise ValueError(f"proxy_fields has the unknown field {field!r}; {_WANTED}")
         keys.add(key)
     if not keys:
         raise ValueError(f"proxy_fields is empty; {_WANTED}")
@@ -159,14 +175,14 @@ def _keys(fields: Iterable[str]) -> frozenset[str]:
 
 
 def _from_the_right(value: str) -> Iterator[str]:
-    """The elements of a list, the last one first, without empty ones (RFC 9110, 5.6.1)."""
+    """Return the elements of a list, the last one first, without empty ones (RFC 9110, 5.6.1)."""
     if value and "," not in value:
         return iter((value,))
     return filter(None, (text.strip(" \t") for text in reversed(value.split(","))))
 
 
 def _last(value: str | None) -> str | None:
-    """The last element: what comes before it may be the client's."""
+    """Return the last element of a list. The client may have sent the elements before it."""
     if value and "," in value:
         return next(_from_the_right(value), None)
     return value
@@ -184,7 +200,7 @@ def _set_client(environ: Environ, peer: Peer, client: Node) -> None:
 def _set_scheme(environ: Environ, name: str) -> None:
     scheme = _SCHEMES.get(name.lower())
     if scheme is None:
-        raise HeadError(400, "a proxy names a scheme that is neither http nor https")
+        raise HeadError(400, "a proxy sent a scheme that is neither http nor https")
     environ["wsgi.url_scheme"] = scheme
     if scheme == "https":
         environ["HTTPS"] = "on"
@@ -193,16 +209,15 @@ def _set_scheme(environ: Environ, name: str) -> None:
 
 
 def _set_host(environ: Environ, host: str | None, port: str | None) -> None:
-    """Take a host, and a port where the host names none."""
+    """Set the host, and a port for a host without one."""
     if host is None:
         host = environ.get("HTTP_HOST", "")
         if not host:
             environ["SERVER_PORT"] = parse_port(port or "")
             return
-    match = _HOST.match(host) if host and valid_host(host) else None
-    if match is None:
-        raise HeadError(400, "a proxy names a host that is none")
-    name, own_port = match.groups()
+    if not host or not valid_host(host):
+        raise HeadError(400, "a proxy sent an invalid host")
+    name, own_port = split_host(host)
     usual = _PORTS[environ["wsgi.url_scheme"]]
     found = usual if port is None else parse_port(port)
     if own_port:
@@ -219,9 +234,10 @@ def _parse_prefix(text: str) -> str:
         path = unquote_to_bytes(text.encode("latin-1")).decode("latin-1").removesuffix("/")
         if _is_clean(path):
             return path
-    raise HeadError(400, "a proxy names a prefix that is no clean path")
+    raise HeadError(400, "a proxy sent an invalid path prefix")
 
 
 def _is_clean(path: str) -> bool:
+    """Return whether a decoded path has no control character and no empty or dot segment."""
     segments = path.split("/")[1:]
     return not _CONTROL.search(path) and "\\" not in path and _UNCLEAN.isdisjoint(segments)

@@ -1,4 +1,4 @@
-"""Request ids: one for each request, from a trusted proxy or made here."""
+"""Request IDs: one for each request, from a trusted proxy or made by the server."""
 
 from __future__ import annotations
 
@@ -6,54 +6,57 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from rocket_wsgi._grammar import TCHAR
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rocket_core import Peer
-    from rocket_wsgi._http1.request import Request
-    from rocket_wsgi._response.response_head import Headers
+    from rocket_wsgi._types import Environ
 
 HEADER: Final = "X-Request-ID"
+"""The header field of the ID in requests and in responses."""
 
 _KEY: Final = "rocket.request_id"
 _HEADER_KEY: Final = "HTTP_X_REQUEST_ID"
-_VALID: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z:/=@]{1,128}\Z")
-"""A token (RFC 9110, section 5.6.2), or what base64 and addresses have besides."""
+_VALID: Final = re.compile(rf"[{TCHAR}:/=@]{{1,128}}\Z")
+"""The characters of a token, and further ones of base64 and of e-mail and IP addresses."""
 
 
 class RequestIds:
-    """Gives every request an id, for the application and for the access log.
+    """The settings of request IDs.
 
-    The id is in the environ as ``rocket.request_id`` and as ``HTTP_X_REQUEST_ID``, where it
-    replaces what a client sent that is not trusted.
+    Each request gets an ID. It is in the environ as ``rocket.request_id`` and as
+    ``HTTP_X_REQUEST_ID``, where it replaces the value of an untrusted client, and in the access log
+    as ``request_id``.
     """
 
     def __init__(
         self, *, trusted: Callable[[Peer], bool] | None = None, echo: bool = False
     ) -> None:
-        """Choose where ids come from, and where they go.
+        """Choose the origin of the IDs, and whether responses contain them.
 
         Args:
-            trusted: whether the id that a peer sends in ``X-Request-ID`` is taken, if it has 1 to
-                128 characters, all of them letters, digits or one of ``!#$%&'*+-.^_`|~:/=@``;
-                called for each request that has one. None: every id is made here.
-            echo: whether responses have the id in ``X-Request-ID``.
+            trusted: returns whether the ID that a peer sends in ``X-Request-ID`` is accepted. It is
+                called for each request that has a valid one: 1 to 128 characters, all of them
+                letters, digits or one of ``!#$%&'*+-.^_`|~:/=@``. With None, the server makes every
+                ID.
+            echo: whether responses have the ID in ``X-Request-ID``.
         """
         self.trusted = trusted
         self.echo = echo
 
 
 class IdSource:
-    """Makes the ids of one thread: a random prefix and a number."""
+    """Makes the IDs of one thread: a random prefix and a number."""
 
     def __init__(self, settings: RequestIds) -> None:
         self._trusted = settings.trusted
         self._prefix = secrets.token_hex(8)
         self._number = 0
 
-    def assign(self, request: Request, peer: Peer) -> None:
-        """Give an id to a request that came from ``peer``."""
-        environ = request.environ
+    def assign(self, environ: Environ, peer: Peer) -> str:
+        """Put the ID of a request from ``peer`` into its environ, and return it."""
         given: str | None = environ.get(_HEADER_KEY)
         if (
             given is None
@@ -63,11 +66,5 @@ class IdSource:
         ):
             self._number += 1
             given = f"{self._prefix}-{self._number:x}"
-        request.request_id = environ[_KEY] = environ[_HEADER_KEY] = given
-
-
-def with_id(headers: Headers, request_id: str) -> Headers:
-    """``headers`` with the field that has the id, unless the application sends one itself."""
-    if any(str(name).lower() == "x-request-id" for name, _ in headers):
-        return headers
-    return [*headers, (HEADER, request_id)]
+        environ[_KEY] = environ[_HEADER_KEY] = given
+        return given

@@ -1,4 +1,4 @@
-"""What the access log knows of one request."""
+"""The record of one request that the access log is written from."""
 
 from __future__ import annotations
 
@@ -9,22 +9,30 @@ if TYPE_CHECKING:
 
 
 class RequestRecord:
-    """One request: what it asked for, kept from before the application ran, and what became of it.
+    """One request: what the client asked for, and how the request ended.
+
+    The first part is kept from before the application runs, so that nothing that the application
+    does to its environ changes it. It also lets another thread log a request while the application
+    still uses the environ.
 
     Attributes:
-        line: the request line; None where what came is none.
-        raw: the beginning of what came where ``line`` is None.
-        values: of `Format.keys` in the environ, before the application ran; None where missing.
-        user: whom the application found the client to be, in ``REMOTE_USER``.
-        requests: the number of this request on its connection, from 1; 0: it was never served.
-        thread: the name of the thread that served it, where the format asks for it.
-        when: when the application was called or the request refused, by `time.time`.
-        began: the same, by `time.monotonic`.
+        line: the request line; None if the received bytes are not a request line.
+        raw: the first line of the received bytes if they are not a request head; only set for a
+            request that the server refused.
+        values: the environ's values of `Format.keys` before the application ran; None for a
+            missing one.
+        user: the value that the application has stored in ``REMOTE_USER``.
+        requests: the number of this request on its connection, from 1; 0 if it was not served.
+        thread: the name of the serving thread if the format contains it; otherwise empty.
+        when: the time at which the application was called or the request was refused, by
+            `time.time`.
+        began: the same time, by `time.monotonic`.
         queued: seconds for which the complete request waited for a thread.
-        status: the code of the answer; 0: none was sent.
-        size: bytes of the body sent, without their coding.
-        seconds: how long the application took.
-        error: why the server, or nobody, answered.
+        status: the status code of the response; 0 if no response was sent.
+        size: the number of bytes of the body that were sent, without chunk framing.
+        seconds: seconds that the application took.
+        error: the reason why the server answered instead of the application, or why no response
+            was sent; None if the application answered.
     """
 
     __slots__ = (

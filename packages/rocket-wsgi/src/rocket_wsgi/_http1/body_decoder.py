@@ -1,72 +1,67 @@
-"""Request bodies: where they end, and what is in them."""
+"""The bodies of requests: their end, and their content without the chunked coding."""
 
 from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from rocket_core import Connection
 from rocket_core.http1 import MAX_FIELD, MAX_FIELDS, MAX_HEAD, HeadError, read_fields
+from rocket_wsgi._grammar import QUOTED, TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from rocket_core import Connection
+    from rocket_wsgi._environ.request import Store
 
 RECEIVE_SIZE: Final = 96 * 1024
-"""Bytes of a body asked of the system at once. With less, uploads take turns more often, each time
-with memory that the processor no longer has at hand; more malloc(3) would map each time."""
+"""The number of bytes of a body to receive by one system call. With fewer, the server alternates
+between uploads more often, and the memory of each is no longer in the caches of the processor. For
+more, malloc(3) would map new memory each time."""
 
 _FEW_CHUNKS: Final = 1024
-_LEAST_AVERAGE: Final = 32
-"""Bytes a chunk must have on average once there are more than a few: taking a chunk costs the same,
-however small it is."""
+_MIN_AVERAGE: Final = 32
+"""The minimum average size of chunks in bytes, once there are more than `_FEW_CHUNKS`. Every chunk
+costs the server the same time, regardless of its size."""
 
 _MAX_CHUNK_LINE: Final = 256
 _MAX_TRAILERS: Final = MAX_HEAD
-"""Bytes of all trailer fields together."""
+"""The maximum size of all trailer fields together, in bytes."""
 
 _NO_TRAILERS: Final = frozenset({"content-length", "transfer-encoding", "host"})
-"""RFC 9110, section 6.5.1: what is needed before the body, or tells where it ends."""
+"""The fields that must not be trailers, because they determine the framing or the routing of the
+request (RFC 9110, section 6.5.1)."""
 
-_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_QUOTED: Final = rb'"(?:[\t !\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
-_EXTENSION: Final = rb"[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?" % (_TOKEN, _TOKEN, _QUOTED)
-_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:%b)*\Z" % _EXTENSION)
-"""RFC 9112, section 7.1. No text matches its parts in two ways, so time is linear.
+_EXTENSION: Final = rf'[ \t]*;[ \t]*{TOKEN}(?:[ \t]*=[ \t]*(?:{TOKEN}|"{QUOTED}"))?'
+_CHUNK_LINE: Final = re.compile(rf"([0-9A-Fa-f]{{1,16}})(?:{_EXTENSION})*\Z".encode("latin-1"))
+"""The first line of a chunk (RFC 9112, section 7.1).
 
-Possessive quantifiers would say so, but early releases of Python 3.11 get them wrong."""
+No text matches its parts in two ways, so matching takes linear time. Possessive quantifiers would
+state that, but early releases of Python 3.11 have errors in them."""
 
 _TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
 
 
-class Store(Protocol):
-    """Where the bytes of a body go."""
-
-    size: int
-
-    def add(self, data: bytes) -> None:
-        """Append."""
-
-    def close(self) -> None:
-        """Drop everything."""
-
-
 class LengthBody:
-    """A body whose length is known (RFC 9112, section 6.2)."""
+    """A body whose length is known (RFC 9112, section 6.2).
+
+    Attributes:
+        store: the store to which the body is added.
+    """
 
     __slots__ = ("_left", "store")
 
     def __init__(self, length: int, store: Store) -> None:
+        """Expect ``length`` bytes, and add them to ``store``."""
         self._left = length
         self.store = store
 
     @property
     def complete(self) -> bool:
-        """Whether all of it has been taken."""
+        """Whether the whole body has been taken from the connection."""
         return not self._left
 
     def take(self, connection: Connection) -> bool:
-        """Take what has arrived; whether the body is complete."""
+        """Take the part that has arrived; whether the body is complete. Never waits."""
         if connection.buffered:
             data = connection.take(self._left)
             self._left -= len(data)
@@ -75,6 +70,8 @@ class LengthBody:
 
 
 class _Part(Enum):
+    """The part of a chunked body that is expected next."""
+
     SIZE = "size"
     DATA = "data"
     END = "end"
@@ -82,16 +79,28 @@ class _Part(Enum):
     DONE = "done"
 
 
+# A look-up of an attribute of an enum is expensive, and these are needed for each chunk.
+_SIZE: Final = _Part.SIZE
+_DATA: Final = _Part.DATA
+_END: Final = _Part.END
+_TRAILERS: Final = _Part.TRAILERS
+_DONE: Final = _Part.DONE
+
+
 class ChunkedBody:
-    """A chunked body (RFC 9112, section 7.1), decoded; trailers are checked and dropped."""
+    """A chunked body (RFC 9112, section 7.1). Trailer fields are checked and dropped.
+
+    Attributes:
+        store: the store to which the decoded body is added.
+    """
 
     __slots__ = ("_chunks", "_left", "_limit", "_part", "_trailer_bytes", "_trailers", "store")
 
     def __init__(self, limit: int, store: Store) -> None:
-        """``limit`` is the greatest size of the decoded body, in bytes."""
+        """Add up to ``limit`` bytes of decoded body to ``store``."""
         self._limit = limit
         self._left = 0
-        self._part = _Part.SIZE
+        self._part: _Part = _SIZE
         self._trailers = 0
         self._trailer_bytes = 0
         self._chunks = 0
@@ -99,20 +108,28 @@ class ChunkedBody:
 
     @property
     def complete(self) -> bool:
-        """Whether all of it has been taken."""
-        return self._part is _Part.DONE
+        """Whether the whole body has been taken from the connection."""
+        return self._part is _DONE
 
     def take(self, connection: Connection) -> bool:
-        """Take what has arrived; whether the body is complete.
+        """Take the part that has arrived; whether the body is complete. Never waits.
 
         Raises `HeadError` with status 400, 413 or 431.
         """
-        while connection.buffered and self._part is not _Part.DONE:
-            if not self._STEPS[self._part](self, connection):
+        while connection.buffered and (part := self._part) is not _DONE:
+            if part is _SIZE:
+                arrived = self._take_size(connection)
+            elif part is _DATA:
+                arrived = self._take_data(connection)
+            elif part is _END:
+                arrived = self._take_end(connection)
+            else:
+                arrived = self._take_trailer(connection)
+            if not arrived:
                 return False
-        return self._part is _Part.DONE
+        return self._part is _DONE
 
-    # Each step takes one part, and says False when it has not arrived whole.
+    # Each of these takes one part. It returns False if the part has not arrived completely.
 
     def _take_size(self, connection: Connection) -> bool:
         line = _take_line(connection, _MAX_CHUNK_LINE, 400, "a chunk's first line")
@@ -126,7 +143,7 @@ class ChunkedBody:
         self._left -= len(data)
         self.store.add(data)
         if not self._left:
-            self._part = _Part.END
+            self._part = _END
         return True
 
     def _take_end(self, connection: Connection) -> bool:
@@ -136,7 +153,7 @@ class ChunkedBody:
         if end != b"\r\n":
             raise HeadError(400, "a chunk does not end in CR LF")
         connection.take(2)
-        self._part = _Part.SIZE
+        self._part = _SIZE
         return True
 
     def _take_trailer(self, connection: Connection) -> bool:
@@ -146,27 +163,20 @@ class ChunkedBody:
         if line:
             self._check_trailer(line)
         else:
-            self._part = _Part.DONE
+            self._part = _DONE
         return True
-
-    _STEPS: ClassVar[dict[_Part, Callable[[ChunkedBody, Connection], bool]]] = {
-        _Part.SIZE: _take_size,
-        _Part.DATA: _take_data,
-        _Part.END: _take_end,
-        _Part.TRAILERS: _take_trailer,
-    }
 
     def _begin_chunk(self, line: bytes) -> None:
         match = _CHUNK_LINE.match(line)
         if match is None:
             raise HeadError(400, "a chunk's size is malformed")
         self._chunks += 1
-        if self._chunks > _FEW_CHUNKS and self.store.size < self._chunks * _LEAST_AVERAGE:
+        if self._chunks > _FEW_CHUNKS and self.store.size < self._chunks * _MIN_AVERAGE:
             raise HeadError(400, "the chunks of the body are too small")
         self._left = int(match[1], 16)
         if self.store.size + self._left > self._limit:
             raise HeadError(413, "the request body is too long")
-        self._part = _Part.DATA if self._left else _Part.TRAILERS
+        self._part = _DATA if self._left else _TRAILERS
 
     def _check_trailer(self, line: bytes) -> None:
         self._trailers += 1
@@ -178,11 +188,15 @@ class ChunkedBody:
         fields: dict[str, str] = {}
         read_fields([line.decode("latin-1")], fields)
         if not _NO_TRAILERS.isdisjoint(fields):
-            raise HeadError(400, "a trailer field may tell neither the framing nor the host")
+            raise HeadError(400, "a trailer field must tell neither the framing nor the host")
 
 
 def _take_line(connection: Connection, limit: int, status: int, what: str) -> bytes | None:
-    """Take a line; what is wrong with it does not depend on the pieces in which it arrives."""
+    """Take a line without its line end; None if it has not arrived completely.
+
+    Raises `HeadError` with ``status`` for a line longer than ``limit`` bytes, and with 400 for a
+    wrong line end. The error does not depend on the pieces in which the line arrives.
+    """
     line = connection.take_through(b"\n")
     if (connection.buffered if line is None else len(line)) > limit + 1:
         raise HeadError(status, f"{what} is too long")

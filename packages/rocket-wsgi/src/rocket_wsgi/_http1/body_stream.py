@@ -1,4 +1,4 @@
-"""Request bodies that the application reads as they arrive."""
+"""The bodies of requests that the application reads while they arrive."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from rocket_core import ClientGone
 from rocket_core.http1 import HeadError
+from rocket_wsgi._http1.response import CONTINUE
 
 if TYPE_CHECKING:
     from rocket_core import Connection
     from rocket_wsgi._http1.body_decoder import ChunkedBody, LengthBody
-    from rocket_wsgi._http1.request import Request
+    from rocket_wsgi._http1.request import HTTP1Request
 
 
 class BodyBuffer:
-    """Keeps what has been taken from the connection until the application reads it.
+    """A store for bytes that were received, and that the application has not read yet.
 
     Attributes:
-        size: bytes added so far.
+        size: the number of bytes added so far.
     """
 
     __slots__ = ("_data", "size")
@@ -32,48 +33,49 @@ class BodyBuffer:
         return len(self._data)
 
     def add(self, data: bytes) -> None:
-        """Append."""
+        """Append ``data``."""
         self.size += len(data)
         self._data += data
 
     def move_into(self, view: memoryview) -> int:
-        """Move as much as there is, and ``view`` takes; how many bytes that were."""
+        """Move bytes into ``view`` until it is full or nothing is left; return their number."""
         count = min(len(view), len(self._data))
         view[:count] = self._data[:count]
         del self._data[:count]
         return count
 
     def close(self) -> None:
-        """Drop everything."""
+        """Discard all bytes."""
         self._data.clear()
 
 
 class BodyStream(io.RawIOBase):
-    """A request body as an unbuffered file, which waits for the client.
+    """A request body as an unbuffered file, whose methods wait for the client.
 
-    Reading raises `ClientGone` when the client leaves or is too slow, and `OSError` when what it
-    sends is malformed.
+    Reading raises `ClientGone` if the client disconnects or is too slow, and `OSError` if the body
+    is malformed.
     """
 
     def __init__(
         self,
         connection: Connection,
-        request: Request,
+        request: HTTP1Request,
         body: LengthBody | ChunkedBody,
-        passage: BodyBuffer,
+        buffer: BodyBuffer,
     ) -> None:
+        """Read from ``connection``. ``body`` decodes into ``buffer``, which must be its store."""
         self._connection = connection
         self._request = request
         self._body = body
-        self._passage = passage
+        self._buffer = buffer
         self._waited_until: float | None = None
 
     def readable(self) -> bool:
-        """True."""
+        """Return true, because the stream can be read."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Read up to the size of ``buffer``; 0 at the end of the body."""
+        """Read up to the size of ``buffer``; return the number of bytes, 0 at the end."""
         lease = self._connection.lease
         if lease is None:
             return self._read(buffer)
@@ -81,15 +83,15 @@ class BodyStream(io.RawIOBase):
             return self._read(buffer)
 
     def _read(self, buffer: Any) -> int:
-        while not self._passage and not self._take():
+        while not self._buffer and not self._take():
             self._wait()
-        return self._passage.move_into(memoryview(buffer).cast("B"))
+        return self._buffer.move_into(memoryview(buffer).cast("B"))
 
     def _wait(self) -> None:
         connection = self._connection
         if self._request.expects:
             self._request.expects = False
-            connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.write(CONTINUE)
         now = time.monotonic()
         if self._waited_until is None:
             connection.begin_transfer(now)
@@ -98,12 +100,12 @@ class BodyStream(io.RawIOBase):
         count = connection.fill_waiting()
         self._waited_until = time.monotonic()
         if not count:
-            raise ClientGone("the client left in the midst of its request")
+            raise ClientGone("the client disconnected before its request was complete")
 
     def _take(self) -> bool:
-        """Take what has arrived; whether there is something to read, or the end."""
+        """Take the part that has arrived; whether reading can go on, with bytes or with the end."""
         try:
             complete = self._body.complete or self._body.take(self._connection)
         except HeadError as error:
             raise OSError(f"malformed request body: {error.reason}") from error
-        return complete or len(self._passage) > 0
+        return complete or len(self._buffer) > 0

@@ -1,26 +1,28 @@
-"""What the header fields of a request say, checked."""
+"""The header fields of a request, checked and interpreted (RFC 9112)."""
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rocket_core.http1 import HeadError, read_fields
-from rocket_wsgi._environ.field_names import EnvironNames
-from rocket_wsgi._environ.target import valid_host
+from rocket_wsgi._environ.authority import valid_host
 
-Environ = dict[str, Any]
+if TYPE_CHECKING:
+    from rocket_wsgi._environ.field_names import EnvironNames
+    from rocket_wsgi._types import Environ
 
 _MAX_LENGTH_DIGITS: Final = 19
-"""Digits of a Content-Length: more would not fit into 63 bits."""
+"""The maximum number of digits of a Content-Length: more would not fit into 63 bits."""
 
 _SINGLE: Final = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_HOST"})
-"""Fields of which two would leave their meaning to whoever reads them. Transfer-Encoding is not
-among them: it is a list, which may be spread over lines (RFC 9110, section 5.3)."""
+"""The fields whose repetition is refused, because a server and a proxy could use different values.
+Transfer-Encoding is not among them: it is a list, which may be spread over several lines (RFC 9110,
+section 5.3)."""
 
 
 class Framing(Enum):
-    """How the end of a request's body is found (RFC 9112, section 6.3)."""
+    """How the end of the body of a request is found (RFC 9112, section 6.3)."""
 
     NONE = "none"
     LENGTH = "length"
@@ -29,22 +31,22 @@ class Framing(Enum):
     __hash__ = object.__hash__
 
 
-_NO_BODY: Final = Framing.NONE  # an attribute of an enum costs a search
+_NO_BODY: Final = Framing.NONE  # a look-up of an attribute of an enum is expensive
 
 
 class Fields:
-    """The header fields of a request and its protocol version, without the rest of its first line.
+    """The header fields and the protocol version of a request, without method and target.
 
-    Nothing changes it once it is made, so that requests may share it.
+    Nothing changes an instance after the constructor, so requests of one thread may share it.
 
     Attributes:
-        template: what it was made with.
-        names: as above.
-        environ: the template with the fields; to be copied.
-        modern: whether the client speaks HTTP/1.1, or a later 1.x (RFC 9110, section 2.5).
-        keep_alive: whether the client wants the connection kept.
-        framing: how the body ends.
-        length: the body's length in bytes where ``framing`` is LENGTH, otherwise 0.
+        template: the template of the environ that the constructor was given.
+        names: the environ keys of header fields that the constructor was given.
+        environ: the template and the fields. It is shared, so every request copies it.
+        modern: whether the client speaks HTTP/1.1, or a later version 1.x (RFC 9110, section 2.5).
+        keep_alive: whether the client allows another request on the connection.
+        framing: how the end of the body is found.
+        length: the length of the body in bytes if ``framing`` is LENGTH, otherwise 0.
         expects: whether the client waits for ``100 Continue``.
     """
 
@@ -62,9 +64,9 @@ class Fields:
     def __init__(
         self, lines: list[str], version: str, template: Environ, names: EnvironNames
     ) -> None:
-        """Read ``lines`` into a copy of ``template``, under the keys that ``names`` has for them.
+        """Read the field ``lines`` into a copy of ``template``.
 
-        Raises `HeadError` with the status that tells what is wrong.
+        Raises `HeadError`, whose status tells what is wrong.
         """
         self.template = template
         self.names = names
@@ -92,6 +94,7 @@ class Fields:
             self.keep_alive = connection == "keep-alive" or self._wants_more(connection)
 
     def _find_framing(self) -> None:
+        """Find how the body ends (RFC 9112, section 6.3). Raises `HeadError`."""
         environ = self.environ
         coding = environ.pop("HTTP_TRANSFER_ENCODING", None)
         length: str = environ.get("CONTENT_LENGTH", "")
@@ -113,14 +116,15 @@ class Fields:
             self.framing = Framing.LENGTH
 
     def _check_expectation(self) -> bool:
-        """Whether the client waits for ``100 Continue``."""
+        """Return whether the client waits for ``100 Continue``. Raises `HeadError` (417)."""
         if not self.modern:
-            return False  # RFC 9110, 10.1.1: HTTP/1.0 clients cannot mean it
+            return False  # to be ignored with HTTP/1.0 (RFC 9110, section 10.1.1)
         if self.environ["HTTP_EXPECT"].lower() != "100-continue":
             raise HeadError(417, "the only expectation this server meets is 100-continue")
         return self.framing is not Framing.NONE
 
     def _wants_more(self, connection: str) -> bool:
+        """Return whether the field Connection allows another request (RFC 9112, section 9.3)."""
         tokens = {token.strip(" \t") for token in connection.lower().split(",")}
         if "close" in tokens:
             return False
@@ -128,6 +132,7 @@ class Fields:
 
 
 def _check_coding(coding: str) -> None:
+    """Refuse any other transfer coding than chunked (RFC 9112, section 6.1)."""
     codings = [each.strip(" \t").lower() for each in coding.split(",")]
     if codings == ["chunked"]:
         return

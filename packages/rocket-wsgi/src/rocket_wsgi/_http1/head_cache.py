@@ -1,36 +1,39 @@
-"""Parts of request heads that come again, and what they say.
+"""The parts of request heads that repeat, and their meaning.
 
-A client repeats all of its heads but the request target to the letter, and many clients ask for the
-same targets. So the request line and what follows it are remembered apart, each checked as it is in
-a head that nobody has seen before.
+Heads of one client usually differ in the request target only, and many clients request the same
+targets. Therefore the request line and the fields behind it are remembered separately. Both have
+been checked like those of a new head.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rocket_core.http1 import HeadError, RequestLine, read_request_line
+from rocket_core.http1 import HeadError, read_request_line
 from rocket_wsgi._environ.target import line_environ
 from rocket_wsgi._repeat_cache import RepeatCache
 
 if TYPE_CHECKING:
+    from rocket_core.http1 import RequestLine
     from rocket_wsgi._environ.field_names import EnvironNames
-    from rocket_wsgi._http1.fields import Environ, Fields
+    from rocket_wsgi._http1.fields import Fields
+    from rocket_wsgi._types import Environ
 
-_LONGEST_LINE: Final = 256
-"""Bytes of a request line that is remembered, at most."""
+_MAX_LINE: Final = 256
+"""The maximum size of a remembered request line, in bytes."""
 
-_LONGEST_FIELDS: Final = 2 * 1024
-"""Bytes of all fields that are remembered, at most. With any request line that is not too long they
-make no head that is."""
+_MAX_FIELDS_SIZE: Final = 2 * 1024
+"""The maximum size of remembered fields, in bytes. Together with a valid request line they never
+exceed the limit of a head, so a remembered part needs no check of that limit."""
 
 _VERSION: Final = len("HTTP/1.1")
 
 
 class HeadCache:
-    """The memory of one thread.
+    """The cache of one thread.
 
-    What follows the target begins with the version, on which it depends how fields are read.
+    The key of the fields begins with the protocol version, because the interpretation of the fields
+    depends on it.
     """
 
     def __init__(self) -> None:
@@ -40,11 +43,10 @@ class HeadCache:
     def recall(
         self, head: bytes, template: Environ, names: EnvironNames
     ) -> tuple[RequestLine, dict[str, str], Fields] | None:
-        """What ``head`` says: its line, that as an environ has it, and its fields.
+        """Return the request line of ``head``, the environ keys that it sets, and the fields.
 
-        None where its fields are not known for ``template`` and ``names``.
-        None also where something is wrong with the request line: what to say of it depends on all
-        of the head.
+        Returns None if the fields are not known for ``template`` and ``names``. Returns None also
+        for an invalid request line, because the error to report depends on the whole head.
         """
         end = head.find(b"\r\n")
         fields = self._fields.get(head[end - _VERSION :])
@@ -58,14 +60,14 @@ class HeadCache:
                 known = line, line_environ(line)
             except HeadError:
                 return None
-            if end <= _LONGEST_LINE:
+            if end <= _MAX_LINE:
                 self._lines.offer(first, known)
         line, asked = known
         return line, asked, fields
 
     def offer(self, head: bytes, fields: Fields) -> bool:
-        """Remember the fields of a sound head, if they have come before; whether they are known."""
+        """Keep the fields of a valid head when they repeat; return whether they are kept."""
         start = head.find(b"\r\n") - _VERSION
-        if start < 0 or len(head) - start > _LONGEST_FIELDS:  # without fields, there is no line end
+        if start < 0 or len(head) - start > _MAX_FIELDS_SIZE:  # there are no fields
             return False
         return self._fields.offer(head[start:], fields)

@@ -1,4 +1,4 @@
-"""The environ keys with which an application takes over a connection."""
+"""The upgrade of a connection to another protocol, such as a websocket (RFC 9110, section 7.8)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from rocket_wsgi._http1.fields import Framing
 
 if TYPE_CHECKING:
     from rocket_core import Connection
-    from rocket_wsgi._http1.request import Request
+    from rocket_wsgi._http1.request import HTTP1Request
 
 
-def offer_upgrade(connection: Connection, request: Request) -> UpgradedSocket | None:
-    """Offer the connection to the application, if its client asks to speak another protocol.
+def offer_upgrade(connection: Connection, request: HTTP1Request) -> UpgradedSocket | None:
+    """Offer the connection to the application if the client asks for another protocol.
 
-    That takes HTTP/1.1 and the option in ``Connection`` (RFC 9110, section 7.8), and no body,
-    which would be in the way. ``werkzeug.socket`` is the name by which `simple_websocket` finds a
-    socket without having the application end in an exception.
+    The client does so by HTTP/1.1 and the option ``upgrade`` in the field ``Connection`` (RFC 9110,
+    section 7.8). The request must not have a body, which would precede the bytes of the other
+    protocol. The application finds the socket as ``rocket.socket``; libraries such as
+    `simple_websocket` find it as ``werkzeug.socket``. Returns None if there is no offer.
     """
     options = request.environ.get("HTTP_CONNECTION", "").lower().split(",")
     if not request.modern or request.framing is not Framing.NONE:

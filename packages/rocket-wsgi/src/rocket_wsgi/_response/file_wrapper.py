@@ -10,7 +10,13 @@ from typing import Any, Final, NamedTuple
 
 
 class FileSpan(NamedTuple):
-    """The part of an open regular file from its present position on."""
+    """The part of an open regular file from its present position on.
+
+    Attributes:
+        descriptor: the descriptor of the file; it belongs to the file object.
+        offset: the position of the first byte.
+        size: the number of bytes.
+    """
 
     descriptor: int
     offset: int
@@ -18,10 +24,13 @@ class FileSpan(NamedTuple):
 
 
 class FileWrapper:
-    """Wraps a file-like object. What is no regular file is read in blocks."""
+    """Wraps a file-like object (PEP 3333).
+
+    The system sends a regular file. Any other object is read in blocks of ``block_size`` bytes.
+    """
 
     def __init__(self, filelike: Any, block_size: int = 64 * 1024) -> None:
-        """``filelike`` needs a ``read`` method; its ``close``, if any, is called at the end."""
+        """Wrap ``filelike``, which has ``read``. If it has ``close``, the server calls that."""
         self.filelike = filelike
         self.block_size = block_size
         if hasattr(filelike, "close"):
@@ -32,10 +41,10 @@ class FileWrapper:
             yield block
 
     def span(self) -> FileSpan | None:
-        """What a system call could send, or None where there is no regular file beneath.
+        """Return the part of a regular file that a system call can send; None for other objects.
 
-        Nor where the system makes up the file while it is read (proc(5), sysfs(5)), so that its
-        size says nothing of what is in it.
+        Returns None also for a file that the system generates when it is read (proc(5), sysfs(5)),
+        because its size does not tell the length of its content.
         """
         if not _reads_a_file(self.filelike):
             return None
@@ -45,16 +54,16 @@ class FileWrapper:
             status = os.fstat(descriptor)
         except (AttributeError, OSError, ValueError):
             return None
-        if not stat.S_ISREG(status.st_mode) or _is_made_up(descriptor, status):
+        if not stat.S_ISREG(status.st_mode) or _is_generated(descriptor, status):
             return None
         return FileSpan(descriptor, offset, max(status.st_size - offset, 0))
 
 
-def _is_made_up(descriptor: int, status: os.stat_result) -> bool:
-    """Whether a file may hold something else than its size says."""
+def _is_generated(descriptor: int, status: os.stat_result) -> bool:
+    """Return whether the content of a file may be longer than its size."""
     if status.st_size == 0:
         return True
-    # One with holes takes no space either, but its file system has some.
+    # A file that consists of holes has no blocks either, but its file system has.
     return getattr(status, "st_blocks", 1) == 0 and os.fstatvfs(descriptor).f_blocks == 0
 
 
@@ -62,10 +71,10 @@ _KINDS: Final = frozenset({io.BufferedReader, io.BufferedRandom, io.FileIO})
 
 
 def _reads_a_file(filelike: Any) -> bool:
-    """Whether what it reads is what is in a file of the system.
+    """Return whether the method ``read`` returns the bytes of a file as they are.
 
-    Others have a descriptor too, but decompress, decode or select what is in it. The wrappers of
-    `tempfile` and of Django keep the file in ``file``, and have its own method ``read``.
+    Other objects have a descriptor, too, but decompress, decode or select the bytes. The wrappers
+    of `tempfile` and of Django have the file in ``file``, and its own method as ``read``.
     """
     file = getattr(filelike, "file", filelike)
     if type(file) not in _KINDS or type(getattr(file, "raw", file)) is not io.FileIO:

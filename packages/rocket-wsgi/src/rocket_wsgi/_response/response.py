@@ -1,74 +1,87 @@
-"""The response to one request: ``start_response``, ``write`` and the body (PEP 3333)."""
+"""The response to one request: ``start_response``, ``write`` and the body (PEP 3333).
+
+How it works
+============
+
+`Response` has the rules of PEP 3333 and the semantics of HTTP that all versions share (RFC 9110):
+when the head may still change, how Content-Length limits the body, and which responses have no
+body. It does not know how a head and a body look on the wire. That is the protocol's task: a
+subclass such as `HTTP1Response` implements seven methods, the framing.
+
+    method           sends
+    _begin           nothing; returns the encoded head, which precedes the first part of the body
+    _send_whole      the head and all of the body, in one go: the usual response
+    _send_part       a part of the body
+    _send_end        the end of a body whose length was not announced
+    _send_file       a part of a file as the whole body
+    _send_spans      several parts of a file as the whole body
+    _send_hints      an interim response
+
+`Response` calls them in this order: `_send_whole` alone; or `_begin`, then `_send_part` any number
+of times, then `_send_end`; or `_begin`, then `_send_file` or `_send_spans`. It never sends a part
+of the body of a response to HEAD, or of a response whose status excludes a body, and never more
+than the announced length. Subclassing costs the usual response no call: the framing is not an
+object of its own.
+
+All methods run on the thread that serves the request, except `hint` and `client_gone`, which the
+application may call from a thread of its own. Two other parties may want to use the connection
+meanwhile, and `claim` settles which one does:
+
+- The Monitor's thread, when the request exceeds ``request_timeout``. The lease of the request
+  decides: the worker gives it up before it calls the application, and takes it again before the
+  head is sent. If the Monitor's thread was faster, `claim` raises `ClientGone`.
+- The application itself, when it takes the connection over, for a websocket. A response and the
+  upgrade exclude each other: whichever begins first.
+"""
 
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from rocket_core import ClientGone
 from rocket_core.extending import Hold
-from rocket_wsgi._environ.request_id import with_id
-from rocket_wsgi._response.early_hints import encode_hints
+from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._response.file_wrapper import FileSpan, FileWrapper
-from rocket_wsgi._response.response_head import (
-    ApplicationError,
-    Headers,
-    ResponseHead,
-    ResponseHeads,
-)
+from rocket_wsgi._response.response_head import ResponseHead, ResponseHeads
+from rocket_wsgi._types import ExcInfo, Headers
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from rocket_core import Connection
+    from rocket_core import Connection, State
     from rocket_core.extending import UpgradedSocket
-    from rocket_wsgi._clock import Clock
-    from rocket_wsgi._http1.request import Request
-
-    ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+    from rocket_wsgi._environ.request import Request
 
 _log = logging.getLogger("rocket_wsgi")
 
-_JOIN_BOUND: Final = 64 * 1024
-"""Bytes up to which copying a body part behind its head is cheaper than a system call."""
+JOIN_BOUND: Final = 64 * 1024
+"""The size in bytes up to which copying a part behind its head costs less than a system call."""
+
+PLAIN_TEXT: Final = ("Content-Type", "text/plain; charset=latin-1")
 
 _HEAD_SIZE: Final = 2 * 1024
-"""Bytes that the head of a response hardly exceeds."""
+"""The size in bytes that the head of a response hardly exceeds."""
+
+_UNLIMITED: Final = -1
 
 
-class _Coding(Enum):
-    """How the client finds the end of the body (RFC 9112, section 6.3)."""
-
-    NONE = "no body"
-    LENGTH = "length"
-    CHUNKED = "chunked"
-    CLOSE = "close"
-
-
-# An attribute of an enum costs a search, and these are needed several times a request.
-_NONE: Final = _Coding.NONE
-_LENGTH: Final = _Coding.LENGTH
-_CHUNKED: Final = _Coding.CHUNKED
-
-
-class Response:
-    """One response; its methods are called by the application and by the worker, in one thread.
+class Response(ABC):
+    """One response, whose methods are called by the application and by the worker.
 
     Attributes:
-        status: the code that was sent, 0 before.
-        sent: bytes of the body sent so far, without their coding.
-        cut: whether the body is incomplete.
-        keep_alive: whether another request may follow.
-        upgrade: what the application may take over the connection with, if anything.
-        echo: the id that the response tells; None where it tells none.
-        error: why the response is not the application's, or not whole; None where it is.
-        over: whether the request is done with, so that nothing may use the connection for it.
+        status: the status code that was sent; 0 before the head is sent.
+        sent: the number of bytes of the body sent so far, without their framing.
+        cut: whether the response has ended before its body was complete.
+        keep_alive: whether another request may follow on the connection.
+        upgrade: the socket that the application may take over, or None.
+        own_fields: the header fields that the server adds unless the application sends them.
+        error: for the access log, why the response is incomplete or not the application's; or None.
+        over: whether the request has ended, so that nothing may use the connection for it.
     """
 
     __slots__ = (
-        "_coding",
+        "_bodiless",
         "_connection",
         "_head",
         "_heads",
@@ -77,28 +90,32 @@ class Response:
         "_request",
         "_started",
         "cut",
-        "echo",
         "error",
         "keep_alive",
         "over",
+        "own_fields",
         "sent",
         "status",
         "upgrade",
     )
 
-    def __init__(self, connection: Connection, request: Request, heads: ResponseHeads) -> None:
+    def __init__(
+        self, connection: Connection, request: Request, heads: ResponseHeads[ResponseHead]
+    ) -> None:
+        """Respond to ``request`` on ``connection``. ``heads`` makes the heads of this thread."""
         self._connection = connection
         self._request = request
         self._heads = heads
         self._started: tuple[str, Headers] | None = None
         self._head: ResponseHead | None = None
-        self._coding = _NONE
+        self._bodiless = False
         self._left = 0
+        """The bytes that the body may still have; `_UNLIMITED` without a Content-Length."""
         self.status = 0
         self.sent = 0
         self.cut = False
         self.error: str | None = None
-        self.echo: str | None = None
+        self.own_fields: Headers | None = None
         self.over = False
         self.upgrade: UpgradedSocket | None = None
         self._lease = connection.lease
@@ -106,56 +123,55 @@ class Response:
 
     @property
     def began(self) -> bool:
-        """Whether the head has been sent, so that nothing can be taken back."""
+        """Whether the head has been sent, so that it cannot change any more."""
         return self._head is not None
-
-    @property
-    def ends_connection(self) -> bool:
-        """Whether the end of the connection is the end of the body."""
-        return self._coding is _Coding.CLOSE
 
     # -- for the application ---------------------------------------------------------------------
 
     def start(
         self, status: str, headers: Headers, exc_info: ExcInfo | None = None, /
     ) -> Callable[[bytes], None]:
-        """``start_response``; returns ``write``."""
+        """``start_response``: take the status and the header fields, and return ``write``.
+
+        Raises `ApplicationError` for a second call without ``exc_info``, and the exception of
+        ``exc_info`` if the head has been sent.
+        """
         if exc_info is not None:
             try:
                 if self._head is not None and exc_info[1] is not None:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
-                exc_info = None  # PEP 3333: no circular reference
+                exc_info = None  # avoids a circular reference, as PEP 3333 asks
         elif self._started is not None:
             raise ApplicationError("start_response was called twice without exc_info")
-        if self.echo is not None:
-            headers = with_id(headers, self.echo)
+        if self.own_fields:
+            headers = _add_missing(headers, self.own_fields)
         self._started = status, headers
         return self.write
 
     def write(self, data: bytes, /) -> None:
-        """``write``: send a part of the body. Raises `ApplicationError` beyond its length."""
+        """``write``: send a part of the body.
+
+        Raises `ApplicationError` for more bytes than Content-Length announced.
+        """
         if self._put(data):
             raise ApplicationError("write() was called with more than Content-Length says")
 
     def hint(self, headers: Iterable[tuple[str, str]], /) -> None:
-        """``wsgi.early_hints``: send a 103 response, at once; clients of HTTP/1.0 get none.
+        """``wsgi.early_hints``: send a 103 response at once, unless the client speaks HTTP/1.0.
 
-        Raises `ApplicationError` for headers that cannot be sent, and once the response has begun.
+        Raises `ApplicationError` for invalid header fields, and after the response has begun.
         """
         if self.over or self.began or self.handed_over:
             raise ApplicationError("early hints must be sent before the response")
-        data = encode_hints(headers)
-        if not self._request.modern or not data:
-            return
         if self._lease is None:
-            self._connection.write(data)
+            self._send_hints(headers)
             return
         with self._lease.use():
-            self._connection.write(data)
+            self._send_hints(headers)
 
     def client_gone(self) -> bool:
-        """``rocket.client_gone``: whether the client has closed its side, so far as is known."""
+        """``rocket.client_gone``: whether the client has closed its side of the connection."""
         if self.over:
             return True
         if self._lease is None:
@@ -166,35 +182,7 @@ class Response:
         except ClientGone:
             return True
 
-    def _put(self, data: bytes, in_memory: bool = False) -> bool:
-        """Send a part of the body, after the head if need be; whether it was too long.
-
-        ``in_memory`` says that all that follows is in memory already; so does a part that makes the
-        body complete.
-        """
-        if not isinstance(data, bytes):
-            raise ApplicationError(f"a part of the body is {type(data).__name__}, not bytes")
-        if not data:
-            return False
-        head = b"" if self._head is not None else self._begin(None)
-        if self._coding is _NONE:
-            if head:
-                self._connection.write(head)
-            return False
-        excess = False
-        if self._coding is _LENGTH:
-            excess = len(data) > self._left
-            data = data[: self._left]
-            self._left -= len(data)
-        self.sent += len(data)
-        if self._coding is _CHUNKED:
-            self._send(head + b"%x\r\n" % len(data), data, b"\r\n", in_memory)
-        else:
-            in_memory = in_memory or (self._coding is _LENGTH and not self._left)
-            self._send(head, data, b"", in_memory)
-        return excess
-
-    # -- who may use the connection --------------------------------------------------------------
+    # -- the right to use the connection ---------------------------------------------------------
 
     @property
     def handed_over(self) -> bool:
@@ -203,118 +191,219 @@ class Response:
 
     @property
     def overtaken(self) -> bool:
-        """Whether the request took too long, and the server has answered."""
+        """Whether the request took too long, so that the Monitor's thread has answered it."""
         return self._lease is not None and self._lease.hold is Hold.OVERTAKEN
 
     def claim(self) -> None:
-        """Make sure that nobody else answers. Raises `ClientGone` when somebody has."""
+        """Take the right to answer, for good.
+
+        Raises `ClientGone` if the Monitor's thread has answered, or the application has taken the
+        connection over.
+        """
         if self._lease is not None:
             self._lease.claim()
         if self.upgrade is not None and not self.upgrade.withdraw():
             raise ClientGone("the application has taken the connection over")
 
-    def take_back(self, upgrade: UpgradedSocket) -> None:
-        """The application is done with a connection that it was offered."""
-        upgrade.end()
-        if upgrade.taken:
-            self.status = 101
-            self.sent = upgrade.sent
-            self.keep_alive = False
-
     # -- for the worker --------------------------------------------------------------------------
 
     def send(self, result: Iterable[bytes]) -> None:
-        """Send all of what the application returned. Raises what its iterator raises."""
-        if type(result) is FileWrapper and self._send_file(result):
+        """Send the result of the application. Raises what the iterator of ``result`` raises."""
+        if type(result) is FileWrapper and self._send_wrapped(result):
             return
         try:
             count = len(result)  # type: ignore[arg-type]
         except TypeError:
             count = -1
-        if 0 <= count <= 1 and self._head is None:
-            self._send_whole(result)
+        if not 0 <= count <= 1 or self._head is not None:
+            self._send_parts(result)
             return
+        # The usual response: its one part is the body, and the head was not sent before.
+        data = b"".join(result)
+        size = len(data)
+        announced = self._commit(size)
+        if self._bodiless:
+            self._connection.write(self._begin(announced))
+            return
+        promised, self._left = self._left, 0
+        if size > promised:
+            self._log_excess()
+            data = data[:promised]
+        self.sent = len(data)
+        self._send_whole(data, promised)
+        if size < promised:
+            self._cut_short()
+
+    def send_text(self, status: str, text: bytes) -> None:
+        """Send a text of the server's own, instead of the response that the application began.
+
+        The head must not have been sent. Raises as `claim`.
+        """
+        self._started = None
+        self.start(status, [PLAIN_TEXT])
+        self.send([text])
+
+    def send_span(self, span: FileSpan) -> None:
+        """Send a part of a file as the whole body.
+
+        Raises `OSError` if the process has no descriptor left.
+        """
+        before = self._begin(self._commit(span.size))
+        if self._bodiless:
+            self._connection.write(before)
+            return
+        count = min(span.size, self._left)
+        self._left -= count
+        self.sent = count
+        self._send_file(before, span.descriptor, span.offset, count)
+        if self._left:
+            self._cut_short()
+
+    def send_spans(self, descriptor: int, spans: Sequence[tuple[bytes, int, int]]) -> None:
+        """Send parts of a file as the whole body, without ever waiting for the client.
+
+        Each part is a tuple: the bytes that precede it, its offset, and its length in bytes. The
+        request must not be HEAD. Raises `OSError` if the process has no descriptor left.
+        """
+        self.sent = size = sum(len(before) + count for before, _, count in spans)
+        before = self._begin(self._commit(size))
+        self._left = 0
+        self._send_spans(before, descriptor, spans)
+
+    def prefers_bytes(self, size: int) -> bool:
+        """Whether a body of ``size`` bytes costs less as bytes in memory than as part of a file.
+
+        That is so up to the size at which it is copied behind its head, unless the worker would
+        have to wait for the client.
+        """
+        return size <= JOIN_BOUND and self._connection.holds(size + _HEAD_SIZE)
+
+    def give_up(self) -> None:
+        """End the response before its body is complete, in such a way that the client notices."""
+        self.cut = True
+        self.keep_alive = False
+
+    @abstractmethod
+    def ending(self) -> State:
+        """Return the next state of a connection on which no further request may follow.
+
+        Called once, when everything is sent.
+        """
+
+    # -- the framing, which is the protocol's ----------------------------------------------------
+
+    @abstractmethod
+    def _begin(self, length: int | None) -> bytes:
+        """Choose the framing of the body, and return the encoded head.
+
+        ``length`` is the length of the body to announce, in bytes; None if it is not known, or not
+        to be announced. If ``_bodiless`` is true, no body follows.
+        """
+
+    @abstractmethod
+    def _send_whole(self, data: bytes, length: int) -> None:
+        """Send the head and the whole body. ``length`` is announced, and at least ``len(data)``."""
+
+    @abstractmethod
+    def _send_part(self, before: bytes, data: bytes, in_memory: bool) -> None:
+        """Send a part of the body behind ``before``, which is the head or empty.
+
+        ``in_memory`` tells that the rest of the body is in memory already.
+        """
+
+    @abstractmethod
+    def _send_end(self) -> None:
+        """Send the end of a body, all of whose parts have been sent."""
+
+    @abstractmethod
+    def _send_file(self, before: bytes, descriptor: int, offset: int, count: int) -> None:
+        """Send ``count`` bytes of a file behind the head ``before``. Raises `OSError`."""
+
+    @abstractmethod
+    def _send_spans(
+        self, before: bytes, descriptor: int, spans: Sequence[tuple[bytes, int, int]]
+    ) -> None:
+        """Send parts of a file, as `send_spans` gets them, behind ``before``. Raises `OSError`."""
+
+    @abstractmethod
+    def _send_hints(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Send a 103 response (RFC 8297). Raises `ApplicationError` for invalid ``headers``."""
+
+    # -- the rest --------------------------------------------------------------------------------
+
+    def _commit(self, length: int | None) -> int | None:
+        """Make the head of what the application started; from now on it cannot change.
+
+        ``length`` is the length of the body in bytes, or None if it is not known. Returns the
+        length to announce. Raises `ApplicationError`, and `ClientGone` as `claim`.
+        """
+        if self._lease is not None or self.upgrade is not None:
+            self.claim()
+        if self._started is None:
+            raise ApplicationError("the application did not call start_response")
+        status, headers = self._started
+        head = self._heads.make(status, headers)
+        request = self._request
+        request.expects = False  # it is too late for 100 Continue
+        if request.body is not None and not request.body.complete:
+            self.keep_alive = False  # the unread rest of the body would precede the next request
+        self._head = head
+        self.status = head.status
+        if head.bodiless or request.method == "HEAD":
+            self._bodiless = True
+            return _announced_length(head, length)
+        if head.length is not None:
+            length = head.length
+        self._left = _UNLIMITED if length is None else length
+        return length
+
+    def _send_parts(self, result: Iterable[bytes]) -> None:
         in_memory = type(result) is list or type(result) is tuple
         for part in result:
             if self._put(part, in_memory):
                 self._log_excess()
-            if self._complete():
-                break  # PEP 3333 asks to stop iterating
-        self._end()
-
-    def _complete(self) -> bool:
-        """Whether nothing more can be sent: all that was promised is, or the head says all."""
+            if self._head is not None and (self._bodiless or not self._left):
+                break  # nothing more may be sent, and PEP 3333 asks to stop iterating
         if self._head is None:
-            return False
-        return self._coding is _NONE or (self._coding is _LENGTH and not self._left)
-
-    def _send_whole(self, result: Iterable[bytes]) -> None:
-        data = b"".join(result)
-        size = len(data)
-        head = self._begin(size)
-        if self._coding is _NONE:
-            self._connection.write(head)
-            return
-        excess = size - self._left
-        if excess > 0:
-            self._log_excess()
-            data = data[: self._left]
-        self.sent = len(data)
-        self._left = 0
-        if size <= _JOIN_BOUND:
-            self._connection.write_rest(head + data)
-        else:
-            self._send(head, data, b"", True)
-        if excess < 0:
+            self._connection.write(self._begin(self._commit(0)))
+        elif not self._bodiless:
+            self._send_end()
+        if self._left > 0:
             self._cut_short()
 
-    def _send_file(self, wrapper: FileWrapper) -> bool:
+    def _put(self, data: bytes, in_memory: bool = False) -> bool:
+        """Send a part of the body, after the head if it was not sent.
+
+        ``in_memory`` tells that the rest of the body is in memory already. Returns whether the part
+        exceeded the announced length; the excess is not sent.
+        """
+        if not isinstance(data, bytes):
+            raise ApplicationError(f"a part of the body is {type(data).__name__}, not bytes")
+        if not data:
+            return False
+        before = b"" if self._head is not None else self._begin(self._commit(None))
+        if self._bodiless:
+            if before:
+                self._connection.write(before)
+            return False
+        excess = False
+        left = self._left
+        if left != _UNLIMITED:
+            excess = len(data) > left
+            data = data[:left]
+            self._left = left = left - len(data)
+            in_memory = in_memory or not left
+        self.sent += len(data)
+        self._send_part(before, data, in_memory)
+        return excess
+
+    def _send_wrapped(self, wrapper: FileWrapper) -> bool:
+        """Send a wrapped file by `send_span`, if that is possible; whether it was."""
         span = wrapper.span()
         if span is None or self._head is not None:
             return False
         self.send_span(span)
         return True
-
-    def prefers_bytes(self, size: int) -> bool:
-        """Whether a body of ``size`` bytes costs less in memory than as part of a file.
-
-        So it does up to where it is copied behind its head, unless the client were waited for.
-        """
-        return size <= _JOIN_BOUND and self._connection.holds(size + _HEAD_SIZE)
-
-    def send_span(self, span: FileSpan) -> None:
-        """Send part of a file as all of the body. Raises `OSError` when no descriptor is left."""
-        head = self._begin(span.size)
-        self._connection.write(head)
-        if self._coding is _NONE:
-            return
-        count = min(span.size, self._left)
-        self._left -= count
-        self.sent = count
-        self._connection.send_file(span.descriptor, span.offset, count)
-        if self._left:
-            self._cut_short()
-
-    def send_spans(self, descriptor: int, spans: Sequence[tuple[bytes, int, int]]) -> None:
-        """Send parts of a file, each (bytes before it, offset, count), as all of the body.
-
-        Never waits for the client. Raises `OSError` when no descriptor is left.
-        """
-        size = sum(len(before) + count for before, _, count in spans)
-        (before, offset, count), *others = spans
-        self.sent = size
-        head = self._begin(size)
-        self._left = 0
-        self._connection.send_spans(descriptor, [(head + before, offset, count), *others])
-
-    def _end(self) -> None:
-        if self._head is None:
-            head = self._begin(0)
-            self._connection.write(head)
-        elif self._coding is _CHUNKED:
-            self._connection.write(b"0\r\n\r\n")
-        if self._coding is _LENGTH and self._left:
-            self._cut_short()
 
     def _log_excess(self) -> None:
         _log.error("%s: the body is longer than its Content-Length; cut", self._request)
@@ -323,86 +412,15 @@ class Response:
         _log.error("%s: the body is shorter than its Content-Length", self._request)
         self.give_up()
 
-    def give_up(self) -> None:
-        """End before the body is complete; the client notices, because the connection ends too."""
-        self.cut = True
-        self.keep_alive = False
 
-    def _begin(self, length: int | None) -> bytes:
-        """Settle how the body ends, ``length`` being its size where that is known; the head."""
-        if self._lease is not None or self.upgrade is not None:
-            self.claim()
-        if self._started is None:
-            raise ApplicationError("the application did not call start_response")
-        status, headers = self._started
-        head = self._heads.make(status, headers)
-        request = self._request
-        request.expects = False  # 100 Continue has no place after this
-        if request.body is not None and not request.body.complete:
-            self.keep_alive = False  # what the application does not read is in the way
-        self._head = head
-        self.status = head.status
-        told = length if head.length is None else head.length
-        if told is None or head.bodiless or request.method == "HEAD":
-            ending = self._settle(head, length)
-        else:
-            self._coding = _LENGTH
-            self._left = told
-            if self.keep_alive and request.modern:
-                return head.encode_kept(told, self._heads.clock)
-            ending = b"Content-Length: %d\r\n" % told
-        if not self.keep_alive:
-            ending += b"Connection: close\r\n"
-        elif not request.modern:
-            ending += b"Connection: keep-alive\r\n"
-        return head.encode(ending + b"\r\n", self._heads.clock)
-
-    def _settle(self, head: ResponseHead, length: int | None) -> bytes:
-        """Settle how a body ends that is not sent, or whose length nobody knows; the fields."""
-        told = head.length
-        without = self._request.method == "HEAD"
-        if head.bodiless:
-            if told is None or head.status != 304:
-                return b""  # of these only 304 may tell it (RFC 9110, section 8.6)
-        elif without and told is None and length:
-            told = length
-        if told is not None:
-            return b"Content-Length: %d\r\n" % told
-        if self._request.modern:
-            if not without:
-                self._coding = _CHUNKED
-            return b"Transfer-Encoding: chunked\r\n"
-        self.keep_alive = False
-        if not without:
-            self._coding = _Coding.CLOSE
-        return b""
-
-    def _send(self, before: bytes, data: bytes, after: bytes, in_memory: bool) -> None:
-        connection = self._connection
-        write = connection.write_rest if in_memory else connection.write
-        if len(data) <= _JOIN_BOUND:
-            write(before + data + after)
-            return
-        if before:
-            write(before)
-        write(data)
-        if after:
-            write(after)
+def _announced_length(head: ResponseHead, length: int | None) -> int | None:
+    """Return the length to announce in a response that has no body (RFC 9110, section 8.6)."""
+    if head.bodiless:
+        return head.length if head.status == 304 else None
+    return head.length if head.length is not None else length or None
 
 
-def plain(
-    status: str,
-    text: str,
-    *,
-    body: bool,
-    keep_alive: bool,
-    clock: Clock,
-    headers: Sequence[tuple[str, str]] = (),
-) -> bytes:
-    """A complete response of the server's own."""
-    data = f"{text}\n".encode("latin-1", "replace")
-    head = ResponseHead(status, [("Content-Type", "text/plain; charset=latin-1"), *headers])
-    ending = b"Content-Length: %d\r\n" % len(data)
-    if not keep_alive:
-        ending += b"Connection: close\r\n"
-    return head.encode(ending + b"\r\n", clock) + (data if body else b"")
+def _add_missing(headers: Headers, own_fields: Headers) -> Headers:
+    """Return ``headers`` and those of ``own_fields`` whose names they lack."""
+    names = {str(name).lower() for name, _ in headers}
+    return [*headers, *(field for field in own_fields if field[0].lower() not in names)]

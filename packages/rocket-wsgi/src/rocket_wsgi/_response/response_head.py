@@ -1,32 +1,32 @@
-"""Response heads: checked, and put together in few operations."""
+"""Response heads as the application gives them: checked, and remembered when they repeat."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, TypeVar
 
-from rocket_wsgi._clock import SERVER_LINE, Clock
+from rocket_wsgi._clock import Clock
+from rocket_wsgi._errors import ApplicationError
+from rocket_wsgi._grammar import WHOLE_TOKEN
 from rocket_wsgi._repeat_cache import RepeatCache
+from rocket_wsgi._types import Headers
 
-Headers = list[tuple[str, str]]
-
-TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _STATUS: Final = re.compile(r"[1-9][0-9]{2} [\t\x20-\x7e\x80-\xff]*\Z")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
-_MEMORABLE: Final = 2 * 1024
-"""Bytes of a head that is remembered, at most."""
+_MAX_REMEMBERED: Final = 2 * 1024
+"""The maximum size of a remembered head, in bytes."""
 
 
-# What a header field of the application means to the server.
+# The kinds of header fields that mean something to the server.
 _PLAIN: Final = 0
 _CONTENT_LENGTH: Final = 1
-_DATE: Final = 2
-_SERVER: Final = 4
-_BOTH: Final = _DATE | _SERVER
+DATE: Final = 2
+SERVER_FIELD: Final = 4
+DATE_AND_SERVER: Final = DATE | SERVER_FIELD
 
-_KINDS: Final = {"content-length": _CONTENT_LENGTH, "date": _DATE, "server": _SERVER}
+_KINDS: Final = {"content-length": _CONTENT_LENGTH, "date": DATE, "server": SERVER_FIELD}
 
 _HOP_BY_HOP: Final = frozenset(
     {
@@ -42,19 +42,15 @@ _HOP_BY_HOP: Final = frozenset(
 )
 
 
-class ApplicationError(Exception):
-    """The application broke a rule of PEP 3333."""
-
-
-class _Names(RepeatCache[Any, int]):
-    """Field names found to be valid, with their kind."""
+class _FieldKinds(RepeatCache[Any, int]):
+    """The kinds of valid field names. A look-up of any other name raises `ApplicationError`."""
 
     __slots__ = ()
 
     def __missing__(self, name: Any) -> int:
         if type(name) is not str:
             raise ApplicationError(f"header name {name!r} is not a str")
-        if not TOKEN.match(name):
+        if not WHOLE_TOKEN.match(name):
             raise ApplicationError(f"header name {name!r} is not a token")
         lower = name.lower()
         if lower in _HOP_BY_HOP:
@@ -67,76 +63,66 @@ class _Names(RepeatCache[Any, int]):
         return kind
 
 
-class _StatusLines(RepeatCache[Any, tuple[int, str]]):
-    """Code and status line of each status string."""
+class _StatusCodes(RepeatCache[Any, int]):
+    """The codes of valid status strings. A look-up of any other raises `ApplicationError`."""
 
     __slots__ = ()
 
-    def __missing__(self, status: Any) -> tuple[int, str]:
+    def __missing__(self, status: Any) -> int:
         if type(status) is not str:
             raise ApplicationError(f"status {status!r} is not a str")
         if not _STATUS.match(status):
             raise ApplicationError(f"status {status!r} is not a code and a reason, as in '200 OK'")
-        if status[0] == "1":  # RFC 9110, section 15.2: another response would have to follow
+        if status[0] == "1":  # another response would have to follow (RFC 9110, section 15.2)
             raise ApplicationError(
-                f"status {status!r} ends no request; use wsgi.early_hints for 103, and "
+                f"status {status!r} does not end a request; use wsgi.early_hints for 103, and "
                 "rocket.socket to switch protocols"
             )
-        found = int(status[:3]), f"HTTP/1.1 {status}\r\n"
-        self.offer(status, found)
-        return found
+        code = int(status[:3])
+        self.offer(status, code)
+        return code
 
 
-_names: Final = _Names()
-_status_lines: Final = _StatusLines()
+_kinds: Final = _FieldKinds()
+_codes: Final = _StatusCodes()
 
 
 class ResponseHead:
-    """Status and header fields of a response, checked. Belongs to one thread.
+    """The status and the header fields of a response, checked (PEP 3333).
+
+    A protocol's subclass encodes them.
 
     Attributes:
         status: the status code.
-        length: the application's Content-Length, or None.
-        bodiless: whether the status says that there is no body (RFC 9112, section 6.3).
-        start: the status line and the application's fields, without Content-Length.
+        length: the value of the application's Content-Length, or None.
+        bodiless: whether the status code excludes a body (RFC 9110, section 6.4.1).
+        lacks: those of `DATE` and `SERVER_FIELD` that the application does not send, so that the
+            server adds them.
+        size: the size of the encoded head in bytes; set by the subclass.
     """
 
-    __slots__ = (
-        "_kept",
-        "_kept_fields",
-        "_kept_length",
-        "_own",
-        "bodiless",
-        "length",
-        "start",
-        "status",
-    )
+    __slots__ = ("bodiless", "lacks", "length", "size", "status")
+
+    size: int
 
     def __init__(self, status: str, headers: Headers) -> None:
-        """Take what the application gave. Raises `ApplicationError`."""
-        self.status, line = _status_lines[status]
-        self.bodiless = self.status in (204, 304)
+        """Check the arguments of ``start_response``. Raises `ApplicationError`."""
+        self.status = code = _codes[status]
+        self.bodiless = code in (204, 304)
         self.length: int | None = None
-        parts = [line]
-        own = _BOTH
+        lacks = DATE_AND_SERVER
         for name, value in headers:
-            kind = _names[name]
+            kind = _kinds[name]
             if type(value) is not str:
                 raise ApplicationError(f"the value of header {name!r} is not a str")
             if not value.isprintable():
                 _check_value(name, value)
-            if kind == _CONTENT_LENGTH:
-                self._take_length(value)  # whether it is sent is not for the application to say
-                continue
-            own &= ~kind
-            parts.append(f"{name}: {value}\r\n")
-        self._own = own
-        try:
-            self.start = "".join(parts).encode("latin-1")
-        except UnicodeEncodeError as error:
-            raise ApplicationError(f"a header is not latin-1: {error.object!r}") from error
-        self._kept = self._kept_fields = b""
-        self._kept_length = 0
+            if kind:
+                if kind == _CONTENT_LENGTH:
+                    self._take_length(value)
+                else:
+                    lacks &= ~kind
+        self.lacks = lacks
 
     def _take_length(self, value: str) -> None:
         if not (value.isascii() and value.isdigit()):
@@ -145,62 +131,48 @@ class ResponseHead:
             raise ApplicationError("Content-Length is given twice")
         self.length = int(value)
 
-    def encode(self, ending: bytes, clock: Clock) -> bytes:
-        """The bytes of the head, with ``ending``, whole lines, as its last fields."""
-        clock.update()
-        own = self._own
-        if own == _BOTH:
-            return self.start + clock.fields + ending
-        if own & _DATE:
-            return self.start + clock.date + ending
-        if own & _SERVER:
-            return self.start + SERVER_LINE + ending
-        return self.start + ending
 
-    def encode_kept(self, length: int, clock: Clock) -> bytes:
-        """The bytes of the head before ``length`` bytes of body, in HTTP/1.1, if more may follow.
-
-        Most heads are like that, and come again within the second, before as many bytes.
-        """
-        clock.update()
-        if length != self._kept_length or clock.fields is not self._kept_fields:
-            self._kept = self.encode(b"Content-Length: %d\r\n\r\n" % length, clock)
-            self._kept_length = length
-            self._kept_fields = clock.fields
-        return self._kept
+_Head_co = TypeVar("_Head_co", bound=ResponseHead, covariant=True)
+"""The heads of one protocol."""
 
 
-class ResponseHeads:
-    """Makes the heads of the responses of one thread, and remembers those that come again."""
+class ResponseHeads(Generic[_Head_co]):
+    """Makes the response heads of one thread, and remembers those that repeat.
 
-    def __init__(self) -> None:
+    Attributes:
+        clock: the clock of the thread, for the field ``Date``.
+    """
+
+    def __init__(self, make_head: Callable[[str, Headers], _Head_co]) -> None:
+        """Make heads by ``make_head``, the class of a protocol."""
         self.clock: Final = Clock()
-        self._memory: RepeatCache[tuple[Sequence[str], ...], ResponseHead] = RepeatCache()
+        self._make_head = make_head
+        self._remembered: RepeatCache[tuple[Sequence[str], ...], _Head_co] = RepeatCache()
 
-    def make(self, status: str, headers: Headers) -> ResponseHead:
-        """A head of what the application gave. Raises `ApplicationError`."""
+    def make(self, status: str, headers: Headers) -> _Head_co:
+        """Return the head for the arguments of ``start_response``. Raises `ApplicationError`."""
         key = (status, *headers)
         try:
-            head = self._memory.get(key)
-        except TypeError:  # a field that is no tuple has no hash
-            return ResponseHead(status, headers)
+            head = self._remembered.get(key)
+        except TypeError:  # a field that is not a tuple has no hash
+            return self._make_head(status, headers)
         if head is None:
-            head = ResponseHead(status, headers)
-            if len(head.start) <= _MEMORABLE:
-                self._memory.offer(key, head)
+            head = self._make_head(status, headers)
+            if head.size <= _MAX_REMEMBERED:
+                self._remembered.offer(key, head)
             return head
         for name, value in headers:
-            if type(value) is not str:  # but equal to one
+            if type(value) is not str:  # an instance of a subclass equals the str in the key
                 raise ApplicationError(f"the value of header {name!r} is not a str")
         return head
 
 
 def field_line(name: str, value: str) -> str:
-    """One header field of the application, checked as those of its response are.
+    """Return the line of a header field of the application, checked like those of a head.
 
     Raises `ApplicationError`.
     """
-    _names[name]  # raises for what is no name
+    _kinds[name]  # raises for an invalid name
     if type(value) is not str:
         raise ApplicationError(f"the value of header {name!r} is not a str")
     _check_value(name, value)
@@ -208,6 +180,6 @@ def field_line(name: str, value: str) -> str:
 
 
 def _check_value(name: str, value: str) -> None:
-    """Refuse what would break out of its line (RFC 9110, section 5.5)."""
+    """Refuse a value that could end its line (RFC 9110, section 5.5)."""
     if _CONTROL.search(value):
         raise ApplicationError(f"the value of header {name!r} contains a control character")

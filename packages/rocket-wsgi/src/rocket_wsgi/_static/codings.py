@@ -1,24 +1,25 @@
-"""Which content codings a client accepts (RFC 9110, section 12.5.3)."""
+"""The content codings that a client accepts (RFC 9110, section 12.5.3)."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
+from rocket_wsgi._grammar import TOKEN
 from rocket_wsgi._repeat_cache import RepeatCache
 
 SUFFIXES: Final = {"br": ".br", "gzip": ".gz"}
-"""Codings of files made beforehand, the smaller first, and how their names end."""
+"""The codings of precompressed files, the better compression first, and the suffixes of names."""
 
 _ELEMENT: Final = re.compile(
-    r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?\Z"
+    rf"({TOKEN})(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{{0,3}})?|1(?:\.0{{0,3}})?))?\Z"
 )
 _LONGEST: Final = 256
-"""Characters of a value that is remembered, at most."""
+"""The maximum length of a value that is remembered, in characters."""
 
 
 class _Preferences(RepeatCache[str, tuple[str, ...]]):
-    """The codings to look for, by ``Accept-Encoding``."""
+    """The results of `preferred` by values of ``Accept-Encoding``."""
 
     __slots__ = ()
 
@@ -33,11 +34,10 @@ _preferences: Final = _Preferences()
 
 
 def preferred(value: str) -> tuple[str, ...]:
-    """The codings of `SUFFIXES` that are better for the client than none, the best first.
+    """Return the codings of `SUFFIXES` that the client prefers to an uncompressed file, best first.
 
-    A coding is better where the client gives it no smaller weight than ``identity``, which counts
-    as the least of what is accepted unless it is named. A malformed element is as if it were not
-    there.
+    The client prefers a coding if its weight is at least the weight of ``identity``. If the client
+    does not name ``identity``, every accepted coding is preferred. Malformed elements are ignored.
     """
     return _preferences[value]
 

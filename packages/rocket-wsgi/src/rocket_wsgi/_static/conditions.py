@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from rocket_wsgi._clock import MONTHS
 
 if TYPE_CHECKING:
-    from rocket_wsgi._http1.fields import Environ
+    from rocket_wsgi._types import Environ
 
-# No two neighbours match the same character, so time is linear in the length.
+# No two neighbouring parts match the same character, so a match takes linear time.
 _ELEMENT: Final = re.compile(r'[ \t]*(?:(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|\Z)')
 
 _TIME: Final = r"(?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})"
@@ -28,15 +28,15 @@ _DATES: Final = (
     ),
     re.compile(rf"[A-Z][a-z]{{2}} {_MONTH} (?P<day>[ 0-9][0-9]) {_TIME} (?P<year>[0-9]{{4}})\Z"),
 )
-"""The present form of dates and the two obsolete ones (section 5.6.7)."""
+"""The preferred format of dates and the two obsolete ones (section 5.6.7)."""
 
 
 class Validators(NamedTuple):
-    """What tells one version of a representation from another (section 8.8).
+    """The validators of a representation, which identify its version (section 8.8).
 
     Attributes:
         etag: a strong entity tag, with its quotes.
-        modified: seconds since the epoch.
+        modified: the time of the last modification, in seconds since the epoch.
     """
 
     etag: str
@@ -44,7 +44,7 @@ class Validators(NamedTuple):
 
 
 class Outcome(Enum):
-    """What the conditions of a request come to."""
+    """The result of the conditions of a request."""
 
     PROCEED = 200
     NOT_MODIFIED = 304
@@ -52,12 +52,12 @@ class Outcome(Enum):
 
 
 def evaluate(environ: Environ, validators: Validators) -> Outcome:
-    """Evaluate the conditions of a GET or HEAD request in their order (section 13.2.2)."""
+    """Evaluate the conditions of a GET or HEAD request in the order of section 13.2.2."""
     return Outcome.FAILED if _fails(environ, validators) else _compare(environ, validators)
 
 
 def _fails(environ: Environ, validators: Validators) -> bool:
-    """Whether ``If-Match``, or without it ``If-Unmodified-Since``, is false."""
+    """Return whether ``If-Match``, or else ``If-Unmodified-Since``, is false."""
     match = environ.get("HTTP_IF_MATCH")
     if match is not None:
         return not _matches(match, validators.etag, weakly=False)
@@ -66,7 +66,7 @@ def _fails(environ: Environ, validators: Validators) -> bool:
 
 
 def _compare(environ: Environ, validators: Validators) -> Outcome:
-    """What ``If-None-Match``, or without it ``If-Modified-Since``, comes to."""
+    """Evaluate ``If-None-Match``, or else ``If-Modified-Since``."""
     match = environ.get("HTTP_IF_NONE_MATCH")
     if match is not None:
         same = _matches(match, validators.etag, weakly=True)
@@ -77,11 +77,11 @@ def _compare(environ: Environ, validators: Validators) -> Outcome:
 
 
 def range_applies(environ: Environ, validators: Validators) -> bool:
-    """Whether ``If-Range``, where there is one, lets ``Range`` count (section 13.1.5)."""
+    """Return whether ``If-Range``, if present, allows ``Range`` to apply (section 13.1.5)."""
     value: str | None = environ.get("HTTP_IF_RANGE")
     if value is None or value == validators.etag:
         return True
-    # In the second of a change another may follow: the date is no strong validator yet.
+    # Another change may follow within the same second: the date is not yet a strong validator.
     strong = validators.modified < int(time.time()) - 1
     return strong and _date(value) == validators.modified
 
@@ -93,7 +93,7 @@ def _matches(value: str, etag: str, *, weakly: bool) -> bool:
 
 
 def _tags(value: str) -> Iterator[tuple[bool, str]]:
-    """The entity tags of a list, whether weak and with their quotes, up to what is none."""
+    """Yield whether a tag is weak, and the tag with its quotes, up to the first malformed one."""
     position = 0
     while position < len(value):
         element = _ELEMENT.match(value, position)
@@ -105,7 +105,7 @@ def _tags(value: str) -> Iterator[tuple[bool, str]]:
 
 
 def _date(value: str | None) -> int | None:
-    """Seconds since the epoch of an HTTP-date; None where it is none (section 5.6.7)."""
+    """Return the seconds since the epoch of an HTTP-date (section 5.6.7), otherwise None."""
     if value is None:
         return None
     for form in _DATES:

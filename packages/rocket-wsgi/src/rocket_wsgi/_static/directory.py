@@ -1,4 +1,4 @@
-"""Pages that list directories."""
+"""HTML pages that list directories."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _UNITS: Final = ("KiB", "MiB", "GiB", "TiB")
 
 
 class Item(NamedTuple):
-    """What a listing shows of a file, or of a directory, which has no size."""
+    """One row of a listing: a file, or a directory, whose size is None."""
 
     name: str
     size: int | None
@@ -48,18 +48,19 @@ class Item(NamedTuple):
 
 
 def list_items(directory: str, descriptor: int, base: str | None) -> list[Item]:
-    """What is in ``directory``, open at ``descriptor``, and would be served: directories first.
+    """Return the items of ``directory``, open at ``descriptor``, that can be served.
 
-    Links count as what they lead to; beyond ``base``, where that is given, they count for nothing.
-    Raises `OSError`.
+    Directories come first. A symbolic link appears as its target, and not at all if its target is
+    outside of ``base``; None allows any target. Raises `OSError`.
     """
     path = descriptor if os.scandir in os.supports_fd else directory
     with os.scandir(path) as entries:
-        items = [item for entry in entries for item in _look(directory, entry, base)]
+        items = [item for entry in entries for item in _item(directory, entry, base)]
     return sorted(items, key=lambda item: (item.size is not None, item.name))
 
 
-def _look(directory: str, entry: os.DirEntry[str], base: str | None) -> Iterator[Item]:
+def _item(directory: str, entry: os.DirEntry[str], base: str | None) -> Iterator[Item]:
+    """Yield the item of a directory entry, unless it cannot be served."""
     names = split_path("/" + os.fsencode(entry.name).decode("latin-1"))
     if names is None and entry.name != ".well-known":
         return
@@ -68,7 +69,7 @@ def _look(directory: str, entry: os.DirEntry[str], base: str | None) -> Iterator
             resolve_beneath(base, str(Path(directory, entry.name)))
         status = entry.stat()
     except OSError:
-        return  # gone, or not to be shown
+        return  # removed meanwhile, or outside of the base
     if stat.S_ISDIR(status.st_mode):
         yield Item(entry.name, None, status.st_mtime)
     elif stat.S_ISREG(status.st_mode):
@@ -76,7 +77,7 @@ def _look(directory: str, entry: os.DirEntry[str], base: str | None) -> Iterator
 
 
 def render(path: str, items: Iterable[Item], *, top: bool) -> bytes:
-    """The page for ``path``, as clients see it; with a way up unless it is the ``top``."""
+    """Return the page for a path of a URL, with a link to its parent unless it is the ``top``."""
     rows = [] if top else ['<tr><td><a href="../">../</a></td><td></td><td></td></tr>']
     rows += [_row(item) for item in items]
     text = _PAGE.format(title=html.escape(_readable(path)), rows="\n".join(rows))
@@ -93,7 +94,7 @@ def _row(item: Item) -> str:
 
 
 def _readable(path: str) -> str:
-    """Text for a path whose bytes are one character each."""
+    """Decode a path that has one character per byte."""
     return path.encode("latin-1").decode("utf-8", "replace")
 
 
@@ -102,7 +103,7 @@ def _readable_size(size: int) -> str:
         return f"{size} B"
     amount = float(size)
     unit = ""
-    for unit in _UNITS:  # noqa: B007 - the last one is for all that is larger
+    for unit in _UNITS:  # noqa: B007 - used after the loop; the last unit is for all larger sizes
         amount /= 1024
         if amount < 1024:
             break

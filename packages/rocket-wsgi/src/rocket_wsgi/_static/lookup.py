@@ -1,8 +1,9 @@
-"""From the path of a request to an open file, and never to one outside of the root.
+"""Opening the file of a request's path, and never a file outside of the root.
 
-On POSIX systems every component is opened from the one before it, and none may be a symbolic link;
-so nothing that changes meanwhile leads elsewhere. Where a link is in the way, the path is resolved
-and, if it is still beneath the root, opened in the same manner.
+On POSIX systems each directory of the path is opened relative to its parent, without following
+symbolic links. So a directory or link that changes meanwhile cannot lead out of the root. If the
+path contains a link, it is resolved first; if the result is beneath the root, it is opened in the
+same way.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final
 
 _READ: Final = (
     os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)  # a FIFO must not wait for somebody to write to it
+    | getattr(os, "O_NONBLOCK", 0)  # opening a FIFO must not wait for a writer
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
 )
@@ -26,7 +27,7 @@ _DIRECTORY: Final = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTOR
 _STEPWISE: Final = bool(_NO_LINK) and os.open in os.supports_dir_fd
 
 _LINK_ERRORS: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR})
-"""How systems say that a link was met; a file among the directories looks the same."""
+"""The errors of systems for a symbolic link, or for a file in the place of a directory."""
 
 _NEVER: Final = re.compile(r"[\x00\\]")
 _NOT_ON_WINDOWS: Final = re.compile(
@@ -39,18 +40,18 @@ WINDOWS: Final = os.name == "nt"
 
 
 def split_path(path: str, *, windows: bool = WINDOWS) -> list[str] | None:
-    """The names in ``path``, which is decoded, as ``PATH_INFO`` is, and begins with a slash.
+    """Split ``path``, in the form of ``PATH_INFO``, into its names; the path begins with a slash.
 
-    The last one is empty for a directory. None where no file can have the path, or must not be
-    shown: empty names, names that begin with a dot (but for ``.well-known`` at first, RFC 8615),
-    NUL, backslashes, and on Windows what is a drive, a stream or a device there.
+    The last name is empty for a directory. Returns None for a path that no served file can have: it
+    contains an empty name, a name that begins with a dot (except ``.well-known`` as the first name,
+    RFC 8615), NUL or a backslash, or on Windows a drive, a stream or a device.
     """
     if _NEVER.search(path) or (windows and _NOT_ON_WINDOWS.search(path)):
         return None
     if not path.isascii():
         try:
             path = os.fsdecode(path.encode("latin-1"))
-        except UnicodeDecodeError:  # where names are no bytes
+        except UnicodeDecodeError:  # on systems whose file names are text
             return None
     names = path[1:].split("/")
     if "" in names[:-1]:
@@ -62,10 +63,10 @@ def split_path(path: str, *, windows: bool = WINDOWS) -> list[str] | None:
 
 
 def open_beneath(root: str, names: Sequence[str], *, follow_links: bool) -> int:
-    """Open what ``names`` lead to from ``root``, without waiting; its descriptor.
+    """Open the file or directory that ``names`` lead to from ``root``. Return its descriptor.
 
-    Without ``follow_links``, links that lead out of the root are as if they were not there. Raises
-    `OSError`.
+    Does not wait for a FIFO or a device. Without ``follow_links``, a symbolic link that leads out
+    of the root counts as missing. Raises `OSError`.
     """
     if follow_links:
         return os.open("/".join((root, *names)), _READ)
@@ -83,7 +84,10 @@ def open_beneath(root: str, names: Sequence[str], *, follow_links: bool) -> int:
 
 
 def resolve_beneath(base: str, path: str) -> str:
-    """The real path of ``path``. Raises `OSError`, also where it is not beneath ``base``."""
+    """Resolve the symbolic links of ``path``.
+
+    Raises `FileNotFoundError` if the result is not beneath ``base``, and `OSError`.
+    """
     found = os.path.realpath(path, strict=True)
     if not Path(found).is_relative_to(base):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
@@ -91,6 +95,7 @@ def resolve_beneath(base: str, path: str) -> str:
 
 
 def _open_stepwise(root: str, names: Sequence[str]) -> int:
+    """Open each directory relative to its parent, without following symbolic links."""
     if len(names) < 2:
         return os.open("/".join((root, *names)), _READ | (_NO_LINK if names else 0))
     directory = os.open(f"{root}/{names[0]}", _DIRECTORY)

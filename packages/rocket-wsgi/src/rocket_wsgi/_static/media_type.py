@@ -1,4 +1,4 @@
-"""The ``Content-Type`` of files, by their names."""
+"""The media type of a file by the suffix of its name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OWN: Final = {
     ".woff2": "font/woff2",
     ".xml": "application/xml",
 }
-"""What a page does not work without, whatever the system's tables or an older Python say."""
+"""The types that pages depend on, regardless of the system's tables and the version of Python."""
 
 _COMPRESSED: Final = {
     "br": "application/octet-stream",
@@ -41,7 +41,7 @@ _UNKNOWN: Final = "application/octet-stream"
 
 
 class _Types(RepeatCache[str, str]):
-    """The types by suffix."""
+    """The media types by suffix."""
 
     __slots__ = ()
 
@@ -55,10 +55,10 @@ _types: Final = _Types()
 
 
 def media_type(name: str) -> str:
-    """The ``Content-Type`` for a file called ``name``; text is taken to be UTF-8.
+    """Return the ``Content-Type`` for a file called ``name``. The charset of text is UTF-8.
 
-    Beyond what pages need, the module `mimetypes` decides when a suffix is first asked for. A file
-    that holds something compressed is of the type of the compression.
+    The module `mimetypes` determines the types that are not in the table here. A compressed file
+    has the type of its compression.
     """
     return _types[splitext(name)[1].lower()]
 

@@ -7,29 +7,30 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 MAX_RANGES: Final = 16
-"""Ranges of one request; a request for more gets the whole."""
+"""The maximum number of ranges of one request. A request for more gets the whole file."""
 
-# Nineteen digits count more bytes than any file has.
+# A number of nineteen digits is larger than the size of any file.
 _SPEC: Final = re.compile(r"[ \t]*([0-9]{0,19})-([0-9]{0,19})[ \t]*\Z")
 
 
 class ByteRange(NamedTuple):
-    """Part of a representation: ``length`` bytes from ``offset`` on."""
+    """A part of a representation: ``length`` bytes from ``offset`` on."""
 
     offset: int
     length: int
 
     def content_range(self, size: int) -> str:
-        """The value of ``Content-Range`` for this part of ``size`` bytes (section 14.4)."""
+        """Return the value of ``Content-Range`` for this part of ``size`` bytes (section 14.4)."""
         return f"bytes {self.offset}-{self.offset + self.length - 1}/{size}"
 
 
 def parse_ranges(value: str, size: int) -> list[ByteRange] | None:
-    """The ranges that a ``Range`` field asks of ``size`` bytes, those that exist, in its order.
+    """Return the satisfiable ranges of a ``Range`` field for ``size`` bytes, in its order.
 
-    Empty when none exists, which is answered 416. None when the field is to be ignored: another
-    unit, malformed, more than `MAX_RANGES` ranges, or ranges that overlap, of which a few bytes of
-    request would make many of response (section 14.2 allows that).
+    The list is empty if no range is satisfiable, which is answered 416. None says that the field is
+    to be ignored (section 14.2): it has another unit than bytes, is malformed, has more than
+    `MAX_RANGES` ranges, or has ranges that overlap. With the latter two, a small request could
+    cause a very large response.
     """
     unit, equals, text = value.partition("=")
     if not equals or unit.lower() != "bytes" or text.count(",") >= MAX_RANGES:
@@ -51,7 +52,7 @@ def parse_ranges(value: str, size: int) -> list[ByteRange] | None:
 
 
 def _resolve(first: str, last: str, size: int) -> ByteRange:
-    """What one range is in ``size`` bytes; its length is not positive where there is nothing."""
+    """Resolve one range in ``size`` bytes. Its length is not positive if it is unsatisfiable."""
     if not first:
         length = min(int(last), size)
         return ByteRange(size - length, length)

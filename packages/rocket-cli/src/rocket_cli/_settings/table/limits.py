@@ -1,0 +1,57 @@
+"""How much a worker process holds, and how much it accepts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rocket_cli._settings.kinds import BYTES, Whole
+from rocket_cli._settings.setting import Part, Setting, setting
+
+LIMITS: Final[tuple[Setting, ...]] = (
+    setting(
+        "max-connections",
+        Whole(1, unit="connections"),
+        "Maximum number of open connections. At the limit, idle ones are closed to make room.",
+        part=Part.SERVER,
+        default_words="half the available file descriptors",
+        gunicorn="worker_connections",
+    ),
+    setting(
+        "max-queue",
+        Whole(0, unit="requests"),
+        "Maximum number of requests that wait for a thread. Further requests are answered 503.",
+        part=Part.SERVER,
+        default=2048,
+    ),
+    setting(
+        "max-output",
+        BYTES,
+        "Maximum memory for output that clients have not taken yet, over all connections, beyond "
+        "16 KiB of each.",
+        part=Part.SERVER,
+        default=64 << 20,
+    ),
+    setting(
+        "max-spool",
+        BYTES,
+        "Maximum disk space for request bodies larger than 1 MiB, over all connections of a "
+        "process. At the limit, the slowest large uploads are answered 503.",
+        part=Part.SERVER,
+        default=4 << 30,
+    ),
+    setting(
+        "spool-free",
+        BYTES,
+        "Disk space that these bodies leave free in the file system of TMPDIR. At the limit, the "
+        "slowest large uploads are answered 503.",
+        part=Part.SERVER,
+        default_words="a tenth of the file system, at most 1 GiB",
+    ),
+    setting(
+        "max-body",
+        BYTES,
+        "Maximum size of a request body. Larger ones are answered 413.",
+        part=Part.SITE,
+        default=1 << 30,
+    ),
+)

@@ -1,0 +1,32 @@
+"""The addresses that the server listens on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rocket_cli._settings.kinds import Text, Whole
+from rocket_cli._settings.setting import Part, Setting, setting
+from rocket_cli._settings.values import bind
+
+LISTENING: Final[tuple[Setting, ...]] = (
+    setting(
+        "bind",
+        Text(bind),
+        "Listen on this address: HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH. The prefix http:// or "
+        "https:// chooses the protocol; without a prefix it is HTTPS if there is a certificate, "
+        "otherwise HTTP.",
+        default=["127.0.0.1:8000"],
+        many=True,
+        metavar="ADDRESS",
+        gunicorn="bind",
+    ),
+    setting(
+        "backlog",
+        Whole(1, (1 << 31) - 1, unit="connections"),
+        "Let the system queue this many new connections for each address until the server accepts "
+        "them.",
+        part=Part.LISTENER,
+        default=2048,
+        gunicorn="backlog",
+    ),
+)

@@ -1,0 +1,72 @@
+"""How requests are served."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rocket_cli._settings.kinds import FLAG, Choice, Text, Words
+from rocket_cli._settings.setting import Part, Setting, setting
+from rocket_cli._settings.values import networks, underscores, url_path
+
+REQUESTS: Final[tuple[Setting, ...]] = (
+    setting(
+        "stream-bodies",
+        FLAG,
+        "Call the application before the request body has arrived. Some frameworks, such as "
+        "Django, then take a chunked body for an empty one.",
+        part=Part.SITE,
+        default=False,
+    ),
+    setting(
+        "underscores",
+        Choice(["drop", "refuse", "allow"], underscores),
+        "Drop header fields with an underscore in their name, refuse requests that contain one, or "
+        "allow them.",
+        part=Part.SITE,
+        default="drop",
+        gunicorn="header_map",
+    ),
+    setting(
+        "reserved",
+        Text(url_path),
+        "Serve requests for this path, such as a health check by the application, even while all "
+        "threads are busy.",
+        many=True,
+        metavar="PATH",
+    ),
+    setting(
+        "health",
+        Text(url_path),
+        "Answer health checks at this path by the server itself, even while all threads are busy: "
+        "200 while it serves, 503 while it stops.",
+        part=Part.SITE,
+        default_words="none",
+        metavar="PATH",
+    ),
+    setting(
+        "request-ids",
+        FLAG,
+        "Give every request an ID, for the application and the access log.",
+        default=False,
+    ),
+    setting(
+        "request-ids-trusted",
+        Words(networks),
+        "Use the X-Request-ID of proxies in these networks, separated by commas; unix for the "
+        "peers of Unix sockets.",
+        part=Part.REQUEST_IDS,
+        keyword="trusted",
+        default_words="every ID is generated",
+        metavar="NETWORKS",
+        needs="request-ids",
+    ),
+    setting(
+        "request-ids-echo",
+        FLAG,
+        "Send the ID to the client in X-Request-ID.",
+        part=Part.REQUEST_IDS,
+        keyword="echo",
+        default=False,
+        needs="request-ids",
+    ),
+)

@@ -1,0 +1,125 @@
+"""The table of settings, compared with the classes that get the settings."""
+
+from __future__ import annotations
+
+import inspect
+from enum import Enum
+
+import pytest
+
+from choosing import choose
+from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
+from rocket_cli._settings.setting import Part, Setting
+from rocket_core import Timeouts
+from rocket_tls import TLSSettings
+
+GIVEN_OTHERWISE = {
+    Part.SERVER: {"worker", "listeners", "min_threads", "max_threads", "timeouts"},
+    Part.TIMEOUTS: set(),
+    Part.LISTENER: {"address"},
+    Part.TLS_SETTINGS: set(),
+    Part.ACME: {"directory", "names", "external_account"},
+    Part.SITE: {
+        "application",
+        "access_log",
+        "at_thread_end",
+        "challenges",
+        "executor",
+        "multiprocess",  # where there are several
+        "multithread",  # always: a thread that waits for its client is replaced
+        "request_ids",
+        "reserved",
+        "static",
+    },
+    Part.FILES: {"directory"},
+    Part.REQUEST_IDS: set(),
+    Part.ACCESS_LOG: {"sink", "format"},  # both depend on what else is chosen
+}
+
+
+@pytest.mark.parametrize("part", GIVEN_OTHERWISE, ids=lambda part: part.name)
+def test_every_argument_has_a_setting(part: Part) -> None:
+    keywords = [each.keyword for each in SETTINGS if each.part is part]
+    assert len(keywords) == len(set(keywords))
+    parameters = set(inspect.signature(part.taker).parameters)
+    assert set(keywords) == parameters - GIVEN_OTHERWISE[part]
+
+
+def test_names_are_unique() -> None:
+    assert len({each.name for each in SETTINGS}) == len(SETTINGS)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda each: each.name)
+def test_default_is_what_a_file_may_say(setting: Setting) -> None:
+    if setting.default is not None:
+        assert setting.complaint(setting.default) is None
+        assert setting.plain(choose()[setting.name]) == setting.default
+
+
+@pytest.mark.parametrize(
+    "setting", [each for each in SETTINGS if each.part.value], ids=lambda each: each.name
+)
+def test_default_is_that_of_the_package(setting: Setting) -> None:
+    default = inspect.signature(setting.part.taker).parameters[setting.keyword].default
+    if default is inspect.Parameter.empty:
+        default = None
+    elif isinstance(default, Enum):
+        default = default.value
+    assert setting.default == default
+
+
+def test_defaults_change_nothing() -> None:
+    chosen = choose()
+    assert Timeouts(**chosen.arguments(Part.TIMEOUTS)) == Timeouts()
+    assert TLSSettings(**chosen.arguments(Part.TLS_SETTINGS)) == TLSSettings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("bind", "127.0.0.1:80", 'must be a list of strings, such as bind = ["127.0.0.1:80"]'),
+        ("bind", [1], "must be a list of strings"),
+        ("threads", True, "not true or false"),
+        ("threads", 1.5, "not a decimal number"),
+        ("max-body", "1", "must be a whole number, not a string"),
+        ("keep-alive", {}, "must be a number, not a table"),
+        ("stream-bodies", 1, "must be true or false, not a whole number"),
+        ("trusted-proxies", "unix", "must be a list of strings, not a string"),
+        ("trusted-proxies", [1], "an item is not a string"),
+    ],
+)
+def test_wrong_type_in_a_file(name: str, value: object, complaint: str) -> None:
+    setting = next(each for each in SETTINGS if each.name == name)
+    assert complaint in str(setting.complaint(value))
+
+
+def test_every_help_is_sentences() -> None:
+    """The command line and the README add the default to the help, which must not repeat it."""
+    for setting in SETTINGS:
+        assert setting.help[0].isupper(), setting.name
+        assert setting.help.endswith("."), setting.name
+        assert "Default" not in setting.help, setting.name
+        assert "Without it" not in setting.help, setting.name
+        assert not setting.default_text.endswith("."), setting.name
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("bind", "127.0.0.1:8000"),
+        ("max-output", "64 MiB"),
+        ("keep-alive", "75 seconds"),
+        ("threads", "8"),
+        ("reload", "no"),
+        ("request-timeout", "no limit"),
+        ("error-log", "standard error"),
+        ("tls-cert", ""),
+    ],
+)
+def test_default_as_the_help_shows_it(name: str, shown: str) -> None:
+    setting = next(each for each in SETTINGS if each.name == name)
+    assert setting.default_text == shown
+
+
+def test_sections_of_the_help_have_all_settings() -> None:
+    assert tuple(each for settings in SECTIONS.values() for each in settings) == SETTINGS

@@ -1,0 +1,102 @@
+"""The record of one request. Nothing here parses: each protocol fills in a subclass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    import io
+
+    from rocket_core.extending import Spool
+    from rocket_core.http1 import RequestLine
+    from rocket_wsgi._environ.request_record import RequestRecord
+    from rocket_wsgi._types import Environ
+
+ENDED: Final[Environ] = {}
+"""The environ of every request that has ended. Nothing may be written to it."""
+
+
+class Store(Protocol):
+    """Holds the bytes of a body until the application reads them.
+
+    Attributes:
+        size: the number of bytes added so far.
+    """
+
+    size: int
+
+    def add(self, data: bytes) -> None:
+        """Append ``data``."""
+
+    def close(self) -> None:
+        """Discard all bytes."""
+
+
+class RequestBody(Protocol):
+    """The body of a request, which arrives in parts."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole body has been taken from the connection."""
+
+    @property
+    def store(self) -> Store:
+        """The store to which the body is added."""
+
+
+class Request:
+    """A request whose head is complete.
+
+    The constructor of a protocol's subclass sets all attributes.
+
+    Attributes:
+        environ: the WSGI environ. ``wsgi.input`` is set when the body is complete, or when the
+            application is to read the body as it arrives. `ENDED` after the request.
+        line: the request line as the client sent it, for the access log.
+        method: the request method as sent, because methods are case-sensitive.
+        keep_alive: whether the client allows another request on the connection.
+        expects: whether the client waits for ``100 Continue`` before it sends the body (RFC 9110,
+            section 10.1.1).
+        body: the body, which is taken from the connection; None if the request has no body.
+        spool: the store in which the body is collected before the application is called, or None.
+        stream: the file from which the application reads a body that is not collected, or None.
+        record: the record for the access log. None until the application is called.
+        request_id: the request ID. Empty if requests have no IDs.
+    """
+
+    __slots__ = (
+        "body",
+        "environ",
+        "expects",
+        "keep_alive",
+        "line",
+        "method",
+        "record",
+        "request_id",
+        "spool",
+        "stream",
+    )
+
+    environ: Environ
+    line: RequestLine
+    method: str
+    keep_alive: bool
+    expects: bool
+    body: RequestBody | None
+    spool: Spool | None
+    stream: io.BufferedReader | None
+    record: RequestRecord | None
+    request_id: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.line.target}"
+
+    @property
+    def received(self) -> bool:
+        """Whether the whole body, if the request has one, has been taken from the connection."""
+        return self.body is None or self.body.complete
+
+
+def is_secure(environ: Environ) -> bool:
+    """Return whether the request came over HTTPS, according to the listener or a trusted proxy."""
+    return bool(environ["wsgi.url_scheme"] == "https")

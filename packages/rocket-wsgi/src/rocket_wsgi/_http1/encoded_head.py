@@ -1,0 +1,66 @@
+"""Response heads as HTTP/1.1 encodes them (RFC 9112, sections 4 and 5)."""
+
+from __future__ import annotations
+
+from rocket_wsgi._clock import SERVER_LINE, Clock
+from rocket_wsgi._errors import ApplicationError
+from rocket_wsgi._response.response_head import (
+    DATE,
+    DATE_AND_SERVER,
+    SERVER_FIELD,
+    ResponseHead,
+)
+from rocket_wsgi._types import Headers
+
+
+class EncodedHead(ResponseHead):
+    """A response head in few pieces of bytes. Belongs to one thread.
+
+    Attributes:
+        start: the status line and the application's fields, without Content-Length, which the
+            framing adds.
+    """
+
+    __slots__ = ("_kept", "_kept_fields", "_kept_length", "start")
+
+    def __init__(self, status: str, headers: Headers) -> None:
+        """Check and encode the arguments of ``start_response``. Raises `ApplicationError`."""
+        super().__init__(status, headers)
+        lines = [f"HTTP/1.1 {status}\r\n"]
+        lines += [
+            f"{name}: {value}\r\n"
+            for name, value in headers
+            if self.length is None or name.lower() != "content-length"
+        ]
+        try:
+            self.start = "".join(lines).encode("latin-1")
+        except UnicodeEncodeError as error:
+            raise ApplicationError(f"a header is not latin-1: {error.object!r}") from error
+        self.size = len(self.start)
+        self._kept = self._kept_fields = b""
+        self._kept_length = 0
+
+    def encode(self, ending: bytes, clock: Clock) -> bytes:
+        """Return the bytes of the head. ``ending`` has the last fields and the empty line."""
+        clock.update()
+        lacks = self.lacks
+        if lacks == DATE_AND_SERVER:
+            return self.start + clock.fields + ending
+        if lacks & DATE:
+            return self.start + clock.date + ending
+        if lacks & SERVER_FIELD:
+            return self.start + SERVER_LINE + ending
+        return self.start + ending
+
+    def encode_kept(self, length: int, clock: Clock) -> bytes:
+        """Return the bytes of the head of ``length`` bytes of body on a kept connection.
+
+        Most heads are like that, and many are sent again within the same second, with a body of
+        the same length. Therefore the latest bytes are remembered.
+        """
+        clock.update()
+        if length != self._kept_length or clock.fields is not self._kept_fields:
+            self._kept = self.encode(b"Content-Length: %d\r\n\r\n" % length, clock)
+            self._kept_length = length
+            self._kept_fields = clock.fields
+        return self._kept

@@ -1,0 +1,168 @@
+"""Responses as HTTP/1.1 frames them (RFC 9112, sections 6 and 7)."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from rocket_core import CloseReason, State
+from rocket_wsgi._http1.early_hints import encode_hints
+from rocket_wsgi._http1.encoded_head import EncodedHead
+from rocket_wsgi._response.response import JOIN_BOUND, PLAIN_TEXT, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rocket_wsgi._clock import Clock
+    from rocket_wsgi._http1.request import HTTP1Request
+    from rocket_wsgi._own_answers import OwnAnswer
+    from rocket_wsgi._types import Headers
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""Asks the client to send the body (RFC 9110, section 15.2.1)."""
+
+
+class _Framing(Enum):
+    """How the client finds the end of the body (RFC 9112, section 6.3)."""
+
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    CLOSE = "close"
+
+
+# A look-up of an attribute of an enum is expensive, and these are needed for each response.
+_LENGTH: Final = _Framing.LENGTH
+_CHUNKED: Final = _Framing.CHUNKED
+
+
+class HTTP1Response(Response):
+    """A response over HTTP/1.1 or HTTP/1.0."""
+
+    __slots__ = ("_framing",)
+
+    _request: HTTP1Request
+    _head: EncodedHead
+    _framing: _Framing
+    """How the body ends; set with the head."""
+
+    def take_back(self) -> None:
+        """End the offer of the connection to the application, or its use of the connection."""
+        upgrade = self.upgrade
+        if upgrade is None:
+            return
+        upgrade.end()
+        if upgrade.taken:
+            self.status = 101
+            self.sent = upgrade.sent
+            self.keep_alive = False
+
+    def ending(self) -> State:
+        """Return LINGER if closing at once could lose a part of the response, else CLOSED.
+
+        That is the case if the client goes on sending, because it did not ask for the end of the
+        connection (RFC 9112, section 9.6). If the end of the connection is the end of the body, a
+        process that the application forked could keep the connection open, which LINGER prevents.
+        """
+        if self.handed_over:
+            return State.LINGER
+        connection, request = self._connection, self._request
+        by_close = self.began and not self._bodiless and self._framing is _Framing.CLOSE
+        if self.cut:
+            connection.close_reason = CloseReason.ERROR
+            if by_close:
+                connection.break_off()
+            return State.CLOSED
+        if request.keep_alive or by_close or not request.received:
+            return State.LINGER
+        try:
+            more = connection.buffered > 0 or bool(connection.fill())
+        except OSError:  # the client has disconnected, after it has received the response
+            more = False
+        return State.LINGER if more else State.CLOSED
+
+    # -- the framing -----------------------------------------------------------------------------
+
+    def _begin(self, length: int | None) -> bytes:
+        head, modern = self._head, self._request.modern
+        if length is not None:
+            self._framing = _LENGTH
+            if self.keep_alive and modern:
+                return head.encode_kept(length, self._heads.clock)
+            ending = b"Content-Length: %d\r\n" % length
+        elif head.bodiless:
+            self._framing = _LENGTH
+            ending = b""
+        elif modern:
+            self._framing = _CHUNKED
+            ending = b"Transfer-Encoding: chunked\r\n"
+        else:
+            self._framing = _Framing.CLOSE
+            self.keep_alive = False
+            ending = b""
+        if not self.keep_alive:
+            ending += b"Connection: close\r\n"
+        elif not modern:
+            ending += b"Connection: keep-alive\r\n"
+        return head.encode(ending + b"\r\n", self._heads.clock)
+
+    def _send_whole(self, data: bytes, length: int) -> None:
+        if self.keep_alive and self._request.modern:
+            self._framing = _LENGTH
+            before = self._head.encode_kept(length, self._heads.clock)
+        else:
+            before = self._begin(length)
+        if len(data) <= JOIN_BOUND:
+            self._connection.write_rest(before + data)
+        else:
+            self._connection.write_rest(before)
+            self._connection.write_rest(data)
+
+    def _send_part(self, before: bytes, data: bytes, in_memory: bool) -> None:
+        after = b""
+        if self._framing is _CHUNKED:
+            before += b"%x\r\n" % len(data)
+            after = b"\r\n"
+        connection = self._connection
+        write = connection.write_rest if in_memory else connection.write
+        if len(data) <= JOIN_BOUND:
+            write(before + data + after)
+            return
+        if before:
+            write(before)
+        write(data)
+        if after:
+            write(after)
+
+    def _send_end(self) -> None:
+        if self._framing is _CHUNKED:
+            self._connection.write(b"0\r\n\r\n")
+
+    def _send_file(self, before: bytes, descriptor: int, offset: int, count: int) -> None:
+        self._connection.write(before)
+        self._connection.send_file(descriptor, offset, count)
+
+    def _send_spans(
+        self, before: bytes, descriptor: int, spans: Sequence[tuple[bytes, int, int]]
+    ) -> None:
+        (preceding, offset, count), *others = spans
+        self._connection.send_spans(descriptor, [(before + preceding, offset, count), *others])
+
+    def _send_hints(self, headers: Iterable[tuple[str, str]]) -> None:
+        data = encode_hints(headers)
+        if data and self._request.modern:
+            self._connection.write(data)
+
+
+def encode_answer(
+    answer: OwnAnswer, fields: Headers, *, body: bool, keep_alive: bool, clock: Clock
+) -> bytes:
+    """Return ``answer`` as a complete response, with the additional ``fields``.
+
+    Without ``body`` it is the response to HEAD.
+    """
+    head = EncodedHead(answer.status, [PLAIN_TEXT, *answer.headers, *fields])
+    data = answer.body
+    ending = b"Content-Length: %d\r\n" % len(data)
+    if not keep_alive:
+        ending += b"Connection: close\r\n"
+    return head.encode(ending + b"\r\n", clock) + (data if body else b"")

@@ -1,0 +1,270 @@
+"""What is served, and how: the settings of all workers, checked once."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Final, TypedDict
+
+from rocket_wsgi._clock import SERVER
+from rocket_wsgi._environ.field_names import EnvironNames, Underscores
+from rocket_wsgi._environ.proxies import Proxies
+from rocket_wsgi._environ.request_id import HEADER, IdSource
+from rocket_wsgi._own_answers import OwnAnswers
+from rocket_wsgi._response.file_wrapper import FileWrapper
+from rocket_wsgi._static.mounts import Mounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from wsgiref.types import WSGIApplication
+
+    from rocket_core import Peer
+    from rocket_wsgi._access_log.access_log import AccessLog
+    from rocket_wsgi._environ.request import Request
+    from rocket_wsgi._environ.request_id import RequestIds
+    from rocket_wsgi._executor import Executor
+    from rocket_wsgi._static.files import StaticFiles
+    from rocket_wsgi._static.mounts import Mount
+    from rocket_wsgi._types import Environ, Headers
+
+MAX_BODY: Final = 1 << 30
+"""The default of ``max_body``, in bytes."""
+
+_HSTS: Final = "Strict-Transport-Security"
+_HSTS_VALUE: Final = re.compile(
+    r"max-age=[0-9]{1,10}(?P<subdomains>; ?includeSubDomains)?(?P<preload>; ?preload)?",
+    re.ASCII | re.IGNORECASE,
+)
+
+_SET_BY_REQUESTS: Final = dict.fromkeys(
+    (
+        "PATH_INFO",
+        "QUERY_STRING",
+        "REMOTE_ADDR",
+        "REMOTE_PORT",
+        "REQUEST_METHOD",
+        "REQUEST_URI",
+        "SERVER_PROTOCOL",
+        "rocket.client_gone",
+        "rocket.queue_time",
+        "wsgi.early_hints",
+        "wsgi.input",
+    )
+)
+"""The keys that every request sets. The template has them, so that its copies need not grow."""
+
+
+class SiteSettings(TypedDict, total=False):
+    """The keyword arguments of `Site`, for type checkers."""
+
+    multithread: bool
+    multiprocess: bool
+    max_body: int
+    stream_bodies: bool
+    underscores: Underscores
+    access_log: AccessLog | None
+    reserved: Callable[[Environ], bool] | None
+    static: Mapping[str, StaticFiles] | None
+    executor: Executor | None
+    trusted_proxies: Iterable[str] | None
+    proxy_fields: Iterable[str] | None
+    request_ids: RequestIds | None
+    health: str | None
+    https_redirect: int | None
+    hsts: str | None
+    challenges: Callable[[str], str | None] | None
+    at_thread_end: Callable[[], object] | None
+
+
+class Site:
+    """An application and the settings with which it is served.
+
+    The constructor checks everything. Any number of workers may then be made of one site, without
+    another check: ``Server(lambda: WSGIWorker(site), listeners)``. Nothing changes the settings of
+    a site afterwards. What it remembers, such as the names of header fields, are results of pure
+    functions in dictionaries whose single operations are atomic; so all threads share them.
+
+    The attributes are for the workers.
+
+    Attributes:
+        application: the WSGI application.
+        max_body: the maximum size of a request body in bytes.
+        stream_bodies: whether the application reads bodies while they arrive.
+        names: the environ keys of header fields.
+        proxies: the trusted proxies, or None.
+        access_log: the access log, or None.
+        reserved: tells whether a request is served in a lane of its own, or None.
+        executor: the executor of all workers, or None.
+        own_answers: decides which requests are answered without the application; None if the
+            application answers all requests.
+        mounts: the static files, or None.
+        at_thread_end: is called in each thread that is about to end, or None.
+        adds_fields: whether `own_fields` may return anything.
+    """
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        *,
+        multithread: bool = True,
+        multiprocess: bool = False,
+        max_body: int = MAX_BODY,
+        stream_bodies: bool = False,
+        underscores: Underscores = Underscores.DROP,
+        access_log: AccessLog | None = None,
+        reserved: Callable[[Environ], bool] | None = None,
+        static: Mapping[str, StaticFiles] | None = None,
+        executor: Executor | None = None,
+        trusted_proxies: Iterable[str] | None = None,
+        proxy_fields: Iterable[str] | None = None,
+        request_ids: RequestIds | None = None,
+        health: str | None = None,
+        https_redirect: int | None = None,
+        hsts: str | None = None,
+        challenges: Callable[[str], str | None] | None = None,
+        at_thread_end: Callable[[], object] | None = None,
+    ) -> None:
+        """Check the settings with which ``application`` is to be served.
+
+        Args:
+            application: any WSGI callable (PEP 3333).
+            multithread: the value of ``wsgi.multithread``: whether other threads of the process
+                may call the application at the same time.
+            multiprocess: the value of ``wsgi.multiprocess``: whether other processes serve the
+                application, too.
+            max_body: the maximum size of a request body in bytes. A larger body is answered 413.
+            stream_bodies: whether the application is called before the body has arrived.
+                ``wsgi.input`` then waits for the client, and another thread takes the place of the
+                waiting one.
+            underscores: the treatment of header fields with an underscore in their name.
+            access_log: the log that gets a line for each request, except for requests of
+                ``health``. None: there is no log.
+            reserved: a function that takes an environ, and returns without waiting whether the
+                request is served in a lane of its own while all threads are busy; meant for health
+                checks of the application.
+            static: the files that are served instead of calling the application, by mount path:
+                ``{"/static": StaticFiles("public")}``. They are served in that lane, too.
+            executor: runs work that requests begin and need not wait for; one for all workers.
+            trusted_proxies: the networks of trusted proxies, in the form of
+                `rocket_core.Networks`. Fields such as ``X-Forwarded-For`` are accepted from these
+                proxies only, and removed from all other requests. An empty list: they are removed
+                from every request. None: they are passed to the application unchanged.
+            proxy_fields: the header fields that the trusted proxies set: ``Forwarded``, or some of
+                ``X-Forwarded-For``, ``-Proto``, ``-Host``, ``-Port`` and ``-Prefix``. None: the
+                first two of these ``X-Forwarded`` fields.
+            request_ids: the origin and the use of request IDs. None: requests have no IDs.
+            health: the path of a health check, which is answered without the application and
+                without a thread of the pool: 200, or 503 while the server drains. None: there is
+                no such path.
+            https_redirect: the port of HTTPS to which requests over plain HTTP are redirected:
+                with 301 for GET and HEAD, otherwise with 308. None: they are served.
+            hsts: the value of the field ``Strict-Transport-Security`` in responses over HTTPS (RFC
+                6797), unless the application sends the field. None: the field is not added.
+            challenges: a function that takes the token of a path
+                ``/.well-known/acme-challenge/TOKEN``, and returns without waiting the content of
+                that resource (RFC 8555, section 8.3). If it returns None, or is None, the path is
+                served like any other.
+            at_thread_end: a function that is called in each thread that has served requests and is
+                about to end, for example ``django.db.connections.close_all``.
+
+        Raises:
+            AddressError: an entry of ``trusted_proxies`` is malformed.
+            TypeError: ``application`` is not callable, or a string is given instead of a list.
+            ValueError: ``underscores`` is not a member of `Underscores`; ``proxy_fields`` has an
+                unknown field, or fields of both kinds, or is given without ``trusted_proxies``; a
+                key of ``static`` is not a path at which files can be mounted; ``health`` is not a
+                path; ``https_redirect`` is not a port; ``hsts`` is not a value of that field.
+        """
+        if not callable(application):
+            raise TypeError(f"the application is not callable: {application!r}")
+        self.application = application
+        self.max_body = max_body
+        self.stream_bodies = stream_bodies
+        self.names: Final = EnvironNames(Underscores(underscores))
+        self.proxies: Final = _make_proxies(trusted_proxies, proxy_fields, underscores)
+        self.access_log = access_log
+        self.reserved = reserved
+        self.executor = executor
+        own_answers = OwnAnswers(health, https_redirect, challenges)
+        self.own_answers: Final = own_answers or None
+        self.mounts: Final = Mounts(static) if static else None
+        self.at_thread_end = at_thread_end
+        self._multithread = multithread
+        self._multiprocess = multiprocess
+        self._request_ids = request_ids
+        self._echo_ids = request_ids is not None and request_ids.echo
+        self._hsts = None if hsts is None else _check_hsts(hsts)
+        self.adds_fields: Final = self._echo_ids or self._hsts is not None
+
+    def make_template(self, local: Peer, secure: bool) -> Environ:
+        """Make the part of the environ that all requests to the address ``local`` share.
+
+        The caller keeps the template, and copies it for each request.
+        """
+        unix = local.is_unix
+        template: Environ = {
+            "SCRIPT_NAME": "",
+            "SERVER_NAME": "localhost" if unix else local.host,
+            "SERVER_PORT": ("443" if secure else "80") if unix else str(local.port),
+            "SERVER_SOFTWARE": SERVER,
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "https" if secure else "http",
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": self._multithread,
+            "wsgi.multiprocess": self._multiprocess,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "wsgi.file_wrapper": FileWrapper,
+            **_SET_BY_REQUESTS,
+        }
+        if secure:
+            template["HTTPS"] = "on"
+        if self.executor is not None:
+            template["wsgiorg.executor"] = self.executor
+            template["wsgiorg.futures"] = self.executor.futures
+        return template
+
+    def make_ids(self) -> IdSource | None:
+        """Make the source of request IDs for one thread; None if requests have no IDs."""
+        return None if self._request_ids is None else IdSource(self._request_ids)
+
+    def find_mount(self, request: Request) -> Mount | None:
+        """Return the static files that answer ``request``; None if the application answers."""
+        return None if self.mounts is None else self.mounts.find(request.environ["PATH_INFO"])
+
+    def own_fields(self, request: Request | None, *, secure: bool) -> Headers:
+        """Return the fields that the server adds to a response, unless the response has them.
+
+        ``secure`` tells whether the response goes over HTTPS. ``request`` is None if the request
+        was not understood.
+        """
+        fields: Headers = []
+        if self._echo_ids and request is not None:
+            fields.append((HEADER, request.request_id))
+        if self._hsts is not None and secure:
+            fields.append((_HSTS, self._hsts))
+        return fields
+
+
+def _make_proxies(
+    trusted: Iterable[str] | None, fields: Iterable[str] | None, underscores: Underscores
+) -> Proxies | None:
+    if trusted is not None:
+        return Proxies(trusted, fields, underscores)
+    if fields is not None:
+        raise ValueError("proxy_fields needs trusted_proxies")
+    return None
+
+
+def _check_hsts(value: str) -> str:
+    """Return ``value``, a value of Strict-Transport-Security (RFC 6797, section 6.1).
+
+    Raises `ValueError` for anything else.
+    """
+    match = _HSTS_VALUE.fullmatch(value)
+    if match is None or (match["preload"] and not match["subdomains"]):
+        raise ValueError(
+            f"hsts {value!r} is not a valid value of Strict-Transport-Security; use "
+            "max-age=SECONDS, optionally followed by ; includeSubDomains and after that ; preload"
+        )
+    return value

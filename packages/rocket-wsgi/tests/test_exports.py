@@ -1,0 +1,67 @@
+"""The public names of the package."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from types import FunctionType
+
+import rocket_wsgi
+from rocket_wsgi import compat, extending
+
+
+def test_public_names() -> None:
+    assert rocket_wsgi.__all__ == [
+        "MAX_BODY",
+        "MAX_LINES",
+        "SERVER",
+        "AccessLog",
+        "ApplicationError",
+        "Executor",
+        "FileWorker",
+        "FileWrapper",
+        "Future",
+        "RememberedFutures",
+        "RequestIds",
+        "Site",
+        "StaticFiles",
+        "Underscores",
+        "WSGIWorker",
+        "__version__",
+    ]
+
+
+def test_names_for_programs_built_on_the_package() -> None:
+    assert extending.__all__ == ["descriptor_of", "files_only", "open_log"]
+
+
+def test_names_of_the_original_rocket() -> None:
+    assert compat.__all__ == [
+        "HTTP_SERVER_SOFTWARE",
+        "SERVER_NAME",
+        "SERVER_SOFTWARE",
+        "SOCKET_TIMEOUT",
+        "CherryPyWSGIServer",
+        "Rocket",
+        "Rocket3",
+        "__version__",
+        "has_ssl",
+    ]
+
+
+def test_nothing_else_is_public() -> None:
+    """A name without an underscore is in `__all__`, or is a public module."""
+    modules = {"compat", "extending"}
+    found = {name for name in vars(rocket_wsgi) if not name.startswith("_")}
+    assert found - modules == {name for name in rocket_wsgi.__all__ if not name.startswith("_")}
+
+
+def test_classes_and_functions_name_the_module_they_are_imported_from() -> None:
+    for door in (rocket_wsgi, extending, compat):
+        for name in door.__all__:
+            value = getattr(door, name)
+            if isinstance(value, type | FunctionType):
+                assert value.__module__ == door.__name__, name
+
+
+def test_version_is_that_of_the_distribution() -> None:
+    assert rocket_wsgi.__version__ == importlib.metadata.version("rocket-wsgi")
