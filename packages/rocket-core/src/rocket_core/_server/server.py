@@ -317,7 +317,7 @@ class Server:
         registry = Registry(most, on_room=self._wake_listeners, on_empty=emptied)
         watchers: list[Watcher] = [Silence(pool, self._timeouts.silence)]
         if self._watchdog is not None:
-            watchers.append(Watchdog(self.activities, self._watchdog, state.faults))
+            watchers.append(Watchdog(self._list_activities, self._watchdog, state.faults))
         seconds = self._request_timeout
         if seconds is None:
             engine = Engine(monitor, registry, self._timeouts, state)
@@ -588,6 +588,10 @@ class Server:
         """
         if self._lifecycle is Lifecycle.NEW:
             raise LifecycleError("a server that was never started has no threads")
+        return self._list_activities()
+
+    def _list_activities(self) -> list[Activity]:
+        """Return the activities, from the moment at which the Monitor's thread runs."""
         seats = [*self._pool.seats(), *self._urgent_lanes.seats()]
         busy = self._seat.busy
         if busy is not None and time.monotonic() - busy[1] > _HELD:
