@@ -210,4 +210,4 @@ class Buffers(Transport):
             self._output.clear()
             self._output = None
             self.unsent = False
-        super().close()
+        Transport.close(self)

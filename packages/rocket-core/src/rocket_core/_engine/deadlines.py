@@ -47,9 +47,11 @@ class Deadlines:
             # 1. Thread A finds that a worker has the connection whose bucket A has taken.
             # 2. The worker parks it, and has it watched for the deadline that it has now.
             # 3. A has it watched for a second look, which is later and may not replace that watch.
-            if connection.watched_at <= due - TICK:
+            watched_at = connection.watched_at
+            if watched_at <= due - TICK:
                 return False
-            self._remove(connection)
+            if watched_at != inf:  # as it is for a new connection
+                self._remove(connection)
             if tick not in self._buckets:
                 self._buckets[tick] = set()
                 heappush(self._ticks, tick)
@@ -67,6 +69,7 @@ class Deadlines:
             connection.watched_at = inf
 
     def _remove(self, connection: Connection) -> None:
+        """With the lock: take a connection out of its bucket, unless `due` has just emptied it."""
         if connection.watched_at == inf:
             return
         tick = round(connection.watched_at / TICK) + 1
