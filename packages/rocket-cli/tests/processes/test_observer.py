@@ -374,9 +374,9 @@ def test_sort_and_limit(shared: Shared) -> None:
         assert found["count"] == len(found["connections"]) == 2
 
 
-def test_question_of_the_supervisor_only(shared: Shared) -> None:
+def test_question_that_there_is_not(shared: Shared) -> None:
     with (
         AdminClient(shared.site / "admin") as admin,
         pytest.raises(RefusedError, match="unknown question; ask for one of"),
     ):
-        admin.ask("ping")
+        admin.ask("nonsense")

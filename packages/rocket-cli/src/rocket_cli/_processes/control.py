@@ -22,11 +22,6 @@ Order = Callable[[Message], None]
 """Carries out an order, given its message; the control thread calls it."""
 
 
-def ping(arguments: Message) -> Message:
-    """Answer that the process is alive, by repeating the arguments."""
-    return {"ping": arguments}
-
-
 class Control:
     """The thread that reads the channel to the supervisor.
 
@@ -42,7 +37,7 @@ class Control:
         """Prepare the thread; ``orders`` must have ``end``, and ``handlers`` answer questions."""
         self._channel = channel
         self._orders = orders
-        self._handlers = {"ping": ping, **handlers}
+        self._handlers = handlers
         self._thread = threading.Thread(target=self._run, name="rocket-control", daemon=True)
         self._lock = threading.Lock()
         self._asked: dict[int, queue.SimpleQueue[Message]] = {}

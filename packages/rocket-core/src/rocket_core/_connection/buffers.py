@@ -40,10 +40,14 @@ class Buffers(Transport):
     __slots__ = ("_buffer", "_output", "_position", "buffered", "server", "unsent")
 
     def __init__(
-        self, sock: socket.socket, peer: Peer | None, local: Peer | None, *, secure: bool
+        self,
+        sock: socket.socket,
+        peer: Peer | None,
+        local: Peer | None,
+        secure: bool,
     ) -> None:
         """Begin with nothing in either buffer. Takes and raises what `Transport` does."""
-        super().__init__(sock, peer, local, secure=secure)
+        Transport.__init__(self, sock, peer, local, secure)
         self.server: ServerState = NO_SERVER
         self.buffered = 0
         self.unsent = False
@@ -89,17 +93,16 @@ class Buffers(Transport):
 
     def take(self, size: int = -1) -> bytes:
         """Take up to ``size`` bytes of what is buffered (-1: all of it)."""
-        if not 0 <= size < self.buffered:
-            size = self.buffered
         buffer, start = self._buffer, self._position
-        end = start + size
-        self.buffered = left = self.buffered - size
-        if left:
+        if 0 <= size < self.buffered:
+            end = start + size
+            taken = buffer[start:end]
+            self.buffered = left = self.buffered - size
             self._move_to(end, left)
         else:
+            taken = buffer[start:]
             self._buffer = b""  # an idle connection keeps nothing
-            self._position = 0
-        taken = buffer[start:end]
+            self._position = self.buffered = 0
         return taken if type(taken) is bytes else bytes(taken)
 
     def _move_to(self, end: int, left: int) -> None:

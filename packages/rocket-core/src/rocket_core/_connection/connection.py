@@ -100,7 +100,7 @@ class Connection(Buffers):
 
         Raises `OSError` when the client is gone already.
         """
-        super().__init__(sock, peer, local, secure=secure)
+        Buffers.__init__(self, sock, peer, local, secure)  # `super` would cost each new client
         self.preamble: ProxyPreamble | None = None
         self.created = time.time()
         self.requests = 0

@@ -246,6 +246,7 @@ class Spool:
             if self._file is None:
                 self._file = BytesIO(b"".join(self._parts))
                 self._parts.clear()
+                return self._file
         elif self._place is not _Place.CLOSED and self._lock is not None and self._disk is not None:
             self._complete(self._lock, self._disk)
         if self._file is None:
@@ -261,9 +262,11 @@ class Spool:
             if self._place is _Place.READER and self._disk is not None:
                 self._disk.give_back(self)
             self._place = _Place.CLOSED
-        _close(self._file)
+        if self._file is not None:
+            _close(self._file)
         self._source = None
-        self._give_back()
+        if self._taken:
+            self._give_back()
 
 
 def _given_up() -> SpoolError:

@@ -73,13 +73,17 @@ class Transport(Exchange):
     )
 
     def __init__(
-        self, sock: socket.socket, peer: Peer | None, local: Peer | None, *, secure: bool
+        self,
+        sock: socket.socket,
+        peer: Peer | None,
+        local: Peer | None,
+        secure: bool,
     ) -> None:
         """Take ``sock``, which becomes non-blocking; it is asked for addresses that are None.
 
         Raises `OSError` when the client is gone already.
         """
-        super().__init__()
+        Exchange.__init__(self)
         sock.setblocking(False)
         self._socket = sock
         self._broken_off = False

@@ -10,8 +10,9 @@ not take a lock. A fork can also come between two steps of another thread:
 
 1. A listener accepts a connection. 2. The application forks. 3. The listener makes the connection
 known, in the parent only. The child has a descriptor that it does not know of. This is why
-`close_socket` shuts a socket down before it closes it: a shutdown ends the connection whatever
-processes have a descriptor of it.
+`close_socket` shuts a socket down before it closes it, once the process has forked: a shutdown ends
+the connection whatever processes have a descriptor of it. A process that has never forked is spared
+that system call for each of its connections.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     """A function that closes descriptors in a child; it takes no lock and sends nothing."""
 
 _holders: Final[set[LetGo]] = set()
+_forked = False
+"""Whether this process has forked. A fork sets it before there is a child, so that no socket that a
+child may have is closed without a shutdown."""
 
 
 def hold(let_go: LetGo) -> None:
@@ -41,17 +45,25 @@ def release(let_go: LetGo) -> None:
 
 
 def close_socket(sock: socket.socket) -> None:
-    """Close a connected socket, and end its connection even if other processes have it, too."""
-    with suppress(OSError):  # the client has reset it, or both sides have ended
-        sock.shutdown(socket.SHUT_RDWR)
+    """Close a connected socket, and end its connection even if a child process has it, too."""
+    if _forked:
+        with suppress(OSError):  # the client has reset it, or both sides have ended
+            sock.shutdown(socket.SHUT_RDWR)
     sock.close()
 
 
+def _note_fork() -> None:
+    global _forked  # noqa: PLW0603 - of the process, as its children are
+    _forked = True
+
+
 def _let_go() -> None:
+    global _forked  # noqa: PLW0603 - the child has no child yet
+    _forked = False
     for let_go in list(_holders):
         let_go()
     _holders.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(before=_note_fork, after_in_child=_let_go)

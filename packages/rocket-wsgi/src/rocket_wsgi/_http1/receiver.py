@@ -190,7 +190,8 @@ class Receiver:
         request.spool = spool = Spool(server.input, server.disk, connection)
         request.body = body = self._make_body(request, spool, server.disk.longest)
         try:
-            spool.announce(request.length)
+            if request.length > RECEIVE_SIZE:  # a smaller body needs no room in a file
+                spool.announce(request.length)
             if body.take(connection):
                 return self._complete(request, spool)
         except SpoolError:
@@ -203,7 +204,9 @@ class Receiver:
         self, request: HTTP1Request, store: Store, longest: int
     ) -> LengthBody | ChunkedBody:
         """Make the decoder of a body of up to ``longest`` bytes. Raises `HeadError` (413)."""
-        longest = min(longest, self._site.max_body)
+        max_body = self._site.max_body
+        if longest > max_body:  # noqa: PLR1730 - a call of `min` would cost each upload
+            longest = max_body
         if request.framing is Framing.CHUNKED:
             return ChunkedBody(longest, store)
         if request.length > longest:
