@@ -257,12 +257,14 @@ class Spool:
     def close(self) -> None:
         """Drop all bytes, and give back the room they take."""
         self._parts.clear()
-        if self._place is not _MEMORY:
+        if self._place is _MEMORY:
+            if self._file is not None:
+                self._file.close()
+        else:
             self.cut()
             if self._place is _Place.READER and self._disk is not None:
                 self._disk.give_back(self)
             self._place = _Place.CLOSED
-        if self._file is not None:
             _close(self._file)
         self._source = None
         if self._taken:

@@ -33,6 +33,7 @@ class _Framing(Enum):
 # A look-up of an attribute of an enum is expensive, and these are needed for each response.
 _LENGTH: Final = _Framing.LENGTH
 _CHUNKED: Final = _Framing.CHUNKED
+_CLOSE: Final = _Framing.CLOSE
 
 
 class HTTP1Response(Response):
@@ -66,19 +67,22 @@ class HTTP1Response(Response):
         if self.handed_over:
             return State.LINGER
         connection, request = self._connection, self._request
-        by_close = self.began and not self._bodiless and self._framing is _Framing.CLOSE
         if self.cut:
             connection.close_reason = CloseReason.ERROR
-            if by_close:
+            if self._ends_with_connection():
                 connection.break_off()
             return State.CLOSED
-        if request.keep_alive or by_close or not request.received:
+        if request.keep_alive or not request.received or self._ends_with_connection():
             return State.LINGER
         try:
             more = connection.buffered > 0 or bool(connection.fill())
         except OSError:  # the client has disconnected, after it has received the response
             more = False
         return State.LINGER if more else State.CLOSED
+
+    def _ends_with_connection(self) -> bool:
+        """Return whether the end of the connection is the end of the body that was sent."""
+        return self.began and not self._bodiless and self._framing is _CLOSE
 
     # -- the framing -----------------------------------------------------------------------------
 
@@ -96,7 +100,7 @@ class HTTP1Response(Response):
             self._framing = _CHUNKED
             ending = b"Transfer-Encoding: chunked\r\n"
         else:
-            self._framing = _Framing.CLOSE
+            self._framing = _CLOSE
             self.keep_alive = False
             ending = b""
         if not self.keep_alive:
