@@ -53,7 +53,7 @@ def test_unraisable_exceptions_are_logged_with_a_limit(
     assert len(messages) == 10
     assert [bool(each.exc_info) for each in caplog.records] == ([True] + [False] * 4) * 2
     assert messages[0].startswith("Exception ignored in: ")
-    assert messages[5] == "thread task ended in an error"
+    assert messages[5] == "thread task ended with an error"
     assert "LookupError: in a thread" in messages[6]
 
 

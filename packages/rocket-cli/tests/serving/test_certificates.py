@@ -70,7 +70,7 @@ def test_what_is_about_tls_goes_with_any_of_them(tmp_path: Path) -> None:
     choose(*SECURE, "--acme", "example.org", "--tls-profile", "modern")
     with pytest.raises(
         CommandError,
-        match=r"^--tls-profile does nothing without --tls-cert or --tls-dir or --acme: give that",
+        match=r"^--tls-profile has no effect without --tls-cert or --tls-dir or --acme: set that, too",
     ):
         choose("--tls-profile", "modern")
 
@@ -148,9 +148,9 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--acme-email", "me@example.org"], "does nothing without --acme"),
-        (["--acme-challenge", "http-01"], "does nothing without --acme"),
-        (["--acme", "a.example", "--acme-eab-key", "key"], "nothing without --acme-eab-key-id"),
+        (["--acme-email", "me@example.org"], "has no effect without --acme"),
+        (["--acme-challenge", "http-01"], "has no effect without --acme"),
+        (["--acme", "a.example", "--acme-eab-key", "key"], "no effect without --acme-eab-key-id"),
     ],
 )
 def test_settings_that_need_another(arguments: list[str], message: str) -> None:

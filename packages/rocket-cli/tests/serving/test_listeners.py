@@ -86,7 +86,7 @@ def test_clients_without_a_certificate_are_refused(
 def test_certificate_that_is_missing(key: Path) -> None:
     with pytest.raises(CommandError, match=r"^--bind: https://:0 needs .* --tls-cert"):
         make_listeners(choose("--bind", "https://:0"))
-    with pytest.raises(CommandError, match=r"^--tls-key does nothing without --tls-cert"):
+    with pytest.raises(CommandError, match=r"^--tls-key has no effect without --tls-cert"):
         choose(*LOOPBACK, "--tls-key", str(key))
 
 
