@@ -70,7 +70,7 @@ def test_what_is_about_tls_goes_with_any_of_them(tmp_path: Path) -> None:
     choose(*SECURE, "--acme", "example.org", "--tls-profile", "modern")
     with pytest.raises(
         CommandError,
-        match=r"^--tls-profile has no effect without --tls-cert or --tls-dir or --acme: set that, too",
+        match=r"^--tls-profile has no effect without --tls-cert or --tls-dir or --acme: set that",
     ):
         choose("--tls-profile", "modern")
 
