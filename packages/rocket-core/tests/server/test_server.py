@@ -310,8 +310,13 @@ def test_drain_waits_a_moment_for_new_clients(monkeypatch: pytest.MonkeyPatch) -
         assert server.statistics().closes == {"drained": 2}
 
 
-def test_request_that_is_on_its_way_when_the_server_drains_is_answered() -> None:
+def test_request_that_is_on_its_way_when_the_server_drains_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A client that has just been answered may have sent the next request."""
+    monkeypatch.setattr(
+        "rocket_core._engine.engine.DRAIN_GRACE", PATIENCE
+    )  # on a busy machine, too
     with serving(worker()) as server, ExitStack() as clients:
         crowd = [clients.enter_context(connect(server)) for _ in range(5)]
         for client in crowd:
