@@ -137,7 +137,7 @@ class Transport(Exchange):
                 raise
 
     def close(self) -> None:
-        """Close the socket at once, for every process that has inherited it."""
+        """Close the socket at once; the connection ends even if a child process has it, too."""
         if self._broken_off:
             self._socket.close()  # a shutdown would end the stream, and no reset would follow
         else:
