@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rocket_core import CloseReason, Timeouts
+from rocket_core._engine.counters import Counters, Tally
 from rocket_core._engine.registry import Registry
-from rocket_core._engine.statistics import Counters, Tally
 from rocket_core._system.descriptor_limit import default_max_connections
 from rocket_core._system.waker import Waker
 

@@ -14,6 +14,7 @@ from rocket_core._connection.output import OUTPUT_BOUND, Output
 from rocket_core._connection.server_state import NO_SERVER, ServerState
 from rocket_core._connection.transport import Transport
 from rocket_core._errors import NotYet
+from rocket_core._system.native_classes import mypyc_attr
 
 if TYPE_CHECKING:
     import socket
@@ -28,6 +29,7 @@ _DISCARDS: Final = 64
 """Receives of bytes that are thrown away, in a row, before other clients get their share."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Buffers(Transport):
     """A socket with a buffer each way.
 

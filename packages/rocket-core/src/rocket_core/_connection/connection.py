@@ -33,6 +33,7 @@ from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.transfer import Transfer
 from rocket_core._errors import ClientGone, WaitError
 from rocket_core._state import OWNERS, TRANSITIONS, CloseReason, Owner, State, check_transition
+from rocket_core._system.native_classes import mypyc_attr
 from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.unsent_bytes import unsent_in_system
 from rocket_core._system.wait_ready import wait_ready
@@ -48,6 +49,7 @@ _LONGEST_WAIT: Final = 1e6
 _DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Connection(Buffers):
     """One client. Only the owner of the connection may call its methods; see `State`.
 
