@@ -8,7 +8,7 @@ wait, and say "not yet" instead.
 Theory of operation
 -------------------
 Only the owner of a connection calls its methods, with the exceptions that their docstrings name;
-see `State` for who that is. The owner may wait for the client only while a worker serves the
+`State` tells the owner. The owner may wait for the client only while a worker serves the
 connection, in the states ACTIVE and UPGRADED. Any other thread is needed by all clients: in any
 other state a wait raises `WaitError`, and the connection is broken, because a part of what was to
 be sent is lost.
@@ -137,7 +137,7 @@ class Connection(Buffers):
         self.state = State.HANDSHAKE
 
     def begin(self) -> bool:
-        """Take the preamble, then the handshake, as far as they go; whether both are complete.
+        """Take the preamble, then the handshake, as far as they go; return whether both are done.
 
         Raises `OSError` when the connection is broken, or does not begin as it must.
         """
@@ -177,7 +177,7 @@ class Connection(Buffers):
             self.deadline = transfer.deadline
 
     def still_taking(self) -> bool:
-        """Whether the client, at its deadline, has taken enough to be given more time.
+        """Return whether the client, at its deadline, has taken enough to be given more time.
 
         What the system accepted at once may take a slow client minutes, in which it accepts no
         more; so at a deadline, and only then, the system is asked how much of it is left.
@@ -240,7 +240,7 @@ class Connection(Buffers):
             yield line
 
     def fill_waiting(self) -> int:
-        """Receive once, waiting for the client: the number of bytes, 0 at the end of the stream.
+        """Receive once, waiting for the client; return how many bytes came, 0 at the end.
 
         What is kept for the client is sent before. Raises `ClientGone` when the client is gone, or
         too slow for the transfer begun last.
@@ -277,7 +277,7 @@ class Connection(Buffers):
             self._keep_waiting(memoryview(data)[sent:])
 
     def write_rest(self, data: bytes) -> None:
-        """`write` the rest of a response, of which nothing is left to be made.
+        """Send the rest of a response, all of which is in memory, as `write` does.
 
         What the client does not take is kept however much it is, and not copied, while all that is
         kept is less than half of what all connections may keep; otherwise as `write`. Further parts
@@ -342,7 +342,7 @@ class Connection(Buffers):
         self._flush_measured()
 
     def flush(self) -> bool:
-        """Send what is kept, without waiting; whether all of it is sent.
+        """Send what is kept, without waiting; return whether all of it is sent.
 
         Raises `OSError` when the client is gone.
         """

@@ -33,7 +33,7 @@ LEAST: Final = 64 * 1024
 """Bytes of a body that are kept in memory in any case, however full the files are."""
 
 TOTAL_SPOOLED: Final = 4 << 30
-"""Bytes in files at most of all bodies together."""
+"""The maximum number of bytes in files, of all bodies together."""
 
 _MOST_KEPT_FREE: Final = 1 << 30
 _SHARE_KEPT_FREE: Final = 10
@@ -132,7 +132,7 @@ class Disk:
         return SpoolError(f"the body cannot be kept: {error}")
 
     def admits(self, length: int) -> bool:
-        """Whether ``length`` bytes could find room now, at the cost of other bodies that arrive."""
+        """Return whether ``length`` bytes could find room, at the cost of bodies that arrive."""
         for directory in _directories():
             try:
                 free = self._measure(directory)[0]
@@ -168,7 +168,7 @@ class Disk:
                     raise SpoolError("there is no room for the body")
 
     def _grant(self, holder: Holder, count: int, descriptor: int) -> bool:
-        """Give ``holder`` room for ``count`` bytes, if there is any; whether there was."""
+        """Give ``holder`` room for ``count`` bytes if there is any; return whether there was."""
         free = self._measure(descriptor)[0]
         with self._lock:
             if holder not in self._arriving:

@@ -66,7 +66,7 @@ _MEMORY: Final = _Place.MEMORY  # an attribute of an enum costs a search
 
 
 class Source(Protocol):
-    """What the bytes come from: a connection, as far as that matters here."""
+    """The origin of the bytes: a connection, as far as that matters here."""
 
     def pace(self, now: float) -> float:
         """Return the bytes per second that have come lately, at a time of `time.monotonic`."""
@@ -148,7 +148,7 @@ class Spool:
             self._parts.append(bytearray(data))
 
     def _may_hold(self) -> bool:
-        """Take what is held from the budget, as far as it was not taken; whether all is taken."""
+        """Take from the budget what is held and not yet taken; return whether all is taken."""
         if self._budget is None or self.size > BUDGETED_BOUND:
             return False
         self._taken += self._budget.take(self.size - self._taken)

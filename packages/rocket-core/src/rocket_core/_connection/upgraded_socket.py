@@ -117,7 +117,7 @@ class UpgradedSocket:
         return self._wake is not None
 
     def withdraw(self) -> bool:
-        """Take the offer back; False when the application has taken the connection over.
+        """Take the offer back; return False when the application has taken the connection over.
 
         For the worker, which answers the request itself after that.
         """
@@ -268,7 +268,7 @@ class UpgradedSocket:
         return self._timeout
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """Receive up to ``size`` bytes; none at the end of the stream.
+        """Receive up to ``size`` bytes; return no bytes at the end of the stream.
 
         Raises `TimeoutError` when nothing arrives in time, and `OSError` when the connection is
         broken or closed. ``flags`` must be 0.
@@ -343,7 +343,7 @@ class UpgradedSocket:
                     self._connection.shut_down()
 
     def _wait(self, interest: int, until: float) -> bool:
-        """With the lock, which is given up meanwhile: wait for the client; False: timed out.
+        """With the lock, given up meanwhile: wait for the client; return False at the time-out.
 
         The caller calls `_use` again afterwards, since the connection may be closed by then.
         """
@@ -445,5 +445,5 @@ def _until(timeout: float | None) -> float:
 
 
 def _send(connection: Connection, data: memoryview) -> int | None:
-    """Send once, after what the server has yet to send: the bytes sent, or None: not yet."""
+    """Send once, behind all unsent bytes; return the number of bytes sent, or None: not yet."""
     return connection.send_now(data) if connection.flush() else None
