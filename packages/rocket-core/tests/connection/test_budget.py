@@ -26,7 +26,7 @@ def test_budget_of_zero_gives_nothing() -> None:
     assert Budget(0).take(0) == 0
 
 
-def test_many_threads_never_hold_more_than_the_budget() -> None:
+def test_many_threads_give_back_all_that_they_take() -> None:
     budget = Budget(50 * GRAIN)
 
     def work(_: int) -> bool:
