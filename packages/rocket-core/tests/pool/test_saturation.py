@@ -109,7 +109,7 @@ def test_what_follows_an_urgent_request_does_not_take_its_lane() -> None:
 
 
 def hold_lanes(server: Server, clients: ExitStack, gate: Gate, count: int) -> list[Client]:
-    """Clients whose requests hold all workers, then as many reserved lanes."""
+    """Clients whose requests hold all workers, then as many urgent lanes."""
     clients_held = []
     for line in [b"hold\n", *[b"!hold\n"] * count]:
         client = clients.enter_context(connect(server))
@@ -134,7 +134,7 @@ def test_nobody_waits_behind_an_urgent_request_that_takes_long() -> None:
         held = hold_lanes(server, clients, gate, urgent_lanes.LANES - 1)
         check = clients.enter_context(connect(server))
         assert check.ask(b"!health\n") == b"HEALTH\n"
-        names = {f"rocket-reserve-{number}" for number in range(1, urgent_lanes.LANES)}
+        names = {f"rocket-urgent-{number}" for number in range(1, urgent_lanes.LANES)}
         eventually(lambda: busy_threads(server) == {*names, "rocket-worker-1"})
         gate.opened.set()
         assert [client.read_line() for client in held] == [b"HOLD\n"] * len(held)
@@ -215,7 +215,7 @@ def test_a_failing_look_costs_its_own_request_only(caplog: pytest.LogCaptureFixt
     assert "no such header" in caplog.text
 
 
-def test_a_reserved_lane_that_cannot_be_opened_is_tried_again(
+def test_an_urgent_lane_that_cannot_be_opened_is_tried_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     gate = Gate()
@@ -233,7 +233,7 @@ def test_a_reserved_lane_that_cannot_be_opened_is_tried_again(
         busy.send(b"hold\n")
         gate.wait()
         check.send(b"!x\n")
-        eventually(lambda: "cannot open a reserved lane" in caplog.text)
+        eventually(lambda: "cannot start a thread for urgent requests" in caplog.text)
         assert second.ask(b"!y\n") == b"!Y\n"
         gate.opened.set()
         assert check.read_line() == b"!X\n"

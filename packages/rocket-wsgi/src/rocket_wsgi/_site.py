@@ -93,7 +93,7 @@ class Site:
         names: the environ keys of header fields.
         proxies: the trusted proxies, or None.
         access_log: the access log, or None.
-        reserved: tells whether a request is served in a lane of its own, or None.
+        reserved: tells whether a request is urgent, or None.
         executor: the executor of all workers, or None.
         own_answers: decides which requests are answered without the application; None if the
             application answers all requests.
@@ -140,10 +140,10 @@ class Site:
             access_log: the log that gets a line for each request, except for requests of
                 ``health``. None: there is no log.
             reserved: a function that takes an environ, and returns without waiting whether the
-                request is served in a lane of its own while all threads are busy; meant for health
-                checks of the application.
+                request is urgent: it is served even while all threads are busy. It is meant for
+                health checks of the application.
             static: the files that are served instead of calling the application, by mount path:
-                ``{"/static": StaticFiles("public")}``. They are served in that lane, too.
+                ``{"/static": StaticFiles("public")}``. Requests for them are urgent, too.
             executor: runs work that requests begin and need not wait for; one for all workers.
             trusted_proxies: the networks of trusted proxies, in the form of
                 `rocket_core.Networks`. Fields such as ``X-Forwarded-For`` are accepted from these

@@ -10,8 +10,8 @@ halves, which may run on two threads:
     any thread, never waiting          a thread of the pool, which the request keeps
     -------------------------          ---------------------------------------------
     receive   head and body            serve     calls the application, and sends its result
-    urgent    has it a lane of its     _finish   closes what the request has opened, and
-              own?                               writes its record to the access log
+    urgent    is it served even        _finish   closes what the request has opened, and
+              if all are busy?                   writes its record to the access log
     expired, overloaded, overdue,
     failed    answer it otherwise
 
@@ -102,7 +102,7 @@ class WSGIWorker(Worker):
         return self._receiver.answer(connection, OVERLOADED)
 
     def urgent(self, connection: Connection) -> bool:
-        """Return whether the request is for a file, or ``reserved`` wants it served at once."""
+        """Return whether the request is for a file, or urgent by ``reserved``."""
         request: HTTP1Request = connection.context
         if self._site.find_mount(request) is not None:
             return True
