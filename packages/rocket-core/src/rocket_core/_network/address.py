@@ -95,10 +95,12 @@ def address_of(name: Any) -> Address:
     """The `Address` for a result of `socket.socket.getsockname`.
 
     A link-local address includes its zone (RFC 4007), as in ``fe80::7%eth0``, because it is unique
-    with its zone only.
+    with its zone only. A Linux abstract name becomes ``@name``.
     """
-    if not isinstance(name, tuple):
+    if isinstance(name, bytes):
         return UnixAddress(Path(peer_of(name).host))
+    if isinstance(name, str):
+        return UnixAddress(Path(name))
     host, port, *rest = name
     zone = rest[1] if len(rest) > 1 else 0
     return TCPAddress(f"{host}%{_zone(zone)}" if zone else host, port)
