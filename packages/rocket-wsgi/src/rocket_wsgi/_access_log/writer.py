@@ -118,9 +118,7 @@ class Writer:
     def put(self, record: RequestRecord) -> None:
         """Queue ``record``, or drop it if the queue is full. Never waits."""
         if self._queue.qsize() >= self._max_queue:
-            self._lost.add(
-                1, "its file, stream or logger accepts lines too slowly, or not at all"
-            )
+            self._lost.add(1, "its file, stream or logger accepts lines too slowly, or not at all")
             return
         self._queue.put(record)
         if not self._running:
