@@ -265,7 +265,7 @@ def test_the_end_of_a_drain_cuts_and_reports(caplog: pytest.LogCaptureFixture) -
         assert client.closed_by_server()
         leave.set()
         assert server.wait(PATIENCE)
-    assert "upgraded, 1 requests served" in caplog.text
+    assert "1 had been taken over by the application" in caplog.text
 
 
 def test_a_stop_ends_it() -> None:
