@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Final, TypedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypedDict
+from wsgiref.types import WSGIApplication
 
+from rocket_core import Peer
+from rocket_wsgi._access_log.access_log import AccessLog
 from rocket_wsgi._clock import SERVER
 from rocket_wsgi._environ.field_names import EnvironNames, Underscores
 from rocket_wsgi._environ.proxies import Proxies
-from rocket_wsgi._environ.request_id import HEADER, IdSource
+from rocket_wsgi._environ.request import Request
+from rocket_wsgi._environ.request_id import HEADER, IdSource, RequestIds
+from rocket_wsgi._executor import Executor
 from rocket_wsgi._own_answers import OwnAnswers
 from rocket_wsgi._response.file_wrapper import FileWrapper
-from rocket_wsgi._static.mounts import Mounts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from wsgiref.types import WSGIApplication
-
-    from rocket_core import Peer
-    from rocket_wsgi._access_log.access_log import AccessLog
-    from rocket_wsgi._environ.request import Request
-    from rocket_wsgi._environ.request_id import RequestIds
-    from rocket_wsgi._executor import Executor
-    from rocket_wsgi._static.files import StaticFiles
-    from rocket_wsgi._static.mounts import Mount
-    from rocket_wsgi._types import Environ, Headers
+from rocket_wsgi._static.files import StaticFiles
+from rocket_wsgi._static.mounts import Mount, Mounts
+from rocket_wsgi._types import Environ, Headers
 
 MAX_BODY: Final = 1 << 30
 """The default of ``max_body``, in bytes."""

@@ -20,18 +20,15 @@ other thread may give up a spool whose bytes are in a file, to make room for its
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Final, Protocol
+from typing import IO, Final, Protocol
 
+from rocket_core._connection.budget import Budget
 from rocket_core._connection.disk_budget import LEAST, DiskBudget, unlimited
 from rocket_core._errors import SpoolError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rocket_core._connection.budget import Budget
 
 MEMORY_BOUND: Final = LEAST
 """Bytes that are kept in memory in any case."""

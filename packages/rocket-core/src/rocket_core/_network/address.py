@@ -1,6 +1,7 @@
 """Addresses to listen on and addresses of peers."""
 
-from __future__ import annotations
+# The annotations are objects, not strings (PEP 563), because `typing.get_type_hints` would look up
+# the names of a class in the public module that its `__module__` names.
 
 import socket
 from dataclasses import dataclass
