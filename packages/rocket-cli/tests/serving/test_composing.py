@@ -169,7 +169,7 @@ def test_graceful_timeout(site: Path) -> None:
                 with running:
                     served.stop()
     assert any("have 0.2 seconds" in line for line in served.said)
-    assert any("cut at the end of the drain" in line for line in served.said)
+    assert any("drain timeout reached: closing" in line for line in served.said)
 
 
 def test_trusted_proxies(site: Path, client: httpx.Client) -> None:

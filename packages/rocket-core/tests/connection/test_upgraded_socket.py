@@ -271,7 +271,7 @@ def test_end_of_a_drain_cuts_and_logs_an_upgraded_connection(
         assert client.closed_by_server()
         leave.set()
         assert server.wait(PATIENCE)
-    assert "upgraded, 1 requests served" in caplog.text
+    assert "1 had been taken over by the application" in caplog.text
 
 
 def test_stop_closes_an_upgraded_connection() -> None:

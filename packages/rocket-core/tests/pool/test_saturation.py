@@ -109,7 +109,7 @@ def test_requests_behind_an_urgent_request_do_not_take_its_lane() -> None:
 
 
 def hold_lanes(server: Server, clients: ExitStack, gate: Gate, count: int) -> list[Client]:
-    """Return clients whose requests hold the only worker and ``count`` reserved lanes."""
+    """Return clients whose requests hold the only worker and ``count`` urgent lanes."""
     clients_held = []
     for line in [b"hold\n", *[b"!hold\n"] * count]:
         client = clients.enter_context(connect(server))
@@ -134,7 +134,7 @@ def test_no_request_waits_behind_a_long_urgent_request() -> None:
         held = hold_lanes(server, clients, gate, urgent_lanes.LANES - 1)
         check = clients.enter_context(connect(server))
         assert check.ask(b"!health\n") == b"HEALTH\n"
-        names = {f"rocket-reserve-{number}" for number in range(1, urgent_lanes.LANES)}
+        names = {f"rocket-urgent-{number}" for number in range(1, urgent_lanes.LANES)}
         eventually(lambda: busy_threads(server) == {*names, "rocket-worker-1"})
         gate.opened.set()
         assert [client.read_line() for client in held] == [b"HOLD\n"] * len(held)
@@ -215,7 +215,7 @@ def test_failure_in_urgent_costs_its_own_connection_only(caplog: pytest.LogCaptu
     assert "no such header" in caplog.text
 
 
-def test_opening_a_reserved_lane_is_tried_again_after_a_failure(
+def test_opening_a_urgent_lane_is_tried_again_after_a_failure(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     gate = Gate()
@@ -233,7 +233,7 @@ def test_opening_a_reserved_lane_is_tried_again_after_a_failure(
         busy.send(b"hold\n")
         gate.wait()
         check.send(b"!x\n")
-        eventually(lambda: "cannot open a reserved lane" in caplog.text)
+        eventually(lambda: "cannot start a thread for urgent requests" in caplog.text)
         assert second.ask(b"!y\n") == b"!Y\n"
         gate.opened.set()
         assert check.read_line() == b"!X\n"

@@ -119,7 +119,7 @@ def test_failed_order_is_logged_and_the_pool_is_still_tended(
 
     with blocked() as (server, _):
         server._mailbox.post(fail)
-        eventually(lambda: "the monitor's thread failed and goes on" in caplog.text)
+        eventually(lambda: "error on the Monitor's thread, which goes on" in caplog.text)
         with connect(server) as client:
             client.send(b"half")
             eventually(lambda: states(server).get("head") == 1)

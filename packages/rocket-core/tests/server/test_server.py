@@ -272,7 +272,9 @@ def test_stop_does_not_wait_for_the_application(
         server.stop()
         assert server.wait(PATIENCE)
     (thread,) = rocket_threads()
-    assert caplog.messages == [f"thread {thread.name} is still in the application"]
+    assert caplog.messages == [
+        f"thread {thread.name} still runs in the application: leaving it behind"
+    ]
     gate.opened.set()
     thread.join(PATIENCE)
     eventually(lambda: server.statistics().connections == {})
@@ -512,6 +514,7 @@ def test_connections_left_at_the_end_of_a_drain_are_logged_and_cut(
     gate: Gate, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rocket_core._server.server._STOP_PATIENCE", 0.05)
+    caplog.set_level(logging.DEBUG, "rocket_core.server")
     with serving(worker(gate)) as server, connect(server) as active, connect(server) as head:
         active.send(b"hold\n")
         gate.wait()
@@ -524,14 +527,19 @@ def test_connections_left_at_the_end_of_a_drain_are_logged_and_cut(
         assert active.read_all() == b""
         assert head.read_all() == b""
         gate.opened.set()
-    cut = sorted(text for text in caplog.messages if text.startswith("cut"))
-    assert cut == sorted(
-        [
-            f"cut at the end of the drain: {names[0]} active, 1 requests served",
-            f"cut at the end of the drain: {names[1]} head, 1 requests served",
-        ]
-    )
-    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+    details = {text for text in caplog.messages if text.startswith("the drain ends before")}
+    assert details == {
+        f"the drain ends before {names[0]}, state active, 1 requests served",
+        f"the drain ends before {names[1]}, state head, 1 requests served",
+    }
+    summary, stuck = [each for each in caplog.records if each.levelno == logging.WARNING]
+    beginning, _, parts = summary.getMessage().rpartition(": ")
+    assert beginning == "drain timeout reached: closing the remaining connections"
+    assert set(parts.split(", ")) == {
+        "1 had a request in the application",
+        "1 had not finished sending a request",
+    }
+    assert "still runs in the application" in stuck.getMessage()
 
 
 @pytest.mark.parametrize("times", [(None, 0.05), (1000.0, 0.05), (0.05, 1000.0), (0.05, None)])
@@ -692,4 +700,4 @@ def test_server_stops_whatever_fails_meanwhile(
         monkeypatch.setattr(server._pool, "join", fail)
         server.stop()
         assert server.wait(PATIENCE)
-    assert "the monitor's thread failed" in caplog.text
+    assert "error on the Monitor's thread" in caplog.text

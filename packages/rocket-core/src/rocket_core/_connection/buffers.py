@@ -7,19 +7,16 @@ What is kept for clients is bounded by budgets that all connections of a server 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import socket
+from collections.abc import Sequence
+from typing import Final
 
 from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.output import OUTPUT_BOUND, Output
 from rocket_core._connection.server_state import NO_SERVER, ServerState
 from rocket_core._connection.transport import Transport
 from rocket_core._errors import NotYet
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Sequence
-
-    from rocket_core._network.address import Peer
+from rocket_core._network.address import Peer
 
 RECEIVE_SIZE: Final = 16 * 1024
 """Bytes asked of the system at once. A TLS record carries no more."""

@@ -20,10 +20,11 @@ operation fail.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.buffers import Buffers
@@ -32,15 +33,11 @@ from rocket_core._connection.server_state import NO_SERVER
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.transfer import Transfer
 from rocket_core._errors import ClientGone, WaitError
+from rocket_core._network.address import Peer
 from rocket_core._state import OWNERS, TRANSITIONS, CloseReason, Owner, State, check_transition
 from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.unsent_bytes import unsent_in_system
 from rocket_core._system.wait_ready import wait_ready
-
-if TYPE_CHECKING:
-    import socket
-
-    from rocket_core._network.address import Peer
 
 _LONGEST_WAIT: Final = 1e6
 """Seconds of one wait at most: `select.poll` takes no more than 24 days."""

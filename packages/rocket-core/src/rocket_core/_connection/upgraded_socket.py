@@ -36,21 +36,18 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
 from math import inf
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
+from rocket_core._connection.connection import Connection
 from rocket_core._errors import ClientGone
 from rocket_core._state import CloseReason, State
 from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.wait_ready import wait_ready
 from rocket_core._system.waker import Waker
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from rocket_core._connection.connection import Connection
 
 
 class _Phase(Enum):

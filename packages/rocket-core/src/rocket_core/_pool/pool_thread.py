@@ -69,7 +69,7 @@ class PoolThread:
                 self._serve_ready()
                 role = pool.take_role(self)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the pool must stay complete
-            _faults.report(_log, error, "worker died; it is replaced")
+            _faults.report(_log, error, "a thread of the pool ended with an error: replacing it")
             pool.replace_dead(self)
         finally:
             self._seats.end(seat)

@@ -91,7 +91,7 @@ class UrgentLanes:
             seat = self._makes_seats.make()
             self._names += 1
             seat.thread = threading.Thread(
-                target=self._run, args=(seat,), name=f"rocket-reserve-{self._names}", daemon=True
+                target=self._run, args=(seat,), name=f"rocket-urgent-{self._names}", daemon=True
             )
             with self._changed:
                 self._seats = [*self._seats, seat]
@@ -99,7 +99,7 @@ class UrgentLanes:
         except Exception as error:  # noqa: BLE001 - of the protocol's making, or the system's
             with self._changed:
                 self._seats = [each for each in self._seats if each is not seat]
-            _faults.report(_log, error, "cannot open a reserved lane")
+            _faults.report(_log, error, "cannot start a thread for urgent requests")
             return False
         return True
 

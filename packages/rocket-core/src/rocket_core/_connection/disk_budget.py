@@ -1,4 +1,4 @@
-"""The files for request bodies that are too large for memory, and a bound for all of them.
+"""A bound for the disk space that all large request bodies hold together, in files.
 
 Theory of operation
 -------------------
@@ -61,8 +61,8 @@ class Holder(Protocol):
         """Give up what is in the file."""
 
 
-class Disk:
-    """The files of all bodies of a server. Any thread may call the methods.
+class DiskBudget:
+    """The disk space that the bodies of a server share. Any thread may call the methods.
 
     Room is taken from the slowest of the bodies that hold no less than the average. So a client
     gains nothing by sending much, or by sending slowly, and small uploads find room while large
@@ -218,8 +218,8 @@ class Disk:
     def _complain(self, place: int | str) -> None:
         keep = self._measure(place)[1]
         self._rare_log.warning(
-            "uploads hold %d MiB in files, of %d MiB they may, and leave %d MiB free in %s: "
-            "the slowest large upload is answered 503",
+            "uploads use %d MiB of disk space, at most %d MiB (max_spool), and leave %d MiB free "
+            "in %s (spool_free): refusing the slowest large upload",
             self.held >> 20,
             self._limit >> 20,
             keep >> 20,
@@ -235,6 +235,6 @@ def _directories() -> Iterator[str]:
     yield from _ELSEWHERE
 
 
-def unlimited() -> Disk:
+def unlimited() -> DiskBudget:
     """Return room without a limit, for bodies that belong to no server."""
-    return Disk(limit=1 << 62, keep_free=0)
+    return DiskBudget(limit=1 << 62, keep_free=0)

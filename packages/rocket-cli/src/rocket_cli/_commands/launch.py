@@ -54,7 +54,7 @@ def _check_reload(chosen: Chosen) -> None:
     require_watchfiles()
 
 
-def rehearse(chosen: Chosen) -> Iterator[str]:
+def dry_run(chosen: Chosen) -> Iterator[str]:
     """Do what ``serve`` does before it listens; yield the lines to print.
 
     Raises `CommandError` for whatever would keep ``serve`` from starting.
