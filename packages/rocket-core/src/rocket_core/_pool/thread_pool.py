@@ -248,7 +248,7 @@ class ThreadPool:
         return len(self.ready)
 
     @property
-    def stalls(self) -> int:
+    def away(self) -> int:
         """How many workers are away: see `Absences`."""
         return len(self._absences)
 

@@ -573,7 +573,7 @@ class Server:
             accept_errors=sum(listener.accept_errors for listener in self.listeners),
             refused=sum(listener.refused for listener in self.listeners),
             threads=self._pool.threads,
-            stalled=self._pool.stalls,
+            stalled=self._pool.away,
             ready=self._pool.waiting,
             held=self._server_state.output.held,
             queue_time=total.queue_time,
