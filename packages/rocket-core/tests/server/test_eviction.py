@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No rest is too short."""
-    monkeypatch.setattr(eviction, "REST", 1e-9)
-    monkeypatch.setattr(eviction, "TRANSFER_REST", 0.0)
+    monkeypatch.setattr(eviction, "MIN_IDLE", 1e-9)
+    monkeypatch.setattr(eviction, "MIN_TRANSFER", 0.0)
 
 
 def crowd(server: Server, clients: ExitStack, count: int) -> list[Client]:
@@ -123,7 +123,7 @@ def test_nobody_makes_room_where_nobody_waits() -> None:
 
 
 def test_a_short_rest_is_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eviction, "REST", 1e6)
+    monkeypatch.setattr(eviction, "MIN_IDLE", 1e6)
     with serving(worker(), max_connections=1) as server, ExitStack() as clients:
         (first,) = crowd(server, clients, 1)
         looked = looks(server)
@@ -136,7 +136,7 @@ def test_a_short_rest_is_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_shorter_rest_will_do_when_clients_come_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eviction, "REST", 1e3)
+    monkeypatch.setattr(eviction, "MIN_IDLE", 1e3)
     monkeypatch.setattr(eviction, "LEAST_SHARE", 1e-6)
     monkeypatch.setattr(listener_module, "_CROWD_PAUSE", 0.001)
     with serving(worker(), max_connections=1) as server, ExitStack() as clients:
@@ -173,7 +173,7 @@ class Parked:
         self.eviction = eviction.Eviction(self.monitor, engine, seat, Timeouts(), 10)
         self.now = time.monotonic()
         self.looks = 0
-        monkeypatch.setattr(eviction, "REST", 1.0)
+        monkeypatch.setattr(eviction, "MIN_IDLE", 1.0)
         monkeypatch.setattr(eviction, "time", SimpleNamespace(monotonic=lambda: self.now))
         self._parked = self.monitor.parked
         self.cost = 0.0
@@ -214,7 +214,7 @@ def test_a_client_that_moves_before_it_is_looked_at_is_let_be(parked: Parked) ->
         assert connection.state is State.CLOSED
 
 
-def test_the_grace_of_a_drain_is_no_rest(parked: Parked) -> None:
+def test_the_grace_of_a_drain_is_no_idle_time(parked: Parked) -> None:
     ours, its = socket.socketpair()
     with its:
         connection = Connection(ours)
