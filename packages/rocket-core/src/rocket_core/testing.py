@@ -438,7 +438,7 @@ class Report:
         connections: the number of connections in each state.
         closes: the number of closed connections for each reason.
         threads: the number of threads of the pool.
-        stalled: the number of threads that wait for a client and are replaced.
+        stalled: the number of threads that are away, as in `Statistics`.
         held: the bytes that are held for all clients.
         busy: the number of threads that serve a client, with those that wait for it.
         resident: the bytes of memory that the process occupies.

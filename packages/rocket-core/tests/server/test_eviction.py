@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let clients make room however briefly they have been idle."""
-    monkeypatch.setattr(eviction, "REST", 1e-9)
-    monkeypatch.setattr(eviction, "TRANSFER_REST", 0.0)
+    monkeypatch.setattr(eviction, "MIN_IDLE", 1e-9)
+    monkeypatch.setattr(eviction, "MIN_TRANSFER", 0.0)
 
 
 def crowd(server: Server, clients: ExitStack, count: int) -> list[Client]:
@@ -123,7 +123,7 @@ def test_no_client_makes_room_while_no_client_waits() -> None:
 
 
 def test_client_that_has_been_idle_briefly_makes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eviction, "REST", 1e6)
+    monkeypatch.setattr(eviction, "MIN_IDLE", 1e6)
     with serving(worker(), max_connections=1) as server, ExitStack() as clients:
         (first,) = crowd(server, clients, 1)
         looked = looks(server)
@@ -138,7 +138,7 @@ def test_client_that_has_been_idle_briefly_makes_no_room(monkeypatch: pytest.Mon
 def test_shorter_idle_time_is_enough_when_clients_come_faster(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(eviction, "REST", 1e3)
+    monkeypatch.setattr(eviction, "MIN_IDLE", 1e3)
     monkeypatch.setattr(eviction, "LEAST_SHARE", 1e-6)
     monkeypatch.setattr(listener_module, "_CROWD_PAUSE", 0.001)
     with serving(worker(), max_connections=1) as server, ExitStack() as clients:
@@ -175,7 +175,7 @@ class Parked:
         self.eviction = eviction.Eviction(self.monitor, engine, seat, Timeouts(), 10)
         self.now = time.monotonic()
         self.looks = 0
-        monkeypatch.setattr(eviction, "REST", 1.0)
+        monkeypatch.setattr(eviction, "MIN_IDLE", 1.0)
         monkeypatch.setattr(eviction, "time", SimpleNamespace(monotonic=lambda: self.now))
         self._parked = self.monitor.parked
         self.cost = 0.0

@@ -338,7 +338,7 @@ def test_inherited_unix_socket_keeps_its_file(tmp_path: Path) -> None:
 @pytest.fixture
 def patient_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Close no idle client to make room for others."""
-    monkeypatch.setattr(eviction, "REST", inf)
+    monkeypatch.setattr(eviction, "MIN_IDLE", inf)
 
 
 @pytest.mark.usefixtures("patient_room")

@@ -36,9 +36,9 @@ from rocket_core import ClientGone, CloseReason, Connection, State, Worker
 from rocket_core.http1 import RequestLine
 from rocket_wsgi._environ.request import ENDED, is_secure
 from rocket_wsgi._http1.encoded_head import EncodedHead
+from rocket_wsgi._http1.http1_request import HTTP1Request
+from rocket_wsgi._http1.http1_response import HTTP1Response
 from rocket_wsgi._http1.receiver import Receiver
-from rocket_wsgi._http1.request import HTTP1Request
-from rocket_wsgi._http1.response import HTTP1Response
 from rocket_wsgi._http1.upgrade import offer_upgrade
 from rocket_wsgi._own_answers import CRASHED, NOT_RECEIVED, OVERDUE, OVERLOADED, TOO_LATE
 from rocket_wsgi._response.response_head import ResponseHeads

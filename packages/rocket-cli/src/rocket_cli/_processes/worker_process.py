@@ -40,8 +40,8 @@ from rocket_cli._processes.exit_deadline import ExitDeadline
 from rocket_cli._processes.signals import Events, caught_signals, wait_for_end
 from rocket_cli._serving.access_log import open_access_log
 from rocket_cli._serving.certificates import make_acme
-from rocket_cli._serving.composing import make_server
 from rocket_cli._serving.listeners import make_listeners
+from rocket_cli._serving.server import make_server
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.identity import assume_identity
 from rocket_cli._sockets.balance import Slot

@@ -276,8 +276,8 @@ class Connection(Buffers):
     def write_rest(self, data: bytes) -> None:
         """Send the rest of a response, all of which is in memory, as `write` does.
 
-        What the client does not take is kept however much it is, and not copied, while all that is
-        kept is less than half of what all connections may keep; otherwise as `write`. Further parts
+        What the client does not take is kept however much it is, and not copied, unless all that
+        is kept would exceed half of what all connections may keep; then as `write`. Further parts
         of the rest may follow in calls of their own.
         """
         try:

@@ -58,6 +58,9 @@ A client that is about to send a request has sent it by then, and is answered. F
 has not had a request yet, the time counts from the beginning of the drain.
 """
 
+_ARRIVAL_GRACE: Final = 1.0
+"""Seconds that an idle connection is given at its deadline if a request has just arrived."""
+
 # Looking an attribute of an enum up takes a search, and these are needed several times a request.
 _IDLE: Final = State.IDLE
 _READY: Final = State.READY
@@ -209,7 +212,7 @@ class Engine:
             return
         if state is _IDLE and wait_ready(connection.descriptor, READ, 0):
             # A request has arrived in the last moment, and its event is on its way.
-            connection.deadline = monotonic() + DRAIN_GRACE
+            connection.deadline = monotonic() + _ARRIVAL_GRACE
             self._monitor.park(connection)
             return
         if connection.close_reason is None:  # else the end was decided before

@@ -143,7 +143,10 @@ class Worker(ABC):
     def parse_head(head: bytes) -> tuple[RequestLine, dict[str, str]]:
         """Return the request line and the header fields, by lower-case name.
 
-        A repeated field's values are joined. Raises `HeadError` with the status that tells why.
+        For protocols of your own with heads like those of HTTP/1. A protocol that needs the fields
+        in another form, such as that of rocket-wsgi, calls `split_head` and `read_fields` itself.
+        The values of a repeated field are joined. Raises `HeadError` with the status that tells
+        why.
         """
         line, lines = split_head(head)
         fields: dict[str, str] = {}

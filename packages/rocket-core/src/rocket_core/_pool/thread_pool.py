@@ -248,7 +248,7 @@ class ThreadPool:
         return len(self.ready)
 
     @property
-    def stalls(self) -> int:
+    def away(self) -> int:
         """The number of workers that are away: see `Absences`."""
         return len(self._absences)
 

@@ -34,7 +34,7 @@ from rocket_core._server.listener import Listener
 from rocket_core._server.mailbox import Mailbox
 from rocket_core._server.monitor_thread import MonitorThread, Watcher
 from rocket_core._server.overdue_watch import OverdueWatch
-from rocket_core._server.silence import Silence
+from rocket_core._server.silent_upgrades import SilentUpgrades
 from rocket_core._server.watchdog import Watchdog
 from rocket_core._state import CloseReason, State
 from rocket_core._system.descriptor_limit import default_max_connections
@@ -329,7 +329,7 @@ class Server:
                 mailbox.post(self._stop_if_empty)
 
         registry = Registry(most, on_room=self._wake_listeners, on_empty=emptied)
-        watchers: list[Watcher] = [Silence(pool, self._timeouts.silence)]
+        watchers: list[Watcher] = [SilentUpgrades(pool, self._timeouts.silence)]
         if self._watchdog is not None:
             watchers.append(Watchdog(self._list_activities, self._watchdog, state.faults))
         seconds = self._request_timeout
@@ -594,7 +594,7 @@ class Server:
             accept_errors=sum(listener.accept_errors for listener in self.listeners),
             refused=sum(listener.refused for listener in self.listeners),
             threads=self._pool.threads,
-            stalled=self._pool.stalls,
+            stalled=self._pool.away,
             ready=self._pool.waiting,
             held=self._server_state.output.held,
             queue_time=total.queue_time,

@@ -18,7 +18,7 @@ from processes import Served
 from rocket_cli._application.site import Site
 from rocket_cli._application.welcome_page import welcome
 from rocket_cli._errors import CommandError
-from rocket_cli._serving.composing import make_server
+from rocket_cli._serving.server import make_server
 from rocket_core.testing import PATIENCE
 from rocket_wsgi import SERVER
 
