@@ -28,7 +28,7 @@ def wait_for(event: threading.Event) -> None:
 
 
 def rocket_threads() -> list[threading.Thread]:
-    """The threads of servers."""
+    """Return the running threads of servers."""
     return [each for each in threading.enumerate() if each.name.startswith("rocket-")]
 
 
@@ -103,7 +103,7 @@ class Gate:
 def worker(
     handler: Callable[[Connection, bytes, bytes], State | None] = shout,
 ) -> Callable[[], Worker]:
-    """A factory for a server."""
+    """Return a factory of workers for a server."""
     return lambda: LineWorker(handler)
 
 
@@ -116,7 +116,7 @@ def serving(
     threads: int = 2,
     **options: Any,
 ) -> Iterator[Server]:
-    """A running server, which is stopped at the end."""
+    """Run a server, which is stopped at the end."""
     listener = listener or Listener("127.0.0.1:0")
     options.setdefault("min_threads", threads)
     options.setdefault("max_threads", max(threads, options["min_threads"]))
@@ -126,16 +126,16 @@ def serving(
 
 
 def connect(server: Server, **options: Any) -> Client:
-    """A client of the server's first listener."""
+    """Return a client of the server's first listener."""
     return Client(server.listeners[0].address, **options)
 
 
 def port_of(listener: Listener) -> int:
-    """The port a TCP listener has."""
+    """Return the port of a TCP listener."""
     assert isinstance(listener.address, TCPAddress)
     return listener.address.port
 
 
 def states(server: Server) -> dict[str, int]:
-    """How many connections are in which state."""
+    """Return how many connections are in each state."""
     return server.statistics().connections

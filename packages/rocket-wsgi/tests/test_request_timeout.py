@@ -94,7 +94,7 @@ def test_a_request_that_takes_too_long_is_answered_504(
     assert client.get().body == b"quick"
     client.stop()
     log.close()
-    assert f"the request {method} /hold is not done after 0.2 s: answered" in caplog.text
+    assert f"{method} /hold exceeded request_timeout (0.2 s): answered" in caplog.text
     assert "in __call__" in caplog.text
     assert "Traceback" not in caplog.text
     access = [each.getMessage() for each in caplog.records if each.name == "access"]

@@ -14,23 +14,19 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from types import TracebackType
+from typing import Any, Final, Self
 from unittest import SkipTest
 
-from rocket_core._network.address import Address, UnixAddress, parse_address
+from rocket_core._connection.connection import Connection
+from rocket_core._connection.timeouts import Timeouts
+from rocket_core._network.address import Address, Peer, UnixAddress, parse_address
 from rocket_core._server.listener import Listener
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import TracebackType
-
-    from rocket_core._connection.connection import Connection
-    from rocket_core._connection.timeouts import Timeouts
-    from rocket_core._network.address import Peer
-    from rocket_core._server.server import Server
+from rocket_core._server.server import Server
 
 __all__ = [
     "NARROW",
@@ -442,7 +438,7 @@ class Report:
         connections: the number of connections in each state.
         closes: the number of closed connections for each reason.
         threads: the number of threads of the pool.
-        stalled: the number of threads that wait for a client and are replaced.
+        stalled: the number of threads that are away, as in `Statistics`.
         held: the bytes that are held for all clients.
         busy: the number of threads that serve a client, with those that wait for it.
         resident: the bytes of memory that the process occupies.

@@ -20,7 +20,7 @@ Pair = tuple[Connection, socket.socket]
 
 
 class Sparing(Connection):
-    """Takes three bytes at a time, and none each other time."""
+    """The client takes three bytes at a time, and nothing at every second attempt."""
 
     takes = False
 
@@ -71,7 +71,7 @@ def test_spans_of_a_file_share_a_descriptor(pair: Pair, open_file: int) -> None:
     assert output.held == budget.held == 0
 
 
-def test_spans_that_are_dropped_close_their_descriptor(pair: Pair, open_file: int) -> None:
+def test_clear_closes_the_descriptor_of_unsent_spans(pair: Pair, open_file: int) -> None:
     before = descriptors()
     connection = Sparing(pair[0]._socket.dup())
     output = Output(Budget())
@@ -83,7 +83,7 @@ def test_spans_that_are_dropped_close_their_descriptor(pair: Pair, open_file: in
     assert descriptors() == before - 1
 
 
-def test_what_is_not_taken_stays(pair: Pair) -> None:
+def test_bytes_that_the_client_does_not_take_stay(pair: Pair) -> None:
     plain, client = pair
     connection = Sparing(plain._socket.dup())
     output = Output(Budget())
@@ -95,7 +95,7 @@ def test_what_is_not_taken_stays(pair: Pair) -> None:
 
 
 class Greedy(Connection):
-    """Its client takes whatever it is given."""
+    """The client takes all bytes of a file at once."""
 
     __slots__ = ()
 
@@ -104,7 +104,9 @@ class Greedy(Connection):
         return count
 
 
-def test_client_that_takes_everything_does_not_get_it_at_once(pair: Pair, open_file: int) -> None:
+def test_one_flush_sends_a_bounded_share_to_a_client_that_takes_everything(
+    pair: Pair, open_file: int
+) -> None:
     connection = Greedy(pair[0]._socket.dup())
     output = Output(Budget())
     total = 1 << 40
@@ -129,7 +131,7 @@ def test_clear_drops_everything(pair: Pair, open_file: int) -> None:
     assert output.flush(pair[0]) == 0
 
 
-def test_small_pieces_take_little_more_than_they_hold(pair: Pair) -> None:
+def test_small_pieces_take_little_more_memory_than_they_hold(pair: Pair) -> None:
     connection, client = pair
     output = Output(Budget())
     piece = memoryview(b"6 byte")
@@ -162,7 +164,7 @@ def test_copying_sends_a_part_of_a_file(pair: Pair, open_file: int) -> None:
     os.close(open_file)
 
 
-def test_what_is_lent_is_not_copied_and_counts_until_all_is_sent(pair: Pair) -> None:
+def test_lent_bytes_count_until_all_of_them_are_sent(pair: Pair) -> None:
     connection, client = pair
     budget = Budget(4 * OUTPUT_BOUND)
     output = Output(budget)
@@ -185,7 +187,7 @@ def test_what_is_lent_is_not_copied_and_counts_until_all_is_sent(pair: Pair) -> 
     assert output.held == budget.held == 0
 
 
-def test_what_can_be_copied_is_not_lent_nor_what_is_more_than_half_of_all() -> None:
+def test_bytes_within_the_bound_or_beyond_half_of_the_budget_are_not_lent() -> None:
     budget = Budget(4 * OUTPUT_BOUND)
     output = Output(budget)
     assert not output.lend(memoryview(bytes(OUTPUT_BOUND)), OUTPUT_BOUND)

@@ -1,4 +1,4 @@
-"""Time-outs, counters, the registry and the signal."""
+"""The small parts keep their rules: time-outs, counters, the registry and the waker."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_tally_counts_running_and_ended_threads() -> None:
     assert tally.total() == expected
 
 
-def test_registry_tells_of_room_once_it_was_full(
+def test_registry_tells_of_room_only_after_it_was_full(
     pair: tuple[Connection, socket.socket],
 ) -> None:
     connection, _ = pair
@@ -63,7 +63,7 @@ def test_registry_tells_of_room_once_it_was_full(
     assert len(registry) == 0
 
 
-def test_default_number_of_connections_leaves_descriptors() -> None:
+def test_default_maximum_of_connections_leaves_descriptors_free() -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         assert default_max_connections() > 0
@@ -72,7 +72,7 @@ def test_default_number_of_connections_leaves_descriptors() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no poll")
-def test_signal_is_seen_until_it_is_cleared() -> None:
+def test_waker_is_readable_until_it_is_cleared() -> None:
     signal = Waker()
     poll = select.poll()
     poll.register(signal.descriptor, select.POLLIN)
@@ -86,4 +86,4 @@ def test_signal_is_seen_until_it_is_cleared() -> None:
     signal.set()
     assert poll.poll(0)
     signal.close()
-    signal.set()  # nobody waits any more, and nothing happens
+    signal.set()  # no thread waits any more, and nothing happens

@@ -1,4 +1,4 @@
-"""Requests that take too long end, while their threads still run."""
+"""The server answers requests that take too long while their threads still run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Offering(LineWorker):
-    """Lets itself be overtaken while it does not use the connection."""
+    """Lets the server answer for it while it does not use the connection."""
 
     def overdue(self, connection: Connection, context: Any) -> State:
         connection.write(b"late: " + context + b"\n")
@@ -53,7 +53,7 @@ def releasing(event: threading.Event) -> Iterator[None]:
         event.set()
 
 
-def test_it_is_answered_by_the_server_and_its_worker_is_replaced(
+def test_overdue_request_is_answered_and_its_worker_is_replaced(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     at_growing_scales(partial(answered_by_the_server, caplog))
@@ -76,7 +76,7 @@ def answered_by_the_server(caplog: pytest.LogCaptureFixture, scale: float) -> No
         releasing(leave),
     ):
         held.send(b"hold\n")
-        assert held.read_all() == b"late: hold\n"  # and nothing more, ever
+        assert held.read_all() == b"late: hold\n"  # and nothing more afterwards
         assert server.statistics().stalled == 1
         with within(limit):
             assert other.ask(b"x\n") == b"X\n"
@@ -88,13 +88,13 @@ def answered_by_the_server(caplog: pytest.LogCaptureFixture, scale: float) -> No
             assert other.ask(b"y\n") == b"Y\n"
         held.close()
         eventually(lambda: server.statistics().closes.get("request timed out") == 1)
-        eventually(lambda: len(server._pool._sleepers) == 1)  # one of two is a spare
-    assert caplog.text.count(f"is not done after {limit:.1f} s") == 1
+        eventually(lambda: len(server._pool._sleepers) == 1)  # one of the two workers is a spare
+    assert caplog.text.count(f"exceeded request_timeout ({limit:g} s)") == 1
     assert "in wait_for" in caplog.text
     assert "Traceback" not in caplog.text
 
 
-def test_a_protocol_that_offers_nothing_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+def test_connection_of_a_protocol_without_offers_is_cut(caplog: pytest.LogCaptureFixture) -> None:
     gate = Gate()
     with (
         serving(worker(gate), threads=1, request_timeout=0.2) as server,
@@ -108,7 +108,7 @@ def test_a_protocol_that_offers_nothing_is_cut(caplog: pytest.LogCaptureFixture)
         gate.opened.set()
         eventually(lambda: server.statistics().closes.get("request timed out") == 1)
         eventually(lambda: server.statistics().stalled == 0)
-    assert "its connection is cut" in caplog.text
+    assert "closed its connection" in caplog.text
 
 
 def test_quick_requests_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -125,7 +125,7 @@ def test_quick_requests_are_left_alone(caplog: pytest.LogCaptureFixture) -> None
     assert not caplog.records
 
 
-def test_what_its_worker_raises_afterwards_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_exception_of_an_overtaken_worker_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     leave = threading.Event()
 
     def work(line: bytes) -> None:
@@ -144,7 +144,7 @@ def test_what_its_worker_raises_afterwards_is_logged(caplog: pytest.LogCaptureFi
         eventually(lambda: not states(server))
 
 
-def test_time_in_which_the_client_was_waited_for_does_not_count() -> None:
+def test_time_spent_waiting_for_the_client_does_not_count() -> None:
     """The worker waits for a line for much longer than a request may take."""
     read = threading.Event()
 
@@ -161,7 +161,7 @@ def test_time_in_which_the_client_was_waited_for_does_not_count() -> None:
         client.send(b"one\n")
         wait_for(read)
         eventually(lambda: server.statistics().stalled == 1)
-        with connect(server) as other:  # its end shows that the limit was looked at meanwhile
+        with connect(server) as other:  # its close shows that the limit was checked meanwhile
             other.send(b"hold\n")
             assert other.closed_by_server()
             leave.set()
@@ -169,10 +169,10 @@ def test_time_in_which_the_client_was_waited_for_does_not_count() -> None:
         assert client.read_line() == b"ONETWO\n"
 
 
-def test_the_request_that_is_told_of_can_be_seen(
+def test_request_is_listed_before_the_monitors_thread_is_told(
     pair: tuple[Connection, socket.socket],
 ) -> None:
-    """Told before, the Monitor's thread could look too early and sleep for ever."""
+    """Otherwise the Monitor's thread could look too early, and sleep for ever."""
     found: list[int] = []
     connection, _ = pair
     limit: RequestLimit[Connection] = RequestLimit(
@@ -186,7 +186,7 @@ def test_the_request_that_is_told_of_can_be_seen(
     assert limit.leases() == []
 
 
-def test_a_request_is_noticed_while_another_worker_polls(
+def test_overdue_request_is_noticed_while_another_worker_polls(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("rocket_core._pool.thread_pool.usable_cores", lambda: 2)
@@ -198,12 +198,12 @@ def test_a_request_is_noticed_while_another_worker_polls(
         eventually(lambda: server._pool.polling == 2)
         held.send(b"hold\n")
         assert held.closed_by_server()
-        eventually(lambda: "its connection is cut" in caplog.text)
-        eventually(lambda: "is busy with" in caplog.text)
+        eventually(lambda: "closed its connection" in caplog.text)
+        eventually(lambda: "longer than watchdog" in caplog.text)
         gate.opened.set()
 
 
-def test_the_monitors_thread_does_not_wait_for_a_client_that_takes_nothing() -> None:
+def test_monitors_thread_does_not_wait_for_a_client_that_takes_nothing() -> None:
     leave = threading.Event()
     full = threading.Event()
 
@@ -232,7 +232,7 @@ def test_the_monitors_thread_does_not_wait_for_a_client_that_takes_nothing() -> 
         leave.set()
 
 
-def test_a_limit_is_positive() -> None:
+def test_request_timeout_must_be_positive() -> None:
     with (
         pytest.raises(ValueError, match="request_timeout must be greater than 0"),
         serving(worker(), request_timeout=0),
@@ -241,7 +241,7 @@ def test_a_limit_is_positive() -> None:
 
 
 @pytest.mark.parametrize("max_stalled", [0, 1])
-def test_no_more_are_replaced_than_allowed(
+def test_no_more_workers_are_replaced_than_max_stalled(
     max_stalled: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     leave = threading.Event()
@@ -262,13 +262,13 @@ def test_no_more_are_replaced_than_allowed(
             cut(server)
         assert server.statistics().threads == 1 + max_stalled
         assert server.statistics().stalled == max_stalled
-        assert caplog.text.count("is not replaced, too many are already") == 1
+        assert caplog.text.count("was not replaced, because max_stalled threads are") == 1
         leave.set()
         with connect(server) as client:
             assert client.ask(b"x\n") == b"X\n"
 
 
-def test_one_stack_of_a_place_is_logged_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+def test_stack_of_one_place_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     leave = threading.Event()
 
     def work(line: bytes) -> None:
@@ -279,9 +279,9 @@ def test_one_stack_of_a_place_is_logged_a_minute(caplog: pytest.LogCaptureFixtur
             with connect(server) as held:
                 held.send(b"hold\n")
                 assert held.read_all() == b"late: hold\n"
-        eventually(lambda: caplog.text.count("is not done after") == 3)
+        eventually(lambda: caplog.text.count("exceeded request_timeout") == 3)
         leave.set()
-    messages = [each.getMessage() for each in caplog.records if "is not done" in each.getMessage()]
+    messages = [each for each in caplog.messages if "exceeded request_timeout" in each]
     assert ["\n" in each for each in messages] == [True, False, False]
     assert "in wait" in messages[2]
     assert "the stack was logged before" in messages[2]

@@ -1,4 +1,4 @@
-"""The Monitor's thread, in charge while every worker is away in the application."""
+"""The Monitor's thread is in charge while every worker is away in the application."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def blocked(timeouts: Timeouts | None = None) -> Iterator[tuple[Server, threading.Event]]:
-    """A server of two threads, both in the application until the event is set, or the end."""
+    """Run a server whose two threads stay in the application until the event is set."""
     leave = threading.Event()
     inside = threading.Semaphore(0)
 
@@ -58,7 +58,7 @@ def test_clients_are_still_accepted_and_read() -> None:
             assert client.read_line() == b"HELLO\n"
 
 
-def test_time_still_runs_out() -> None:
+def test_time_outs_still_apply() -> None:
     with (
         blocked(Timeouts(head=0.1, keep_alive=0.1)) as (server, _),
         connect(server) as idle,
@@ -72,7 +72,7 @@ def test_time_still_runs_out() -> None:
         )
 
 
-def test_clients_that_leave_are_noticed() -> None:
+def test_clients_that_leave_are_still_noticed() -> None:
     with blocked() as (server, _):
         with connect(server) as client:
             client.send(b"half")
@@ -104,14 +104,14 @@ def test_responses_are_still_sent() -> None:
         eventually(lambda: states(server).get("sending") == 1)
         holder.send(b"hold\n")
         wait_for(inside)
-        received = reader.read_line()  # all of it, while the only worker is away
+        received = reader.read_line()  # the whole response, while the only worker is away
         assert len(received) >= 100_000
         eventually(lambda: states(server).get("idle") == 1)
         leave.set()
         assert holder.read_line() == b"held\n"
 
 
-def test_failure_of_an_order_is_logged_and_the_pool_is_tended_on(
+def test_failed_order_is_logged_and_the_pool_is_still_tended(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail() -> None:
@@ -119,7 +119,7 @@ def test_failure_of_an_order_is_logged_and_the_pool_is_tended_on(
 
     with blocked() as (server, _):
         server._mailbox.post(fail)
-        eventually(lambda: "the monitor's thread failed and goes on" in caplog.text)
+        eventually(lambda: "error on the Monitor's thread, which goes on" in caplog.text)
         with connect(server) as client:
             client.send(b"half")
             eventually(lambda: states(server).get("head") == 1)
@@ -127,7 +127,7 @@ def test_failure_of_an_order_is_logged_and_the_pool_is_tended_on(
             eventually(lambda: server.statistics().ready == 1)
 
 
-def test_clients_that_never_pause_keep_it_from_nothing_else(
+def test_clients_that_never_pause_do_not_delay_orders(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with blocked() as (server, _), connect(server) as client:
@@ -153,12 +153,12 @@ def test_clients_that_never_pause_keep_it_from_nothing_else(
 def test_monitors_thread_of_an_idle_server_sleeps() -> None:
     with serving(worker()) as server, connect(server) as client:
         assert client.ask(b"x\n") == b"X\n"
-        # It ceases to tend the pool, which it does every few milliseconds otherwise.
+        # The thread ceases to tend the pool, which it does every few milliseconds otherwise.
         eventually(lambda: not server._pool.guarded)
 
 
-def test_it_is_among_the_activities_while_a_client_holds_it() -> None:
-    """While it receives for one client it does nothing for all others, so that must be seen."""
+def test_monitors_thread_is_among_the_activities_while_it_receives() -> None:
+    """While the thread receives for one client it does nothing for all others."""
     held, leave = threading.Event(), threading.Event()
 
     class Held(LineWorker):

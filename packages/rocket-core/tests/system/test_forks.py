@@ -115,7 +115,7 @@ def test_server_goes_on_in_the_parent() -> None:
 
 
 def test_child_that_returns_from_the_application_ends() -> None:
-    """It answers nobody, and serves nobody."""
+    """The child writes no response, and serves no client."""
     children: list[int] = []
 
     def handle(connection: Connection, line: bytes, body: bytes) -> State:

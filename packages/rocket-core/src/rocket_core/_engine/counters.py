@@ -63,7 +63,7 @@ class Tally:
             self._live.append(counters)
 
     def close(self, counters: Counters) -> None:
-        """Keep what ``counters`` have counted, whose thread has ended."""
+        """Keep the counts of ``counters``, whose thread has ended."""
         with self._lock:
             self._live = [each for each in self._live if each is not counters]
             self._ended.add(counters)

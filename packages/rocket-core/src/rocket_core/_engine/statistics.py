@@ -1,4 +1,4 @@
-"""The forms in which a server tells what it has done and does."""
+"""The snapshots in which a server reports what it has done and does."""
 
 from __future__ import annotations
 

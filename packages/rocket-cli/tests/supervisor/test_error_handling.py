@@ -90,7 +90,7 @@ def require_all_well(served: Faulty, client: httpx.Client, url: str) -> None:
     served.stop()
 
 
-def require_survival(
+def require_that_the_server_goes_on(
     served: Faulty,
     client: httpx.Client,
     number: signal.Signals,
@@ -118,7 +118,7 @@ def test_reload(served: Faulty, client: httpx.Client) -> None:
         "_paths": "fork failed: RuntimeError: of the task",
     }
     message = "reload failed, the old processes keep serving"
-    require_survival(served, client, signal.SIGHUP, message, reasons)
+    require_that_the_server_goes_on(served, client, signal.SIGHUP, message, reasons)
 
 
 def test_log_of_a_reload(served: Faulty, client: httpx.Client) -> None:
@@ -138,7 +138,7 @@ def test_upgrade(served: Faulty, client: httpx.Client) -> None:
         "Successor": "fork failed: RuntimeError: of the successor",
     }
     message = "upgrade failed, the old supervisor keeps running"
-    require_survival(served, client, signal.SIGUSR2, message, reasons)
+    require_that_the_server_goes_on(served, client, signal.SIGUSR2, message, reasons)
 
 
 def test_more_and_fewer_processes(served: Faulty, client: httpx.Client) -> None:
