@@ -298,7 +298,8 @@ class Connection(Buffers):
 
     def _keep_waiting(self, view: memoryview) -> None:
         """Keep ``view``, and wait for the client while there is no room for all of it."""
-        view = view[self.keep(view) :]
+        kept = self.keep(view)
+        view = view[kept:]
         self.unsent = True
         if not view:
             return
@@ -308,8 +309,10 @@ class Connection(Buffers):
             self._flush_measured()
             if not self.unsent:
                 # All connections together hold too much: this one has to do without a buffer.
-                view = view[self._send_measured(view) :]
-            view = view[self.keep(view) :]
+                sent = self._send_measured(view)
+                view = view[sent:]
+            kept = self.keep(view)
+            view = view[kept:]
             self.unsent = bool(self._output)
 
     def _send_measured(self, view: memoryview) -> int:
