@@ -28,8 +28,12 @@ ENTER = ["sh", "-c", 'cd "$DIRECTORY" && exec "$@"', "sh", *COMMAND]
 HASTY = [
     sys.executable,
     "-c",
-    "from rocket_cli._supervisor import restarts; restarts._PAUSES = (0.05,);"
-    "from rocket_cli._commands.main import main; main(prog_name='rocket-cli')",
+    dedent("""
+        from rocket_cli._commands.main import main
+        from rocket_cli._supervisor import restarts
+        restarts._PAUSES = (0.05,)
+        main(prog_name="rocket-cli")
+    """),
 ]
 """The command, with short pauses between its attempts to start a process."""
 
