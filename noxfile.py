@@ -173,9 +173,11 @@ def build(session: nox.Session) -> None:
 def add_tests(package: str, version: str) -> None:
     """Define the session that runs one package's tests on one version of Python.
 
-    The oldest and the newest are run by default, the others by name.
+    The oldest and the newest are run by default, the others by name. The oldest is tested with the
+    oldest releases of other packages that are declared, all others with the newest.
     """
     requirements = group(PROJECTS[package], "test")
+    oldest = version == VERSIONS[0]
     if version == FREE_THREADED:
         # No release of httptools has a wheel for that, and the tests do without it. Of others the
         # newest may have none.
@@ -186,13 +188,15 @@ def add_tests(package: str, version: str) -> None:
         name=f"{package}-{version}",
         default=version in (VERSIONS[0], VERSIONS[-1]),
         python=INTERPRETERS[version] or False,
+        venv_backend="uv" if oldest else None,  # other installers take the newest releases only
         requires=["build"],
     )
     def tests(session: nox.Session) -> None:
         """Tests of one package against its wheel."""
         require_interpreter(session, version)
-        local, _ = dependencies(package)
-        session.install(*wheels(local), *requirements)
+        local, others = dependencies(package)
+        resolution = ["--resolution", "lowest-direct"] if oldest else []
+        session.install(*resolution, *wheels(local), *others, *requirements)
         run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
 
 
@@ -201,21 +205,6 @@ for _package in PACKAGES:
         add_tests(_package, _version)
 for _package in ("core", "wsgi"):
     add_tests(_package, FREE_THREADED)
-
-
-BOUNDED = [package for package in PACKAGES if dependencies(package)[1]]
-"""Packages for which it matters which releases of others there are."""
-
-
-@nox.session(python=INTERPRETERS[VERSIONS[0]] or False, venv_backend="uv", requires=["build"])
-@nox.parametrize("package", BOUNDED, ids=BOUNDED)
-def floors(session: nox.Session, package: str) -> None:
-    """Tests of one package with the oldest releases it declares."""
-    require_interpreter(session, VERSIONS[0])
-    local, others = dependencies(package)
-    requirements = [*wheels(local), *others, *group(PROJECTS[package], "test")]
-    session.install("--resolution", "lowest-direct", *requirements)
-    run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
 
 
 @nox.session(python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
