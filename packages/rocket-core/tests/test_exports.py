@@ -87,6 +87,7 @@ PUBLIC = {
         "many_descriptors",
         "report_to_parent",
         "resident",
+        "unused_port",
         "within",
     },
 }

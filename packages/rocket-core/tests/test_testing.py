@@ -25,6 +25,7 @@ from rocket_core.testing import (
     eventually,
     many_descriptors,
     resident,
+    unused_port,
     within,
 )
 
@@ -277,3 +278,17 @@ def test_no_test_runner_is_imported() -> None:
     program = "import sys, rocket_core.testing; print('pytest' in sys.modules)"
     with Script(program) as script:
         assert script.read_line() == "False\n"
+
+
+def test_a_port_that_the_system_gives_to_nothing_else() -> None:
+    port = unused_port()
+    with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", 0)) as given:
+        assert 1024 <= port < given.getsockname()[1]
+
+
+def test_a_port_in_use_is_not_unused(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = unused_port()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        drawn = iter([taken.getsockname()[1], other])
+        monkeypatch.setattr("random.randrange", lambda *_: next(drawn))
+        assert unused_port() == other
