@@ -24,6 +24,12 @@ VERSIONS = ("3.11", "3.12", "3.13")
 FREE_THREADED = "3.13t"
 """Without the GIL. The tests of packages whose dependencies have no wheels for it are left out."""
 
+PARALLEL = ["-n", "4", "--dist", "loadfile"]
+"""Options of pytest. Many tests wait more than they compute.
+
+Those of a module stay together, because they may share a server.
+"""
+
 TOOLS = nox.project.load_toml(ROOT / "pyproject.toml")
 PROJECTS = {
     package: nox.project.load_toml(ROOT / f"packages/rocket-{package}/pyproject.toml")
@@ -108,9 +114,7 @@ def run_pytest(session: nox.Session, tests: Path) -> None:
         shutil.copytree(tests, copy, ignore=shutil.ignore_patterns("__pycache__"))
         options = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", directory]
         with session.chdir(directory):
-            # Many tests wait more than they compute. Those of a module may share a server.
-            parallel = ["-n", "2", "--dist", "loadfile"]
-            command = ["pytest", *options, *parallel, str(copy), *session.posargs]
+            command = ["pytest", *options, *PARALLEL, str(copy), *session.posargs]
             session.run(*command, env={"PYTHONPATH": None})
 
 
