@@ -24,11 +24,14 @@ VERSIONS = ("3.11", "3.12", "3.13")
 FREE_THREADED = "3.13t"
 """Without the GIL. The tests of packages whose dependencies have no wheels for it are left out."""
 
-PARALLEL = ["-n", "4", "--dist", "loadfile"]
-"""Options of pytest. Many tests wait more than they compute.
 
-Those of a module stay together, because they may share a server.
-"""
+def parallel(count: int) -> list[str]:
+    """Options of pytest for ``count`` tests at a time, because many wait more than they compute.
+
+    Those of a module stay together, because they may share a server.
+    """
+    return ["-n", str(count), "--dist", "loadfile"]
+
 
 TOOLS = nox.project.load_toml(ROOT / "pyproject.toml")
 PROJECTS = {
@@ -114,7 +117,7 @@ def run_pytest(session: nox.Session, tests: Path) -> None:
         shutil.copytree(tests, copy, ignore=shutil.ignore_patterns("__pycache__"))
         options = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", directory]
         with session.chdir(directory):
-            command = ["pytest", *options, *PARALLEL, str(copy), *session.posargs]
+            command = ["pytest", *options, *parallel(4), str(copy), *session.posargs]
             session.run(*command, env={"PYTHONPATH": None})
 
 
@@ -216,7 +219,7 @@ def system(session: nox.Session) -> None:
     """Tests of all packages together, with the applications and clients of others."""
     require_interpreter(session, VERSIONS[-1])
     session.install(*wheels(list(PACKAGES)), *group(TOOLS, "system"))
-    session.run("pytest", "tests", *session.posargs, env={"PYTHONPATH": None})
+    session.run("pytest", *parallel(2), "tests", *session.posargs, env={"PYTHONPATH": None})
 
 
 @nox.session(python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
