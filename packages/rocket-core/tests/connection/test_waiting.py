@@ -12,7 +12,7 @@ from coresupport import LineWorker, connect, serving, states, wait_for
 from rocket_core import Connection, State, Timeouts, WaitError
 from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.server_state import ServerState
-from rocket_core.testing import NarrowListener, eventually
+from rocket_core.testing import NarrowListener, at_growing_scales, eventually, within
 
 if TYPE_CHECKING:
     import socket
@@ -140,13 +140,18 @@ def test_keep_alive_time_begins_after_a_response_from_receive() -> None:
                 return State.IDLE
             return state
 
-    with (
-        serving(Mixed, threads=1, timeouts=Timeouts(keep_alive=0.05)) as server,
-        connect(server) as client,
-    ):
-        client.send(b"served\nalone\n")
-        assert client.read_all() == b"SERVED\nalone\n"
-        eventually(lambda: server.statistics().closes == {"keep-alive timed out": 1})
+    def timed_out(scale: float) -> None:
+        limit = 0.05 * scale
+        with serving(Mixed, threads=1, timeouts=Timeouts(keep_alive=limit)) as server:
+            with ExitStack() as clients:
+                with within(limit):
+                    client = clients.enter_context(connect(server))
+                    client.send(b"served\nalone\n")
+                    assert client.read(13) == b"SERVED\nalone\n"
+                assert client.read_all() == b""
+            eventually(lambda: server.statistics().closes == {"keep-alive timed out": 1})
+
+    at_growing_scales(timed_out)
 
 
 @pytest.mark.parametrize("state", [each for each in State if each is not State.CLOSED])

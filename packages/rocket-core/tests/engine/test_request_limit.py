@@ -204,32 +204,45 @@ def test_overdue_request_is_noticed_while_another_worker_polls(
 
 
 def test_monitors_thread_does_not_wait_for_a_client_that_takes_nothing() -> None:
+    at_growing_scales(answer_beside_a_client_that_takes_nothing)
+
+
+def answer_beside_a_client_that_takes_nothing(scale: float) -> None:
+    limit = 0.1 * scale
     leave = threading.Event()
     full = threading.Event()
 
     def handle(connection: Connection, line: bytes, body: bytes) -> State:
         assert connection.lease is not None
-        while line == b"fill" and not connection.unsent:
-            connection.write(bytes(1000))
-        connection.lease.offer(line)
-        full.set()
+        try:
+            while line == b"fill" and not connection.unsent:
+                connection.write(bytes(1000))
+            connection.lease.offer(line)
+        finally:
+            full.set()
         wait_for(leave)
         return State.CLOSED
 
     with (
         serving(
-            lambda: Offering(handle), NarrowListener(), request_timeout=0.1, max_output=0
+            lambda: Offering(handle), NarrowListener(), request_timeout=limit, max_output=0
         ) as server,
         connect(server, receive_buffer=4096) as stuck,
     ):
-        stuck.send(b"fill\n")
-        wait_for(full)
-        eventually(lambda: states(server) == {"sending": 1})
-        with connect(server) as other:
-            other.send(b"hold\n")
-            assert other.read_all() == b"late: hold\n"
-        assert not stuck.read_all().strip(b"\0")
-        leave.set()
+        try:
+            with within(limit):
+                stuck.send(b"fill\n")
+                wait_for(full)
+            eventually(lambda: states(server) == {"sending": 1})
+            full.clear()
+            with connect(server) as other:
+                with within(limit):
+                    other.send(b"hold\n")
+                    wait_for(full)
+                assert other.read_all() == b"late: hold\n"
+            assert not stuck.read_all().strip(b"\0")
+        finally:
+            leave.set()
 
 
 def test_request_timeout_must_be_positive() -> None:

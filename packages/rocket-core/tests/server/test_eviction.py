@@ -39,13 +39,20 @@ def crowd(server: Server, clients: ExitStack, count: int) -> list[Client]:
     found = [clients.enter_context(connect(server)) for _ in range(count)]
     for client in found:
         assert client.ask(b"a\n") == b"A\n"
+        settle(server)
     return found
+
+
+def settle(server: Server) -> None:
+    """Wait until no connection is active: a client is answered before its connection is idle."""
+    eventually(lambda: "active" not in states(server))
 
 
 def test_client_that_is_idle_longest_makes_room() -> None:
     with serving(worker(), max_connections=3) as server, ExitStack() as clients:
         first, second, third = crowd(server, clients, 3)
         assert first.ask(b"again\n") == b"AGAIN\n"  # so that the second client is idle longest
+        settle(server)
         fourth = clients.enter_context(connect(server))
         assert fourth.ask(b"new\n") == b"NEW\n"
         assert second.closed_by_server()

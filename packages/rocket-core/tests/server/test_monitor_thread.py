@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from coresupport import Gate, LineWorker, connect, serving, shout, states, wait_for, worker
 from rocket_core import Connection, Server, State, Timeouts
 from rocket_core._engine.monitor import BATCH
-from rocket_core.testing import eventually
+from rocket_core.testing import at_growing_scales, eventually, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,17 +59,23 @@ def test_clients_are_still_accepted_and_read() -> None:
 
 
 def test_time_outs_still_apply() -> None:
-    with (
-        blocked(Timeouts(head=0.1, keep_alive=0.1)) as (server, _),
-        connect(server) as idle,
-        connect(server) as slow,
-    ):
-        slow.send(b"half")
-        assert idle.closed_by_server()
-        assert slow.closed_by_server()
-        eventually(
-            lambda: server.statistics().closes == {"keep-alive timed out": 1, "head timed out": 1}
-        )
+    def applied(scale: float) -> None:
+        limit = 0.1 * scale
+        with (
+            blocked(Timeouts(head=limit, keep_alive=limit)) as (server, _),
+            connect(server) as idle,
+            ExitStack() as clients,
+        ):
+            with within(limit):
+                slow = clients.enter_context(connect(server))
+                slow.send(b"half")
+                eventually(lambda: states(server).get("head"))
+            assert idle.closed_by_server()
+            assert slow.closed_by_server()
+            both = {"keep-alive timed out": 1, "head timed out": 1}
+            eventually(lambda: server.statistics().closes == both)
+
+    at_growing_scales(applied)
 
 
 def test_clients_that_leave_are_still_noticed() -> None:

@@ -22,7 +22,15 @@ from rocket_core import (
     Timeouts,
 )
 from rocket_core.extending import OUTPUT_BOUND
-from rocket_core.testing import PATIENCE, Client, NarrowListener, Script, eventually
+from rocket_core.testing import (
+    PATIENCE,
+    Client,
+    NarrowListener,
+    Script,
+    at_growing_scales,
+    eventually,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -302,16 +310,22 @@ def test_drain_closes_idle_connections() -> None:
 
 
 def test_drain_waits_a_moment_for_new_clients(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(worker()) as server, connect(server) as quick, connect(server) as silent:
-        eventually(lambda: states(server) == {"idle": 2})
-        monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", 0.5)
-        server.drain()
-        eventually(lambda: draining(server))
-        assert quick.ask(b"x\n") == b"X\n"
-        assert quick.read_all() == b""
-        assert silent.read_all() == b""
-        assert server.wait(PATIENCE)
-        assert server.statistics().closes == {"drained": 2}
+    def drained(scale: float) -> None:
+        grace = 0.5 * scale
+        monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", grace)
+        with serving(worker()) as server, ExitStack() as clients:
+            with within(grace):
+                quick, silent = (clients.enter_context(connect(server)) for _ in range(2))
+                eventually(lambda: states(server) == {"idle": 2})
+                server.drain()
+                eventually(lambda: draining(server))
+                assert quick.ask(b"x\n") == b"X\n"
+            assert quick.read_all() == b""
+            assert silent.read_all() == b""
+            assert server.wait(PATIENCE)
+            assert server.statistics().closes == {"drained": 2}
+
+    at_growing_scales(drained)
 
 
 def test_request_that_is_on_its_way_when_the_server_drains_is_answered(
