@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coresupport import LineWorker, connect, serving, states, wait_for
+from coresupport import LineWorker, connect, expect_closes, serving, states, wait_for
 from rocket_core import Connection, State, Timeouts, WaitError
 from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.server_state import ServerState
@@ -146,7 +146,7 @@ def test_keep_alive_time_begins_after_a_response_from_receive() -> None:
     ):
         client.send(b"served\nalone\n")
         assert client.read_all() == b"SERVED\nalone\n"
-        eventually(lambda: server.statistics().closes == {"keep-alive timed out": 1})
+        expect_closes(server, {"keep-alive timed out": 1})
 
 
 @pytest.mark.parametrize("state", [each for each in State if each is not State.CLOSED])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import Gate, LineWorker, connect, rocket_threads, serving, states
+from coresupport import Gate, LineWorker, connect, expect_closes, rocket_threads, serving, states
 from rocket_core import Connection, Listener, Server, State
 from rocket_core._pool import pool_thread, stand_in, urgent_lanes
 from rocket_core.testing import PATIENCE, Client, descriptors, eventually
@@ -52,7 +52,7 @@ def test_requests_beyond_max_queue_are_refused() -> None:
         gate.opened.set()
         assert [client.read_line() for client in queued] == [b"QUEUED\n"] * 3
         assert [client.read_line() for client in busy] == [b"HOLD\n"] * 2
-        eventually(lambda: server.statistics().closes == {"overloaded": 4})
+        expect_closes(server, {"overloaded": 4})
 
 
 def test_request_that_has_waited_for_queue_timeout_is_refused() -> None:
@@ -357,7 +357,7 @@ def test_closed_client_of_a_unix_socket_is_not_served(tmp_path: Path) -> None:
             eventually(lambda: states(server).get("ready") == 1)
         gate.opened.set()
         assert busy.read_line() == b"HOLD\n"
-        eventually(lambda: server.statistics().closes == {"client left the queue": 1})
+        expect_closes(server, {"client left the queue": 1})
 
 
 @pytest.mark.usefixtures("_asking")
@@ -384,7 +384,7 @@ def test_urgent_requests_of_clients_that_have_left_are_not_served() -> None:
         eventually(lambda: len(server._urgent_lanes._waiting) == 1)
         leaving.reset()
         gate.opened.set()
-        eventually(lambda: server.statistics().closes == {"client left the queue": 1})
+        expect_closes(server, {"client left the queue": 1})
         assert server.statistics().requests == 2
 
 
@@ -401,7 +401,7 @@ def test_clients_that_have_left_a_full_queue_keep_no_client_out() -> None:
         eventually(lambda: states(server).get("ready") == 3)
         for each in leaving:
             each.reset()
-        eventually(lambda: server.statistics().closes == {"client left the queue": 3})
+        expect_closes(server, {"client left the queue": 3})
         late.send(b"x\n")
         eventually(lambda: states(server).get("ready") == 1)
         gate.opened.set()

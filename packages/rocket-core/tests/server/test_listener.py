@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import connect, port_of, serving, wait_for, worker
+from coresupport import connect, expect_closes, port_of, serving, wait_for, worker
 from rocket_core import (
     AddressError,
     BindError,
@@ -526,7 +526,7 @@ def test_handshake_that_takes_too_long_is_timed_out() -> None:
         with connect(server) as client:
             client.send(b"hel")
             assert client.closed_by_server()
-        eventually(lambda: server.statistics().closes == {"handshake timed out": 1})
+        expect_closes(server, {"handshake timed out": 1})
 
 
 def test_request_sent_with_the_handshake_is_served() -> None:

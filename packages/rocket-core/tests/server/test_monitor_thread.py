@@ -6,7 +6,17 @@ import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from coresupport import Gate, LineWorker, connect, serving, shout, states, wait_for, worker
+from coresupport import (
+    Gate,
+    LineWorker,
+    connect,
+    expect_closes,
+    serving,
+    shout,
+    states,
+    wait_for,
+    worker,
+)
 from rocket_core import Connection, Server, State, Timeouts
 from rocket_core._engine.monitor import BATCH
 from rocket_core.testing import eventually
@@ -67,9 +77,7 @@ def test_time_outs_still_apply() -> None:
         slow.send(b"half")
         assert idle.closed_by_server()
         assert slow.closed_by_server()
-        eventually(
-            lambda: server.statistics().closes == {"keep-alive timed out": 1, "head timed out": 1}
-        )
+        expect_closes(server, {"keep-alive timed out": 1, "head timed out": 1})
 
 
 def test_clients_that_leave_are_still_noticed() -> None:
@@ -77,7 +85,7 @@ def test_clients_that_leave_are_still_noticed() -> None:
         with connect(server) as client:
             client.send(b"half")
             eventually(lambda: states(server).get("head") == 1)
-        eventually(lambda: server.statistics().closes == {"client closed": 1})
+        expect_closes(server, {"client closed": 1})
 
 
 def test_responses_are_still_sent() -> None:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coresupport import Gate, connect, port_of, rocket_threads, serving, states, wait_for, worker
+from coresupport import (
+    Gate,
+    connect,
+    expect_closes,
+    port_of,
+    rocket_threads,
+    serving,
+    states,
+    wait_for,
+    worker,
+)
 from rocket_core import (
     Connection,
     Lifecycle,
@@ -101,7 +111,7 @@ def test_statistics_count_connections_requests_and_threads() -> None:
         gate.opened.set()
         assert active.read_line() == b"HOLD\n"
         head.close()
-        eventually(lambda: server.statistics().closes == {"client closed": 1})
+        expect_closes(server, {"client closed": 1})
         eventually(
             lambda: states(server) == {"idle": 2}
         )  # the response is sent before the connection is parked

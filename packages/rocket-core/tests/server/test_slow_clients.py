@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from coresupport import LineWorker, connect, serving, states, stuff, worker
+from coresupport import LineWorker, connect, expect_closes, serving, states, stuff, worker
 from rocket_core import Connection, State, Timeouts
 from rocket_core._connection.budget import GRAIN, TOTAL_OUTPUT
 from rocket_core.testing import Client, at_growing_scales, eventually, many_descriptors, within
@@ -282,4 +282,4 @@ def steady_reader_is_not_cut(request_: bytes, scale: float) -> None:
                 assert steady.read(8 * 1024)
                 waited.wait(limit / 4)
         assert server.statistics().closes == {}
-        eventually(lambda: server.statistics().closes == {"response taken too slowly": 1})
+        expect_closes(server, {"response taken too slowly": 1})
