@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -153,6 +154,14 @@ def port_of(listener: Listener) -> int:
 def states(server: Server) -> dict[str, int]:
     """Return how many connections are in each state."""
     return server.statistics().connections
+
+
+def peeked(connection: Connection) -> bytes:
+    """Return what the system has received and the connection has not taken."""
+    try:
+        return connection._socket.recv(1 << 16, socket.MSG_PEEK)
+    except BlockingIOError:
+        return b""
 
 
 def expect_closes(server: Server, expected: dict[str, int]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coresupport import connect, expect_closes, serving, worker
+from coresupport import connect, expect_closes, peeked, serving, states, worker
 from proxyheaders import field, header, inet, paths
 from rocket_core import Connection, Listener, State, Timeouts
 from rocket_core._connection.proxy_preamble import ProxyPreamble
@@ -48,11 +48,16 @@ def test_worker_sees_the_client_that_the_header_announces(preamble: bytes) -> No
 def test_header_may_come_byte_by_byte(preamble: bytes) -> None:
     with serving(worker(describe), listener()) as server, connect(server) as client:
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        eventually(lambda: states(server) == {"handshake": 1})
+        (connection,) = server._registry.snapshot()
+        arriving = connection.preamble
+        assert arriving is not None
         for at in range(len(preamble) - 1):
             client.send(preamble[at : at + 1])
-            assert server.statistics().connections in ({"handshake": 1}, {})
+            eventually(lambda end=at + 1: arriving._data == preamble[:end])  # type: ignore[misc]
+            assert states(server) == {"handshake": 1}
         client.send(preamble[-1:])
-        eventually(lambda: server.statistics().connections == {"idle": 1})
+        eventually(lambda: states(server) == {"idle": 1})
         assert client.ask(b"one\n").endswith(b" one\n")
 
 
@@ -69,13 +74,6 @@ def test_bytes_behind_the_header_stay_in_the_socket(
     eventually(connection.begin)
     assert connection.buffered == 0
     assert peeked(connection) == b"PROXY \n behind\n"
-
-
-def peeked(connection: Connection) -> bytes:
-    try:
-        return connection._socket.recv(1 << 16, socket.MSG_PEEK)
-    except BlockingIOError:
-        return b""
 
 
 def test_received_part_of_a_header_is_taken_and_wakes_no_thread_again(

@@ -128,21 +128,35 @@ def test_lingering_connection_is_timed_out() -> None:
         expect_closes(server, {"linger timed out": 1})
 
 
-def test_worker_that_returns_ready_is_called_again() -> None:
-    rounds: list[int] = []
+def test_worker_that_returns_ready_is_called_again_after_other_clients() -> None:
+    served: list[bytes] = []
+    entered, leave = threading.Event(), threading.Event()
 
     def several(connection: Connection, line: bytes, body: bytes) -> State:
         del body
-        rounds.append(1)
-        if len(rounds) < 5:
-            connection.context = (line, 0)
-            return State.READY
+        served.append(line)
+        if line == b"again":
+            entered.set()
+            wait_for(leave)
+            if len(served) < 5:
+                connection.context = (line, 0)
+                return State.READY
         connection.write(b"done\n")
         return State.IDLE
 
-    with serving(worker(several)) as server, connect(server) as client:
-        assert client.ask(b"x\n") == b"done\n"
-        assert len(rounds) == 5
+    with (
+        serving(worker(several), threads=1) as server,
+        connect(server) as client,
+        connect(server) as other,
+    ):
+        client.send(b"again\n")
+        wait_for(entered)
+        other.send(b"other\n")
+        eventually(lambda: server.statistics().ready == 1)
+        leave.set()
+        assert client.read_line() == b"done\n"
+        assert other.read_line() == b"done\n"
+        assert served == [b"again", b"other", b"again", b"again", b"again"]
 
 
 @pytest.mark.parametrize("state", [State.ACTIVE, State.HANDSHAKE])
@@ -472,10 +486,16 @@ def test_client_whose_time_has_run_out_is_told(
 
 
 def trickle(client: Client, piece: bytes) -> None:
-    """Send until the server has closed the connection."""
-    with suppress(ConnectionError):
-        while True:
+    """Send until the server has closed the connection, a piece at a time."""
+
+    def closed() -> bool:
+        try:
             client.send(piece)
+        except ConnectionError:
+            return True
+        return False
+
+    eventually(closed, "for the server to close the connection")
 
 
 def test_head_in_pieces_does_not_get_more_time() -> None:
