@@ -128,7 +128,9 @@ def test_receive_may_write_a_grain_whatever_other_connections_hold() -> None:
         assert server.statistics().closes == {}
 
 
-def test_keep_alive_time_begins_after_a_response_from_receive() -> None:
+def test_keep_alive_time_begins_after_a_response_from_receive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A client that has sent a request behind a served request is timed out like any other."""
 
     class Mixed(LineWorker):
@@ -140,10 +142,9 @@ def test_keep_alive_time_begins_after_a_response_from_receive() -> None:
                 return State.IDLE
             return state
 
-    with (
-        serving(Mixed, threads=1, timeouts=Timeouts(keep_alive=0.05)) as server,
-        connect(server) as client,
-    ):
+    with serving(Mixed, threads=1) as server, connect(server) as client:
+        eventually(lambda: states(server) == {"idle": 1})
+        monkeypatch.setitem(server._engine._seconds, State.IDLE, 0.05)  # not for the first request
         client.send(b"served\nalone\n")
         assert client.read_all() == b"SERVED\nalone\n"
         expect_closes(server, {"keep-alive timed out": 1})

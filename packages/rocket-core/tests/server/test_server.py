@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,7 +33,15 @@ from rocket_core import (
     Timeouts,
 )
 from rocket_core.extending import OUTPUT_BOUND
-from rocket_core.testing import PATIENCE, Client, NarrowListener, Script, eventually
+from rocket_core.testing import (
+    PATIENCE,
+    Client,
+    NarrowListener,
+    Script,
+    at_growing_scales,
+    eventually,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,6 +181,13 @@ def test_several_listeners_share_one_server(tmp_path: Any) -> None:
         ({"max_connections": 0}, "max_connections must be at least 1"),
         ({"max_stalled": -1}, "max_stalled and max_upgraded must not be negative"),
         ({"max_upgraded": -1}, "max_stalled and max_upgraded must not be negative"),
+        ({"max_output": -1}, "max_output and max_queue must not be negative"),
+        ({"max_queue": -1}, "max_output and max_queue must not be negative"),
+        ({"max_spool": -1}, "max_spool and spool_free must not be negative"),
+        ({"spool_free": -1}, "max_spool and spool_free must not be negative"),
+        ({"queue_timeout": 0}, "queue_timeout must be greater than 0"),
+        ({"watchdog": 0}, "watchdog must be greater than 0"),
+        ({"request_timeout": 0}, "request_timeout must be greater than 0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options: dict[str, int], trouble: str) -> None:
@@ -310,12 +326,18 @@ def test_drain_closes_idle_connections() -> None:
 
 
 def test_drain_waits_a_moment_for_new_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_growing_scales(partial(new_clients_have_a_moment, monkeypatch))
+
+
+def new_clients_have_a_moment(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
+    grace = 0.5 * scale
     with serving(worker()) as server, connect(server) as quick, connect(server) as silent:
         eventually(lambda: states(server) == {"idle": 2})
-        monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", 0.5)
-        server.drain()
-        eventually(lambda: draining(server))
-        assert quick.ask(b"x\n") == b"X\n"
+        monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", grace)
+        with within(grace):
+            server.drain()
+            eventually(lambda: draining(server))
+            assert quick.ask(b"x\n") == b"X\n"
         assert quick.read_all() == b""
         assert silent.read_all() == b""
         assert server.wait(PATIENCE)
@@ -354,46 +376,6 @@ def test_drain_closes_connections_at_once_that_have_long_been_idle(
         server.drain()
         assert client.read_all() == b""
         assert server.wait(PATIENCE)
-
-
-# -- one of several processes ----------------------------------------------------------------------
-
-
-def test_backlog_of_a_shared_socket_is_left_to_other_servers() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as shared:
-        listener = Listener(shared.dup())
-        server = Server(worker(), [listener], min_threads=1)
-        server.start(accept=False)
-        with socket.create_connection(shared.getsockname(), PATIENCE) as sock:
-            server.drain(shared=[listener])
-            assert server.wait(PATIENCE)
-            assert server.statistics().accepted == 0
-            with serving(worker(), Listener(shared.dup())):
-                sock.sendall(b"x\n")
-                assert sock.recv(2) == b"X\n"
-
-
-def test_no_client_is_accepted_before_accept_is_called() -> None:
-    server = Server(worker(), [Listener("127.0.0.1:0")], min_threads=1)
-    server.start(accept=False)
-    with connect(server) as early, server_stopped(server):
-        assert not server.wait_closed(0)
-        early.send(b"early\n")
-        ours, theirs = socket.socketpair()
-        with ours:
-            server.handle(theirs)
-            ours.sendall(b"first\n")
-            assert ours.recv(6) == b"FIRST\n"
-        assert server.statistics().accepted == 1
-        server.accept()
-        assert early.read_line() == b"EARLY\n"
-
-
-@contextmanager
-def server_stopped(server: Server) -> Iterator[None]:
-    yield
-    server.stop()
-    assert server.wait(PATIENCE)
 
 
 def test_drain_finishes_requests_that_have_begun(gate: Gate) -> None:
@@ -600,6 +582,49 @@ def test_many_threads_may_wait_for_the_end() -> None:
         assert results == [True] * 4
 
 
+# -- one of several processes ----------------------------------------------------------------------
+
+
+def test_backlog_of_a_shared_socket_is_left_to_other_servers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as shared:
+        listener = Listener(shared.dup())
+        server = Server(worker(), [listener], min_threads=1)
+        server.start(accept=False)
+        with socket.create_connection(shared.getsockname(), PATIENCE) as sock:
+            server.drain(shared=[listener])
+            assert server.wait(PATIENCE)
+            assert server.statistics().accepted == 0
+            with serving(worker(), Listener(shared.dup())):
+                sock.sendall(b"x\n")
+                assert sock.recv(2) == b"X\n"
+
+
+def test_no_client_is_accepted_before_accept_is_called() -> None:
+    server = Server(worker(), [Listener("127.0.0.1:0")], min_threads=1)
+    server.start(accept=False)
+    with connect(server) as early, server_stopped(server):
+        assert not server.wait_closed(0)
+        early.send(b"early\n")
+        ours, theirs = socket.socketpair()
+        with ours:
+            server.handle(theirs)
+            ours.sendall(b"first\n")
+            assert ours.recv(6) == b"FIRST\n"
+        assert server.statistics().accepted == 1
+        server.accept()
+        assert early.read_line() == b"EARLY\n"
+
+
+@contextmanager
+def server_stopped(server: Server) -> Iterator[None]:
+    yield
+    server.stop()
+    assert server.wait(PATIENCE)
+
+
+# -- signals ---------------------------------------------------------------------------------------
+
+
 SIGNALLED = """
 import signal, sys, threading
 from coresupport import LineWorker, shout
@@ -661,6 +686,9 @@ def test_signal_handler_may_stop() -> None:
             assert client.closed_by_server()
             assert script.read_line() == "stopped 1\n"
             assert script.finish() == ""
+
+
+# -- failures --------------------------------------------------------------------------------------
 
 
 class Stranger:
