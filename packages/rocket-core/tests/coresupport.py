@@ -156,6 +156,15 @@ def states(server: Server) -> dict[str, int]:
     return server.statistics().connections
 
 
+@contextmanager
+def releasing(event: threading.Event) -> Iterator[None]:
+    """Set ``event`` at the end, so that no thread waits for it longer than the test."""
+    try:
+        yield
+    finally:
+        event.set()
+
+
 def peeked(connection: Connection) -> bytes:
     """Return what the system has received and the connection has not taken."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from coresupport import (
     LineWorker,
     connect,
     expect_closes,
+    releasing,
     serving,
     shout,
     states,
@@ -26,7 +26,7 @@ from rocket_core.testing import NarrowListener, at_growing_scales, eventually, w
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 class Offering(LineWorker):
@@ -52,15 +52,6 @@ def offering(work: Callable[[bytes], None], seen: list[str]) -> Callable[[], Off
         return shout(connection, line, body)
 
     return lambda: Offering(handle)
-
-
-@contextmanager
-def releasing(event: threading.Event) -> Iterator[None]:
-    """Set ``event`` at the end, so that no thread waits for it longer than the test."""
-    try:
-        yield
-    finally:
-        event.set()
 
 
 def test_overdue_request_is_answered_and_its_worker_is_replaced(

@@ -13,6 +13,7 @@ from coresupport import (
     LineWorker,
     connect,
     expect_closes,
+    releasing,
     rocket_threads,
     serving,
     states,
@@ -76,6 +77,7 @@ def refused_after_queue_timeout(scale: float) -> None:
         serving(refusing(gate), threads=1, queue_timeout=limit) as server,
         connect(server) as busy,
         connect(server) as late,
+        releasing(gate.opened),
     ):
         with within(limit):
             assert busy.ask(b"x\n") == b"X\n"

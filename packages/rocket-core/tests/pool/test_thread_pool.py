@@ -92,6 +92,7 @@ def test_idle_pool_shrinks_to_its_minimum(monkeypatch: pytest.MonkeyPatch) -> No
         for client in crowd:
             assert client.read_line() == b"HOLD\n"
         eventually(lambda: server.statistics().threads == 2)
+        assert not server._pool.has_surplus  # so that the threads left sleep without a limit
         for client in crowd:
             assert client.ask(b"still there\n") == b"STILL THERE\n"
 
