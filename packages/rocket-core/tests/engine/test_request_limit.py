@@ -161,12 +161,17 @@ def waiting_does_not_count(scale: float) -> None:
     """The worker waits for a line for longer than a request may take."""
     limit = 0.2 * scale
     leave = threading.Event()
+    put_off: list[float] = []
 
     def handle(connection: Connection, line: bytes, body: bytes) -> State:
         if line == b"hold":
             wait_for(leave)
             return State.CLOSED
-        return shout(connection, line + connection.readline(), body)
+        assert connection.lease is not None
+        began = connection.lease.began
+        rest = connection.readline()
+        put_off.append(connection.lease.began - began)
+        return shout(connection, line + rest, body)
 
     with (
         serving(worker(handle), request_timeout=limit) as server,
@@ -183,6 +188,7 @@ def waiting_does_not_count(scale: float) -> None:
         with within(limit / 2):
             client.send(b"two\n")
             assert client.read_line() == b"ONETWO\n"
+        assert put_off[0] >= limit  # for which the other request was served meanwhile
 
 
 def test_request_is_listed_before_the_monitors_thread_is_told(
