@@ -6,12 +6,13 @@ import os
 import resource
 import signal
 import socket
+import threading
 from typing import TYPE_CHECKING
 from unittest import SkipTest
 
 import pytest
 
-from coresupport import LineWorker, connect, serving, worker
+from coresupport import LineWorker, connect, serving, wait_for, worker
 from rocket_core import Connection, Listener, State, TCPAddress, UnixAddress
 from rocket_core import testing as module
 from rocket_core.testing import (
@@ -183,10 +184,12 @@ def test_a_reset_reaches_the_server() -> None:
 
 def test_a_narrow_listener_takes_little_for_a_client_that_does_not_read() -> None:
     taken = []
+    full = threading.Event()
 
     def fill(connection: Connection, line: bytes, body: bytes) -> State:
         while (count := connection.send_now(bytes(NARROW))) is not None:
             taken.append(count)
+        full.set()
         return State.CLOSED
 
     with (
@@ -194,6 +197,7 @@ def test_a_narrow_listener_takes_little_for_a_client_that_does_not_read() -> Non
         connect(server, receive_buffer=NARROW) as client,
     ):
         client.send(b"x\n")
+        wait_for(full)
         assert client.closed_by_server()
     assert 0 < sum(taken) < 20 * NARROW
 
