@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from rocket_core import (
     Worker,
 )
 from rocket_core.extending import OUTPUT_BOUND
-from rocket_core.testing import PATIENCE, Client
+from rocket_core.testing import PATIENCE, Client, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,21 +84,35 @@ class LineWorker(Worker):
 
 
 class Gate:
-    """A handler that holds requests until it is opened."""
+    """A handler that holds requests until it is opened.
+
+    Attributes:
+        inside: how many requests are held.
+        most: how many requests were held at once so far.
+    """
 
     def __init__(self) -> None:
         self.opened = threading.Event()
-        self.entered = threading.Semaphore(0)
+        self.inside = 0
+        self.most = 0
+        self._entered = threading.Semaphore(0)
+        self._lock = threading.Lock()
 
     def __call__(self, connection: Connection, line: bytes, body: bytes) -> State:
         if line == b"hold":
-            self.entered.release()
+            with self._lock:
+                self.inside += 1
+                self.most = max(self.most, self.inside)
+            self._entered.release()
             wait_for(self.opened)
+            with self._lock:
+                self.inside -= 1
         return shout(connection, line, body)
 
     def wait(self, count: int = 1) -> None:
+        """Return when ``count`` more requests have been held."""
         for _ in range(count):
-            assert self.entered.acquire(timeout=PATIENCE)
+            assert self._entered.acquire(timeout=PATIENCE)
 
 
 def worker(
@@ -139,3 +154,25 @@ def port_of(listener: Listener) -> int:
 def states(server: Server) -> dict[str, int]:
     """Return how many connections are in each state."""
     return server.statistics().connections
+
+
+@contextmanager
+def releasing(event: threading.Event) -> Iterator[None]:
+    """Set ``event`` at the end, so that no thread waits for it longer than the test."""
+    try:
+        yield
+    finally:
+        event.set()
+
+
+def peeked(connection: Connection) -> bytes:
+    """Return what the system has received and the connection has not taken."""
+    try:
+        return connection._socket.recv(1 << 16, socket.MSG_PEEK)
+    except BlockingIOError:
+        return b""
+
+
+def expect_closes(server: Server, expected: dict[str, int]) -> None:
+    """Return when the server has closed as many connections for each reason as ``expected``."""
+    eventually(lambda: server.statistics().closes == expected, f"for the closes {expected}")

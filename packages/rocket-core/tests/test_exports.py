@@ -89,6 +89,7 @@ PUBLIC = {
         "many_descriptors",
         "report_to_parent",
         "resident",
+        "unused_port",
         "within",
     },
 }

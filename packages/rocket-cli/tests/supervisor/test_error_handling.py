@@ -23,7 +23,7 @@ FAULTY = """
     from rocket_cli._commands.main import main
     from rocket_cli._errors import CommandError
     from rocket_cli._settings.options import SettingsCommand
-    from rocket_cli._supervisor import replacement, supervisor
+    from rocket_cli._supervisor import replacement, restarts, supervisor
     from rocket_cli._supervisor.generations import Generations
 
     process = os.getpid()
@@ -36,6 +36,8 @@ FAULTY = """
                 raise error
             return call(*arguments, **options)
         setattr(owner, name, fail_or_call)
+
+    restarts._PAUSES = (0.05,)  # the tests wait for several
 
     broken(os, "fork", BlockingIOError(11, "no more processes"))
     broken(os, "chdir", FileNotFoundError(2, "no such directory"))

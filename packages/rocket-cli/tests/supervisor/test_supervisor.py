@@ -104,6 +104,15 @@ def test_processes_end_with_a_supervisor_that_is_killed(site: Path) -> None:
         eventually(lambda: not any(Path(f"/proc/{each}").exists() for each in workers))
 
 
+def test_a_test_leaves_no_process_behind(site: Path) -> None:
+    """A test that fails kills even processes that take no other signal."""
+    with Served(site, *ANY, "versioned") as served:
+        served.location()
+        (worker,) = served.workers()
+        os.kill(worker, signal.SIGSTOP)
+    eventually(lambda: not Path(f"/proc/{worker}").exists())
+
+
 def test_process_that_cannot_begin(site: Path, write: Write) -> None:
     write("dying.py", "import os\nos.kill(os.getpid(), 9)")
     assert refuse(site, *ANY, "dying").endswith("was killed by SIGKILL before it was ready")
@@ -227,7 +236,7 @@ def test_addresses_may_change(site: Path, write: Write) -> None:
 
 OBSERVED = """
     import json, sys, threading
-    from rocket_cli._commands import running
+    from rocket_cli._commands import launch
     from rocket_cli._commands.main import main
     from rocket_cli._processes.control import Control
 
@@ -249,7 +258,7 @@ OBSERVED = """
             print("the observer ends", file=sys.stderr)
             return 0
 
-    running.observers = lambda chosen, present: [Observer()]
+    launch.observers = lambda chosen, present: [Observer()]
     main(prog_name="rocket-cli")
 """
 

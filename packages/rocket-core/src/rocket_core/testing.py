@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import struct
 import subprocess
@@ -44,6 +45,7 @@ __all__ = [
     "many_descriptors",
     "report_to_parent",
     "resident",
+    "unused_port",
     "within",
 ]
 
@@ -141,6 +143,25 @@ def resident() -> int:
     except FileNotFoundError:
         return 0
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def unused_port() -> int:
+    """A port of 127.0.0.1 on which nothing listens, for a program that must be told its port.
+
+    The port is below those that the system gives to connections and to sockets bound to port 0
+    (Linux: ip_local_port_range in ip(7)), so that no other program gets it by chance before this
+    one uses it. Bind a server of the test's own to port 0 instead.
+    """
+    try:
+        limits = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
+        first = int(limits.split()[0])
+    except FileNotFoundError:
+        first = 32768
+    while True:
+        port = random.randrange(first // 2, first)  # noqa: S311 - no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _spooled() -> list[int]:

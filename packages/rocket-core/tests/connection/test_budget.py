@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from rocket_core._connection.budget import GRAIN, Budget
+from rocket_core.testing import PATIENCE
 
 
 def test_budget_gives_what_is_left_and_takes_it_back() -> None:
@@ -26,18 +30,31 @@ def test_budget_of_zero_gives_nothing() -> None:
     assert Budget(0).take(0) == 0
 
 
-def test_many_threads_give_back_all_that_they_take() -> None:
-    budget = Budget(50 * GRAIN)
+class Slow(Budget):
+    """Lets other threads run between the moments at which a number is read and written."""
 
-    def work(_: int) -> bool:
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        if name in ("_counted", "held"):
+            time.sleep(0.0001)
+        return value
+
+
+def test_threads_that_take_at_once_stay_within_the_limit_and_give_all_back() -> None:
+    budget = Slow(4 * GRAIN)
+    together = threading.Barrier(8)
+
+    def work(_: int) -> int:
+        together.wait(PATIENCE)
         taken = budget.take(GRAIN)
-        within = budget.held <= 50 * GRAIN
+        together.wait(PATIENCE)  # no thread gives back before each has tried to take
         budget.give_back(taken)
-        return within
+        return taken
 
     with ThreadPoolExecutor(8) as threads:
-        assert all(threads.map(work, range(5000)))
-    assert budget.held == 0
+        for _ in range(10):
+            assert sorted(threads.map(work, range(8))) == [0] * 4 + [GRAIN] * 4
+            assert budget.held == 0
 
 
 def test_budget_is_ample_until_half_is_held() -> None:

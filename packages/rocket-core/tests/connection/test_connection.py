@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coresupport import wait_for
+from coresupport import peeked, wait_for
 from rocket_core import ClientGone, CloseReason, Connection, Peer, State, Timeouts, TransitionError
 from rocket_core._connection.budget import TOTAL_OUTPUT
 from rocket_core._connection.server_state import NoPool, ServerState
@@ -631,10 +631,36 @@ def test_discard_throws_away_received_bytes(pair: Pair) -> None:
     assert connection.buffered == 0
 
 
+class Pouring(Connection):
+    """The client sends without a pause, until it has sent 10,000 pieces."""
+
+    pieces = 10_000
+
+    def receive_now(self, size: int) -> bytes:
+        self.pieces -= 1
+        return b"x" if self.pieces > 0 else b""
+
+
+def test_discard_takes_a_bounded_share_from_a_client_that_sends_without_a_pause(
+    sockets: Sockets,
+) -> None:
+    """The thread that discards looks after other clients in between."""
+    connection = Pouring(sockets()[0])
+    assert not connection.discard()
+    first = 10_000 - connection.pieces
+    assert 0 < first < 1000
+    assert not connection.discard()
+    assert 10_000 - connection.pieces == 2 * first
+    connection.close()
+
+
 def test_discard_returns_false_while_the_client_may_send_more(pair: Pair) -> None:
     connection, client = pair
-    thread, _ = in_thread(lambda: client.sendall(bytes(8 << 20)))
-    eventually(lambda: not connection.discard() and not thread.is_alive())
+    assert not connection.discard()
+    client.sendall(b"more")
+    eventually(lambda: peeked(connection))
+    assert not connection.discard()
+    assert not peeked(connection)
 
 
 def test_abort_ends_every_wait(pair: Pair) -> None:

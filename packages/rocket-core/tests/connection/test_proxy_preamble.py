@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coresupport import connect, serving, worker
+from coresupport import connect, expect_closes, peeked, serving, states, worker
 from proxyheaders import field, header, inet, paths
-from rocket_core import Connection, Listener, Server, State, Timeouts
+from rocket_core import Connection, Listener, State, Timeouts
 from rocket_core._connection.proxy_preamble import ProxyPreamble
 from rocket_core._errors import ProxyHeaderError
 from rocket_core._system.rare_log import RareLog
@@ -36,10 +36,6 @@ def listener(*networks: str) -> Listener:
     return Listener("127.0.0.1:0", proxy_protocol=networks or ["127.0.0.0/8"])
 
 
-def closes(server: Server, expected: dict[str, int]) -> None:
-    eventually(lambda: server.statistics().closes == expected, f"for {expected}")
-
-
 @pytest.mark.parametrize("preamble", [LINE, HEADER, LONG], ids=["line", "header", "long"])
 def test_worker_sees_the_client_that_the_header_announces(preamble: bytes) -> None:
     with serving(worker(describe), listener()) as server, connect(server) as client:
@@ -52,11 +48,16 @@ def test_worker_sees_the_client_that_the_header_announces(preamble: bytes) -> No
 def test_header_may_come_byte_by_byte(preamble: bytes) -> None:
     with serving(worker(describe), listener()) as server, connect(server) as client:
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        eventually(lambda: states(server) == {"handshake": 1})
+        (connection,) = server._registry.snapshot()
+        arriving = connection.preamble
+        assert arriving is not None
         for at in range(len(preamble) - 1):
             client.send(preamble[at : at + 1])
-            assert server.statistics().connections in ({"handshake": 1}, {})
+            eventually(lambda end=at + 1: arriving._data == preamble[:end])  # type: ignore[misc]
+            assert states(server) == {"handshake": 1}
         client.send(preamble[-1:])
-        eventually(lambda: server.statistics().connections == {"idle": 1})
+        eventually(lambda: states(server) == {"idle": 1})
         assert client.ask(b"one\n").endswith(b" one\n")
 
 
@@ -73,13 +74,6 @@ def test_bytes_behind_the_header_stay_in_the_socket(
     eventually(connection.begin)
     assert connection.buffered == 0
     assert peeked(connection) == b"PROXY \n behind\n"
-
-
-def peeked(connection: Connection) -> bytes:
-    try:
-        return connection._socket.recv(1 << 16, socket.MSG_PEEK)
-    except BlockingIOError:
-        return b""
 
 
 def test_received_part_of_a_header_is_taken_and_wakes_no_thread_again(
@@ -150,7 +144,7 @@ def test_connection_without_a_valid_header_is_closed(
         name = client.name
         client.send(data)
         assert client.closed_by_server()
-        closes(server, {"PROXY header error": 1})
+        expect_closes(server, {"PROXY header error": 1})
     assert [each.levelname for each in caplog.records] == ["WARNING"]
     assert f"closed {name}: no PROXY protocol header: " in caplog.text
 
@@ -162,7 +156,7 @@ def test_scanner_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None
             with connect(server) as client:
                 client.send(b"GET / HTTP/1.1\r\n")
                 assert client.closed_by_server()
-        closes(server, {"PROXY header error": 5})
+        expect_closes(server, {"PROXY header error": 5})
     assert len(caplog.records) == 1
 
 
@@ -174,7 +168,7 @@ def test_only_a_header_that_is_cut_short_counts_as_an_error() -> None:
                 client.send(data)
                 client.half_close()
                 assert client.closed_by_server()
-            closes(server, {**before, **counted})
+            expect_closes(server, {**before, **counted})
 
 
 @pytest.mark.parametrize("data", [b"", LINE[:8], LINE[:-1], HEADER[:20]])
@@ -184,7 +178,7 @@ def test_header_that_takes_too_long_is_timed_out(data: bytes) -> None:
         with connect(server) as client:
             client.send(data)
             assert client.closed_by_server()
-        closes(server, {"handshake timed out": 1})
+        expect_closes(server, {"handshake timed out": 1})
 
 
 def test_clients_without_a_header_hold_no_thread() -> None:

@@ -307,21 +307,29 @@ def test_no_more_connections_are_taken_over_than_max_upgraded() -> None:
 
 
 def test_request_timeout_does_not_end_an_upgraded_connection() -> None:
+    at_growing_scales(outlives_the_request_timeout)
+
+
+def outlives_the_request_timeout(scale: float) -> None:
+    limit = 0.1 * scale
+
     def work(sock: UpgradedSocket) -> None:
         sock.sendall(b"hello\n")
         echo(sock)
 
     with (
-        serving(taking(work), request_timeout=0.1) as server,
+        serving(taking(work), request_timeout=limit) as server,
         connect(server) as client,
         connect(server) as other,
     ):
-        client.send(b"take\n")
-        assert client.read_line() == b"hello\n"
+        with within(limit):
+            client.send(b"take\n")
+            assert client.read_line() == b"hello\n"
         leases = server._monitor_thread._watchers[-1]._limit._leases  # type: ignore[attr-defined]
         eventually(lambda: not leases)  # the request was looked at when its time was up
         assert client.ask(b"x\n") == b"x\n"
-        assert other.ask(b"x\n") == b"X\n"
+        with within(limit):
+            assert other.ask(b"x\n") == b"X\n"
 
 
 def test_upgraded_connections_take_no_places_of_max_stalled() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coresupport import LineWorker, connect, serving, states, wait_for
+from coresupport import LineWorker, connect, expect_closes, serving, states, wait_for
 from rocket_core import Connection, State, Timeouts, WaitError
 from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.server_state import ServerState
@@ -128,7 +128,9 @@ def test_receive_may_write_a_grain_whatever_other_connections_hold() -> None:
         assert server.statistics().closes == {}
 
 
-def test_keep_alive_time_begins_after_a_response_from_receive() -> None:
+def test_keep_alive_time_begins_after_a_response_from_receive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A client that has sent a request behind a served request is timed out like any other."""
 
     class Mixed(LineWorker):
@@ -140,13 +142,12 @@ def test_keep_alive_time_begins_after_a_response_from_receive() -> None:
                 return State.IDLE
             return state
 
-    with (
-        serving(Mixed, threads=1, timeouts=Timeouts(keep_alive=0.05)) as server,
-        connect(server) as client,
-    ):
+    with serving(Mixed, threads=1) as server, connect(server) as client:
+        eventually(lambda: states(server) == {"idle": 1})
+        monkeypatch.setitem(server._engine._seconds, State.IDLE, 0.05)  # not for the first request
         client.send(b"served\nalone\n")
         assert client.read_all() == b"SERVED\nalone\n"
-        eventually(lambda: server.statistics().closes == {"keep-alive timed out": 1})
+        expect_closes(server, {"keep-alive timed out": 1})
 
 
 @pytest.mark.parametrize("state", [each for each in State if each is not State.CLOSED])

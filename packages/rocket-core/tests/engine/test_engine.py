@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from coresupport import LineWorker, connect, serving, states, stuff, wait_for, worker
-from rocket_core import ClientGone, Connection, Server, State, Timeouts, Worker
+from coresupport import (
+    LineWorker,
+    connect,
+    expect_closes,
+    serving,
+    states,
+    stuff,
+    wait_for,
+    worker,
+)
+from rocket_core import ClientGone, Connection, State, Timeouts, Worker
 from rocket_core._engine.engine import FAIR_SHARE
 from rocket_core.extending import OUTPUT_BOUND
 from rocket_core.testing import PATIENCE, Client, NarrowListener, eventually
@@ -22,14 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGE = b"0123456789abcdef" * (1 << 20)
-
-
-def closes(server: Server) -> dict[str, int]:
-    return server.statistics().closes
-
-
-def expect_close(server: Server, reason: str) -> None:
-    eventually(lambda: closes(server) == {reason: 1}, f"for {reason!r}")
 
 
 # -- the way through the states --------------------------------------------------------------------
@@ -43,7 +44,7 @@ def test_requests_of_a_connection_are_served_and_counted() -> None:
         statistics = server.statistics()
         assert (statistics.accepted, statistics.requests, statistics.closes) == (1, 3, {})
         client.close()
-        expect_close(server, "client closed")
+        expect_closes(server, {"client closed": 1})
 
 
 def test_requests_that_come_together_are_answered_in_order() -> None:
@@ -86,7 +87,7 @@ def test_response_is_sent_before_the_connection_is_closed(answer: State | None) 
     with serving(worker(bye)) as server, connect(server) as client:
         client.send(b"x\n")
         assert client.read_all() == b"bye\n"
-        expect_close(server, "served")
+        expect_closes(server, {"served": 1})
 
 
 def test_close_waits_until_the_client_has_taken_all() -> None:
@@ -98,7 +99,7 @@ def test_close_waits_until_the_client_has_taken_all() -> None:
     with serving(worker(bye)) as server, connect(server, receive_buffer=64 * 1024) as client:
         client.send(b"x\n")
         assert client.read_all() == LARGE[: 4 * OUTPUT_BOUND]
-        expect_close(server, "served")
+        expect_closes(server, {"served": 1})
 
 
 def linger(connection: Connection, line: bytes, body: bytes) -> State:
@@ -114,7 +115,7 @@ def test_lingering_connection_discards_received_bytes() -> None:
         assert states(server) == {"linger": 1}
         client.send(bytes(1_000_000))
         client.close()
-        expect_close(server, "served")
+        expect_closes(server, {"served": 1})
 
 
 def test_lingering_connection_is_timed_out() -> None:
@@ -124,24 +125,38 @@ def test_lingering_connection_is_timed_out() -> None:
     ):
         client.send(b"last\n")
         assert client.read_all() == b"last\n"
-        expect_close(server, "linger timed out")
+        expect_closes(server, {"linger timed out": 1})
 
 
-def test_worker_that_returns_ready_is_called_again() -> None:
-    rounds: list[int] = []
+def test_worker_that_returns_ready_is_called_again_after_other_clients() -> None:
+    served: list[bytes] = []
+    entered, leave = threading.Event(), threading.Event()
 
     def several(connection: Connection, line: bytes, body: bytes) -> State:
         del body
-        rounds.append(1)
-        if len(rounds) < 5:
-            connection.context = (line, 0)
-            return State.READY
+        served.append(line)
+        if line == b"again":
+            entered.set()
+            wait_for(leave)
+            if len(served) < 5:
+                connection.context = (line, 0)
+                return State.READY
         connection.write(b"done\n")
         return State.IDLE
 
-    with serving(worker(several)) as server, connect(server) as client:
-        assert client.ask(b"x\n") == b"done\n"
-        assert len(rounds) == 5
+    with (
+        serving(worker(several), threads=1) as server,
+        connect(server) as client,
+        connect(server) as other,
+    ):
+        client.send(b"again\n")
+        wait_for(entered)
+        other.send(b"other\n")
+        eventually(lambda: server.statistics().ready == 1)
+        leave.set()
+        assert client.read_line() == b"done\n"
+        assert other.read_line() == b"done\n"
+        assert served == [b"again", b"other", b"again", b"again", b"again"]
 
 
 @pytest.mark.parametrize("state", [State.ACTIVE, State.HANDSHAKE])
@@ -151,7 +166,7 @@ def test_state_that_does_not_follow_is_an_error(
     with serving(worker(lambda *_: state)) as server, connect(server) as client:
         client.send(b"x\n")
         assert client.closed_by_server()
-        expect_close(server, "error")
+        expect_closes(server, {"error": 1})
     assert f"a connection in state 'active' cannot enter '{state.value}'" in caplog.text
 
 
@@ -160,7 +175,7 @@ def test_close_in_the_middle_of_a_request_is_counted() -> None:
         client.send(b"half")
         client.half_close()
         assert client.read_all() == b""
-        expect_close(server, "client closed")
+        expect_closes(server, {"client closed": 1})
 
 
 def test_reset_is_counted() -> None:
@@ -168,7 +183,7 @@ def test_reset_is_counted() -> None:
         client.send(b"half")
         eventually(lambda: states(server) == {"head": 1})
         client.reset()
-        expect_close(server, "connection reset")
+        expect_closes(server, {"connection reset": 1})
 
 
 @pytest.mark.parametrize("answers", [True, False])
@@ -191,7 +206,7 @@ def test_reset_while_a_request_is_served_is_counted_and_not_logged(
         wait_for(entered)
         client.reset()
         leave.set()
-        expect_close(server, "connection reset")
+        expect_closes(server, {"connection reset": 1})
     assert not caplog.records
 
 
@@ -235,7 +250,7 @@ def test_connection_whose_response_is_not_taken_is_cut(caplog: pytest.LogCapture
         connect(server, receive_buffer=64 * 1024) as client,
     ):
         client.send(b"x\n")
-        expect_close(server, "response taken too slowly")
+        expect_closes(server, {"response taken too slowly": 1})
         assert server.statistics().connections == {}
         assert client.closed_by_server()
     assert not caplog.records
@@ -268,7 +283,7 @@ def test_file_that_cannot_be_sent_ends_the_connection(
         broken.set()
         with suppress(ConnectionResetError):  # a system short of memory may reset it
             assert LARGE.startswith(client.read_all())
-        expect_close(server, "error")
+        expect_closes(server, {"error": 1})
     (record,) = caplog.records
     assert "the disk is broken" in str(record.exc_info)
 
@@ -327,7 +342,7 @@ def test_failure_is_logged_and_costs_one_connection(
             client.send(how.encode() + b"\n")
             assert client.closed_by_server()
             assert other.ask(b"x\n") == b"fine\n"
-            expect_close(server, "error")
+            expect_closes(server, {"error": 1})
             name = client.name
         assert threads <= set(threading.enumerate())
     (record,) = caplog.records
@@ -345,7 +360,7 @@ def test_traceback_of_one_kind_is_logged_once_a_minute(caplog: pytest.LogCapture
             with connect(server) as client:
                 client.send(b"x\n")
                 assert client.closed_by_server()
-        eventually(lambda: closes(server) == {"error": 5})
+        expect_closes(server, {"error": 5})
     assert [bool(each.exc_info) for each in caplog.records] == [True] + [False] * 4
     assert "OSError: [Errno 28] No space left on device" in caplog.records[4].getMessage()
 
@@ -354,7 +369,7 @@ def test_client_gone_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     with serving(Failing) as server, connect(server) as client:
         client.send(b"gone\n")
         assert client.closed_by_server()
-        expect_close(server, "connection reset")
+        expect_closes(server, {"connection reset": 1})
     assert not caplog.records
 
 
@@ -387,7 +402,7 @@ def test_failure_in_failed_costs_one_connection(
         client.send(how + b"\n")
         assert client.closed_by_server()
         assert other.ask(b"x\n") == b"fine\n"
-        expect_close(server, "error")
+        expect_closes(server, {"error": 1})
     assert "a thread of the pool ended" not in caplog.text
 
 
@@ -400,7 +415,7 @@ def test_failure_in_closed_is_logged_and_costs_nothing(caplog: pytest.LogCapture
     with serving(Careless, threads=1) as server:
         with connect(server) as client:
             assert client.ask(b"x\n") == b"fine\n"
-        expect_close(server, "client closed")
+        expect_closes(server, {"client closed": 1})
         with connect(server) as client:
             assert client.ask(b"x\n") == b"fine\n"
     assert caplog.text.count("SystemExit: 1") == 2
@@ -436,7 +451,7 @@ def test_failure_in_receive_is_logged_and_costs_one_connection(
     with serving(BrokenReceive) as server, connect(server) as client:
         client.send(b"half")
         assert client.closed_by_server()
-        expect_close(server, "error")
+        expect_closes(server, {"error": 1})
         with connect(server) as other:
             assert other.ask(b"x\n") == b"X\n"
     assert "SystemExit: 9" in caplog.text
@@ -467,21 +482,27 @@ def test_client_whose_time_has_run_out_is_told(
         client.send(sent)
         assert client.read_all() == f"{state} too slow\n".encode()
         client.close()
-        expect_close(server, reason)
+        expect_closes(server, {reason: 1})
 
 
 def trickle(client: Client, piece: bytes) -> None:
-    """Send until the server has closed the connection."""
-    with suppress(ConnectionError):
-        while True:
+    """Send until the server has closed the connection, a piece at a time."""
+
+    def closed() -> bool:
+        try:
             client.send(piece)
+        except ConnectionError:
+            return True
+        return False
+
+    eventually(closed, "for the server to close the connection")
 
 
 def test_head_in_pieces_does_not_get_more_time() -> None:
     timeouts = Timeouts(head=0.3)
     with serving(worker(), timeouts=timeouts) as server, connect(server) as client:
         trickle(client, b"x")
-        expect_close(server, "head timed out")
+        expect_closes(server, {"head timed out": 1})
 
 
 def test_body_below_the_minimum_rate_is_cut() -> None:
@@ -489,7 +510,7 @@ def test_body_below_the_minimum_rate_is_cut() -> None:
     with serving(worker(), timeouts=timeouts) as server, connect(server) as client:
         client.send(b"body 1000000000\n")
         trickle(client, b"x" * 1000)
-        expect_close(server, "body too slow")
+        expect_closes(server, {"body too slow": 1})
 
 
 # -- the default `receive` -------------------------------------------------------------------------
@@ -525,7 +546,7 @@ def test_end_of_the_stream_in_the_middle_of_a_request_closes(sent: bytes, state:
         served = server.statistics().requests
         client.half_close()
         assert client.read_all() == b""
-        expect_close(server, "client closed")
+        expect_closes(server, {"client closed": 1})
         assert server.statistics().requests == served
 
 

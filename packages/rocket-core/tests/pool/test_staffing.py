@@ -103,13 +103,17 @@ def test_looks_at_a_pool_that_computes_become_rare(head: tuple[Connection, float
     assert cares == [*[Care.LOOK] * 7, *[Care.RARE_LOOK] * 2, *[Care.LOOK] * 2]
 
 
-def test_poll_is_asked_for_at_regular_intervals_while_no_worker_polls() -> None:
+@pytest.mark.parametrize("queued", [False, True], ids=["nothing queued", "queued"])
+def test_poll_is_asked_for_at_regular_intervals_while_no_worker_polls(
+    head: tuple[Connection, float], *, queued: bool
+) -> None:
     staffing = Staffing(1, Verdicts(Verdict.NOTHING))
+    seen = QUIET._replace(head=head if queued else None)
     now = staffing._polled_at = NOW
     polls = []
     for _ in range(1000):
         now += LOOK
-        if staffing.judge(QUIET._replace(now=now)).care is Care.POLL:
+        if staffing.judge(seen._replace(now=now)).care is Care.POLL:
             polls.append(now)
     gaps = [later - earlier for earlier, later in pairwise([NOW, *polls])]
     assert gaps == pytest.approx([module.BLINDNESS] * len(gaps), abs=2 * LOOK)

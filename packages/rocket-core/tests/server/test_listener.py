@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import connect, port_of, serving, wait_for, worker
+from coresupport import connect, expect_closes, port_of, serving, wait_for, worker
 from rocket_core import (
     AddressError,
     BindError,
@@ -454,16 +454,24 @@ def test_clients_that_keep_coming_do_not_delay_a_stop() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere such a socket reports nothing")
-def test_socket_that_accepts_no_more_is_logged(
-    caplog: pytest.LogCaptureFixture,
+def test_socket_that_accepts_no_more_is_logged_and_tried_again_after_a_pause(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    class Pausing(Listener):
+        def _pause(self, seconds: float) -> bool:
+            pauses.append((seconds, self.accept_errors))
+            return super()._pause(seconds)
+
+    monkeypatch.setattr("rocket_core._server.listener._BACK_OFF", 0.01)
+    pauses: list[tuple[float, int]] = []
     with socket.create_server(("127.0.0.1", 0)) as sock:
         shared = socket.socket(fileno=os.dup(sock.fileno()))  # as another process could have it
-        listener = Listener(sock)
-        with serving(worker(), listener), shared:
+        with serving(worker(), Pausing(sock)), shared:
             shared.shutdown(socket.SHUT_RD)
-            eventually(lambda: "Invalid argument" in caplog.text)
+            eventually(lambda: len(pauses) >= 3)
+            assert pauses[:3] == [(0.01, 1), (0.01, 2), (0.01, 3)]  # one for each error
             assert "cannot accept on 127.0.0.1:" in caplog.text
+            assert "Invalid argument" in caplog.text
 
 
 class Picky(Listener):
@@ -526,7 +534,7 @@ def test_handshake_that_takes_too_long_is_timed_out() -> None:
         with connect(server) as client:
             client.send(b"hel")
             assert client.closed_by_server()
-        eventually(lambda: server.statistics().closes == {"handshake timed out": 1})
+        expect_closes(server, {"handshake timed out": 1})
 
 
 def test_request_sent_with_the_handshake_is_served() -> None:

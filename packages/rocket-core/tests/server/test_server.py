@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coresupport import Gate, connect, port_of, rocket_threads, serving, states, wait_for, worker
+from coresupport import (
+    Gate,
+    connect,
+    expect_closes,
+    port_of,
+    rocket_threads,
+    serving,
+    states,
+    wait_for,
+    worker,
+)
 from rocket_core import (
     Connection,
     Lifecycle,
@@ -22,7 +32,15 @@ from rocket_core import (
     Timeouts,
 )
 from rocket_core.extending import OUTPUT_BOUND
-from rocket_core.testing import PATIENCE, Client, NarrowListener, Script, eventually
+from rocket_core.testing import (
+    PATIENCE,
+    Client,
+    NarrowListener,
+    Script,
+    at_growing_scales,
+    eventually,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +119,7 @@ def test_statistics_count_connections_requests_and_threads() -> None:
         gate.opened.set()
         assert active.read_line() == b"HOLD\n"
         head.close()
-        eventually(lambda: server.statistics().closes == {"client closed": 1})
+        expect_closes(server, {"client closed": 1})
         eventually(
             lambda: states(server) == {"idle": 2}
         )  # the response is sent before the connection is parked
@@ -162,6 +180,13 @@ def test_several_listeners_share_one_server(tmp_path: Any) -> None:
         ({"max_connections": 0}, "max_connections must be at least 1"),
         ({"max_stalled": -1}, "max_stalled and max_upgraded must not be negative"),
         ({"max_upgraded": -1}, "max_stalled and max_upgraded must not be negative"),
+        ({"max_output": -1}, "max_output and max_queue must not be negative"),
+        ({"max_queue": -1}, "max_output and max_queue must not be negative"),
+        ({"max_spool": -1}, "max_spool and spool_free must not be negative"),
+        ({"spool_free": -1}, "max_spool and spool_free must not be negative"),
+        ({"queue_timeout": 0}, "queue_timeout must be greater than 0"),
+        ({"watchdog": 0}, "watchdog must be greater than 0"),
+        ({"request_timeout": 0}, "request_timeout must be greater than 0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options: dict[str, int], trouble: str) -> None:
@@ -302,16 +327,22 @@ def test_drain_closes_idle_connections() -> None:
 
 
 def test_drain_waits_a_moment_for_new_clients(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(worker()) as server, connect(server) as quick, connect(server) as silent:
-        eventually(lambda: states(server) == {"idle": 2})
-        monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", 0.5)
-        server.drain()
-        eventually(lambda: draining(server))
-        assert quick.ask(b"x\n") == b"X\n"
-        assert quick.read_all() == b""
-        assert silent.read_all() == b""
-        assert server.wait(PATIENCE)
-        assert server.statistics().closes == {"drained": 2}
+    def drained(scale: float) -> None:
+        grace = 0.5 * scale
+        monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", grace)
+        with serving(worker()) as server, ExitStack() as clients:
+            with within(grace):
+                quick, silent = (clients.enter_context(connect(server)) for _ in range(2))
+                eventually(lambda: states(server) == {"idle": 2})
+                server.drain()
+                eventually(lambda: draining(server))
+                assert quick.ask(b"x\n") == b"X\n"
+            assert quick.read_all() == b""
+            assert silent.read_all() == b""
+            assert server.wait(PATIENCE)
+            assert server.statistics().closes == {"drained": 2}
+
+    at_growing_scales(drained)
 
 
 def test_request_that_is_on_its_way_when_the_server_drains_is_answered(
@@ -346,46 +377,6 @@ def test_drain_closes_connections_at_once_that_have_long_been_idle(
         server.drain()
         assert client.read_all() == b""
         assert server.wait(PATIENCE)
-
-
-# -- one of several processes ----------------------------------------------------------------------
-
-
-def test_backlog_of_a_shared_socket_is_left_to_other_servers() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as shared:
-        listener = Listener(shared.dup())
-        server = Server(worker(), [listener], min_threads=1)
-        server.start(accept=False)
-        with socket.create_connection(shared.getsockname(), PATIENCE) as sock:
-            server.drain(shared=[listener])
-            assert server.wait(PATIENCE)
-            assert server.statistics().accepted == 0
-            with serving(worker(), Listener(shared.dup())):
-                sock.sendall(b"x\n")
-                assert sock.recv(2) == b"X\n"
-
-
-def test_no_client_is_accepted_before_accept_is_called() -> None:
-    server = Server(worker(), [Listener("127.0.0.1:0")], min_threads=1)
-    server.start(accept=False)
-    with connect(server) as early, server_stopped(server):
-        assert not server.wait_closed(0)
-        early.send(b"early\n")
-        ours, theirs = socket.socketpair()
-        with ours:
-            server.handle(theirs)
-            ours.sendall(b"first\n")
-            assert ours.recv(6) == b"FIRST\n"
-        assert server.statistics().accepted == 1
-        server.accept()
-        assert early.read_line() == b"EARLY\n"
-
-
-@contextmanager
-def server_stopped(server: Server) -> Iterator[None]:
-    yield
-    server.stop()
-    assert server.wait(PATIENCE)
 
 
 def test_drain_finishes_requests_that_have_begun(gate: Gate) -> None:
@@ -598,6 +589,49 @@ def test_many_threads_may_wait_for_the_end() -> None:
         assert results == [True] * 4
 
 
+# -- one of several processes ----------------------------------------------------------------------
+
+
+def test_backlog_of_a_shared_socket_is_left_to_other_servers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as shared:
+        listener = Listener(shared.dup())
+        server = Server(worker(), [listener], min_threads=1)
+        server.start(accept=False)
+        with socket.create_connection(shared.getsockname(), PATIENCE) as sock:
+            server.drain(shared=[listener])
+            assert server.wait(PATIENCE)
+            assert server.statistics().accepted == 0
+            with serving(worker(), Listener(shared.dup())):
+                sock.sendall(b"x\n")
+                assert sock.recv(2) == b"X\n"
+
+
+def test_no_client_is_accepted_before_accept_is_called() -> None:
+    server = Server(worker(), [Listener("127.0.0.1:0")], min_threads=1)
+    server.start(accept=False)
+    with connect(server) as early, server_stopped(server):
+        assert not server.wait_closed(0)
+        early.send(b"early\n")
+        ours, theirs = socket.socketpair()
+        with ours:
+            server.handle(theirs)
+            ours.sendall(b"first\n")
+            assert ours.recv(6) == b"FIRST\n"
+        assert server.statistics().accepted == 1
+        server.accept()
+        assert early.read_line() == b"EARLY\n"
+
+
+@contextmanager
+def server_stopped(server: Server) -> Iterator[None]:
+    yield
+    server.stop()
+    assert server.wait(PATIENCE)
+
+
+# -- signals ---------------------------------------------------------------------------------------
+
+
 SIGNALLED = """
 import signal, sys, threading
 from coresupport import LineWorker, shout
@@ -659,6 +693,9 @@ def test_signal_handler_may_stop() -> None:
             assert client.closed_by_server()
             assert script.read_line() == "stopped 1\n"
             assert script.finish() == ""
+
+
+# -- failures --------------------------------------------------------------------------------------
 
 
 class Stranger:
