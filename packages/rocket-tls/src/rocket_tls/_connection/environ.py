@@ -22,8 +22,8 @@ def tls_environ(tls: ssl.SSLObject, version: str) -> dict[str, str]:
     name = tls.server_name if isinstance(tls, ServerSide) else None
     if name is not None:
         found["SSL_TLS_SNI"] = name
-    # OpenSSL has verified a certificate that it returns; otherwise the handshake has failed. It asks
-    # for none without mutual TLS.
+    # OpenSSL has verified a certificate that it returns, or the handshake has failed. Without
+    # mutual TLS there is none.
     der = tls.getpeercert(binary_form=True)
     if der is not None:
         from rocket_tls._connection.client_certificate import certificate_environ
