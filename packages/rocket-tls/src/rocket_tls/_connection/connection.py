@@ -237,8 +237,10 @@ class TLSConnection(Connection):
     def _has_early(self) -> bool:
         """Receive what the client has sent behind its handshake; return whether it has."""
         if not self._early:
-            with suppress(BlockingIOError, InterruptedError):
+            try:
                 self._early = self.receive_now(RECORD)
+            except (BlockingIOError, InterruptedError):
+                return False
         return bool(self._early)
 
     # One function, because every request runs it, and each call of another one costs time.

@@ -59,7 +59,8 @@ class FirstContext:
                 name = None
             address = ""
             if isinstance(tls, ServerSide):
-                tls.server_name = name
+                if name is not None:
+                    tls.server_name = name
                 if tls.purpose is Purpose.VALIDATION:
                     return self._prove_control(tls, name)
                 address = tls.local.host.partition("%")[0] if tls.local is not None else ""
