@@ -402,6 +402,7 @@ class TLSConnection(Connection):
             pass
         return False
 
+    # The first part is in one function with the look at the state, as in `receive_now`.
     def send_now(self, data: bytes | bytearray | memoryview) -> int | None:
         """Send without waiting; return the number of bytes taken, or None for "not yet".
 
@@ -410,32 +411,8 @@ class TLSConnection(Connection):
         """
         if self._layer is _ENDED:
             raise self._ended_error()
-        sent = 0
-        backlog = self._backlog
-        if backlog is not None:
-            self.wants = 0  # the caller waits for readiness to write by itself
-            self._flush()
-            sent = backlog.claim(memoryview(data).nbytes)
-            if backlog.size or backlog.owed:
-                return sent or None
-            self._backlog = None
-        elif type(data) is bytes and 0 < len(data) <= RECORD:
-            return self._send_record(data) or None
-        view = memoryview(data).cast("B")
-        # While the server holds much output, no more is encrypted at once than must be.
-        batch = _BATCH if self.server.output.ample else RECORD
-        while sent < len(view):
-            end = sent + batch
-            # A batch takes up to a record more, because a response is often a head longer.
-            part = view[sent:] if len(view) - end <= RECORD else view[sent:end]
-            taken = self._send_batch(part)
-            sent += taken
-            if taken < len(part):
-                return sent or None
-        return sent
-
-    def _send_record(self, data: bytes) -> int:
-        """Encrypt and send the content of one record; return the number of bytes taken."""
+        if self._backlog is not None or type(data) is not bytes or not 0 < len(data) <= RECORD:
+            return self._send_several(memoryview(data).cast("B"))
         wire = self._wire
         outgoing = wire.outgoing
         try:
@@ -457,8 +434,31 @@ class TLSConnection(Connection):
         except (BlockingIOError, InterruptedError):
             count = 0
         if count < len(record):
-            return self._keep_records([(record, size)], count)
+            return self._keep_records([(record, size)], count) or None
         return size
+
+    def _send_several(self, view: memoryview) -> int | None:
+        """`send_now` for any number of records, and what waits before them."""
+        sent = 0
+        backlog = self._backlog
+        if backlog is not None:
+            self.wants = 0  # the caller waits for readiness to write by itself
+            self._flush()
+            sent = backlog.claim(len(view))
+            if backlog.size or backlog.owed:
+                return sent or None
+            self._backlog = None
+        # While the server holds much output, no more is encrypted at once than must be.
+        batch = _BATCH if self.server.output.ample else RECORD
+        while sent < len(view):
+            end = sent + batch
+            # A batch takes up to a record more, because a response is often a head longer.
+            part = view[sent:] if len(view) - end <= RECORD else view[sent:end]
+            taken = self._send_batch(part)
+            sent += taken
+            if taken < len(part):
+                return sent or None
+        return sent
 
     def _send_batch(self, view: memoryview) -> int:
         """Encrypt and send several records at once; return the number of bytes taken."""
