@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import time
 from contextlib import suppress
 from enum import Enum
 from typing import Final
@@ -126,6 +127,8 @@ class TLSConnection(Connection):
         super().__init__(sock, peer, local, secure=True, timeouts=timeouts)
         self._wire = wire = memory_wire_of(self.descriptor)
         self._tls = context.wrap_bio(wire.incoming, wire.outgoing, server_side=True)
+        if isinstance(self._tls, ServerSide):
+            self._tls.began = time.monotonic()
         self._layer = _HANDSHAKE
         self._hello = ClientHello() if validation else None
         self._faults = faults
