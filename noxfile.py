@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,6 +30,13 @@ PROJECTS = {
     package: nox.project.load_toml(ROOT / f"packages/rocket-{package}/pyproject.toml")
     for package in PACKAGES
 }
+
+COMPILED = [
+    package
+    for package, project in PROJECTS.items()
+    if "hooks" in project["tool"]["hatch"]["build"]["targets"]["wheel"]
+]
+"""Packages that have compiled wheels, too."""
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -87,13 +95,19 @@ def dependencies(package: str) -> tuple[list[str], list[str]]:
     return local, others
 
 
-def wheels(packages: list[str]) -> list[str]:
-    """Paths of the packages' wheels.
+def built(packages: list[str], compiled_for: str | None = None) -> list[str]:
+    """Paths of the packages' wheels: the pure ones, or those compiled for a version of Python.
 
-    An installer that was given a path takes that name from nowhere else, so that a stranger's
-    rocket-core in an index is never looked at.
+    Some packages have pure wheels only. An installer that was given a path takes that name from
+    nowhere else, so that a stranger's rocket-core in an index is never looked at.
     """
-    return [str(path) for package in packages for path in WHEELS.glob(f"rocket_{package}-*.whl")]
+    found: list[Path] = []
+    for package in packages:
+        tag = "py3-none-any"
+        if compiled_for is not None and package in COMPILED:
+            tag = f"cp{compiled_for.replace('.', '')}-*"
+        found += WHEELS.glob(f"rocket_{package}-*-{tag}.whl")
+    return [str(path) for path in found]
 
 
 def group(project: dict[str, object], name: str) -> list[str]:
@@ -144,6 +158,7 @@ def types(session: nox.Session) -> None:
     session.install(*sorted(requirements))
     session.run("mypy", *(f"packages/rocket-{package}/src" for package in PACKAGES))
     session.run("mypy", "bootstrap.py", "noxfile.py", ".ci/imports.py")
+    session.run("mypy", "packages/rocket-core/hatch_build.py")  # the others are copies
     # One run for each directory: their modules (conftest) have the same names.
     for package in PACKAGES:
         session.run("mypy", f"packages/rocket-{package}/tests")
@@ -162,12 +177,40 @@ def imports(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def build(session: nox.Session) -> None:
-    """Make dist/: the source distribution of each package, and from it the wheel."""
+    """Make dist/: the source distribution of each package, and from it the pure wheel."""
     session.install(*group(TOOLS, "build"))
     shutil.rmtree(WHEELS, ignore_errors=True)
     for package in PACKAGES:
         source = str(ROOT / f"packages/rocket-{package}")
-        session.run("python", "-m", "build", "--installer=uv", "--outdir", str(WHEELS), source)
+        command = ["python", "-m", "build", "--installer=uv", "--outdir", str(WHEELS), source]
+        session.run(*command, env={"ROCKET_COMPILE": None})
+
+
+@nox.session(default=False, requires=["build"])
+@nox.parametrize(
+    ["python", "version"],
+    [nox.param(INTERPRETERS[each] or False, each, id=each) for each in VERSIONS],
+)
+def wheels(session: nox.Session, version: str) -> None:
+    """Add to dist/ the compiled wheels for a version of Python, from the source distributions."""
+    require_interpreter(session, version)
+    if shutil.which("cc") is None:
+        give_up(session, "a C compiler is not installed")
+    session.install(*group(TOOLS, "build"))
+    build = ["python", "-m", "build", "--installer=uv", "--wheel", "--outdir", str(WHEELS)]
+    with tempfile.TemporaryDirectory(prefix="rocket-sources-") as directory:
+        sources = [Path(directory, f"rocket-{package}") for package in COMPILED]
+        for package, source in zip(COMPILED, sources, strict=True):
+            # Beside each other, as in a clone, so that they find each other's types.
+            (archive,) = WHEELS.glob(f"rocket_{package}-*.tar.gz")
+            shutil.unpack_archive(archive, directory, filter="data")
+            Path(directory, archive.name.removesuffix(".tar.gz")).rename(source)
+
+        def compile_package(source: Path) -> None:
+            session.run(*build, str(source), env={"ROCKET_COMPILE": "1"}, silent=True)
+
+        with ThreadPoolExecutor() as pool:  # a compiler uses one processor for most of its time
+            list(pool.map(compile_package, sources))
 
 
 def add_tests(package: str, version: str) -> None:
@@ -192,7 +235,7 @@ def add_tests(package: str, version: str) -> None:
         """Tests of one package against its wheel."""
         require_interpreter(session, version)
         local, _ = dependencies(package)
-        session.install(*wheels(local), *requirements)
+        session.install(*built(local), *requirements)
         run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
 
 
@@ -213,7 +256,7 @@ def floors(session: nox.Session, package: str) -> None:
     """Tests of one package with the oldest releases it declares."""
     require_interpreter(session, VERSIONS[0])
     local, others = dependencies(package)
-    requirements = [*wheels(local), *others, *group(PROJECTS[package], "test")]
+    requirements = [*built(local), *others, *group(PROJECTS[package], "test")]
     session.install("--resolution", "lowest-direct", *requirements)
     run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
 
@@ -222,7 +265,7 @@ def floors(session: nox.Session, package: str) -> None:
 def system(session: nox.Session) -> None:
     """Tests of all packages together, with the applications and clients of others."""
     require_interpreter(session, VERSIONS[-1])
-    session.install(*wheels(list(PACKAGES)), *group(TOOLS, "system"))
+    session.install(*built(list(PACKAGES)), *group(TOOLS, "system"))
     session.run("pytest", "tests", *session.posargs, env={"PYTHONPATH": None})
 
 
@@ -233,7 +276,7 @@ def budget(session: nox.Session) -> None:
     for tool in ("strace", "valgrind"):
         if shutil.which(tool) is None:
             give_up(session, f"{tool} is not installed")
-    session.install(*wheels(["core", "wsgi"]))
+    session.install(*built(["core", "wsgi"]))
     session.run("python", "-m", "bench.budget", *session.posargs, env={"PYTHONPATH": None})
 
 
@@ -242,7 +285,7 @@ def fuzz(session: nox.Session) -> None:
     """Fuzz the parser of requests for ten minutes, or as told: `nox -s fuzz -- SECONDS`."""
     require_interpreter(session, VERSIONS[-1])
     local, _ = dependencies("wsgi")
-    session.install(*wheels(local), *group(PROJECTS["wsgi"], "fuzz"))
+    session.install(*built(local), *group(PROJECTS["wsgi"], "fuzz"))
     seconds = session.posargs[0] if session.posargs else "600"
     options = [f"-max_total_time={seconds}", "-print_final_stats=1"]
     with session.chdir(session.create_tmp()):
@@ -253,7 +296,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
 def bench(session: nox.Session) -> None:
     """Measure Rocket beside other servers; `nox -s bench -- --help` names the options."""
-    session.install(*wheels(list(PACKAGES)), *group(TOOLS, "bench"))
+    session.install(*built(list(PACKAGES)), *group(TOOLS, "bench"))
     # Built from source, for which it needs a C compiler and libev; without it, it is left out.
     session.install("bjoern>=3.2", silent=True, success_codes=[0, 1, 2])
     session.run("python", "-m", "bench", *session.posargs, env={"PYTHONPATH": None})
