@@ -213,11 +213,22 @@ def wheels(session: nox.Session, version: str) -> None:
             list(pool.map(compile_package, sources))
 
 
-def add_tests(package: str, version: str) -> None:
+def check_build(session: nox.Session, packages: list[str], *, compiled: bool) -> None:
+    """Fail the session unless the build that it is about is what it has installed."""
+    for package in packages:
+        if package in COMPILED:
+            is_compiled = f"rocket_{package}.compiled"
+            program = f"import rocket_{package}; assert {is_compiled} is {compiled}, {is_compiled}"
+            session.run("python", "-c", program, env={"PYTHONPATH": None}, silent=True)
+
+
+def add_tests(package: str, version: str, *, compiled: bool) -> None:
     """Define the session that runs one package's tests on one version of Python.
 
-    The oldest and the newest are run by default, the others by name.
+    The oldest and the newest are run by default, the others by name. A package that is never
+    compiled itself is then tested on the newest with compiled ones only.
     """
+    chosen = (VERSIONS[0], VERSIONS[-1]) if compiled or package in COMPILED else (VERSIONS[0],)
     requirements = group(PROJECTS[package], "test")
     if version == FREE_THREADED:
         # No release of httptools has a wheel for that, and the tests do without it. Of others the
@@ -226,24 +237,26 @@ def add_tests(package: str, version: str) -> None:
         requirements.append("--only-binary=:all:")
 
     @nox.session(
-        name=f"{package}-{version}",
-        default=version in (VERSIONS[0], VERSIONS[-1]),
+        name=f"{package}-{version}{'-compiled' if compiled else ''}",
+        default=version in chosen,
         python=INTERPRETERS[version] or False,
-        requires=["build"],
+        requires=[f"wheels({version})" if compiled else "build"],
     )
     def tests(session: nox.Session) -> None:
-        """Tests of one package against its wheel."""
+        """Tests of one package against its wheel, pure or compiled."""
         require_interpreter(session, version)
         local, _ = dependencies(package)
-        session.install(*built(local), *requirements)
+        session.install(*built(local, version if compiled else None), *requirements)
+        check_build(session, local, compiled=compiled)
         run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
 
 
 for _package in PACKAGES:
     for _version in VERSIONS:
-        add_tests(_package, _version)
+        add_tests(_package, _version, compiled=False)
+        add_tests(_package, _version, compiled=True)
 for _package in ("core", "wsgi"):
-    add_tests(_package, FREE_THREADED)
+    add_tests(_package, FREE_THREADED, compiled=False)
 
 
 BOUNDED = [package for package in PACKAGES if dependencies(package)[1]]
