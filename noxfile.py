@@ -282,15 +282,28 @@ def system(session: nox.Session) -> None:
     session.run("pytest", "tests", *session.posargs, env={"PYTHONPATH": None})
 
 
-@nox.session(python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
-def budget(session: nox.Session) -> None:
-    """Instructions and system calls of a request against the recorded ones, or `-- --record`."""
-    require_interpreter(session, VERSIONS[-1])
-    for tool in ("strace", "valgrind"):
-        if shutil.which(tool) is None:
-            give_up(session, f"{tool} is not installed")
-    session.install(*built(["core", "wsgi"]))
-    session.run("python", "-m", "bench.budget", *session.posargs, env={"PYTHONPATH": None})
+def add_budget(version: str, *, compiled: bool) -> None:
+    """Define the session that counts what requests take in the pure or in the compiled build."""
+
+    @nox.session(
+        name="budget-compiled" if compiled else "budget",
+        python=INTERPRETERS[version] or False,
+        requires=[f"wheels({version})" if compiled else "build"],
+    )
+    def budget(session: nox.Session) -> None:
+        """Instructions and system calls of a request against the budget, or `-- --record`."""
+        require_interpreter(session, version)
+        for tool in ("strace", "valgrind"):
+            if shutil.which(tool) is None:
+                give_up(session, f"{tool} is not installed")
+        packages = ["core", "wsgi"]
+        session.install(*built(packages, version if compiled else None))
+        check_build(session, packages, compiled=compiled)
+        session.run("python", "-m", "bench.budget", *session.posargs, env={"PYTHONPATH": None})
+
+
+add_budget(VERSIONS[-1], compiled=False)
+add_budget(VERSIONS[-1], compiled=True)
 
 
 @nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
