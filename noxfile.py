@@ -25,6 +25,15 @@ VERSIONS = ("3.11", "3.12", "3.13")
 FREE_THREADED = "3.13t"
 """Without the GIL. The tests of packages whose dependencies have no wheels for it are left out."""
 
+
+def parallel(count: int) -> list[str]:
+    """Options of pytest for ``count`` tests at a time, because many wait more than they compute.
+
+    Those of a module stay together, because they may share a server.
+    """
+    return ["-n", str(count), "--dist", "loadfile"]
+
+
 TOOLS = nox.project.load_toml(ROOT / "pyproject.toml")
 PROJECTS = {
     package: nox.project.load_toml(ROOT / f"packages/rocket-{package}/pyproject.toml")
@@ -122,9 +131,7 @@ def run_pytest(session: nox.Session, tests: Path) -> None:
         shutil.copytree(tests, copy, ignore=shutil.ignore_patterns("__pycache__"))
         options = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", directory]
         with session.chdir(directory):
-            # Many tests wait more than they compute. Those of a module may share a server.
-            parallel = ["-n", "2", "--dist", "loadfile"]
-            command = ["pytest", *options, *parallel, str(copy), *session.posargs]
+            command = ["pytest", *options, *parallel(4), str(copy), *session.posargs]
             session.run(*command, env={"PYTHONPATH": None})
 
 
@@ -226,10 +233,13 @@ def add_tests(package: str, version: str, *, compiled: bool) -> None:
     """Define the session that runs one package's tests on one version of Python.
 
     The oldest and the newest are run by default, the others by name. A package that is never
-    compiled itself is then tested on the newest with compiled ones only.
+    compiled itself is then tested on the newest with compiled ones only. Pure packages are tested
+    on the oldest with the oldest releases of other packages that are declared; all other sessions
+    have the newest.
     """
     chosen = (VERSIONS[0], VERSIONS[-1]) if compiled or package in COMPILED else (VERSIONS[0],)
     requirements = group(PROJECTS[package], "test")
+    oldest = version == VERSIONS[0] and not compiled
     if version == FREE_THREADED:
         # No release of httptools has a wheel for that, and the tests do without it. Of others the
         # newest may have none.
@@ -240,13 +250,16 @@ def add_tests(package: str, version: str, *, compiled: bool) -> None:
         name=f"{package}-{version}{'-compiled' if compiled else ''}",
         default=version in chosen,
         python=INTERPRETERS[version] or False,
+        venv_backend="uv" if oldest else None,  # other installers take the newest releases only
         requires=[f"wheels({version})" if compiled else "build"],
     )
     def tests(session: nox.Session) -> None:
         """Tests of one package against its wheel, pure or compiled."""
         require_interpreter(session, version)
-        local, _ = dependencies(package)
-        session.install(*built(local, version if compiled else None), *requirements)
+        local, others = dependencies(package)
+        resolution = ["--resolution", "lowest-direct"] if oldest else []
+        wheels = built(local, version if compiled else None)
+        session.install(*resolution, *wheels, *others, *requirements)
         check_build(session, local, compiled=compiled)
         run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
 
@@ -259,27 +272,12 @@ for _package in ("core", "wsgi"):
     add_tests(_package, FREE_THREADED, compiled=False)
 
 
-BOUNDED = [package for package in PACKAGES if dependencies(package)[1]]
-"""Packages for which it matters which releases of others there are."""
-
-
-@nox.session(python=INTERPRETERS[VERSIONS[0]] or False, venv_backend="uv", requires=["build"])
-@nox.parametrize("package", BOUNDED, ids=BOUNDED)
-def floors(session: nox.Session, package: str) -> None:
-    """Tests of one package with the oldest releases it declares."""
-    require_interpreter(session, VERSIONS[0])
-    local, others = dependencies(package)
-    requirements = [*built(local), *others, *group(PROJECTS[package], "test")]
-    session.install("--resolution", "lowest-direct", *requirements)
-    run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
-
-
 @nox.session(python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
 def system(session: nox.Session) -> None:
     """Tests of all packages together, with the applications and clients of others."""
     require_interpreter(session, VERSIONS[-1])
     session.install(*built(list(PACKAGES)), *group(TOOLS, "system"))
-    session.run("pytest", "tests", *session.posargs, env={"PYTHONPATH": None})
+    session.run("pytest", *parallel(2), "tests", *session.posargs, env={"PYTHONPATH": None})
 
 
 def add_budget(version: str, *, compiled: bool) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import h11
 import httptools
 
-from rocket_wsgi._http1.request import HTTP1Request
+from rocket_wsgi._http1.http1_request import HTTP1Request
 
 HEAD = b"\r\n".join(
     [

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from rocket_core.testing import unused_port
 from systemtests.processes import PATIENCE, Process, find_tool, serve
 
 if TYPE_CHECKING:
@@ -29,18 +30,12 @@ def app(environ, start_response):
 """
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
-
-
 @contextmanager
 def pebble(
     folder: Path, certificates: Certificates, ports: tuple[int, int]
 ) -> Iterator[tuple[str, int]]:
     """Run an ACME server that validates on these ports; its URL, and the port of its management."""
-    port, management = free_port(), free_port()
+    port, management = unused_port(), unused_port()
     config = {
         "listenAddress": f"127.0.0.1:{port}",
         "managementListenAddress": f"127.0.0.1:{management}",
@@ -88,7 +83,7 @@ def test_a_site_comes_up_over_https_by_itself(
     challenge: str, tmp_path: Path, certificates: Certificates
 ) -> None:
     (tmp_path / "app.py").write_text(APPLICATION)
-    plain, secure = free_port(), free_port()
+    plain, secure = unused_port(), unused_port()
     arguments = [
         *("--bind", f"http://127.0.0.1:{plain}", "--bind", f"https://127.0.0.1:{secure}"),
         *("--https-redirect", str(secure), "--hsts", "max-age=60", "--processes", "2"),

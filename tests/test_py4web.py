@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import sys
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from rocket_core.testing import unused_port
 from systemtests.processes import APPLICATIONS, Server, assert_quiet
 
 if TYPE_CHECKING:
@@ -30,20 +30,13 @@ def echo():
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_py4web(scheme: str, tmp_path: Path, certificates: Certificates) -> None:
     application = tmp_path / "apps" / "_default" / "__init__.py"
     application.parent.mkdir(parents=True)
     application.write_text(APPLICATION)
     (tmp_path / "apps" / "__init__.py").touch()
-    options = ["--server", "rocket", "--port", str(free_port()), "--watch", "off", "-L", "20"]
+    options = ["--server", "rocket", "--port", str(unused_port()), "--watch", "off", "-L", "20"]
     if scheme == "https":
         options += ["--ssl_cert", str(certificates.cert), "--ssl_key", str(certificates.key)]
     launcher = str(APPLICATIONS / "as_rocket3.py")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -47,7 +48,7 @@ def run(directory: Path, *arguments: str, **variables: str) -> subprocess.Comple
 
 
 class Served:
-    """A running `rocket-cli serve`; a context manager that ends with the process."""
+    """A running `rocket-cli serve`; a context manager that ends with all its processes."""
 
     def __init__(
         self, directory: Path, *arguments: str, command: Sequence[str] = COMMAND, **variables: str
@@ -63,8 +64,9 @@ class Served:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
+            start_new_session=True,  # a process group of its own, which can be killed as a whole
         )
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
@@ -77,9 +79,12 @@ class Served:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
+        # Its children, too: the reader waits as long as one of them holds the pipe.
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
-        self._reader.join()
+        self._reader.join(PATIENCE)
+        assert not self._reader.is_alive(), "a process outside of the group holds the pipe"
         for stream in (self._process.stdout, self._process.stderr):
             assert stream is not None
             stream.close()

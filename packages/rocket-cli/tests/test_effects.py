@@ -21,7 +21,7 @@ from rocket_cli._application.site import Site
 from rocket_cli._application.welcome_page import welcome
 from rocket_cli._serving import listeners
 from rocket_cli._serving.access_log import open_access_log
-from rocket_cli._serving.composing import make_server
+from rocket_cli._serving.server import make_server
 from rocket_cli._settings.all_settings import SETTINGS
 from rocket_cli._settings.kinds import Amount, Choice, FilePath, Flag, Whole, Words
 from rocket_cli._settings.setting import Part, Setting
@@ -50,12 +50,12 @@ SHOWN = {
     "access-log": "commands/test_main.py::test_access_log_file_is_complete_at_exit",
     "access-log-format": "serving/test_access_log.py::test_format_follows_that_of_the_messages",
     "app": "commands/test_main.py::test_factory",
-    "at-thread-end": "serving/test_composing.py::test_function_is_called_at_the_end_of_a_thread",
+    "at-thread-end": "serving/test_server.py::test_function_is_called_at_the_end_of_a_thread",
     "bind": "commands/test_main.py::test_unix_socket",
     "chdir": "settings/test_identity.py::test_umask_and_directory",
     "error-log": "commands/test_main.py::test_error_log_is_reopened",
-    "executor-threads": "serving/test_composing.py::test_executor_threads",
-    "graceful-timeout": "serving/test_composing.py::test_graceful_timeout",
+    "executor-threads": "serving/test_server.py::test_executor_threads",
+    "graceful-timeout": "serving/test_server.py::test_graceful_timeout",
     "group": "settings/test_identity.py::test_user_and_group_by_number",
     "log-format": "serving/test_access_log.py::test_json_of_both_logs",
     "log-level": "commands/test_main.py::test_debug_shows_the_traceback_first",
@@ -66,10 +66,10 @@ SHOWN = {
     "preload": "application/test_preload.py::test_application_is_imported_once",
     "processes": "supervisor/test_supervisor.py::test_requests_are_served_by_several_processes",
     "reload": "processes/test_code_watcher.py::test_changed_code_is_served",
-    "request-ids": "serving/test_composing.py::test_request_ids",
-    "request-ids-trusted": "serving/test_composing.py::test_request_ids_of_others",
-    "reserved": "serving/test_composing.py::test_request_timeout_and_reserved_path",
-    "static": "serving/test_composing.py::test_files_beside_an_application",
+    "request-ids": "serving/test_server.py::test_request_ids",
+    "request-ids-trusted": "serving/test_server.py::test_request_ids_of_others",
+    "reserved": "serving/test_server.py::test_request_timeout_and_reserved_path",
+    "static": "serving/test_server.py::test_files_beside_an_application",
     "threads": "commands/test_main.py::test_threads",
     "tls-cert": "serving/test_listeners.py::test_scheme_follows_the_certificate",
     "tls-dir": "serving/test_certificates.py::test_directories_of_certificates",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from rocket_core import (
     Worker,
 )
 from rocket_core.extending import OUTPUT_BOUND
-from rocket_core.testing import PATIENCE, Client
+from rocket_core.testing import PATIENCE, Client, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ def wait_for(event: threading.Event) -> None:
 
 
 def rocket_threads() -> list[threading.Thread]:
-    """The threads of servers."""
+    """Return the running threads of servers."""
     return [each for each in threading.enumerate() if each.name.startswith("rocket-")]
 
 
@@ -83,27 +84,41 @@ class LineWorker(Worker):
 
 
 class Gate:
-    """A handler that holds requests until it is opened."""
+    """A handler that holds requests until it is opened.
+
+    Attributes:
+        inside: how many requests are held.
+        most: how many requests were held at once so far.
+    """
 
     def __init__(self) -> None:
         self.opened = threading.Event()
-        self.entered = threading.Semaphore(0)
+        self.inside = 0
+        self.most = 0
+        self._entered = threading.Semaphore(0)
+        self._lock = threading.Lock()
 
     def __call__(self, connection: Connection, line: bytes, body: bytes) -> State:
         if line == b"hold":
-            self.entered.release()
+            with self._lock:
+                self.inside += 1
+                self.most = max(self.most, self.inside)
+            self._entered.release()
             wait_for(self.opened)
+            with self._lock:
+                self.inside -= 1
         return shout(connection, line, body)
 
     def wait(self, count: int = 1) -> None:
+        """Return when ``count`` more requests have been held."""
         for _ in range(count):
-            assert self.entered.acquire(timeout=PATIENCE)
+            assert self._entered.acquire(timeout=PATIENCE)
 
 
 def worker(
     handler: Callable[[Connection, bytes, bytes], State | None] = shout,
 ) -> Callable[[], Worker]:
-    """A factory for a server."""
+    """Return a factory of workers for a server."""
     return lambda: LineWorker(handler)
 
 
@@ -116,7 +131,7 @@ def serving(
     threads: int = 2,
     **options: Any,
 ) -> Iterator[Server]:
-    """A running server, which is stopped at the end."""
+    """Run a server, which is stopped at the end."""
     listener = listener or Listener("127.0.0.1:0")
     options.setdefault("min_threads", threads)
     options.setdefault("max_threads", max(threads, options["min_threads"]))
@@ -126,16 +141,38 @@ def serving(
 
 
 def connect(server: Server, **options: Any) -> Client:
-    """A client of the server's first listener."""
+    """Return a client of the server's first listener."""
     return Client(server.listeners[0].address, **options)
 
 
 def port_of(listener: Listener) -> int:
-    """The port a TCP listener has."""
+    """Return the port of a TCP listener."""
     assert isinstance(listener.address, TCPAddress)
     return listener.address.port
 
 
 def states(server: Server) -> dict[str, int]:
-    """How many connections are in which state."""
+    """Return how many connections are in each state."""
     return server.statistics().connections
+
+
+@contextmanager
+def releasing(event: threading.Event) -> Iterator[None]:
+    """Set ``event`` at the end, so that no thread waits for it longer than the test."""
+    try:
+        yield
+    finally:
+        event.set()
+
+
+def peeked(connection: Connection) -> bytes:
+    """Return what the system has received and the connection has not taken."""
+    try:
+        return connection._socket.recv(1 << 16, socket.MSG_PEEK)
+    except BlockingIOError:
+        return b""
+
+
+def expect_closes(server: Server, expected: dict[str, int]) -> None:
+    """Return when the server has closed as many connections for each reason as ``expected``."""
+    eventually(lambda: server.statistics().closes == expected, f"for the closes {expected}")

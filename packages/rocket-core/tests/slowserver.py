@@ -15,7 +15,7 @@ PIECE = bytes(50_000)
 
 
 class SlowServer(ServerProcess):
-    """Answers lines in upper case, and those of `main` as it says, with `THREADS` threads."""
+    """Answers lines with `THREADS` threads: the commands of `main`, others in upper case."""
 
     def __init__(self, timeouts: dict[str, float], **options: Any) -> None:
         super().__init__(f"import slowserver; slowserver.main({timeouts!r}, {options!r})")

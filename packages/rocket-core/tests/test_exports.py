@@ -6,6 +6,8 @@ import importlib.metadata
 import inspect
 import subprocess
 import sys
+import typing
+from typing import Any
 
 import pytest
 
@@ -88,6 +90,7 @@ PUBLIC = {
         "many_descriptors",
         "report_to_parent",
         "resident",
+        "unused_port",
         "within",
     },
 }
@@ -133,6 +136,23 @@ def test_nothing_else_in_a_door_looks_public(door: str) -> None:
             case ast.ImportFrom() if imports_only:
                 found.update(each.asname or each.name for each in node.names)
     assert {name for name in found if not name.startswith("_")} <= PUBLIC[door]
+
+
+@pytest.mark.parametrize("door", PUBLIC)
+def test_annotations_can_be_resolved(door: str) -> None:
+    """By frameworks that inject dependencies or make documentation, for example."""
+    module = importlib.import_module(door)
+    for value in (getattr(module, name) for name in module.__all__):
+        for each in annotated(value):
+            typing.get_type_hints(each)
+
+
+def annotated(value: object) -> list[Any]:
+    """Return a function, or a class with its public methods and its constructor."""
+    if not isinstance(value, type):
+        return [value] if inspect.isfunction(value) else []
+    methods = inspect.getmembers(value, inspect.isfunction)
+    return [value, *(each for name, each in methods if name == "__init__" or name[0] != "_")]
 
 
 def test_every_other_module_is_private() -> None:

@@ -6,12 +6,13 @@ import os
 import resource
 import signal
 import socket
+import threading
 from typing import TYPE_CHECKING
 from unittest import SkipTest
 
 import pytest
 
-from coresupport import LineWorker, connect, serving, worker
+from coresupport import LineWorker, connect, serving, wait_for, worker
 from rocket_core import Connection, Listener, State, TCPAddress, UnixAddress
 from rocket_core import testing as module
 from rocket_core.testing import (
@@ -25,6 +26,7 @@ from rocket_core.testing import (
     eventually,
     many_descriptors,
     resident,
+    unused_port,
     within,
 )
 
@@ -183,10 +185,12 @@ def test_a_reset_reaches_the_server() -> None:
 
 def test_a_narrow_listener_takes_little_for_a_client_that_does_not_read() -> None:
     taken = []
+    full = threading.Event()
 
     def fill(connection: Connection, line: bytes, body: bytes) -> State:
         while (count := connection.send_now(bytes(NARROW))) is not None:
             taken.append(count)
+        full.set()
         return State.CLOSED
 
     with (
@@ -194,7 +198,7 @@ def test_a_narrow_listener_takes_little_for_a_client_that_does_not_read() -> Non
         connect(server, receive_buffer=NARROW) as client,
     ):
         client.send(b"x\n")
-        assert client.closed_by_server()
+        wait_for(full)
     assert 0 < sum(taken) < 20 * NARROW
 
 
@@ -277,3 +281,17 @@ def test_no_test_runner_is_imported() -> None:
     program = "import sys, rocket_core.testing; print('pytest' in sys.modules)"
     with Script(program) as script:
         assert script.read_line() == "False\n"
+
+
+def test_a_port_that_the_system_gives_to_nothing_else() -> None:
+    port = unused_port()
+    with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", 0)) as given:
+        assert 1024 <= port < given.getsockname()[1]
+
+
+def test_a_port_in_use_is_not_unused(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = unused_port()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        drawn = iter([taken.getsockname()[1], other])
+        monkeypatch.setattr("random.randrange", lambda *_: next(drawn))
+        assert unused_port() == other

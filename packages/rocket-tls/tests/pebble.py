@@ -22,7 +22,7 @@ import pytest
 import trustme
 
 from helpers import chain_of
-from rocket_core.testing import PATIENCE, eventually
+from rocket_core.testing import PATIENCE, eventually, unused_port
 
 KEY_ID = "kid-1"
 MAC_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
@@ -141,7 +141,7 @@ def _pebble(
 ) -> Iterator[int]:
     # It cannot be told to take a free port, so one that was free a moment ago may be taken.
     for attempt in range(5):
-        port, authority.management = _free_port(), _free_port()
+        port, authority.management = unused_port(), unused_port()
         config = {
             "listenAddress": f"127.0.0.1:{port}",
             "managementListenAddress": f"127.0.0.1:{authority.management}",
@@ -176,13 +176,6 @@ def _pebble(
             process.kill()
             process.wait(PATIENCE)
     pytest.fail(f"pebble does not start: {log.read_text(encoding='utf-8')}")
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def _answers(port: int) -> bool:

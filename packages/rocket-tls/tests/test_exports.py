@@ -1,10 +1,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import subprocess
 import sys
+import typing
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 import rocket_tls
+from rocket_tls._context.trust import Trust
 
 PUBLIC = {
     "ACME",
@@ -44,6 +51,23 @@ def test_public_classes_and_functions_name_the_public_door() -> None:
     public = [getattr(rocket_tls, name) for name in rocket_tls.__all__]
     modules = {each.__module__ for each in public if isinstance(each, type) or callable(each)}
     assert modules == {"rocket_tls"}
+
+
+def test_annotations_can_be_resolved() -> None:
+    """By frameworks that inject dependencies or make documentation, for example."""
+    # Importing these takes long. They are the only names that are not resolved at run time.
+    lazy = {"x509": x509, "PrivateKeyTypes": PrivateKeyTypes, "Trust": Trust}
+    for value in (getattr(rocket_tls, name) for name in rocket_tls.__all__):
+        for each in annotated(value):
+            typing.get_type_hints(each, localns=lazy)
+
+
+def annotated(value: object) -> list[Any]:
+    """Return a function, or a class with its public methods and its constructor."""
+    if not isinstance(value, type):
+        return [value] if inspect.isfunction(value) else []
+    methods = inspect.getmembers(value, inspect.isfunction)
+    return [value, *(each for name, each in methods if name == "__init__" or name[0] != "_")]
 
 
 def test_version_is_that_of_the_distribution() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from helpers import MemoryClient, Serve, exchange, read_all, read_line
 from rocket_core import CloseReason, Timeouts
+from rocket_core.testing import at_growing_scales, within
 
 LINE = b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n"
 BLOCK = bytes([192, 0, 2, 1, 198, 51, 100, 7]) + struct.pack("!HH", 56324, 443)
@@ -76,12 +77,17 @@ def test_a_header_inside_tls_is_a_request(serve: Serve) -> None:
 
 
 def test_header_and_handshake_share_a_deadline(serve: Serve) -> None:
-    served = serve(proxy_protocol=PROXIES, timeouts=Timeouts(handshake=0.05))
-    for data in (LINE[:10], LINE, LINE + b"\x16\x03\x01"):
-        client = served.connect_plain()
-        client.sendall(data)
-        assert read_all(client) == b""
-        assert served.next_close() is CloseReason.HANDSHAKE_TIMEOUT
+    def timed_out(scale: float) -> None:
+        limit = 0.05 * scale
+        served = serve(proxy_protocol=PROXIES, timeouts=Timeouts(handshake=limit))
+        for data in (LINE[:10], LINE, LINE + b"\x16\x03\x01"):
+            with within(limit):
+                client = served.connect_plain()
+                client.sendall(data)
+            assert read_all(client) == b""
+            assert served.next_close() is CloseReason.HANDSHAKE_TIMEOUT
+
+    at_growing_scales(timed_out)
 
 
 def test_only_proxies_may_connect(serve: Serve) -> None:

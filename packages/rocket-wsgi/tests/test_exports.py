@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import sys
+import typing
 from importlib.machinery import ExtensionFileLoader
 from types import FunctionType
+from typing import Any
 
 import rocket_wsgi
 from rocket_wsgi import compat, extending
@@ -72,6 +75,22 @@ def test_compiled_is_what_this_process_runs() -> None:
     loaders = [each.__spec__.loader for each in own if each.__spec__ is not None]
     found = any(isinstance(each, ExtensionFileLoader) for each in loaders)
     assert found == rocket_wsgi.compiled
+
+
+def test_annotations_can_be_resolved() -> None:
+    """By frameworks that inject dependencies or make documentation, for example."""
+    for door in (rocket_wsgi, extending, compat):
+        for value in (getattr(door, name) for name in door.__all__):
+            for each in annotated(value):
+                typing.get_type_hints(each)
+
+
+def annotated(value: object) -> list[Any]:
+    """Return a function, or a class with its public methods and its constructor."""
+    if not isinstance(value, type):
+        return [value] if inspect.isfunction(value) else []
+    methods = inspect.getmembers(value, inspect.isfunction)
+    return [value, *(each for name, each in methods if name == "__init__" or name[0] != "_")]
 
 
 def test_version_is_that_of_the_distribution() -> None:

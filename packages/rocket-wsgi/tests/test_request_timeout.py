@@ -14,7 +14,7 @@ import pytest
 
 from conftest import Serve
 from rocket_core import ClientGone
-from rocket_core.testing import eventually
+from rocket_core.testing import at_growing_scales, eventually, within
 from rocket_wsgi import AccessLog
 
 Environ = dict[str, Any]
@@ -72,34 +72,40 @@ def test_a_request_that_takes_too_long_is_answered_504(
     serve: Serve, caplog: pytest.LogCaptureFixture, finish: Any, method: str
 ) -> None:
     caplog.set_level(logging.INFO, "access")
-    application = Held(finish=finish)
-    log = AccessLog(logging.getLogger("access"))
-    client = serve(
-        application,
-        threads=1,
-        server={"request_timeout": 0.2},
-        access_log=log,
-    )
-    stream = client.open()
-    stream.send(f"{method} /hold HTTP/1.1\r\nHost: a\r\n\r\n".encode() + GET)
-    answer = stream.answer(method)
-    assert (answer.status, answer["Connection"]) == (504, "close")
-    assert "Retry-After" not in answer
-    assert client.get().body == b"quick"  # its worker is replaced
-    application.leave.set()
-    assert application.ended.wait(30)
-    assert stream.read_all() == b""  # neither its own answer, nor one to what was sent behind it
-    if finish in (writes, hints):
-        assert isinstance(application.outcomes[0], ClientGone)
-    assert client.get().body == b"quick"
-    client.stop()
-    log.close()
-    assert f"the request {method} /hold is not done after 0.2 s: answered" in caplog.text
-    assert "in __call__" in caplog.text
-    assert "Traceback" not in caplog.text
-    access = [each.getMessage() for each in caplog.records if each.name == "access"]
-    assert sum("504" in line for line in access) == 1
-    assert len(access) == 3
+
+    def answered(scale: float) -> None:
+        caplog.clear()
+        limit = 0.2 * scale
+        application = Held(finish=finish)
+        log = AccessLog(logging.getLogger("access"))
+        client = serve(application, threads=1, server={"request_timeout": limit}, access_log=log)
+        stream = client.open()
+        stream.send(f"{method} /hold HTTP/1.1\r\nHost: a\r\n\r\n".encode() + GET)
+        answer = stream.answer(method)
+        assert (answer.status, answer["Connection"]) == (504, "close")
+        assert "Retry-After" not in answer
+        try:
+            with within(limit):
+                assert client.get().body == b"quick"  # its worker is replaced
+        finally:
+            application.leave.set()
+        assert application.ended.wait(30)
+        assert stream.read_all() == b""  # no answer, to its request or to the one behind it
+        if finish in (writes, hints):
+            assert isinstance(application.outcomes[0], ClientGone)
+        with within(limit):
+            assert client.get().body == b"quick"
+        client.stop()
+        log.close()
+        message = f"{method} /hold exceeded request_timeout ({limit:g} s): answered"
+        assert message in caplog.text
+        assert "in __call__" in caplog.text
+        assert "Traceback" not in caplog.text
+        access = [each.getMessage() for each in caplog.records if each.name == "access"]
+        assert sum("504" in line for line in access) == 1
+        assert len(access) == 3
+
+    at_growing_scales(answered)
 
 
 def test_a_failure_after_the_answer_is_still_logged(
@@ -127,12 +133,19 @@ def test_a_response_that_has_begun_is_cut(serve: Serve) -> None:
         assert leave.wait(30)
         yield b"rest"
 
-    stream = serve(application, server={"request_timeout": 0.1}).open()
-    stream.send(GET)
-    assert stream.head().status == 200
-    assert stream.chunk() == b"part"
-    assert stream.read_all() == b""  # without the last chunk
-    leave.set()
+    def cut(scale: float) -> None:
+        limit = 0.1 * scale
+        stream = serve(application, server={"request_timeout": limit}).open()
+        with within(limit):
+            stream.send(GET)
+            assert stream.head().status == 200
+            assert stream.chunk() == b"part"
+        assert stream.read_all() == b""  # without the last chunk
+
+    try:
+        at_growing_scales(cut)
+    finally:
+        leave.set()
 
 
 def test_a_body_that_arrives_slowly_does_not_count(serve: Serve) -> None:
@@ -143,13 +156,21 @@ def test_a_body_that_arrives_slowly_does_not_count(serve: Serve) -> None:
         return [environ["wsgi.input"].read()]
 
     leave = threading.Event()
-    client = serve(application, stream_bodies=True, server={"request_timeout": 0.1})
-    slow = client.open()
-    slow.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n1")
-    assert client.get("/hold").status == 504  # the limit is looked at
-    slow.send(b"23")
-    assert slow.answer().body == b"123"
-    leave.set()
+
+    def answered(scale: float) -> None:
+        limit = 0.1 * scale
+        client = serve(application, stream_bodies=True, server={"request_timeout": limit})
+        slow = client.open()
+        slow.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n1")
+        assert client.get("/hold").status == 504  # the limit is looked at
+        with within(limit):
+            slow.send(b"23")
+            assert slow.answer().body == b"123"
+
+    try:
+        at_growing_scales(answered)
+    finally:
+        leave.set()
 
 
 def test_an_unread_streamed_body_does_not_delay_the_answer(serve: Serve) -> None:

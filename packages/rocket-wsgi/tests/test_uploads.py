@@ -18,7 +18,7 @@ import pytest
 
 from conftest import Serve
 from rocket_core import Timeouts
-from rocket_core._connection import disk as disk_module
+from rocket_core._connection import disk_budget
 from rocket_core.testing import Client, at_growing_scales, eventually, within
 
 Start = Callable[..., Callable[[bytes], None]]
@@ -83,8 +83,8 @@ def test_uploads_beyond_the_total_make_room_for_others(
         stream.close()
     eventually(lambda: disk.held == 0)
     (warning,) = warnings(caplog)
-    assert warning.startswith("uploads hold ")
-    assert "of 16 MiB they may" in warning
+    assert warning.startswith("uploads use ")
+    assert "at most 16 MiB (max_spool)" in warning
 
 
 def test_one_that_was_cut_is_answered(serve: Serve) -> None:
@@ -135,7 +135,7 @@ def test_one_longer_than_the_total_is_refused_for_good(serve: Serve) -> None:
 def _fill(monkeypatch: pytest.MonkeyPatch, *, free: int) -> None:
     usage = SimpleNamespace(total=1 << 34, used=0, free=free)
     shutil_like = SimpleNamespace(disk_usage=lambda _: usage)
-    monkeypatch.setattr(disk_module, "shutil", shutil_like)
+    monkeypatch.setattr(disk_budget, "shutil", shutil_like)
 
 
 def test_a_full_disk_is_one_line_a_minute_and_no_failure(

@@ -14,7 +14,7 @@ import pytest
 
 from conftest import Serve
 from rocket_core import Timeouts
-from rocket_core.testing import eventually
+from rocket_core.testing import at_growing_scales, eventually, within
 from rocket_wsgi import WSGIWorker
 from served import Served
 
@@ -314,10 +314,16 @@ def test_slow_requests_are_answered_408(serve: Serve) -> None:
 
 
 def test_an_idle_connection_is_closed_without_an_answer(serve: Serve) -> None:
-    stream = serve(echo, timeouts=Timeouts(keep_alive=0.3)).open()
-    stream.send(GET)
-    stream.answer()
-    assert stream.read_all() == b""
+    def closed(scale: float) -> None:
+        limit = 0.3 * scale
+        client = serve(echo, timeouts=Timeouts(keep_alive=limit))
+        with within(limit):
+            stream = client.open()
+            stream.send(GET)
+            stream.answer()
+        assert stream.read_all() == b""
+
+    at_growing_scales(closed)
 
 
 def test_slow_clients_occupy_no_thread(serve: Serve) -> None:

@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rocket_cli._admin.inspector import SORTS as SORTED
 from rocket_cli._admin.protocol import (
     COMMANDS,
-    SORTS,
     ProtocolError,
     answer,
     failure,
@@ -125,7 +123,3 @@ def test_replies_are_one_line() -> None:
         "ended": {"requests": 1},
     }
     assert json.loads(failure("a\nb")) == {"version": 1, "error": "a\nb"}
-
-
-def test_every_order_is_known() -> None:
-    assert set(SORTS) == set(SORTED)

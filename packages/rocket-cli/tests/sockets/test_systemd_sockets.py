@@ -12,7 +12,7 @@ from conftest import VERSION, Write
 from processes import COMMAND, Served
 from rocket_cli._errors import CommandError
 from rocket_cli._sockets.systemd_sockets import activated_sockets, inherited_socket
-from rocket_core.testing import PATIENCE
+from rocket_core.testing import PATIENCE, unused_port
 
 
 def activate() -> str:
@@ -24,18 +24,12 @@ def activate() -> str:
     return found
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
-
-
 def test_sockets_of_systemd(
     tmp_path: Path, write: Write, certificate: Path, key: Path, client: httpx.Client
 ) -> None:
     """The sockets replace the addresses of the settings; their names choose the protocols."""
     write("versioned.py", VERSION.format("one"))
-    plain, secure = free_port(), free_port()
+    plain, secure = unused_port(), unused_port()
     activated = [
         *(activate(), "--fdname=http:https"),
         *(f"--listen=127.0.0.1:{plain}", f"--listen=127.0.0.1:{secure}"),

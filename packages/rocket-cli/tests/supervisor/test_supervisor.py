@@ -104,6 +104,15 @@ def test_processes_end_with_a_supervisor_that_is_killed(site: Path) -> None:
         eventually(lambda: not any(Path(f"/proc/{each}").exists() for each in workers))
 
 
+def test_a_test_leaves_no_process_behind(site: Path) -> None:
+    """A test that fails kills even processes that take no other signal."""
+    with Served(site, *ANY, "versioned") as served:
+        served.location()
+        (worker,) = served.workers()
+        os.kill(worker, signal.SIGSTOP)
+    eventually(lambda: not Path(f"/proc/{worker}").exists())
+
+
 def test_process_that_cannot_begin(site: Path, write: Write) -> None:
     write("dying.py", "import os\nos.kill(os.getpid(), 9)")
     assert refuse(site, *ANY, "dying").endswith("was killed by SIGKILL before it was ready")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,18 @@ from rocket_core.testing import eventually
 ANY = ["--bind", "127.0.0.1:0"]
 ENTER = ["sh", "-c", 'cd "$DIRECTORY" && exec "$@"', "sh", *COMMAND]
 """Enter a directory as a shell does, which remembers links in the variable PWD."""
+
+HASTY = [
+    sys.executable,
+    "-c",
+    dedent("""
+        from rocket_cli._commands.main import main
+        from rocket_cli._supervisor import restarts
+        restarts._PAUSES = (0.05,)
+        main(prog_name="rocket-cli")
+    """),
+]
+"""The command, with short pauses between its attempts to start a process."""
 
 Release = Callable[[str], Path]
 
@@ -237,7 +250,7 @@ def test_directory_is_gone_when_a_process_is_replaced(
 ) -> None:
     """The supervisor waits for the directory for as long as necessary."""
     first = release("first")
-    with Served(first, *ANY, "versioned") as served:
+    with Served(first, *ANY, "versioned", command=HASTY) as served:
         url = served.location()
         shutil.rmtree(first)
         os.kill(served.workers()[0], signal.SIGKILL)

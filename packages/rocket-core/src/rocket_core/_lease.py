@@ -27,14 +27,12 @@ Every decision is made under the lock of the lease, which no thread holds while 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rocket_core._errors import ClientGone
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 class Hold(Enum):

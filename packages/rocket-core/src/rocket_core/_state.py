@@ -23,7 +23,11 @@ A few operations are for threads that do not own the connection, on purpose:
 - `Lease` decides whether the worker or the Monitor's thread may use an active connection.
 - `UpgradedSocket` lets any thread of the application use an upgraded connection, and the Monitor's
   thread end its input.
-- Statistics read single attributes, whose values may be out of date.
+- `Monitor.expired`, `Eviction` and `Absences` choose what to close by attributes of connections
+  that they do not own: state, deadline, times, pace. They then claim the connection, and look once
+  more, or abort it.
+- `Absences` and `OverdueWatch` write `close_reason` before they abort.
+- `ThreadPool.observe` and statistics read single attributes, whose values may be out of date.
 
 `TRANSITIONS` is the whole table. Any other transition raises `TransitionError` and changes nothing.
 The diagram in docs/architecture.md is made from the table.

@@ -9,28 +9,25 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from types import TracebackType
+from typing import Any, Final, Self
 from unittest import SkipTest
 
-from rocket_core._network.address import Address, UnixAddress, parse_address
+from rocket_core._connection.connection import Connection
+from rocket_core._connection.timeouts import Timeouts
+from rocket_core._network.address import Address, Peer, UnixAddress, parse_address
 from rocket_core._server.listener import Listener
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import TracebackType
-
-    from rocket_core._connection.connection import Connection
-    from rocket_core._connection.timeouts import Timeouts
-    from rocket_core._network.address import Peer
-    from rocket_core._server.server import Server
+from rocket_core._server.server import Server
 
 __all__ = [
     "NARROW",
@@ -48,6 +45,7 @@ __all__ = [
     "many_descriptors",
     "report_to_parent",
     "resident",
+    "unused_port",
     "within",
 ]
 
@@ -145,6 +143,25 @@ def resident() -> int:
     except FileNotFoundError:
         return 0
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def unused_port() -> int:
+    """A port of 127.0.0.1 on which nothing listens, for a program that must be told its port.
+
+    The port is below those that the system gives to connections and to sockets bound to port 0
+    (Linux: ip_local_port_range in ip(7)), so that no other program gets it by chance before this
+    one uses it. Bind a server of the test's own to port 0 instead.
+    """
+    try:
+        limits = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
+        first = int(limits.split()[0])
+    except FileNotFoundError:
+        first = 32768
+    while True:
+        port = random.randrange(first // 2, first)  # noqa: S311 - no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _spooled() -> list[int]:
@@ -442,7 +459,7 @@ class Report:
         connections: the number of connections in each state.
         closes: the number of closed connections for each reason.
         threads: the number of threads of the pool.
-        stalled: the number of threads that wait for a client and are replaced.
+        stalled: the number of threads that are away, as in `Statistics`.
         held: the bytes that are held for all clients.
         busy: the number of threads that serve a client, with those that wait for it.
         resident: the bytes of memory that the process occupies.

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coresupport import wait_for
+from coresupport import peeked, wait_for
 from rocket_core import ClientGone, CloseReason, Connection, Peer, State, Timeouts, TransitionError
 from rocket_core._connection.budget import TOTAL_OUTPUT
 from rocket_core._connection.server_state import NoPool, ServerState
@@ -53,7 +53,7 @@ def receive_all(client: socket.socket) -> bytes:
 
 @contextmanager
 def reading(client: socket.socket) -> Iterator[list[bytes]]:
-    """Read everything in a thread, which has ended when the context has."""
+    """Read everything in a thread, which has ended when the context ends."""
     found: list[bytes] = []
     thread = threading.Thread(target=lambda: found.append(receive_all(client)), daemon=True)
     thread.start()
@@ -76,7 +76,7 @@ class TellingPool(NoPool):
 
 
 def waiting(connection: Connection) -> threading.Event:
-    """An event that is set when the connection's user begins to wait."""
+    """Return an event that is set when the user of the connection begins to wait."""
     begun = threading.Event()
 
     connection.server = ServerState(TellingPool(begun))
@@ -85,7 +85,7 @@ def waiting(connection: Connection) -> threading.Event:
 
 
 def in_thread(action: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
-    """Call ``action`` in a thread; its result or its error."""
+    """Call ``action`` in a thread; return the thread, and a list for the result or the error."""
     results: list[object] = []
 
     def run() -> None:
@@ -99,10 +99,10 @@ def in_thread(action: Callable[[], object]) -> tuple[threading.Thread, list[obje
     return thread, results
 
 
-# -- what it knows ---------------------------------------------------------------------------------
+# -- what a connection knows -----------------------------------------------------------------------
 
 
-def test_remembers_who_is_connected(pair: Pair) -> None:
+def test_connection_knows_its_addresses_and_its_age(pair: Pair) -> None:
     connection, client = pair
     assert connection.peer == Peer(*client.getsockname())
     assert connection.local == Peer(*client.getpeername())
@@ -113,12 +113,12 @@ def test_remembers_who_is_connected(pair: Pair) -> None:
     assert not connection.draining
 
 
-def test_tells_applications_nothing_by_itself(pair: Pair) -> None:
+def test_plain_connection_has_no_environ(pair: Pair) -> None:
     connection, _ = pair
     assert connection.environ is None
 
 
-def test_enters_only_what_follows(pair: Pair) -> None:
+def test_connection_enters_only_a_state_that_follows(pair: Pair) -> None:
     connection, _ = pair
     connection.enter(State.READY)
     connection.enter(State.ACTIVE)
@@ -131,10 +131,10 @@ def test_plain_handshake_is_complete(pair: Pair) -> None:
     assert pair[0].handshake()
 
 
-# -- receiving, never waiting ----------------------------------------------------------------------
+# -- receiving without a wait ----------------------------------------------------------------------
 
 
-def test_fill_says_not_yet_then_the_count_then_the_end(pair: Pair) -> None:
+def test_fill_returns_none_then_the_count_then_zero_at_the_end(pair: Pair) -> None:
     connection, client = pair
     assert connection.fill() is None
     client.sendall(b"hello")
@@ -177,7 +177,7 @@ def test_fill_raises_when_the_connection_is_broken(pair: Pair) -> None:
     ],
 )
 @pytest.mark.parametrize("pieces", [1, 2])
-def test_no_memory_is_kept_for_what_was_taken(
+def test_taken_bytes_keep_no_memory(
     pair: Pair, take_all: Callable[[Connection], object], pieces: int
 ) -> None:
     connection, client = pair
@@ -194,7 +194,7 @@ def test_no_memory_is_kept_for_what_was_taken(
     assert connection.take() == b"re"
 
 
-def test_little_that_is_left_does_not_keep_the_memory_of_much(pair: Pair) -> None:
+def test_few_bytes_left_do_not_keep_the_memory_of_many(pair: Pair) -> None:
     connection, client = pair
     data = bytes(range(250)) * 200
     client.sendall(data)
@@ -208,7 +208,7 @@ def test_little_that_is_left_does_not_keep_the_memory_of_much(pair: Pair) -> Non
     assert connection.take() == data[-3:] + b"more"
 
 
-def test_no_memory_is_kept_for_what_was_sent(pair: Pair) -> None:
+def test_sent_bytes_keep_no_memory(pair: Pair) -> None:
     connection, client = pair
     data = bytes(range(256)) * 8000
     while not connection.unsent:
@@ -222,7 +222,7 @@ def test_no_memory_is_kept_for_what_was_sent(pair: Pair) -> None:
     connection.write(b"more")
 
 
-def test_peek_take_find_and_take_through(pair: Pair) -> None:
+def test_peek_take_find_and_take_through_use_the_buffered_bytes(pair: Pair) -> None:
     connection, client = pair
     client.sendall(b"one,two;three")
     receive(connection, 13)
@@ -284,7 +284,7 @@ def test_buffer_agrees_with_a_naive_model(steps: list[tuple[str, bytes | int]]) 
 
 
 class Stubborn(Connection):
-    """Needs the opposite interest at first, as TLS may."""
+    """Receiving needs the socket to be ready for writing at first, as with TLS."""
 
     refusals = 0
 
@@ -295,7 +295,7 @@ class Stubborn(Connection):
         return super().receive_now(size)
 
 
-def test_not_yet_is_remembered_for_whoever_waits(sockets: Sockets) -> None:
+def test_interest_of_not_yet_is_remembered_for_the_wait(sockets: Sockets) -> None:
     server, client = sockets()
     connection = Stubborn(server)
     connection.refusals = 1
@@ -308,10 +308,10 @@ def test_not_yet_is_remembered_for_whoever_waits(sockets: Sockets) -> None:
     connection.close()
 
 
-# -- receiving, waiting ----------------------------------------------------------------------------
+# -- receiving with a wait -------------------------------------------------------------------------
 
 
-def test_read_waits_for_all_that_was_asked(pair: Pair) -> None:
+def test_read_waits_for_all_bytes_that_were_asked_for(pair: Pair) -> None:
     connection, client = pair
     begun = waiting(connection)
     thread, results = in_thread(lambda: connection.read(10))
@@ -325,14 +325,14 @@ def test_read_waits_for_all_that_was_asked(pair: Pair) -> None:
     assert connection.read(5) == b""
 
 
-def test_read_returns_less_at_the_end_only(pair: Pair) -> None:
+def test_read_returns_less_only_at_the_end_of_the_stream(pair: Pair) -> None:
     connection, client = pair
     client.sendall(b"abc")
     client.close()
     assert connection.read(10) == b"abc"
 
 
-def test_readinto(pair: Pair) -> None:
+def test_readinto_fills_the_buffer_as_far_as_the_stream_goes(pair: Pair) -> None:
     connection, client = pair
     client.sendall(b"abcdef")
     buffer = bytearray(4)
@@ -343,7 +343,7 @@ def test_readinto(pair: Pair) -> None:
     assert buffer == b"efcd"
 
 
-def test_lines(pair: Pair) -> None:
+def test_lines_are_read_singly_and_by_iteration(pair: Pair) -> None:
     connection, client = pair
     client.sendall(b"one\ntwo\n\nfour")
     client.close()
@@ -352,7 +352,7 @@ def test_lines(pair: Pair) -> None:
     assert connection.readline() == b""
 
 
-def test_readline_waits_and_is_limited(pair: Pair) -> None:
+def test_readline_waits_for_the_end_of_the_line_or_the_limit(pair: Pair) -> None:
     connection, client = pair
     begun = waiting(connection)
     thread, results = in_thread(connection.readline)
@@ -369,7 +369,7 @@ def test_readline_waits_and_is_limited(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("method", ["read", "readline"])
-def test_reading_from_a_reset_connection(pair: Pair, method: str) -> None:
+def test_reading_from_a_reset_connection_raises(pair: Pair, method: str) -> None:
     connection, client = pair
     begun = waiting(connection)
     thread, results = in_thread(getattr(connection, method))
@@ -390,7 +390,7 @@ def test_client_that_is_too_slow_to_send_is_cut_off(pair: Pair, method: str) -> 
     assert connection.close_reason is CloseReason.BODY_TIMEOUT
 
 
-def test_waiting_for_an_answer_sends_the_question_first(pair: Pair) -> None:
+def test_read_sends_unsent_bytes_before_it_waits(pair: Pair) -> None:
     connection, client = pair
     fill_output(connection)
     connection.write(b"?")
@@ -415,7 +415,7 @@ def test_small_writes_are_sent_at_once(pair: Pair, kind: Callable[[bytes], bytes
 
 
 def fill_output(connection: Connection) -> bytes:
-    """Write more than the system takes for a client that does not read; what was written."""
+    """Write more than the system takes for a client that does not read; return the bytes."""
     connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, NARROW)
     written = bytearray()
     piece = bytes(range(256)) * 16
@@ -427,7 +427,7 @@ def fill_output(connection: Connection) -> bytes:
     return bytes(written)
 
 
-def test_what_the_client_does_not_take_is_kept_and_flushed(pair: Pair) -> None:
+def test_bytes_that_the_client_does_not_take_are_kept_and_flushed(pair: Pair) -> None:
     connection, client = pair
     written = fill_output(connection)
     assert not connection.flush()
@@ -478,7 +478,7 @@ def test_client_that_is_too_slow_to_read_is_cut_off(pair: Pair) -> None:
     assert connection.close_reason is CloseReason.SEND_TIMEOUT
 
 
-def test_writing_to_a_reset_connection(pair: Pair) -> None:
+def test_writing_to_a_reset_connection_raises(pair: Pair) -> None:
     connection, client = pair
     reset(client)
 
@@ -558,7 +558,7 @@ def test_descriptor_of_a_file_may_be_closed_at_once(pair: Pair, file: tuple[int,
     assert descriptors() == before
 
 
-def test_closing_drops_files_that_wait(pair: Pair, file: tuple[int, bytes]) -> None:
+def test_close_drops_files_that_are_not_sent(pair: Pair, file: tuple[int, bytes]) -> None:
     connection, _ = pair
     written = fill_output(connection)
     before = descriptors()
@@ -569,7 +569,9 @@ def test_closing_drops_files_that_wait(pair: Pair, file: tuple[int, bytes]) -> N
     assert not connection.unsent
 
 
-def test_file_that_becomes_shorter(pair: Pair, file: tuple[int, bytes]) -> None:
+def test_file_that_became_shorter_resets_the_connection(
+    pair: Pair, file: tuple[int, bytes]
+) -> None:
     connection, client = pair
     with pytest.raises(ClientGone, match="shorter"):
         connection.send_file(file[0], len(file[1]) - 5, 10)
@@ -579,7 +581,7 @@ def test_file_that_becomes_shorter(pair: Pair, file: tuple[int, bytes]) -> None:
         client.recv(10)
 
 
-def test_a_client_does_not_take_a_part_for_the_whole(pair: Pair) -> None:
+def test_close_with_unsent_bytes_resets_the_connection(pair: Pair) -> None:
     connection, client = pair
     while connection._output is None or connection._output.held < OUTPUT_BOUND // 2:
         connection.write(bytes(10_000))
@@ -588,7 +590,7 @@ def test_a_client_does_not_take_a_part_for_the_whole(pair: Pair) -> None:
         receive_all(client)
 
 
-def test_what_was_sent_whole_ends_in_the_usual_way(pair: Pair) -> None:
+def test_close_after_all_was_sent_ends_the_stream(pair: Pair) -> None:
     connection, client = pair
     with reading(client) as found:
         connection.write(LARGE)
@@ -597,7 +599,7 @@ def test_what_was_sent_whole_ends_in_the_usual_way(pair: Pair) -> None:
     assert found == [LARGE]
 
 
-def test_file_is_copied_where_the_system_has_no_better_way(
+def test_file_is_copied_where_sendfile_does_not_work(
     pair: Pair, file: tuple[int, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> int:
@@ -617,7 +619,7 @@ def test_file_is_copied_where_the_system_has_no_better_way(
 # -- the end ---------------------------------------------------------------------------------------
 
 
-def test_discard_throws_away_what_arrives(pair: Pair) -> None:
+def test_discard_throws_away_received_bytes(pair: Pair) -> None:
     connection, client = pair
     client.sendall(b"first")
     receive(connection, 5)
@@ -629,10 +631,36 @@ def test_discard_throws_away_what_arrives(pair: Pair) -> None:
     assert connection.buffered == 0
 
 
-def test_discard_gives_others_a_turn(pair: Pair) -> None:
+class Pouring(Connection):
+    """The client sends without a pause, until it has sent 10,000 pieces."""
+
+    pieces = 10_000
+
+    def receive_now(self, size: int) -> bytes:
+        self.pieces -= 1
+        return b"x" if self.pieces > 0 else b""
+
+
+def test_discard_takes_a_bounded_share_from_a_client_that_sends_without_a_pause(
+    sockets: Sockets,
+) -> None:
+    """The thread that discards looks after other clients in between."""
+    connection = Pouring(sockets()[0])
+    assert not connection.discard()
+    first = 10_000 - connection.pieces
+    assert 0 < first < 1000
+    assert not connection.discard()
+    assert 10_000 - connection.pieces == 2 * first
+    connection.close()
+
+
+def test_discard_returns_false_while_the_client_may_send_more(pair: Pair) -> None:
     connection, client = pair
-    thread, _ = in_thread(lambda: client.sendall(bytes(8 << 20)))
-    eventually(lambda: not connection.discard() and not thread.is_alive())
+    assert not connection.discard()
+    client.sendall(b"more")
+    eventually(lambda: peeked(connection))
+    assert not connection.discard()
+    assert not peeked(connection)
 
 
 def test_abort_ends_every_wait(pair: Pair) -> None:
@@ -648,7 +676,7 @@ def test_abort_ends_every_wait(pair: Pair) -> None:
     connection.abort()
 
 
-def test_shut_down_leaves_the_other_direction(pair: Pair) -> None:
+def test_shut_down_leaves_the_other_direction_open(pair: Pair) -> None:
     connection, client = pair
     connection.write(b"last")
     connection.shut_down()
@@ -669,7 +697,7 @@ def test_deadlines_may_be_far_away(pair: Pair, far: float) -> None:
     assert results == [b"x\n"]
 
 
-def test_transfer_moves_its_deadline(pair: Pair) -> None:
+def test_transferred_bytes_move_the_deadline(pair: Pair) -> None:
     connection, _ = pair
     connection.timeouts = Timeouts(minimum_rate=100, grace=10, stall=1e6)
     connection.begin_transfer(1000.0)
@@ -681,7 +709,7 @@ def test_transfer_moves_its_deadline(pair: Pair) -> None:
     assert connection.deadline == 2010.0
 
 
-def test_a_client_that_left_is_noticed_behind_what_it_sent(
+def test_client_that_left_is_noticed_behind_unread_bytes(
     pair: tuple[Connection, socket.socket],
 ) -> None:
     connection, client = pair
@@ -695,7 +723,7 @@ def test_a_client_that_left_is_noticed_behind_what_it_sent(
     assert connection.client_left()
 
 
-def test_the_rest_of_a_response_is_kept_without_waiting(pair: Pair) -> None:
+def test_rest_of_a_response_is_kept_without_waiting(pair: Pair) -> None:
     connection, client = pair
     waits = waiting(connection)
     parts = [bytes([number]) * 1_000_000 for number in range(20)]
@@ -718,7 +746,7 @@ def test_the_rest_of_a_response_is_kept_without_waiting(pair: Pair) -> None:
     assert connection.server.output.held == 0
 
 
-def test_the_rest_of_a_response_waits_once_all_hold_half_of_what_they_may(pair: Pair) -> None:
+def test_rest_of_a_response_waits_once_all_connections_hold_half_of_the_total(pair: Pair) -> None:
     connection, client = pair
     waits = waiting(connection)
     connection.server.output.take(TOTAL_OUTPUT // 2)
@@ -733,7 +761,7 @@ def test_the_rest_of_a_response_waits_once_all_hold_half_of_what_they_may(pair: 
     assert received == [bytes(20_000_000)]
 
 
-def test_client_that_has_closed_its_side_only_is_told_from_one_that_has_reset(
+def test_half_closed_connection_is_not_broken_and_a_reset_connection_is(
     pair: Pair,
 ) -> None:
     connection, client = pair

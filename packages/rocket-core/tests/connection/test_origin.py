@@ -34,7 +34,7 @@ def make(sockets: Sockets) -> Make:
         ("::ffff:192.0.2.1", "192.0.2.1"),
     ],
 )
-def test_addresses_of_one_client(make: Make, one: str, other: str) -> None:
+def test_addresses_of_one_client_have_one_origin(make: Make, one: str, other: str) -> None:
     assert origin_of(make(one, 1)) == origin_of(make(other, 2))
 
 
@@ -46,11 +46,11 @@ def test_addresses_of_one_client(make: Make, one: str, other: str) -> None:
         ("::ffff:192.0.2.1", "::ffff:192.0.2.2"),
     ],
 )
-def test_addresses_of_two_clients(make: Make, one: str, other: str) -> None:
+def test_addresses_of_two_clients_have_two_origins(make: Make, one: str, other: str) -> None:
     assert origin_of(make(one)) != origin_of(make(other))
 
 
-def test_a_client_behind_a_proxy_that_names_it(make: Make) -> None:
+def test_client_named_by_a_proxy_has_the_origin_of_its_own_address(make: Make) -> None:
     proxied = make("10.0.0.1", client="192.0.2.1")
     assert origin_of(proxied) == origin_of(make("192.0.2.1"))
     assert origin_of(make("", 0, client="192.0.2.1")) == origin_of(proxied)
@@ -59,7 +59,7 @@ def test_a_client_behind_a_proxy_that_names_it(make: Make) -> None:
 @pytest.mark.parametrize(
     ("host", "port", "client"), [("", 0, None), ("/run/x", 0, None), ("10.0.0.1", 5, "")]
 )
-def test_each_connection_of_a_proxy_that_names_nobody_is_a_client(
+def test_each_connection_has_its_own_origin_when_the_proxy_names_no_client(
     make: Make, host: str, port: int, client: str | None
 ) -> None:
     one, other = make(host, port, client), make(host, port, client)
@@ -67,5 +67,5 @@ def test_each_connection_of_a_proxy_that_names_nobody_is_a_client(
     assert origin_of(one) == origin_of(one)
 
 
-def test_what_a_proxy_calls_a_client_may_be_no_address(make: Make) -> None:
+def test_name_that_is_not_an_address_is_an_origin_as_well(make: Make) -> None:
     assert origin_of(make("10.0.0.1", client="a:b")) == origin_of(make("10.0.0.2", client="a:b"))

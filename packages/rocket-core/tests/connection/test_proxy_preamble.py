@@ -1,4 +1,4 @@
-"""The PROXY protocol over real sockets."""
+"""A listener reads the headers of the PROXY protocol from real sockets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coresupport import connect, serving, worker
+from coresupport import connect, expect_closes, peeked, serving, states, worker
 from proxyheaders import field, header, inet, paths
-from rocket_core import Connection, Listener, Server, State, Timeouts
+from rocket_core import Connection, Listener, State, Timeouts
 from rocket_core._connection.proxy_preamble import ProxyPreamble
 from rocket_core._errors import ProxyHeaderError
 from rocket_core._system.rare_log import RareLog
@@ -36,12 +36,8 @@ def listener(*networks: str) -> Listener:
     return Listener("127.0.0.1:0", proxy_protocol=networks or ["127.0.0.0/8"])
 
 
-def closes(server: Server, expected: dict[str, int]) -> None:
-    eventually(lambda: server.statistics().closes == expected, f"for {expected}")
-
-
 @pytest.mark.parametrize("preamble", [LINE, HEADER, LONG], ids=["line", "header", "long"])
-def test_the_announced_client(preamble: bytes) -> None:
+def test_worker_sees_the_client_that_the_header_announces(preamble: bytes) -> None:
     with serving(worker(describe), listener()) as server, connect(server) as client:
         answer = ANSWER + client.name.encode()
         assert client.ask(preamble + b"one\n") == answer + b" one\n"
@@ -49,19 +45,24 @@ def test_the_announced_client(preamble: bytes) -> None:
 
 
 @pytest.mark.parametrize("preamble", [LINE, HEADER], ids=["line", "header"])
-def test_a_header_that_comes_byte_by_byte(preamble: bytes) -> None:
+def test_header_may_come_byte_by_byte(preamble: bytes) -> None:
     with serving(worker(describe), listener()) as server, connect(server) as client:
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        eventually(lambda: states(server) == {"handshake": 1})
+        (connection,) = server._registry.snapshot()
+        arriving = connection.preamble
+        assert arriving is not None
         for at in range(len(preamble) - 1):
             client.send(preamble[at : at + 1])
-            assert server.statistics().connections in ({"handshake": 1}, {})
+            eventually(lambda end=at + 1: arriving._data == preamble[:end])  # type: ignore[misc]
+            assert states(server) == {"handshake": 1}
         client.send(preamble[-1:])
-        eventually(lambda: server.statistics().connections == {"idle": 1})
+        eventually(lambda: states(server) == {"idle": 1})
         assert client.ask(b"one\n").endswith(b" one\n")
 
 
 @pytest.mark.parametrize("preamble", [LINE, HEADER, LONG], ids=["line", "header", "long"])
-def test_nothing_behind_the_header_is_taken(
+def test_bytes_behind_the_header_stay_in_the_socket(
     preamble: bytes, pair: tuple[Connection, socket.socket]
 ) -> None:
     connection, client = pair
@@ -75,14 +76,7 @@ def test_nothing_behind_the_header_is_taken(
     assert peeked(connection) == b"PROXY \n behind\n"
 
 
-def peeked(connection: Connection) -> bytes:
-    try:
-        return connection._socket.recv(1 << 16, socket.MSG_PEEK)
-    except BlockingIOError:
-        return b""
-
-
-def test_what_has_come_is_taken_so_that_nobody_is_woken_for_it(
+def test_received_part_of_a_header_is_taken_and_wakes_no_thread_again(
     pair: tuple[Connection, socket.socket],
 ) -> None:
     connection, client = pair
@@ -92,7 +86,7 @@ def test_what_has_come_is_taken_so_that_nobody_is_woken_for_it(
     eventually(lambda: not connection.begin() and not peeked(connection))
 
 
-def test_a_second_header_is_none() -> None:
+def test_second_header_is_an_ordinary_request() -> None:
     with serving(worker(describe), listener()) as server, connect(server) as client:
         assert client.ask(LINE + b"one\n").startswith(ANSWER)
         second = LINE.replace(b"192", b"193")
@@ -104,14 +98,14 @@ def test_a_second_header_is_none() -> None:
 @pytest.mark.parametrize(
     "preamble", [b"PROXY UNKNOWN\r\n", header(0x20, 0, b""), header(0x21, 0, b"")]
 )
-def test_a_proxy_that_speaks_for_itself(preamble: bytes) -> None:
+def test_header_without_addresses_leaves_the_address_of_the_proxy(preamble: bytes) -> None:
     with serving(worker(describe), listener()) as server, connect(server) as client:
         host, port = client.socket.getpeername()
         expected = f"{client.name} {host}:{port} False None one\n".encode()
         assert client.ask(preamble + b"one\n") == expected
 
 
-def test_unix_sockets(tmp_path: Path) -> None:
+def test_header_may_announce_unix_sockets(tmp_path: Path) -> None:
     path = tmp_path / "proxied"
     here = Listener(f"unix:{path}", proxy_protocol=["unix"])
     made = header(0x21, 0x31, paths(b"/run/client", b"/run/front"))
@@ -143,30 +137,30 @@ def test_tls_at_the_proxy_makes_a_connection_secure() -> None:
         HEADER[:15] + b"\0" + HEADER[16:],
     ],
 )
-def test_a_connection_without_a_header_is_closed(
+def test_connection_without_a_valid_header_is_closed(
     data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serving(worker(describe), listener()) as server, connect(server) as client:
         name = client.name
         client.send(data)
         assert client.closed_by_server()
-        closes(server, {"PROXY header error": 1})
+        expect_closes(server, {"PROXY header error": 1})
     assert [each.levelname for each in caplog.records] == ["WARNING"]
     assert f"closed {name}: no PROXY protocol header: " in caplog.text
 
 
-def test_a_scanner_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_scanner_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with serving(worker(describe), listener()) as server:
         for _ in range(5):
             with connect(server) as client:
                 client.send(b"GET / HTTP/1.1\r\n")
                 assert client.closed_by_server()
-        closes(server, {"PROXY header error": 5})
+        expect_closes(server, {"PROXY header error": 5})
     assert len(caplog.records) == 1
 
 
-def test_a_header_that_is_cut_short_or_never_begins() -> None:
+def test_only_a_header_that_is_cut_short_counts_as_an_error() -> None:
     with serving(worker(describe), listener()) as server:
         for data, counted in ((b"", {"client closed": 1}), (LINE[:-1], {"PROXY header error": 1})):
             before = server.statistics().closes
@@ -174,17 +168,17 @@ def test_a_header_that_is_cut_short_or_never_begins() -> None:
                 client.send(data)
                 client.half_close()
                 assert client.closed_by_server()
-            closes(server, {**before, **counted})
+            expect_closes(server, {**before, **counted})
 
 
 @pytest.mark.parametrize("data", [b"", LINE[:8], LINE[:-1], HEADER[:20]])
-def test_a_header_that_takes_too_long(data: bytes) -> None:
+def test_header_that_takes_too_long_is_timed_out(data: bytes) -> None:
     timeouts = Timeouts(handshake=0.05)
     with serving(worker(describe), listener(), timeouts=timeouts) as server:
         with connect(server) as client:
             client.send(data)
             assert client.closed_by_server()
-        closes(server, {"handshake timed out": 1})
+        expect_closes(server, {"handshake timed out": 1})
 
 
 def test_clients_without_a_header_hold_no_thread() -> None:
@@ -210,7 +204,7 @@ def test_only_proxies_may_connect(caplog: pytest.LogCaptureFixture) -> None:
     assert "its address is not in the networks of proxy_protocol" in caplog.text
 
 
-def test_a_listener_needs_to_know_its_proxies() -> None:
+def test_listener_needs_valid_networks_of_proxies() -> None:
     with pytest.raises(ValueError, match="needs the network of a proxy"):
         Listener("127.0.0.1:0", proxy_protocol=[])
     with pytest.raises(ValueError, match="'here' is not a network"):
@@ -227,7 +221,7 @@ def test_without_the_option_a_header_is_a_request_like_any_other() -> None:
     st.lists(st.integers(0, 80)),
     st.binary(max_size=40),
 )
-def test_however_it_is_cut_the_header_ends_where_it_ends(
+def test_header_in_any_pieces_is_complete_at_its_last_byte(
     preamble: bytes, cuts: list[int], rest: bytes
 ) -> None:
     here, there = socket.socketpair()
@@ -246,7 +240,7 @@ def test_however_it_is_cut_the_header_ends_where_it_ends(
 
 
 @given(st.binary(min_size=1, max_size=200))
-def test_any_bytes_are_a_header_or_none(data: bytes) -> None:
+def test_bytes_without_a_signature_are_never_a_header(data: bytes) -> None:
     here, there = socket.socketpair()
     with there:
         connection = Connection(here)

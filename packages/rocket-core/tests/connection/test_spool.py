@@ -10,7 +10,7 @@ from rocket_core.extending import Spool
 
 
 @pytest.mark.parametrize("size", [0, 1, MEMORY_BOUND, MEMORY_BOUND + 1, 3 * MEMORY_BOUND])
-def test_spool(size: int) -> None:
+def test_spool_returns_its_bytes_and_uses_a_file_beyond_the_memory_bound(size: int) -> None:
     spool = Spool()
     data = bytes(range(256)) * (size // 256 + 1)
     data = data[:size]
@@ -24,7 +24,7 @@ def test_spool(size: int) -> None:
     assert file.closed
 
 
-def test_small_pieces_take_little_more_than_they_hold() -> None:
+def test_small_pieces_take_little_more_memory_than_they_hold() -> None:
     spool = Spool()
     pieces = [b"%02d" % (number % 100) for number in range(MEMORY_BOUND // 2)]
     tracemalloc.start()
@@ -56,7 +56,7 @@ def _has_descriptor(file: object) -> bool:
     return True
 
 
-def test_a_spool_that_was_never_opened_closes_its_file() -> None:
+def test_spool_that_was_never_opened_closes_its_file() -> None:
     spool = Spool()
     spool.add(b"x" * (MEMORY_BOUND + 1))
     spool.close()
@@ -65,7 +65,7 @@ def test_a_spool_that_was_never_opened_closes_its_file() -> None:
 
 
 @pytest.mark.parametrize("size", [MEMORY_BOUND + 1, BUDGETED_BOUND])
-def test_more_is_kept_in_memory_within_a_budget(size: int) -> None:
+def test_larger_body_is_kept_in_memory_within_a_budget(size: int) -> None:
     budget = Budget(2 * BUDGETED_BOUND)
     spool = Spool(budget)
     data = bytes(range(256)) * (size // 256 + 1)
@@ -82,7 +82,7 @@ def test_more_is_kept_in_memory_within_a_budget(size: int) -> None:
     assert budget.held == 0
 
 
-def test_what_is_too_large_or_beyond_the_budget_goes_to_a_file() -> None:
+def test_body_that_is_too_large_or_beyond_the_budget_goes_to_a_file() -> None:
     for budget, size in (
         (Budget(4 * BUDGETED_BOUND), BUDGETED_BOUND + 1),
         (Budget(100_000), 150_000),
@@ -98,7 +98,7 @@ def test_what_is_too_large_or_beyond_the_budget_goes_to_a_file() -> None:
         assert budget.held == 0
 
 
-def test_small_ones_need_no_budget() -> None:
+def test_small_body_needs_no_budget() -> None:
     spool = Spool(Budget(0))
     spool.add(bytes(MEMORY_BOUND))
     assert not _has_descriptor(spool.open())

@@ -22,7 +22,7 @@ def answer(connection: Connection, line: bytes, body: bytes) -> State:
     return State.IDLE
 
 
-def test_beyond_the_total_a_client_waits_with_its_own_worker() -> None:
+def test_worker_waits_for_its_client_once_all_connections_hold_the_total() -> None:
     with (
         serving(
             lambda: LineWorker(answer), NarrowListener(), threads=2, max_output=LIMIT
@@ -45,7 +45,7 @@ def test_beyond_the_total_a_client_waits_with_its_own_worker() -> None:
         assert server.statistics().stalled == 0
 
 
-def test_clients_that_provoke_small_answers_take_no_room_from_responses() -> None:
+def test_small_unsent_responses_take_no_room_from_large_responses() -> None:
     def small_or_large(connection: Connection, line: bytes, body: bytes) -> State:
         connection.write(bytes(100_000 if line == b"large" else GRAIN))
         return State.IDLE
@@ -68,7 +68,7 @@ def test_clients_that_provoke_small_answers_take_no_room_from_responses() -> Non
         assert server.statistics().stalled == 0
 
 
-def test_nothing_is_held_once_connections_are_gone() -> None:
+def test_held_bytes_are_given_back_when_connections_close() -> None:
     with serving(lambda: LineWorker(answer), NarrowListener(), max_output=LIMIT) as server:
         for _ in range(CLIENTS):
             with connect(server, receive_buffer=16 * 1024) as client:
@@ -77,7 +77,9 @@ def test_nothing_is_held_once_connections_are_gone() -> None:
         eventually(lambda: server.statistics().held == 0)
 
 
-def test_what_is_held_without_waiting(pair: tuple[Connection, socket.socket]) -> None:
+def test_holds_tells_which_sizes_are_written_without_a_wait(
+    pair: tuple[Connection, socket.socket],
+) -> None:
     connection, _ = pair
     connection.server = ServerState(output=Budget(4 * GRAIN))
     assert connection.holds(GRAIN)

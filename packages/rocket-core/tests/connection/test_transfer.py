@@ -10,24 +10,24 @@ from rocket_core._connection.transfer import MINUTE, Transfer
 TIMEOUTS = Timeouts(minimum_rate=100, grace=10, stall=50)
 
 
-def test_a_rate_above_the_minimum_is_kept_up_for_ever() -> None:
+def test_transfer_above_the_minimum_rate_is_never_late() -> None:
     transfer = Transfer(TIMEOUTS, 1000)
     for second in range(1000, 1000 + 3600, 5):
         assert transfer.deadline > second
         transfer.move(600, second)
 
 
-def test_time_begins_with_the_grace_and_is_earned_by_bytes() -> None:
+def test_deadline_begins_with_the_grace_and_moves_with_bytes() -> None:
     transfer = Transfer(TIMEOUTS, 1000)
     assert transfer.deadline == 1010
     transfer.move(2000, 1001)
     assert transfer.deadline == 1030
-    # However much has moved, something must go on moving.
+    # However many bytes have moved, the next one is due within the stall time-out.
     transfer.move(10**9, 1001)
     assert transfer.deadline == 1051
 
 
-def test_a_burst_buys_no_more_than_a_minute() -> None:
+def test_burst_earns_no_more_than_a_minute() -> None:
     transfer = Transfer(TIMEOUTS, 1000)
     transfer.move(10**9, 1000)
     late = [second for second in range(1000, 1200) if not _trickled(transfer, second)]
@@ -35,7 +35,7 @@ def test_a_burst_buys_no_more_than_a_minute() -> None:
 
 
 def _trickled(transfer: Transfer, second: int) -> bool:
-    """Move one byte in time, once in 20 s; False when it is too late for that."""
+    """Move one byte every 20 s; return False once the deadline has passed."""
     if transfer.deadline <= second:
         return False
     if second % 20 == 0:
@@ -43,13 +43,13 @@ def _trickled(transfer: Transfer, second: int) -> bool:
     return True
 
 
-def test_a_longer_time_without_a_byte_is_honoured_where_it_is_allowed() -> None:
+def test_stall_time_out_above_a_minute_is_honoured() -> None:
     transfer = Transfer(Timeouts(stall=300), 1000)
     transfer.move(10**9, 1000)
     assert transfer.deadline == 1300
 
 
-def test_the_grace_is_not_cut_by_what_moves() -> None:
+def test_bytes_that_move_do_not_shorten_the_grace() -> None:
     transfer = Transfer(Timeouts(minimum_rate=1e9, grace=200, stall=150), 1000)
     transfer.move(1, 1000)
     assert transfer.deadline == 1150
@@ -63,10 +63,10 @@ def test_time_outs_may_be_infinite() -> None:
     assert transfer.deadline == inf
 
 
-def test_only_what_the_client_has_taken_lately_counts_at_the_deadline() -> None:
+def test_only_bytes_taken_lately_count_at_the_deadline() -> None:
     transfer = Transfer(TIMEOUTS, 1000, queued=500)
     transfer.move(10**6, 1000)
-    # All of it was taken since.
+    # The client has taken all of it since.
     assert transfer.confirm(0, 1050)
     assert transfer.deadline == 1100
     transfer.move(10**6, 1050)
@@ -74,10 +74,10 @@ def test_only_what_the_client_has_taken_lately_counts_at_the_deadline() -> None:
     assert transfer.confirm(10**6 - 100, 1100)
     assert transfer.deadline == 1111
     assert not transfer.confirm(10**6 - 200, 1111.5 + 1)
-    assert not transfer.confirm(10**6 - 200, 1112)  # nothing at all
+    assert not transfer.confirm(10**6 - 200, 1112)  # the client has taken nothing since
 
 
-def test_time_in_which_the_client_was_not_waited_for_does_not_count() -> None:
+def test_time_without_waiting_for_the_client_does_not_count() -> None:
     transfer = Transfer(TIMEOUTS, 1000)
     transfer.put_off(500)
     assert transfer.deadline == 1510
@@ -86,7 +86,7 @@ def test_time_in_which_the_client_was_not_waited_for_does_not_count() -> None:
     assert transfer.deadline == 1550
 
 
-def test_the_pace_is_that_of_the_last_minute() -> None:
+def test_pace_is_that_of_the_last_minute() -> None:
     burst, steady = Transfer(TIMEOUTS, 1000), Transfer(TIMEOUTS, 1000)
     burst.move(90_000_000, 1001)
     assert burst.pace(1001) == pytest.approx(45_000_000, rel=0.05)

@@ -1,4 +1,4 @@
-"""Connections that an application takes over."""
+"""An application takes a connection over as an upgraded socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def taking(use: Callable[[UpgradedSocket], object]) -> Callable[[], Worker]:
-    """``take`` gives the connection to ``use``; other lines are answered."""
+    """Make a worker that gives the connection to ``use`` for ``take``, and answers other lines."""
 
     def handle(connection: Connection, line: bytes, body: bytes) -> State:
         if line != b"take":
@@ -42,7 +42,7 @@ def echo(taken: UpgradedSocket) -> None:
         taken.sendall(data)
 
 
-def test_both_sides_talk_and_others_are_served_meanwhile() -> None:
+def test_both_sides_talk_while_other_clients_are_served() -> None:
     with (
         serving(taking(echo), threads=1) as server,
         connect(server) as client,
@@ -61,13 +61,13 @@ def test_both_sides_talk_and_others_are_served_meanwhile() -> None:
         assert server.statistics().stalled == 0
 
 
-def test_what_is_not_used_is_not_taken() -> None:
+def test_unused_socket_is_not_taken() -> None:
     with serving(taking(lambda _: None)) as server, connect(server) as client:
         client.send(b"take\n")
         assert client.ask(b"x\n") == b"X\n"
 
 
-def test_what_was_withdrawn_cannot_be_taken(pair: tuple[Connection, socket.socket]) -> None:
+def test_withdrawn_socket_cannot_be_taken(pair: tuple[Connection, socket.socket]) -> None:
     connection, _ = pair
     offered = UpgradedSocket(connection)
     assert offered.withdraw()
@@ -84,7 +84,9 @@ def taken(pair: tuple[Connection, socket.socket]) -> tuple[UpgradedSocket, socke
     return UpgradedSocket(connection), client
 
 
-def test_time_outs(taken: tuple[UpgradedSocket, socket.socket]) -> None:
+def test_receiving_and_sending_raise_after_the_time_out(
+    taken: tuple[UpgradedSocket, socket.socket],
+) -> None:
     sock, client = taken
     sock.settimeout(0.01)
     assert sock.gettimeout() == 0.01
@@ -96,7 +98,7 @@ def test_time_outs(taken: tuple[UpgradedSocket, socket.socket]) -> None:
     sock.settimeout(0.01)
     with pytest.raises(TimeoutError):
         sock.sendall(bytes(100_000_000))
-    with pytest.raises(OSError):  # noqa: PT011 - any that the system has for it
+    with pytest.raises(OSError):  # noqa: PT011 - the system chooses the error
         sock.sendall(b"x")
     with pytest.raises(ValueError, match="must not be negative"):
         sock.settimeout(-1)
@@ -117,7 +119,7 @@ def test_large_messages_wait_for_the_client(taken: tuple[UpgradedSocket, socket.
     sock.end()
 
 
-def test_messages_of_two_threads_are_not_mixed_up(
+def test_messages_of_two_threads_are_not_interleaved(
     taken: tuple[UpgradedSocket, socket.socket],
 ) -> None:
     sock, client = taken
@@ -137,7 +139,7 @@ def test_messages_of_two_threads_are_not_mixed_up(
     sock.end()
 
 
-def test_the_descriptor_is_ready_while_bytes_are_buffered(
+def test_descriptor_is_ready_while_bytes_are_buffered(
     taken: tuple[UpgradedSocket, socket.socket],
 ) -> None:
     sock, client = taken
@@ -160,7 +162,7 @@ def test_the_descriptor_is_ready_while_bytes_are_buffered(
     sock.end()
 
 
-def test_closing_ends_what_waits_and_tells_the_client(
+def test_close_ends_waiting_threads_and_the_stream_of_the_client(
     taken: tuple[UpgradedSocket, socket.socket],
 ) -> None:
     sock, client = taken
@@ -185,7 +187,7 @@ def test_closing_ends_what_waits_and_tells_the_client(
     sock.end()
 
 
-def test_the_end_of_the_application_ends_its_other_threads(
+def test_end_of_the_application_ends_the_waits_of_its_other_threads(
     taken: tuple[UpgradedSocket, socket.socket],
 ) -> None:
     sock, _ = taken
@@ -205,7 +207,7 @@ def test_the_end_of_the_application_ends_its_other_threads(
     thread.join()
 
 
-def test_a_client_that_takes_nothing_is_cut() -> None:
+def test_client_that_takes_nothing_is_cut() -> None:
     failed = threading.Event()
 
     def pour(sock: UpgradedSocket) -> None:
@@ -224,7 +226,7 @@ def test_a_client_that_takes_nothing_is_cut() -> None:
         eventually(lambda: not states(server))
 
 
-def test_a_client_that_resets() -> None:
+def test_reset_ends_an_upgraded_connection() -> None:
     with serving(taking(echo)) as server, connect(server) as client:
         client.send(b"take\n")
         assert client.ask(b"x\n") == b"x\n"
@@ -233,7 +235,9 @@ def test_a_client_that_resets() -> None:
         assert server.statistics().stalled == 0
 
 
-def test_a_drain_ends_receiving_and_lets_the_answer_go(caplog: pytest.LogCaptureFixture) -> None:
+def test_drain_ends_receiving_and_lets_the_application_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     ended = threading.Event()
 
     def answer(sock: UpgradedSocket) -> None:
@@ -244,14 +248,16 @@ def test_a_drain_ends_receiving_and_lets_the_answer_go(caplog: pytest.LogCapture
     with serving(taking(answer)) as server, connect(server) as client:
         client.send(b"take\n")
         assert client.ask(b"x\n") == b"x\n"
-        server.drain()  # without a limit, and yet
+        server.drain()  # without a limit of time
         wait_for(ended)
         assert client.read_all() == b"goodbye\n"
         assert server.wait(PATIENCE)
     assert not caplog.records
 
 
-def test_the_end_of_a_drain_cuts_and_reports(caplog: pytest.LogCaptureFixture) -> None:
+def test_end_of_a_drain_cuts_and_logs_an_upgraded_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     leave = threading.Event()
 
     def linger(sock: UpgradedSocket) -> None:
@@ -265,10 +271,10 @@ def test_the_end_of_a_drain_cuts_and_reports(caplog: pytest.LogCaptureFixture) -
         assert client.closed_by_server()
         leave.set()
         assert server.wait(PATIENCE)
-    assert "upgraded, 1 requests served" in caplog.text
+    assert "1 had been taken over by the application" in caplog.text
 
 
-def test_a_stop_ends_it() -> None:
+def test_stop_closes_an_upgraded_connection() -> None:
     with serving(taking(echo)) as server, connect(server) as client:
         client.send(b"take\n")
         assert client.ask(b"x\n") == b"x\n"
@@ -277,7 +283,7 @@ def test_a_stop_ends_it() -> None:
         assert server.wait(PATIENCE)
 
 
-def test_no_more_are_taken_over_than_there_may_be() -> None:
+def test_no_more_connections_are_taken_over_than_max_upgraded() -> None:
     refused = threading.Event()
 
     def use(sock: UpgradedSocket) -> None:
@@ -300,25 +306,33 @@ def test_no_more_are_taken_over_than_there_may_be() -> None:
         assert second.ask(b"x\n") == b"X\n"
 
 
-def test_the_limit_of_a_request_is_none_of_its_own() -> None:
+def test_request_timeout_does_not_end_an_upgraded_connection() -> None:
+    at_growing_scales(outlives_the_request_timeout)
+
+
+def outlives_the_request_timeout(scale: float) -> None:
+    limit = 0.1 * scale
+
     def work(sock: UpgradedSocket) -> None:
         sock.sendall(b"hello\n")
         echo(sock)
 
     with (
-        serving(taking(work), request_timeout=0.1) as server,
+        serving(taking(work), request_timeout=limit) as server,
         connect(server) as client,
         connect(server) as other,
     ):
-        client.send(b"take\n")
-        assert client.read_line() == b"hello\n"
+        with within(limit):
+            client.send(b"take\n")
+            assert client.read_line() == b"hello\n"
         leases = server._monitor_thread._watchers[-1]._limit._leases  # type: ignore[attr-defined]
-        eventually(lambda: not leases)  # it was looked at when its time would have been up
+        eventually(lambda: not leases)  # the request was looked at when its time was up
         assert client.ask(b"x\n") == b"x\n"
-        assert other.ask(b"x\n") == b"X\n"
+        with within(limit):
+            assert other.ask(b"x\n") == b"X\n"
 
 
-def test_those_that_are_taken_over_leave_the_threads_that_wait_for_clients_alone() -> None:
+def test_upgraded_connections_take_no_places_of_max_stalled() -> None:
     with (
         serving(taking(echo), threads=1, max_stalled=0, max_upgraded=2) as server,
         connect(server) as first,
@@ -331,7 +345,7 @@ def test_those_that_are_taken_over_leave_the_threads_that_wait_for_clients_alone
         assert other.ask(b"x\n") == b"X\n"
 
 
-def test_one_that_is_silent_is_cut_and_one_that_is_not_goes_on() -> None:
+def test_silent_connection_is_cut_and_a_talking_connection_goes_on() -> None:
     at_growing_scales(silent_is_cut)
 
 
@@ -370,7 +384,7 @@ def silent_is_cut(scale: float) -> None:
         assert server.statistics().closes == {"upgraded connection silent": 1}
 
 
-def test_one_whose_server_alone_talks_is_not_silent() -> None:
+def test_connection_on_which_only_the_server_talks_is_not_silent() -> None:
     at_growing_scales(talking_server_is_not_silent)
 
 
@@ -393,7 +407,7 @@ def talking_server_is_not_silent(scale: float) -> None:
         assert client.closed_by_server()
 
 
-def test_no_flags_and_no_negative_sizes(taken: tuple[UpgradedSocket, socket.socket]) -> None:
+def test_flags_and_negative_sizes_are_refused(taken: tuple[UpgradedSocket, socket.socket]) -> None:
     sock, _ = taken
     with pytest.raises(ValueError, match="flags must be 0"):
         sock.recv(1, 2)
@@ -405,14 +419,14 @@ def test_no_flags_and_no_negative_sizes(taken: tuple[UpgradedSocket, socket.sock
 
 
 class Owing(Connection):
-    """As with TLS that owes the client an answer which the client does not take."""
+    """Receiving waits for reading and writing, as with TLS that has bytes to send first."""
 
     def receive_now(self, size: int) -> bytes:
         del size
         raise NotYet(READ | WRITE)
 
 
-def test_the_end_of_the_input_is_seen_whatever_a_layer_below_waits_for(
+def test_end_of_the_input_is_seen_whatever_a_layer_below_waits_for(
     sockets: Callable[[], tuple[socket.socket, socket.socket]],
 ) -> None:
     connection = Owing(sockets()[0])

@@ -1,4 +1,4 @@
-"""No thread waits for a client but in `Worker.serve`."""
+"""A thread waits for a client only in `Worker.serve`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coresupport import LineWorker, connect, serving, states, wait_for
+from coresupport import LineWorker, connect, expect_closes, serving, states, wait_for
 from rocket_core import Connection, State, Timeouts, WaitError
 from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.server_state import ServerState
@@ -24,7 +24,7 @@ MUCH = bytes(1 << 20)
 
 
 class Talkative(LineWorker):
-    """Says far too much wherever ``where`` is, and nothing elsewhere."""
+    """Writes more than a client takes in the method named ``where``, and nothing elsewhere."""
 
     def __init__(self, where: str, leave: threading.Event) -> None:
         super().__init__(self.handle)
@@ -76,10 +76,10 @@ class Talkative(LineWorker):
         ("overdue", b"hold\n", {"request_timeout": 0.05}),
     ],
 )
-def test_whatever_is_said_elsewhere_no_thread_waits(
+def test_no_thread_waits_for_a_client_outside_serve(
     where: str, sent: bytes, settings: dict[str, Any]
 ) -> None:
-    """The client reads nothing, and nothing may be held for it: its connection is broken."""
+    """The client reads nothing, the server may hold nothing for it, and closes the connection."""
     leave = threading.Event()
     with (
         serving(
@@ -105,7 +105,7 @@ def _ended(server: Server) -> int:
 
 
 class Brief(LineWorker):
-    """Says as much as there is sure to be room for, in `receive`."""
+    """Writes in `receive` as many bytes as there is certainly room for."""
 
     def receive(self, connection: Connection) -> State:
         while (state := super().receive(connection)) is State.READY:
@@ -116,7 +116,7 @@ class Brief(LineWorker):
         return state
 
 
-def test_what_there_is_room_for_is_said_whatever_others_hold() -> None:
+def test_receive_may_write_a_grain_whatever_other_connections_hold() -> None:
     count = 20
     with (
         serving(Brief, NarrowListener(), threads=1, max_output=0) as server,
@@ -128,8 +128,10 @@ def test_what_there_is_room_for_is_said_whatever_others_hold() -> None:
         assert server.statistics().closes == {}
 
 
-def test_the_time_for_another_request_begins_behind_an_answer_of_receive() -> None:
-    """A client that sends a request behind one that was served, is timed out like all others."""
+def test_keep_alive_time_begins_after_a_response_from_receive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client that has sent a request behind a served request is timed out like any other."""
 
     class Mixed(LineWorker):
         def receive(self, connection: Connection) -> State:
@@ -140,17 +142,16 @@ def test_the_time_for_another_request_begins_behind_an_answer_of_receive() -> No
                 return State.IDLE
             return state
 
-    with (
-        serving(Mixed, threads=1, timeouts=Timeouts(keep_alive=0.05)) as server,
-        connect(server) as client,
-    ):
+    with serving(Mixed, threads=1) as server, connect(server) as client:
+        eventually(lambda: states(server) == {"idle": 1})
+        monkeypatch.setitem(server._engine._seconds, State.IDLE, 0.05)  # not for the first request
         client.send(b"served\nalone\n")
         assert client.read_all() == b"SERVED\nalone\n"
-        eventually(lambda: server.statistics().closes == {"keep-alive timed out": 1})
+        expect_closes(server, {"keep-alive timed out": 1})
 
 
 @pytest.mark.parametrize("state", [each for each in State if each is not State.CLOSED])
-def test_only_what_a_worker_owns_is_waited_for(
+def test_only_a_connection_that_a_worker_owns_is_waited_for(
     pair: tuple[Connection, socket.socket], state: State
 ) -> None:
     connection, client = pair
@@ -162,7 +163,7 @@ def test_only_what_a_worker_owns_is_waited_for(
         return
     with pytest.raises(WaitError, match=f"may wait for a client in state '{state.value}'"):
         connection.read(1)
-    assert client.recv(1) == b""  # nothing can follow what is lost
+    assert client.recv(1) == b""  # the stream ends, because a part of it is lost
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def release() -> Iterator[threading.Event]:
     event.set()
 
 
-def test_a_thread_that_receives_is_shown(release: threading.Event) -> None:
+def test_activities_show_a_thread_that_receives(release: threading.Event) -> None:
     class Stuck(LineWorker):
         def receive(self, connection: Connection) -> State:
             state = super().receive(connection)

@@ -64,7 +64,7 @@ def test_deadline_is_noticed_within_a_tick_and_never_early(fresh: list[Connectio
 def test_watch_covers_every_later_deadline_of_its_tick(fresh: list[Connection]) -> None:
     deadlines = Deadlines()
     deadlines.watch(fresh[0], 10.01)
-    # What is parked with such a deadline again, as each request of a new client is, costs nothing.
+    # Each request of a new client parks with such a deadline again, which costs nothing.
     assert 10.0 <= fresh[0].watched_at <= 10.01
     deadlines.watch(fresh[1], 10.0 + TICK)
     assert fresh[1].watched_at == fresh[0].watched_at
@@ -84,7 +84,7 @@ def test_watch_moves_earlier_and_never_later(fresh: list[Connection]) -> None:
     assert deadlines.due(50.0) == []
 
 
-def test_forgotten_connections_do_not_come_up(fresh: list[Connection]) -> None:
+def test_forgotten_connections_do_not_fall_due(fresh: list[Connection]) -> None:
     deadlines = Deadlines()
     deadlines.watch(fresh[0], 1.0)
     deadlines.watch(fresh[1], 1.0)
@@ -94,7 +94,7 @@ def test_forgotten_connections_do_not_come_up(fresh: list[Connection]) -> None:
     assert deadlines.due(2.0) == [fresh[1]]
 
 
-def test_empty_buckets_keep_nobody_awake(fresh: list[Connection]) -> None:
+def test_empty_buckets_are_not_the_next_deadline(fresh: list[Connection]) -> None:
     deadlines = Deadlines()
     for number in range(100):
         deadlines.watch(fresh[0], 100.0 + number)
@@ -114,7 +114,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_agrees_with_a_naive_model(
+def test_deadlines_agree_with_a_naive_model(
     connections: list[Connection], steps: list[tuple[str, int, int]]
 ) -> None:
     for connection in connections:

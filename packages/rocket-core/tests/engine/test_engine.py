@@ -1,4 +1,4 @@
-"""What happens to connections, seen through a server with toy protocols."""
+"""The engine moves the connections of a server with toy protocols from state to state."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from coresupport import LineWorker, connect, serving, states, stuff, wait_for, worker
-from rocket_core import ClientGone, Connection, Server, State, Timeouts, Worker
+from coresupport import (
+    LineWorker,
+    connect,
+    expect_closes,
+    serving,
+    states,
+    stuff,
+    wait_for,
+    worker,
+)
+from rocket_core import ClientGone, Connection, State, Timeouts, Worker
 from rocket_core._engine.engine import FAIR_SHARE
 from rocket_core.extending import OUTPUT_BOUND
 from rocket_core.testing import PATIENCE, Client, NarrowListener, eventually
@@ -22,14 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGE = b"0123456789abcdef" * (1 << 20)
-
-
-def closes(server: Server) -> dict[str, int]:
-    return server.statistics().closes
-
-
-def expect_close(server: Server, reason: str) -> None:
-    eventually(lambda: closes(server) == {reason: 1}, f"for {reason!r}")
 
 
 # -- the way through the states --------------------------------------------------------------------
@@ -43,7 +44,7 @@ def test_requests_of_a_connection_are_served_and_counted() -> None:
         statistics = server.statistics()
         assert (statistics.accepted, statistics.requests, statistics.closes) == (1, 3, {})
         client.close()
-        expect_close(server, "client closed")
+        expect_closes(server, {"client closed": 1})
 
 
 def test_requests_that_come_together_are_answered_in_order() -> None:
@@ -58,13 +59,13 @@ def test_request_that_comes_as_the_time_runs_out_is_served() -> None:
     with serving(worker(), threads=1) as server, connect(server) as client:
         eventually(lambda: states(server) == {"idle": 1})
         (connection,) = server._registry.snapshot()
-        eventually(lambda: server._monitor.claim(connection))  # which is not there at once
+        eventually(lambda: server._monitor.claim(connection))  # it is parked a moment later
         client.send(b"late\n")
         server._engine.expire(connection, server._seat)
         assert client.read_line() == b"LATE\n"
 
 
-def test_head_and_body_in_pieces() -> None:
+def test_head_and_body_may_come_in_pieces() -> None:
     with serving(worker()) as server, connect(server) as client:
         client.send(b"bod")
         eventually(lambda: states(server) == {"head": 1})
@@ -77,7 +78,7 @@ def test_head_and_body_in_pieces() -> None:
 
 
 @pytest.mark.parametrize("answer", [State.CLOSED, None])
-def test_closing(answer: State | None) -> None:
+def test_response_is_sent_before_the_connection_is_closed(answer: State | None) -> None:
     def bye(connection: Connection, line: bytes, body: bytes) -> State | None:
         del line, body
         connection.write(b"bye\n")
@@ -86,10 +87,10 @@ def test_closing(answer: State | None) -> None:
     with serving(worker(bye)) as server, connect(server) as client:
         client.send(b"x\n")
         assert client.read_all() == b"bye\n"
-        expect_close(server, "served")
+        expect_closes(server, {"served": 1})
 
 
-def test_closing_waits_until_all_is_sent() -> None:
+def test_close_waits_until_the_client_has_taken_all() -> None:
     def bye(connection: Connection, line: bytes, body: bytes) -> State:
         del line, body
         connection.write(LARGE[: 4 * OUTPUT_BOUND])
@@ -98,7 +99,7 @@ def test_closing_waits_until_all_is_sent() -> None:
     with serving(worker(bye)) as server, connect(server, receive_buffer=64 * 1024) as client:
         client.send(b"x\n")
         assert client.read_all() == LARGE[: 4 * OUTPUT_BOUND]
-        expect_close(server, "served")
+        expect_closes(server, {"served": 1})
 
 
 def linger(connection: Connection, line: bytes, body: bytes) -> State:
@@ -107,41 +108,55 @@ def linger(connection: Connection, line: bytes, body: bytes) -> State:
     return State.LINGER
 
 
-def test_lingering_discards_what_still_comes() -> None:
+def test_lingering_connection_discards_received_bytes() -> None:
     with serving(worker(linger)) as server, connect(server) as client:
         client.send(b"last\n" + bytes(100_000))
         assert client.read_all() == b"last\n"
         assert states(server) == {"linger": 1}
         client.send(bytes(1_000_000))
         client.close()
-        expect_close(server, "served")
+        expect_closes(server, {"served": 1})
 
 
-def test_lingering_ends() -> None:
+def test_lingering_connection_is_timed_out() -> None:
     with (
         serving(worker(linger), timeouts=Timeouts(linger=0.05)) as server,
         connect(server) as client,
     ):
         client.send(b"last\n")
         assert client.read_all() == b"last\n"
-        expect_close(server, "linger timed out")
+        expect_closes(server, {"linger timed out": 1})
 
 
-def test_ready_again_lets_others_have_a_turn() -> None:
-    rounds: list[int] = []
+def test_worker_that_returns_ready_is_called_again_after_other_clients() -> None:
+    served: list[bytes] = []
+    entered, leave = threading.Event(), threading.Event()
 
     def several(connection: Connection, line: bytes, body: bytes) -> State:
         del body
-        rounds.append(1)
-        if len(rounds) < 5:
-            connection.context = (line, 0)
-            return State.READY
+        served.append(line)
+        if line == b"again":
+            entered.set()
+            wait_for(leave)
+            if len(served) < 5:
+                connection.context = (line, 0)
+                return State.READY
         connection.write(b"done\n")
         return State.IDLE
 
-    with serving(worker(several)) as server, connect(server) as client:
-        assert client.ask(b"x\n") == b"done\n"
-        assert len(rounds) == 5
+    with (
+        serving(worker(several), threads=1) as server,
+        connect(server) as client,
+        connect(server) as other,
+    ):
+        client.send(b"again\n")
+        wait_for(entered)
+        other.send(b"other\n")
+        eventually(lambda: server.statistics().ready == 1)
+        leave.set()
+        assert client.read_line() == b"done\n"
+        assert other.read_line() == b"done\n"
+        assert served == [b"again", b"other", b"again", b"again", b"again"]
 
 
 @pytest.mark.parametrize("state", [State.ACTIVE, State.HANDSHAKE])
@@ -151,28 +166,28 @@ def test_state_that_does_not_follow_is_an_error(
     with serving(worker(lambda *_: state)) as server, connect(server) as client:
         client.send(b"x\n")
         assert client.closed_by_server()
-        expect_close(server, "error")
+        expect_closes(server, {"error": 1})
     assert f"a connection in state 'active' cannot enter '{state.value}'" in caplog.text
 
 
-def test_client_that_closes_in_the_middle_of_a_request() -> None:
+def test_close_in_the_middle_of_a_request_is_counted() -> None:
     with serving(worker()) as server, connect(server) as client:
         client.send(b"half")
         client.half_close()
         assert client.read_all() == b""
-        expect_close(server, "client closed")
+        expect_closes(server, {"client closed": 1})
 
 
-def test_client_that_resets() -> None:
+def test_reset_is_counted() -> None:
     with serving(worker()) as server, connect(server) as client:
         client.send(b"half")
         eventually(lambda: states(server) == {"head": 1})
         client.reset()
-        expect_close(server, "connection reset")
+        expect_closes(server, {"connection reset": 1})
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_client_that_resets_while_it_is_served(
+def test_reset_while_a_request_is_served_is_counted_and_not_logged(
     answers: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     entered, leave = threading.Event(), threading.Event()
@@ -191,7 +206,7 @@ def test_client_that_resets_while_it_is_served(
         wait_for(entered)
         client.reset()
         leave.set()
-        expect_close(server, "connection reset")
+        expect_closes(server, {"connection reset": 1})
     assert not caplog.records
 
 
@@ -218,7 +233,7 @@ def test_requests_behind_a_slow_response_are_served(factory: Callable[[], Worker
 
 
 class Blocking(Worker):
-    """The blocking style: one method."""
+    """A worker in the blocking style has one method."""
 
     def __init__(self, handler: Callable[[Connection, bytes, bytes], State | None]) -> None:
         self._handler = handler
@@ -228,14 +243,14 @@ class Blocking(Worker):
         return self._handler(connection, line.rstrip(b"\n"), b"") if line else None
 
 
-def test_response_not_taken_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+def test_connection_whose_response_is_not_taken_is_cut(caplog: pytest.LogCaptureFixture) -> None:
     timeouts = Timeouts(stall=0.05)
     with (
         serving(worker(stuff), NarrowListener(), timeouts=timeouts) as server,
         connect(server, receive_buffer=64 * 1024) as client,
     ):
         client.send(b"x\n")
-        expect_close(server, "response taken too slowly")
+        expect_closes(server, {"response taken too slowly": 1})
         assert server.statistics().connections == {}
         assert client.closed_by_server()
     assert not caplog.records
@@ -266,9 +281,9 @@ def test_file_that_cannot_be_sent_ends_the_connection(
         client.send(b"x\n")
         eventually(lambda: states(server) == {"sending": 1})
         broken.set()
-        with suppress(ConnectionResetError):  # as a system short of memory ends it
+        with suppress(ConnectionResetError):  # a system short of memory may reset it
             assert LARGE.startswith(client.read_all())
-        expect_close(server, "error")
+        expect_closes(server, {"error": 1})
     (record,) = caplog.records
     assert "the disk is broken" in str(record.exc_info)
 
@@ -295,7 +310,7 @@ def test_fast_reader_of_a_large_file_gets_all_of_it(tmp_path: Path) -> None:
 
 
 class Failing(LineWorker):
-    """Fails as the client wishes."""
+    """Raises the exception that the client names."""
 
     errors: ClassVar[dict[bytes, Callable[[], BaseException]]] = {
         b"error": lambda: ValueError("a mistake"),
@@ -327,7 +342,7 @@ def test_failure_is_logged_and_costs_one_connection(
             client.send(how.encode() + b"\n")
             assert client.closed_by_server()
             assert other.ask(b"x\n") == b"fine\n"
-            expect_close(server, "error")
+            expect_closes(server, {"error": 1})
             name = client.name
         assert threads <= set(threading.enumerate())
     (record,) = caplog.records
@@ -336,7 +351,7 @@ def test_failure_is_logged_and_costs_one_connection(
     assert record.exc_info is not None
 
 
-def test_one_traceback_of_a_kind_is_logged_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+def test_traceback_of_one_kind_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     def full(connection: Connection, line: bytes, body: bytes) -> State:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -345,16 +360,16 @@ def test_one_traceback_of_a_kind_is_logged_a_minute(caplog: pytest.LogCaptureFix
             with connect(server) as client:
                 client.send(b"x\n")
                 assert client.closed_by_server()
-        eventually(lambda: closes(server) == {"error": 5})
+        expect_closes(server, {"error": 5})
     assert [bool(each.exc_info) for each in caplog.records] == [True] + [False] * 4
     assert "OSError: [Errno 28] No space left on device" in caplog.records[4].getMessage()
 
 
-def test_gone_client_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+def test_client_gone_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     with serving(Failing) as server, connect(server) as client:
         client.send(b"gone\n")
         assert client.closed_by_server()
-        expect_close(server, "connection reset")
+        expect_closes(server, {"connection reset": 1})
     assert not caplog.records
 
 
@@ -376,7 +391,9 @@ class Hopeless(Failing):
 
 
 @pytest.mark.parametrize("how", [b"error", b"system", b"exit"])
-def test_failing_to_fail(how: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_failure_in_failed_costs_one_connection(
+    how: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     with (
         serving(Hopeless, threads=1) as server,
         connect(server) as client,
@@ -385,8 +402,8 @@ def test_failing_to_fail(how: bytes, caplog: pytest.LogCaptureFixture) -> None:
         client.send(how + b"\n")
         assert client.closed_by_server()
         assert other.ask(b"x\n") == b"fine\n"
-        expect_close(server, "error")
-    assert "worker died" not in caplog.text
+        expect_closes(server, {"error": 1})
+    assert "a thread of the pool ended" not in caplog.text
 
 
 class Careless(Failing):
@@ -394,15 +411,15 @@ class Careless(Failing):
         raise SystemExit(connection.requests)
 
 
-def test_failing_to_release_what_a_context_holds(caplog: pytest.LogCaptureFixture) -> None:
+def test_failure_in_closed_is_logged_and_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with serving(Careless, threads=1) as server:
         with connect(server) as client:
             assert client.ask(b"x\n") == b"fine\n"
-        expect_close(server, "client closed")
+        expect_closes(server, {"client closed": 1})
         with connect(server) as client:
             assert client.ask(b"x\n") == b"fine\n"
     assert caplog.text.count("SystemExit: 1") == 2
-    assert "worker died" not in caplog.text
+    assert "a thread of the pool ended" not in caplog.text
 
 
 class Releasing(LineWorker):
@@ -412,7 +429,7 @@ class Releasing(LineWorker):
         self.released.append(connection.requests)
 
 
-def test_every_connection_is_released_once() -> None:
+def test_closed_is_called_once_for_each_connection() -> None:
     Releasing.released = []
     with serving(Releasing) as server, connect(server) as first, connect(server):
         assert first.ask(b"x\n") == b"X\n"
@@ -428,11 +445,13 @@ class BrokenReceive(LineWorker):
         return state
 
 
-def test_failure_to_receive_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+def test_failure_in_receive_is_logged_and_costs_one_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with serving(BrokenReceive) as server, connect(server) as client:
         client.send(b"half")
         assert client.closed_by_server()
-        expect_close(server, "error")
+        expect_closes(server, {"error": 1})
         with connect(server) as other:
             assert other.ask(b"x\n") == b"X\n"
     assert "SystemExit: 9" in caplog.text
@@ -456,28 +475,34 @@ class Informing(LineWorker):
         (b"body 9\nhalf", Timeouts(stall=0.05), "body", "body too slow"),
     ],
 )
-def test_client_that_lets_its_time_run_out_is_told(
+def test_client_whose_time_has_run_out_is_told(
     sent: bytes, timeouts: Timeouts, state: str, reason: str
 ) -> None:
     with serving(Informing, timeouts=timeouts) as server, connect(server) as client:
         client.send(sent)
         assert client.read_all() == f"{state} too slow\n".encode()
         client.close()
-        expect_close(server, reason)
+        expect_closes(server, {reason: 1})
 
 
 def trickle(client: Client, piece: bytes) -> None:
-    """Send until the server has had enough."""
-    with suppress(ConnectionError):
-        while True:
+    """Send until the server has closed the connection, a piece at a time."""
+
+    def closed() -> bool:
+        try:
             client.send(piece)
+        except ConnectionError:
+            return True
+        return False
+
+    eventually(closed, "for the server to close the connection")
 
 
 def test_head_in_pieces_does_not_get_more_time() -> None:
     timeouts = Timeouts(head=0.3)
     with serving(worker(), timeouts=timeouts) as server, connect(server) as client:
         trickle(client, b"x")
-        expect_close(server, "head timed out")
+        expect_closes(server, {"head timed out": 1})
 
 
 def test_body_below_the_minimum_rate_is_cut() -> None:
@@ -485,14 +510,14 @@ def test_body_below_the_minimum_rate_is_cut() -> None:
     with serving(worker(), timeouts=timeouts) as server, connect(server) as client:
         client.send(b"body 1000000000\n")
         trickle(client, b"x" * 1000)
-        expect_close(server, "body too slow")
+        expect_closes(server, {"body too slow": 1})
 
 
 # -- the default `receive` -------------------------------------------------------------------------
 
 
 class Pieces(Worker):
-    """Leaves to the default `receive` what it need not: answers in the state it is told to."""
+    """Uses the default `receive`, and waits for the rest of a request in HEAD or BODY."""
 
     def serve(self, connection: Connection) -> State:
         line = connection.take_through(b"\n")
@@ -504,7 +529,7 @@ class Pieces(Worker):
         return State.IDLE
 
 
-def test_serve_is_called_whenever_something_has_come() -> None:
+def test_serve_is_called_whenever_bytes_have_come() -> None:
     with serving(Pieces) as server, connect(server) as client:
         client.send(b"on")
         eventually(lambda: states(server) == {"head": 1})
@@ -514,25 +539,25 @@ def test_serve_is_called_whenever_something_has_come() -> None:
 
 
 @pytest.mark.parametrize(("sent", "state"), [(b"half", "head"), (b"body\n", "body")])
-def test_end_in_the_middle_of_a_request_closes(sent: bytes, state: str) -> None:
+def test_end_of_the_stream_in_the_middle_of_a_request_closes(sent: bytes, state: str) -> None:
     with serving(Pieces) as server, connect(server) as client:
         client.send(sent)
         eventually(lambda: states(server) == {state: 1})
         served = server.statistics().requests
         client.half_close()
         assert client.read_all() == b""
-        expect_close(server, "client closed")
+        expect_closes(server, {"client closed": 1})
         assert server.statistics().requests == served
 
 
 @pytest.mark.parametrize(("sent", "state"), [(b"half", "head"), (b"body\n", "body")])
-def test_looking_in_vain_changes_nothing(
+def test_look_of_a_drain_leaves_a_request_that_has_begun_alone(
     sent: bytes, state: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serving(Pieces) as server, connect(server) as client:
         client.send(sent)
         eventually(lambda: states(server) == {state: 1})
-        server.drain(PATIENCE)  # which looks at every connection
+        server.drain(PATIENCE)  # a drain looks at every connection
         eventually(lambda: not server.wait(0) and server._server_state.draining)
         client.send(b"rest\n")
         assert client.read_line().endswith(b"REST\n")

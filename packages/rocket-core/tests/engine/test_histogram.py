@@ -26,7 +26,7 @@ def test_quantiles_are_right_within_a_factor_of_two(times: list[float], share: f
 
 
 @given(st.lists(SECONDS), st.lists(SECONDS))
-def test_merging(some: list[float], others: list[float]) -> None:
+def test_merged_histogram_counts_all_times_of_both(some: list[float], others: list[float]) -> None:
     merged = filled(some)
     merged.merge(filled(others))
     assert merged == filled(some + others)
@@ -34,7 +34,7 @@ def test_merging(some: list[float], others: list[float]) -> None:
     assert merged.total == pytest.approx(sum(some) + sum(others))
 
 
-def test_buckets() -> None:
+def test_buckets_are_powers_of_two_up_to_the_last_count() -> None:
     assert filled([]).buckets() == []
     assert filled([]).quantile(0.5) == 0
     assert filled([0.0, 3e-6, 3e-6]).buckets() == [(1e-6, 1), (2e-6, 0), (4e-6, 2)]

@@ -65,6 +65,19 @@ def test_address_of_a_link_has_its_zone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("/run/x", "/run/x"),
+        ("10.0.0.1", "10.0.0.1"),
+        ("/run/\udcff", "/run/\udcff"),
+        (b"\0name", "@name"),
+    ],
+)
+def test_address_of_a_unix_socket_has_its_exact_path(name: str | bytes, path: str) -> None:
+    assert address_of(name) == UnixAddress(Path(path))
+
+
+@pytest.mark.parametrize(
     ("address", "peer", "text"),
     [
         (("127.0.0.1", 80), Peer("127.0.0.1", 80), "127.0.0.1:80"),

@@ -1,4 +1,4 @@
-"""Which workers may be away, and which clients have to give way."""
+"""`Absences` limits how many workers are away, and cuts clients to get workers back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOW = 1000.0
 
 
 class Crowd:
-    """Connections from addresses, whose workers wait, and what becomes of them."""
+    """Connections whose workers wait for the client, and how many of them are cut."""
 
     def __init__(self, sockets: Sockets, absences: Absences) -> None:
         self._sockets = sockets
@@ -55,19 +55,19 @@ def crowd(sockets: Sockets, absences: Absences) -> Crowd:
     return Crowd(sockets, absences)
 
 
-def test_one_address_may_have_as_many_as_are_left(crowd: Crowd, absences: Absences) -> None:
+def test_one_address_may_have_as_many_places_as_are_left(crowd: Crowd, absences: Absences) -> None:
     for number in range(4):
         crowd.stall("192.0.2.1", at=NOW + number)
     assert crowd.cut == []
     crowd.stall("192.0.2.1", at=NOW + 4)
-    assert crowd.cut == [0]  # the one that has moved nothing for the longest time
+    assert crowd.cut == [0]  # the connection that has moved nothing for the longest time
     assert crowd.all[0].close_reason is CloseReason.SEND_TIMEOUT
     assert absences.replaced == 5  # its worker has yet to come back
     absences.resume(crowd.all[0])
     assert absences.replaced == len(absences) == 4
 
 
-def test_others_leave_less_for_each(crowd: Crowd) -> None:
+def test_other_addresses_leave_fewer_places_for_each(crowd: Crowd) -> None:
     for host in ("192.0.2.2", "192.0.2.3", "192.0.2.4"):
         crowd.stall(host)
     for number in range(3):
@@ -75,20 +75,20 @@ def test_others_leave_less_for_each(crowd: Crowd) -> None:
     assert crowd.cut == [3]
 
 
-def test_who_reads_is_spared(crowd: Crowd) -> None:
+def test_client_that_reads_is_spared(crowd: Crowd) -> None:
     crowd.stall("192.0.2.1", moved=1_000_000)
     for number in range(1, 5):
         crowd.stall("192.0.2.1", at=NOW + number)
     assert crowd.cut == [1]
 
 
-def test_many_addresses_with_one_each_are_not_cut(crowd: Crowd) -> None:
+def test_many_addresses_with_one_connection_each_are_not_cut(crowd: Crowd) -> None:
     for number in range(12):
         crowd.stall(f"192.0.2.{number}")
     assert crowd.cut == []
 
 
-def test_unix_sockets_are_not_one_client(crowd: Crowd) -> None:
+def test_connections_to_a_unix_socket_are_clients_of_their_own(crowd: Crowd) -> None:
     for number in range(8):
         server, client = crowd._sockets()
         connection = Connection(server, Peer("", 0))
@@ -98,7 +98,9 @@ def test_unix_sockets_are_not_one_client(crowd: Crowd) -> None:
     assert crowd.cut == []
 
 
-def test_relief_begins_with_the_address_that_has_most(crowd: Crowd, absences: Absences) -> None:
+def test_relief_begins_with_the_address_that_has_most_connections(
+    crowd: Crowd, absences: Absences
+) -> None:
     for number in range(6):
         crowd.stall(f"192.0.2.{number}")
     crowd.stall("198.51.100.1", moved=1000)
@@ -113,7 +115,7 @@ def test_relief_begins_with_the_address_that_has_most(crowd: Crowd, absences: Ab
     assert len(crowd.cut) == 2
 
 
-def test_relief_is_no_more_than_is_needed(crowd: Crowd, absences: Absences) -> None:
+def test_relief_cuts_no_more_clients_than_needed(crowd: Crowd, absences: Absences) -> None:
     for number in range(11):
         crowd.stall(f"192.0.2.{number}", at=NOW + number / 100)
     absences.relieve(NOW + STALL_GRACE, 2)
@@ -122,7 +124,7 @@ def test_relief_is_no_more_than_is_needed(crowd: Crowd, absences: Absences) -> N
     assert crowd.cut == [0, 1, 2]
 
 
-def test_grace_is_shared_by_all_that_wait(crowd: Crowd, absences: Absences) -> None:
+def test_grace_is_shared_by_all_waiting_workers(crowd: Crowd, absences: Absences) -> None:
     for number in range(10):
         crowd.stall(f"192.0.2.{number}")
     absences.relieve(NOW + STALL_GRACE / 11, 1)
@@ -131,7 +133,7 @@ def test_grace_is_shared_by_all_that_wait(crowd: Crowd, absences: Absences) -> N
     assert crowd.cut == [0]
 
 
-def test_without_a_reserve_the_only_one_has_all_the_grace(sockets: Sockets) -> None:
+def test_only_waiting_worker_leaves_its_client_the_whole_grace(sockets: Sockets) -> None:
     absences = Absences(max_stalled=0, max_upgraded=0)
     crowd = Crowd(sockets, absences)
     crowd.stall("192.0.2.1")
@@ -142,7 +144,7 @@ def test_without_a_reserve_the_only_one_has_all_the_grace(sockets: Sockets) -> N
     assert crowd.cut == [0]
 
 
-def test_overdue_requests_share_the_places(crowd: Crowd, absences: Absences) -> None:
+def test_overdue_requests_take_places_of_max_stalled(crowd: Crowd, absences: Absences) -> None:
     leases = [Lease(0.0) for _ in range(6)]
     assert all(map(absences.replace, leases))
     crowd.stall("192.0.2.1")
@@ -153,7 +155,7 @@ def test_overdue_requests_share_the_places(crowd: Crowd, absences: Absences) -> 
     assert absences.replace(Lease(0.0))
 
 
-def test_taken_connections_have_places_of_their_own(crowd: Crowd, absences: Absences) -> None:
+def test_upgraded_connections_have_places_of_their_own(crowd: Crowd, absences: Absences) -> None:
     taken = UpgradedSocket(crowd.stall("192.0.2.1"))
     assert absences.upgrade(taken)
     assert not absences.upgrade(UpgradedSocket(crowd.all[0]))
@@ -165,7 +167,7 @@ def test_taken_connections_have_places_of_their_own(crowd: Crowd, absences: Abse
     assert absences.replaced == 8
 
 
-def test_time_counts_from_the_first_wait_in_a_request(crowd: Crowd, absences: Absences) -> None:
+def test_stall_counts_from_the_first_wait_in_a_request(crowd: Crowd, absences: Absences) -> None:
     connection = crowd.stall("192.0.2.1")
     absences.resume(connection)
     absences.stall(connection, NOW + 3)

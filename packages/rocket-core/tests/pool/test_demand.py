@@ -11,7 +11,7 @@ LOOK = 0.003
 
 
 class Processors:
-    """A process whose use of the processors is told, look by look."""
+    """A process whose use of the processors the test sets, look by look."""
 
     def __init__(self) -> None:
         self.used = Usage(0.0, 0.0, 0, 0)
@@ -27,13 +27,13 @@ class Processors:
         stuck: bool = False,
         spare: bool = True,
     ) -> Verdict:
-        """The verdict after a look's time, in which it had this share of one processor."""
+        """Return the verdict on the time of one look, with this share of one processor."""
         at, computed, before, lost = self.used
         self.used = Usage(at + LOOK, computed + share * LOOK, before + slept, lost + displaced)
         return self.demand.look(waits=waits, stuck=stuck, spare=spare)
 
     def miss(self) -> Verdict:
-        """Dismiss a worker, and find that it is missed; the verdict after that."""
+        """Dismiss a worker, find that it is missed, and return the verdict after that."""
         assert self.look(1.0) is Verdict.DISMISS
         assert self.look(0.5) in (Verdict.CALL, Verdict.CALL_EAGERLY)
         return self.look(1.0)
@@ -56,16 +56,16 @@ def test_waiting_work_calls_a_worker_while_the_others_sleep(
     assert verdicts == [Verdict.CALL, Verdict.CALL, Verdict.CALL_EAGERLY]
 
 
-def test_looks_that_find_waiting_work_need_not_follow_each_other(
+def test_looks_that_find_waiting_work_need_not_be_consecutive(
     cores: Callable[[int], Processors],
 ) -> None:
-    """Each worker that is called ends the waiting, and soon goes away like the one before."""
+    """Each called worker ends the waiting, and soon goes away like the worker before it."""
     processors = cores(1)
     verdicts = [processors.look(0.1, waits=number % 10 == 0) for number in range(30)]
     assert verdicts[::10] == [Verdict.CALL, Verdict.CALL, Verdict.CALL_EAGERLY]
 
 
-def test_rare_looks_and_those_before_a_busy_one_do_not_count(
+def test_rare_looks_and_looks_before_a_busy_look_do_not_count(
     cores: Callable[[int], Processors],
 ) -> None:
     processors = cores(1)
@@ -108,9 +108,9 @@ def test_workers_that_compute_for_most_of_their_time_get_help(
 def test_workers_that_compute_on_processors_others_use_get_no_help(
     cores: Callable[[int], Processors], count: int
 ) -> None:
-    """They get a small share of the processors, and not because they wait for something.
+    """Such workers get a small share of the processors because others have the rest.
 
-    To call more of them had all threads of a pool compute in turns, and clients wait for seconds.
+    More workers would only make all threads of the pool compute in turns, while clients wait.
     """
     processors = cores(count)
     assert [processors.look(0.3, displaced=2) for _ in range(9)] == [Verdict.DISMISS] * 9
@@ -124,7 +124,7 @@ def test_workers_that_sleep_get_help_on_processors_others_use(
     assert verdicts[-1] is Verdict.CALL_EAGERLY
 
 
-def test_a_long_computation_keeps_short_ones_waiting_for_a_few_looks_only(
+def test_long_computation_keeps_short_ones_waiting_for_a_few_looks_only(
     cores: Callable[[int], Processors],
 ) -> None:
     processors = cores(1)
@@ -147,7 +147,7 @@ def test_workers_that_are_missed_again_and_again_are_dismissed_ever_less_often(
     assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5], abs=3 * LOOK)
 
 
-def test_a_worker_that_is_not_missed_ends_that(cores: Callable[[int], Processors]) -> None:
+def test_dismissal_that_is_not_missed_ends_the_pauses(cores: Callable[[int], Processors]) -> None:
     processors = cores(1)
     while processors.miss() is not Verdict.NOTHING:
         pass
@@ -161,14 +161,16 @@ def test_a_worker_that_is_not_missed_ends_that(cores: Callable[[int], Processors
     assert misses == module._REGRETS
 
 
-def test_a_worker_that_was_not_there_is_not_missed(cores: Callable[[int], Processors]) -> None:
+def test_verdict_to_dismiss_without_a_spare_worker_is_never_missed(
+    cores: Callable[[int], Processors],
+) -> None:
     processors = cores(1)
     for _ in range(9):
         assert processors.look(1.0, spare=False) is Verdict.DISMISS
         processors.look(0.5)
 
 
-def test_the_process_is_measured() -> None:
+def test_usage_measures_this_process() -> None:
     before = usage()
     total = 0
     while usage().computed == before.computed:

@@ -1,16 +1,27 @@
-"""What happens when all workers are busy."""
+"""While all workers are busy, the server queues, refuses, and serves urgent requests."""
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import Gate, LineWorker, connect, rocket_threads, serving, states
+from coresupport import (
+    Gate,
+    LineWorker,
+    connect,
+    expect_closes,
+    releasing,
+    rocket_threads,
+    serving,
+    states,
+    wait_for,
+)
 from rocket_core import Connection, Listener, Server, State
 from rocket_core._pool import pool_thread, stand_in, urgent_lanes
-from rocket_core.testing import PATIENCE, Client, descriptors, eventually
+from rocket_core.testing import PATIENCE, Client, at_growing_scales, descriptors, eventually, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Refusing(LineWorker):
-    """Says that it has no time, and lets what begins with an exclamation mark pass."""
+    """Answers ``busy`` when overloaded; a line that begins with ``!`` is urgent."""
 
     def overloaded(self, connection: Connection) -> State:
         connection.write(b"busy\n")
@@ -33,7 +44,7 @@ def refusing(gate: Gate) -> Callable[[], Refusing]:
     return lambda: Refusing(gate)
 
 
-def test_beyond_the_bound_requests_are_refused() -> None:
+def test_requests_beyond_max_queue_are_refused() -> None:
     gate = Gate()
     with serving(refusing(gate), threads=2, max_queue=3) as server, ExitStack() as clients:
         busy, queued, refused = (
@@ -52,25 +63,35 @@ def test_beyond_the_bound_requests_are_refused() -> None:
         gate.opened.set()
         assert [client.read_line() for client in queued] == [b"QUEUED\n"] * 3
         assert [client.read_line() for client in busy] == [b"HOLD\n"] * 2
-        eventually(lambda: server.statistics().closes == {"overloaded": 4})
+        expect_closes(server, {"overloaded": 4})
 
 
-def test_what_waits_for_too_long_is_refused() -> None:
+def test_request_that_has_waited_for_queue_timeout_is_refused() -> None:
+    at_growing_scales(refused_after_queue_timeout)
+
+
+def refused_after_queue_timeout(scale: float) -> None:
+    limit = 0.2 * scale
     gate = Gate()
     with (
-        serving(refusing(gate), threads=1, queue_timeout=0.2) as server,
+        serving(refusing(gate), threads=1, queue_timeout=limit) as server,
         connect(server) as busy,
         connect(server) as late,
+        releasing(gate.opened),
     ):
-        busy.send(b"hold\n")
-        gate.wait()
+        with within(limit):
+            assert busy.ask(b"x\n") == b"X\n"
+            busy.send(b"hold\n")
+            eventually(lambda: gate.inside or server.statistics().closes)
+            assert gate.inside
         assert late.ask(b"x\n") == b"busy\n"
-        gate.opened.set()
-        assert busy.read_line() == b"HOLD\n"
-        assert busy.ask(b"x\n") == b"X\n"
+        with within(limit):
+            gate.opened.set()
+            assert busy.read_line() == b"HOLD\n"
+            assert busy.ask(b"x\n") == b"X\n"
 
 
-def test_urgent_requests_are_served_meanwhile() -> None:
+def test_urgent_requests_are_served_while_all_workers_are_busy() -> None:
     gate = Gate()
     with serving(refusing(gate), threads=2) as server, ExitStack() as clients:
         busy = [clients.enter_context(connect(server)) for _ in range(2)]
@@ -93,7 +114,7 @@ def test_urgent_requests_are_served_meanwhile() -> None:
     assert not rocket_threads()
 
 
-def test_what_follows_an_urgent_request_does_not_take_its_lane() -> None:
+def test_requests_behind_an_urgent_request_do_not_take_its_lane() -> None:
     gate = Gate()
     with serving(refusing(gate), threads=1) as server, ExitStack() as clients:
         busy, cunning, check = (clients.enter_context(connect(server)) for _ in range(3))
@@ -109,7 +130,7 @@ def test_what_follows_an_urgent_request_does_not_take_its_lane() -> None:
 
 
 def hold_lanes(server: Server, clients: ExitStack, gate: Gate, count: int) -> list[Client]:
-    """Clients whose requests hold all workers, then as many reserved lanes."""
+    """Return clients whose requests hold the only worker and ``count`` urgent lanes."""
     clients_held = []
     for line in [b"hold\n", *[b"!hold\n"] * count]:
         client = clients.enter_context(connect(server))
@@ -127,14 +148,14 @@ def hold_any(gate: Gate) -> Callable[[Connection, bytes, bytes], State]:
     return lambda connection, line, body: gate(connection, line.removeprefix(b"!"), body)
 
 
-def test_nobody_waits_behind_an_urgent_request_that_takes_long() -> None:
+def test_no_request_waits_behind_a_long_urgent_request() -> None:
     gate = Gate()
     factory = lambda: Refusing(hold_any(gate))  # noqa: E731
     with serving(factory, threads=1) as server, ExitStack() as clients:
         held = hold_lanes(server, clients, gate, urgent_lanes.LANES - 1)
         check = clients.enter_context(connect(server))
         assert check.ask(b"!health\n") == b"HEALTH\n"
-        names = {f"rocket-reserve-{number}" for number in range(1, urgent_lanes.LANES)}
+        names = {f"rocket-urgent-{number}" for number in range(1, urgent_lanes.LANES)}
         eventually(lambda: busy_threads(server) == {*names, "rocket-worker-1"})
         gate.opened.set()
         assert [client.read_line() for client in held] == [b"HOLD\n"] * len(held)
@@ -157,7 +178,7 @@ def test_urgent_requests_wait_with_the_rest_while_all_lanes_are_held() -> None:
         assert check.ask(b"!health\n") == b"HEALTH\n"
 
 
-def test_what_waits_for_a_held_lane_is_served_by_a_worker_that_returns(
+def test_request_that_waits_for_a_held_lane_is_served_by_a_returning_worker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(urgent_lanes, "LANES", 1)
@@ -177,12 +198,12 @@ def test_what_waits_for_a_held_lane_is_served_by_a_worker_that_returns(
         eventually(lambda: len(server._urgent_lanes._waiting) == 1)
         gate.opened.set()
         assert busy.read_line() == b"HOLD\n"
-        assert waiting.read_line() == b"X\n"  # though the lane is held still
+        assert waiting.read_line() == b"X\n"  # while the lane is still held
         other.opened.set()
         assert lane.read_line() == b"HOLD\n"
 
 
-def test_lanes_that_are_not_needed_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lanes_without_work_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(urgent_lanes, "RETIREMENT", 0.01)
     gate = Gate()
     factory = lambda: Refusing(hold_any(gate))  # noqa: E731
@@ -194,7 +215,7 @@ def test_lanes_that_are_not_needed_end(monkeypatch: pytest.MonkeyPatch) -> None:
         eventually(lambda: len(server._urgent_lanes.seats()) <= 1)
 
 
-def test_a_failing_look_costs_its_own_request_only(caplog: pytest.LogCaptureFixture) -> None:
+def test_failure_in_urgent_costs_its_own_connection_only(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(Refusing):
         def urgent(self, connection: Connection) -> bool:
             if connection.context[0] == b"bad":
@@ -215,7 +236,7 @@ def test_a_failing_look_costs_its_own_request_only(caplog: pytest.LogCaptureFixt
     assert "no such header" in caplog.text
 
 
-def test_a_reserved_lane_that_cannot_be_opened_is_tried_again(
+def test_opening_a_urgent_lane_is_tried_again_after_a_failure(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     gate = Gate()
@@ -224,7 +245,7 @@ def test_a_reserved_lane_that_cannot_be_opened_is_tried_again(
     def factory() -> Refusing:
         nonlocal made
         made += 1
-        if made == 3:  # after the Monitor's own and the pool's
+        if made == 3:  # after the workers of the Monitor's thread and of the pool
             raise ConnectionError("the database is away")
         return Refusing(gate)
 
@@ -233,29 +254,49 @@ def test_a_reserved_lane_that_cannot_be_opened_is_tried_again(
         busy.send(b"hold\n")
         gate.wait()
         check.send(b"!x\n")
-        eventually(lambda: "cannot open a reserved lane" in caplog.text)
+        eventually(lambda: "cannot start a thread for urgent requests" in caplog.text)
         assert second.ask(b"!y\n") == b"!Y\n"
         gate.opened.set()
         assert check.read_line() == b"!X\n"
 
 
-def test_a_drain_does_not_count_as_waiting() -> None:
+def test_drain_does_not_refuse_requests_that_were_just_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A drain claims requests that no poll has reported yet; they have not waited at all."""
     gate = Gate()
-    with serving(refusing(gate), threads=1, queue_timeout=20) as server, ExitStack() as clients:
+    polled = threading.Event()
+
+    def find_nothing(timeout: float) -> list[Connection]:
+        polled.set()
+        threading.Event().wait(timeout)
+        return []
+
+    with (
+        serving(refusing(gate), threads=1, queue_timeout=PATIENCE) as server,
+        ExitStack() as clients,
+    ):
         busy, *crowd = (clients.enter_context(connect(server)) for _ in range(20))
         for client in crowd:
             assert client.ask(b"before\n") == b"BEFORE\n"
+        eventually(lambda: states(server) == {"idle": 20})
         busy.send(b"hold\n")
         gate.wait()
+        monkeypatch.setattr(server._monitor, "poll", find_nothing)
+        wait_for(polled)
+        for connection in server._registry.snapshot():
+            connection.claimed_at -= 2 * PATIENCE  # as if it had been idle for so long
         for client in crowd:
             client.send(b"x\n")
         server.drain(PATIENCE)
+        eventually(lambda: states(server).get("ready") == 19 or server.statistics().closes)
+        monkeypatch.undo()
         gate.opened.set()
         assert [client.read_line() for client in crowd] == [b"X\n"] * len(crowd)
 
 
-def test_requests_claimed_by_a_worker_that_is_held_are_not_forgotten() -> None:
-    """A batch is claimed at once: its first request must not keep the urgent ones behind it."""
+def test_urgent_requests_behind_a_held_request_of_one_batch_are_served() -> None:
+    """A batch is claimed at once; its first request must not delay urgent requests behind it."""
     gate = Gate()
     with serving(refusing(gate), threads=1) as server, ExitStack() as clients:
         crowd = [clients.enter_context(connect(server)) for _ in range(20)]
@@ -269,7 +310,7 @@ def test_requests_claimed_by_a_worker_that_is_held_are_not_forgotten() -> None:
             gate.opened.clear()
 
 
-def test_nothing_is_left_behind_by_a_stop_when_saturated() -> None:
+def test_stop_of_a_saturated_server_leaves_nothing_behind() -> None:
     before = descriptors()
     gate = Gate()
     server = Server(refusing(gate), [Listener("127.0.0.1:0")], min_threads=1, max_threads=1)
@@ -286,18 +327,9 @@ def test_nothing_is_left_behind_by_a_stop_when_saturated() -> None:
     assert descriptors() == before
 
 
-@pytest.mark.parametrize(
-    "settings", [{"max_queue": -1}, {"queue_timeout": 0}, {"max_output": -1}, {"watchdog": 0}]
-)
-def test_impossible_settings(settings: dict[str, int]) -> None:
-    (name,) = settings
-    with pytest.raises(ValueError, match=name):
-        Server(LineWorker, [Listener("127.0.0.1:0")], **settings)  # type: ignore[arg-type]
-
-
 @pytest.fixture
 def _asking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every client whose request has waited at all is asked about."""
+    """Check every client whose request has waited at all."""
     monkeypatch.setattr(pool_thread, "LONG_WAIT", 0.0)
     monkeypatch.setattr(stand_in, "LONG_WAIT", 0.0)
     monkeypatch.setattr(urgent_lanes, "LONG_WAIT", 0.0)
@@ -326,7 +358,7 @@ def test_requests_of_clients_that_have_reset_are_not_served() -> None:
 
 
 @pytest.mark.usefixtures("_asking")
-def test_client_that_has_closed_its_side_only_is_served() -> None:
+def test_half_closed_client_is_served() -> None:
     gate = Gate()
     with (
         serving(refusing(gate), threads=1) as server,
@@ -344,7 +376,7 @@ def test_client_that_has_closed_its_side_only_is_served() -> None:
 
 
 @pytest.mark.usefixtures("_asking")
-def test_clients_of_a_unix_socket_that_have_closed_are_not_served(tmp_path: Path) -> None:
+def test_closed_client_of_a_unix_socket_is_not_served(tmp_path: Path) -> None:
     gate = Gate()
     with (
         serving(refusing(gate), Listener(f"unix:{tmp_path}/socket"), threads=1) as server,
@@ -357,7 +389,7 @@ def test_clients_of_a_unix_socket_that_have_closed_are_not_served(tmp_path: Path
             eventually(lambda: states(server).get("ready") == 1)
         gate.opened.set()
         assert busy.read_line() == b"HOLD\n"
-        eventually(lambda: server.statistics().closes == {"client left the queue": 1})
+        expect_closes(server, {"client left the queue": 1})
 
 
 @pytest.mark.usefixtures("_asking")
@@ -384,12 +416,12 @@ def test_urgent_requests_of_clients_that_have_left_are_not_served() -> None:
         eventually(lambda: len(server._urgent_lanes._waiting) == 1)
         leaving.reset()
         gate.opened.set()
-        eventually(lambda: server.statistics().closes == {"client left the queue": 1})
+        expect_closes(server, {"client left the queue": 1})
         assert server.statistics().requests == 2
 
 
 @pytest.mark.usefixtures("_asking")
-def test_clients_that_have_left_a_full_queue_keep_nobody_out() -> None:
+def test_clients_that_have_left_a_full_queue_keep_no_client_out() -> None:
     gate = Gate()
     with serving(refusing(gate), threads=1, max_queue=3) as server, ExitStack() as clients:
         busy, late = (clients.enter_context(connect(server)) for _ in range(2))
@@ -401,7 +433,7 @@ def test_clients_that_have_left_a_full_queue_keep_nobody_out() -> None:
         eventually(lambda: states(server).get("ready") == 3)
         for each in leaving:
             each.reset()
-        eventually(lambda: server.statistics().closes == {"client left the queue": 3})
+        expect_closes(server, {"client left the queue": 3})
         late.send(b"x\n")
         eventually(lambda: states(server).get("ready") == 1)
         gate.opened.set()

@@ -1,4 +1,4 @@
-"""Whether a look at the pool calls a worker, has one sleep, or has the Monitor's thread poll."""
+"""A look calls a worker, dismisses a worker, or asks the Monitor's thread to poll."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 NOW = 1000.0
 
 QUIET = Snapshot(now=NOW, head=None, polling=False, polls=0, left_at=0.0, awake=1, called=0)
-"""One worker, which is away; the queue is empty, and no worker polls."""
+"""The only worker is away, the queue is empty, and no worker polls."""
 
 
 class Verdicts(Demand):
-    """Gives the verdicts that it was made with, the last one again and again, and notes looks."""
+    """Returns the given verdicts in order, the last one again and again, and notes the looks."""
 
     def __init__(self, *verdicts: Verdict) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Verdicts(Demand):
 
 @pytest.fixture
 def head(sockets: Sockets) -> tuple[Connection, float]:
-    """The head of a queue, which has waited for long."""
+    """Return the head of a queue, which has waited for a second."""
     server, _ = sockets()
     return Connection(server), NOW - 1
 
@@ -55,10 +55,10 @@ def test_worker_that_has_just_gone_away_is_not_missed() -> None:
     ]
 
 
-def test_worker_that_was_called_and_has_not_begun_is_no_sign_of_too_few(
+def test_no_worker_is_called_while_a_called_worker_has_not_begun(
     head: tuple[Connection, float],
 ) -> None:
-    """Work that waits for a worker that waits for a processor does not need one more worker."""
+    """Work whose worker waits for a processor does not need one more worker."""
     demand = Verdicts(Verdict.CALL)
     staffing = Staffing(1, demand)
     seen = QUIET._replace(head=head, now=NOW)
@@ -83,7 +83,7 @@ def test_worker_that_was_called_and_has_not_begun_is_no_sign_of_too_few(
         (Verdict.DISMISS, 1, Decision(Care.LOOK, dismiss=False, eager=0)),
     ],
 )
-def test_what_is_done_for_each_verdict(
+def test_each_verdict_has_its_decision(
     verdict: Verdict, awake: int, expected: Decision, head: tuple[Connection, float]
 ) -> None:
     staffing = Staffing(1, Verdicts(verdict))
@@ -103,13 +103,17 @@ def test_looks_at_a_pool_that_computes_become_rare(head: tuple[Connection, float
     assert cares == [*[Care.LOOK] * 7, *[Care.RARE_LOOK] * 2, *[Care.LOOK] * 2]
 
 
-def test_a_poll_is_asked_for_once_in_a_while_however_long_the_queue() -> None:
+@pytest.mark.parametrize("queued", [False, True], ids=["nothing queued", "queued"])
+def test_poll_is_asked_for_at_regular_intervals_while_no_worker_polls(
+    head: tuple[Connection, float], *, queued: bool
+) -> None:
     staffing = Staffing(1, Verdicts(Verdict.NOTHING))
+    seen = QUIET._replace(head=head if queued else None)
     now = staffing._polled_at = NOW
     polls = []
     for _ in range(1000):
         now += LOOK
-        if staffing.judge(QUIET._replace(now=now)).care is Care.POLL:
+        if staffing.judge(seen._replace(now=now)).care is Care.POLL:
             polls.append(now)
     gaps = [later - earlier for earlier, later in pairwise([NOW, *polls])]
     assert gaps == pytest.approx([module.BLINDNESS] * len(gaps), abs=2 * LOOK)

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import LineWorker, connect, serving, shout, states, wait_for, worker
+from coresupport import (
+    Gate,
+    LineWorker,
+    connect,
+    expect_closes,
+    serving,
+    shout,
+    states,
+    wait_for,
+    worker,
+)
 from rocket_core import Connection, State, Timeouts, Worker
 from rocket_core._connection.server_state import ServerState
 from rocket_core._engine.engine import Engine
@@ -37,35 +47,15 @@ if TYPE_CHECKING:
     Sockets = Callable[[], tuple[socket.socket, socket.socket]]
 
 
-class Gate:
-    """A handler that holds requests until it is opened."""
-
-    def __init__(self) -> None:
-        self.opened = threading.Event()
-        self._lock = threading.Lock()
-        self.inside = 0
-        self.most = 0
-
-    def __call__(self, connection: Connection, line: bytes, body: bytes) -> State:
-        if line == b"hold":
-            with self._lock:
-                self.inside += 1
-                self.most = max(self.most, self.inside)
-            wait_for(self.opened)
-            with self._lock:
-                self.inside -= 1
-        return shout(connection, line, body)
-
-
 def test_pool_grows_to_its_maximum_while_the_application_blocks() -> None:
     gate = Gate()
     with serving(worker(gate), min_threads=1, max_threads=5) as server, ExitStack() as clients:
-        # It may have grown already: a busy machine lets the first thread wait before it polls.
+        # The pool may have grown already: on a busy machine its first thread waits before it polls.
         crowd = [clients.enter_context(connect(server)) for _ in range(12)]
         for client in crowd:
             client.send(b"hold\n")
         eventually(lambda: gate.inside == 5)
-        # What else has arrived is in the queue, or will be once somebody polls.
+        # The other requests are in the queue, or will be once a thread polls.
         eventually(lambda: server.statistics().ready == 7, "for seven requests to be queued")
         assert server.statistics().threads == 5
         gate.opened.set()
@@ -89,7 +79,7 @@ def test_all_threads_of_an_idle_pool_serve_at_once() -> None:
                 assert client.read_line() == b"HOLD\n"
 
 
-def test_pool_shrinks_when_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_pool_shrinks_to_its_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_thread, "IDLE_RETIREMENT", 0.05)
     gate = Gate()
     with serving(worker(gate), min_threads=2, max_threads=6) as server, ExitStack() as clients:
@@ -97,16 +87,17 @@ def test_pool_shrinks_when_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatc
         for client in crowd:
             client.send(b"hold\n")
         eventually(lambda: gate.inside == 6)
-        assert server.statistics().threads <= 6  # fewer when one has just gone on for a moment
+        assert server.statistics().threads == 6
         gate.opened.set()
         for client in crowd:
             assert client.read_line() == b"HOLD\n"
         eventually(lambda: server.statistics().threads == 2)
+        assert not server._pool.has_surplus  # so that the threads left sleep without a limit
         for client in crowd:
             assert client.ask(b"still there\n") == b"STILL THERE\n"
 
 
-def test_resize_brings_in_threads_for_what_waits_already() -> None:
+def test_resize_starts_threads_for_queued_requests() -> None:
     gate = Gate()
     with serving(worker(gate), threads=1) as server, ExitStack() as clients:
         crowd = [clients.enter_context(connect(server)) for _ in range(4)]
@@ -134,7 +125,7 @@ def test_resize_ends_threads_that_sleep_or_poll(before: int) -> None:
         assert server.statistics().threads == 3
 
 
-def test_resize_interrupts_no_thread() -> None:
+def test_resize_interrupts_no_request() -> None:
     gate = Gate()
     with serving(worker(gate), threads=3) as server, ExitStack() as clients:
         crowd = [clients.enter_context(connect(server)) for _ in range(3)]
@@ -202,7 +193,7 @@ class Fixture:
 
 
 class BatchPoller:
-    """Tells the thread that polls first of all descriptors at once, and the others of none."""
+    """Reports all descriptors to the thread that polls first, and none to the others."""
 
     lasting = False
 
@@ -259,7 +250,7 @@ def test_neighbours_of_a_blocked_request_in_a_batch_are_served(
     parts.stop()
 
 
-def test_only_connection_left_in_a_queue_is_served(sockets: Sockets) -> None:
+def test_only_connection_in_the_queue_is_served(sockets: Sockets) -> None:
     parts = Fixture(worker(), threads=1)
     server, client = sockets()
     connection = Connection(server)
@@ -273,10 +264,10 @@ def test_only_connection_left_in_a_queue_is_served(sockets: Sockets) -> None:
     parts.stop()
 
 
-def test_no_further_worker_is_called_before_a_called_one_has_begun(
+def test_no_further_worker_is_called_before_a_called_worker_has_begun(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On a busy machine a worker may wait for its processor for longer than a look takes.
+    """On a busy machine a worker may wait for a processor for longer than until the next look.
 
     1. All workers are away or asleep, and the pool calls one. 2. The worker does not run yet.
     3. The next look finds the same as the first, and must not call another.
@@ -293,7 +284,7 @@ def test_no_further_worker_is_called_before_a_called_one_has_begun(
     monkeypatch.setattr(pool._staffing._demand, "look", called_if_missed)
     eventually(lambda: not pool._called and pool.polling == 1)
     with pool._lock:
-        pool.polling = 0  # as if it were away
+        pool.polling = 0  # as if the worker were away
     assert pool.guard(on=True)
     for _ in range(10):
         pool.tend()
@@ -323,7 +314,7 @@ def test_thread_that_leaves_has_a_sleeper_poll(
     eventually(lambda: pool.polling == 1)
     server, client = sockets()
     other = Connection(sockets()[0])
-    with pool.stalled(other):  # one waits for its client, and another takes its place
+    with pool.stalled(other):  # a worker waits for its client, and another takes its place
         with pool._lock:
             assert pool._grow()
         eventually(lambda: len(pool._sleepers) == 1)
@@ -348,7 +339,7 @@ def test_dismissed_worker_takes_no_deadline_to_sleep_with_it(
     connection = Connection(sockets()[0])
     parts.engine.begin(connection, parts.tally.open())
     pool.guard(on=True)  # only a pool that is tended dismisses workers
-    pool.dismissing = True  # for the one that takes the wake-up
+    pool.dismissing = True  # for the worker that takes the wake-up
     connection.deadline = time.monotonic() + 0.1
     parts.monitor.park(connection)
     eventually(lambda: connection.state is State.CLOSED)
@@ -369,7 +360,7 @@ class Alerts:
 
 
 def queue_request(parts: Fixture, sockets: Sockets, request: bytes) -> socket.socket:
-    """Queue a connection with a request; its client."""
+    """Queue a connection with a request, and return the client's socket."""
     server, client = sockets()
     client.sendall(request)
     connection = Connection(server)
@@ -384,7 +375,7 @@ def end_without_monitor_thread(parts: Fixture, gate: Gate) -> None:
     parts.stop()
 
 
-def test_last_poller_that_goes_away_with_what_was_queued_is_missed(sockets: Sockets) -> None:
+def test_last_poller_that_leaves_with_a_queued_request_alerts(sockets: Sockets) -> None:
     gate = Gate()
     parts = Fixture(worker(gate), threads=1)
     alerts = Alerts(parts.pool)
@@ -396,7 +387,7 @@ def test_last_poller_that_goes_away_with_what_was_queued_is_missed(sockets: Sock
     end_without_monitor_thread(parts, gate)
 
 
-def test_poller_that_finds_a_request_queued_after_its_poll_is_missed(
+def test_poller_that_finds_a_request_queued_after_its_poll_alerts(
     sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate()
@@ -422,7 +413,7 @@ def test_poller_that_finds_a_request_queued_after_its_poll_is_missed(
     end_without_monitor_thread(parts, gate)
 
 
-def test_two_wake_ups_in_one_leave_no_request_behind(
+def test_two_wake_ups_taken_as_one_leave_no_request_behind(
     sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "usable_cores", lambda: 2)
@@ -474,18 +465,19 @@ def test_worker_that_waits_for_its_client_is_replaced() -> None:
             client.send(b"large\n")
             eventually(lambda number=number: server.statistics().stalled == number)  # type: ignore[misc]
             assert fast.ask(b"quick\n") == b"QUICK\n"
-        assert server.statistics().threads <= 6  # fewer when one has just gone on for a moment
+        # There are fewer threads when a waiting worker has gone on for a moment.
+        assert server.statistics().threads <= 6
         for client in slow:
             assert client.read(len(LARGE)) == LARGE
             assert client.read_line() == b"LARGE\n"
         eventually(lambda: server.statistics().stalled == 0)
         pool = server._pool
-        # Those that are no longer needed sleep when they have nothing to do.
+        # Surplus threads sleep when they have nothing to do.
         eventually(lambda: fast.ask(b"quick\n") and len(pool._sleepers) == pool.threads - 1)
 
 
 class Marking(LineWorker):
-    """Tells which thread serves, and which have ended."""
+    """Records the threads that serve, and the threads that have ended."""
 
     def __init__(self) -> None:
         super().__init__(self._mark)
@@ -501,8 +493,8 @@ class Marking(LineWorker):
         raise RuntimeError("the database is away")
 
 
-def test_threads_that_replaced_others_are_used_again() -> None:
-    """Each thread may hold a connection to a database, so there are no more than are needed."""
+def test_replacement_threads_are_used_again() -> None:
+    """A thread may hold a connection to a database, so there are no more threads than needed."""
     marking = Marking()
     with (
         serving(lambda: marking, NarrowListener(), threads=1) as server,
@@ -520,7 +512,7 @@ def test_threads_that_replaced_others_are_used_again() -> None:
         assert marking.ended == []
 
 
-def test_the_spare_that_slept_last_is_used_first() -> None:
+def test_spare_that_fell_asleep_last_is_woken_first() -> None:
     parts = Fixture(worker(), threads=2)
     pool = parts.pool
     first, second = parts.hire("first"), parts.hire("second")
@@ -533,7 +525,7 @@ def test_the_spare_that_slept_last_is_used_first() -> None:
     parts.monitor.close()
 
 
-def test_spares_end_and_tell_their_workers(
+def test_idle_spares_end_and_call_retired(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(pool_thread, "IDLE_RETIREMENT", 0.05)
@@ -557,7 +549,7 @@ def test_spares_end_and_tell_their_workers(
     assert "the worker's retired() failed" in caplog.text
 
 
-def test_thread_that_is_a_spare_with_all_others_away_has_the_monitors_thread_poll() -> None:
+def test_monitors_thread_polls_when_a_spare_sleeps_and_all_others_are_away() -> None:
     gate = Gate()
 
     def large_then_hold(connection: Connection, line: bytes, body: bytes) -> State:
@@ -586,7 +578,7 @@ def test_thread_that_is_a_spare_with_all_others_away_has_the_monitors_thread_pol
         assert other.ask(b"\n") == b"HALF\n"
 
 
-def test_reading_worker_is_replaced_too() -> None:
+def test_worker_that_waits_to_read_is_replaced() -> None:
     class Reading(Worker):
         def serve(self, connection: Connection) -> State | None:
             line = connection.readline(100)
@@ -615,13 +607,15 @@ def test_slow_clients_are_cut_when_no_more_workers_are_replaced() -> None:
         fast = clients.enter_context(connect(server))
         assert fast.ask(b"quick\n") == b"QUICK\n"
         assert server.statistics().threads <= 2
-        eventually(lambda: server.statistics().closes == {"response taken too slowly": 2})
+        expect_closes(server, {"response taken too slowly": 2})
 
 
-def test_the_slowest_client_is_cut_when_all_workers_wait_for_clients(
+def test_slowest_client_is_cut_when_all_workers_wait_for_clients(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(absences, "STALL_GRACE", PATIENCE * 10)  # nobody is cut for the second
+    monkeypatch.setattr(
+        absences, "STALL_GRACE", PATIENCE * 10
+    )  # no client is cut for the second one
     with (
         serving(worker(heavy), NarrowListener(), threads=2, max_stalled=0) as server,
         ExitStack() as clients,
@@ -646,7 +640,7 @@ def test_the_slowest_client_is_cut_when_all_workers_wait_for_clients(
         fast = clients.enter_context(connect(server))
         assert fast.ask(b"quick\n") == b"QUICK\n"
         assert quicker.read(len(LARGE) // 2 + 6) == LARGE[len(LARGE) // 2 :] + b"LARGE\n"
-        eventually(lambda: server.statistics().closes == {"response taken too slowly": 1})
+        expect_closes(server, {"response taken too slowly": 1})
 
 
 def test_endless_pipeliner_leaves_others_their_turn() -> None:
@@ -659,7 +653,7 @@ def test_endless_pipeliner_leaves_others_their_turn() -> None:
 
         def send() -> None:
             requests = b"again\n" * 1000
-            with suppress(OSError):  # it is shut down at the end
+            with suppress(OSError):  # the socket is shut down at the end
                 while not stop.is_set():
                     endless.send(requests)
 
@@ -675,14 +669,14 @@ def test_endless_pipeliner_leaves_others_their_turn() -> None:
         for _ in range(5):
             assert fast.ask(b"quick\n") == b"QUICK\n"
         stop.set()
-        # On a busy machine all the answers that are due take longer than the patience of the test.
+        # On a busy machine the answers that are still due would take longer than the test may wait.
         endless.socket.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join(PATIENCE)
             assert not thread.is_alive()
 
 
-def test_worker_that_cannot_be_made_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_making_a_worker_is_tried_again_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     calls: list[str] = []
 
     def factory() -> Worker:
@@ -699,7 +693,7 @@ def test_worker_that_cannot_be_made_is_tried_again(caplog: pytest.LogCaptureFixt
     assert calls[0] == threading.current_thread().name
 
 
-def test_system_without_threads_to_spare(
+def test_pool_serves_with_the_threads_that_the_system_allows(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     start = threading.Thread.start
@@ -718,7 +712,7 @@ def test_system_without_threads_to_spare(
 
 @pytest.mark.parametrize("pollers", [1, 2, 4])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_any_number_of_pollers_serves_everybody(
+def test_any_number_of_pollers_serves_every_client(
     monkeypatch: pytest.MonkeyPatch, pollers: int, threads: int
 ) -> None:
     monkeypatch.setattr(module, "usable_cores", lambda: pollers)

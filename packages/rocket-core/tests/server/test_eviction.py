@@ -1,4 +1,4 @@
-"""While nobody else could be accepted, clients that rest make room."""
+"""Idle clients make room while the server can accept no other client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import Gate, connect, serving, shout, states, stuff, wait_for, worker
+from coresupport import (
+    Gate,
+    connect,
+    expect_closes,
+    serving,
+    shout,
+    states,
+    stuff,
+    wait_for,
+    worker,
+)
 from rocket_core import Connection, Listener, Server, State, Timeouts
 from rocket_core._connection.server_state import ServerState
 from rocket_core._engine.engine import DRAIN_GRACE, Engine
@@ -29,33 +39,40 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No rest is too short."""
-    monkeypatch.setattr(eviction, "REST", 1e-9)
-    monkeypatch.setattr(eviction, "TRANSFER_REST", 0.0)
+    """Let clients make room however briefly they have been idle."""
+    monkeypatch.setattr(eviction, "MIN_IDLE", 1e-9)
+    monkeypatch.setattr(eviction, "MIN_TRANSFER", 0.0)
 
 
 def crowd(server: Server, clients: ExitStack, count: int) -> list[Client]:
-    """Clients that have asked once, one after the other, and rest."""
+    """Return clients that have asked once, one after the other, and are idle."""
     found = [clients.enter_context(connect(server)) for _ in range(count)]
     for client in found:
         assert client.ask(b"a\n") == b"A\n"
+        settle(server)
     return found
 
 
-def test_who_rests_longest_makes_room() -> None:
+def settle(server: Server) -> None:
+    """Wait until no connection is active: a client is answered before its connection is idle."""
+    eventually(lambda: "active" not in states(server))
+
+
+def test_client_that_is_idle_longest_makes_room() -> None:
     with serving(worker(), max_connections=3) as server, ExitStack() as clients:
         first, second, third = crowd(server, clients, 3)
-        assert first.ask(b"again\n") == b"AGAIN\n"  # so that second rests longest
+        assert first.ask(b"again\n") == b"AGAIN\n"  # so that the second client is idle longest
+        settle(server)
         fourth = clients.enter_context(connect(server))
         assert fourth.ask(b"new\n") == b"NEW\n"
         assert second.closed_by_server()
         assert first.ask(b"x\n") == b"X\n"
         assert third.ask(b"x\n") == b"X\n"
-        eventually(lambda: server.statistics().closes == {"made room for another": 1})
+        expect_closes(server, {"made room for another": 1})
 
 
 @pytest.mark.parametrize("sent", [b"", b"half a li", b"body 1000\nsome"])
-def test_a_crowd_that_sends_no_request_keeps_nobody_out(sent: bytes) -> None:
+def test_crowd_that_sends_no_request_keeps_no_client_out(sent: bytes) -> None:
     with serving(worker(), max_connections=20) as server, ExitStack() as clients:
         silent = [clients.enter_context(connect(server)) for _ in range(60)]
         for client in silent:
@@ -69,7 +86,7 @@ def stuff_or_shout(connection: Connection, line: bytes, body: bytes) -> State:
     return (stuff if line == b"all" else shout)(connection, line, body)
 
 
-def test_readers_that_take_nothing_keep_nobody_out() -> None:
+def test_readers_that_take_nothing_keep_no_client_out() -> None:
     with (
         serving(worker(stuff_or_shout), NarrowListener(), max_connections=4) as server,
         ExitStack() as clients,
@@ -80,11 +97,11 @@ def test_readers_that_take_nothing_keep_nobody_out() -> None:
         eventually(lambda: states(server) == {"sending": 4})
         honest = clients.enter_context(connect(server))
         assert honest.ask(b"hello\n") == b"HELLO\n"
-        eventually(lambda: server.statistics().closes == {"made room for another": 1})
+        expect_closes(server, {"made room for another": 1})
 
 
 def looks(server: Server) -> list[None]:
-    """Grows with every look for connections to close."""
+    """Return a list that grows with every look for connections to close."""
     made: list[None] = []
     evict = server._eviction.evict
 
@@ -96,7 +113,7 @@ def looks(server: Server) -> list[None]:
     return made
 
 
-def test_nobody_who_is_served_makes_room() -> None:
+def test_client_that_is_served_makes_no_room() -> None:
     gate = Gate()
     with serving(worker(gate), threads=2, max_connections=2) as server, ExitStack() as clients:
         busy = [clients.enter_context(connect(server)) for _ in range(2)]
@@ -113,7 +130,7 @@ def test_nobody_who_is_served_makes_room() -> None:
         assert waiting.read_line() == b"X\n"
 
 
-def test_nobody_makes_room_where_nobody_waits() -> None:
+def test_no_client_makes_room_while_no_client_waits() -> None:
     with serving(worker(), max_connections=2) as server, ExitStack() as clients:
         first, second = crowd(server, clients, 2)
         server.listeners[0].wake()
@@ -122,8 +139,8 @@ def test_nobody_makes_room_where_nobody_waits() -> None:
         assert server.statistics().closes == {}
 
 
-def test_a_short_rest_is_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eviction, "REST", 1e6)
+def test_client_that_has_been_idle_briefly_makes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eviction, "MIN_IDLE", 1e6)
     with serving(worker(), max_connections=1) as server, ExitStack() as clients:
         (first,) = crowd(server, clients, 1)
         looked = looks(server)
@@ -135,18 +152,20 @@ def test_a_short_rest_is_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> No
         assert second.read_line() == b"X\n"
 
 
-def test_a_shorter_rest_will_do_when_clients_come_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eviction, "REST", 1e3)
+def test_shorter_idle_time_is_enough_when_clients_come_faster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(eviction, "MIN_IDLE", 1e3)
     monkeypatch.setattr(eviction, "LEAST_SHARE", 1e-6)
     monkeypatch.setattr(listener_module, "_CROWD_PAUSE", 0.001)
     with serving(worker(), max_connections=1) as server, ExitStack() as clients:
         crowd(server, clients, 1)
         second = clients.enter_context(connect(server))
         assert second.ask(b"x\n") == b"X\n"
-        eventually(lambda: server.statistics().closes == {"made room for another": 1})
+        expect_closes(server, {"made room for another": 1})
 
 
-def test_one_order_to_make_room_is_enough() -> None:
+def test_several_orders_to_make_room_are_carried_out_once() -> None:
     with serving(worker(), max_connections=1) as server, ExitStack() as clients:
         crowd(server, clients, 1)
         looked = looks(server)
@@ -173,7 +192,7 @@ class Parked:
         self.eviction = eviction.Eviction(self.monitor, engine, seat, Timeouts(), 10)
         self.now = time.monotonic()
         self.looks = 0
-        monkeypatch.setattr(eviction, "REST", 1.0)
+        monkeypatch.setattr(eviction, "MIN_IDLE", 1.0)
         monkeypatch.setattr(eviction, "time", SimpleNamespace(monotonic=lambda: self.now))
         self._parked = self.monitor.parked
         self.cost = 0.0
@@ -199,7 +218,7 @@ def parked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Parked]:
         yield parked
 
 
-def test_a_client_that_moves_before_it_is_looked_at_is_let_be(parked: Parked) -> None:
+def test_client_that_sends_before_the_look_makes_no_room(parked: Parked) -> None:
     ours, its = socket.socketpair()
     with its:
         connection = Connection(ours)
@@ -214,7 +233,7 @@ def test_a_client_that_moves_before_it_is_looked_at_is_let_be(parked: Parked) ->
         assert connection.state is State.CLOSED
 
 
-def test_the_grace_of_a_drain_is_no_rest(parked: Parked) -> None:
+def test_grace_of_a_drain_does_not_count_as_idle_time(parked: Parked) -> None:
     ours, its = socket.socketpair()
     with its:
         connection = Connection(ours)
@@ -228,7 +247,7 @@ def test_the_grace_of_a_drain_is_no_rest(parked: Parked) -> None:
         assert connection.state is State.CLOSED
 
 
-def test_looks_in_vain_take_little_time(parked: Parked) -> None:
+def test_looks_in_vain_take_a_small_share_of_the_time(parked: Parked) -> None:
     parked.cost = 0.2
     parked.evict()
     parked.evict()
@@ -238,7 +257,7 @@ def test_looks_in_vain_take_little_time(parked: Parked) -> None:
     assert parked.looks == 2
 
 
-def test_there_is_room_again_for_both_listeners() -> None:
+def test_eviction_makes_room_for_both_listeners() -> None:
     listeners = [Listener("127.0.0.1:0"), Listener("127.0.0.1:0")]
     with (
         Server(worker(), listeners, min_threads=1, max_threads=1, max_connections=1) as server,
@@ -248,5 +267,5 @@ def test_there_is_room_again_for_both_listeners() -> None:
             client = clients.enter_context(Client(listener.address))
             assert client.ask(b"a\n") == b"A\n"
         eventually(lambda: server.statistics().closes.keys() == {"made room for another"})
-        # Both may find the last place free, and give it to two.
+        # Both listeners may find the last place free, and give it to a client each.
         eventually(lambda: sum(states(server).values()) <= len(listeners))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import connect, port_of, serving, wait_for, worker
+from coresupport import connect, expect_closes, port_of, serving, wait_for, worker
 from rocket_core import (
     AddressError,
     BindError,
@@ -52,7 +52,7 @@ def refusal(listener: Listener) -> str:
 # -- TCP -------------------------------------------------------------------------------------------
 
 
-def test_tcp() -> None:
+def test_tcp_listener_knows_its_addresses() -> None:
     listener = Listener("127.0.0.1:0")
     assert listener.address == TCPAddress("127.0.0.1", 0)
     assert listener.scheme == "http"
@@ -65,7 +65,7 @@ def test_tcp() -> None:
 
 
 @IPV6
-def test_tcp_version_6_alone() -> None:
+def test_ipv6_address_accepts_no_ipv4() -> None:
     with serving(worker(describe), Listener("[::1]:0")) as server:
         with connect(server) as client:
             assert client.ask(b"\n").startswith(b"[::1]:")
@@ -74,18 +74,18 @@ def test_tcp_version_6_alone() -> None:
 
 
 def link_local() -> str:
-    """An address of one link with its zone (``/proc/net/if_inet6``, Linux)."""
+    """Return a link-local address with its zone (``/proc/net/if_inet6``, Linux)."""
     table = Path("/proc/net/if_inet6")
     for line in table.read_text().splitlines() if table.exists() else ():
         digits, _, _, scope, flags, name = line.split()
-        if scope == "20" and not int(flags, 16) & 0x48:  # neither tentative nor in doubt
+        if scope == "20" and not int(flags, 16) & 0x48:  # neither tentative nor a duplicate
             return f"{ip_address(bytes.fromhex(digits))}%{name}"
-    pytest.skip("no interface has an address of its link")
+    pytest.skip("no interface has a link-local address")
 
 
 @IPV6
-def test_address_of_a_link() -> None:
-    """It is listened on in its zone, and written with it; a peer is its number alone."""
+def test_link_local_address_is_written_with_its_zone() -> None:
+    """The address of the listener has its zone; the addresses of a connection have none."""
     host = link_local()
     with serving(worker(describe), Listener(f"[{host}]:0")) as server:
         port = port_of(server.listeners[0])
@@ -100,7 +100,7 @@ def test_address_of_a_link() -> None:
 
 
 @IPV6
-def test_every_interface_of_both_versions() -> None:
+def test_empty_host_listens_on_every_ipv4_and_ipv6_interface() -> None:
     with serving(worker(describe), Listener(":0")) as server:
         port = port_of(server.listeners[0])
         for host in ("127.0.0.1", "::1"):
@@ -111,7 +111,7 @@ def test_every_interface_of_both_versions() -> None:
                 assert host in local
 
 
-def test_every_interface_of_version_4_knows_the_local_address() -> None:
+def test_listener_on_every_ipv4_interface_knows_the_local_address() -> None:
     with serving(worker(describe), Listener("0.0.0.0:0")) as server:
         port = port_of(server.listeners[0])
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
@@ -119,12 +119,12 @@ def test_every_interface_of_version_4_knows_the_local_address() -> None:
             assert client.recv(200).split()[1] == b"127.0.0.1:%d" % port
 
 
-def test_host_names() -> None:
+def test_host_name_is_resolved() -> None:
     with serving(worker(), Listener("localhost:0")) as server, connect(server) as client:
         assert client.ask(b"hello\n") == b"HELLO\n"
 
 
-def test_answers_are_not_delayed() -> None:
+def test_responses_are_sent_without_delay() -> None:
     delays: list[int] = []
 
     def look(connection: Connection, line: bytes, body: bytes) -> State:
@@ -141,30 +141,30 @@ def test_answers_are_not_delayed() -> None:
 # -- refusals --------------------------------------------------------------------------------------
 
 
-def test_port_in_use() -> None:
+def test_port_in_use_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         assert refusal(Listener(address)) == f"cannot listen on {address}: Address already in use"
 
 
-def test_address_of_another_machine() -> None:
+def test_address_of_another_machine_is_refused() -> None:
     text = refusal(Listener("192.0.2.1:0"))
     assert text == "cannot listen on 192.0.2.1:0: Cannot assign requested address"
 
 
-def test_unknown_host() -> None:
+def test_unknown_host_is_refused() -> None:
     assert refusal(Listener("host.invalid:80")).startswith("cannot listen on host.invalid:80: ")
     assert refusal(Listener("a..b:80")).startswith("cannot listen on a..b:80: ")
 
 
-def test_malformed_address() -> None:
+def test_malformed_address_is_refused() -> None:
     with pytest.raises(AddressError, match="'nowhere' has no port"):
         Listener("nowhere")
 
 
 @contextmanager
 def ordinary_user() -> Iterator[None]:
-    """Without the rights of root."""
+    """Run without the rights of root."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)
@@ -174,7 +174,7 @@ def ordinary_user() -> Iterator[None]:
         os.seteuid(user)
 
 
-def test_permission_denied(tmp_path: Path) -> None:
+def test_directory_without_permission_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o511)
     path = tmp_path / "socket"
     with ordinary_user():
@@ -198,7 +198,7 @@ def test_bind_error_of_a_server_names_the_address_and_leaves_nothing_bound() -> 
 # -- Unix sockets ----------------------------------------------------------------------------------
 
 
-def test_unix_socket_and_its_file(tmp_path: Path) -> None:
+def test_unix_socket_has_a_file_while_the_server_runs(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     listener = Listener(f"unix:{path}")
     with serving(worker(describe), listener) as server:
@@ -218,7 +218,7 @@ def test_stale_unix_socket_is_replaced(tmp_path: Path) -> None:
         assert client.ask(b"x\n") == b"X\n"
 
 
-def test_relative_file_is_removed_from_another_directory(
+def test_relative_file_is_removed_after_a_change_of_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
@@ -269,8 +269,8 @@ def test_file_that_is_no_socket_is_refused_and_kept(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
 
 
-def test_link_in_the_place_of_a_socket_is_refused_and_kept(tmp_path: Path) -> None:
-    """Though it leads to a socket that was left."""
+def test_symbolic_link_is_refused_and_kept(tmp_path: Path) -> None:
+    """The link is refused although it leads to a stale socket."""
     path, left = tmp_path / "link", tmp_path / "socket"
     path.symlink_to(left)
     with socket.socket(socket.AF_UNIX) as stale:
@@ -281,7 +281,7 @@ def test_link_in_the_place_of_a_socket_is_refused_and_kept(tmp_path: Path) -> No
     assert left.is_socket()
 
 
-def test_link_to_the_socket_is_not_its_file(tmp_path: Path) -> None:
+def test_symbolic_link_to_the_moved_socket_is_kept(tmp_path: Path) -> None:
     path, moved = tmp_path / "socket", tmp_path / "moved"
     with serving(worker(), Listener(f"unix:{path}")):
         path.rename(moved)
@@ -290,14 +290,14 @@ def test_link_to_the_socket_is_not_its_file(tmp_path: Path) -> None:
     assert moved.is_socket()
 
 
-def test_path_that_is_too_long(tmp_path: Path) -> None:
+def test_path_that_is_too_long_is_refused(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 200)
     assert refusal(Listener(f"unix:{path}")) == (
         f"cannot listen on unix:{path}: AF_UNIX path too long"
     )
 
 
-def test_directory_that_does_not_exist(tmp_path: Path) -> None:
+def test_missing_directory_is_refused(tmp_path: Path) -> None:
     text = refusal(Listener(f"unix:{tmp_path}/none/socket"))
     assert text.endswith("/none/socket: No such file or directory")
 
@@ -313,7 +313,7 @@ def test_file_of_a_successor_is_kept(tmp_path: Path) -> None:
 # -- inherited sockets -----------------------------------------------------------------------------
 
 
-def test_inherited_tcp_socket() -> None:
+def test_inherited_tcp_socket_is_served() -> None:
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     address = TCPAddress(*sock.getsockname())
@@ -329,7 +329,7 @@ def test_inherited_unix_socket_keeps_its_file(tmp_path: Path) -> None:
     with serving(worker(), Listener(sock)) as server, connect(server) as client:
         assert server.listeners[0].address == UnixAddress(path)
         assert client.ask(b"x\n") == b"X\n"
-    assert path.exists()  # it belongs to whoever bound it
+    assert path.exists()  # it belongs to the process that bound it
 
 
 # -- accepting -------------------------------------------------------------------------------------
@@ -337,12 +337,12 @@ def test_inherited_unix_socket_keeps_its_file(tmp_path: Path) -> None:
 
 @pytest.fixture
 def patient_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long clients rest, they make no room for others."""
-    monkeypatch.setattr(eviction, "REST", inf)
+    """Close no idle client to make room for others."""
+    monkeypatch.setattr(eviction, "MIN_IDLE", inf)
 
 
 @pytest.mark.usefixtures("patient_room")
-def test_nobody_is_accepted_beyond_max_connections_until_one_leaves() -> None:
+def test_no_client_is_accepted_beyond_max_connections_until_another_leaves() -> None:
     with serving(worker(), max_connections=2) as server, ExitStack() as clients:
         first, second = (clients.enter_context(connect(server)) for _ in range(2))
         assert first.ask(b"a\n") == b"A\n"
@@ -355,7 +355,7 @@ def test_nobody_is_accepted_beyond_max_connections_until_one_leaves() -> None:
         second.close()
         assert third.read_line() == b"C\n"
         assert server.statistics().accepted == 3
-        # Full again; and again there is room.
+        # The server is full again, and there is room again.
         fourth = clients.enter_context(connect(server))
         third.close()
         assert fourth.ask(b"d\n") == b"D\n"
@@ -373,7 +373,7 @@ def test_all_listeners_resume_when_there_is_room() -> None:
         for other in others:
             other.send(b"b\n")
         first.close()
-        # Either may come first; each leaves, so that the other gets its turn.
+        # Either client may come first; each leaves, so that the other gets its turn.
         done: list[bytes] = []
 
         def finish(other: Client) -> None:
@@ -390,14 +390,14 @@ def test_all_listeners_resume_when_there_is_room() -> None:
 
 
 class Overtaken(Listener):
-    """Is told to drain before it has looked at its socket for the first time."""
+    """Gets the order to drain before it has looked at its socket for the first time."""
 
     def _run(self) -> None:
         self.drain()
         super()._run()
 
 
-def test_backlog_is_accepted_though_the_drain_is_noticed_first() -> None:
+def test_backlog_is_accepted_even_if_the_drain_is_noticed_first() -> None:
     listener = Overtaken("127.0.0.1:0")
     listener.bind()
     accepted: list[Connection] = []
@@ -430,7 +430,7 @@ def test_clients_that_keep_coming_do_not_prolong_a_drain() -> None:
             connection.close()
 
 
-def test_clients_that_keep_coming_do_not_put_off_the_end() -> None:
+def test_clients_that_keep_coming_do_not_delay_a_stop() -> None:
     listener = Listener("127.0.0.1:0")
     listener.bind()
     with ExitStack() as clients:
@@ -453,17 +453,25 @@ def test_clients_that_keep_coming_do_not_put_off_the_end() -> None:
             connection.close()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere such a socket says nothing")
-def test_a_socket_that_accepts_no_more_is_named_and_costs_nothing(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere such a socket reports nothing")
+def test_socket_that_accepts_no_more_is_logged_and_tried_again_after_a_pause(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    class Pausing(Listener):
+        def _pause(self, seconds: float) -> bool:
+            pauses.append((seconds, self.accept_errors))
+            return super()._pause(seconds)
+
+    monkeypatch.setattr("rocket_core._server.listener._BACK_OFF", 0.01)
+    pauses: list[tuple[float, int]] = []
     with socket.create_server(("127.0.0.1", 0)) as sock:
         shared = socket.socket(fileno=os.dup(sock.fileno()))  # as another process could have it
-        listener = Listener(sock)
-        with serving(worker(), listener), shared:
+        with serving(worker(), Pausing(sock)), shared:
             shared.shutdown(socket.SHUT_RD)
-            eventually(lambda: "Invalid argument" in caplog.text)
+            eventually(lambda: len(pauses) >= 3)
+            assert pauses[:3] == [(0.01, 1), (0.01, 2), (0.01, 3)]  # one for each error
             assert "cannot accept on 127.0.0.1:" in caplog.text
+            assert "Invalid argument" in caplog.text
 
 
 class Picky(Listener):
@@ -493,7 +501,7 @@ def test_client_that_cannot_be_connected_is_dropped(caplog: pytest.LogCaptureFix
 
 
 class Greeted(Connection):
-    """Has a handshake: the client says hello."""
+    """The handshake is complete when the client has sent the line ``hello``."""
 
     __slots__ = ()
 
@@ -511,7 +519,7 @@ class GreetedListener(Listener):
         return connection
 
 
-def test_connections_of_another_kind() -> None:
+def test_listener_may_make_connections_with_a_handshake() -> None:
     with serving(worker(), GreetedListener("127.0.0.1:0")) as server, connect(server) as client:
         eventually(lambda: server.statistics().connections == {"handshake": 1})
         client.send(b"hel")
@@ -520,16 +528,16 @@ def test_connections_of_another_kind() -> None:
         assert client.ask(b"x\n") == b"X\n"
 
 
-def test_handshake_that_takes_too_long() -> None:
+def test_handshake_that_takes_too_long_is_timed_out() -> None:
     timeouts = Timeouts(handshake=0.05)
     with serving(worker(), GreetedListener("127.0.0.1:0"), timeouts=timeouts) as server:
         with connect(server) as client:
             client.send(b"hel")
             assert client.closed_by_server()
-        eventually(lambda: server.statistics().closes == {"handshake timed out": 1})
+        expect_closes(server, {"handshake timed out": 1})
 
 
-def test_request_sent_with_the_handshake() -> None:
+def test_request_sent_with_the_handshake_is_served() -> None:
     with serving(worker(), GreetedListener("127.0.0.1:0")) as server, connect(server) as client:
         assert client.ask(b"hello\nx\n") == b"X\n"
 
@@ -559,7 +567,7 @@ def test_server_without_descriptors_turns_clients_away_and_recovers() -> None:
         first = clients.enter_context(Client(listener.address))
         assert first.ask(b"\n") == b"0\n"
         crowd = [clients.enter_context(Client(listener.address)) for _ in range(80)]
-        # It goes on serving whom it has, and somebody is told that there is no room.
+        # The server goes on serving its clients, and a new client is turned away.
         eventually(lambda: int(first.ask(b"\n")) > 0, "for accepting to fail")
         told = threading.Event()
 

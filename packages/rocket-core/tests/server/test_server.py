@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coresupport import Gate, connect, port_of, rocket_threads, serving, states, wait_for, worker
+from coresupport import (
+    Gate,
+    connect,
+    expect_closes,
+    port_of,
+    rocket_threads,
+    serving,
+    states,
+    wait_for,
+    worker,
+)
 from rocket_core import (
     Connection,
     Lifecycle,
@@ -22,7 +32,15 @@ from rocket_core import (
     Timeouts,
 )
 from rocket_core.extending import OUTPUT_BOUND
-from rocket_core.testing import PATIENCE, Client, NarrowListener, Script, eventually
+from rocket_core.testing import (
+    PATIENCE,
+    Client,
+    NarrowListener,
+    Script,
+    at_growing_scales,
+    eventually,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,14 +62,14 @@ def refused(port: int) -> bool:
 
 
 def draining(server: Server) -> bool:
-    """Whether a drain has gone so far that nobody is accepted any more."""
+    """Return whether a drain has gone so far that no client is accepted any more."""
     return server.lifecycle is Lifecycle.DRAINING and port_of(server.listeners[0]) == 0
 
 
 # -- life ------------------------------------------------------------------------------------------
 
 
-def test_life() -> None:
+def test_server_goes_through_its_lifecycle() -> None:
     server = Server(worker(), [Listener("127.0.0.1:0")])
     assert Lifecycle(server.lifecycle) is Lifecycle.NEW
     assert server.wait(0)
@@ -75,7 +93,7 @@ def test_life() -> None:
     assert server.wait(0)
 
 
-def test_restarting() -> None:
+def test_stopped_server_may_be_started_again() -> None:
     server = Server(worker(), [Listener("127.0.0.1:0")], min_threads=2, max_threads=2)
     for _ in range(5):
         with server:
@@ -85,7 +103,7 @@ def test_restarting() -> None:
         assert server.lifecycle is Lifecycle.STOPPED
 
 
-def test_statistics() -> None:
+def test_statistics_count_connections_requests_and_threads() -> None:
     gate = Gate()
     with serving(worker(gate), threads=3) as server, ExitStack() as clients:
         idle, head, active = (clients.enter_context(connect(server)) for _ in range(3))
@@ -101,8 +119,10 @@ def test_statistics() -> None:
         gate.opened.set()
         assert active.read_line() == b"HOLD\n"
         head.close()
-        eventually(lambda: server.statistics().closes == {"client closed": 1})
-        eventually(lambda: states(server) == {"idle": 2})  # it is answered before it is parked
+        expect_closes(server, {"client closed": 1})
+        eventually(
+            lambda: states(server) == {"idle": 2}
+        )  # the response is sent before the connection is parked
 
 
 def test_resizing_a_server_out_of_range_changes_nothing() -> None:
@@ -115,7 +135,7 @@ def test_resizing_a_server_out_of_range_changes_nothing() -> None:
         assert server.threads == (1, 1)
 
 
-def test_connections() -> None:
+def test_list_connections_describes_each_connection() -> None:
     with pytest.raises(LifecycleError, match="no connections"):
         Server(worker(), [Listener("127.0.0.1:0")]).list_connections()
     with serving(worker()) as server, connect(server) as client:
@@ -129,7 +149,7 @@ def test_connections() -> None:
         assert found.created <= time.time()
 
 
-def test_what_a_client_does_not_take_is_seen_as_held() -> None:
+def test_bytes_that_a_client_does_not_take_are_listed_as_held() -> None:
     def answer(connection: Connection, line: bytes, body: bytes) -> State:
         connection.write(bytes(OUTPUT_BOUND * 8))
         return State.IDLE
@@ -143,7 +163,7 @@ def test_what_a_client_does_not_take_is_seen_as_held() -> None:
         assert 0 < server.list_connections()[0].held <= OUTPUT_BOUND
 
 
-def test_several_listeners_share_everything(tmp_path: Any) -> None:
+def test_several_listeners_share_one_server(tmp_path: Any) -> None:
     listeners = [Listener("127.0.0.1:0"), Listener("127.0.0.1:0"), Listener(f"unix:{tmp_path}/s")]
     with Server(worker(), listeners) as server:
         for listener in listeners:
@@ -160,14 +180,21 @@ def test_several_listeners_share_everything(tmp_path: Any) -> None:
         ({"max_connections": 0}, "max_connections must be at least 1"),
         ({"max_stalled": -1}, "max_stalled and max_upgraded must not be negative"),
         ({"max_upgraded": -1}, "max_stalled and max_upgraded must not be negative"),
+        ({"max_output": -1}, "max_output and max_queue must not be negative"),
+        ({"max_queue": -1}, "max_output and max_queue must not be negative"),
+        ({"max_spool": -1}, "max_spool and spool_free must not be negative"),
+        ({"spool_free": -1}, "max_spool and spool_free must not be negative"),
+        ({"queue_timeout": 0}, "queue_timeout must be greater than 0"),
+        ({"watchdog": 0}, "watchdog must be greater than 0"),
+        ({"request_timeout": 0}, "request_timeout must be greater than 0"),
     ],
 )
-def test_numbers_out_of_range(options: dict[str, int], trouble: str) -> None:
+def test_numbers_out_of_range_are_refused(options: dict[str, int], trouble: str) -> None:
     with pytest.raises(ValueError, match=trouble):
         Server(worker(), [Listener("127.0.0.1:0")], **options)  # type: ignore[arg-type]
 
 
-def test_server_without_listeners() -> None:
+def test_server_without_listeners_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one listener"):
         Server(worker(), [])
 
@@ -183,7 +210,7 @@ def test_worker_that_cannot_be_made_prevents_the_start() -> None:
 
 
 class Hasty(Listener):
-    """A signal arrives while the server starts."""
+    """Stops the server while it starts."""
 
     server: Server
 
@@ -193,7 +220,7 @@ class Hasty(Listener):
 
 
 class Signalled(Listener):
-    """A signal arrives while the server starts."""
+    """Sends a signal to the main thread while the server starts."""
 
     def start(self, *arguments: Any) -> None:
         main = threading.main_thread().ident
@@ -202,8 +229,8 @@ class Signalled(Listener):
         super().start(*arguments)
 
 
-def test_a_handler_may_stop_a_server_that_starts_and_wait_for_that() -> None:
-    """It runs on the thread that waits in start."""
+def test_signal_handler_may_stop_a_starting_server_and_wait_for_its_end() -> None:
+    """The handler runs on the thread that is in `Server.start`."""
     server = Server(worker(), [Signalled("127.0.0.1:0"), Listener("127.0.0.1:0")])
     stopped: list[bool] = []
 
@@ -221,7 +248,7 @@ def test_a_handler_may_stop_a_server_that_starts_and_wait_for_that() -> None:
     assert not rocket_threads()
 
 
-def test_stop_while_starting(caplog: pytest.LogCaptureFixture) -> None:
+def test_stop_may_come_while_the_server_starts(caplog: pytest.LogCaptureFixture) -> None:
     listeners = [Listener("127.0.0.1:0"), Hasty("127.0.0.1:0"), Listener("127.0.0.1:0")]
     server = Server(worker(), listeners)
     for listener in listeners:
@@ -236,7 +263,7 @@ def test_stop_while_starting(caplog: pytest.LogCaptureFixture) -> None:
 # -- stop ------------------------------------------------------------------------------------------
 
 
-def test_stop_cuts_everything(gate: Gate) -> None:
+def test_stop_closes_every_connection(gate: Gate) -> None:
     with ExitStack() as clients, serving(worker(gate), threads=1) as server:
         crowd = [clients.enter_context(connect(server)) for _ in range(6)]
         crowd[0].send(b"hold\n")
@@ -270,7 +297,9 @@ def test_stop_does_not_wait_for_the_application(
         server.stop()
         assert server.wait(PATIENCE)
     (thread,) = rocket_threads()
-    assert caplog.messages == [f"thread {thread.name} is still in the application"]
+    assert caplog.messages == [
+        f"thread {thread.name} still runs in the application: leaving it behind"
+    ]
     gate.opened.set()
     thread.join(PATIENCE)
     eventually(lambda: server.statistics().connections == {})
@@ -279,7 +308,7 @@ def test_stop_does_not_wait_for_the_application(
 # -- drain -----------------------------------------------------------------------------------------
 
 
-def test_drain_of_an_idle_server() -> None:
+def test_drain_ends_an_idle_server() -> None:
     with serving(worker()) as server:
         server.drain()
         assert server.wait(PATIENCE)
@@ -298,16 +327,22 @@ def test_drain_closes_idle_connections() -> None:
 
 
 def test_drain_waits_a_moment_for_new_clients(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(worker()) as server, connect(server) as quick, connect(server) as silent:
-        eventually(lambda: states(server) == {"idle": 2})
-        monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", 0.5)
-        server.drain()
-        eventually(lambda: draining(server))
-        assert quick.ask(b"x\n") == b"X\n"
-        assert quick.read_all() == b""
-        assert silent.read_all() == b""
-        assert server.wait(PATIENCE)
-        assert server.statistics().closes == {"drained": 2}
+    def drained(scale: float) -> None:
+        grace = 0.5 * scale
+        monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", grace)
+        with serving(worker()) as server, ExitStack() as clients:
+            with within(grace):
+                quick, silent = (clients.enter_context(connect(server)) for _ in range(2))
+                eventually(lambda: states(server) == {"idle": 2})
+                server.drain()
+                eventually(lambda: draining(server))
+                assert quick.ask(b"x\n") == b"X\n"
+            assert quick.read_all() == b""
+            assert silent.read_all() == b""
+            assert server.wait(PATIENCE)
+            assert server.statistics().closes == {"drained": 2}
+
+    at_growing_scales(drained)
 
 
 def test_request_that_is_on_its_way_when_the_server_drains_is_answered(
@@ -330,7 +365,9 @@ def test_request_that_is_on_its_way_when_the_server_drains_is_answered(
         assert server.statistics().closes == {"drained": 5}
 
 
-def test_drain_closes_at_once_what_has_been_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drain_closes_connections_at_once_that_have_long_been_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with serving(worker()) as server, connect(server) as client:
         assert client.ask(b"x\n") == b"X\n"
         eventually(lambda: states(server) == {"idle": 1})
@@ -342,47 +379,7 @@ def test_drain_closes_at_once_what_has_been_idle(monkeypatch: pytest.MonkeyPatch
         assert server.wait(PATIENCE)
 
 
-# -- one of several processes ----------------------------------------------------------------------
-
-
-def test_backlog_of_a_shared_socket_is_left_to_others() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as shared:
-        listener = Listener(shared.dup())
-        server = Server(worker(), [listener], min_threads=1)
-        server.start(accept=False)
-        with socket.create_connection(shared.getsockname(), PATIENCE) as sock:
-            server.drain(shared=[listener])
-            assert server.wait(PATIENCE)
-            assert server.statistics().accepted == 0
-            with serving(worker(), Listener(shared.dup())):
-                sock.sendall(b"x\n")
-                assert sock.recv(2) == b"X\n"
-
-
-def test_nobody_is_accepted_before_the_time() -> None:
-    server = Server(worker(), [Listener("127.0.0.1:0")], min_threads=1)
-    server.start(accept=False)
-    with connect(server) as early, server_stopped(server):
-        assert not server.wait_closed(0)
-        early.send(b"early\n")
-        ours, theirs = socket.socketpair()
-        with ours:
-            server.handle(theirs)
-            ours.sendall(b"first\n")
-            assert ours.recv(6) == b"FIRST\n"
-        assert server.statistics().accepted == 1
-        server.accept()
-        assert early.read_line() == b"EARLY\n"
-
-
-@contextmanager
-def server_stopped(server: Server) -> Iterator[None]:
-    yield
-    server.stop()
-    assert server.wait(PATIENCE)
-
-
-def test_drain_finishes_what_has_begun(gate: Gate) -> None:
+def test_drain_finishes_requests_that_have_begun(gate: Gate) -> None:
     with serving(worker(gate), threads=1) as server, ExitStack() as clients:
         port = port_of(server.listeners[0])
         active, ready, head, body = (clients.enter_context(connect(server)) for _ in range(4))
@@ -410,7 +407,7 @@ def test_drain_finishes_what_has_begun(gate: Gate) -> None:
         assert server.statistics().closes == {"drained": 4}
 
 
-def test_drain_sends_what_clients_have_not_taken() -> None:
+def test_drain_sends_responses_that_clients_have_not_taken() -> None:
     content = bytes(range(256)) * 40_000
 
     def large(connection: Connection, line: bytes, body: bytes) -> State:
@@ -447,7 +444,7 @@ def test_worker_knows_that_its_request_is_the_last(gate: Gate) -> None:
 
 
 class Slow(Listener):
-    """Takes its time with the first client, so that others wait in the backlog."""
+    """Waits with the first client, so that the other clients stay in the backlog."""
 
     def __init__(self) -> None:
         super().__init__("127.0.0.1:0")
@@ -504,10 +501,11 @@ def test_drain_serves_the_backlog_as_there_is_room(gate: Gate) -> None:
         assert server.statistics().accepted == 5
 
 
-def test_leftovers_of_a_drain_are_reported_and_cut(
+def test_connections_left_at_the_end_of_a_drain_are_logged_and_cut(
     gate: Gate, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rocket_core._server.server._STOP_PATIENCE", 0.05)
+    caplog.set_level(logging.DEBUG, "rocket_core.server")
     with serving(worker(gate)) as server, connect(server) as active, connect(server) as head:
         active.send(b"hold\n")
         gate.wait()
@@ -520,14 +518,19 @@ def test_leftovers_of_a_drain_are_reported_and_cut(
         assert active.read_all() == b""
         assert head.read_all() == b""
         gate.opened.set()
-    cut = sorted(text for text in caplog.messages if text.startswith("cut"))
-    assert cut == sorted(
-        [
-            f"cut at the end of the drain: {names[0]} active, 1 requests served",
-            f"cut at the end of the drain: {names[1]} head, 1 requests served",
-        ]
-    )
-    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+    details = {text for text in caplog.messages if text.startswith("the drain ends before")}
+    assert details == {
+        f"the drain ends before {names[0]}, state active, 1 requests served",
+        f"the drain ends before {names[1]}, state head, 1 requests served",
+    }
+    summary, stuck = [each for each in caplog.records if each.levelno == logging.WARNING]
+    beginning, _, parts = summary.getMessage().rpartition(": ")
+    assert beginning == "drain timeout reached: closing the remaining connections"
+    assert set(parts.split(", ")) == {
+        "1 had a request in the application",
+        "1 had not finished sending a request",
+    }
+    assert "still runs in the application" in stuck.getMessage()
 
 
 @pytest.mark.parametrize("times", [(None, 0.05), (1000.0, 0.05), (0.05, 1000.0), (0.05, None)])
@@ -541,12 +544,14 @@ def test_draining_twice_takes_the_shorter_time(times: tuple[float | None, float 
         assert client.read_all() == b""
 
 
-def test_stopping_while_draining(gate: Gate) -> None:
+def test_stop_ends_a_drain(gate: Gate) -> None:
     with serving(worker(gate)) as server, connect(server) as client, connect(server) as half:
         client.send(b"hold\n")
         gate.wait()
         half.send(b"half")
-        eventually(lambda: states(server).get("head") == 1)  # unread, it would end in a reset
+        eventually(
+            lambda: states(server).get("head") == 1
+        )  # closing with unread bytes would be a reset
         server.drain()
         eventually(lambda: draining(server))
         assert not server.wait(0)
@@ -557,7 +562,7 @@ def test_stopping_while_draining(gate: Gate) -> None:
         assert server.wait(PATIENCE)
 
 
-def test_orders_from_many_threads_at_once() -> None:
+def test_many_threads_may_stop_and_drain_at_once() -> None:
     with serving(worker()) as server, connect(server) as client:
         client.send(b"half")
         orders = [server.drain, server.stop] * 5
@@ -570,7 +575,7 @@ def test_orders_from_many_threads_at_once() -> None:
         assert client.closed_by_server()
 
 
-def test_many_may_wait() -> None:
+def test_many_threads_may_wait_for_the_end() -> None:
     with serving(worker()) as server:
         results: list[bool] = []
         threads = [
@@ -582,6 +587,49 @@ def test_many_may_wait() -> None:
         for thread in threads:
             thread.join(PATIENCE)
         assert results == [True] * 4
+
+
+# -- one of several processes ----------------------------------------------------------------------
+
+
+def test_backlog_of_a_shared_socket_is_left_to_other_servers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as shared:
+        listener = Listener(shared.dup())
+        server = Server(worker(), [listener], min_threads=1)
+        server.start(accept=False)
+        with socket.create_connection(shared.getsockname(), PATIENCE) as sock:
+            server.drain(shared=[listener])
+            assert server.wait(PATIENCE)
+            assert server.statistics().accepted == 0
+            with serving(worker(), Listener(shared.dup())):
+                sock.sendall(b"x\n")
+                assert sock.recv(2) == b"X\n"
+
+
+def test_no_client_is_accepted_before_accept_is_called() -> None:
+    server = Server(worker(), [Listener("127.0.0.1:0")], min_threads=1)
+    server.start(accept=False)
+    with connect(server) as early, server_stopped(server):
+        assert not server.wait_closed(0)
+        early.send(b"early\n")
+        ours, theirs = socket.socketpair()
+        with ours:
+            server.handle(theirs)
+            ours.sendall(b"first\n")
+            assert ours.recv(6) == b"FIRST\n"
+        assert server.statistics().accepted == 1
+        server.accept()
+        assert early.read_line() == b"EARLY\n"
+
+
+@contextmanager
+def server_stopped(server: Server) -> Iterator[None]:
+    yield
+    server.stop()
+    assert server.wait(PATIENCE)
+
+
+# -- signals ---------------------------------------------------------------------------------------
 
 
 SIGNALLED = """
@@ -606,7 +654,7 @@ print(server.lifecycle.value, threading.active_count(), flush=True)
 """
 
 
-def test_draining_from_a_signal_handler() -> None:
+def test_signal_handler_may_drain() -> None:
     with Script(SIGNALLED) as script, ExitStack() as clients:
         listener = Listener(f"127.0.0.1:{int(script.read_line())}")
         active, idle = (clients.enter_context(Client(listener.address)) for _ in range(2))
@@ -622,13 +670,13 @@ def test_draining_from_a_signal_handler() -> None:
 
 
 ELSEWHERE = """
-# No signal comes to the main thread, which alone can handle it: another one receives it.
+# The main thread, which alone runs handlers, receives no signal: another thread does.
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 server.wait()
 """
 
 
-def test_signal_that_another_thread_receives() -> None:
+def test_signal_that_another_thread_receives_is_handled() -> None:
     with Script(SIGNALLED.replace("server.wait()\n", ELSEWHERE)) as script:
         script.read_line()
         script.signal(signal.SIGTERM)
@@ -636,7 +684,7 @@ def test_signal_that_another_thread_receives() -> None:
         assert script.finish() == ""
 
 
-def test_stopping_from_a_signal_handler() -> None:
+def test_signal_handler_may_stop() -> None:
     with Script(SIGNALLED) as script:
         listener = Listener(f"127.0.0.1:{int(script.read_line())}")
         with Client(listener.address) as client:
@@ -647,8 +695,11 @@ def test_stopping_from_a_signal_handler() -> None:
             assert script.finish() == ""
 
 
+# -- failures --------------------------------------------------------------------------------------
+
+
 class Stranger:
-    """What `threading.current_thread` returns once gevent has patched it: no thread to wait for."""
+    """What `threading.current_thread` returns once gevent has patched it: it cannot be joined."""
 
     daemon = True
     name = "stranger"
@@ -661,7 +712,7 @@ class Stranger:
         raise AssertionError("cannot join a dummy thread")
 
 
-def test_stop_of_a_server_whose_application_has_patched_threads(
+def test_server_stops_although_its_application_has_patched_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with serving(worker()) as server, connect(server) as client:
@@ -686,4 +737,4 @@ def test_server_stops_whatever_fails_meanwhile(
         monkeypatch.setattr(server._pool, "join", fail)
         server.stop()
         assert server.wait(PATIENCE)
-    assert "the monitor's thread failed" in caplog.text
+    assert "error on the Monitor's thread" in caplog.text

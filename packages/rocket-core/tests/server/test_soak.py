@@ -1,4 +1,4 @@
-"""Rounds of everything that clients may do, each ended by a drain or a stop."""
+"""Clients do all that clients may do, in rounds that end with a drain or a stop."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pipeline(client: Client, chance: random.Random) -> None:
     client.send(b"wait\n" + b"again\n" * count)
     for expected in (b"WAIT\n", *(b"AGAIN\n" for _ in range(count))):
         if client.read_line() != expected:
-            return  # cut by a stop
+            return  # a stop has cut the connection
 
 
 def upload(client: Client, chance: random.Random) -> None:
@@ -96,11 +96,11 @@ BEHAVIOURS: list[Callable[[Client, random.Random], None]] = [
 
 
 def live(target: Listener, seed: str, failures: list[BaseException]) -> None:
-    """One client's life: several connections, one after the other."""
+    """Live the life of one client: several connections, one after the other."""
     chance = random.Random(seed)
     try:
         for _ in range(chance.randrange(1, 4)):
-            # Refused, reset or cut, as clients are whose server ends.
+            # A client is refused, reset or cut when its server ends.
             with suppress(ConnectionError), Client(target.address) as client:
                 chance.choice(BEHAVIOURS)(client, chance)
     except BaseException as error:
@@ -109,7 +109,7 @@ def live(target: Listener, seed: str, failures: list[BaseException]) -> None:
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
-def test_round(number: int) -> None:
+def test_clients_of_every_kind_leave_nothing_behind(number: int) -> None:
     chance = random.Random(number)
     before = descriptors()
     threads = chance.randrange(1, 4)

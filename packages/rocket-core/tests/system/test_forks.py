@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import pytest
 from coresupport import connect, port_of, serving, shout, states, worker
 from rocket_core import Connection, Listener, State, Timeouts
 from rocket_core.extending import UpgradedSocket
-from rocket_core.testing import PATIENCE, eventually
+from rocket_core.testing import PATIENCE, at_growing_scales, eventually, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,21 +89,29 @@ def sockets_of_tests() -> int:
 
 
 def test_child_keeps_no_connection_and_no_address() -> None:
-    with nursery() as children:
-        before = sockets_of_tests()
-        listener = Listener("127.0.0.1:0")
-        timeouts = Timeouts(keep_alive=1.0)
-        with serving(worker(children), listener, timeouts=timeouts) as server:
-            port = port_of(listener)
-            with connect(server) as neighbour, connect(server) as asking:
-                assert neighbour.ask(b"x\n") == b"X\n"
-                assert asking.ask(b"fork\n") == b"FORK\n"
-                # The two clients of this test are sockets of the same process.
-                assert len(children.inherited()) == before + 2
-                assert neighbour.closed_by_server()
-                assert asking.closed_by_server()
-        with socket.create_server(("127.0.0.1", port)):
-            pass
+    def forked(scale: float) -> None:
+        limit = 0.5 * scale
+        with nursery() as children:
+            before = sockets_of_tests()
+            listener = Listener("127.0.0.1:0")
+            timeouts = Timeouts(keep_alive=limit)
+            with serving(worker(children), listener, timeouts=timeouts) as server:
+                port = port_of(listener)
+                with ExitStack() as clients:
+                    with within(limit):
+                        neighbour, asking = (
+                            clients.enter_context(connect(server)) for _ in range(2)
+                        )
+                        assert neighbour.ask(b"x\n") == b"X\n"
+                        assert asking.ask(b"fork\n") == b"FORK\n"
+                    # The two clients of this test are sockets of the same process.
+                    assert len(children.inherited()) == before + 2
+                    assert neighbour.closed_by_server()
+                    assert asking.closed_by_server()
+            with socket.create_server(("127.0.0.1", port)):
+                pass
+
+    at_growing_scales(forked)
 
 
 def test_server_goes_on_in_the_parent() -> None:
@@ -115,7 +123,7 @@ def test_server_goes_on_in_the_parent() -> None:
 
 
 def test_child_that_returns_from_the_application_ends() -> None:
-    """It answers nobody, and serves nobody."""
+    """The child writes no response, and serves no client."""
     children: list[int] = []
 
     def handle(connection: Connection, line: bytes, body: bytes) -> State:

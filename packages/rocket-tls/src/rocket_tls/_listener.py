@@ -21,9 +21,9 @@ _SETTINGS: Final = TLSSettings()
 class TLSListener(Listener):
     """A listening socket whose clients speak TLS.
 
-    The files may be replaced at any time: the listener looks at them for each new connection, and
-    serves the new certificate as soon as both files are there and belong together. Until then it
-    serves the old one.
+    The files may be replaced at any time: each handshake looks at those of its certificate, and
+    uses the new certificate as soon as both files are there and belong together. Until then it uses
+    the old one. The CAs of clients are looked at for each new connection.
 
     Attributes:
         certificates: the certificates that are served; see `CertificateStore.chains`.

@@ -131,8 +131,8 @@ class Executor(concurrent.futures.Executor):
         multiprocess: always False, because work runs in the same process.
     """
 
-    multithread: Final = True
-    multiprocess: Final = False
+    multithread = True
+    multiprocess = False
 
     def __init__(self, max_threads: int = 4) -> None:
         """Use up to ``max_threads`` threads. Raises `ValueError` if that is less than 1."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIEnvironment
 
+from rocket_wsgi._access_log.access_log import AccessLog
 from rocket_wsgi._static.answers import ALLOW
 from rocket_wsgi._static.files import StaticFiles
 from rocket_wsgi._worker import WSGIWorker
-
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
-
-    from rocket_wsgi._access_log.access_log import AccessLog
 
 
 class FileWorker(WSGIWorker):

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Final, TypedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypedDict
+from wsgiref.types import WSGIApplication
 
+from rocket_core import Peer
+from rocket_wsgi._access_log.access_log import AccessLog
 from rocket_wsgi._clock import SERVER
 from rocket_wsgi._environ.field_names import EnvironNames, Underscores
 from rocket_wsgi._environ.proxies import Proxies
-from rocket_wsgi._environ.request_id import HEADER, IdSource
+from rocket_wsgi._environ.request import Request
+from rocket_wsgi._environ.request_id import HEADER, IdSource, RequestIds
+from rocket_wsgi._executor import Executor
 from rocket_wsgi._own_answers import OwnAnswers
 from rocket_wsgi._response.file_wrapper import FileWrapper
-from rocket_wsgi._static.mounts import Mounts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from wsgiref.types import WSGIApplication
-
-    from rocket_core import Peer
-    from rocket_wsgi._access_log.access_log import AccessLog
-    from rocket_wsgi._environ.request import Request
-    from rocket_wsgi._environ.request_id import RequestIds
-    from rocket_wsgi._executor import Executor
-    from rocket_wsgi._static.files import StaticFiles
-    from rocket_wsgi._static.mounts import Mount
-    from rocket_wsgi._types import Environ, Headers
+from rocket_wsgi._static.files import StaticFiles
+from rocket_wsgi._static.mounts import Mount, Mounts
+from rocket_wsgi._types import Environ, Headers
 
 MAX_BODY: Final = 1 << 30
 """The default of ``max_body``, in bytes."""
@@ -93,7 +88,7 @@ class Site:
         names: the environ keys of header fields.
         proxies: the trusted proxies, or None.
         access_log: the access log, or None.
-        reserved: tells whether a request is served in a lane of its own, or None.
+        reserved: tells whether a request is urgent, or None.
         executor: the executor of all workers, or None.
         own_answers: decides which requests are answered without the application; None if the
             application answers all requests.
@@ -140,10 +135,10 @@ class Site:
             access_log: the log that gets a line for each request, except for requests of
                 ``health``. None: there is no log.
             reserved: a function that takes an environ, and returns without waiting whether the
-                request is served in a lane of its own while all threads are busy; meant for health
-                checks of the application.
+                request is urgent: it is served even while all threads are busy. It is meant for
+                health checks of the application.
             static: the files that are served instead of calling the application, by mount path:
-                ``{"/static": StaticFiles("public")}``. They are served in that lane, too.
+                ``{"/static": StaticFiles("public")}``. Requests for them are urgent, too.
             executor: runs work that requests begin and need not wait for; one for all workers.
             trusted_proxies: the networks of trusted proxies, in the form of
                 `rocket_core.Networks`. Fields such as ``X-Forwarded-For`` are accepted from these

@@ -10,8 +10,8 @@ halves, which may run on two threads:
     any thread, never waiting          a thread of the pool, which the request keeps
     -------------------------          ---------------------------------------------
     receive   head and body            serve     calls the application, and sends its result
-    urgent    has it a lane of its     _finish   closes what the request has opened, and
-              own?                               writes its record to the access log
+    urgent    is it served even        _finish   closes what the request has opened, and
+              if all are busy?                   writes its record to the access log
     expired, overloaded, overdue,
     failed    answer it otherwise
 
@@ -29,26 +29,20 @@ afterwards the response is cut off.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Unpack
+from wsgiref.types import WSGIApplication
 
-from rocket_core import ClientGone, CloseReason, State, Worker
+from rocket_core import ClientGone, CloseReason, Connection, State, Worker
+from rocket_core.http1 import RequestLine
 from rocket_wsgi._environ.request import ENDED, is_secure
 from rocket_wsgi._http1.encoded_head import EncodedHead
+from rocket_wsgi._http1.http1_request import HTTP1Request
+from rocket_wsgi._http1.http1_response import HTTP1Response
 from rocket_wsgi._http1.receiver import Receiver
-from rocket_wsgi._http1.response import HTTP1Response
 from rocket_wsgi._http1.upgrade import offer_upgrade
 from rocket_wsgi._own_answers import CRASHED, NOT_RECEIVED, OVERDUE, OVERLOADED, TOO_LATE
 from rocket_wsgi._response.response_head import ResponseHeads
-from rocket_wsgi._site import Site
-
-if TYPE_CHECKING:
-    from typing import Unpack
-    from wsgiref.types import WSGIApplication
-
-    from rocket_core import Connection
-    from rocket_core.http1 import RequestLine
-    from rocket_wsgi._http1.request import HTTP1Request
-    from rocket_wsgi._site import SiteSettings
+from rocket_wsgi._site import Site, SiteSettings
 
 _log = logging.getLogger("rocket_wsgi")
 
@@ -102,7 +96,7 @@ class WSGIWorker(Worker):
         return self._receiver.answer(connection, OVERLOADED)
 
     def urgent(self, connection: Connection) -> bool:
-        """Return whether the request is for a file, or ``reserved`` wants it served at once."""
+        """Return whether the request is for a file, or urgent by ``reserved``."""
         request: HTTP1Request = connection.context
         if self._site.find_mount(request) is not None:
             return True

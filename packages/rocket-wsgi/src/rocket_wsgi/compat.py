@@ -24,7 +24,8 @@ from __future__ import annotations
 import importlib.util
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+from wsgiref.types import WSGIApplication
 
 from rocket_core import BACKLOG, Server, Timeouts
 from rocket_wsgi._clock import SERVER
@@ -36,9 +37,6 @@ from rocket_wsgi._compat.worker import CompatibleWorker
 from rocket_wsgi._file_worker import FileWorker
 from rocket_wsgi._version import __version__
 from rocket_wsgi._worker import WSGIWorker
-
-if TYPE_CHECKING:
-    from wsgiref.types import WSGIApplication
 
 __all__ = [
     "HTTP_SERVER_SOFTWARE",

@@ -13,13 +13,14 @@ from traceback import walk_stack
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from rocket_cli._admin.protocol import SORTS
 from rocket_cli._admin.reply import Answer
 from rocket_cli._admin.vitals import build, gil_enabled, gil_wait, memory
 from rocket_cli._logging.server_log import set_log_level
 from rocket_cli._serving.listeners import location
 from rocket_cli._settings.threads import parse_threads
 from rocket_cli._version import __version__
-from rocket_core import Activity, ConnectionInfo, Histogram, Server
+from rocket_core import Activity, Histogram, Server
 
 if TYPE_CHECKING:
     from rocket_tls import TLSListener
@@ -36,14 +37,6 @@ _MAX_DEPTH: Final = 5000
 
 _OWN: Final = ("rocket_core.", "rocket_wsgi.", "threading")
 """Beginnings of the names of modules through which a thread comes to the application."""
-
-SORTS: Final[dict[str, Callable[[ConnectionInfo], Any]]] = {
-    "age": lambda each: each.created,
-    "held": lambda each: -each.held,
-    "requests": lambda each: -each.requests,
-    "state": lambda each: (each.state.value, each.created),
-}
-"""The orders of connections: the oldest, or the largest number, comes first."""
 
 
 class Inspector:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rocket_cli._admin.reply import Reply
 from rocket_cli._settings.threads import parse_threads
+
+if TYPE_CHECKING:
+    from rocket_core import ConnectionInfo
 
 VERSION: Final = 1
 """The version of the protocol, which each question names."""
@@ -24,7 +27,14 @@ MAX_LIMIT: Final = 10_000
 MAX_PROCESSES: Final = 1024
 """The maximum of ``resize``."""
 
-SORTS: Final = ("age", "held", "requests", "state")
+SORTS: Final[dict[str, Callable[[ConnectionInfo], Any]]] = {
+    "age": lambda each: each.created,
+    "held": lambda each: -each.held,
+    "requests": lambda each: -each.requests,
+    "state": lambda each: (each.state.value, each.created),
+}
+"""The orders of connections: the oldest, or the largest number, comes first."""
+
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 Check = Callable[[Any], str | None]

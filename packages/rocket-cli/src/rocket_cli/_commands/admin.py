@@ -78,7 +78,7 @@ def threads(*, path: Path, wants_json: bool) -> None:
 @click.command(cls=AdminCommand, epilog=_EPILOG)
 @click.option(
     "--sort",
-    type=Choice(SORTS),
+    type=Choice(tuple(SORTS)),
     metavar="|".join(SORTS),
     default="age",
     help="Sort by age (oldest first), by held (most memory first), by requests (most first) or by "

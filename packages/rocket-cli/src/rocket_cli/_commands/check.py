@@ -18,7 +18,7 @@ def check(*, chosen: Chosen) -> None:
     2.
     """
     with traceback_for_debug(chosen):
-        from rocket_cli._commands.running import rehearse
+        from rocket_cli._commands.launch import dry_run
 
-        for line in rehearse(chosen):
+        for line in dry_run(chosen):
             click.echo(line)

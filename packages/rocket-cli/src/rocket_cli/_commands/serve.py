@@ -21,6 +21,6 @@ def serve(*, chosen: Chosen) -> None:
     project and main.py of the current directory.
     """
     with traceback_for_debug(chosen):
-        from rocket_cli._commands.running import run
+        from rocket_cli._commands.launch import run
 
         sys.exit(run(chosen))

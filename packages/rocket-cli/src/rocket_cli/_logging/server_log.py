@@ -16,7 +16,7 @@ import click
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.formatting import JSONLines, TextLines, has_colours, printable
 from rocket_cli._logging.loggers import ServerLogger, direct
-from rocket_cli._logging.losses import Losses
+from rocket_cli._logging.lost_messages import LostMessages
 from rocket_cli._logging.privileges import Maker, give_file, maker
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.identity import identity
@@ -38,7 +38,7 @@ class _Handler(logging.Handler):
     def __init__(self, path: str, chosen: Chosen) -> None:
         """Open the file at ``path``; ``-`` is standard error. Raises `OSError`."""
         super().__init__()
-        self._losses = Losses(path)
+        self._lost = LostMessages(path)
         self.path = path
         self.chosen = chosen
         self._file = self._file_at(path)
@@ -81,10 +81,10 @@ class _Handler(logging.Handler):
         """Write a message."""
         try:
             self._write(record)
-            if (lost := self._losses.take()) is not None:
+            if (lost := self._lost.take()) is not None:
                 self._write(lost)
         except Exception as error:  # noqa: BLE001 - a handler must not raise
-            self._losses.add(error)
+            self._lost.add(error)
 
     def _write(self, record: logging.LogRecord) -> None:
         data = f"{self.format(record)}\n".encode(errors="backslashreplace")

@@ -4,7 +4,7 @@ Theory of operation. The process has three kinds of threads besides those of the
 thread* loads the application, starts the server without accepting clients, and then waits for
 signals and for the end of the server (`wait_for_end`). The *control thread* (`Control`) carries out
 the orders of the supervisor, from the moment when the process reports that it is ready. The thread
-of `Leaving` ends the process if the application delays its exit.
+of `ExitDeadline` ends the process if the application delays its exit.
 
 Orders and signals may arrive in any combination, and ask for the same thing:
 
@@ -12,8 +12,8 @@ Orders and signals may arrive in any combination, and ask for the same thing:
 2. SIGTERM arrives. The main thread drains, too, with the same or an earlier deadline.
 3. The server has ended. The main thread sends the last counters, and exits.
 
-`Server.drain` and `Server.stop` may be called by any thread and more than once, and `Leaving` takes
-the earliest deadline. So no order has to know of another.
+`Server.drain` and `Server.stop` may be called by any thread and more than once, and `ExitDeadline`
+takes the earliest deadline. So no order has to know of another.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from rocket_cli._application.request_count import counted
 from rocket_cli._application.site import Site, find_site
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.server_log import STANDARD, configure_log, reopen_log
-from rocket_cli._logging.strays import log_strays
+from rocket_cli._logging.uncaught_exceptions import log_uncaught_exceptions
 from rocket_cli._processes.channel import Channel, Message
 from rocket_cli._processes.code_watcher import code_directories
 from rocket_cli._processes.control import Control
-from rocket_cli._processes.leaving import Leaving
+from rocket_cli._processes.exit_deadline import ExitDeadline
 from rocket_cli._processes.signals import Events, caught_signals, wait_for_end
 from rocket_cli._serving.access_log import open_access_log
 from rocket_cli._serving.certificates import make_acme
-from rocket_cli._serving.composing import make_server
 from rocket_cli._serving.listeners import make_listeners
+from rocket_cli._serving.server import make_server
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.identity import assume_identity
 from rocket_cli._sockets.balance import Slot
@@ -96,7 +96,7 @@ class Serve:
 
     def _boot(self, channel: Channel) -> _Booted:
         chosen = self.chosen
-        log_strays()
+        log_uncaught_exceptions()
         acme = make_acme(chosen)
         listeners = make_listeners(chosen, acme, self.sockets)  # as the user that may read the keys
         if self.paths:
@@ -135,13 +135,13 @@ class _Booted:
     access_log: AccessLog | None
     paths: Sequence[str]
     slot: Slot
-    leaving: Leaving = field(default_factory=Leaving)
+    exit_deadline: ExitDeadline = field(default_factory=ExitDeadline)
 
     def serve(self, channel: Channel) -> int:
         """Serve until told to end, and return the exit code."""
-        self.leaving.start()
+        self.exit_deadline.start()
         code = self._serve(channel)
-        self.leaving.begin(code)
+        self.exit_deadline.begin(code)
         return code
 
     def _serve(self, channel: Channel) -> int:
@@ -197,7 +197,7 @@ class _Booted:
 
     def _drain_as_told(self, message: Message, channel: Channel) -> None:
         self.slot.leave()
-        self.leaving.expect(message["seconds"])
+        self.exit_deadline.expect(message["seconds"])
         shared = set(message["shared"])
         listeners = [each for n, each in enumerate(self.server.listeners) if n in shared]
         self.server.drain(message["seconds"], shared=listeners)
@@ -205,12 +205,12 @@ class _Booted:
         channel.send({"event": "closed"})
 
     def _drain(self, *, shared: bool = False) -> None:
-        self.leaving.expect(self.chosen["graceful-timeout"])
+        self.exit_deadline.expect(self.chosen["graceful-timeout"])
         listeners: list[Listener] = self.server.listeners if shared else []
         self.server.drain(self.chosen["graceful-timeout"], shared=listeners)
 
     def _stop(self) -> None:
-        self.leaving.expect(0)
+        self.exit_deadline.expect(0)
         self.server.stop()
 
     def _reopen(self) -> None:

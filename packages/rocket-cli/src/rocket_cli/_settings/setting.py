@@ -45,7 +45,7 @@ class Setting:
         name: its key in a settings file, and its option without the dashes.
         kind: the kind of its values.
         help: what it does, in one or two sentences in the imperative.
-        part: the class that gets its value.
+        part: the class that gets its value; `Part.COMMAND`: none, the command reads it by name.
         keyword: the argument of that class.
         default: the value that a settings file would state to change nothing; None if no value
             does that.

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import MutableMapping
-from pathlib import Path
 from typing import Final
 
 from rocket_cli._errors import CommandError
 from rocket_cli._settings.bind import Bind
 from rocket_cli._sockets.bound_sockets import BoundSocket
-from rocket_core import Address, UnixAddress, address_of
+from rocket_core import address_of
 
 _FIRST: Final = 3
 """The first descriptor that systemd passes."""
@@ -51,11 +50,4 @@ def inherited_socket(descriptor: int, scheme: str | None) -> BoundSocket:
             f"descriptor {descriptor} is not a listening stream socket: "
             "use ListenStream= and Accept=no in its unit"
         )
-    return BoundSocket(Bind(_address(sock), scheme), sock)
-
-
-def _address(sock: socket.socket) -> Address:
-    name = sock.getsockname()
-    if isinstance(name, tuple):
-        return address_of(name)
-    return UnixAddress(Path(os.fsdecode(name) if isinstance(name, bytes) else name))
+    return BoundSocket(Bind(address_of(sock.getsockname()), scheme), sock)

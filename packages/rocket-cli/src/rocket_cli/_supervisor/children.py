@@ -34,7 +34,7 @@ from rocket_cli._processes.message_forms import Speaker
 from rocket_cli._processes.task import Task
 from rocket_cli._sockets.forks import own_fork
 from rocket_cli._supervisor.child import Child, Phase
-from rocket_cli._supervisor.survival import survived
+from rocket_cli._supervisor.error_handling import log_errors
 from rocket_cli._supervisor.timers import Timers
 
 _log = logging.getLogger("rocket_cli")
@@ -195,12 +195,12 @@ class Children:
                 return
             child = self._by_pid.get(pid)
             if child is not None:
-                # Errors are survived here, because no other signal announces the remaining ones.
-                with survived("reading the last messages of a process"):
+                # Errors are logged here, because no other signal announces the remaining ones.
+                with log_errors("reading the last messages of a process"):
                     self._exchange(child, LIMIT)
                 del self._by_pid[pid]
                 self._close(child)
-                with survived("handling the end of a process"):
+                with log_errors("handling the end of a process"):
                     self._ended(child, os.waitstatus_to_exitcode(status))
 
     def _kill(self, child: Child) -> None:

@@ -41,10 +41,10 @@ from rocket_cli._sockets.balance import ConnectionCounts
 from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets
 from rocket_cli._supervisor.child import Child, Phase, describe_end
 from rocket_cli._supervisor.children import Children
+from rocket_cli._supervisor.error_handling import failure_of
 from rocket_cli._supervisor.generation import Generation
 from rocket_cli._supervisor.memory_limit import MemoryWatch
 from rocket_cli._supervisor.restarts import Restarts
-from rocket_cli._supervisor.survival import failure_of
 from rocket_cli._supervisor.timers import Timers
 from rocket_cli._supervisor.working_directory import WorkingDirectory
 

@@ -31,13 +31,13 @@ from rocket_cli._sockets.bound_sockets import BoundSocket, open_sockets
 from rocket_cli._sockets.systemd_sockets import activated_sockets
 from rocket_cli._supervisor.child import Child, describe_end
 from rocket_cli._supervisor.children import Children
+from rocket_cli._supervisor.error_handling import failure_of
 from rocket_cli._supervisor.generation import Generation, size_of
 from rocket_cli._supervisor.generations import Generations
 from rocket_cli._supervisor.inquiries import Respond
 from rocket_cli._supervisor.observer_processes import ObserverProcesses
 from rocket_cli._supervisor.shutdown import Shutdown
 from rocket_cli._supervisor.succession import Inheritance, Successor
-from rocket_cli._supervisor.survival import failure_of
 from rocket_cli._supervisor.systemd_notify import Notifier
 from rocket_cli._supervisor.working_directory import WorkingDirectory
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from rocket_cli._processes.signals import ENDING, Events
-from rocket_cli._supervisor.survival import survived
+from rocket_cli._supervisor.error_handling import log_errors
 
 SIGNALS: Final = (
     *ENDING,
@@ -34,5 +34,5 @@ class SignalOrders:
     def obey(self) -> None:
         """Carry out the orders of all signals that have arrived, without waiting for any."""
         for number in self._events.take():
-            with survived(f"handling {number.name}"):
+            with log_errors(f"handling {number.name}"):
                 self._actions[number]()

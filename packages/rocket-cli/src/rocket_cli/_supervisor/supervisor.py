@@ -11,11 +11,11 @@ What happens where:
 - `ObserverProcesses` keeps the processes beside them running.
 - `Replacement` carries out reloads and upgrades.
 - `Shutdown` ends everything, in stages.
-- `Inquiries` passes questions between processes; `OwnAnswers` answers those of the supervisor.
+- `Inquiries` passes questions between processes; `AdminHandlers` answers those of the supervisor.
 - `SignalOrders` turns signals into calls of these.
 
 The supervisor must outlive its own errors: a server that runs goes on. Therefore each event is
-handled within `survived`, and `_require_progress` then finds what an error has left undone.
+handled within `log_errors`, and `_require_progress` then finds what an error has left undone.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from rocket_cli._serving.certificates import has_certificate
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.identity import identity
 from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets
+from rocket_cli._supervisor.admin_handlers import AdminHandlers
 from rocket_cli._supervisor.child import Child, Phase
 from rocket_cli._supervisor.children import Children
+from rocket_cli._supervisor.error_handling import log_errors
 from rocket_cli._supervisor.generation import Generation, size_of
 from rocket_cli._supervisor.generations import Generations
 from rocket_cli._supervisor.inquiries import Inquiries
 from rocket_cli._supervisor.observer_processes import ObserverProcesses
-from rocket_cli._supervisor.own_answers import OwnAnswers
 from rocket_cli._supervisor.pid_file import PidFile
 from rocket_cli._supervisor.replacement import Replacement
 from rocket_cli._supervisor.shutdown import Shutdown, exit_code_after
 from rocket_cli._supervisor.signal_orders import SignalOrders
 from rocket_cli._supervisor.succession import take_inheritance
-from rocket_cli._supervisor.survival import survived
 from rocket_cli._supervisor.systemd_notify import Notifier
 from rocket_cli._supervisor.timers import Timers
 from rocket_cli._supervisor.working_directory import WorkingDirectory
@@ -100,8 +100,8 @@ class Supervisor:
             working_directory=self._working_directory,
             environment=environment,
         )
-        own = OwnAnswers(self._children, self._generations, self._replacement, self._shutdown)
-        self._inquiries = Inquiries(self._children, self._timers, own.by_name, own.note)
+        admin = AdminHandlers(self._children, self._generations, self._replacement, self._shutdown)
+        self._inquiries = Inquiries(self._children, self._timers, admin.by_name, admin.note)
         self._orders = SignalOrders(
             events,
             {
@@ -134,12 +134,12 @@ class Supervisor:
             raise
         while len(self._children) or not self._shutdown.begun:
             for key, _ in self._selector.select(self._timers.wait()):
-                with survived("handling a signal or a message"):
+                with log_errors("handling a signal or a message"):
                     key.data()
             for call in self._timers.due():
-                with survived("handling a timer"):
+                with log_errors("handling a timer"):
                     call()
-            with survived("looking for missing processes"):
+            with log_errors("looking for missing processes"):
                 self._require_progress()
         self._close()
         failure = self._shutdown.failure
@@ -222,7 +222,7 @@ class Supervisor:
 
     def served(self, generation: Generation, report: Message) -> None:
         """Announce that the first generation serves, and start the observers."""
-        with survived("announcing the server"):
+        with log_errors("announcing the server"):
             self._announce(generation, report)
         self._replacement.notify_ready(generation)
         if self._inherited is not None:

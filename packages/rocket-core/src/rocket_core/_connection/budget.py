@@ -69,7 +69,7 @@ class Budget:
             self._counted -= counted
 
     def lend(self, count: int) -> bool:
-        """Take ``count`` bytes, all or none; whether they were taken.
+        """Take ``count`` bytes, all or none; return whether they were taken.
 
         Half of the budget stays reserved for `take`. The bytes all count, and are given back with
         `give_back`.

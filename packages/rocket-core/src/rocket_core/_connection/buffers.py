@@ -7,19 +7,16 @@ What is kept for clients is bounded by budgets that all connections of a server 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import socket
+from collections.abc import Sequence
+from typing import Final
 
 from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.output import OUTPUT_BOUND, Output
 from rocket_core._connection.server_state import NO_SERVER, ServerState
 from rocket_core._connection.transport import Transport
 from rocket_core._errors import NotYet
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Sequence
-
-    from rocket_core._network.address import Peer
+from rocket_core._network.address import Peer
 
 RECEIVE_SIZE: Final = 16 * 1024
 """Bytes asked of the system at once. A TLS record carries no more."""
@@ -138,7 +135,7 @@ class Buffers(Transport):
         return taken if type(taken) is bytes else bytes(taken)
 
     def discard(self) -> bool:
-        """Throw away what the client sends; whether it has stopped sending.
+        """Throw away what the client sends; return whether it has stopped sending.
 
         Raises `OSError` when the connection is broken.
         """
@@ -156,11 +153,11 @@ class Buffers(Transport):
     @property
     def held(self) -> int:
         """Bytes held for the client, which has not taken them yet. Any thread may ask."""
-        output = self._output  # which its owner may drop meanwhile
+        output = self._output  # the owner may drop it meanwhile
         return 0 if output is None else output.held
 
     def holds(self, size: int) -> bool:
-        """Whether `Connection.write` of ``size`` bytes, after all else was sent, will not wait."""
+        """Return whether `Connection.write` of ``size`` bytes never waits once all else is sent."""
         return size <= GRAIN or (size <= OUTPUT_BOUND and self.server.output.ample)
 
     def _kept(self) -> Output:
@@ -173,7 +170,7 @@ class Buffers(Transport):
         return self._kept().add(view)
 
     def lend(self, view: memoryview, size: int) -> bool:
-        """Keep ``view`` without copying it, where `keep` has no room; whether it is kept.
+        """Keep ``view`` without copying it, where `keep` has no room; return whether it is kept.
 
         The view is part of an object of ``size`` bytes, which must not change any more.
         """

@@ -8,7 +8,7 @@ wait, and say "not yet" instead.
 Theory of operation
 -------------------
 Only the owner of a connection calls its methods, with the exceptions that their docstrings name;
-see `State` for who that is. The owner may wait for the client only while a worker serves the
+`State` tells the owner. The owner may wait for the client only while a worker serves the
 connection, in the states ACTIVE and UPGRADED. Any other thread is needed by all clients: in any
 other state a wait raises `WaitError`, and the connection is broken, because a part of what was to
 be sent is lost.
@@ -20,10 +20,11 @@ operation fail.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.buffers import Buffers
@@ -32,15 +33,11 @@ from rocket_core._connection.server_state import NO_SERVER
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.transfer import Transfer
 from rocket_core._errors import ClientGone, WaitError
+from rocket_core._network.address import Peer
 from rocket_core._state import OWNERS, TRANSITIONS, CloseReason, Owner, State, check_transition
 from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.unsent_bytes import unsent_in_system
 from rocket_core._system.wait_ready import wait_ready
-
-if TYPE_CHECKING:
-    import socket
-
-    from rocket_core._network.address import Peer
 
 _LONGEST_WAIT: Final = 1e6
 """Seconds of one wait at most: `select.poll` takes no more than 24 days."""
@@ -137,7 +134,7 @@ class Connection(Buffers):
         self.state = State.HANDSHAKE
 
     def begin(self) -> bool:
-        """Take the preamble, then the handshake, as far as they go; whether both are complete.
+        """Take the preamble, then the handshake, as far as they go; return whether both are done.
 
         Raises `OSError` when the connection is broken, or does not begin as it must.
         """
@@ -177,7 +174,7 @@ class Connection(Buffers):
             self.deadline = transfer.deadline
 
     def still_taking(self) -> bool:
-        """Whether the client, at its deadline, has taken enough to be given more time.
+        """Return whether the client, at its deadline, has taken enough to be given more time.
 
         What the system accepted at once may take a slow client minutes, in which it accepts no
         more; so at a deadline, and only then, the system is asked how much of it is left.
@@ -240,7 +237,7 @@ class Connection(Buffers):
             yield line
 
     def fill_waiting(self) -> int:
-        """Receive once, waiting for the client: the number of bytes, 0 at the end of the stream.
+        """Receive once, waiting for the client; return how many bytes came, 0 at the end.
 
         What is kept for the client is sent before. Raises `ClientGone` when the client is gone, or
         too slow for the transfer begun last.
@@ -277,10 +274,10 @@ class Connection(Buffers):
             self._keep_waiting(memoryview(data)[sent:])
 
     def write_rest(self, data: bytes) -> None:
-        """`write` the rest of a response, of which nothing is left to be made.
+        """Send the rest of a response, all of which is in memory, as `write` does.
 
-        What the client does not take is kept however much it is, and not copied, while all that is
-        kept is less than half of what all connections may keep; otherwise as `write`. Further parts
+        What the client does not take is kept however much it is, and not copied, unless all that
+        is kept would exceed half of what all connections may keep; then as `write`. Further parts
         of the rest may follow in calls of their own.
         """
         try:
@@ -342,7 +339,7 @@ class Connection(Buffers):
         self._flush_measured()
 
     def flush(self) -> bool:
-        """Send what is kept, without waiting; whether all of it is sent.
+        """Send what is kept, without waiting; return whether all of it is sent.
 
         Raises `OSError` when the client is gone.
         """

@@ -27,13 +27,13 @@ _SHARE: Final = 8 << 20
 
 
 class Channel(Protocol):
-    """What takes the output: a connection, as far as that matters here."""
+    """The receiver of the output: a connection, as far as that matters here."""
 
     def send_now(self, data: memoryview) -> int | None:
-        """Send once: the number of bytes taken, or None: not yet."""
+        """Send once; return the number of bytes taken, or None when none can be taken yet."""
 
     def send_file_now(self, descriptor: int, offset: int, count: int) -> int | None:
-        """Send once from a file: the number of bytes taken, 0 at its end, None: not yet."""
+        """Send once from a file; return the number of bytes taken, 0 at its end, None: not yet."""
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Output:
             self._parts.append(memoryview(bytes(data)))
 
     def lend(self, data: memoryview, size: int) -> bool:
-        """Append all of ``data`` as it is, where `add` has no room for it; whether it was appended.
+        """Append all of ``data`` as it is, where `add` has no room; return whether it was appended.
 
         ``data`` is part of an object of ``size`` bytes, which must not change.
         """

@@ -42,7 +42,7 @@ class ProxyPreamble:
         self._log = log
 
     def receive(self, transport: Transport, sock: socket.socket) -> bool:
-        """Take the header as far as it has arrived; whether it is complete.
+        """Take the header as far as it has arrived; return whether it is complete.
 
         The transport then has the addresses that the header announces. Raises `ProxyHeaderError`
         when there is no header, and `OSError` when the connection is broken.
@@ -63,7 +63,7 @@ class ProxyPreamble:
         return True
 
     def _complete(self, transport: Transport, sock: socket.socket) -> bool:
-        """Receive as much of the header as there is; whether the header is complete."""
+        """Receive as much of the header as there is; return whether it is complete."""
         while (wanted := self._missing()) > 0:
             try:
                 data = sock.recv(wanted, socket.MSG_PEEK)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rocket_core._connection.budget import TOTAL_INPUT, Budget
-from rocket_core._connection.disk import Disk
+from rocket_core._connection.disk_budget import DiskBudget
 from rocket_core._system.fault_log import FaultLog
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ServerState:
         pool: what a worker tells that it will be away.
         input: the budget in memory for all large requests together; see `Spool`.
         output: the budget in memory for all responses that clients have yet to take.
-        disk: the budget in files for all large requests together; see `Spool`.
+        disk: the disk space for all large request bodies together; see `Spool`.
         faults: the log of errors that clients can provoke again and again.
         draining: whether idle connections are closed instead of kept.
         stopped: whether every connection is closed instead of parked.
@@ -82,7 +82,7 @@ class ServerState:
     pool: WorkerPool = field(default_factory=NoPool)
     input: Budget = field(default_factory=lambda: Budget(TOTAL_INPUT))
     output: Budget = field(default_factory=Budget)
-    disk: Disk = field(default_factory=Disk)
+    disk: DiskBudget = field(default_factory=DiskBudget)
     faults: FaultLog = field(default_factory=FaultLog)
     draining: bool = False
     stopped: bool = False

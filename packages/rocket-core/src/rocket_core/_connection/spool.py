@@ -3,8 +3,8 @@
 Theory of operation
 -------------------
 One thread at a time adds to a spool: the owner of the connection from which the bytes come. Any
-other thread may give up a spool whose bytes are in a file, to make room for its own; see `Disk`.
-For that, and only then, a spool has a lock.
+other thread may give up a spool whose bytes are in a file, to make room for its own; see
+`DiskBudget`. For that, and only then, a spool has a lock.
 
     ======  ==============================================  ===================
     place   meaning                                         followed by
@@ -20,18 +20,15 @@ For that, and only then, a spool has a lock.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Final, Protocol
+from typing import IO, Final, Protocol
 
-from rocket_core._connection.disk import LEAST, Disk, unlimited
+from rocket_core._connection.budget import Budget
+from rocket_core._connection.disk_budget import LEAST, DiskBudget, unlimited
 from rocket_core._errors import SpoolError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rocket_core._connection.budget import Budget
 
 MEMORY_BOUND: Final = LEAST
 """Bytes that are kept in memory in any case."""
@@ -66,7 +63,7 @@ _MEMORY: Final = _Place.MEMORY  # an attribute of an enum costs a search
 
 
 class Source(Protocol):
-    """What the bytes come from: a connection, as far as that matters here."""
+    """The origin of the bytes: a connection, as far as that matters here."""
 
     def pace(self, now: float) -> float:
         """Return the bytes per second that have come lately, at a time of `time.monotonic`."""
@@ -99,7 +96,7 @@ class Spool:
     def __init__(
         self,
         budget: Budget | None = None,
-        disk: Disk | None = None,
+        disk: DiskBudget | None = None,
         source: Source | None = None,
     ) -> None:
         """Hold what ``budget`` and ``disk`` allow.
@@ -148,7 +145,7 @@ class Spool:
             self._parts.append(bytearray(data))
 
     def _may_hold(self) -> bool:
-        """Take what is held from the budget, as far as it was not taken; whether all is taken."""
+        """Take from the budget what is held and not yet taken; return whether all is taken."""
         if self._budget is None or self.size > BUDGETED_BOUND:
             return False
         self._taken += self._budget.take(self.size - self._taken)
@@ -194,7 +191,7 @@ class Spool:
         except (OSError, ValueError) as error:
             raise self._failed(disk, error) from error
 
-    def _failed(self, disk: Disk, error: OSError | ValueError) -> SpoolError:
+    def _failed(self, disk: DiskBudget, error: OSError | ValueError) -> SpoolError:
         """Return what to raise when the file was not written, with ``error``."""
         if self._place is _Place.GONE or not isinstance(error, OSError):  # it was just closed
             return _given_up()
@@ -218,12 +215,12 @@ class Spool:
             file, self._file = self._file, None
         # Before the file is closed, because: 1. the owner is about to measure the file system of
         # its descriptor, 2. this thread closes the descriptor, whose number gets another meaning,
-        # 3. the owner measures another file system. Then `Disk.take` must find that this body is
-        # gone, and not take room from others for it.
+        # 3. the owner measures another file system. Then `DiskBudget.take` must find that this body
+        # is gone, and not take room from others for it.
         disk.give_back(self)
         _close(file)
 
-    def _complete(self, lock: threading.Lock, disk: Disk) -> None:
+    def _complete(self, lock: threading.Lock, disk: DiskBudget) -> None:
         # From here on no other thread finds this body in order to give it up. A thread that has
         # found it before does so before this one has the lock, or comes too late.
         disk.complete(self)

@@ -17,8 +17,9 @@ class Timeouts:
     head: float = 30.0
     """Seconds for the whole head of a request, however many pieces it arrives in."""
     keep_alive: float = 75.0
-    """Seconds until the first byte of the next request. The default is longer than the 60 s of
-    common load balancers, which otherwise would use a connection that is just being closed."""
+    """Seconds until the first byte of the first request, or of the next one: the connection is
+    idle. The default is longer than the 60 s of common load balancers, which otherwise would use a
+    connection that is just being closed."""
     minimum_rate: float = 240.0
     """Bytes per second below which the client is too slow with a body or a response, over the last
     minute, or over the last ``stall`` seconds where that is longer."""

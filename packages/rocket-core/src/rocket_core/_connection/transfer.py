@@ -64,7 +64,7 @@ class Transfer:
         self.deadline = min(self._ends, now + self._timeouts.stall)
 
     def confirm(self, unsent: int, now: float) -> bool:
-        """Whether the client, at its deadline, has taken enough to be given more time.
+        """Return whether the client, at its deadline, has taken enough to be given more time.
 
         ``unsent`` are the bytes that the system has accepted and the client has not taken.
         """

@@ -101,11 +101,11 @@ class Transport(Exchange):
     # -- what a TLS connection does differently ------------------------------------------------
 
     def handshake(self) -> bool:
-        """Take the handshake as far as it goes; whether it is complete. Raises `OSError`."""
+        """Take the handshake as far as it goes; return whether it is done. Raises `OSError`."""
         return True
 
     def receive_now(self, size: int) -> bytes:
-        """Receive once, up to ``size`` bytes; none at the end of the stream.
+        """Receive once, up to ``size`` bytes; return no bytes at the end of the stream.
 
         Raises `BlockingIOError` or `NotYet` when nothing is there, and `OSError` when the
         connection is broken.
@@ -115,14 +115,14 @@ class Transport(Exchange):
         return data
 
     def send_now(self, data: bytes | bytearray | memoryview) -> int | None:
-        """Send once: the number of bytes taken, or None: not yet. Raises `OSError`."""
+        """Send once; return the number of bytes taken, or None: not yet. Raises `OSError`."""
         try:
             return self._socket.send(data)
         except (BlockingIOError, InterruptedError):
             return None
 
     def send_file_now(self, descriptor: int, offset: int, count: int) -> int | None:
-        """Send once from a file: the number of bytes taken, 0 at its end, None: not yet.
+        """Send once from a file; return the number of bytes taken, 0 at its end, None: not yet.
 
         Raises `OSError`.
         """
@@ -150,7 +150,7 @@ class Transport(Exchange):
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def client_left(self) -> bool:
-        """Whether the client has closed the connection, or its side of it. Never waits.
+        """Return whether the client has closed the connection, or its side of it. Never waits.
 
         What it sent before can still be received. A client that has closed the connection looks the
         same as one that has only closed its side and still reads, until something is sent to it.
@@ -161,7 +161,7 @@ class Transport(Exchange):
         return _has_ended(self._socket, at_end=True)  # pragma: no cover - not Linux
 
     def is_broken(self) -> bool:
-        """Whether the client certainly reads nothing more. Never waits.
+        """Return whether the client certainly reads nothing more. Never waits.
 
         It has reset the connection, or closed a Unix socket. A client that has closed its side of
         the connection may still read; where the system can tell, such a client is not broken.
@@ -190,7 +190,7 @@ class Transport(Exchange):
 
 
 def _poll(sock: socket.socket, events: int) -> bool:
-    """Whether one of ``events``, an error or the end of both sides is reported now."""
+    """Return whether one of ``events``, an error or the end of both sides is reported now."""
     if sock.fileno() < 0:
         return True
     poll = select.poll()
@@ -199,7 +199,7 @@ def _poll(sock: socket.socket, events: int) -> bool:
 
 
 def _has_ended(sock: socket.socket, *, at_end: bool) -> bool:  # pragma: no cover - not Linux
-    """Whether the socket is broken; ``at_end``: or its client has closed its side."""
+    """Return whether the socket is broken; ``at_end``: or its client has closed its side."""
     try:
         return not sock.recv(1, socket.MSG_PEEK) and at_end
     except (BlockingIOError, InterruptedError):

@@ -36,21 +36,18 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
 from math import inf
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
+from rocket_core._connection.connection import Connection
 from rocket_core._errors import ClientGone
 from rocket_core._state import CloseReason, State
 from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.wait_ready import wait_ready
 from rocket_core._system.waker import Waker
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from rocket_core._connection.connection import Connection
 
 
 class _Phase(Enum):
@@ -117,7 +114,7 @@ class UpgradedSocket:
         return self._wake is not None
 
     def withdraw(self) -> bool:
-        """Take the offer back; False when the application has taken the connection over.
+        """Take the offer back; return False when the application has taken the connection over.
 
         For the worker, which answers the request itself after that.
         """
@@ -268,7 +265,7 @@ class UpgradedSocket:
         return self._timeout
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """Receive up to ``size`` bytes; none at the end of the stream.
+        """Receive up to ``size`` bytes; return no bytes at the end of the stream.
 
         Raises `TimeoutError` when nothing arrives in time, and `OSError` when the connection is
         broken or closed. ``flags`` must be 0.
@@ -343,7 +340,7 @@ class UpgradedSocket:
                     self._connection.shut_down()
 
     def _wait(self, interest: int, until: float) -> bool:
-        """With the lock, which is given up meanwhile: wait for the client; False: timed out.
+        """With the lock, given up meanwhile: wait for the client; return False at the time-out.
 
         The caller calls `_use` again afterwards, since the connection may be closed by then.
         """
@@ -445,5 +442,5 @@ def _until(timeout: float | None) -> float:
 
 
 def _send(connection: Connection, data: memoryview) -> int | None:
-    """Send once, after what the server has yet to send: the bytes sent, or None: not yet."""
+    """Send once, behind all unsent bytes; return the number of bytes sent, or None: not yet."""
     return connection.send_now(data) if connection.flush() else None

@@ -39,12 +39,13 @@ class Deadlines:
     def watch(self, connection: Connection, until: float) -> bool:
         """See to it that ``connection`` comes up soon after ``until``, if not before.
 
-        Returns True when it became the first of all: a thread that sleeps must be told.
+        Returns True when ``until`` is now the first deadline of all, of which a thread that polls
+        must be told.
         """
         tick = ceil(until / TICK)
         due = tick * TICK
         with self._lock:
-            # 1. Thread A finds that a worker has the connection whose bucket A has taken.
+            # 1. Thread A finds that a worker owns the connection whose bucket A has taken.
             # 2. The worker parks it, and has it watched for the deadline that it has now.
             # 3. A has it watched for a second look, which is later and may not replace that watch.
             watched_at = connection.watched_at

@@ -58,6 +58,9 @@ A client that is about to send a request has sent it by then, and is answered. F
 has not had a request yet, the time counts from the beginning of the drain.
 """
 
+_ARRIVAL_GRACE: Final = 1.0
+"""Seconds that an idle connection is given at its deadline if a request has just arrived."""
+
 # Looking an attribute of an enum up takes a search, and these are needed several times a request.
 _IDLE: Final = State.IDLE
 _READY: Final = State.READY
@@ -209,7 +212,7 @@ class Engine:
             return
         if state is _IDLE and wait_ready(connection.descriptor, READ, 0):
             # A request has arrived in the last moment, and its event is on its way.
-            connection.deadline = monotonic() + DRAIN_GRACE
+            connection.deadline = monotonic() + _ARRIVAL_GRACE
             self._monitor.park(connection)
             return
         if connection.close_reason is None:  # else the end was decided before
@@ -228,7 +231,7 @@ class Engine:
     def is_urgent(self, connection: Connection, seat: Seat) -> bool | None:
         """Return whether a READY connection is to be served even while all workers are busy.
 
-        None: the worker failed to tell, and the connection is closed.
+        Returns None when the worker has failed to tell; the connection is closed then.
         """
         try:
             return seat.worker.urgent(connection)
@@ -244,7 +247,7 @@ class Engine:
     def left(self, connection: Connection, seat: Seat) -> bool:
         """Close a READY connection whose client has left; return whether it has.
 
-        A client that has closed its side only may still read the response, and gets it.
+        A client that has only closed its side may still read the response, and gets it.
         """
         if not connection.is_broken():
             return False
@@ -258,7 +261,7 @@ class Engine:
         context = None if connection.lease is None else connection.lease.context
 
         def last_word(overdue: Connection) -> State:
-            # Behind what the client has yet to take, a last word could have to wait for it.
+            # A last message behind unsent bytes could have to wait for the client.
             return _CLOSED if overdue.unsent else seat.worker.overdue(overdue, context)
 
         self._conclude(connection, seat, last_word)
@@ -341,7 +344,7 @@ class Engine:
             connection.close_reason = CloseReason.STOPPED
             return True
         now = monotonic()
-        if connection.last_request < 0:  # it is kept for one more request
+        if connection.last_request < 0:  # the connection is kept for one more request
             connection.last_request = connection.requests
             since = connection.deadline - self._keep_alive if connection.requests else now
             connection.deadline = min(connection.deadline, since + DRAIN_GRACE)
@@ -352,7 +355,7 @@ class Engine:
         return False
 
     def _settle(self, connection: Connection, target: State, seat: Seat) -> bool:
-        """Enter ``target``, after sending what is unsent; return whether it was given away."""
+        """Enter ``target``, after sending what is unsent; return whether the caller lost it."""
         if connection.unsent:
             connection.after = target
             if connection.state is not State.SENDING:
@@ -378,7 +381,7 @@ class Engine:
             return
         self._server.faults.report(_log, error, "serving %s failed", connection.peer)
         connection.close_reason = CloseReason.ERROR
-        if connection.state is State.SENDING:  # what is unsent cannot be sent, ever
+        if connection.state is State.SENDING:  # what is unsent can never be sent
             self.close(connection, seat)
             return
         try:
@@ -393,7 +396,8 @@ class Engine:
                 self.close(connection, seat)
 
 
-# What is done in a state without the worker: each returns the next state, or the same: not yet.
+# The steps of the states that need no worker. Each returns the next state, or the same state while
+# it is not complete.
 
 
 def _handshake(connection: Connection) -> State:
@@ -425,7 +429,7 @@ def _serve_within(
 ) -> State | None:
     """Call `Worker.serve` with a limit of time.
 
-    None: the time was up, and the Monitor's thread owns the connection.
+    Returns None when the time was up, and the Monitor's thread owns the connection.
     """
     lease = limit.begin(connection)
     try:

@@ -1,4 +1,4 @@
-"""Distributions of times, at the cost of one addition each."""
+"""Distributions of durations, at the cost of one addition each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _BUCKETS: Final = 40
 
 
 class Histogram:
-    """Counts of times, in buckets each twice as wide as the one before, from a microsecond on.
+    """Counts durations, in buckets each twice as wide as the one before, from a microsecond on.
 
     One thread adds, any thread reads.
     """
@@ -20,7 +20,7 @@ class Histogram:
         self._sum = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count one time, shorter than 6 days."""
+        """Count one duration in ``seconds``, shorter than 6 days."""
         self._counts[int(seconds * 1e6).bit_length()] += 1
         self._sum += seconds
 
@@ -32,21 +32,21 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many times were counted."""
+        """The number of durations that were counted."""
         return sum(self._counts)
 
     @property
     def total(self) -> float:
-        """The sum of all times, in seconds."""
+        """The sum of all durations, in seconds."""
         return self._sum
 
     def buckets(self) -> list[tuple[float, int]]:
-        """The upper limit in seconds, and the count, of each bucket up to the last with any."""
+        """Return the upper limit in seconds, and the count, of each bucket up to the last used."""
         last = max((index for index, count in enumerate(self._counts) if count), default=-1)
         return [((1 << index) * 1e-6, self._counts[index]) for index in range(last + 1)]
 
     def quantile(self, share: float) -> float:
-        """A time in seconds that ``share`` (0 to 1) of all do not exceed; 0 when there are none."""
+        """Return the seconds that ``share`` (0 to 1) of all do not exceed; 0 if there are none."""
         needed = share * self.count
         found = 0
         for limit, count in self.buckets():

@@ -37,7 +37,7 @@ BATCH: Final = 64
 """Connections claimed by one poll."""
 
 _RECHECK: Final = 5.0
-"""Seconds until a connection that a worker has is looked at again."""
+"""Seconds until the Monitor looks again at a connection that a worker owns."""
 
 _LONGEST_POLL: Final = 86400.0
 """Seconds that every system call takes; a deadline may be further away."""
@@ -72,7 +72,7 @@ class Monitor:
         return len(self._parked)
 
     def park(self, connection: Connection) -> None:
-        """Take ``connection``, which the caller owns, and from here on does not."""
+        """Take ``connection`` from the caller, which has owned it until now."""
         descriptor = connection.descriptor
         deadline = connection.deadline
         if deadline < connection.watched_at and self._deadlines.watch(connection, deadline):
@@ -111,17 +111,17 @@ class Monitor:
         try:
             self._poller.arm(descriptor, interest, first=first)
         except (OSError, ValueError):
-            # It was claimed and closed meanwhile, or the server has stopped.
+            # The connection was claimed and closed meanwhile, or the server has stopped.
             return
 
     def claim(self, connection: Connection) -> bool:
-        """Take ``connection`` back; return False when it is not parked, so that another owns it."""
+        """Take ``connection`` back; return False when it is not parked: another thread owns it."""
         parked = self._parked.pop(connection.descriptor, None)
         if parked is connection:
             return True
         if parked is not None:
             # 1. Another thread has claimed and closed it. 2. The system gives its descriptor to a
-            # new connection, which is parked. 3. That one was taken out here, and is put back.
+            # new connection, which is parked. 3. The new connection was taken out, and is put back.
             self.park(parked)
         return False
 
@@ -151,7 +151,7 @@ class Monitor:
         else:
             events = self._poller.poll(min(timeout, _until(due)), BATCH)
             # 1. A worker polls without limit. 2. A deadline comes first, which sends a wake-up.
-            # 3. This thread, which polls for a moment only, takes it. 4. The worker gets another.
+            # 3. This thread, which polls for a moment only, takes it. 4. The worker gets a new one.
             self._announce()
         if not events:
             return []
@@ -196,7 +196,7 @@ class Monitor:
         return events
 
     def _announce(self) -> None:
-        """Wake a thread that polls for as long as there is nothing, unless one knows the deadline.
+        """Wake a thread that polls without limit, unless a polling thread knows the deadline.
 
         A thread that is about to poll leaves word in ``_returns`` before it looks at the next
         deadline for the last time: either it sees the deadline, or it is seen here.
@@ -228,13 +228,13 @@ class Monitor:
                 self._deadlines.watch(connection, connection.deadline)
             elif self.claim(connection):
                 if connection.deadline > now:
-                    # A worker had it, and parked it between the look and the claim.
+                    # A worker owned it, and parked it between the look and the claim.
                     self.park(connection)
                 else:
                     claimed.append(connection)
             else:
-                # A worker has it. It may be about to park it with a deadline that relies on the
-                # watch just ended, so it stays watched.
+                # A worker owns the connection. The worker may be about to park it with a deadline
+                # that relies on the watch just ended, so the connection stays watched.
                 self._deadlines.watch(connection, now + _RECHECK)
         # 1. This thread takes the only bucket: there is no next deadline. 2. A worker begins to
         # poll without limit. 3. This thread has a connection watched again, whose deadline is the
@@ -243,7 +243,7 @@ class Monitor:
         return claimed
 
     def forget(self, connection: Connection) -> None:
-        """``connection``, which the caller owns, is about to be closed."""
+        """Forget ``connection``, which the caller owns and is about to close."""
         self._missed.discard(connection.descriptor)
         if connection.watched_at != inf:
             self._deadlines.forget(connection)

@@ -46,7 +46,7 @@ class RequestLimit(Generic[Served]):
         return lease
 
     def end(self, lease: Lease, exchange: Served) -> bool:
-        """End an exchange; return whether the connection is still the calling worker's."""
+        """End an exchange; return whether the calling worker still owns the connection."""
         self._leases.pop(lease, None)
         hold = lease.finish()
         if hold is not Hold.OVER:
@@ -59,9 +59,9 @@ class RequestLimit(Generic[Served]):
     # -- the Monitor's thread ------------------------------------------------------------------
 
     def leases(self) -> list[tuple[Lease, Served]]:
-        """Return the leases that are held, and whose exchange each is."""
+        """Return the leases that are held, each with its exchange."""
         return list(self._leases.items())
 
     def forget(self, lease: Lease) -> None:
-        """Look after ``lease`` no longer: its time was up, or it has no limit any more."""
+        """Stop watching ``lease``: its time was up, or it has no limit any more."""
         self._leases.pop(lease, None)

@@ -1,4 +1,4 @@
-"""What a server counts, and the forms in which it tells what it has done and does."""
+"""The counts of a server, and the snapshots in which it reports what it does."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Tally:
             self._live.append(counters)
 
     def close(self, counters: Counters) -> None:
-        """Keep what ``counters`` have counted, whose thread has ended."""
+        """Keep the counts of ``counters``, whose thread has ended."""
         with self._lock:
             self._live = [each for each in self._live if each is not counters]
             self._ended.add(counters)

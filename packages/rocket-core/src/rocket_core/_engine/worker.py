@@ -25,7 +25,7 @@ class Worker(ABC):
         """Serve one request, or as many as have arrived, on a thread of the pool.
 
         Returns what the connection waits for next: ``State.IDLE`` for another request,
-        ``State.HEAD`` or ``State.BODY`` for the rest of one that has arrived in part,
+        ``State.HEAD`` or ``State.BODY`` for the rest of a request that has arrived in part,
         ``State.LINGER`` to close once the client has read the answer, ``State.CLOSED`` or None to
         close at once. Output the client has not taken yet is sent in any case.
 
@@ -66,14 +66,14 @@ class Worker(ABC):
         return State.CLOSED
 
     def failed(self, connection: Connection, error: BaseException) -> State:
-        """`serve` or `receive` raised ``error``, which is already logged. As `expired`."""
+        """`serve` or `receive` raised ``error``, which is already logged. Called as `expired`."""
         del connection, error
         return State.CLOSED
 
     def overloaded(self, connection: Connection) -> State:
         """The request in ``connection`` is complete and waited too long, or too many wait.
 
-        May write why it is not served. As `expired`.
+        May write why it is not served. Called as `expired`.
         """
         del connection
         return State.CLOSED
@@ -82,50 +82,51 @@ class Worker(ABC):
         """The request in ``connection`` ran for longer than the server's ``request_timeout``.
 
         Only for a protocol whose `serve` offers the right to answer while it does not use the
-        connection: see `Lease`. ``context`` is what it offered it with; its thread still
-        runs, and has lost the connection. As `expired`.
+        connection: see `Lease`. ``context`` came with that offer. The thread of the request still
+        runs, and has lost the connection. Called as `expired`.
         """
         del connection, context
         return State.CLOSED
 
     def doing(self) -> str:
-        """What `serve` is busy with, such as a method and a path; empty where there is no word.
+        """Return what `serve` is busy with, such as a method and a path; empty if it is not known.
 
-        For a person to read, and asked of a worker that serves. Any thread may call this, so what
-        it says may be over already.
+        The text is for people, and asked of a worker that serves. Any thread may call this, so
+        what the text says may be over already.
         """
         return ""
 
     def started(self) -> None:  # noqa: B027 - most have nothing to begin
         """The server starts. Called on one worker for all of them.
 
-        For what all workers of a server share; may fail, and then the server does not start.
+        This is the place to make what all workers of a server share. When it raises, the server
+        does not start.
         """
 
     def stopped(self) -> None:  # noqa: B027 - most have nothing to end
         """The server has stopped. Called on the worker that was told `started`."""
 
     def retired(self) -> None:  # noqa: B027 - most have nothing to end
-        """The thread of this worker is about to end, and calls this as the last.
+        """The thread of this worker is about to end, and calls this method last.
 
-        For what belongs to the thread, such as a connection to a database.
+        This is the place to release what belongs to the thread, such as a connection to a database.
         """
 
     def urgent(self, connection: Connection) -> bool:
-        """Whether the request in ``connection`` is served even while all workers are busy.
+        """Return whether the request in ``connection`` is served even while all workers are busy.
 
-        Asked only then, as `receive` is called, and meant for health checks: few threads serve all
+        Asked only then, called as `receive`, and meant for health checks: few threads serve all
         such requests.
         """
         del connection
         return False
 
     def closed(self, connection: Connection) -> None:  # noqa: B027 - most have nothing to release
-        """``connection`` is closed: release what its context holds."""
+        """Release what the context of ``connection`` holds, which is closed."""
 
     @staticmethod
     def take_head(connection: Connection) -> bytes | None:
-        """Take a message head that has arrived whole, up to its empty line; None: not yet.
+        """Take a message head that has arrived whole, up to its empty line; otherwise return None.
 
         One empty line before it is ignored (RFC 9112, section 2.2). A head that is too long, or
         broken, is refused as soon as that is known: raises `HeadError` with status 400, 414 or 431.
@@ -140,9 +141,12 @@ class Worker(ABC):
 
     @staticmethod
     def parse_head(head: bytes) -> tuple[RequestLine, dict[str, str]]:
-        """The request line and the header fields, by lower-case name.
+        """Return the request line and the header fields, by lower-case name.
 
-        A repeated field's values are joined. Raises `HeadError` with the status that tells why.
+        For protocols of your own with heads like those of HTTP/1. A protocol that needs the fields
+        in another form, such as that of rocket-wsgi, calls `split_head` and `read_fields` itself.
+        The values of a repeated field are joined. Raises `HeadError` with the status that tells
+        why.
         """
         line, lines = split_head(head)
         fields: dict[str, str] = {}

@@ -1,6 +1,7 @@
 """Addresses to listen on and addresses of peers."""
 
-from __future__ import annotations
+# The annotations are objects, not strings (PEP 563), because `typing.get_type_hints` would look up
+# the names of a class in the public module that its `__module__` names.
 
 import socket
 from dataclasses import dataclass
@@ -95,10 +96,12 @@ def address_of(name: Any) -> Address:
     """The `Address` for a result of `socket.socket.getsockname`.
 
     A link-local address includes its zone (RFC 4007), as in ``fe80::7%eth0``, because it is unique
-    with its zone only.
+    with its zone only. A Linux abstract name becomes ``@name``.
     """
-    if not isinstance(name, tuple):
+    if isinstance(name, bytes):
         return UnixAddress(Path(peer_of(name).host))
+    if isinstance(name, str):
+        return UnixAddress(Path(name))
     host, port, *rest = name
     zone = rest[1] if len(rest) > 1 else 0
     return TCPAddress(f"{host}%{_zone(zone)}" if zone else host, port)

@@ -1,15 +1,15 @@
 """The workers that are away from the pool, and the clients that are cut to get workers back.
 
 A worker is away while it waits for its client, while its request is overdue, and while its
-application uses a connection that it has taken over. Others take the place of those that are away.
+application uses a connection that it has taken over. Other workers take the places of such workers.
 How many places there are is limited, and one client may not have them all:
 
     =================  ======================  ==================================================
     away for           places                  when they run short
     =================  ======================  ==================================================
-    a client           ``max_stalled``         an address that has more than are free for others
-                                               loses its slowest connection; with none free, so
-                                               does the address that has most of them
+    a client           ``max_stalled``         an address that has more places than are free for
+                                               others loses its slowest connection; with no place
+                                               free, so does the address that has most places
     an overdue request ``max_stalled``, too    the worker is not replaced
     a taken connection ``max_upgraded``        the connection is not taken over
     =================  ======================  ==================================================
@@ -129,34 +129,34 @@ class Absences:
     # -- overdue requests ----------------------------------------------------------------------
 
     def replace(self, lease: Lease) -> bool:
-        """The worker with the task ``lease`` will not come back soon; False: too many are away."""
+        """Count the worker with ``lease`` as away; return False when too many are."""
         if self._missed >= self._max_stalled:
             return False
         self._overdue.add(lease)
         return True
 
     def returned(self, lease: Lease) -> None:
-        """The worker with the task ``lease``, replaced or not, is done with it."""
+        """Note that the worker with ``lease``, replaced or not, is done with its exchange."""
         self._overdue.discard(lease)
 
     # -- connections taken over ----------------------------------------------------------------
 
     def upgrade(self, taken: TakenOver) -> bool:
-        """An application takes a connection over; False: too many are already."""
+        """Count a connection that an application takes over; return False when too many are."""
         if len(self._upgraded) >= self._max_upgraded:
             return False
         self._upgraded.add(taken)
         return True
 
     def downgrade(self, taken: TakenOver) -> None:
-        """The application is done with a connection that it has taken over."""
+        """Note that the application is done with a connection that it has taken over."""
         self._upgraded.discard(taken)
 
     def upgraded(self) -> list[TakenOver]:
-        """The connections that are taken over."""
+        """Return the connections that applications have taken over."""
         return list(self._upgraded)
 
 
 def _standing(exchange: Exchange, now: float) -> float:
-    """The rate at which its client takes what it is sent, or sends what is read; then the age."""
+    """Return the rate at which the client takes or sends, raised while the wait is young."""
     return exchange.connection.pace(now) + _CREDIT / (now - exchange.stalled_since + 1)

@@ -69,7 +69,7 @@ class PoolThread:
                 self._serve_ready()
                 role = pool.take_role(self)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the pool must stay complete
-            _faults.report(_log, error, "worker died; it is replaced")
+            _faults.report(_log, error, "a thread of the pool ended with an error: replacing it")
             pool.replace_dead(self)
         finally:
             self._seats.end(seat)
@@ -86,8 +86,8 @@ class PoolThread:
                 connection = ready.popleft()
             except IndexError:
                 break
-            # It begins where the last one ended, or with the poll that claimed it: looking at the
-            # clock costs as much as counting. `serve` mostly has just looked when it returns.
+            # A service begins where the last one ended, or with the poll that claimed it: a look at
+            # the clock costs as much as counting. `serve` has mostly just looked when it returns.
             began = seat.now
             seat.busy = connection, began
             if not advance(connection, seat):
@@ -116,7 +116,7 @@ class PoolThread:
         seat.busy = None
 
     def _sleep(self) -> Role:
-        """Sleep until woken; return what to do then, LEAVE where the thread is not needed."""
+        """Sleep until woken; return what to do then: LEAVE when the thread is not needed."""
         surplus = self._pool.has_surplus
         if self._sleep_lock.acquire(timeout=IDLE_RETIREMENT if surplus else -1):
             return self._pool.arrive(self)

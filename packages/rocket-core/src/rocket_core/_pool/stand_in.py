@@ -74,7 +74,7 @@ class StandIn:
         """Do the same for all connections that workers have claimed and not begun with."""
         waiting = 0  # the connections behind may have sent nothing yet
         count = len(self._pool.ready)
-        crowded = count >= self._max_queue  # a client that has left must not keep others out
+        crowded = count >= self._max_queue  # a client that has left must keep no other out
         now = time.monotonic()
         for connection in self._take(count):
             if (

@@ -91,13 +91,13 @@ class Member(Protocol):
 
     @property
     def seat(self) -> Seat:
-        """Its seat."""
+        """The seat of the thread."""
 
     def start(self) -> None:
         """Start the thread. Raises `RuntimeError` when the system has no thread to spare."""
 
     def wake(self) -> None:
-        """End its sleep, or its next sleep before that begins."""
+        """End the sleep of the thread, or its next sleep before that begins."""
 
 
 class ThreadPool:
@@ -163,9 +163,9 @@ class ThreadPool:
         self._leaving: list[threading.Thread] = []
         self._absences = Absences(max_stalled, max_upgraded)
         self._excess = 0
-        """How many threads are to end at once, since the pool was resized."""
+        """The number of threads that are to end at once, since the pool was resized."""
         self._polls = 0
-        """How often a worker has begun to poll."""
+        """The number of times that a worker has begun to poll."""
         self._left_at = 0.0
         """When the last worker that polled went away to serve, by `time.monotonic`."""
         self._stopping = False
@@ -239,17 +239,17 @@ class ThreadPool:
 
     @property
     def threads(self) -> int:
-        """How many threads there are."""
+        """The number of threads."""
         return len(self._members)
 
     @property
     def waiting(self) -> int:
-        """How many ready connections wait for a worker."""
+        """The number of ready connections that wait for a worker."""
         return len(self.ready)
 
     @property
-    def stalls(self) -> int:
-        """How many workers are away: see `Absences`."""
+    def away(self) -> int:
+        """The number of workers that are away: see `Absences`."""
         return len(self._absences)
 
     def seats(self) -> list[Seat]:
@@ -263,12 +263,12 @@ class ThreadPool:
 
     @property
     def _present(self) -> int:
-        """How many threads are not away, asleep or awake."""
+        """The number of threads that are not away, whether asleep or awake."""
         return len(self._members) - self._absences.replaced
 
     @property
     def _awake(self) -> int:
-        """How many of them are awake; more than ``max_threads`` when some have just come back."""
+        """The number of these that are awake; above ``max_threads`` when some just came back."""
         return self._present - len(self._sleepers)
 
     # -- more threads, and fewer: all with the lock ----------------------------------------------
@@ -301,7 +301,7 @@ class ThreadPool:
     def _wake_sleeper(self) -> bool:
         """With the lock: wake the worker that fell asleep last; return whether one was woken.
 
-        Its caches are the warmest, and those that fell asleep first get to sleep until they end. No
+        Its caches are the warmest, and the workers that fell asleep first sleep until they end. No
         worker is woken where enough are awake.
         """
         if not self._sleepers or self._awake >= self._max:
@@ -472,7 +472,7 @@ class ThreadPool:
                 self.eager = decision.eager
             if not decision.call or self._call_another():
                 return decision.care
-            # No worker can be had: the one that polls, if there is one, is to look for work.
+            # No other worker can be had: a worker that polls, if there is one, looks for work.
             if self.ready and self.polling:
                 self._monitor.wake()
             return Care.LOOK if self.polling else Care.STAND_IN
@@ -517,18 +517,18 @@ class ThreadPool:
     # -- a worker's thread ---------------------------------------------------------------------
 
     def arrive(self, member: Member) -> Role:
-        """Return what a worker does first, which has just begun to run or was just woken."""
+        """Return what a worker does that has just begun to run, or was just woken."""
         with self._lock:
             self._called.discard(member)
             return self._choose_role(member)
 
     def take_role(self, member: Member) -> Role:
-        """Return what a worker does next, which has found no more work or is dismissed."""
+        """Return what a worker does that has found no more work, or is dismissed."""
         with self._lock:
             return self._choose_role(member)
 
     def oversleep(self, member: Member) -> Role | None:
-        """Return what a worker does that has slept for as long as it may; None: it was woken."""
+        """Return what a worker does whose time to sleep is over; None: it was just woken."""
         with self._lock:
             if member not in self._sleepers:
                 return None
@@ -543,7 +543,7 @@ class ThreadPool:
         if self._stopping or (self._excess and self._is_excess()):
             self._leave(member)
             if self.polling and self._excess:
-                self._monitor.wake()  # among those that poll there may be one more too many
+                self._monitor.wake()  # one of the workers that poll may be too many as well
             return Role.LEAVE
         spare = len(self._members) > self._max and self._awake > self._max
         # Only a pool that is tended gets back a worker too few.
@@ -561,7 +561,7 @@ class ThreadPool:
         return Role.SLEEP
 
     def _is_excess(self) -> bool:
-        """With the lock: whether the calling thread is one that a smaller pool has to end."""
+        """With the lock: return whether the calling thread is to end, as the pool was resized."""
         excess = min(self._excess, max(self._present - self._max, 0))
         self._excess = max(excess - 1, 0)
         return excess > 0
@@ -572,7 +572,7 @@ class ThreadPool:
         1. This worker finds that it is one too many, and another polls or is about to.
         2. Something was put into the queue after the other one has looked there.
         3. This worker does not look, as it would otherwise, so it wakes the one that polls.
-        Where none polls, the Monitor's thread is to see to it that soon one does.
+        Where no worker polls, the Monitor's thread is to see to it that a worker soon does.
         """
         self._take_in()
         if self.polling:
@@ -584,7 +584,7 @@ class ThreadPool:
     def poll(self) -> None:
         """Poll the Monitor until there is something, and queue what was claimed.
 
-        Called by a worker whose role that is; it serves the first of the queue then.
+        Called by a worker whose role that is, which then serves the first connection of the queue.
         """
         claimed: list[Connection] = []
         try:

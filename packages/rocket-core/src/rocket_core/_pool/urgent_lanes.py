@@ -21,14 +21,14 @@ _log = logging.getLogger("rocket_core.pool")
 _faults: Final = FaultLog()
 
 LANES: Final = 8
-"""Threads at most. One is enough, unless what it serves takes long."""
+"""The maximum number of threads. One is enough, unless a request takes long."""
 
 PATIENCE: Final = 0.1
 """Seconds that a request waits for a lane before another lane is opened, or before it waits with
 the other requests."""
 
 LONG_WAIT: Final = 0.1
-"""Seconds in a queue after which a client may have given up, so that it is asked about first."""
+"""Seconds in a queue after which the client may have left, so that this is checked first."""
 
 RETIREMENT: Final = 30.0
 """Seconds without work after which all lanes but one end."""
@@ -91,7 +91,7 @@ class UrgentLanes:
             seat = self._makes_seats.make()
             self._names += 1
             seat.thread = threading.Thread(
-                target=self._run, args=(seat,), name=f"rocket-reserve-{self._names}", daemon=True
+                target=self._run, args=(seat,), name=f"rocket-urgent-{self._names}", daemon=True
             )
             with self._changed:
                 self._seats = [*self._seats, seat]
@@ -99,7 +99,7 @@ class UrgentLanes:
         except Exception as error:  # noqa: BLE001 - of the protocol's making, or the system's
             with self._changed:
                 self._seats = [each for each in self._seats if each is not seat]
-            _faults.report(_log, error, "cannot open a reserved lane")
+            _faults.report(_log, error, "cannot start a thread for urgent requests")
             return False
         return True
 
@@ -167,7 +167,7 @@ class UrgentLanes:
             self._makes_seats.end(seat)
 
     def _next(self, seat: Seat) -> Connection | None:
-        """Wait for a connection to serve; None: the thread ends, and its lane with it."""
+        """Wait for a connection to serve; return None when the thread and its lane end."""
         with self._changed:
             seat.busy = None
             while not self._waiting and not self._stopping:

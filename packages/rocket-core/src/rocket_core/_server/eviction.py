@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from rocket_core._engine.monitor import Monitor
     from rocket_core._engine.seat import Seat
 
-REST: Final = 1.0
+MIN_IDLE: Final = 1.0
 """Seconds that a connection may be idle even then. A client that asks again and again is spared."""
 
-TRANSFER_REST: Final = 5.0
+MIN_TRANSFER: Final = 5.0
 """Seconds that the transfer of a body or a response may take even then."""
 
 LEAST_SHARE: Final = 1 / 64
@@ -87,14 +87,14 @@ class Eviction:
 
     def _close_some(self, now: float) -> int:
         parked = self._monitor.parked()
-        rest = [(seconds, each) for each in parked if (seconds := self._rest(each, now))]
-        if rest:
-            rest.sort(key=itemgetter(0), reverse=True)
+        found = [(seconds, each) for each in parked if (seconds := self._idle_time(each, now))]
+        if found:
+            found.sort(key=itemgetter(0), reverse=True)
         else:
-            rest = [(each.pace(now), each) for each in parked if self._is_transfer(each, now)]
-            rest.sort(key=itemgetter(0))
+            found = [(each.pace(now), each) for each in parked if self._is_transfer(each, now)]
+            found.sort(key=itemgetter(0))
         closed = 0
-        for _, victim in rest:
+        for _, victim in found:
             closed += self._close(victim, now)
             if closed == self._count:
                 break
@@ -105,32 +105,32 @@ class Eviction:
             return False
         # 1. The victim is chosen. 2. Its client sends, and a worker claims, serves and parks the
         # connection, or has yet to notice. 3. It is claimed here, and looked at once more.
-        if not (self._rest(victim, now) or self._is_transfer(victim, now)) or _moves(victim):
+        if not (self._idle_time(victim, now) or self._is_transfer(victim, now)) or _moves(victim):
             self._monitor.park(victim)
             return False
         victim.close_reason = CloseReason.CROWDED
         self._engine.close(victim, self._seat)
         return True
 
-    def _rest(self, connection: Connection, now: float) -> float:
+    def _idle_time(self, connection: Connection, now: float) -> float:
         """Return the seconds that its client has been idle; 0: not long enough, or it moves."""
         state = connection.state
         if state is State.BODY:
-            rested = now - connection.claimed_at
-            return rested if rested >= TRANSFER_REST * self._share else 0.0
+            idle = now - connection.claimed_at
+            return idle if idle >= MIN_TRANSFER * self._share else 0.0
         seconds = self._seconds.get(state)
         if seconds is None:
             return 0.0
         if state is State.IDLE and connection.last_request >= 0:  # in a drain
             seconds = min(seconds, DRAIN_GRACE)
-        rested = now - (connection.deadline - seconds)
-        return rested if rested >= REST * self._share else 0.0
+        idle = now - (connection.deadline - seconds)
+        return idle if idle >= MIN_IDLE * self._share else 0.0
 
     def _is_transfer(self, connection: Connection, now: float) -> bool:
         """Return whether it is in the midst of a transfer that has had its time."""
         return (
             connection.state in _TRANSFERS
-            and connection.transfer_time(now) >= TRANSFER_REST * self._share
+            and connection.transfer_time(now) >= MIN_TRANSFER * self._share
         )
 
 

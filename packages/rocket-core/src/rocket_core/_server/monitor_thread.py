@@ -118,7 +118,7 @@ class MonitorThread:
                 self._obey(self._sleep(self._watch()))
                 self._tend()
             except Exception as error:  # noqa: BLE001 - no other thread tends the pool
-                _faults.report(_log, error, "the monitor's thread failed and goes on")
+                _faults.report(_log, error, "error on the Monitor's thread, which goes on")
                 self._mailbox.alert()  # the pool relies on being tended
 
     def _sleep(self, limit: float) -> Order | None:

@@ -92,12 +92,13 @@ class OverdueWatch:
             return
         self._limit.forget(lease)
         _log.error(
-            "%s: the request %s is not done after %.1f s: %s; its thread %s: %s",
+            "%s: %s exceeded request_timeout (%g s): %s; its thread still runs and %s. "
+            "It is at: %s",
             connection.peer,
-            "" if lease.context is None else lease.context,
+            "a request" if lease.context is None else lease.context,
             self._seconds,
-            "answered without it" if hold is Hold.OVERTAKEN else "its connection is cut",
-            "is replaced" if replaced else "is not replaced, too many are already",
+            "answered without it" if hold is Hold.OVERTAKEN else "closed its connection",
+            "was replaced" if replaced else "was not replaced, because max_stalled threads are",
             self._faults.stack_of(_log, lease.thread),
         )
         if hold is Hold.OVERTAKEN:

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from rocket_core._connection.budget import TOTAL_OUTPUT, Budget
 from rocket_core._connection.connection import Connection
-from rocket_core._connection.disk import TOTAL_SPOOLED, Disk
+from rocket_core._connection.disk_budget import TOTAL_SPOOLED, DiskBudget
 from rocket_core._connection.server_state import ServerState
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._engine.engine import Engine
@@ -34,9 +34,9 @@ from rocket_core._server.listener import Listener
 from rocket_core._server.mailbox import Mailbox
 from rocket_core._server.monitor_thread import MonitorThread, Watcher
 from rocket_core._server.overdue_watch import OverdueWatch
-from rocket_core._server.silence import Silence
+from rocket_core._server.silent_upgrades import SilentUpgrades
 from rocket_core._server.watchdog import Watchdog
-from rocket_core._state import CloseReason
+from rocket_core._state import CloseReason, State
 from rocket_core._system.descriptor_limit import default_max_connections
 from rocket_core._system.forks import hold, release
 from rocket_core._system.signal_safe_event import SignalSafeEvent
@@ -58,6 +58,20 @@ class Lifecycle(Enum):
     DRAINING = "draining"
     STOPPED = "stopped"
 
+
+_UNFINISHED: Final = {
+    State.HANDSHAKE: "had not finished the handshake",
+    State.IDLE: "had sent no request",
+    State.HEAD: "had not finished sending a request",
+    State.BODY: "had not finished sending a request",
+    State.READY: "had a request that waited for a thread",
+    State.ACTIVE: "had a request in the application",
+    State.UPGRADED: "had been taken over by the application",
+    State.SENDING: "had not received a whole response",
+    State.LINGER: "had not closed after the last response",
+    State.CLOSED: "had just been closed",
+}
+"""What to log of a connection that is left at the end of a drain."""
 
 _STARTABLE: Final = frozenset({Lifecycle.NEW, Lifecycle.STOPPED})
 
@@ -307,7 +321,7 @@ class Server:
         state = ServerState(
             pool=pool,
             output=Budget(self._max_output),
-            disk=Disk(self._max_spool, self._spool_free),
+            disk=DiskBudget(self._max_spool, self._spool_free),
         )
 
         def emptied() -> None:
@@ -315,7 +329,7 @@ class Server:
                 mailbox.post(self._stop_if_empty)
 
         registry = Registry(most, on_room=self._wake_listeners, on_empty=emptied)
-        watchers: list[Watcher] = [Silence(pool, self._timeouts.silence)]
+        watchers: list[Watcher] = [SilentUpgrades(pool, self._timeouts.silence)]
         if self._watchdog is not None:
             watchers.append(Watchdog(self._list_activities, self._watchdog, state.faults))
         seconds = self._request_timeout
@@ -468,12 +482,19 @@ class Server:
             self._stop()
 
     def _stop_reporting(self) -> None:
-        for connection in self._registry.snapshot():
+        left = self._registry.snapshot()
+        for each in left:
+            _log.debug(
+                "the drain ends before %s, state %s, %d requests served",
+                each.peer,
+                each.state.value,
+                each.requests,
+            )
+        unfinished = Counter(_UNFINISHED[each.state] for each in left)
+        if unfinished:
             _log.warning(
-                "cut at the end of the drain: %s %s, %d requests served",
-                connection.peer,
-                connection.state.value,
-                connection.requests,
+                "drain timeout reached: closing the remaining connections: %s",
+                ", ".join(f"{count} {what}" for what, count in unfinished.items()),
             )
         self._stop()
 
@@ -509,7 +530,7 @@ class Server:
         stuck = self._pool.join(_STOP_PATIENCE)
         stuck += self._urgent_lanes.join(max(until - time.monotonic(), 0))
         for name in stuck:
-            _log.warning("thread %s is still in the application", name)
+            _log.warning("thread %s still runs in the application: leaving it behind", name)
         self._close_unowned()  # what was parked or queued while the pool was stopping
         try:
             self._seat.worker.stopped()
@@ -573,7 +594,7 @@ class Server:
             accept_errors=sum(listener.accept_errors for listener in self.listeners),
             refused=sum(listener.refused for listener in self.listeners),
             threads=self._pool.threads,
-            stalled=self._pool.stalls,
+            stalled=self._pool.away,
             ready=self._pool.waiting,
             held=self._server_state.output.held,
             queue_time=total.queue_time,

@@ -58,6 +58,11 @@ class Watchdog:
         return self._next - now
 
     def _report(self, activity: Activity, seconds: float) -> None:
-        thread, peer = activity.thread, activity.peer
-        stack = self._faults.stack_of(_log, activity.ident)
-        _log.warning("thread %s is busy with %s for %.1f s now: %s", thread, peer, seconds, stack)
+        _log.warning(
+            "thread %s has served %s for %.1f s, longer than watchdog (%g s). It is at: %s",
+            activity.thread,
+            activity.peer,
+            seconds,
+            self._limit,
+            self._faults.stack_of(_log, activity.ident),
+        )

@@ -12,7 +12,8 @@ How `set`, on any thread, meets `wait`, on the main thread:
   before it waits: it does not wait at all.
 - 1. `wait` has made its waker, and looks at the event. 2. `set` sets the event, and the waker. 3.
   `wait` selects: the waker is readable already.
-- 1. `set` has read the waker. 2. `wait` times out, and closes it. 3. The waker ignores `set`.
+- 1. `set` has read the waker. 2. `wait` times out, and closes it. 3. The waker ignores `set`, or if
+  `set` is about to write, stays open until it has written (see `Waker`).
 
 A signal handler that waits itself, while the main thread waits, finds the descriptor of the outer
 wait installed, and waits for the event alone.

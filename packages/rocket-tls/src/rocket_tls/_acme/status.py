@@ -1,6 +1,7 @@
 """The state of a certificate that an `ACME` obtains."""
 
-from __future__ import annotations
+# The annotations are objects, not strings (PEP 563), because `typing.get_type_hints` would look up
+# the names of a class in the public module that its `__module__` names.
 
 from dataclasses import dataclass
 from datetime import datetime

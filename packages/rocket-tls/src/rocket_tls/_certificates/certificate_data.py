@@ -1,6 +1,8 @@
 """A certificate and its private key given by code."""
 
-from __future__ import annotations
+# The annotations are objects, not strings (PEP 563), because `typing.get_type_hints` would look up
+# the names of a class in the public module that its `__module__` names. The types of cryptography,
+# which takes long to import, are strings, and their names have to be passed to `get_type_hints`.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +26,8 @@ class CertificateData:
         password: the password of the key, or a function that returns it, if that is encrypted.
     """
 
-    certificate: bytes | Sequence[x509.Certificate]
-    key: bytes | PrivateKeyTypes = field(repr=False)
+    certificate: bytes | Sequence["x509.Certificate"]
+    key: "bytes | PrivateKeyTypes" = field(repr=False)
     password: Password | None = field(default=None, repr=False)
 
     certificate_name: ClassVar[str] = "certificate given by code"
@@ -36,7 +38,7 @@ class CertificateData:
         """The object itself, because its content never changes."""
         return self
 
-    def pairs(self) -> Sequence[CertificateData]:
+    def pairs(self) -> Sequence["CertificateData"]:
         """Return this pair as the only one."""
         return (self,)
 

@@ -1,6 +1,7 @@
 """A directory of certificates with their private keys."""
 
-from __future__ import annotations
+# The annotations are objects, not strings (PEP 563), because `typing.get_type_hints` would look up
+# the names of a class in the public module that its `__module__` names.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

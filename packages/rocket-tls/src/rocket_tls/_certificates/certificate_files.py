@@ -1,6 +1,7 @@
 """A certificate and its private key in files."""
 
-from __future__ import annotations
+# The annotations are objects, not strings (PEP 563), because `typing.get_type_hints` would look up
+# the names of a class in the public module that its `__module__` names.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ class CertificateFiles:
         """The name of the key in messages."""
         return f"key file {self.key_file}"
 
-    def pairs(self) -> Sequence[CertificateFiles]:
+    def pairs(self) -> Sequence["CertificateFiles"]:
         """Return this pair as the only one."""
         return (self,)
 

@@ -1,6 +1,8 @@
 """A certificate with its chain and its key, checked and ready for service."""
 
-from __future__ import annotations
+# The annotations are objects, not strings (PEP 563), because `typing.get_type_hints` would look up
+# the names of a class in the public module that its `__module__` names. The types of cryptography,
+# which takes long to import, are strings, and their names have to be passed to `get_type_hints`.
 
 import ssl
 from dataclasses import dataclass, field
@@ -28,7 +30,7 @@ class CertificateChain:
     """
 
     source: str
-    certificates: tuple[x509.Certificate, ...] = field(repr=False)
+    certificates: tuple["x509.Certificate", ...] = field(repr=False)
     names: frozenset[str]
     not_before: datetime
     expires: datetime

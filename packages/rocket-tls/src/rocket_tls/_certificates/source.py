@@ -5,7 +5,8 @@ other object with the methods of `Source`. A source that answers a CA in TLS han
 methods of `HandshakeValidator`.
 """
 
-from __future__ import annotations
+# The annotations are objects, not strings (PEP 563), because `typing.get_type_hints` would look up
+# the names of a class in the public module that its `__module__` names.
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable

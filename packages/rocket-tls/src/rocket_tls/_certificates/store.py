@@ -68,8 +68,8 @@ class CertificateStore:
     connects to an IP address asks for no name (RFC 6066, section 3) and gets the certificate for
     the address that it has reached, else the first of all.
 
-    Changes are loaded when a client connects: the store looks at the files of the client's own
-    certificate each time, and at all others once a second at most. New certificates are checked
+    Changes are loaded in a handshake: the store looks at the files of the client's own certificate
+    in each one, and at all others once a second at most. New certificates are checked
     before they go into service; while one cannot be used, the previous one stays. While the sources
     have no certificate at all, as an `ACME` at its beginning, clients are refused.
     """

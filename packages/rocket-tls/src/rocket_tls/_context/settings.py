@@ -1,6 +1,7 @@
 """What a listener offers its clients, apart from certificates."""
 
-from __future__ import annotations
+# The annotations are objects, not strings (PEP 563), because `typing.get_type_hints` would look up
+# the names of a class in the public module that its `__module__` names.
 
 import ssl
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ class TLSSettings:
                 "use the names that `openssl ciphers` prints"
             ) from error
 
-    def make_context(self, trust: Trust | None) -> ssl.SSLContext:
+    def make_context(self, trust: "Trust | None") -> ssl.SSLContext:
         """Return a context with these settings and no certificate. Raises `ssl.SSLError`."""
         offer = _OFFERS[Profile(self.profile)]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

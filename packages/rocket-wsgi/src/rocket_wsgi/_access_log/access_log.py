@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self, TextIO
 
+from rocket_core import Connection
 from rocket_core.http1 import RequestLine
 from rocket_wsgi._access_log.format import Format
 from rocket_wsgi._access_log.sink import make_sink
 from rocket_wsgi._access_log.writer import Writer
+from rocket_wsgi._environ.request import Request
 from rocket_wsgi._environ.request_record import RequestRecord
-
-if TYPE_CHECKING:
-    import logging
-    import os
-    from typing import TextIO
-
-    from rocket_core import Connection
-    from rocket_wsgi._environ.request import Request
-    from rocket_wsgi._response.response import Response
-    from rocket_wsgi._types import Environ
+from rocket_wsgi._response.response import Response
+from rocket_wsgi._types import Environ
 
 MAX_LINES: Final = 16384
 """The default number of lines that may wait to be written."""

@@ -56,7 +56,7 @@ class _Order(Enum):
     END = "end"
 
 
-class _Losses:
+class _LostLines:
     """Counts the lost lines, and logs a warning with their number once a minute.
 
     ``_lock`` guards ``_count`` and ``_warn_after``.
@@ -109,7 +109,7 @@ class Writer:
             queue.SimpleQueue()
         )
         self._hurry = threading.Event()
-        self._losses = _Losses()
+        self._lost = _LostLines()
         self._lock = threading.Lock()
         self._running = False
         self._closed = False
@@ -118,9 +118,7 @@ class Writer:
     def put(self, record: RequestRecord) -> None:
         """Queue ``record``, or drop it if the queue is full. Never waits."""
         if self._queue.qsize() >= self._max_queue:
-            self._losses.add(
-                1, "its file, stream or logger accepts lines too slowly, or not at all"
-            )
+            self._lost.add(1, "its file, stream or logger accepts lines too slowly, or not at all")
             return
         self._queue.put(record)
         if not self._running:
@@ -153,7 +151,7 @@ class Writer:
             thread = self._thread
         reason = "its file, stream or logger did not accept them before the end"
         if thread is None:
-            self._losses.report(reason)
+            self._lost.report(reason)
             self._sink.close()
             return
         atexit.unregister(self.close)
@@ -161,8 +159,8 @@ class Writer:
         self._hurry.set()
         thread.join(timeout)
         if thread.is_alive():
-            self._losses.add(self._queue.qsize() - 1, reason)  # END is in the queue as well
-        self._losses.report(reason)
+            self._lost.add(self._queue.qsize() - 1, reason)  # END is in the queue as well
+        self._lost.report(reason)
 
     def _start(self) -> None:
         """Start the thread, unless it runs or the writer is closed.
@@ -221,7 +219,7 @@ class Writer:
         try:
             self._sink.write(lines)
         except (OSError, ValueError) as error:
-            self._losses.add(len(lines), str(error))
+            self._lost.add(len(lines), str(error))
         lines.clear()
 
     def _reopen(self) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
+from rocket_core import Peer
 from rocket_wsgi._grammar import TCHAR
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rocket_core import Peer
-    from rocket_wsgi._types import Environ
+from rocket_wsgi._types import Environ
 
 HEADER: Final = "X-Request-ID"
 """The header field of the ID in requests and in responses."""

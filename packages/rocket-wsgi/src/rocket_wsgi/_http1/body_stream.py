@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from rocket_core import ClientGone
 from rocket_core.http1 import HeadError
-from rocket_wsgi._http1.response import CONTINUE
+from rocket_wsgi._http1.http1_response import CONTINUE
 
 if TYPE_CHECKING:
     from rocket_core import Connection
     from rocket_wsgi._http1.body_decoder import ChunkedBody, LengthBody
-    from rocket_wsgi._http1.request import HTTP1Request
+    from rocket_wsgi._http1.http1_request import HTTP1Request
 
 
 class BodyBuffer:

@@ -44,8 +44,8 @@ from rocket_wsgi._http1.body_decoder import RECEIVE_SIZE, ChunkedBody, LengthBod
 from rocket_wsgi._http1.body_stream import BodyBuffer, BodyStream
 from rocket_wsgi._http1.fields import Framing
 from rocket_wsgi._http1.head_cache import HeadCache
-from rocket_wsgi._http1.request import HTTP1Request
-from rocket_wsgi._http1.response import CONTINUE, encode_answer
+from rocket_wsgi._http1.http1_request import HTTP1Request
+from rocket_wsgi._http1.http1_response import CONTINUE, encode_answer
 from rocket_wsgi._own_answers import NO_ROOM, make_refusal
 from rocket_wsgi._static.answers import refusal
 

@@ -9,7 +9,7 @@ from rocket_wsgi._http1.fields import Framing
 
 if TYPE_CHECKING:
     from rocket_core import Connection
-    from rocket_wsgi._http1.request import HTTP1Request
+    from rocket_wsgi._http1.http1_request import HTTP1Request
 
 
 def offer_upgrade(connection: Connection, request: HTTP1Request) -> UpgradedSocket | None:

@@ -406,7 +406,7 @@ class Response(ABC):
         return True
 
     def _log_excess(self) -> None:
-        _log.error("%s: the body is longer than its Content-Length; cut", self._request)
+        _log.error("%s: the body is longer than its Content-Length: cut off", self._request)
 
     def _cut_short(self) -> None:
         _log.error("%s: the body is shorter than its Content-Length", self._request)

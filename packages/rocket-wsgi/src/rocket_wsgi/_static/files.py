@@ -6,8 +6,10 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rocket_wsgi._environ.request import Request
+from rocket_wsgi._response.response import Response
 from rocket_wsgi._static.answers import (
     ALLOW,
     NOT_FOUND,
@@ -21,11 +23,7 @@ from rocket_wsgi._static.codings import SUFFIXES, preferred
 from rocket_wsgi._static.directory import list_items, render
 from rocket_wsgi._static.lookup import open_beneath, split_path
 from rocket_wsgi._static.sending import describe, send_file
-
-if TYPE_CHECKING:
-    from rocket_wsgi._environ.request import Request
-    from rocket_wsgi._response.response import Response
-    from rocket_wsgi._types import Headers
+from rocket_wsgi._types import Headers
 
 _VARY: Final = ("Vary", "Accept-Encoding")
 

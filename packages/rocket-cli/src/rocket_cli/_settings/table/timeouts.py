@@ -33,7 +33,7 @@ TIMEOUTS: Final[tuple[Setting, ...]] = (
     setting(
         "keep-alive",
         SECONDS,
-        "Close a connection that is idle for longer than this after a response.",
+        "Close an idle connection if no request begins for this long.",
         part=Part.TIMEOUTS,
         default=75,
         gunicorn="keepalive",

@@ -14,7 +14,7 @@ _PAUSE: Final = 60.0
 """Seconds between two lines on standard error."""
 
 
-class Losses:
+class LostMessages:
     """Counts the messages that a log loses, to report them once the log can be written again.
 
     The caller holds the lock of the log's handler.

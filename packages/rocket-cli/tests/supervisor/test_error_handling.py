@@ -23,7 +23,7 @@ FAULTY = """
     from rocket_cli._commands.main import main
     from rocket_cli._errors import CommandError
     from rocket_cli._settings.options import SettingsCommand
-    from rocket_cli._supervisor import replacement, supervisor
+    from rocket_cli._supervisor import replacement, restarts, supervisor
     from rocket_cli._supervisor.generations import Generations
 
     process = os.getpid()
@@ -36,6 +36,8 @@ FAULTY = """
                 raise error
             return call(*arguments, **options)
         setattr(owner, name, fail_or_call)
+
+    restarts._PAUSES = (0.05,)  # the tests wait for several
 
     broken(os, "fork", BlockingIOError(11, "no more processes"))
     broken(os, "chdir", FileNotFoundError(2, "no such directory"))
@@ -90,7 +92,7 @@ def require_all_well(served: Faulty, client: httpx.Client, url: str) -> None:
     served.stop()
 
 
-def require_survival(
+def require_that_the_server_goes_on(
     served: Faulty,
     client: httpx.Client,
     number: signal.Signals,
@@ -118,7 +120,7 @@ def test_reload(served: Faulty, client: httpx.Client) -> None:
         "_paths": "fork failed: RuntimeError: of the task",
     }
     message = "reload failed, the old processes keep serving"
-    require_survival(served, client, signal.SIGHUP, message, reasons)
+    require_that_the_server_goes_on(served, client, signal.SIGHUP, message, reasons)
 
 
 def test_log_of_a_reload(served: Faulty, client: httpx.Client) -> None:
@@ -138,7 +140,7 @@ def test_upgrade(served: Faulty, client: httpx.Client) -> None:
         "Successor": "fork failed: RuntimeError: of the successor",
     }
     message = "upgrade failed, the old supervisor keeps running"
-    require_survival(served, client, signal.SIGUSR2, message, reasons)
+    require_that_the_server_goes_on(served, client, signal.SIGUSR2, message, reasons)
 
 
 def test_more_and_fewer_processes(served: Faulty, client: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""The files for request bodies that are too large for memory, and a bound for all of them.
+"""A bound for the disk space that all large request bodies hold together, in files.
 
 Theory of operation
 -------------------
@@ -33,7 +33,7 @@ LEAST: Final = 64 * 1024
 """Bytes of a body that are kept in memory in any case, however full the files are."""
 
 TOTAL_SPOOLED: Final = 4 << 30
-"""Bytes in files at most of all bodies together."""
+"""The maximum number of bytes in files, of all bodies together."""
 
 _MOST_KEPT_FREE: Final = 1 << 30
 _SHARE_KEPT_FREE: Final = 10
@@ -61,8 +61,8 @@ class Holder(Protocol):
         """Give up what is in the file."""
 
 
-class Disk:
-    """The files of all bodies of a server. Any thread may call the methods.
+class DiskBudget:
+    """The disk space that the bodies of a server share. Any thread may call the methods.
 
     Room is taken from the slowest of the bodies that hold no less than the average. So a client
     gains nothing by sending much, or by sending slowly, and small uploads find room while large
@@ -132,7 +132,7 @@ class Disk:
         return SpoolError(f"the body cannot be kept: {error}")
 
     def admits(self, length: int) -> bool:
-        """Whether ``length`` bytes could find room now, at the cost of other bodies that arrive."""
+        """Return whether ``length`` bytes could find room, at the cost of bodies that arrive."""
         for directory in _directories():
             try:
                 free = self._measure(directory)[0]
@@ -168,7 +168,7 @@ class Disk:
                     raise SpoolError("there is no room for the body")
 
     def _grant(self, holder: Holder, count: int, descriptor: int) -> bool:
-        """Give ``holder`` room for ``count`` bytes, if there is any; whether there was."""
+        """Give ``holder`` room for ``count`` bytes if there is any; return whether there was."""
         free = self._measure(descriptor)[0]
         with self._lock:
             if holder not in self._arriving:
@@ -218,8 +218,8 @@ class Disk:
     def _complain(self, place: int | str) -> None:
         keep = self._measure(place)[1]
         self._rare_log.warning(
-            "uploads hold %d MiB in files, of %d MiB they may, and leave %d MiB free in %s: "
-            "the slowest large upload is answered 503",
+            "uploads use %d MiB of disk space, at most %d MiB (max_spool), and leave %d MiB free "
+            "in %s (spool_free): refusing the slowest large upload",
             self.held >> 20,
             self._limit >> 20,
             keep >> 20,
@@ -235,6 +235,6 @@ def _directories() -> Iterator[str]:
     yield from _ELSEWHERE
 
 
-def unlimited() -> Disk:
+def unlimited() -> DiskBudget:
     """Return room without a limit, for bodies that belong to no server."""
-    return Disk(limit=1 << 62, keep_free=0)
+    return DiskBudget(limit=1 << 62, keep_free=0)

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from rocket_cli._logging import strays
-from rocket_cli._logging.strays import log_strays
+from rocket_cli._logging import uncaught_exceptions
+from rocket_cli._logging.uncaught_exceptions import log_uncaught_exceptions
 from rocket_core.extending import FaultLog
 
 
@@ -19,7 +19,7 @@ def hooks(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     monkeypatch.setattr(logging.getLogger("rocket_cli"), "propagate", True)
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
-    monkeypatch.setattr(strays, "_faults", FaultLog())
+    monkeypatch.setattr(uncaught_exceptions, "_faults", FaultLog())
 
 
 class Broken:
@@ -37,7 +37,7 @@ def fail() -> None:
 def test_unraisable_exceptions_are_logged_with_a_limit(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    log_strays()
+    log_uncaught_exceptions()
     for _ in range(5):
         Broken()
         gc.collect()
@@ -61,7 +61,7 @@ def test_hooks_of_the_application_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", seen.append)
     monkeypatch.setattr(threading, "excepthook", seen.append)
-    log_strays()
+    log_uncaught_exceptions()
     Broken()
     gc.collect()
     thread = threading.Thread(target=fail)

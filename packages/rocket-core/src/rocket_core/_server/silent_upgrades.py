@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rocket_core._pool.thread_pool import ThreadPool
 
 
-class Silence:
+class SilentUpgrades:
     """Cuts a taken connection on which no byte has moved for too long, either way.
 
     A watcher of the Monitor's thread, which alone calls it.

@@ -18,7 +18,7 @@ from processes import Served
 from rocket_cli._application.site import Site
 from rocket_cli._application.welcome_page import welcome
 from rocket_cli._errors import CommandError
-from rocket_cli._serving.composing import make_server
+from rocket_cli._serving.server import make_server
 from rocket_core.testing import PATIENCE
 from rocket_wsgi import SERVER
 
@@ -169,7 +169,7 @@ def test_graceful_timeout(site: Path) -> None:
                 with running:
                     served.stop()
     assert any("have 0.2 seconds" in line for line in served.said)
-    assert any("cut at the end of the drain" in line for line in served.said)
+    assert any("drain timeout reached: closing" in line for line in served.said)
 
 
 def test_trusted_proxies(site: Path, client: httpx.Client) -> None:

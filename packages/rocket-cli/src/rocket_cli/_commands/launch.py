@@ -12,8 +12,8 @@ from rocket_cli._processes.observer import check_observation, observers
 from rocket_cli._processes.signals import caught_signals
 from rocket_cli._processes.task import Task
 from rocket_cli._serving.certificates import make_acme
-from rocket_cli._serving.composing import make_server
 from rocket_cli._serving.listeners import location
+from rocket_cli._serving.server import make_server
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._sockets.bound_sockets import BoundSocket
 from rocket_cli._supervisor.children import Forked
@@ -54,7 +54,7 @@ def _check_reload(chosen: Chosen) -> None:
     require_watchfiles()
 
 
-def rehearse(chosen: Chosen) -> Iterator[str]:
+def dry_run(chosen: Chosen) -> Iterator[str]:
     """Do what ``serve`` does before it listens; yield the lines to print.
 
     Raises `CommandError` for whatever would keep ``serve`` from starting.

@@ -1,4 +1,4 @@
-"""What bodies in files may take together."""
+"""The room that all bodies in files may take together is limited."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rocket_core._connection import disk as module
-from rocket_core._connection.disk import Disk
+from rocket_core._connection import disk_budget as module
+from rocket_core._connection.disk_budget import DiskBudget
 from rocket_core._connection.spool import MEMORY_BOUND
 from rocket_core.extending import Spool, SpoolError
 from rocket_core.testing import PATIENCE
@@ -28,7 +28,7 @@ class Source:
         return self._pace
 
 
-def spool(disk: Disk, pace: float, size: int = SIZE) -> Spool:
+def spool(disk: DiskBudget, pace: float, size: int = SIZE) -> Spool:
     made = Spool(disk=disk, source=Source(pace))
     fill(made, size)
     return made
@@ -39,8 +39,8 @@ def fill(body: Spool, size: int) -> None:
         body.add(bytes(32 * KILOBYTE))
 
 
-def test_the_total_is_kept_and_given_back() -> None:
-    disk = Disk(SIZE * 4, 0)
+def test_bytes_in_files_are_counted_until_their_bodies_close() -> None:
+    disk = DiskBudget(SIZE * 4, 0)
     bodies = [spool(disk, 1) for _ in range(4)]
     assert disk.held == SIZE * 4
     assert bodies[0].open().read() == bytes(SIZE)
@@ -50,8 +50,8 @@ def test_the_total_is_kept_and_given_back() -> None:
     assert disk.held == 0
 
 
-def test_the_slowest_makes_room() -> None:
-    disk = Disk(SIZE * 3, 0)
+def test_body_of_the_slowest_client_makes_room() -> None:
+    disk = DiskBudget(SIZE * 3, 0)
     fast, slow, middle = (spool(disk, pace) for pace in (300, 100, 200))
     another = spool(disk, 150)
     with pytest.raises(SpoolError):
@@ -65,8 +65,8 @@ def test_the_slowest_makes_room() -> None:
     assert disk.held == 0
 
 
-def test_small_ones_find_room_however_slow_they_are() -> None:
-    disk = Disk(SIZE * 4, 0)
+def test_small_body_finds_room_however_slow_its_client() -> None:
+    disk = DiskBudget(SIZE * 4, 0)
     large = [spool(disk, 1000 + number, SIZE * 2) for number in range(2)]
     small = spool(disk, 1, MEMORY_BOUND * 2)
     assert len(small.open().read()) == MEMORY_BOUND * 2
@@ -77,8 +77,8 @@ def test_small_ones_find_room_however_slow_they_are() -> None:
         each.close()
 
 
-def test_one_that_is_the_slowest_itself_is_refused() -> None:
-    disk = Disk(SIZE * 2, 0)
+def test_growing_body_is_refused_when_its_own_client_is_the_slowest() -> None:
+    disk = DiskBudget(SIZE * 2, 0)
     first = spool(disk, 10)
     second = Spool(disk=disk, source=Source(1))
     with pytest.raises(SpoolError):
@@ -89,8 +89,8 @@ def test_one_that_is_the_slowest_itself_is_refused() -> None:
     assert disk.held == 0
 
 
-def test_what_is_complete_stays() -> None:
-    disk = Disk(SIZE, 0)
+def test_complete_body_is_never_given_up() -> None:
+    disk = DiskBudget(SIZE, 0)
     first = spool(disk, 0)
     file = first.open()
     with pytest.raises(SpoolError):
@@ -102,12 +102,12 @@ def test_what_is_complete_stays() -> None:
     spool(disk, 1).close()
 
 
-def test_a_part_of_the_file_system_stays_free(
+def test_part_of_the_file_system_stays_free(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     usage = SimpleNamespace(total=300 << 20, free=(30 << 20) + SIZE)
     monkeypatch.setattr(module, "shutil", SimpleNamespace(disk_usage=lambda _: usage))
-    disk = Disk()
+    disk = DiskBudget()
     assert disk.admits(SIZE)
     body = spool(disk, 1, MEMORY_BOUND * 2)
     usage.free = 30 << 20
@@ -120,11 +120,11 @@ def test_a_part_of_the_file_system_stays_free(
     body.close()
 
 
-def test_a_directory_that_is_no_longer_there(
+def test_bodies_go_elsewhere_when_the_temporary_directory_is_gone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    disk = Disk()
+    disk = DiskBudget()
     assert disk.admits(1)
     body = spool(disk, 1)
     assert len(body.open().read()) == SIZE
@@ -136,7 +136,7 @@ def test_without_any_directory_bodies_are_refused(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     monkeypatch.setattr(module, "_ELSEWHERE", (str(tmp_path / "nor this"),))
-    disk = Disk()
+    disk = DiskBudget()
     for _ in range(3):
         body = Spool(disk=disk)
         with pytest.raises(SpoolError):
@@ -146,8 +146,8 @@ def test_without_any_directory_bodies_are_refused(
     assert "cannot keep it in a file: No such file or directory" in record.getMessage()
 
 
-def test_many_threads_cut_each_other_and_nothing_is_lost() -> None:
-    disk = Disk(SIZE * 3, 0)
+def test_no_room_is_lost_when_many_threads_cut_each_others_bodies() -> None:
+    disk = DiskBudget(SIZE * 3, 0)
     outcomes: list[bool] = []
 
     def work(pace: float) -> None:

@@ -1,4 +1,4 @@
-"""Errors of the supervisor's own, which must not end a server that runs."""
+"""Errors in the supervisor, which must not end a server that runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger("rocket_cli")
 
 
 @contextmanager
-def survived(doing: str) -> Iterator[None]:
+def log_errors(doing: str) -> Iterator[None]:
     """Log an error of the block instead of raising it; ``doing`` says what the block does."""
     try:
         yield

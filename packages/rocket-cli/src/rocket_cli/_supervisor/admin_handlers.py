@@ -1,4 +1,4 @@
-"""The questions that the supervisor answers itself."""
+"""The supervisor's answers to admin questions about itself, and to orders that it carries out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rocket_cli._supervisor.replacement import Replacement
 from rocket_cli._supervisor.shutdown import Ending, Shutdown
 
 
-class OwnAnswers:
-    """Answers questions about the supervisor, and carries out what only it can do."""
+class AdminHandlers:
+    """Answers admin questions about the supervisor, and carries out orders that only it can."""
 
     def __init__(
         self,

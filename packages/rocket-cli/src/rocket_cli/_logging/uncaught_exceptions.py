@@ -1,4 +1,4 @@
-"""Errors that the interpreter would print on standard error instead of logging them."""
+"""Uncaught exceptions, which the interpreter would print on standard error, go to the log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST: Final = 200
 _faults: Final = FaultLog()
 
 
-def log_strays() -> None:
+def log_uncaught_exceptions() -> None:
     """Log exceptions that no code can catch, and exceptions that end a thread.
 
     Hooks that the application sets, before or later, take precedence.

@@ -1,4 +1,4 @@
-"""The end of a process, which threads of the application may delay."""
+"""The deadline for the exit of a process, which threads of the application may delay."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MINIMUM: Final = 1.0
 """Seconds that the threads have in any case."""
 
 
-class Leaving:
+class ExitDeadline:
     """Ends this process if threads of the application delay its exit for too long.
 
     The interpreter waits at exit for all threads that are not daemons. This class uses only names
@@ -30,7 +30,7 @@ class Leaving:
         self._begun = threading.Event()
         self._until = 0.0
         self._code = 0
-        self._thread = threading.Thread(target=self._watch, name="rocket-leaving", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="rocket-exit", daemon=True)
 
     def start(self) -> None:
         """Start the thread, which does nothing until `begin`."""
@@ -51,7 +51,7 @@ class Leaving:
         sleep(_SILENT)
         left = max(self._until - monotonic(), _MINIMUM - _SILENT)
         _log.warning(
-            "the process cannot exit: %s; it is ended in %.0f seconds",
+            "the process cannot exit: %s; it will be ended in %.0f seconds",
             describe_threads(),
             left,
         )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rocket_wsgi._clock import Clock
-    from rocket_wsgi._http1.request import HTTP1Request
+    from rocket_wsgi._http1.http1_request import HTTP1Request
     from rocket_wsgi._own_answers import OwnAnswer
     from rocket_wsgi._types import Headers
 

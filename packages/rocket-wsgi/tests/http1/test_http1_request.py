@@ -10,7 +10,7 @@ from rocket_core.http1 import HeadError
 from rocket_wsgi._environ.field_names import EnvironNames, Underscores
 from rocket_wsgi._http1.fields import Framing
 from rocket_wsgi._http1.head_cache import HeadCache
-from rocket_wsgi._http1.request import HTTP1Request
+from rocket_wsgi._http1.http1_request import HTTP1Request
 
 
 def read(*lines: str, first: str = "GET / HTTP/1.1", host: str | None = "Host: a") -> HTTP1Request:

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rocket_core._engine.registry import Registry
+
+if TYPE_CHECKING:
+    import socket
+
+    from rocket_core import Connection
+
+
+def test_registry_tells_of_room_only_after_it_was_full(
+    pair: tuple[Connection, socket.socket],
+) -> None:
+    connection, _ = pair
+    told: list[str] = []
+    registry = Registry(1, lambda: told.append("room"), lambda: told.append("empty"))
+    registry.add(connection)
+    registry.remove(connection)
+    assert told == ["empty"]
+    registry.add(connection)
+    assert registry.full()
+    assert registry.snapshot() == [connection]
+    registry.remove(connection)
+    assert told == ["empty", "room", "empty"]
+    assert not registry.full()
+    assert len(registry) == 0
