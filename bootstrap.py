@@ -22,7 +22,7 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -119,9 +119,13 @@ COMPILING = Purpose("compile", ROOT / ".venv-compiled", ["hatchling>=1.27"], [])
 TESTING = Purpose("test", ROOT / ".venv", ["nox>=2026.10", "uv>=0.8"], [])
 
 
-def run(command: list[str]) -> None:
-    """Run a command to its end. Raises `BootstrapError` when it fails."""
-    status = subprocess.run(command, check=False).returncode
+def run(command: list[str], variables: Mapping[str, str] | None = None) -> None:
+    """Run a command to its end, with more environment variables.
+
+    Raises `BootstrapError` when it fails.
+    """
+    environment = {**os.environ, **(variables or {})}
+    status = subprocess.run(command, env=environment, check=False).returncode
     if status != 0:
         raise BootstrapError(f"exit status {status} of the command: {shlex.join(command)}")
 
@@ -145,8 +149,8 @@ def venv_command(venv: Path) -> list[str]:
     )
 
 
-def prepare(purpose: Purpose) -> None:
-    """Install what the command needs, unless it is installed already."""
+def prepare(purpose: Purpose, variables: Mapping[str, str] | None = None) -> None:
+    """Install what the command needs, unless it is installed; pip gets the ``variables``."""
     venv = purpose.venv
     try:
         record = json.loads(purpose.record.read_text(encoding="utf-8"))
@@ -173,7 +177,7 @@ def prepare(purpose: Purpose) -> None:
         run(create)
     print(f"Installing what `{purpose.name}` needs", flush=True)
     pip = [str(purpose.python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    run([*pip, *purpose.requirements])
+    run([*pip, *purpose.requirements], variables)
     installed[purpose.name] = wanted
     record = json.dumps({"maker": maker, "installed": installed})
     purpose.record.write_text(record, encoding="utf-8")
@@ -187,7 +191,6 @@ def require_compiler() -> None:
     found = subprocess.run(command, cwd=hook, stdout=subprocess.PIPE, text=True, check=True)
     if reason := found.stdout.strip():
         raise BootstrapError(f"{reason}. Without --compiled, nothing is compiled.")
-    os.environ["ROCKET_COMPILE"] = "1"
 
 
 def become(command: list[str]) -> NoReturn:
@@ -203,7 +206,7 @@ def serve(options: list[str], *, compiled: bool = False) -> NoReturn:
     if compiled:
         require_compiler()
     purpose = serving(compiled=compiled)
-    prepare(purpose)
+    prepare(purpose, {"ROCKET_COMPILE": str(int(compiled))})
     issue = [str(purpose.python), "-c", ISSUE, str(CERTIFICATES)]
     issued = subprocess.run(issue, stdout=subprocess.PIPE, text=True, check=False)
     if issued.returncode != 0:

@@ -150,8 +150,10 @@ def give_up(session: nox.Session, message: str) -> NoReturn:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Rules and format, with ruff."""
+    """Rules and format, with ruff, and the settings of the tools."""
     session.install(*group(TOOLS, "lint"))
+    projects = [Path("pyproject.toml"), *sorted(Path("packages").glob("*/pyproject.toml"))]
+    session.run("validate-pyproject", *map(str, projects))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -258,8 +260,8 @@ def add_tests(package: str, version: str, *, compiled: bool) -> None:
         require_interpreter(session, version)
         local, others = dependencies(package)
         resolution = ["--resolution", "lowest-direct"] if oldest else []
-        wheels = built(local, version if compiled else None)
-        session.install(*resolution, *wheels, *others, *requirements)
+        own = built(local, version if compiled else None)
+        session.install(*resolution, *own, *others, *requirements)
         check_build(session, local, compiled=compiled)
         run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
 
