@@ -199,6 +199,7 @@ def test_a_narrow_listener_takes_little_for_a_client_that_does_not_read() -> Non
     ):
         client.send(b"x\n")
         wait_for(full)
+        assert client.closed_by_server()
     assert 0 < sum(taken) < 20 * NARROW
 
 

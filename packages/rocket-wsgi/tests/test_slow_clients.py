@@ -200,6 +200,7 @@ def test_a_crowd_of_slow_clients_holds_no_thread(slowness: Slowness) -> None:
 
 def crowd_holds_no_thread(slowness: Slowness, scale: float) -> None:
     stalled = CROWD if slowness.stalls else 0
+    in_place = Counter({slowness.state: CROWD}) + Counter(idle=1)
     with (
         many_descriptors(4 * CROWD),
         SlowServer(slowness.times(scale), slowness.settings, max_stalled=2 * CROWD) as server,
@@ -224,10 +225,12 @@ def crowd_holds_no_thread(slowness: Slowness, scale: float) -> None:
                 if number % 10 == 0:
                     crowd.drip()
             report = server.until(
-                lambda report: report.busy == report.stalled == stalled or bool(report.closes)
+                lambda report: (
+                    (report.busy == report.stalled == stalled and report.connections == in_place)
+                    or bool(report.closes)
+                )
             )
             assert report.closes == {}
-        assert report.connections == Counter({slowness.state: CROWD}) + Counter(idle=1)
         assert report.threads <= THREADS + stalled
         assert report.held <= CROWD * slowness.held
         roomy = TOTAL_INPUT // len(BEGUN) if slowness.spools else 0

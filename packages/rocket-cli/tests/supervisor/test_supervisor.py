@@ -236,7 +236,7 @@ def test_addresses_may_change(site: Path, write: Write) -> None:
 
 OBSERVED = """
     import json, sys, threading
-    from rocket_cli._commands import running
+    from rocket_cli._commands import launch
     from rocket_cli._commands.main import main
     from rocket_cli._processes.control import Control
 
@@ -258,7 +258,7 @@ OBSERVED = """
             print("the observer ends", file=sys.stderr)
             return 0
 
-    running.observers = lambda chosen, present: [Observer()]
+    launch.observers = lambda chosen, present: [Observer()]
     main(prog_name="rocket-cli")
 """
 
