@@ -104,19 +104,24 @@ def dependencies(package: str) -> tuple[list[str], list[str]]:
     return local, others
 
 
-def built(packages: list[str], compiled_for: str | None = None) -> list[str]:
+def built(
+    session: nox.Session, packages: list[str], *, compiled_for: str | None = None
+) -> list[str]:
     """Paths of the packages' wheels: the pure ones, or those compiled for a version of Python.
 
     Some packages have pure wheels only. An installer that was given a path takes that name from
     nowhere else, so that a stranger's rocket-core in an index is never looked at.
     """
-    found: list[Path] = []
+    paths = []
     for package in packages:
         tag = "py3-none-any"
         if compiled_for is not None and package in COMPILED:
             tag = f"cp{compiled_for.replace('.', '')}-*"
-        found += WHEELS.glob(f"rocket_{package}-*-{tag}.whl")
-    return [str(path) for path in found]
+        found = [str(path) for path in WHEELS.glob(f"rocket_{package}-*-{tag}.whl")]
+        if not found:  # a session that is required may have been skipped
+            give_up(session, f"rocket-{package} has no wheel {tag} in {WHEELS.name}/")
+        paths += found
+    return paths
 
 
 def group(project: dict[str, object], name: str) -> list[str]:
@@ -260,7 +265,7 @@ def add_tests(package: str, version: str, *, compiled: bool) -> None:
         require_interpreter(session, version)
         local, others = dependencies(package)
         resolution = ["--resolution", "lowest-direct"] if oldest else []
-        own = built(local, version if compiled else None)
+        own = built(session, local, compiled_for=version if compiled else None)
         session.install(*resolution, *own, *others, *requirements)
         check_build(session, local, compiled=compiled)
         run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
@@ -278,7 +283,7 @@ for _package in ("core", "wsgi"):
 def system(session: nox.Session) -> None:
     """Tests of all packages together, with the applications and clients of others."""
     require_interpreter(session, VERSIONS[-1])
-    session.install(*built(list(PACKAGES)), *group(TOOLS, "system"))
+    session.install(*built(session, list(PACKAGES)), *group(TOOLS, "system"))
     session.run("pytest", *parallel(2), "tests", *session.posargs, env={"PYTHONPATH": None})
 
 
@@ -297,7 +302,7 @@ def add_budget(version: str, *, compiled: bool) -> None:
             if shutil.which(tool) is None:
                 give_up(session, f"{tool} is not installed")
         packages = ["core", "wsgi"]
-        session.install(*built(packages, version if compiled else None))
+        session.install(*built(session, packages, compiled_for=version if compiled else None))
         check_build(session, packages, compiled=compiled)
         session.run("python", "-m", "bench.budget", *session.posargs, env={"PYTHONPATH": None})
 
@@ -311,7 +316,7 @@ def fuzz(session: nox.Session) -> None:
     """Fuzz the parser of requests for ten minutes, or as told: `nox -s fuzz -- SECONDS`."""
     require_interpreter(session, VERSIONS[-1])
     local, _ = dependencies("wsgi")
-    session.install(*built(local), *group(PROJECTS["wsgi"], "fuzz"))
+    session.install(*built(session, local), *group(PROJECTS["wsgi"], "fuzz"))
     seconds = session.posargs[0] if session.posargs else "600"
     options = [f"-max_total_time={seconds}", "-print_final_stats=1"]
     with session.chdir(session.create_tmp()):
@@ -322,7 +327,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
 def bench(session: nox.Session) -> None:
     """Measure Rocket beside other servers; `nox -s bench -- --help` names the options."""
-    session.install(*built(list(PACKAGES)), *group(TOOLS, "bench"))
+    session.install(*built(session, list(PACKAGES)), *group(TOOLS, "bench"))
     # Built from source, for which it needs a C compiler and libev; without it, it is left out.
     session.install("bjoern>=3.2", silent=True, success_codes=[0, 1, 2])
     session.run("python", "-m", "bench", *session.posargs, env={"PYTHONPATH": None})
