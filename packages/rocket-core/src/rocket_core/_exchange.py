@@ -25,6 +25,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from rocket_core._system.native_classes import mypyc_attr
+
 if TYPE_CHECKING:
     from rocket_core._lease import Lease
     from rocket_core._network.address import Peer
@@ -64,6 +66,7 @@ class TakenOver(Protocol):
         """Close the descriptors that a process forked by the application has inherited."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Exchange:
     """One request and its response, one stream of HTTP/2, or one message of a websocket.
 

@@ -10,6 +10,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 from rocket_core._errors import RocketError
+from rocket_core._system.native_classes import mypyc_attr
 
 __all__ = [
     "MAX_FIELD",
@@ -74,6 +75,7 @@ class RequestLine(NamedTuple):
     version: str
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FieldNames(dict[str, str]):
     """A cache of field names: it maps a name as clients spell it to the key of its value.
 

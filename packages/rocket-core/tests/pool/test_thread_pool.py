@@ -21,11 +21,11 @@ from coresupport import (
 )
 from rocket_core import Connection, State, Timeouts, Worker
 from rocket_core._connection.server_state import ServerState
+from rocket_core._engine.counters import Tally
 from rocket_core._engine.engine import Engine
 from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.registry import Registry
 from rocket_core._engine.seat import Seat, Seats
-from rocket_core._engine.statistics import Tally
 from rocket_core._pool import absences, pool_thread
 from rocket_core._pool import thread_pool as module
 from rocket_core._pool.demand import Verdict

@@ -24,11 +24,11 @@ from coresupport import (
 )
 from rocket_core import Connection, Listener, Server, State, Timeouts
 from rocket_core._connection.server_state import ServerState
+from rocket_core._engine.counters import Counters
 from rocket_core._engine.engine import DRAIN_GRACE, Engine
 from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.registry import Registry
 from rocket_core._engine.seat import Seat
-from rocket_core._engine.statistics import Counters
 from rocket_core._server import eviction
 from rocket_core._server import listener as listener_module
 from rocket_core.testing import PATIENCE, Client, NarrowListener, eventually

@@ -52,7 +52,7 @@ class Asked(Request):
         self.body = None
 
 
-class Framed(Response):
+class Framed(Response[Any, Any]):
     """A response of a protocol that records what is to be sent."""
 
     _connection: Any

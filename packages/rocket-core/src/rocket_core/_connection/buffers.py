@@ -17,6 +17,7 @@ from rocket_core._connection.server_state import NO_SERVER, ServerState
 from rocket_core._connection.transport import Transport
 from rocket_core._errors import NotYet
 from rocket_core._network.address import Peer
+from rocket_core._system.native_classes import mypyc_attr
 
 RECEIVE_SIZE: Final = 16 * 1024
 """Bytes asked of the system at once. A TLS record carries no more."""
@@ -25,6 +26,7 @@ _DISCARDS: Final = 64
 """Receives of bytes that are thrown away, in a row, before other clients get their share."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Buffers(Transport):
     """A socket with a buffer each way.
 

@@ -35,6 +35,7 @@ from rocket_core._connection.transfer import Transfer
 from rocket_core._errors import ClientGone, WaitError
 from rocket_core._network.address import Peer
 from rocket_core._state import OWNERS, TRANSITIONS, CloseReason, Owner, State, check_transition
+from rocket_core._system.native_classes import mypyc_attr
 from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.unsent_bytes import unsent_in_system
 from rocket_core._system.wait_ready import wait_ready
@@ -45,6 +46,7 @@ _LONGEST_WAIT: Final = 1e6
 _DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Connection(Buffers):
     """One client. Only the owner of the connection may call its methods; see `State`.
 
@@ -296,7 +298,8 @@ class Connection(Buffers):
 
     def _keep_waiting(self, view: memoryview) -> None:
         """Keep ``view``, and wait for the client while there is no room for all of it."""
-        view = view[self.keep(view) :]
+        kept = self.keep(view)
+        view = view[kept:]
         self.unsent = True
         if not view:
             return
@@ -306,8 +309,10 @@ class Connection(Buffers):
             self._flush_measured()
             if not self.unsent:
                 # All connections together hold too much: this one has to do without a buffer.
-                view = view[self._send_measured(view) :]
-            view = view[self.keep(view) :]
+                sent = self._send_measured(view)
+                view = view[sent:]
+            kept = self.keep(view)
+            view = view[kept:]
             self.unsent = bool(self._output)
 
     def _send_measured(self, view: memoryview) -> int:

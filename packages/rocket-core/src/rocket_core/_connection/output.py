@@ -46,15 +46,17 @@ class FileSpan:
     last: bool
 
 
-@dataclass(slots=True)
 class Loan:
     """Bytes of the application that are not copied.
 
     They are part of an object of ``size`` bytes, which stays in memory until all are sent.
     """
 
-    rest: memoryview
-    size: int
+    __slots__ = ("rest", "size")
+
+    def __init__(self, rest: memoryview, size: int) -> None:
+        self.rest = rest
+        self.size = size
 
 
 class Output:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from rocket_core._exchange import Exchange
 from rocket_core._network.address import Peer, peer_of
 from rocket_core._system.forks import close_socket
+from rocket_core._system.native_classes import mypyc_attr
 from rocket_core._system.sendfile import send_file
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _POLL_TELLS_ENDS: Final = hasattr(select, "POLLRDHUP")
 """Whether `select.poll` tells the end of what the client sends, as it does on Linux."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Transport(Exchange):
     """A non-blocking socket.
 

@@ -12,6 +12,8 @@ from heapq import heappop, heappush
 from math import ceil, inf
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._system.native_classes import mypyc_attr
+
 if TYPE_CHECKING:
     from rocket_core._connection.connection import Connection
 
@@ -19,6 +21,7 @@ TICK: Final = 0.25
 """The width of a bucket, in seconds: how late a deadline may be noticed."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Deadlines:
     """Knows when each connection must be looked at. All times are those of `time.monotonic`.
 

@@ -35,11 +35,11 @@ from typing import Final
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.server_state import ServerState
 from rocket_core._connection.timeouts import Timeouts
+from rocket_core._engine.counters import Counters
 from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.registry import Registry
 from rocket_core._engine.request_limit import RequestLimit
 from rocket_core._engine.seat import Seat
-from rocket_core._engine.statistics import Counters
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import ClientGone
 from rocket_core._state import OWNERS, CloseReason, Owner, State

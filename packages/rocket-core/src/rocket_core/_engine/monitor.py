@@ -31,6 +31,7 @@ from typing import Final
 from rocket_core._connection.connection import Connection
 from rocket_core._engine.deadlines import Deadlines
 from rocket_core._state import State
+from rocket_core._system.native_classes import mypyc_attr
 from rocket_core._system.poller import READ, WRITE, Poller, default_poller
 
 BATCH: Final = 64
@@ -55,6 +56,7 @@ _INTEREST: Final = {
 _IDLE: Final = State.IDLE  # an attribute of an enum costs a search
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Monitor:
     """Holds parked connections and tells which have become ready, or have run out of time.
 

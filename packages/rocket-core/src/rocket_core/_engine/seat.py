@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rocket_core._engine.statistics import Activity, Counters, Tally
+from rocket_core._engine.counters import Counters, Tally
+from rocket_core._engine.statistics import Activity
 from rocket_core._engine.worker import Worker, retire
 from rocket_core._state import OWNERS, Owner
 

@@ -1,41 +1,12 @@
-"""The counts of a server, and the snapshots in which it reports what it does."""
+"""The snapshots in which a server reports what it has done and does."""
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 
 from rocket_core._engine.histogram import Histogram
 from rocket_core._network.address import Peer
-from rocket_core._state import CloseReason, State
-
-
-@dataclass(slots=True)
-class Counters:
-    """Counts of one thread, which alone writes them; so they need no lock.
-
-    Attributes:
-        accepted: connections accepted.
-        requests: requests handed to a worker.
-        closes: connections closed, by reason.
-        queue_time: seconds that exchanges waited for a worker.
-        service_time: seconds that a worker spent on an exchange.
-    """
-
-    accepted: int = 0
-    requests: int = 0
-    closes: dict[CloseReason, int] = field(default_factory=dict)
-    queue_time: Histogram = field(default_factory=Histogram)
-    service_time: Histogram = field(default_factory=Histogram)
-
-    def add(self, other: Counters) -> None:
-        """Add the counts of ``other`` to these."""
-        self.accepted += other.accepted
-        self.requests += other.requests
-        for reason, count in list(other.closes.items()):
-            self.closes[reason] = self.closes.get(reason, 0) + count
-        self.queue_time.merge(other.queue_time)
-        self.service_time.merge(other.service_time)
+from rocket_core._state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,42 +90,3 @@ class ConnectionInfo:
     requests: int
     held: int
     secure: bool
-
-
-class Tally:
-    """The counters of all threads.
-
-    ``_lock`` guards the list and the counts of ended threads. The counts of a running thread are
-    read while it writes them, so a total may lack what is being counted just now.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._live: list[Counters] = []
-        self._ended = Counters()
-
-    def open(self) -> Counters:
-        """Return counters for a new thread, which are included from now on."""
-        counters = Counters()
-        self.add(counters)
-        return counters
-
-    def add(self, counters: Counters) -> None:
-        """Include ``counters`` from now on."""
-        with self._lock:
-            self._live.append(counters)
-
-    def close(self, counters: Counters) -> None:
-        """Keep the counts of ``counters``, whose thread has ended."""
-        with self._lock:
-            self._live = [each for each in self._live if each is not counters]
-            self._ended.add(counters)
-
-    def total(self) -> Counters:
-        """Return the sum over all threads, those that have ended included."""
-        total = Counters()
-        with self._lock:
-            total.add(self._ended)
-            for counters in self._live:
-                total.add(counters)
-        return total

@@ -19,6 +19,7 @@ from enum import Enum
 from math import inf
 from typing import Final, NamedTuple
 
+from rocket_core._system.native_classes import mypyc_attr
 from rocket_core._system.usable_cores import usable_cores
 
 _BUSY: Final = 0.9
@@ -90,6 +91,7 @@ else:
         return Usage(time.monotonic(), computed, used.ru_nvcsw, used.ru_nivcsw)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Demand:
     """Judges, look by look, what the pool needs. Used by the Monitor's thread alone.
 

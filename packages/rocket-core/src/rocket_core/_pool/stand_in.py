@@ -59,7 +59,7 @@ class StandIn:
                 self._take_in(claimed)
                 if len(claimed) < BATCH:
                     break
-                timeout = 0
+                timeout = 0.0
             self._engine.expire_all(self._seat)
         finally:
             self._seat.busy = None

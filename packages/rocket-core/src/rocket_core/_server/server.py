@@ -16,12 +16,13 @@ from rocket_core._connection.connection import Connection
 from rocket_core._connection.disk_budget import TOTAL_SPOOLED, DiskBudget
 from rocket_core._connection.server_state import ServerState
 from rocket_core._connection.timeouts import Timeouts
+from rocket_core._engine.counters import Counters, Tally
 from rocket_core._engine.engine import Engine
 from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.registry import Registry
 from rocket_core._engine.request_limit import RequestLimit
 from rocket_core._engine.seat import Seat, Seats
-from rocket_core._engine.statistics import Activity, ConnectionInfo, Counters, Statistics, Tally
+from rocket_core._engine.statistics import Activity, ConnectionInfo, Statistics
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import LifecycleError
 from rocket_core._pool.absences import MAX_STALLED, MAX_UPGRADED

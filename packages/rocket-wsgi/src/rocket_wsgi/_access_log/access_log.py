@@ -15,7 +15,7 @@ from rocket_wsgi._access_log.sink import make_sink
 from rocket_wsgi._access_log.writer import Writer
 from rocket_wsgi._environ.request import Request
 from rocket_wsgi._environ.request_record import RequestRecord
-from rocket_wsgi._response.response import Response
+from rocket_wsgi._response.response import AnyResponse
 from rocket_wsgi._types import Environ
 
 MAX_LINES: Final = 16384
@@ -108,7 +108,7 @@ class AccessLog:
         record.began = time.monotonic()
         return record
 
-    def end(self, record: RequestRecord, environ: Environ, response: Response) -> None:
+    def end(self, record: RequestRecord, environ: Environ, response: AnyResponse) -> None:
         """Complete the record of a request that the application has answered, and log it."""
         record.seconds = time.monotonic() - record.began
         user = environ.get("REMOTE_USER")

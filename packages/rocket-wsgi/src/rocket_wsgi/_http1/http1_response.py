@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 from rocket_core import CloseReason, State
 from rocket_wsgi._http1.early_hints import encode_hints
 from rocket_wsgi._http1.encoded_head import EncodedHead
+from rocket_wsgi._http1.http1_request import HTTP1Request
 from rocket_wsgi._response.response import JOIN_BOUND, PLAIN_TEXT, Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rocket_wsgi._clock import Clock
-    from rocket_wsgi._http1.http1_request import HTTP1Request
     from rocket_wsgi._own_answers import OwnAnswer
     from rocket_wsgi._types import Headers
 
@@ -36,13 +36,11 @@ _CHUNKED: Final = _Framing.CHUNKED
 _CLOSE: Final = _Framing.CLOSE
 
 
-class HTTP1Response(Response):
+class HTTP1Response(Response[HTTP1Request, EncodedHead]):
     """A response over HTTP/1.1 or HTTP/1.0."""
 
     __slots__ = ("_framing",)
 
-    _request: HTTP1Request
-    _head: EncodedHead
     _framing: _Framing
     """How the body ends; set with the head."""
 

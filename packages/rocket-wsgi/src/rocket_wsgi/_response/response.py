@@ -39,10 +39,11 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from rocket_core import ClientGone
 from rocket_core.extending import Hold
+from rocket_wsgi._environ.request import Request
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._response.file_wrapper import FileSpan, FileWrapper
 from rocket_wsgi._response.response_head import ResponseHead, ResponseHeads
@@ -51,7 +52,6 @@ from rocket_wsgi._types import ExcInfo, Headers
 if TYPE_CHECKING:
     from rocket_core import Connection, State
     from rocket_core.extending import UpgradedSocket
-    from rocket_wsgi._environ.request import Request
 
 _log = logging.getLogger("rocket_wsgi")
 
@@ -65,11 +65,18 @@ _HEAD_SIZE: Final = 2 * 1024
 
 _UNLIMITED: Final = -1
 
+_Request = TypeVar("_Request", bound=Request)
+"""The requests of one protocol."""
 
-class Response(ABC):
+_Head = TypeVar("_Head", bound=ResponseHead)
+"""The heads of its responses."""
+
+
+class Response(ABC, Generic[_Request, _Head]):
     """One response, whose methods are called by the application and by the worker.
 
     Attributes:
+        began: whether the head is sent, or on its way.
         status: the status code that was sent; 0 before the head is sent.
         sent: the number of bytes of the body sent so far, without their framing.
         cut: whether the response has ended before its body was complete.
@@ -89,6 +96,7 @@ class Response(ABC):
         "_left",
         "_request",
         "_started",
+        "began",
         "cut",
         "error",
         "keep_alive",
@@ -100,14 +108,14 @@ class Response(ABC):
     )
 
     def __init__(
-        self, connection: Connection, request: Request, heads: ResponseHeads[ResponseHead]
+        self, connection: Connection, request: _Request, heads: ResponseHeads[_Head]
     ) -> None:
         """Respond to ``request`` on ``connection``. ``heads`` makes the heads of this thread."""
         self._connection = connection
         self._request = request
         self._heads = heads
         self._started: tuple[str, Headers] | None = None
-        self._head: ResponseHead | None = None
+        self.began = False
         self._bodiless = False
         self._left = 0
         """The bytes that the body may still have; `_UNLIMITED` without a Content-Length."""
@@ -121,13 +129,6 @@ class Response(ABC):
         self._lease = connection.lease
         self.keep_alive = request.keep_alive and not connection.server.draining
 
-    @property
-    def began(self) -> bool:
-        """Whether the head has been sent, so that it cannot change any more."""
-        return self._head is not None
-
-    # -- for the application ---------------------------------------------------------------------
-
     def start(
         self, status: str, headers: Headers, exc_info: ExcInfo | None = None, /
     ) -> Callable[[bytes], None]:
@@ -138,7 +139,7 @@ class Response(ABC):
         """
         if exc_info is not None:
             try:
-                if self._head is not None and exc_info[1] is not None:
+                if self.began and exc_info[1] is not None:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None  # avoids a circular reference, as PEP 3333 asks
@@ -215,7 +216,7 @@ class Response(ABC):
             count = len(result)  # type: ignore[arg-type]
         except TypeError:
             count = -1
-        if not 0 <= count <= 1 or self._head is not None:
+        if not 0 <= count <= 1 or self.began:
             self._send_parts(result)
             return
         # The usual response: its one part is the body, and the head was not sent before.
@@ -348,6 +349,7 @@ class Response(ABC):
         if request.body is not None and not request.body.complete:
             self.keep_alive = False  # the unread rest of the body would precede the next request
         self._head = head
+        self.began = True
         self.status = head.status
         if head.bodiless or request.method == "HEAD":
             self._bodiless = True
@@ -362,9 +364,9 @@ class Response(ABC):
         for part in result:
             if self._put(part, in_memory):
                 self._log_excess()
-            if self._head is not None and (self._bodiless or not self._left):
+            if self.began and (self._bodiless or not self._left):
                 break  # nothing more may be sent, and PEP 3333 asks to stop iterating
-        if self._head is None:
+        if not self.began:
             self._connection.write(self._begin(self._commit(0)))
         elif not self._bodiless:
             self._send_end()
@@ -381,7 +383,7 @@ class Response(ABC):
             raise ApplicationError(f"a part of the body is {type(data).__name__}, not bytes")
         if not data:
             return False
-        before = b"" if self._head is not None else self._begin(self._commit(None))
+        before = b"" if self.began else self._begin(self._commit(None))
         if self._bodiless:
             if before:
                 self._connection.write(before)
@@ -400,7 +402,7 @@ class Response(ABC):
     def _send_wrapped(self, wrapper: FileWrapper) -> bool:
         """Send a wrapped file by `send_span`, if that is possible; whether it was."""
         span = wrapper.span()
-        if span is None or self._head is not None:
+        if span is None or self.began:
             return False
         self.send_span(span)
         return True
@@ -411,6 +413,10 @@ class Response(ABC):
     def _cut_short(self) -> None:
         _log.error("%s: the body is shorter than its Content-Length", self._request)
         self.give_up()
+
+
+AnyResponse: TypeAlias = Response[Any, Any]
+"""A response of any protocol."""
 
 
 def _announced_length(head: ResponseHead, length: int | None) -> int | None:

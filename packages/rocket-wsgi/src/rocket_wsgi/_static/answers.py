@@ -13,7 +13,7 @@ from rocket_wsgi._response.file_wrapper import FileSpan
 
 if TYPE_CHECKING:
     from rocket_wsgi._environ.request import Request
-    from rocket_wsgi._response.response import Response
+    from rocket_wsgi._response.response import AnyResponse
     from rocket_wsgi._types import Headers
 
 _log = logging.getLogger("rocket_wsgi")
@@ -55,13 +55,13 @@ def refusal(request: Request) -> tuple[int, str, Headers]:
     return 405, "files are read-only", [ALLOW]
 
 
-def send_status(response: Response, status: str, headers: Headers | None = None) -> None:
+def send_status(response: AnyResponse, status: str, headers: Headers | None = None) -> None:
     """Send a response whose body is the reason phrase of its status."""
     response.start(status, [_PLAIN, NOSNIFF, *(headers or ())])
     response.send([f"{status[4:]}\n".encode()])
 
 
-def send_error(request: Request, response: Response, error: OSError) -> None:
+def send_error(request: Request, response: AnyResponse, error: OSError) -> None:
     """Send the status for an error of opening a file. Log an error that is a server failure."""
     status = _STATUSES.get(error.errno or 0)
     if status is None:
@@ -70,13 +70,13 @@ def send_error(request: Request, response: Response, error: OSError) -> None:
     send_status(response, status, [("Retry-After", "1")] if status.startswith("503") else None)
 
 
-def send_options(response: Response) -> None:
+def send_options(response: AnyResponse) -> None:
     """Send the answer to ``OPTIONS`` (RFC 9110, section 9.3.7)."""
     response.start("204 No Content", [ALLOW])
     response.send(())
 
 
-def send_redirect(request: Request, response: Response) -> None:
+def send_redirect(request: Request, response: AnyResponse) -> None:
     """Redirect to the same path with a slash at its end, with the prefix that a proxy has removed.
 
     The path begins with exactly one slash: two would make its first segment a host.
@@ -92,7 +92,7 @@ def send_redirect(request: Request, response: Response) -> None:
     send_status(response, "301 Moved Permanently", [("Location", location)])
 
 
-def send_page(request: Request, response: Response, page: bytes) -> None:
+def send_page(request: Request, response: AnyResponse, page: bytes) -> None:
     """Send the page that lists a directory."""
     headers = [NOSNIFF, ("Content-Type", "text/html; charset=utf-8")]
     headers.append(("Content-Length", str(len(page))))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from rocket_wsgi._environ.request import Request
-from rocket_wsgi._response.response import Response
+from rocket_wsgi._response.response import AnyResponse
 from rocket_wsgi._static.answers import (
     ALLOW,
     NOT_FOUND,
@@ -77,7 +77,7 @@ class StaticFiles:
         if precompressed:
             self._fields.append(_VARY)
 
-    def answer(self, request: Request, prefix: str, response: Response) -> None:
+    def answer(self, request: Request, prefix: str, response: AnyResponse) -> None:
         """Answer a request without a body for a path that begins with ``prefix``.
 
         Never waits for the client. Raises `ClientGone`, and `OSError` if the file system fails.
@@ -113,7 +113,7 @@ class StaticFiles:
         return open_beneath(self._root, names, follow_links=self._follow_links)
 
     def _answer(
-        self, descriptor: int, names: list[str], request: Request, response: Response
+        self, descriptor: int, names: list[str], request: Request, response: AnyResponse
     ) -> None:
         """Answer with the file open at ``descriptor``, or with a compressed sibling."""
         status = os.fstat(descriptor)
@@ -150,7 +150,7 @@ class StaticFiles:
         os.close(descriptor)
         return None
 
-    def _list(self, names: list[str], request: Request, prefix: str, response: Response) -> None:
+    def _list(self, names: list[str], request: Request, prefix: str, response: AnyResponse) -> None:
         """Answer with a page that lists a directory."""
         base = None if self._follow_links else os.path.realpath(self._root)
         path = str(Path(self._root, *names[:-1]))

@@ -17,7 +17,7 @@ from rocket_wsgi._static.ranges import ByteRange, parse_ranges
 
 if TYPE_CHECKING:
     from rocket_wsgi._environ.request import Request
-    from rocket_wsgi._response.response import Response
+    from rocket_wsgi._response.response import AnyResponse
     from rocket_wsgi._types import Environ, Headers
 
 _ACCEPT_RANGES: Final = ("Accept-Ranges", "bytes")
@@ -49,7 +49,7 @@ def describe(descriptor: int, name: str, status: os.stat_result, coding: str) ->
     return OpenFile(descriptor, name, status.st_size, Validators(etag, modified), coding)
 
 
-def send_file(file: OpenFile, fields: Headers, request: Request, response: Response) -> None:
+def send_file(file: OpenFile, fields: Headers, request: Request, response: AnyResponse) -> None:
     """Answer a GET or HEAD request with ``file``, and with ``fields`` among its header fields."""
     environ = request.environ
     outcome = evaluate(environ, file.validators)
@@ -102,7 +102,7 @@ def _http_date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
 
 
-def _send_part(file: OpenFile, part: ByteRange, response: Response, *, body: bool) -> None:
+def _send_part(file: OpenFile, part: ByteRange, response: AnyResponse, *, body: bool) -> None:
     """Send one part of a file after `Response.start`, or without ``body`` the head alone."""
     if not body:
         response.send(())
@@ -115,7 +115,7 @@ def _send_part(file: OpenFile, part: ByteRange, response: Response, *, body: boo
 
 
 def _send_parts(
-    file: OpenFile, ranges: list[ByteRange], kind: str, headers: Headers, response: Response
+    file: OpenFile, ranges: list[ByteRange], kind: str, headers: Headers, response: AnyResponse
 ) -> None:
     """Send several parts as ``multipart/byteranges`` (RFC 9110, section 14.6)."""
     boundary = secrets.token_hex(12)
