@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -38,6 +39,13 @@ PROJECTS = {
     package: nox.project.load_toml(ROOT / f"packages/rocket-{package}/pyproject.toml")
     for package in PACKAGES
 }
+
+COMPILED = [
+    package
+    for package, project in PROJECTS.items()
+    if "hooks" in project["tool"]["hatch"]["build"]["targets"]["wheel"]
+]
+"""Packages that have compiled wheels, too."""
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -96,13 +104,24 @@ def dependencies(package: str) -> tuple[list[str], list[str]]:
     return local, others
 
 
-def wheels(packages: list[str]) -> list[str]:
-    """Paths of the packages' wheels.
+def built(
+    session: nox.Session, packages: list[str], *, compiled_for: str | None = None
+) -> list[str]:
+    """Paths of the packages' wheels: the pure ones, or those compiled for a version of Python.
 
-    An installer that was given a path takes that name from nowhere else, so that a stranger's
-    rocket-core in an index is never looked at.
+    Some packages have pure wheels only. An installer that was given a path takes that name from
+    nowhere else, so that a stranger's rocket-core in an index is never looked at.
     """
-    return [str(path) for package in packages for path in WHEELS.glob(f"rocket_{package}-*.whl")]
+    paths = []
+    for package in packages:
+        tag = "py3-none-any"
+        if compiled_for is not None and package in COMPILED:
+            tag = f"cp{compiled_for.replace('.', '')}-*"
+        found = [str(path) for path in WHEELS.glob(f"rocket_{package}-*-{tag}.whl")]
+        if not found:  # a session that is required may have been skipped
+            give_up(session, f"rocket-{package} has no wheel {tag} in {WHEELS.name}/")
+        paths += found
+    return paths
 
 
 def group(project: dict[str, object], name: str) -> list[str]:
@@ -136,8 +155,10 @@ def give_up(session: nox.Session, message: str) -> NoReturn:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Rules and format, with ruff."""
+    """Rules and format, with ruff, and the settings of the tools."""
     session.install(*group(TOOLS, "lint"))
+    projects = [Path("pyproject.toml"), *sorted(Path("packages").glob("*/pyproject.toml"))]
+    session.run("validate-pyproject", *map(str, projects))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -151,6 +172,7 @@ def types(session: nox.Session) -> None:
     session.install(*sorted(requirements))
     session.run("mypy", *(f"packages/rocket-{package}/src" for package in PACKAGES))
     session.run("mypy", "bootstrap.py", "noxfile.py", ".ci/imports.py")
+    session.run("mypy", "packages/rocket-core/hatch_build.py")  # the others are copies
     # One run for each directory: their modules (conftest) have the same names.
     for package in PACKAGES:
         session.run("mypy", f"packages/rocket-{package}/tests")
@@ -169,22 +191,62 @@ def imports(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def build(session: nox.Session) -> None:
-    """Make dist/: the source distribution of each package, and from it the wheel."""
+    """Make dist/: the source distribution of each package, and from it the pure wheel."""
     session.install(*group(TOOLS, "build"))
     shutil.rmtree(WHEELS, ignore_errors=True)
     for package in PACKAGES:
         source = str(ROOT / f"packages/rocket-{package}")
-        session.run("python", "-m", "build", "--installer=uv", "--outdir", str(WHEELS), source)
+        command = ["python", "-m", "build", "--installer=uv", "--outdir", str(WHEELS), source]
+        session.run(*command, env={"ROCKET_COMPILE": None})
 
 
-def add_tests(package: str, version: str) -> None:
+@nox.session(default=False, requires=["build"])
+@nox.parametrize(
+    ["python", "version"],
+    [nox.param(INTERPRETERS[each] or False, each, id=each) for each in VERSIONS],
+)
+def wheels(session: nox.Session, version: str) -> None:
+    """Add to dist/ the compiled wheels for a version of Python, from the source distributions."""
+    require_interpreter(session, version)
+    if shutil.which("cc") is None:
+        give_up(session, "a C compiler is not installed")
+    session.install(*group(TOOLS, "build"))
+    build = ["python", "-m", "build", "--installer=uv", "--wheel", "--outdir", str(WHEELS)]
+    with tempfile.TemporaryDirectory(prefix="rocket-sources-") as directory:
+        sources = [Path(directory, f"rocket-{package}") for package in COMPILED]
+        for package, source in zip(COMPILED, sources, strict=True):
+            # Beside each other, as in a clone, so that they find each other's types.
+            (archive,) = WHEELS.glob(f"rocket_{package}-*.tar.gz")
+            shutil.unpack_archive(archive, directory, filter="data")
+            Path(directory, archive.name.removesuffix(".tar.gz")).rename(source)
+
+        def compile_package(source: Path) -> None:
+            session.run(*build, str(source), env={"ROCKET_COMPILE": "1"}, silent=True)
+
+        with ThreadPoolExecutor() as pool:  # a compiler uses one processor for most of its time
+            list(pool.map(compile_package, sources))
+
+
+def check_build(session: nox.Session, packages: list[str], *, compiled: bool) -> None:
+    """Fail the session unless the build that it is about is what it has installed."""
+    for package in packages:
+        if package in COMPILED:
+            is_compiled = f"rocket_{package}.compiled"
+            program = f"import rocket_{package}; assert {is_compiled} is {compiled}, {is_compiled}"
+            session.run("python", "-c", program, env={"PYTHONPATH": None}, silent=True)
+
+
+def add_tests(package: str, version: str, *, compiled: bool) -> None:
     """Define the session that runs one package's tests on one version of Python.
 
-    The oldest and the newest are run by default, the others by name. The oldest is tested with the
-    oldest releases of other packages that are declared, all others with the newest.
+    The oldest and the newest are run by default, the others by name. A package that is never
+    compiled itself is then tested on the newest with compiled ones only. Pure packages are tested
+    on the oldest with the oldest releases of other packages that are declared; all other sessions
+    have the newest.
     """
+    chosen = (VERSIONS[0], VERSIONS[-1]) if compiled or package in COMPILED else (VERSIONS[0],)
     requirements = group(PROJECTS[package], "test")
-    oldest = version == VERSIONS[0]
+    oldest = version == VERSIONS[0] and not compiled
     if version == FREE_THREADED:
         # No release of httptools has a wheel for that, and the tests do without it. Of others the
         # newest may have none.
@@ -192,45 +254,61 @@ def add_tests(package: str, version: str) -> None:
         requirements.append("--only-binary=:all:")
 
     @nox.session(
-        name=f"{package}-{version}",
-        default=version in (VERSIONS[0], VERSIONS[-1]),
+        name=f"{package}-{version}{'-compiled' if compiled else ''}",
+        default=version in chosen,
         python=INTERPRETERS[version] or False,
         venv_backend="uv" if oldest else None,  # other installers take the newest releases only
-        requires=["build"],
+        requires=[f"wheels({version})" if compiled else "build"],
     )
     def tests(session: nox.Session) -> None:
-        """Tests of one package against its wheel."""
+        """Tests of one package against its wheel, pure or compiled."""
         require_interpreter(session, version)
         local, others = dependencies(package)
         resolution = ["--resolution", "lowest-direct"] if oldest else []
-        session.install(*resolution, *wheels(local), *others, *requirements)
+        own = built(session, local, compiled_for=version if compiled else None)
+        session.install(*resolution, *own, *others, *requirements)
+        check_build(session, local, compiled=compiled)
         run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
 
 
 for _package in PACKAGES:
     for _version in VERSIONS:
-        add_tests(_package, _version)
+        add_tests(_package, _version, compiled=False)
+        add_tests(_package, _version, compiled=True)
 for _package in ("core", "wsgi"):
-    add_tests(_package, FREE_THREADED)
+    add_tests(_package, FREE_THREADED, compiled=False)
 
 
 @nox.session(python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
 def system(session: nox.Session) -> None:
     """Tests of all packages together, with the applications and clients of others."""
     require_interpreter(session, VERSIONS[-1])
-    session.install(*wheels(list(PACKAGES)), *group(TOOLS, "system"))
+    session.install(*built(session, list(PACKAGES)), *group(TOOLS, "system"))
     session.run("pytest", *parallel(2), "tests", *session.posargs, env={"PYTHONPATH": None})
 
 
-@nox.session(python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
-def budget(session: nox.Session) -> None:
-    """Instructions and system calls of a request against the recorded ones, or `-- --record`."""
-    require_interpreter(session, VERSIONS[-1])
-    for tool in ("strace", "valgrind"):
-        if shutil.which(tool) is None:
-            give_up(session, f"{tool} is not installed")
-    session.install(*wheels(["core", "wsgi"]))
-    session.run("python", "-m", "bench.budget", *session.posargs, env={"PYTHONPATH": None})
+def add_budget(version: str, *, compiled: bool) -> None:
+    """Define the session that counts what requests take in the pure or in the compiled build."""
+
+    @nox.session(
+        name="budget-compiled" if compiled else "budget",
+        python=INTERPRETERS[version] or False,
+        requires=[f"wheels({version})" if compiled else "build"],
+    )
+    def budget(session: nox.Session) -> None:
+        """Instructions and system calls of a request against the budget, or `-- --record`."""
+        require_interpreter(session, version)
+        for tool in ("strace", "valgrind"):
+            if shutil.which(tool) is None:
+                give_up(session, f"{tool} is not installed")
+        packages = ["core", "wsgi"]
+        session.install(*built(session, packages, compiled_for=version if compiled else None))
+        check_build(session, packages, compiled=compiled)
+        session.run("python", "-m", "bench.budget", *session.posargs, env={"PYTHONPATH": None})
+
+
+add_budget(VERSIONS[-1], compiled=False)
+add_budget(VERSIONS[-1], compiled=True)
 
 
 @nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
@@ -238,7 +316,7 @@ def fuzz(session: nox.Session) -> None:
     """Fuzz the parser of requests for ten minutes, or as told: `nox -s fuzz -- SECONDS`."""
     require_interpreter(session, VERSIONS[-1])
     local, _ = dependencies("wsgi")
-    session.install(*wheels(local), *group(PROJECTS["wsgi"], "fuzz"))
+    session.install(*built(session, local), *group(PROJECTS["wsgi"], "fuzz"))
     seconds = session.posargs[0] if session.posargs else "600"
     options = [f"-max_total_time={seconds}", "-print_final_stats=1"]
     with session.chdir(session.create_tmp()):
@@ -249,7 +327,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
 def bench(session: nox.Session) -> None:
     """Measure Rocket beside other servers; `nox -s bench -- --help` names the options."""
-    session.install(*wheels(list(PACKAGES)), *group(TOOLS, "bench"))
+    session.install(*built(session, list(PACKAGES)), *group(TOOLS, "bench"))
     # Built from source, for which it needs a C compiler and libev; without it, it is left out.
     session.install("bjoern>=3.2", silent=True, success_codes=[0, 1, 2])
     session.run("python", "-m", "bench", *session.posargs, env={"PYTHONPATH": None})

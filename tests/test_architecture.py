@@ -28,7 +28,13 @@ def test_architecture_page_has_the_diagram_of_states() -> None:
 
 @pytest.mark.parametrize("page", [PAGE, _ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
 def test_files_and_folders_on_the_page_exist(page: Path) -> None:
-    places = ("packages/*/src/**/*", "packages/*/tests/**/*", "tests/**/*", "examples/*")
+    places = (
+        "packages/*/*.py",
+        "packages/*/src/**/*",
+        "packages/*/tests/**/*",
+        "tests/**/*",
+        "examples/*",
+    )
     found = [each.relative_to(_ROOT) for place in places for each in _ROOT.glob(place)]
     known = [*found, *(each.with_suffix("") for each in found)]
     paths = {word for word in _words(page) if _PATH.fullmatch(word)}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,12 @@ from systemtests.processes import PATIENCE, ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+AS_IT_IS = """\
+import runpy, sys
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 WITHOUT_ENSUREPIP = """\
 import runpy, sys
@@ -45,7 +53,7 @@ def run(program: str, script: Path, *arguments: str) -> subprocess.CompletedProc
         env={**os.environ, "PATH": str(script.parent / "programs")},
         capture_output=True,
         encoding="utf-8",
-        timeout=PATIENCE,
+        timeout=10 * PATIENCE,
         check=False,
     )
 
@@ -76,3 +84,20 @@ def test_usage(script: Path) -> None:
     done = run(WITHOUT_ENSUREPIP, script, "begin")
     assert done.returncode == 1
     assert done.stderr.startswith("usage: python3 bootstrap.py serve ")
+
+
+def test_compiled_without_a_compiler(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what is missing before anything is built."""
+    faulthandler.cancel_dump_traceback_later()  # a slow network is no hanging test
+    monkeypatch.delenv("CC", raising=False)
+    hook = script.parent / "packages" / "rocket-core" / "hatch_build.py"
+    hook.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "packages" / "rocket-core" / "hatch_build.py", hook)
+    done = run(AS_IT_IS, script, "serve", "--compiled")
+    assert done.returncode == 1, done.stderr
+    *_, last = done.stderr.splitlines()  # pip may warn before
+    assert re.fullmatch(
+        r"bootstrap\.py: a compiled wheel needs a C compiler, and \S+ is not installed\. "
+        r"Without --compiled, nothing is compiled\.",
+        last,
+    )

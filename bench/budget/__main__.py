@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Final
 
 from bench.budget import budgets
 from bench.budget.budgets import Budget, Costs
 from bench.budget.counting import count_all
 from bench.errors import BenchError
-
-_RECORD: Final = "nox -s budget -- --record"
 
 
 def _table(spent: Costs, budget: Budget | None) -> str:
@@ -34,6 +31,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="make it the budget from now on")
     options = parser.parse_args()
     try:
+        record = f"nox -s {budgets.session()} -- --record"
         budget = None if options.record else budgets.recorded()
         spent = budgets.costs(count_all())
     except BenchError as error:
@@ -44,12 +42,12 @@ def main() -> None:
         print(f"Recorded in {budgets.FILE}")
         return
     if savings := budgets.savings(spent, budget):
-        print(f"Cheaper than recorded: {', '.join(savings)}. To keep it so: {_RECORD}")
+        print(f"Cheaper than recorded: {', '.join(savings)}. To keep it so: {record}")
     excesses = budgets.excesses(spent, budget)
     for line in excesses:
         print(f"budget: {line}", file=sys.stderr)
     if excesses:
-        sys.exit(f"budget: if that is meant, record it: {_RECORD}")
+        sys.exit(f"budget: if that is meant, record it: {record}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""What is allowed for a request: the budgets, where they are recorded, and what exceeds them."""
+"""What is allowed for a request: the budgets, where they are recorded, and what exceeds them.
+
+There is one for each version of Python and each build of Rocket, the pure and the compiled one.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+import rocket_core
+import rocket_wsgi
 from bench.budget.counting import Count
 from bench.budget.subjects import FLOORS
 from bench.errors import BenchError
@@ -44,14 +49,23 @@ Costs = Mapping[str, Cost]
 
 @dataclass(frozen=True)
 class Budget:
-    """What was recorded with one version of Python, and with which build."""
+    """What was recorded with one version of Python, and with which build of it."""
 
     build: str
     costs: Costs
 
 
-def _version() -> str:
-    return f"{sys.version_info.major}.{sys.version_info.minor}"
+def session() -> str:
+    """The session of nox that counts the build that is installed. Raises `BenchError` for two."""
+    if rocket_core.compiled is not rocket_wsgi.compiled:
+        raise BenchError("one of rocket-core and rocket-wsgi is compiled: install both so, or none")
+    return "budget-compiled" if rocket_core.compiled else "budget"
+
+
+def _key() -> str:
+    """The name of the budget in the file."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f"{version}-compiled" if rocket_core.compiled else version
 
 
 def costs(counts: Mapping[str, Count]) -> dict[str, Cost]:
@@ -66,18 +80,18 @@ def costs(counts: Mapping[str, Count]) -> dict[str, Cost]:
 
 
 def recorded() -> Budget:
-    """The budget for this version of Python. Raises `BenchError` when there is none."""
+    """The budget for what is installed. Raises `BenchError` when there is none."""
     try:
-        found = json.loads(FILE.read_text("utf-8"))[_version()]
+        found = json.loads(FILE.read_text("utf-8"))[_key()]
     except (FileNotFoundError, KeyError):
-        raise BenchError(f"{FILE.name} has no budget for Python {_version()}") from None
+        raise BenchError(f"{FILE.name} has no budget {_key()}") from None
     return Budget(found["build"], {name: Cost(**each) for name, each in found["costs"].items()})
 
 
 def record(spent: Costs) -> None:
-    """Make ``spent`` the budget for this version of Python."""
+    """Make ``spent`` the budget for what is installed."""
     budgets = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
-    budgets[_version()] = {
+    budgets[_key()] = {
         "build": sys.version,
         "costs": {name: asdict(each) for name, each in spent.items()},
     }

@@ -16,7 +16,6 @@ from bench.applications import bare_loop, pages, wsgi_loop
 from bench.applications.core_worker import Fixed
 from bench.budget.client import CONNECTIONS, TOTAL, Clients, OverError
 from rocket_core import Listener, Peer, Server, Worker
-from rocket_core._server.mailbox import Mailbox, Order
 from rocket_core._system.poller import EpollPoller
 from rocket_wsgi import WSGIWorker
 
@@ -109,24 +108,36 @@ class _Unstarted(threading.Thread):
     """A thread that is not started: the caller of `run` does what it would do."""
 
     made: Final[list[threading.Thread]] = []
+    first: Final = threading.Event()
 
     def start(self) -> None:
         self.made.append(self)
+        self.first.set()
 
 
-def _carry_out(mailbox: Mailbox, order: Order) -> None:
-    """Do at once what the Monitor's thread, which does not run, was to do."""
-    del mailbox
-    order()
+def _start(server: Server) -> list[threading.Thread]:
+    """Start a server, but none of its threads, which are returned.
+
+    What the Monitor's thread is ordered to do meanwhile is done here.
+    """
+    _Unstarted.made.clear()
+    _Unstarted.first.clear()
+    starting = threading.Thread(target=server.start)
+    with _replaced(threading, "Thread", _Unstarted):
+        starting.start()
+        _Unstarted.first.wait()
+        while starting.is_alive():
+            order = server._mailbox.take(0.01)
+            if order is not None:
+                order()
+    return _Unstarted.made.copy()
 
 
 def _rocket(worker: Callable[[], Worker], requests: list[bytes], *, fresh: bool = False) -> None:
     """A server with one worker, which runs on this thread; the others, which wait, do not run."""
     listener = Listener("127.0.0.1:0")
     server = Server(worker, [listener], min_threads=1, max_threads=1)
-    _Unstarted.made.clear()
-    with _replaced(threading, "Thread", _Unstarted), _replaced(Mailbox, "post", _carry_out):
-        server.start()
+    threads = _start(server)
     pool = server._pool
     pool.guard(on=True)  # as in a server that is busy
 
@@ -143,7 +154,7 @@ def _rocket(worker: Callable[[], Worker], requests: list[bytes], *, fresh: bool 
             pool.stop()
         return poll(self, *arguments)
 
-    (serving,) = (each for each in _Unstarted.made if each.name.startswith("rocket-worker"))
+    (serving,) = (each for each in threads if each.name.startswith("rocket-worker"))
     with _replaced(EpollPoller, "poll", act_and_poll):
         serving.run()
     listener.close()

@@ -14,7 +14,7 @@ BEGIN = "<!-- metrics: made by tests/systemtests/metrics.py -->\n"
 END = "<!-- end of metrics -->\n"
 
 SUFFIXES: dict[Any, str] = {CounterMetricFamily: "_total", InfoMetricFamily: "_info"}
-LABELS: dict[Any, tuple[str, ...]] = {InfoMetricFamily: ("version", "python", "gil")}
+LABELS: dict[Any, tuple[str, ...]] = {InfoMetricFamily: ("version", "build", "python", "gil")}
 
 
 def series(definition: Definition) -> set[str]:

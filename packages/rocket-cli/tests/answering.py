@@ -85,6 +85,7 @@ def stats(**changes: Any) -> dict[str, Any]:
         "process": 100,
         "generation": 1,
         "version": "0.1.0",
+        "build": "compiled",
         "python": "CPython 3.13.0",
         "gil": True,
         "gil_wait": 0.0001,

@@ -42,6 +42,7 @@ PUBLIC = {
         "Worker",
         "__version__",
         "address_of",
+        "compiled",
         "parse_address",
     },
     "rocket_core.extending": {
@@ -173,6 +174,18 @@ def test_importing_rocket_core_loads_neither_ssl_nor_a_third_party_package() -> 
     loaded = set(run(program).split()) - {"rocket_core"}
     assert not loaded & {"ssl", "_ssl"}
     assert {each for each in loaded if each not in sys.stdlib_module_names} == set()
+
+
+def test_compiled_is_what_this_process_runs() -> None:
+    """Modules that are compiled have been loaded from extension modules."""
+    program = (
+        "import sys, rocket_core;"
+        "own = [each for name, each in sys.modules.items() if name.startswith('rocket_core')];"
+        "loaders = {type(each.__spec__.loader).__name__ for each in own};"
+        "print('ExtensionFileLoader' in loaders, rocket_core.compiled)"
+    )
+    found, told = run(program).split()
+    assert found == told
 
 
 def test_version_is_that_of_the_distribution() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import sys
 import typing
+from importlib.machinery import ExtensionFileLoader
 from types import FunctionType
 from typing import Any
 
@@ -30,6 +32,7 @@ def test_public_names() -> None:
         "Underscores",
         "WSGIWorker",
         "__version__",
+        "compiled",
     ]
 
 
@@ -64,6 +67,14 @@ def test_classes_and_functions_name_the_module_they_are_imported_from() -> None:
             value = getattr(door, name)
             if isinstance(value, type | FunctionType):
                 assert value.__module__ == door.__name__, name
+
+
+def test_compiled_is_what_this_process_runs() -> None:
+    """Modules that are compiled have been loaded from extension modules."""
+    own = [each for name, each in sys.modules.items() if name.startswith("rocket_wsgi")]
+    loaders = [each.__spec__.loader for each in own if each.__spec__ is not None]
+    found = any(isinstance(each, ExtensionFileLoader) for each in loaders)
+    assert found == rocket_wsgi.compiled
 
 
 def test_annotations_can_be_resolved() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from answering import Sleeper, serving, url
 from rocket_cli._admin.inspector import Inspector
-from rocket_cli._admin.vitals import gil_wait, memory
+from rocket_cli._admin.vitals import build, gil_wait, memory
 from rocket_cli._logging.loggers import ServerLogger
 from rocket_core import Server
 from rocket_core.testing import PATIENCE, eventually
@@ -60,6 +60,7 @@ def test_stats(server: Server, inspector: Inspector) -> None:
         answer = inspector.stats({})
     assert answer["threads"] == {"count": 2, "min": 2, "max": 4, "busy": 0, "stalled": 0}
     assert answer["listeners"] == [url(server)]
+    assert answer["build"] == build()
     assert answer["memory"] > 1 << 20
     assert 0 <= answer["gil_wait"] < PATIENCE
     counters = answer["counters"]

@@ -101,7 +101,12 @@ def test_all_processes_are_added_up(site: str) -> None:
         ]
         == 1.9e9
     )
-    assert found['rocket_build_info{gil="on",python="CPython 3.13.0",version="0.1.0"}'] == 1
+    assert (
+        found[
+            'rocket_build_info{build="compiled",gil="on",python="CPython 3.13.0",version="0.1.0"}'
+        ]
+        == 1
+    )
 
 
 def test_histograms_are_cumulative_and_agree_with_their_count(site: str) -> None:

@@ -21,6 +21,7 @@ import trustme
 from conftest import HELLO, Write
 from processes import Served, refuse, run
 from rocket_cli import __version__
+from rocket_cli._admin.vitals import build
 from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
 from rocket_core.testing import PATIENCE, eventually
 
@@ -133,7 +134,8 @@ def test_banner_and_answer(site: Path, client: httpx.Client) -> None:
         assert served.stop() == ""
     first, second, third, fourth, *rest = served.said
     assert re.fullmatch(
-        rf"Rocket {__version__}, \w+ 3\.\S+ \(GIL (on|off)\), threads: 2 to 4", first
+        rf"Rocket {__version__} \({build()}\), \w+ 3\.\S+ \(GIL (on|off)\), threads: 2 to 4",
+        first,
     )
     assert second == "Serving good:app"
     assert third == f"Listening on {url}"

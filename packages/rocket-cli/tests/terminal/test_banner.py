@@ -5,17 +5,26 @@ import sys
 
 import pytest
 
+import rocket_core
+import rocket_wsgi
 from rocket_cli import __version__
 from rocket_cli._settings.threads import Threads
 from rocket_cli._terminal.banner import banner
 
 
+def install(monkeypatch: pytest.MonkeyPatch, *, core: bool, wsgi: bool) -> None:
+    """Have rocket-core and rocket-wsgi installed as compiled or as pure builds."""
+    monkeypatch.setattr(rocket_core, "compiled", core)
+    monkeypatch.setattr(rocket_wsgi, "compiled", wsgi)
+
+
 def test_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, core=False, wsgi=False)
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
     locations = ["http://127.0.0.1:80", "http://0.0.0.0:81", "unix:/run/rocket.sock"]
     python = f"{platform.python_implementation()} {platform.python_version()}"
     assert list(banner("app:app", 1, Threads(8, 8), locations)) == [
-        f"Rocket {__version__}, {python} (GIL on), threads: 8",
+        f"Rocket {__version__} (pure), {python} (GIL on), threads: 8",
         "Serving app:app",
         "Listening on http://127.0.0.1:80",
         "Listening on http://0.0.0.0:81 (on this machine http://127.0.0.1:81)",
@@ -35,3 +44,18 @@ def test_without_the_gil(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_number_of_processes() -> None:
     assert next(banner("app:app", 3, Threads(8, 8), [])).endswith("processes: 3, threads: 8")
+
+
+@pytest.mark.parametrize(
+    ("core", "wsgi", "word"),
+    [
+        (True, True, "compiled"),
+        (False, False, "pure"),
+        (True, False, "mixed"),
+        (False, True, "mixed"),
+    ],
+)
+def test_build(core: bool, wsgi: bool, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, core=core, wsgi=wsgi)
+    first = next(banner("app:app", 1, Threads(8, 8), []))
+    assert first.startswith(f"Rocket {__version__} ({word}), ")

@@ -33,7 +33,9 @@ def test_stats_of_all_processes(width: int) -> None:
     second = stats(process=101, generation=2, uptime=3700.0, memory=512)
     text = rendered(stats_report(Reply([stats(), second], counters(100))), width)
     found = words(text)
-    assert text.startswith("Rocket 0.1.0, CPython 3.13.0 (GIL on), 2 processes, up 1h01m")
+    assert text.startswith(
+        "Rocket 0.1.0 (compiled), CPython 3.13.0 (GIL on), 2 processes, up 1h01m"
+    )
     assert ["Requests", "120,", "4", "waiting"] in found
     assert ["Threads", "6", "of", "16", "busy,", "2", "stalled"] in found
     assert ["100", "1", "1m05s", "3/8", "2", "8", "10", "30.0", "MiB"] in [x[:9] for x in found]

@@ -11,6 +11,8 @@ A protocol is a subclass of `Worker` with one method::
         server.wait()
 """
 
+import sys as _sys
+
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._engine.histogram import Histogram
@@ -38,6 +40,9 @@ from rocket_core._server.listener import BACKLOG, Listener
 from rocket_core._server.server import Lifecycle, Server
 from rocket_core._state import CloseReason, State
 from rocket_core._version import __version__
+
+compiled: bool = f"{__name__}._compiled__mypyc" in _sys.modules
+"""Whether this process runs the compiled build: the modules above have loaded its library."""
 
 __all__ = [
     "BACKLOG",
@@ -67,6 +72,7 @@ __all__ = [
     "Worker",
     "__version__",
     "address_of",
+    "compiled",
     "parse_address",
 ]
 

@@ -12,6 +12,8 @@
 for programs that are built on this package.
 """
 
+import sys as _sys
+
 from rocket_wsgi._access_log.access_log import MAX_LINES, AccessLog
 from rocket_wsgi._clock import SERVER
 from rocket_wsgi._environ.field_names import Underscores
@@ -24,6 +26,9 @@ from rocket_wsgi._site import MAX_BODY, Site
 from rocket_wsgi._static.files import StaticFiles
 from rocket_wsgi._version import __version__
 from rocket_wsgi._worker import WSGIWorker
+
+compiled: bool = f"{__name__}._compiled__mypyc" in _sys.modules
+"""Whether this process runs the compiled build: the modules above have loaded its library."""
 
 __all__ = [
     "MAX_BODY",
@@ -42,6 +47,7 @@ __all__ = [
     "Underscores",
     "WSGIWorker",
     "__version__",
+    "compiled",
 ]
 
 for _name in __all__:

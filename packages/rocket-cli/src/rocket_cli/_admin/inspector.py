@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rocket_cli._admin.protocol import SORTS
 from rocket_cli._admin.reply import Answer
-from rocket_cli._admin.vitals import gil_enabled, gil_wait, memory
+from rocket_cli._admin.vitals import build, gil_enabled, gil_wait, memory
 from rocket_cli._logging.server_log import set_log_level
 from rocket_cli._serving.listeners import location
 from rocket_cli._settings.threads import parse_threads
@@ -88,6 +88,7 @@ class Inspector:
         busy = sum(each.peer is not None for each in self._server.activities())
         return {
             "version": __version__,
+            "build": build(),
             "python": f"{platform.python_implementation()} {platform.python_version()}",
             "gil": gil_enabled(),
             "gil_wait": gil_wait(),

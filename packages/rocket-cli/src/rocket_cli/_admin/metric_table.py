@@ -115,7 +115,8 @@ def _certificates(scrape: Scrape) -> Values:
 def _build(scrape: Scrape) -> Values:
     for each in scrape.stats[:1]:
         gil = "on" if each["gil"] else "off"
-        yield [], {"version": each["version"], "python": each["python"], "gil": gil}
+        found = {name: each[name] for name in ("version", "build", "python")}
+        yield [], {**found, "gil": gil}
 
 
 def _cumulative(times: Answer) -> list[tuple[str, float]]:
@@ -278,7 +279,7 @@ DEFINITIONS: Final = (
     Definition(
         "rocket_build",
         InfoMetricFamily,
-        "Versions of Rocket and Python, and whether there is a GIL.",
+        "Versions of Rocket and Python, whether Rocket is compiled, and whether there is a GIL.",
         (),
         _build,
     ),

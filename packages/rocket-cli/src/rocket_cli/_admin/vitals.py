@@ -9,6 +9,9 @@ import time
 from pathlib import Path
 from typing import Final
 
+import rocket_core
+import rocket_wsgi
+
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 _SAMPLES: Final = 5
@@ -35,6 +38,16 @@ def memory() -> int:
 def _peak_bytes() -> int:
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
+
+
+def build() -> str:
+    """Return which build of rocket-core and rocket-wsgi runs: compiled, pure, or one of each."""
+    match rocket_core.compiled, rocket_wsgi.compiled:
+        case True, True:
+            return "compiled"
+        case False, False:
+            return "pure"
+    return "mixed"
 
 
 def gil_enabled() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Iterator
 
-from rocket_cli._admin.vitals import gil_enabled
+from rocket_cli._admin.vitals import build, gil_enabled
 from rocket_cli._settings.threads import Threads
 from rocket_cli._terminal.browser import reachable
 from rocket_cli._version import __version__
@@ -19,7 +19,7 @@ def banner(
     gil = "on" if gil_enabled() else "off"
     count = str(threads).replace(":", " to ")
     several = f"processes: {processes}, " if processes > 1 else ""
-    yield f"Rocket {__version__}, {python} (GIL {gil}), {several}threads: {count}"
+    yield f"Rocket {__version__} ({build()}), {python} (GIL {gil}), {several}threads: {count}"
     yield f"Serving {application}"
     for location in locations:
         here = reachable(location)

@@ -70,10 +70,11 @@ def headline(answers: Sequence[Answer]) -> Text:
     first = answers[0]
     oldest = max(each["uptime"] for each in answers)
     gil = "on" if first["gil"] else "off"
+    runs = f"({first['build']}), {first['python']} (GIL {gil})"
     many = "process" if len(answers) == 1 else "processes"
     return Text.assemble(
         (f"Rocket {first['version']}", "bold"),
-        f", {first['python']} (GIL {gil}), {len(answers)} {many}, up {age(oldest)}, ",
+        f" {runs}, {len(answers)} {many}, up {age(oldest)}, ",
         plain(" ".join(first["listeners"])),
     )
 
