@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
     from rocket_core import Connection
-    from rocket_core.http1 import RequestLine
     from rocket_wsgi._http1.request import HTTP1Request
     from rocket_wsgi._site import SiteSettings
 
@@ -83,7 +82,8 @@ class WSGIWorker(Worker):
         self._mounts = site.mounts
         self._heads = ResponseHeads(EncodedHead)
         self._receiver = Receiver(site, self._heads.clock)
-        self._line: RequestLine | None = None
+        self._doing = "", ""
+        """The method and the target of the present request, or of the last one."""
 
     # -- any thread, never waiting ---------------------------------------------------------------
 
@@ -115,8 +115,8 @@ class WSGIWorker(Worker):
 
     def doing(self) -> str:
         """Return the method and the target of the present request, or of the last one."""
-        line = self._line
-        return "" if line is None else f"{line.method} {line.target}"
+        method, target = self._doing
+        return f"{method} {target}" if method else ""
 
     def failed(self, connection: Connection, error: BaseException) -> State:
         """Answer 500 to a request that the server failed to receive."""
@@ -155,7 +155,7 @@ class WSGIWorker(Worker):
         """Call the application for the request that `receive` completed."""
         request: HTTP1Request = connection.context
         connection.context = None
-        self._line = request.line
+        self._doing = request.method, request.target
         environ = request.environ
         response = HTTP1Response(connection, request, self._heads)
         site = self._site
