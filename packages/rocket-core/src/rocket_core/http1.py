@@ -39,8 +39,12 @@ MAX_HEAD: Final = 64 * 1024
 MAX_FIELDS: Final = 100
 """The most field lines of a head."""
 
-_TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
-"""The bytes that a line may contain."""
+_ALLOWED: Final = frozenset([9, 10, 13, *range(32, 127), *range(128, 256)])
+"""The bytes that a head may contain."""
+
+_CLEAN: Final = bytes(byte if byte in _ALLOWED else ord("\n") for byte in range(256))
+"""Translates the bytes that a head may contain into themselves, and all others into another one.
+That takes less than half of the time that deleting bytes takes."""
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
@@ -160,9 +164,15 @@ def check_arriving(part: bytes) -> None:
 
 
 def _seems_sound(head: bytes, lines: list[str] | list[bytes]) -> bool:
-    """Whether a head, or its beginning, keeps all limits and contains allowed bytes only."""
+    """Whether a head, or its beginning, keeps all limits and contains allowed bytes only.
+
+    It was split into ``lines`` at each CR LF, so another CR or LF makes their number differ.
+    """
+    ends = len(lines) - 1
     return (
-        head.translate(None, _TEXT) == b"\r\n" * (len(lines) - 1)
+        head.translate(_CLEAN) == head
+        and head.count(b"\r") == ends
+        and head.count(b"\n") == ends
         and len(lines[0]) <= MAX_REQUEST_LINE
         and len(lines) <= MAX_FIELDS + 1
         and (

@@ -46,6 +46,12 @@ and its lines cannot exceed their own limits."""
 _MAX_LINES: Final = 40
 """The maximum number of lines of a remembered head."""
 
+_TEXT: Final = frozenset([9, *range(32, 127), *range(128, 256)])
+"""The bytes that a field line may contain."""
+
+_SOUND: Final = bytes(byte if byte in _TEXT else ord("\t") for byte in range(256))
+"""Translates these bytes into themselves, and all others into another one."""
+
 _CHUNKED: Final = Framing.CHUNKED  # a look-up of an attribute of an enum is expensive
 
 
@@ -154,6 +160,7 @@ class HeadCache:
             return False
         old = known.lines
         environ = known.environ
+        changed: list[str] = []
         reinterpret = False
         try:
             if lines[0] != old[0]:
@@ -164,14 +171,19 @@ class HeadCache:
             for text in lines:
                 if text != old[index]:
                     start = known.starts[index] or known.learn(index)
-                    if not text.startswith(start) or not text.isprintable():
+                    if not text.startswith(start):
                         return False
+                    changed.append(text)
                     key = known.keys[index]
                     if key:
                         environ[key] = text[len(start) :].strip(" \t")
                         if key in INTERPRETED:
                             reinterpret = True
                 index += 1  # noqa: SIM113 - `enumerate` takes longer
+            if changed:
+                data = "".join(changed).encode("latin-1")
+                if data.translate(_SOUND) != data:
+                    return False
             if reinterpret:
                 known.fields = Fields(environ, known.line[3])
         except HeadError:
