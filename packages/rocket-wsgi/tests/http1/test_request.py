@@ -315,7 +315,7 @@ def test_earlier_heads_make_no_difference(heads: list[bytes]) -> None:
 
 def test_refused_heads_are_not_remembered() -> None:
     memory = HeadCache()
-    for first in ("GET / HTTP/1.1", "POST / HTTP/1.0", "GET ? HTTP/1.1"):
+    for first in ("GET / HTTP/1.1", "GET ? HTTP/1.1"):
         for fields in (("Host: a/b",), ("Connection: keep-alive",), ("Host: a", "A b")):
             for _ in range(3):
                 with pytest.raises(HeadError):
@@ -371,6 +371,31 @@ def test_the_authority_of_a_target_is_not_remembered() -> None:
     ):
         head = encoded(*FIELDS, first=first)
         assert HTTP1Request(head, TEMPLATE, NAMES, memory).environ["HTTP_HOST"] == host
+
+
+def test_heads_of_a_few_kinds_are_remembered() -> None:
+    memory = HeadCache()
+    kinds = [[*FIELDS, f"X-{number}: a"] for number in range(5)]
+    for _ in range(2):
+        for lines in kinds:
+            head = encoded(*lines)
+            assert outcome(head, memory) == outcome(head, None)
+    assert [known.lines[-1] for known in memory._heads[5]] == ["X-4: a", "X-3: a", "X-2: a"]
+
+
+def test_a_refused_head_changes_nothing_that_is_remembered() -> None:
+    memory = knowing(*FIELDS, "Content-Length: 3")
+    for wrong in (
+        encoded("Host: b", "Accept: c", "Cookie: d", "Content-Length: x"),
+        encoded("Host: b", "Accept: c", "Cookie: d\0", "Content-Length: 4"),
+        encoded("Host: a/b", "Accept: c", "Cookie: d", "Content-Length: 4"),
+        encoded("Host: b", "Accept: c", "Cookie: d", "Content-Length: 4", first="GET ? HTTP/1.1"),
+    ):
+        with pytest.raises(HeadError):
+            HTTP1Request(wrong, TEMPLATE, NAMES, memory)
+        for first in ("GET / HTTP/1.1", "GET /c HTTP/1.1"):
+            head = encoded(*FIELDS, "Content-Length: 3", first=first)
+            assert outcome(head, memory) == outcome(head, None)
 
 
 def test_long_request_lines_are_not_remembered() -> None:

@@ -2,10 +2,10 @@
 
 Theory of operation. Hardly any two requests are the same, but most heads have the fields of an
 earlier one, in the same order, and many of their values, too: clients differ in their names and
-cookies, and their requests in the targets. Therefore the latest head of each number of lines is
-remembered, with the environ that was made of it. If all lines of a new head begin with the names of
-the remembered lines in their places, then only the lines that differ are checked and read. Their
-values replace the remembered ones, so that the next head is compared with this one.
+cookies, and their requests in the targets. Therefore a few heads of each number of lines are
+remembered, with the environs that were made of them. If all lines of a new head begin with the
+names of the remembered lines in their places, then only the lines that differ are checked and read.
+Their values replace the remembered ones, so that the next head is compared with this one.
 
 A head is remembered after all of it was checked. A head that differs in any other way, or in a way
 that could be wrong, is read as a whole. So neither an environ nor an error depends on the heads
@@ -46,6 +46,9 @@ and its lines cannot exceed their own limits."""
 _MAX_LINES: Final = 40
 """The maximum number of lines of a remembered head."""
 
+_MAX_HEADS: Final = 3
+"""The maximum number of remembered heads with the same number of lines."""
+
 _TEXT: Final = frozenset([9, *range(32, 127), *range(128, 256)])
 """The bytes that a field line may contain."""
 
@@ -56,7 +59,7 @@ _CHUNKED: Final = Framing.CHUNKED  # a look-up of an attribute of an enum is exp
 
 
 class _Known:
-    """The latest head with a certain number of lines. None of its fields is repeated.
+    """The latest of the heads that have the same fields in the same order, none of them repeated.
 
     Attributes:
         head: the head.
@@ -117,7 +120,7 @@ class HeadCache:
 
     def __init__(self) -> None:
         self._lines: list[_Line] = [_NO_LINE] * _PLACES
-        self._heads: dict[int, _Known] = {}
+        self._heads: dict[int, list[_Known]] = {}
         self._latest: _Known | None = None
 
     def read(
@@ -136,15 +139,17 @@ class HeadCache:
             or known.names is not names
         ):
             lines = head.decode("latin-1").split("\r\n")
-            known = self._heads.get(len(lines))
-            if known is None or not self._follow(known, head, lines, template, names):
+            for known in self._heads.get(len(lines), ()):
+                if self._follow(known, head, lines, template, names):
+                    self._latest = known
+                    break
+            else:
                 return self._read_whole(head, lines, template, names)
-            self._latest = known
         line = known.line
         return line[1], line[2], line[3], known.fields, known.environ.copy()
 
     # In one piece, because most requests pass through it and each call costs.
-    def _follow(  # noqa: C901
+    def _follow(  # noqa: C901, PLR0912
         self,
         known: _Known,
         head: bytes,
@@ -154,69 +159,74 @@ class HeadCache:
     ) -> bool:
         """Make ``known`` the new ``head``, if it is valid and has the same fields.
 
-        Otherwise False is returned, and ``known`` must not be used any more.
+        Otherwise nothing is changed, and False is returned.
         """
         if known.template is not template or known.names is not names or len(head) > _MAX_SIZE:
             return False
-        old = known.lines
-        environ = known.environ
-        changed: list[str] = []
+        old, starts, keys = known.lines, known.starts, known.keys
+        changed: list[int] = []
+        texts: list[str] = []
         reinterpret = False
-        try:
-            if lines[0] != old[0]:
-                if not self._follow_line(known, lines[0]):
+        index = 0
+        for text in lines:
+            if text != old[index] and index:
+                if not text.startswith(starts[index] or known.learn(index)):
                     return False
-                old[0] = lines[0]
-            index = 0
-            for text in lines:
-                if text != old[index]:
-                    start = known.starts[index] or known.learn(index)
-                    if not text.startswith(start):
-                        return False
-                    changed.append(text)
-                    key = known.keys[index]
-                    if key:
-                        environ[key] = text[len(start) :].strip(" \t")
-                        if key in INTERPRETED:
-                            reinterpret = True
-                index += 1  # noqa: SIM113 - `enumerate` takes longer
-            if changed:
-                data = "".join(changed).encode("latin-1")
-                if data.translate(_SOUND) != data:
+                changed.append(index)
+                texts.append(text)
+                if keys[index] in INTERPRETED:
+                    reinterpret = True
+            index += 1  # noqa: SIM113 - `enumerate` takes longer
+        if changed:
+            data = "".join(texts).encode("latin-1")
+            if data.translate(_SOUND) != data:
+                return False
+        line = known.line
+        environ = known.environ
+        try:
+            if lines[0] != line[0]:
+                line = self._find_line(lines[0])
+                if line[3] != known.line[3]:
                     return False
             if reinterpret:
-                known.fields = Fields(environ, known.line[3])
+                environ = environ.copy()
+            for index in changed:
+                key = keys[index]
+                if key:
+                    environ[key] = lines[index][len(starts[index]) :].strip(" \t")
+            if reinterpret:
+                known.fields = Fields(environ, line[3])
+                known.environ = environ
         except HeadError:
             return False
+        if line is not known.line:
+            _add_line(environ, line)
+            known.line = line
         known.head = head
         known.lines = lines
         return True
 
-    def _follow_line(self, known: _Known, text: str) -> bool:
-        """Make ``text`` the request line of ``known``. As `_follow`; raises `HeadError`."""
+    def _find_line(self, text: str) -> _Line:
+        """Return a request line in parts. Raises `HeadError`.
+
+        Returns `_NO_LINE` for a target with an authority, which would replace the field Host.
+        """
         place = hash(text) & (_PLACES - 1)
         line = self._lines[place]
         if line[0] != text:
             method, target, version = split_request_line(text)
             path, query, authority = parse_target(method, target)
             if authority is not None:
-                return False
+                return _NO_LINE
             line = text, method, target, version, path, query
             if len(text) <= _MAX_LINE:
                 self._lines[place] = line
-        if line[3] != known.line[3]:
-            return False
-        known.line = line
-        _add_line(known.environ, line)
-        return True
+        return line
 
     def _read_whole(
         self, head: bytes, lines: list[str], template: Environ, names: EnvironNames
     ) -> tuple[str, str, str, Fields, Environ]:
         """Read a head without the help of earlier ones, and remember it. As `read`."""
-        count = len(lines)
-        self._heads.pop(count, None)
-        self._latest = None
         check_head(head, lines)
         method, target, version = split_request_line(lines[0])
         environ = template.copy()
@@ -233,12 +243,14 @@ class HeadCache:
         elif (
             not repeated
             and fields.framing is not _CHUNKED  # its field is not in the environ
-            and count <= _MAX_LINES
+            and len(lines) <= _MAX_LINES
             and len(head) <= _MAX_SIZE
         ):
-            self._heads[count] = self._latest = _Known(
-                head, lines, template, names, line, fields, environ.copy()
-            )
+            known = _Known(head, lines, template, names, line, fields, environ.copy())
+            self._latest = known
+            heads = self._heads.setdefault(len(lines), [])
+            heads.insert(0, known)
+            del heads[_MAX_HEADS:]
         return method, target, version, fields, environ
 
 
