@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 Run = Callable[[], None]
 
+_AGENT: Final = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101"
 _FIELDS: Final = (
     "Host: www.example.org",
-    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101",
+    _AGENT,
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
     "Accept-Language: en-GB,en;q=0.5",
     "Accept-Encoding: gzip, deflate, br",
@@ -40,12 +41,18 @@ def _requests(line: str, *fields: str, body: str = "") -> list[bytes]:
 
 
 _SAME: Final = _requests("GET /", "Connection: keep-alive")
-_VARIED: Final = _requests(
-    "GET /items/#?page=#&order=price",
-    "Cookie: session=#; theme=dark",
-    "X-Request-Start: t=#",
-    "Connection: keep-alive",
-)
+_VARIED: Final = [
+    request.replace(_AGENT.encode(), b"%s Firefox/%d" % (_AGENT.encode(), number))
+    for number, request in enumerate(
+        _requests(
+            "GET /items/#?page=#&order=price",
+            "Cookie: session=#; theme=dark",
+            "X-Request-Start: t=#",
+            "Connection: keep-alive",
+        ),
+        1_000_000,
+    )
+]
 _POSTED: Final = _requests("POST /", "Content-Length: 1024", body="x" * 1024)
 _LAST: Final = _requests("GET /", "Connection: close")
 
