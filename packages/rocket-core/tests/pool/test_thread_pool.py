@@ -217,6 +217,12 @@ class BatchPoller:
         del interest, first
         self._armed.append(descriptor)
 
+    def watch(self, descriptor: int, *, exclusive: bool) -> None:
+        pass
+
+    def unwatch(self, descriptor: int) -> None:
+        pass
+
     def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
         with self._lock:
             self._polls += 1

@@ -108,7 +108,7 @@ class Engine:
     def begin(self, connection: Connection, counters: Counters) -> None:
         """Count a connection that was just accepted, and whose time begins now.
 
-        Called by the thread that accepted it, which alone writes ``counters``.
+        Called by the thread that accepted it, while no other one writes to ``counters``.
         """
         connection.server = self._server
         counters.accepted += 1

@@ -30,7 +30,7 @@ from rocket_core._pool.stand_in import StandIn
 from rocket_core._pool.thread_pool import MAX_QUEUE, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._pool.urgent_lanes import UrgentLanes
 from rocket_core._server.eviction import Eviction
-from rocket_core._server.listener import Listener
+from rocket_core._server.listener import Listener, Pollers
 from rocket_core._server.mailbox import Mailbox
 from rocket_core._server.monitor_thread import MonitorThread, Watcher
 from rocket_core._server.overdue_watch import OverdueWatch
@@ -241,8 +241,10 @@ class Server:
 
     def _start_listeners(self) -> None:
         for listener in self.listeners:
+            counters = self._tally.open()
+            listener.pollers = self._pollers(counters)
             listener.start(
-                self._accept_into(self._tally.open()),
+                self._accept_into(counters),
                 self._registry.full,
                 self._timeouts,
                 self._order_eviction,
@@ -386,6 +388,16 @@ class Server:
                 hasten(connection)
 
         return accepted
+
+    def _pollers(self, counters: Counters) -> Pollers:
+        begin, pool = self._engine.begin, self._pool
+
+        def begin_polled(connection: Connection) -> None:
+            # If a drain has begun, the connection gets its time as any other that a worker is about
+            # to park: see `Engine._park`.
+            begin(connection, counters)
+
+        return Pollers(self._monitor, begin_polled, lambda: pool.polling)
 
     def _wake_listeners(self) -> None:
         for listener in self.listeners:
