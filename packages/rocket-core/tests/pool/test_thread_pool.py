@@ -736,3 +736,35 @@ def test_any_number_of_pollers_serves_everybody(
             for client in crowd:
                 assert client.read_line() == b"N%d\n" % number
         assert server.statistics().requests == 400
+
+
+def test_no_request_is_one_too_many_while_a_worker_polls(sockets: Sockets) -> None:
+    """1. The Monitor's thread polls. 2. A worker is back, and polls. 3. The thread is told first."""
+    parts = Fixture(worker(), threads=1)
+    seat = Seat(worker()(), parts.tally.open())
+    lanes = UrgentLanes(parts.engine, parts.seats, parts.pool.submit)
+    stand_in = StandIn(
+        parts.monitor,
+        parts.pool,
+        parts.engine,
+        lanes,
+        seat,
+        max_queue=0,
+        queue_timeout=QUEUE_TIMEOUT,
+    )
+    clients = []
+    for polling in (1, 0):
+        server, client = sockets()
+        client.sendall(b"x\n")
+        connection = Connection(server)
+        parts.engine.begin(connection, parts.tally.open())
+        connection.claimed_at = time.monotonic()
+        parts.pool.polling = polling
+        stand_in._take_in([connection])
+        clients.append(client)
+    assert [each.state for each in parts.pool.ready] == [State.READY]
+    assert clients[1].recv(100) == b""
+    parts.monitor_thread.start()
+    parts.pool.start()
+    assert clients[0].recv(100) == b"X\n"
+    parts.stop()

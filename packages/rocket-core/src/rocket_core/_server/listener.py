@@ -81,7 +81,7 @@ from contextlib import suppress
 from enum import Enum
 from math import inf
 from time import monotonic
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.proxy_preamble import ProxyPreamble
@@ -460,19 +460,13 @@ class Listener:
             listening, pollers, shared = self._socket, self.pollers, self.shared
             if listening is None or pollers is None or not (self._lent or shared):
                 return accepted  # no client relies on this process
-            begin, keep = pollers.begin, accepted.append
-
-            def hand_on(connection: Connection) -> None:
-                begin(connection)
-                keep(connection)
-
             try:
                 # 1. A client wakes this process alone. 2. Before it is accepted, the server becomes
                 # full, or another thread gives the socket back. 3. It is accepted here all the
                 # same: the other processes sleep on.
                 if shared is None:
-                    self._accept(hand_on, _BATCH)
-                elif self._accept(hand_on, 1, owed=1) and not self._pause:
+                    self._accept(pollers.begin, _BATCH, into=accepted)
+                elif self._accept(pollers.begin, 1, owed=1, into=accepted) and not self._pause:
                     self._pause = shared()
                 now = monotonic()
                 for connection in accepted:
@@ -500,11 +494,19 @@ class Listener:
         pause, self._pause = self._pause, 0.0
         return pause
 
-    def _accept(self, hand_on: Callable[[Connection], None], limit: float, *, owed: int = 0) -> int:
+    def _accept(
+        self,
+        hand_on: Callable[[Connection], None],
+        limit: float,
+        *,
+        owed: int = 0,
+        into: list[Connection] | None = None,
+    ) -> int:
         """With the lock: accept until no client waits, or ``limit`` clients; return how many.
 
-        The first ``owed`` are accepted even if the server is full. In ``_pause`` it leaves the
-        seconds to pause where accepting has failed. A change of the phase ends it.
+        Each connection goes to ``hand_on``, and then ``into`` a list. The first ``owed`` clients
+        are accepted even if the server is full. In ``_pause`` it leaves the seconds to pause where
+        accepting has failed. A change of the phase ends it.
         """
         phase = self._phase
         count = 0
@@ -526,7 +528,11 @@ class Listener:
                 break
             count += 1
             try:
-                self._begin(sock, address, hand_on)
+                connection = self._connect(sock, peer_of(address))
+                if connection is not None:
+                    hand_on(connection)
+                    if into is not None:
+                        into.append(connection)
             except OSError:
                 self.accept_errors += 1
                 close_socket(sock)
@@ -536,13 +542,10 @@ class Listener:
                 self._connecting.report(_log, error, "connecting %s failed", peer_of(address))
         return count
 
-    def _begin(
-        self, sock: socket.socket, address: Any, hand_on: Callable[[Connection], None]
-    ) -> None:
-        peer = peer_of(address)
+    def _connect(self, sock: socket.socket, peer: Peer) -> Connection | None:
+        """Make a connection; None: its peer may not have one, and it is closed."""
         if self._proxies is None:
-            hand_on(self.connect(sock, peer, self._timeouts))
-            return
+            return self.connect(sock, peer, self._timeouts)
         if peer.host not in self._proxies:
             self.refused += 1
             close_socket(sock)
@@ -551,10 +554,10 @@ class Listener:
                 peer,
                 self.address,
             )
-            return
+            return None
         connection = self.connect(sock, peer, self._timeouts)
         connection.expect(ProxyPreamble(self._rare_log))
-        hand_on(connection)
+        return connection
 
     def _fail(self, error: OSError) -> float:
         """With the lock: deal with an error of accepting; return the seconds to pause."""

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from enum import Enum
+from functools import partial
 from typing import Final, Self
 
 from rocket_core._connection.budget import TOTAL_OUTPUT, Budget
@@ -390,14 +391,11 @@ class Server:
         return accepted
 
     def _pollers(self, counters: Counters) -> Pollers:
-        begin, pool = self._engine.begin, self._pool
-
-        def begin_polled(connection: Connection) -> None:
-            # If a drain has begun, the connection gets its time as any other that a worker is about
-            # to park: see `Engine._park`.
-            begin(connection, counters)
-
-        return Pollers(self._monitor, begin_polled, lambda: pool.polling)
+        pool = self._pool
+        # If a drain has begun, what a thread that polls has accepted gets its time as any other
+        # connection that is about to be parked: see `Engine._park`.
+        begin = partial(self._engine.begin, counters=counters)
+        return Pollers(self._monitor, begin, lambda: pool.polling)
 
     def _wake_listeners(self) -> None:
         for listener in self.listeners:
