@@ -739,7 +739,7 @@ def test_any_number_of_pollers_serves_everybody(
 
 
 def test_no_request_is_one_too_many_while_a_worker_polls(sockets: Sockets) -> None:
-    """1. The Monitor's thread polls. 2. A worker is back, and polls. 3. The thread is told first."""
+    """1. The Monitor's thread polls. 2. A worker polls, too. 3. The thread is told first."""
     parts = Fixture(worker(), threads=1)
     seat = Seat(worker()(), parts.tally.open())
     lanes = UrgentLanes(parts.engine, parts.seats, parts.pool.submit)

@@ -107,8 +107,8 @@ class StandIn:
         urgent = engine.is_urgent(connection, seat)
         if urgent is None or (urgent and not late and self._urgent_lanes.submit(connection)):
             return False
-        # 1. This thread polls, since all workers are away. 2. A worker comes back, and polls as well.
-        # 3. This thread is told of a request, and a worker has time for it: it is not one too many.
+        # 1. This thread polls, since all workers are away. 2. A worker comes back, and polls, too.
+        # 3. This thread is told of a request. A worker has time for it: it is not one too many.
         if late or (waiting >= self._max_queue and not self._pool.polling):
             engine.refuse(connection, seat)
             return False
