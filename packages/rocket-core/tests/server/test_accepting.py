@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import errno
 import socket
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 
 from coresupport import Gate, connect, serving, shout, wait_for, worker
 from rocket_core import Connection, Listener, Peer, Server, State, Timeouts
+from rocket_core._engine.monitor import Monitor
 from rocket_core._network.acceptor import Acceptor
 from rocket_core._server import eviction
 from rocket_core._server import listener as module
@@ -204,6 +206,37 @@ def test_server_that_does_not_know_for_how_long_others_go_first_goes_on(
                 with connect(server) as client:
                     assert client.ask(b"x\n") == b"X\n"
     assert "ValueError: a mistake" in caplog.text
+
+
+def test_server_that_cannot_watch_its_socket_tries_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. It is to be lent, and the system has no memory for that. 2. Nor to queue behind others."""
+    monkeypatch.setattr(module, "_BACK_OFF", 0.01)
+    failures: list[str] = []
+
+    def fail_first(name: str) -> None:
+        do = getattr(Monitor, name)
+
+        def fail(*arguments: object, **options: object) -> None:
+            if name not in failures:
+                failures.append(name)
+                raise OSError(errno.ENOMEM, "Cannot allocate memory")
+            do(*arguments, **options)
+
+        monkeypatch.setattr(Monitor, name, fail)
+
+    fail_first("listen")
+    fail_first("queue_behind")
+    with socket.create_server(("127.0.0.1", 0)) as shared:
+        listener = Listener(shared.dup())
+        listener.shared = lambda: 0.0
+        with serving(worker(), listener) as server:
+            for _ in range(3):
+                with connect(server) as client:
+                    assert client.ask(b"x\n") == b"X\n"
+    assert failures == ["listen", "queue_behind"]
+    assert caplog.text.count("Cannot allocate memory") >= 2
 
 
 # -- one process -----------------------------------------------------------------------------------

@@ -397,15 +397,23 @@ class Listener:
                 return pause
             pollers, shared = self.pollers, self.shared
             if pollers is not None and not self._full():
-                self._lent = True
-                pollers.monitor.listen(
-                    listening.fileno(), self._accept_for_poller, exclusive=shared is not None
-                )
-                return inf
+                return self._lend(listening, pollers)
             count = self._accept(self._accepted, inf if shared is None else 1)
             if count and shared is not None:
                 return self._pause_after() or shared()
             return self._pause_after() or self._make_room()
+
+    def _lend(self, listening: socket.socket, pollers: Pollers) -> float:
+        """With the lock: lend the socket; return how long to `_wait`."""
+        descriptor, exclusive = listening.fileno(), self.shared is not None
+        try:
+            pollers.monitor.listen(descriptor, self._accept_for_poller, exclusive=exclusive)
+        except OSError as error:  # the system has no memory for it
+            pollers.monitor.ignore(descriptor)
+            self.accept_errors += 1
+            return self._fail(error) or _BACK_OFF
+        self._lent = True
+        return inf
 
     def _wait(self, listening: socket.socket, seconds: float) -> None:
         """Wait for the signal for up to ``seconds``; 0: for the signal or a client, without limit.
@@ -471,6 +479,8 @@ class Listener:
                 now = monotonic()
                 for connection in accepted:
                     connection.claimed_at = now
+                if shared is not None and accepted and self._lent and not self._pause:
+                    pollers.monitor.queue_behind(listening.fileno())
             except Exception as error:  # noqa: BLE001 - the thread has more to do
                 self._pause = _BACK_OFF
                 self._connecting.report(_log, error, "accepting on %s failed", self.address)
@@ -479,8 +489,6 @@ class Listener:
             if self._pause or self._phase is not _Phase.ACCEPTING or self._full():
                 self._take_back(listening)
                 self._signal.set()
-            elif shared is not None and accepted:
-                pollers.monitor.queue_behind(listening.fileno())
         return accepted
 
     def _take_back(self, listening: socket.socket) -> None:
