@@ -398,7 +398,7 @@ class Listener:
             pollers, shared = self.pollers, self.shared
             if pollers is not None and not self._full():
                 return self._lend(listening, pollers)
-            count = self._accept(self._accepted, inf if shared is None else 1)
+            count = self._accept(self._accepted, _BATCH if shared is None else 1)
             if count and shared is not None:
                 return self._pause_after() or shared()
             return self._pause_after() or self._make_room()
@@ -505,7 +505,7 @@ class Listener:
     def _accept(
         self,
         hand_on: Callable[[Connection], None],
-        limit: float,
+        limit: int,
         *,
         owed: int = 0,
         into: list[Connection] | None = None,
