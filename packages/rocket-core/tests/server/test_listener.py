@@ -124,7 +124,11 @@ def test_host_name_is_resolved() -> None:
         assert client.ask(b"hello\n") == b"HELLO\n"
 
 
-def test_responses_are_sent_without_delay() -> None:
+@pytest.mark.parametrize("inherited", [False, True])
+def test_responses_are_sent_without_delay(inherited: bool) -> None:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    listener = Listener(sock if inherited else "127.0.0.1:0")
     delays: list[int] = []
 
     def look(connection: Connection, line: bytes, body: bytes) -> State:
@@ -133,7 +137,7 @@ def test_responses_are_sent_without_delay() -> None:
         connection.write(b"\n")
         return State.IDLE
 
-    with serving(worker(look)) as server, connect(server) as client:
+    with sock, serving(worker(look), listener) as server, connect(server) as client:
         client.ask(b"\n")
     assert delays[0]
 

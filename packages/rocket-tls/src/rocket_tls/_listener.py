@@ -80,7 +80,7 @@ class TLSListener(Listener):
         self._contexts.reload()
 
     def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
-        """Return a connection for an accepted socket; the listener's thread calls this.
+        """Return a connection for an accepted socket; the thread that has accepted it calls this.
 
         Raises `OSError` if the client has left already.
         """
