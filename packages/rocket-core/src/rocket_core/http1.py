@@ -10,7 +10,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 from rocket_core._errors import RocketError
-from rocket_core._system.native_classes import mypyc_attr
+from rocket_core._native_classes import mypyc_attr
 
 __all__ = [
     "MAX_FIELD",

@@ -462,9 +462,10 @@ def test_socket_that_accepts_no_more_is_logged_and_tried_again_after_a_pause(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Pausing(Listener):
-        def _pause(self, seconds: float) -> bool:
-            pauses.append((seconds, self.accept_errors))
-            return super()._pause(seconds)
+        def _pause_after(self) -> float:
+            if pause := super()._pause_after():
+                pauses.append((pause, self.accept_errors))
+            return pause
 
     monkeypatch.setattr("rocket_core._server.listener._BACK_OFF", 0.01)
     pauses: list[tuple[float, int]] = []

@@ -36,8 +36,8 @@ from typing import Final
 
 from rocket_core._connection.connection import Connection
 from rocket_core._engine.deadlines import Deadlines
+from rocket_core._native_classes import mypyc_attr
 from rocket_core._state import State
-from rocket_core._system.native_classes import mypyc_attr
 from rocket_core._system.poller import READ, WRITE, Poller, default_poller
 
 BATCH: Final = 64
