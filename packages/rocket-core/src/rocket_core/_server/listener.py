@@ -411,7 +411,8 @@ class Listener:
         except OSError as error:  # the system has no memory for it
             pollers.monitor.ignore(descriptor)
             self.accept_errors += 1
-            return self._fail(error) or _BACK_OFF
+            self._rare_errors.error("cannot accept on %s: %s", self.address, error.strerror)
+            return _BACK_OFF
         self._lent = True
         return inf
 
