@@ -209,10 +209,13 @@ def test_signal_that_cannot_be_sent(served: Faulty, client: httpx.Client, tmp_pa
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     application = (tmp_path / "versioned.py").read_text()
-    (tmp_path / "versioned.py").write_text("open('gate').read()")
+    (tmp_path / "versioned.py").write_text(
+        "with open('arrived', 'a') as file: file.write('.')\nopen('gate').read()"
+    )
     served.fail("kill")
     served.send(signal.SIGHUP)
-    eventually(lambda: len(served.workers()) == 4)
+    arrived = tmp_path / "arrived"
+    eventually(lambda: arrived.exists() and arrived.stat().st_size == 2)  # both new processes
     os.kill(served.workers()[-1], signal.SIGKILL)
     served.wait_for("ERROR rocket_cli: cannot send SIGTERM to worker [0-9]+: not permitted")
     served.wait_for("ERROR rocket_cli: reload failed, the old processes keep serving: worker")
