@@ -9,6 +9,7 @@ from rocket_core._connection.spool import Spool
 from rocket_core._connection.upgraded_socket import UpgradedSocket
 from rocket_core._errors import NotYet, SpoolError
 from rocket_core._lease import Hold, Lease
+from rocket_core._native_classes import mypyc_attr
 from rocket_core._network.binding import SocketFile, bind_socket
 from rocket_core._system.fault_log import FaultLog
 from rocket_core._system.poller import READ, WRITE
@@ -29,6 +30,7 @@ __all__ = [
     "SpoolError",
     "UpgradedSocket",
     "bind_socket",
+    "mypyc_attr",
 ]
 
 for _name in __all__:

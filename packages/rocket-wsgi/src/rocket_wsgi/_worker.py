@@ -33,6 +33,7 @@ from typing import Any, Final, Unpack
 from wsgiref.types import WSGIApplication
 
 from rocket_core import ClientGone, CloseReason, Connection, State, Worker
+from rocket_core.extending import mypyc_attr
 from rocket_wsgi._environ.request import ENDED, is_secure
 from rocket_wsgi._http1.encoded_head import EncodedHead
 from rocket_wsgi._http1.http1_request import HTTP1Request
@@ -48,6 +49,7 @@ _log = logging.getLogger("rocket_wsgi")
 _IDLE: Final = State.IDLE  # a look-up of an attribute of an enum is expensive
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WSGIWorker(Worker):
     """Serves HTTP/1.1 and HTTP/1.0 requests with a WSGI application (PEP 3333).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from rocket_core.extending import mypyc_attr
 from rocket_core.http1 import RequestLine
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class RequestBody(Protocol):
         """The store to which the body is added."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Request:
     """A request whose head is complete.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rocket_wsgi._clock import SERVER_LINE, Clock
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._response.response_head import (
@@ -10,7 +12,6 @@ from rocket_wsgi._response.response_head import (
     SERVER_FIELD,
     ResponseHead,
 )
-from rocket_wsgi._types import Headers
 
 
 class EncodedHead(ResponseHead):
@@ -23,7 +24,7 @@ class EncodedHead(ResponseHead):
 
     __slots__ = ("_kept", "_kept_fields", "_kept_length", "_kept_start", "start")
 
-    def __init__(self, status: str, headers: Headers) -> None:
+    def __init__(self, status: Any, headers: Any) -> None:
         """Check and encode the arguments of ``start_response``. Raises `ApplicationError`."""
         super().__init__(status, headers)
         lines = [f"HTTP/1.1 {status}\r\n"]

@@ -42,7 +42,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from rocket_core import ClientGone
-from rocket_core.extending import Hold
+from rocket_core.extending import Hold, mypyc_attr
 from rocket_wsgi._environ.request import Request
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._response.file_wrapper import FileSpan, FileWrapper
@@ -72,6 +72,7 @@ _Head = TypeVar("_Head", bound=ResponseHead)
 """The heads of its responses."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Response(ABC, Generic[_Request, _Head]):
     """One response, whose methods are called by the application and by the worker.
 
@@ -114,7 +115,7 @@ class Response(ABC, Generic[_Request, _Head]):
         self._connection = connection
         self._request = request
         self._heads = heads
-        self._started: tuple[str, Headers] | None = None
+        self._started: tuple[Any, Any] | None = None
         self.began = False
         self._bodiless = False
         self._left = 0
@@ -130,7 +131,7 @@ class Response(ABC, Generic[_Request, _Head]):
         self.keep_alive = request.keep_alive and not connection.server.draining
 
     def start(
-        self, status: str, headers: Headers, exc_info: ExcInfo | None = None, /
+        self, status: Any, headers: Any, exc_info: ExcInfo | None = None, /
     ) -> Callable[[bytes], None]:
         """``start_response``: take the status and the header fields, and return ``write``.
 
@@ -150,7 +151,7 @@ class Response(ABC, Generic[_Request, _Head]):
         self._started = status, headers
         return self.write
 
-    def write(self, data: bytes, /) -> None:
+    def write(self, data: Any, /) -> None:
         """``write``: send a part of the body.
 
         Raises `ApplicationError` for more bytes than Content-Length announced.
@@ -208,12 +209,12 @@ class Response(ABC, Generic[_Request, _Head]):
 
     # -- for the worker --------------------------------------------------------------------------
 
-    def send(self, result: Iterable[bytes]) -> None:
+    def send(self, result: Any) -> None:
         """Send the result of the application. Raises what the iterator of ``result`` raises."""
         if type(result) is FileWrapper and self._send_wrapped(result):
             return
         try:
-            count = len(result)  # type: ignore[arg-type]
+            count = len(result)
         except TypeError:
             count = -1
         if not 0 <= count <= 1 or self.began:
@@ -359,7 +360,7 @@ class Response(ABC, Generic[_Request, _Head]):
         self._left = _UNLIMITED if length is None else length
         return length
 
-    def _send_parts(self, result: Iterable[bytes]) -> None:
+    def _send_parts(self, result: Iterable[Any]) -> None:
         in_memory = type(result) is list or type(result) is tuple
         for part in result:
             if self._left == _UNLIMITED and type(part) is bytes and part:
@@ -378,7 +379,7 @@ class Response(ABC, Generic[_Request, _Head]):
         if self._left > 0:
             self._cut_short()
 
-    def _put(self, data: bytes, in_memory: bool = False) -> bool:
+    def _put(self, data: Any, in_memory: bool = False) -> bool:
         """Send a part of the body, after the head if it was not sent.
 
         ``in_memory`` tells that the rest of the body is in memory already. Returns whether the part
@@ -431,7 +432,7 @@ def _announced_length(head: ResponseHead, length: int | None) -> int | None:
     return head.length if head.length is not None else length or None
 
 
-def _add_missing(headers: Headers, own_fields: Headers) -> Headers:
+def _add_missing(headers: Any, own_fields: Headers) -> Headers:
     """Return ``headers`` and those of ``own_fields`` whose names they lack."""
     names = {str(name).lower() for name, _ in headers}
     return [*headers, *(field for field in own_fields if field[0].lower() not in names)]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
+from rocket_core.extending import mypyc_attr
 from rocket_wsgi._clock import Clock
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._grammar import WHOLE_TOKEN
@@ -87,6 +88,7 @@ _kinds: Final = _FieldKinds()
 _codes: Final = _StatusCodes()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ResponseHead:
     """The status and the header fields of a response, checked (PEP 3333).
 
@@ -105,7 +107,7 @@ class ResponseHead:
 
     size: int
 
-    def __init__(self, status: str, headers: Headers) -> None:
+    def __init__(self, status: Any, headers: Any) -> None:
         """Check the arguments of ``start_response``. Raises `ApplicationError`."""
         self.status = code = _codes[status]
         self.bodiless = code in (204, 304)
@@ -153,7 +155,7 @@ class ResponseHeads(Generic[_Head_co]):
         self._status = ""
         self._headers: Headers = []
 
-    def make(self, status: str, headers: Headers) -> _Head_co:
+    def make(self, status: Any, headers: Any) -> _Head_co:
         """Return the head for the arguments of ``start_response``. Raises `ApplicationError`.
 
         Responses that differ in their Content-Length share a head, whose `ResponseHead.length` is
@@ -168,7 +170,7 @@ class ResponseHeads(Generic[_Head_co]):
         head.length = self._length
         return head
 
-    def _make(self, status: str, headers: Headers) -> _Head_co:
+    def _make(self, status: Any, headers: Any) -> _Head_co:
         """Return the head for other arguments than those of the latest call. As `make`."""
         key: list[Any] = [status]
         length: str | None = None
@@ -207,7 +209,7 @@ def _read_length(value: str) -> int:
     return int(value)
 
 
-def field_line(name: str, value: str) -> str:
+def field_line(name: Any, value: Any) -> str:
     """Return the line of a header field of the application, checked like those of a head.
 
     Raises `ApplicationError`.
@@ -219,7 +221,7 @@ def field_line(name: str, value: str) -> str:
     return f"{name}: {value}\r\n"
 
 
-def _check_value(name: str, value: str) -> None:
+def _check_value(name: Any, value: Any) -> None:
     """Refuse a value that could end its line (RFC 9110, section 5.5)."""
     if _CONTROL.search(value):
         raise ApplicationError(f"the value of header {name!r} contains a control character")
