@@ -248,8 +248,8 @@ WSGI: Final = (
         (*_PEERS, _FLOOR),
         application=HELLO,
         quick=True,
-        remark="Each has a path, a query, a cookie and a header of its own, so nobody gains by "
-        "remembering heads.",
+        remark="Each has a path, a query, an agent, a cookie and a header of its own, so no server "
+        "gains by remembering whole heads.",
     ),
     Workload(
         "hello-granian",

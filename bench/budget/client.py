@@ -1,7 +1,7 @@
 """The clients of a server that runs on the same thread: they act when it is about to wait.
 
 So everything happens in one order, whatever the machine does meanwhile: while the server has
-something to do no client moves, and when it has nothing, all of them do. The connections are pairs
+something to do no client moves, and when it has nothing, all of them do. The connections are those
 of Unix sockets, since what is sent over TCP may arrive a moment later, even here.
 """
 
@@ -37,17 +37,29 @@ class OverError(Exception):
     """All sections are done."""
 
 
+def pairs(add: Callable[[socket.socket], None]) -> Callable[[], socket.socket]:
+    """A way to connect that needs nobody who accepts: ``add`` gets the server's end."""
+
+    def connect() -> socket.socket:
+        client, server = socket.socketpair()
+        add(server)
+        return client
+
+    return connect
+
+
 class Clients:
     """A few connections, on each of which a request follows the answer to the last.
 
     Attributes:
+        opened: connections so far.
         over: whether all sections are done.
     """
 
     def __init__(
         self,
         requests: Iterable[bytes],
-        connect: Callable[[socket.socket], None],
+        connect: Callable[[], socket.socket],
         *,
         fresh: bool = False,
         size: int = _LARGEST,
@@ -56,14 +68,15 @@ class Clients:
 
         Args:
             requests: what is sent.
-            connect: gives the server its end of a new connection.
+            connect: makes a connection to the server, and returns the client's end.
             fresh: whether each request has a connection of its own.
             size: bytes of an answer; by default what the first one has.
         """
         self._requests: Final = iter(requests)
-        self._give: Final = connect
+        self._open: Final = connect
         self._fresh: Final = fresh
         self._size = size
+        self.opened = 0
         self.over = False
         self._clients: list[socket.socket] = []
         self._until_mark = WARM_UP
@@ -90,9 +103,9 @@ class Clients:
             self._mark()
 
     def _connect(self) -> socket.socket:
-        client, server = socket.socketpair()
+        client = self._open()
         client.setblocking(False)
-        self._give(server)
+        self.opened += 1
         return client
 
     def _check(self, answer: bytes) -> None:

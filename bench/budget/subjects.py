@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from bench.applications import bare_loop, pages, wsgi_loop
 from bench.applications.core_worker import Fixed
-from bench.budget.client import CONNECTIONS, TOTAL, Clients, OverError
-from rocket_core import Listener, Peer, Server, Worker
+from bench.budget.client import CONNECTIONS, TOTAL, Clients, OverError, pairs
+from rocket_core import Connection, Listener, Peer, Server, Timeouts, Worker
 from rocket_core._system.poller import EpollPoller
 from rocket_wsgi import WSGIWorker
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 Run = Callable[[], None]
 
+_AGENT: Final = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101"
 _FIELDS: Final = (
     "Host: www.example.org",
-    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101",
+    _AGENT,
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
     "Accept-Language: en-GB,en;q=0.5",
     "Accept-Encoding: gzip, deflate, br",
@@ -40,12 +42,18 @@ def _requests(line: str, *fields: str, body: str = "") -> list[bytes]:
 
 
 _SAME: Final = _requests("GET /", "Connection: keep-alive")
-_VARIED: Final = _requests(
-    "GET /items/#?page=#&order=price",
-    "Cookie: session=#; theme=dark",
-    "X-Request-Start: t=#",
-    "Connection: keep-alive",
-)
+_VARIED: Final = [
+    request.replace(_AGENT.encode(), b"%s Firefox/%d" % (_AGENT.encode(), number))
+    for number, request in enumerate(
+        _requests(
+            "GET /items/#?page=#&order=price",
+            "Cookie: session=#; theme=dark",
+            "X-Request-Start: t=#",
+            "Connection: keep-alive",
+        ),
+        1_000_000,
+    )
+]
 _POSTED: Final = _requests("POST /", "Content-Length: 1024", body="x" * 1024)
 _LAST: Final = _requests("GET /", "Connection: close")
 
@@ -65,7 +73,7 @@ def _clients_alone() -> None:
             server.send(answer)
         servers.append(server)
 
-    clients = Clients(_SAME, answer_all, size=len(answer))
+    clients = Clients(_SAME, pairs(answer_all), size=len(answer))
     with suppress(OverError):
         while True:
             clients.act()
@@ -75,7 +83,7 @@ def _clients_alone() -> None:
 
 def _loop(loop: bare_loop.Loop | wsgi_loop.Loop) -> None:
     """One of the loops that are floors."""
-    clients = Clients(_SAME, loop.add)
+    clients = Clients(_SAME, pairs(loop.add))
     poll = loop.poll
 
     def act_and_poll() -> list[tuple[int, int]]:
@@ -100,6 +108,7 @@ def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
         setattr(owner, name, before)
 
 
+_LOCAL: Final = Peer("127.0.0.1", 8000)
 _PEER: Final = Peer("127.0.0.1", 50_000)
 """What the server takes its clients for: those of TCP are what counts."""
 
@@ -133,23 +142,44 @@ def _start(server: Server) -> list[threading.Thread]:
     return _Unstarted.made.copy()
 
 
+class _Listener(Listener):
+    """One of a Unix socket, whose clients pass for those of TCP."""
+
+    accepted = 0
+
+    def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
+        del peer
+        self.accepted += 1
+        return Connection(sock, _PEER, _LOCAL, timeouts=timeouts)
+
+    def reach(self) -> socket.socket:
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(self.address).removeprefix("unix:"))
+        return client
+
+
 def _rocket(worker: Callable[[], Worker], requests: list[bytes], *, fresh: bool = False) -> None:
+    with tempfile.TemporaryDirectory(prefix="rocket-budget-") as directory:
+        _serve(worker, _Listener(f"unix:{directory}/socket"), requests, fresh=fresh)
+
+
+def _serve(
+    worker: Callable[[], Worker], listener: _Listener, requests: list[bytes], *, fresh: bool
+) -> None:
     """A server with one worker, which runs on this thread; the others, which wait, do not run."""
-    listener = Listener("127.0.0.1:0")
     server = Server(worker, [listener], min_threads=1, max_threads=1)
     threads = _start(server)
+    # The thread of the listener would lend the socket to the worker.
+    listener._guard(cast(socket.socket, listener._socket))
     pool = server._pool
     pool.guard(on=True)  # as in a server that is busy
-
-    def accept(sock: socket.socket) -> None:
-        listener._begin(sock, _PEER)
-
-    clients = Clients(requests, accept, fresh=fresh)
+    clients = Clients(requests, listener.reach, fresh=fresh)
     poll = EpollPoller.poll
 
     def act_and_poll(self: EpollPoller, *arguments: Any) -> list[tuple[int, int]]:
         try:
-            clients.act()
+            if listener.accepted == clients.opened:  # and so all have been served by now
+                clients.act()
         except OverError:
             pool.stop()
         return poll(self, *arguments)

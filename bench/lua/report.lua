@@ -1,6 +1,6 @@
 -- Sends one kind of request, described by the arguments METHOD BODY_BYTES CONNECTION KIND,
 -- and reports the run as one line of JSON. Where KIND is "varied", each request has a path, a query,
--- a cookie and a header of its own; else all of them are the same.
+-- an agent, a cookie and a header of its own; else all of them are the same.
 
 function init(arguments)
   wrk.method = arguments[1]
@@ -21,6 +21,7 @@ end
 
 -- Defines what wrk asks for each request, instead of sending the one that it formats after `init`.
 function vary()
+  wrk.headers["User-Agent"] = wrk.headers["User-Agent"] .. " Firefox/@@@@"
   wrk.headers["Cookie"] = "session=@@@@; theme=dark"
   wrk.headers["X-Request-Start"] = "t=@@@@"
   local template = wrk.format(nil, wrk.path .. "items/@@@@?page=@@@@&order=price")

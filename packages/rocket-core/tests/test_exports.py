@@ -70,9 +70,11 @@ PUBLIC = {
         "MAX_REQUEST_LINE",
         "RequestLine",
         "check_arriving",
+        "check_head",
         "read_fields",
         "read_request_line",
         "split_head",
+        "split_request_line",
     },
     "rocket_core.testing": {
         "Answer",

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from rocket_core._system.native_classes import mypyc_attr
+from rocket_core._native_classes import mypyc_attr
 
 if TYPE_CHECKING:
     from rocket_core._lease import Lease

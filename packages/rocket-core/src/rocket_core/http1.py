@@ -10,7 +10,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 from rocket_core._errors import RocketError
-from rocket_core._system.native_classes import mypyc_attr
+from rocket_core._native_classes import mypyc_attr
 
 __all__ = [
     "MAX_FIELD",
@@ -21,9 +21,11 @@ __all__ = [
     "HeadError",
     "RequestLine",
     "check_arriving",
+    "check_head",
     "read_fields",
     "read_request_line",
     "split_head",
+    "split_request_line",
 ]
 
 MAX_REQUEST_LINE: Final = 8 * 1024
@@ -38,14 +40,17 @@ MAX_HEAD: Final = 64 * 1024
 MAX_FIELDS: Final = 100
 """The most field lines of a head."""
 
-_TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
-"""The bytes that a line may contain."""
+_ALLOWED: Final = frozenset([9, 10, 13, *range(32, 127), *range(128, 256)])
+"""The bytes that a head may contain."""
+
+_CLEAN: Final = bytes(byte if byte in _ALLOWED else ord("\n") for byte in range(256))
+"""Translates the bytes that a head may contain into themselves, and all others into another one.
+That takes less than half of the time that deleting bytes takes."""
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 """The usual methods, which are tokens without a closer look."""
 
-_VERSIONS: Final = frozenset({"HTTP/1.1", "HTTP/1.0"})
 _VERSION: Final = re.compile(r"HTTP/([0-9])\.([0-9])\Z")
 _EMPTY_LINE: Final = b"\r\n\r\n"
 _STRAY: Final = re.compile(rb"[^\t\r\n\x20-\x7e\x80-\xff]|(?<!\r)\n|\r(?!\n|\Z)")
@@ -107,15 +112,30 @@ def split_head(head: bytes) -> tuple[RequestLine, list[str]]:
     Raises `HeadError` with status 400, 414, 431, 501 or 505.
     """
     lines = head.decode("latin-1").split("\r\n")
-    if not _seems_sound(head, lines):
-        _find_fault(head + _EMPTY_LINE)
+    check_head(head, lines)
     return read_request_line(lines.pop(0)), lines
 
 
-def read_request_line(text: str) -> RequestLine:
-    """Parse a request line, without its CR LF (RFC 9112, section 3).
+def check_head(head: bytes, lines: list[str]) -> None:
+    """Check the limits and the bytes of a head, without its final empty line.
 
-    Raises `HeadError` with status 400, 414, 501 or 505.
+    ``lines`` are the head, decoded from latin-1 and split at each CR LF. The rules of each line are
+    left to be applied. Raises `HeadError` with status 400, 414, 431 or 501.
+    """
+    if not _seems_sound(head, lines):
+        _find_fault(head + _EMPTY_LINE)
+
+
+def read_request_line(text: str) -> RequestLine:
+    """Parse a request line, without its CR LF. Raises as `split_request_line`."""
+    # The constructor of the class is a Python function, and takes twice as long.
+    return tuple.__new__(RequestLine, split_request_line(text))
+
+
+def split_request_line(text: str) -> tuple[str, str, str]:
+    """Return method, target and version of a request line, without its CR LF.
+
+    See RFC 9112, section 3. Raises `HeadError` with status 400, 414, 501 or 505.
     """
     if len(text) > MAX_REQUEST_LINE:
         raise HeadError(*_too_long(" " in text[:MAX_REQUEST_LINE]))
@@ -123,14 +143,13 @@ def read_request_line(text: str) -> RequestLine:
     if len(parts) != 3:
         raise HeadError(400, "the request line is not method, target and version")
     method, target, version = parts
-    if version not in _VERSIONS:
-        _refuse_version(method, version)
-    if method not in _METHODS and not _TOKEN.match(method):
+    if version != "HTTP/1.1":
+        _check_version(method, version)
+    if method != "GET" and method not in _METHODS and not _TOKEN.match(method):
         raise HeadError(400, "the method is not a token")
     if not target or not target.isascii() or not target.isprintable():
         raise HeadError(400, "the request target contains a character that is not allowed")
-    # The constructor of the class is a Python function, and takes twice as long.
-    return tuple.__new__(RequestLine, parts)
+    return method, target, version
 
 
 def check_arriving(part: bytes) -> None:
@@ -147,9 +166,15 @@ def check_arriving(part: bytes) -> None:
 
 
 def _seems_sound(head: bytes, lines: list[str] | list[bytes]) -> bool:
-    """Whether a head, or its beginning, keeps all limits and contains allowed bytes only."""
+    """Whether a head, or its beginning, keeps all limits and contains allowed bytes only.
+
+    It was split into ``lines`` at each CR LF, so another CR or LF makes their number differ.
+    """
+    ends = len(lines) - 1
     return (
-        head.translate(None, _TEXT) == b"\r\n" * (len(lines) - 1)
+        head.translate(_CLEAN) == head
+        and head.count(b"\r") == ends
+        and head.count(b"\n") == ends
         and len(lines[0]) <= MAX_REQUEST_LINE
         and len(lines) <= MAX_FIELDS + 1
         and (
@@ -206,7 +231,7 @@ def _limit(number: int) -> tuple[int, int, str]:
     return 0, 431, "the request has too many header fields"
 
 
-def _refuse_version(method: str, version: str) -> None:
+def _check_version(method: str, version: str) -> None:
     match = _VERSION.match(version)
     if match is None:
         raise HeadError(400, "the protocol version is malformed")

@@ -325,6 +325,12 @@ class Scripted:
     def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
         pass
 
+    def watch(self, descriptor: int, *, exclusive: bool) -> None:
+        pass
+
+    def unwatch(self, descriptor: int) -> None:
+        pass
+
     def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
         events: Events = queue.SimpleQueue()
         self.entered.put((timeout, events))

@@ -208,6 +208,12 @@ class BatchPoller:
         del interest, first
         self._armed.append(descriptor)
 
+    def watch(self, descriptor: int, *, exclusive: bool) -> None:
+        pass
+
+    def unwatch(self, descriptor: int) -> None:
+        pass
+
     def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
         with self._lock:
             self._polls += 1
@@ -724,3 +730,35 @@ def test_any_number_of_pollers_serves_every_client(
             for client in crowd:
                 assert client.read_line() == b"N%d\n" % number
         assert server.statistics().requests == 400
+
+
+def test_no_request_is_one_too_many_while_a_worker_polls(sockets: Sockets) -> None:
+    """1. The Monitor's thread polls. 2. A worker polls, too. 3. The thread is told first."""
+    parts = Fixture(worker(), threads=1)
+    seat = Seat(worker()(), parts.tally.open())
+    lanes = UrgentLanes(parts.engine, parts.seats, parts.pool.submit)
+    stand_in = StandIn(
+        parts.monitor,
+        parts.pool,
+        parts.engine,
+        lanes,
+        seat,
+        max_queue=0,
+        queue_timeout=QUEUE_TIMEOUT,
+    )
+    clients = []
+    for polling in (1, 0):
+        server, client = sockets()
+        client.sendall(b"x\n")
+        connection = Connection(server)
+        parts.engine.begin(connection, parts.tally.open())
+        connection.claimed_at = time.monotonic()
+        parts.pool.polling = polling
+        stand_in._take_in([connection])
+        clients.append(client)
+    assert [each.state for each in parts.pool.ready] == [State.READY]
+    assert clients[1].recv(100) == b""
+    parts.monitor_thread.start()
+    parts.pool.start()
+    assert clients[0].recv(100) == b"X\n"
+    parts.stop()

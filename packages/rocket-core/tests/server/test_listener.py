@@ -124,7 +124,11 @@ def test_host_name_is_resolved() -> None:
         assert client.ask(b"hello\n") == b"HELLO\n"
 
 
-def test_responses_are_sent_without_delay() -> None:
+@pytest.mark.parametrize("inherited", [False, True])
+def test_responses_are_sent_without_delay(inherited: bool) -> None:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    listener = Listener(sock if inherited else "127.0.0.1:0")
     delays: list[int] = []
 
     def look(connection: Connection, line: bytes, body: bytes) -> State:
@@ -133,7 +137,7 @@ def test_responses_are_sent_without_delay() -> None:
         connection.write(b"\n")
         return State.IDLE
 
-    with serving(worker(look)) as server, connect(server) as client:
+    with sock, serving(worker(look), listener) as server, connect(server) as client:
         client.ask(b"\n")
     assert delays[0]
 
@@ -458,9 +462,10 @@ def test_socket_that_accepts_no_more_is_logged_and_tried_again_after_a_pause(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Pausing(Listener):
-        def _pause(self, seconds: float) -> bool:
-            pauses.append((seconds, self.accept_errors))
-            return super()._pause(seconds)
+        def _pause_after(self) -> float:
+            if pause := super()._pause_after():
+                pauses.append((pause, self.accept_errors))
+            return pause
 
     monkeypatch.setattr("rocket_core._server.listener._BACK_OFF", 0.01)
     pauses: list[tuple[float, int]] = []

@@ -255,3 +255,34 @@ def test_two_threads_are_never_told_of_the_same_event(poller: Poller) -> None:
     for left, right in pairs:
         left.close()
         right.close()
+
+
+def test_listening_socket_is_reported_for_as_long_as_a_client_waits(poller: Poller) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        poller.watch(listening.fileno(), exclusive=False)
+        assert quiet(poller)
+        with socket.create_connection(listening.getsockname(), PATIENCE):
+            for _ in range(3):
+                assert wait(poller) == [listening.fileno()]
+            listening.accept()[0].close()
+            assert quiet(poller)
+        with socket.create_connection(listening.getsockname(), PATIENCE):
+            assert wait(poller) == [listening.fileno()]
+            poller.unwatch(listening.fileno())
+            assert quiet(poller)
+            poller.watch(listening.fileno(), exclusive=True)
+            assert wait(poller) == [listening.fileno()]
+            poller.unwatch(listening.fileno())
+            poller.unwatch(listening.fileno())  # it is not watched any more
+
+
+def test_client_ends_a_poll_that_has_begun_before_its_socket_was_watched(poller: Poller) -> None:
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.extend(wait(poller)))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread.start()
+        poller.watch(listening.fileno(), exclusive=False)
+        with socket.create_connection(listening.getsockname(), PATIENCE):
+            thread.join(PATIENCE)
+        assert found == [listening.fileno()]

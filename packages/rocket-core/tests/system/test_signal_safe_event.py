@@ -47,9 +47,19 @@ def test_handler_that_raises_ends_the_waiting() -> None:
 
     before = signal.signal(signal.SIGUSR1, handler)
     try:
-        threading.Timer(0.01, signal.raise_signal, [signal.SIGUSR1]).start()
-        with pytest.raises(LookupError):
+        waits = threading.Event()
+
+        def interrupt() -> None:
+            waits.wait()
+            signal.raise_signal(signal.SIGUSR1)
+
+        def wait() -> None:
+            waits.set()
             SignalSafeEvent().wait(PATIENCE)
+
+        threading.Thread(target=interrupt).start()
+        with pytest.raises(LookupError):
+            wait()
     finally:
         signal.signal(signal.SIGUSR1, before)
 

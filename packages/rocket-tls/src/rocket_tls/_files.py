@@ -17,7 +17,7 @@ FileState = tuple[int, ...] | None
 """A value that differs after each change of a file; None if there is no file."""
 
 
-def file_state(path: Path) -> FileState:
+def file_state(path: Path | str) -> FileState:
     """Return the present state of a file. This is one call of `os.stat`."""
     try:
         status = os.stat(path)

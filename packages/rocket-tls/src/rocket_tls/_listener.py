@@ -21,9 +21,9 @@ _SETTINGS: Final = TLSSettings()
 class TLSListener(Listener):
     """A listening socket whose clients speak TLS.
 
-    The files may be replaced at any time: each handshake looks at those of its certificate, and
-    uses the new certificate as soon as both files are there and belong together. Until then it uses
-    the old one. The CAs of clients are looked at for each new connection.
+    The files may be replaced at any time: clients that connect afterwards get the new certificate,
+    as soon as both files are there and belong together. Until then they get the old one. The CAs of
+    clients are looked at for each new connection.
 
     Attributes:
         certificates: the certificates that are served; see `CertificateStore.chains`.
@@ -80,7 +80,7 @@ class TLSListener(Listener):
         self._contexts.reload()
 
     def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
-        """Return a connection for an accepted socket; the listener's thread calls this.
+        """Return a connection for an accepted socket; the thread that has accepted it calls this.
 
         Raises `OSError` if the client has left already.
         """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import trustme
 
 from helpers import Files
 from rocket_tls import CertificateChain, CertificateFiles, CertificateStore
+from rocket_tls._certificates import served_pair as served_pair_module
+from rocket_tls._certificates import store as store_module
 
 
 @pytest.fixture
@@ -94,3 +98,59 @@ def test_every_change_is_noticed(
     old = current(reloading)
     change(files.key)
     assert current(reloading) is not old
+
+
+def count_looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    looks: list[int] = []
+    revision = CertificateFiles.revision
+
+    def counted(files: CertificateFiles) -> object:
+        looks.append(1)
+        return revision(files)
+
+    monkeypatch.setattr(CertificateFiles, "revision", counted)
+    return looks
+
+
+def test_one_look_serves_the_clients_that_connected_before(
+    reloading: CertificateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_PAUSE", math.inf)
+    reloading.choose("localhost", "", time.monotonic())  # looks at all sources
+    monkeypatch.setattr(served_pair_module, "_FRESH", math.inf)
+    connected = time.monotonic()
+    looks = count_looks(monkeypatch)
+    for _ in range(10):
+        reloading.choose("localhost", "", connected)
+    assert len(looks) == 1
+    reloading.choose("localhost", "", time.monotonic())
+    assert len(looks) == 2
+
+
+def test_a_client_that_connected_long_before_has_a_look_of_its_own(
+    reloading: CertificateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_PAUSE", math.inf)
+    reloading.choose("localhost", "", time.monotonic())
+    monkeypatch.setattr(served_pair_module, "_FRESH", 0.0)
+    connected = time.monotonic()
+    looks = count_looks(monkeypatch)
+    for _ in range(10):
+        reloading.choose("localhost", "", connected)
+    assert len(looks) == 10
+
+
+def test_a_look_that_finds_a_change_serves_no_other_client(
+    reloading: CertificateStore, files: Files, ca: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is in service, each client looks; afterwards, all get it."""
+    monkeypatch.setattr(store_module, "_PAUSE", math.inf)
+    monkeypatch.setattr(served_pair_module, "_FRESH", math.inf)
+    old = reloading.choose("localhost", "", time.monotonic())
+    early, late = time.monotonic(), time.monotonic()
+    files.certificate.write_bytes(b"")
+    assert reloading.choose("localhost", "", early) is old
+    files.write(ca.issue_cert("localhost"))
+    new = reloading.choose("localhost", "", time.monotonic())
+    assert new is not old
+    assert reloading.choose("localhost", "", late) is new

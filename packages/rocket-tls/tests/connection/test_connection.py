@@ -198,6 +198,120 @@ def test_a_connection_begins_with_the_handshake(ends: Ends) -> None:
     assert not connection.handshake()
 
 
+def complete_handshake(connection: TLSConnection, client: ssl.SSLSocket) -> None:
+    """Have the client complete its part of the handshake, and not yet the connection."""
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    assert not connection.handshake()
+    client.do_handshake()
+
+
+def arrived_raw(client: ssl.SSLSocket) -> int:
+    """Return how many encrypted bytes have arrived, and leave them there."""
+    try:
+        return len(socket.socket.recv(client, 1 << 16, socket.MSG_PEEK))
+    except BlockingIOError:
+        return 0
+
+
+def test_tickets_go_with_the_response_to_a_request_that_is_there(ends: Ends) -> None:
+    connection, client = ends
+    complete_handshake(connection, client)
+    client.send(b"request")
+    assert connection.handshake()
+    assert arrived_raw(client) == 0
+    assert connection.fill() == 7
+    assert connection.send_now(b"response") == 8
+    assert client.recv(100) == b"response"
+    assert client.session
+    assert client.session.has_ticket
+
+
+@pytest.mark.parametrize("size", [1, 40_000])
+def test_tickets_and_a_response_that_is_not_taken_are_sent_once(ends: Ends, size: int) -> None:
+    connection, client = ends
+    complete_handshake(connection, client)
+    client.send(b"request")
+    assert connection.handshake()
+    assert connection.fill() == 7
+    junk = fill_raw(connection)
+    response = pattern(size)
+    sent = connection.send_now(response) or 0
+    assert sent == 0
+    discard_raw(client, junk)
+    received = b""
+    while sent < size:
+        sent += connection.send_now(response[sent:]) or 0
+        received += read_now(client)
+    assert received == response
+    assert client.session
+    assert client.session.has_ticket
+
+
+def test_tickets_go_at_once_while_there_is_no_request(ends: Ends) -> None:
+    connection, client = ends
+    complete_handshake(connection, client)
+    assert connection.handshake()
+    assert arrived_raw(client) > 0
+    assert connection.wants == 0
+
+
+def test_tickets_go_with_the_close_notify(ends: Ends) -> None:
+    connection, client = ends
+    complete_handshake(connection, client)
+    client.send(b"request")
+    assert connection.handshake()
+    connection.close_reason = CloseReason.SERVED
+    connection.close()
+    assert client.recv(100) == b""
+    assert client.session
+    assert client.session.has_ticket
+
+
+def test_a_part_of_a_record_behind_the_handshake_keeps_no_ticket_back(
+    files: Files, client_context: ssl.SSLContext
+) -> None:
+    ours, theirs = socket.socketpair()
+    context = load_context(files.certificate, files.key)
+    client = MemoryClient(client_context)
+    with ours, theirs:
+        theirs.settimeout(PATIENCE)
+        connection = TLSConnection(ours, context, SOMEBODY, SOMEBODY)
+        theirs.sendall(client.first_flight())
+        assert not connection.handshake()
+        client.receive(theirs)
+        assert client.shake_hands()
+        client.tls.write(b"request")
+        flight = client.outgoing.read()
+        theirs.sendall(flight[:-9])
+        assert connection.handshake()
+        client.receive(theirs)
+        with pytest.raises(ssl.SSLWantReadError):
+            client.tls.read()
+        assert client.tls.session
+        assert client.tls.session.has_ticket
+        theirs.sendall(flight[-9:])
+        assert connection.receive_now(100) == b"request"
+        connection.close()
+
+
+def test_in_tls_1_2_the_end_of_the_handshake_is_sent_at_once(
+    files: Files, client_context: ssl.SSLContext
+) -> None:
+    """The client waits for it, although its request may follow without that (false start)."""
+    client_context.maximum_version = ssl.TLSVersion.TLSv1_2
+    connection, client = connect(files, client_context, *socket.socketpair())
+    with client:
+        with pytest.raises(ssl.SSLWantReadError):
+            client.do_handshake()
+        assert not connection.handshake()
+        with pytest.raises(ssl.SSLWantReadError):
+            client.do_handshake()
+        assert connection.handshake()
+        client.do_handshake()
+        connection.close()
+
+
 def test_receiving_leaves_no_data_inside_the_tls_layer(open_ends: Ends) -> None:
     connection, client = open_ends
     client.send(b"x" * (1 << 14))

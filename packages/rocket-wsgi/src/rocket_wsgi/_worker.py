@@ -33,7 +33,6 @@ from typing import Any, Final, Unpack
 from wsgiref.types import WSGIApplication
 
 from rocket_core import ClientGone, CloseReason, Connection, State, Worker
-from rocket_core.http1 import RequestLine
 from rocket_wsgi._environ.request import ENDED, is_secure
 from rocket_wsgi._http1.encoded_head import EncodedHead
 from rocket_wsgi._http1.http1_request import HTTP1Request
@@ -77,7 +76,8 @@ class WSGIWorker(Worker):
         self._mounts = site.mounts
         self._heads = ResponseHeads(EncodedHead)
         self._receiver = Receiver(site, self._heads.clock)
-        self._line: RequestLine | None = None
+        self._doing = "", ""
+        """The method and the target of the present request, or of the last one."""
 
     # -- any thread, never waiting ---------------------------------------------------------------
 
@@ -109,8 +109,8 @@ class WSGIWorker(Worker):
 
     def doing(self) -> str:
         """Return the method and the target of the present request, or of the last one."""
-        line = self._line
-        return "" if line is None else f"{line.method} {line.target}"
+        method, target = self._doing
+        return f"{method} {target}" if method else ""
 
     def failed(self, connection: Connection, error: BaseException) -> State:
         """Answer 500 to a request that the server failed to receive."""
@@ -149,7 +149,7 @@ class WSGIWorker(Worker):
         """Call the application for the request that `receive` completed."""
         request: HTTP1Request = connection.context
         connection.context = None
-        self._line = request.line
+        self._doing = request.method, request.target
         environ = request.environ
         response = HTTP1Response(connection, request, self._heads)
         site = self._site

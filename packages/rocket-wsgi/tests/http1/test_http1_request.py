@@ -248,9 +248,8 @@ def outcome(head: bytes, memory: HeadCache | None) -> Any:
 def knowing(*lines: str, first: str = "GET / HTTP/1.1") -> HeadCache:
     """Return a cache that has remembered these fields."""
     memory = HeadCache()
-    for _ in range(2):
-        HTTP1Request(encoded(*lines, first=first), TEMPLATE, NAMES, memory)
-    assert memory._fields
+    HTTP1Request(encoded(*lines, first=first), TEMPLATE, NAMES, memory)
+    assert memory._heads
     return memory
 
 
@@ -316,14 +315,13 @@ def test_earlier_heads_make_no_difference(heads: list[bytes]) -> None:
 
 def test_refused_heads_are_not_remembered() -> None:
     memory = HeadCache()
-    for first in ("GET / HTTP/1.1", "POST / HTTP/1.0", "GET ? HTTP/1.1"):
+    for first in ("GET / HTTP/1.1", "GET ? HTTP/1.1"):
         for fields in (("Host: a/b",), ("Connection: keep-alive",), ("Host: a", "A b")):
             for _ in range(3):
                 with pytest.raises(HeadError):
                     HTTP1Request(encoded(*fields, first=first), TEMPLATE, NAMES, memory)
-    assert not memory._fields
-    assert not memory._fields._seen
-    assert not memory._lines._seen
+    assert not memory._heads
+    assert not any(line[0] for line in memory._lines)
 
 
 def test_requests_with_the_same_fields_share_no_environ() -> None:
@@ -347,18 +345,93 @@ def test_fields_are_remembered_for_one_address_and_one_policy() -> None:
     assert "HTTP_X_Y" not in HTTP1Request(head, TEMPLATE, NAMES, memory).environ
 
 
-def test_long_fields_are_not_remembered() -> None:
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Host: a", "Cookie: " + "x" * 4096),
+        ("Host: a", *(f"X-{number}: y" for number in range(40))),
+        ("Host: a", "Accept: b", "Accept: c"),
+        ("Host: a", "Transfer-Encoding: chunked"),
+    ],
+    ids=["long", "many", "repeated", "chunked"],
+)
+def test_some_fields_are_not_remembered(lines: tuple[str, ...]) -> None:
     memory = HeadCache()
     for _ in range(3):
-        HTTP1Request(encoded("Host: a", "Cookie: " + "x" * 2048), TEMPLATE, NAMES, memory)
-    assert not memory._fields
+        HTTP1Request(encoded(*lines), TEMPLATE, NAMES, memory)
+    assert not memory._heads
+
+
+def test_the_authority_of_a_target_is_not_remembered() -> None:
+    memory = knowing(*FIELDS)
+    for first, host in (
+        ("GET http://b/ HTTP/1.1", "b"),
+        ("GET / HTTP/1.1", "a"),
+        ("GET http://b/ HTTP/1.1", "b"),
+    ):
+        head = encoded(*FIELDS, first=first)
+        assert HTTP1Request(head, TEMPLATE, NAMES, memory).environ["HTTP_HOST"] == host
+
+
+def test_heads_of_a_few_kinds_are_remembered() -> None:
+    memory = HeadCache()
+    kinds = [[*FIELDS, f"X-{number}: a"] for number in range(5)]
+    for _ in range(2):
+        for lines in kinds:
+            head = encoded(*lines)
+            assert outcome(head, memory) == outcome(head, None)
+    assert [known.lines[-1] for known in memory._heads[5]] == ["X-4: a", "X-3: a", "X-2: a"]
+
+
+def test_a_refused_head_changes_nothing_that_is_remembered() -> None:
+    memory = knowing(*FIELDS, "Content-Length: 3")
+    for wrong in (
+        encoded("Host: b", "Accept: c", "Cookie: d", "Content-Length: x"),
+        encoded("Host: b", "Accept: c", "Cookie: d\0", "Content-Length: 4"),
+        encoded("Host: a/b", "Accept: c", "Cookie: d", "Content-Length: 4"),
+        encoded("Host: b", "Accept: c", "Cookie: d", "Content-Length: 4", first="GET ? HTTP/1.1"),
+    ):
+        with pytest.raises(HeadError):
+            HTTP1Request(wrong, TEMPLATE, NAMES, memory)
+        for first in ("GET / HTTP/1.1", "GET /c HTTP/1.1"):
+            head = encoded(*FIELDS, "Content-Length: 3", first=first)
+            assert outcome(head, memory) == outcome(head, None)
 
 
 def test_long_request_lines_are_not_remembered() -> None:
     memory = knowing(*FIELDS)
-    for length in (100, 300):
-        for _ in range(3):
-            HTTP1Request(
-                encoded(*FIELDS, first=f"GET /{'x' * length} HTTP/1.1"), TEMPLATE, NAMES, memory
-            )
-    assert [line.target for line, _ in memory._lines.values()] == ["/" + "x" * 100]
+    for length in (100, 300, 100, 300):
+        head = encoded(*FIELDS, first=f"GET /{'x' * length} HTTP/1.1")
+        HTTP1Request(head, TEMPLATE, NAMES, memory)
+    assert [line[2] for line in memory._lines if line[0]] == ["/" + "x" * 100]
+
+
+VALUES = st.one_of(
+    st.sampled_from(["", " ", "a", " a", " a ", "\ta", " a\t", " a:b", " \xe9", " a\x85"]),
+    st.sampled_from([" 0", " 5", " 007", " close", " keep-alive", " 100-continue", " chunked"]),
+    st.sampled_from([" a\rb", " a\n", "\x00", " a\x7f", "\r", " \xad", " [::1]:80", " a/b"]),
+)
+NAMES_OF_FIELDS = st.sampled_from(
+    ["Host", "Host", "X", "x", "Cookie", "Content-Length", "Connection", "Expect", "Proxy", "X_Y"]
+)
+REQUEST_LINES = st.sampled_from(
+    [
+        *["GET / HTTP/1.1", "GET /a?b HTTP/1.1", "POST /%41 HTTP/1.1"] * 2,
+        *["GET / HTTP/1.0", "POST / HTTP/1.0", "GET / HTTP/1.2", "GET http://b/ HTTP/1.1"],
+        *["GET /\xe9 HTTP/1.1", "GET /#a HTTP/1.1", "OPTIONS * HTTP/1.1", "GET /", ""],
+    ]
+)
+
+
+@given(
+    st.lists(NAMES_OF_FIELDS, max_size=4),
+    st.lists(st.tuples(REQUEST_LINES, st.lists(VALUES, min_size=5, max_size=5)), max_size=12),
+)
+def test_earlier_values_of_the_same_fields_make_no_difference(
+    names: list[str], requests: list[tuple[str, list[str]]]
+) -> None:
+    memory = HeadCache()
+    for first, values in requests:
+        lines = [f"{name}:{value}" for name, value in zip(["Host", *names], values, strict=False)]
+        head = encoded(*lines, first=first)
+        assert outcome(head, memory) == outcome(head, None)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from rocket_core import State
-from rocket_core.http1 import RequestLine
 from rocket_wsgi._environ.request import Request
 from rocket_wsgi._response.response import Response
 from rocket_wsgi._response.response_head import ResponseHead, ResponseHeads
@@ -46,7 +45,8 @@ class Asked(Request):
     """A request that was read from nowhere."""
 
     def __init__(self, method: str) -> None:
-        self.line = RequestLine(method, "/", "HTTP/3")
+        self.target = "/"
+        self.version = "HTTP/3"
         self.method = method
         self.keep_alive = True
         self.body = None

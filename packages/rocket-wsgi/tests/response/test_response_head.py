@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,11 +13,48 @@ from rocket_wsgi._response.response_head import ResponseHeads
 
 def test_a_head_that_repeats_is_remembered() -> None:
     heads = ResponseHeads(EncodedHead)
-    made = [heads.make("200 OK", [("A", "b"), ("Content-Length", "3")]) for _ in range(4)]
+    made = []
+    for _ in range(4):
+        made.append(heads.make("200 OK", [("A", "b"), ("Content-Length", "3")]))
+        heads.make("404 Not Found", [])
     assert made[0] is not made[1]
     assert made[1] is made[2] is made[3]
     assert [head.start for head in made] == [b"HTTP/1.1 200 OK\r\nA: b\r\n"] * 4
     assert made[3].length == 3
+
+
+def test_the_latest_head_is_made_once() -> None:
+    heads = ResponseHeads(EncodedHead)
+    headers = [("A", "b")]
+    made = heads.make("200 OK", headers)
+    assert heads.make("200 OK", [("A", "b")]) is made
+    headers[0] = ("A", "c")
+    assert heads.make("200 OK", headers).start == b"HTTP/1.1 200 OK\r\nA: c\r\n"
+    assert heads.make("201 OK", headers).start == b"HTTP/1.1 201 OK\r\nA: c\r\n"
+    assert heads.make("201 OK", cast("Any", tuple(headers))).status == 201
+
+
+def test_heads_that_differ_in_content_length_are_one() -> None:
+    heads = ResponseHeads(EncodedHead)
+    made = set()
+    for length in (3, 4, 3, None, 5, None):
+        fields = [] if length is None else [("Content-Length", str(length))]
+        head = heads.make("200 OK", [("A", "b"), *fields])
+        assert head.length == length
+        assert head.start == b"HTTP/1.1 200 OK\r\nA: b\r\n"
+        made.add(head)
+    assert len(made) < 6
+
+
+@pytest.mark.parametrize("value", ["x", "", "-1", "1_0", "\xb2", "3\r\nX: y"])
+def test_a_wrong_length_of_a_remembered_head_is_refused(value: str) -> None:
+    heads = ResponseHeads(EncodedHead)
+    for length in "345":
+        heads.make("200 OK", [("A", "b"), ("Content-Length", length)])
+    with pytest.raises(ApplicationError, match="is not a number"):
+        heads.make("200 OK", [("A", "b"), ("Content-Length", value)])
+    with pytest.raises(ApplicationError, match="given twice"):
+        heads.make("200 OK", [("Content-Length", "3"), ("Content-Length", "3")])
 
 
 @pytest.mark.parametrize(

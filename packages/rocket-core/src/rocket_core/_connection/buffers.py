@@ -16,8 +16,8 @@ from rocket_core._connection.output import OUTPUT_BOUND, Output
 from rocket_core._connection.server_state import NO_SERVER, ServerState
 from rocket_core._connection.transport import Transport
 from rocket_core._errors import NotYet
+from rocket_core._native_classes import mypyc_attr
 from rocket_core._network.address import Peer
-from rocket_core._system.native_classes import mypyc_attr
 
 RECEIVE_SIZE: Final = 16 * 1024
 """Bytes asked of the system at once. A TLS record carries no more."""

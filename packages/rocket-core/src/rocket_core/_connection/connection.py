@@ -33,9 +33,9 @@ from rocket_core._connection.server_state import NO_SERVER
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.transfer import Transfer
 from rocket_core._errors import ClientGone, WaitError
+from rocket_core._native_classes import mypyc_attr
 from rocket_core._network.address import Peer
 from rocket_core._state import OWNERS, TRANSITIONS, CloseReason, Owner, State, check_transition
-from rocket_core._system.native_classes import mypyc_attr
 from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.unsent_bytes import unsent_in_system
 from rocket_core._system.wait_ready import wait_ready

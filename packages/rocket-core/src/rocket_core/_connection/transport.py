@@ -19,9 +19,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from rocket_core._exchange import Exchange
+from rocket_core._native_classes import mypyc_attr
 from rocket_core._network.address import Peer, peer_of
 from rocket_core._system.forks import close_socket
-from rocket_core._system.native_classes import mypyc_attr
 from rocket_core._system.sendfile import send_file
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from math import ceil, inf
 from typing import TYPE_CHECKING, Final
 
-from rocket_core._system.native_classes import mypyc_attr
+from rocket_core._native_classes import mypyc_attr
 
 if TYPE_CHECKING:
     from rocket_core._connection.connection import Connection

@@ -111,12 +111,15 @@ class Engine:
     def begin(self, connection: Connection, counters: Counters) -> None:
         """Count a connection that was just accepted, and whose time begins now.
 
-        Called by the thread that accepted it, which alone writes ``counters``.
+        Called by the thread that accepted it, while no other one writes to ``counters``.
         """
         connection.server = self._server
         counters.accepted += 1
         self._registry.add(connection)
-        self._set_deadline(connection)
+        if connection.state is _IDLE:  # as most begin
+            connection.deadline = monotonic() + self._keep_alive
+        else:
+            self._set_deadline(connection)
 
     def hasten(self, connection: Connection) -> None:
         """Give a connection that has just begun no more time than a drain allows.
@@ -196,6 +199,9 @@ class Engine:
                 if target in _RECEIVING and not connection.unsent:
                     self._park(connection, target, seat)
                     return False
+                if target is _CLOSED and not connection.unsent:
+                    self.close(connection, seat)
+                    return False
                 if self._settle(connection, target, seat):
                     return False
                 return self.advance(connection, seat)
@@ -268,8 +274,11 @@ class Engine:
 
     def close(self, connection: Connection, seat: Seat) -> None:
         """Close a connection that the caller owns, whatever its state, for its `close_reason`."""
-        connection.enter(_CLOSED)
-        self._monitor.forget(connection)
+        if connection.state is _CLOSED:
+            connection.enter(_CLOSED)  # which raises
+        connection.state = _CLOSED  # from any other state
+        if connection.armed:
+            self._monitor.forget(connection)
         connection.close()
         self._registry.remove(connection)
         reason = connection.close_reason or CloseReason.SERVED

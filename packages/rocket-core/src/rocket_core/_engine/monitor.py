@@ -12,6 +12,11 @@ connection that is not parked leaves its descriptor in ``_missed``. A thread tha
 looks there *after* parking it; a thread that has missed a connection looks for it once more *after*
 leaving word. So one of the two finds it; the interleaving is at `Monitor._miss`.
 
+**Listening sockets.** A listener may have the threads that poll accept for it (`Monitor.listen`).
+Each poll reports its socket for as long as clients wait, so a thread that polls cannot miss them,
+whatever came before; and the pool, which sees to it that some thread polls soon, does that for new
+clients, too. What was accepted is claimed like all else.
+
 **Deadlines.** While threads poll for as long as there is nothing, one of them returns at the next
 deadline. ``_returns`` holds when each of them will. A deadline before all others wakes one thread
 only. A thread that returns early, with what it claimed or with the wake-up alone, may do something
@@ -25,13 +30,14 @@ when it meets another connection.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from math import inf
 from typing import Final
 
 from rocket_core._connection.connection import Connection
 from rocket_core._engine.deadlines import Deadlines
+from rocket_core._native_classes import mypyc_attr
 from rocket_core._state import State
-from rocket_core._system.native_classes import mypyc_attr
 from rocket_core._system.poller import READ, WRITE, Poller, default_poller
 
 BATCH: Final = 64
@@ -66,6 +72,7 @@ class Monitor:
     def __init__(self, poller: Poller | None = None) -> None:
         self._poller = default_poller() if poller is None else poller
         self._parked: dict[int, Connection] = {}
+        self._listening: dict[int, Callable[[], list[Connection]]] = {}
         self._missed: set[int] = set()
         self._deadlines = Deadlines()
         self._returns: list[float] = []
@@ -142,6 +149,31 @@ class Monitor:
                 claimed.append(connection)
         return claimed
 
+    def listen(
+        self, descriptor: int, accept: Callable[[], list[Connection]], *, exclusive: bool
+    ) -> None:
+        """Have the thread that polls call ``accept`` while clients wait, until `ignore`.
+
+        ``accept`` never waits and never raises, and returns connections that are not parked; the
+        caller of `poll` owns them then. Several threads may call it at once, and perhaps after
+        `ignore`. ``exclusive``: see `Poller.watch`.
+        """
+        self._listening[descriptor] = accept
+        self._poller.watch(descriptor, exclusive=exclusive)
+
+    def queue_behind(self, descriptor: int) -> None:
+        """Have clients wake the other processes that listen before they wake this one again."""
+        self._poller.unwatch(descriptor)
+        self._poller.watch(descriptor, exclusive=True)
+
+    def ignore(self, descriptor: int) -> None:
+        """End what `listen` has begun, before the descriptor is closed.
+
+        It must be: the system goes on reporting a socket that another process has open as well.
+        """
+        self._poller.unwatch(descriptor)
+        self._listening.pop(descriptor, None)
+
     def poll(self, timeout: float | None) -> list[Connection]:
         """Wait up to ``timeout`` seconds (None: for ever) and claim what has become ready.
 
@@ -161,13 +193,20 @@ class Monitor:
         pop = self._parked.pop
         claimed = []
         for descriptor, event in events:
-            connection = pop(descriptor, None) or self._miss(descriptor)
-            if connection is not None:
-                connection.claimed_at = now
-                connection.drained = False  # until it is read, which perhaps it is not
-                if event != READ:
-                    connection.lasting = False  # the end of the stream may follow what is read
-                claimed.append(connection)
+            connection = pop(descriptor, None)
+            if connection is None:
+                accept = self._listening.get(descriptor)
+                if accept is not None:
+                    claimed += accept()
+                    continue
+                connection = self._miss(descriptor)
+                if connection is None:
+                    continue
+            connection.claimed_at = now
+            connection.drained = False  # until it is read, which perhaps it is not
+            if event != READ:
+                connection.lasting = False  # the end of the stream may follow what is read
+            claimed.append(connection)
         return claimed
 
     def _poll_on(self, due: float) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rocket_core._errors import AddressError
 
@@ -36,6 +36,10 @@ class Peer(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+_UNNAMED: Final = Peer("", 0)
+"""A client of a Unix socket that has not bound its own, as most have not."""
+
+
 def _is_ip(host: str) -> bool:
     try:
         ip_address(host)
@@ -53,8 +57,10 @@ def peer_of(address: Any) -> Peer:
         )
     if isinstance(address, bytes):  # a Linux abstract name
         return Peer(_in_one_line("@" + address[1:].decode(errors="replace")), 0)
+    if not address:
+        return _UNNAMED
     # A client that names its own Unix socket must not pass for an IP address.
-    path = _in_one_line(address or "")
+    path = _in_one_line(address)
     return Peer(f"./{path}" if _is_ip(path) else path, 0)
 
 

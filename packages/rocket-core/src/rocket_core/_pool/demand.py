@@ -19,7 +19,7 @@ from enum import Enum
 from math import inf
 from typing import Final, NamedTuple
 
-from rocket_core._system.native_classes import mypyc_attr
+from rocket_core._native_classes import mypyc_attr
 from rocket_core._system.usable_cores import usable_cores
 
 _BUSY: Final = 0.9

@@ -107,7 +107,9 @@ class StandIn:
         urgent = engine.is_urgent(connection, seat)
         if urgent is None or (urgent and not late and self._urgent_lanes.submit(connection)):
             return False
-        if late or waiting >= self._max_queue:
+        # 1. This thread polls, since all workers are away. 2. A worker comes back, and polls, too.
+        # 3. This thread is told of a request. A worker has time for it: it is not one too many.
+        if late or (waiting >= self._max_queue and not self._pool.polling):
             engine.refuse(connection, seat)
             return False
         self._pool.ready.append(connection)

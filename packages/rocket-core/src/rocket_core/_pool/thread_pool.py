@@ -14,7 +14,8 @@ Four kinds of threads meet here:
 - **A worker that is away** (`Absences`) waits for its client, is overdue, or serves a connection
   that its application has taken over. Another thread takes its place. A worker that comes back and
   is one too many goes to sleep when it has nothing to do.
-- **A listener** brings new connections (`welcome`).
+- **A listener's thread** brings new connections (`welcome`) while it has not lent its socket. While
+  it has, the thread that polls accepts them, and they are claimed as all else; see `Listener`.
 - **The Monitor's thread** tends the pool while it is busy (`tend`): from the moment at which the
   last worker that polls goes away with work, until a worker polls again and nothing waits. It looks
   every few milliseconds, has `Staffing` judge what it sees, and calls workers, or has one sleep.
@@ -362,7 +363,7 @@ class ThreadPool:
             self._alert()
 
     def welcome(self, connection: Connection) -> None:
-        """Take a connection that has just begun. Called by listeners.
+        """Take a connection that has just begun. Called by threads that do not poll.
 
         A worker that polls hears of its first bytes. While none does, a worker will look for work
         soon, and may find them there already; to be told would cost another system call.

@@ -1,11 +1,36 @@
-"""A listening socket and the thread that accepts from it.
+"""A listening socket, its thread, and the threads that accept from it.
 
 Theory of operation
 -------------------
-Each listener has a thread, which waits for clients, accepts them, and hands their connections on
-(``accepted``). It never serves. Other threads set the waker ``_signal``, which ends every wait of
-the thread, to tell it that there may be room again (`Listener.wake`), or, after setting the phase,
-that it is to end, in one of three ways:
+Each listener has a thread, which guards its socket. While all goes well it sleeps: it has lent the
+socket to the threads that poll the Monitor (`Pollers`). The worker that polls is told of clients
+that wait, as it is told of requests, and accepts a few of them itself. It receives from each at
+once, since mostly the request is there by then, and serves it; so one thread sees to a connection
+from its first byte to its last, and none has to be woken for it. While all workers are away in the
+application, the Monitor's thread polls, and accepts. To accept needs no application.
+
+The thread of the listener takes the socket back, and accepts or waits itself, in all that is not
+plain: while the server is full, while accepting fails, while new clients are left to other
+processes, and at the end. Where there is nothing that polls, it accepts all the time.
+
+Who may accept is decided by ``_lock``, which is held while clients are accepted, and guards
+``_lent``, ``_pause`` and the counts. The socket is in one of two hands:
+
+- **Lent** (``_lent``): `Monitor.poll` reports it. A thread that polls takes the lock, accepts
+  (`_accept_for_poller`) and lets go. Where it finds that it may not go on, it gives the socket back
+  with the lock: it has the Monitor ignore it, leaves a pause if there is to be one, and sets the
+  signal.
+- **Guarded**: the Monitor does not report it. Only the listener's thread looks at it, or waits for
+  the signal and lends it again.
+
+Each poll reports a lent socket for as long as clients wait. So no client is overlooked: 1. A client
+connects while no thread polls. 2. The pool sees to it that soon one does, as for a request that
+arrives then; see `ThreadPool`. 3. That poll reports the client. In a socket that is guarded, the
+clients of the meantime are reported by the first poll after it is lent again, in the same way.
+
+Other threads set the waker ``_signal``, which ends every wait of the listener's thread, to tell it
+that there may be room again (`Listener.wake`), or, after setting the phase, that it is to end, in
+one of three ways:
 
 =================  ==============================================================================
 `Listener.drain`   accept what waits already, as there is room for it, then close
@@ -13,12 +38,35 @@ that it is to end, in one of three ways:
 `Listener.stop`    close, and with the last copy of the socket goes what waits
 =================  ==============================================================================
 
-The thread looks at the phase before each `socket.accept`, so a change takes effect after the client
-that is being accepted.
+The phase is looked at before each client, so a change takes effect after the client that is being
+accepted.
 
-While the server is full, clients wait in the backlog of the system. The thread then does not wait
-for clients, which are there, but has connections closed in their favour (``crowded``) and looks
-again after a pause, or when it is woken. `AcceptWait` tells how several processes share a socket.
+While the server is full, clients wait in the backlog of the system. The thread of the listener then
+does not wait for clients, which are there, but has connections closed in their favour (``crowded``)
+and looks again after a pause, or when it is woken.
+
+Several processes
+-----------------
+Where other processes accept from the same socket (``shared``), a client is to wake one of them, and
+not all: the kernel's part (``EPOLLEXCLUSIVE``).
+
+1. Processes A and B have their sockets lent, A first, and a worker polls in both. 2. A client
+arrives, and the kernel wakes A. 3. The worker of A accepts this one client, and has A queue behind
+B (`Monitor.queue_behind`). 4. The next client wakes B. A process in which no thread polls is passed
+over, and finds the client in its next poll if it is still there. If both wake for one client, one
+of them accepts it, and the other finds nothing, because the socket does not block.
+
+A process that is woken alone must not leave the client where it is:
+
+1. Two processes wait; the first one is full, or is told to accept no more. 2. A client connects,
+and wakes the first one alone. 3. It accepts none. 4. The client waits, and the other process
+sleeps, until a next client comes.
+
+Therefore a process gives its socket back as soon as it is full, and its listener waits without
+``EPOLLEXCLUSIVE``: a client wakes it, for there may be connections to close in the client's favour,
+and one of the others. And a thread that was told of a client accepts once, even if meanwhile the
+server has become full, or the socket was taken back; at the end the listener's thread does so in
+the place of all threads that may have been told.
 """
 
 from __future__ import annotations
@@ -29,16 +77,18 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from contextlib import suppress
 from enum import Enum
 from math import inf
-from typing import Final, cast
+from time import monotonic
+from typing import Final, NamedTuple, cast
 
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.proxy_preamble import ProxyPreamble
 from rocket_core._connection.timeouts import Timeouts
+from rocket_core._engine.monitor import Monitor
 from rocket_core._errors import BindError
-from rocket_core._network.accept_wait import AcceptWait, SharedAcceptWait, SoleAcceptWait
+from rocket_core._network.acceptor import Acceptor
 from rocket_core._network.address import (
     Address,
     Peer,
@@ -86,6 +136,11 @@ _BACK_OFF: Final = 0.5
 _CROWD_PAUSE: Final = 0.1
 """Seconds between calls of ``crowded``."""
 
+_BATCH: Final = 8
+"""Clients that a thread accepts in a row, before it serves what it has found."""
+
+_INTERNET: Final = frozenset({socket.AF_INET, socket.AF_INET6})
+
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 
 
@@ -97,9 +152,23 @@ class _Phase(Enum):
     DRAINING = "draining"
     """It accepts the clients that wait already, and ends."""
     LEAVING = "leaving"
-    """It accepts the client for which this process alone was woken, if there is one, and ends."""
+    """It accepts the clients for which this process alone was woken, if there are any, and ends."""
     STOPPED = "stopped"
     """It ends, or there is none."""
+
+
+class Pollers(NamedTuple):
+    """The threads that poll, as far as they accept for a listener.
+
+    Attributes:
+        monitor: what they poll.
+        begin: called with each connection that they have accepted, of which they are the owners.
+        polling: returns how many workers poll, or have not yet done what a poll told them.
+    """
+
+    monitor: Monitor
+    begin: Callable[[Connection], None]
+    polling: Callable[[], int]
 
 
 class Listener:
@@ -111,6 +180,8 @@ class Listener:
         local: the address every client reaches, or None where that differs between them.
         shared: where other processes accept from the same socket, returns the seconds to leave
             new clients to them; called after each client. To be set before the start.
+        pollers: the threads that accept while all goes well; None: the listener's own. Set by the
+            server before the start.
     """
 
     scheme = "http"
@@ -137,17 +208,23 @@ class Listener:
             ValueError: no network is given.
         """
         self.shared: Callable[[], float] | None = None
+        self.pollers: Pollers | None = None
         self._requested = parse_address(address) if isinstance(address, str) else address
         self._backlog = backlog
         self._socket: socket.socket | None = None
         self._bound: Address | None = None
         self.local: Peer | None = None
         self._phase = _Phase.STOPPED
-        self._left = inf
         self._thread: threading.Thread | None = None
         self._file: SocketFile | None = None
         self._spare: int | None = None
-        self._clients: AcceptWait | None = None
+        self._lock = threading.Lock()
+        self._lent = False
+        """Whether the threads that poll may accept."""
+        self._pause = 0.0
+        """Seconds for which the socket is not to be lent, left by the thread that gave it back."""
+        self._woken = False
+        """Whether `wake` was called since the listener's thread has looked last."""
         self.accept_errors = 0
         self.refused = 0
         self._proxies = None if proxy_protocol is None else Networks(proxy_protocol)
@@ -166,6 +243,9 @@ class Listener:
         try:
             if isinstance(requested, UnixAddress):
                 self._file = SocketFile(requested.path)
+            if sock.family in _INTERNET:
+                # Accepted sockets inherit this, which saves a system call for each connection.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.listen(self._backlog)
             self._signal = Waker()
             self._spare = os.open(os.devnull, os.O_RDONLY)
@@ -173,6 +253,7 @@ class Listener:
             sock.close()
             raise BindError(f"cannot listen on {requested}: {error.strerror}") from error
         sock.setblocking(False)
+        self._acceptor = Acceptor(sock)
         self._socket = sock
         self._bound = requested if isinstance(requested, UnixAddress) else _address_of(sock)
         local = peer_of(sock.getsockname())
@@ -190,7 +271,10 @@ class Listener:
     # -- accepting -----------------------------------------------------------------------------
 
     def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
-        """Make the connection for an accepted socket. Raises `OSError` when it is gone already."""
+        """Make the connection for an accepted socket. Raises `OSError` when it is gone already.
+
+        Called by the thread that has accepted, which may be any one, but by one thread at a time.
+        """
         return Connection(sock, peer, self.local, timeouts=timeouts)
 
     def start(
@@ -204,16 +288,19 @@ class Listener:
         """Accept in a thread of its own, and hand each connection to ``accepted``.
 
         No connection is accepted while ``full`` returns True, but for one that no other process
-        would accept (see `AcceptWait`); `wake` tells that it may have changed. While a client waits
+        would accept (see above); `wake` tells that it may have changed. While a client waits
         nevertheless, ``crowded`` is called, every tenth of a second. ``ended`` is called when the
-        socket is closed, in whatever way the listener was told to end.
+        socket is closed, in whatever way the listener was told to end. With `pollers`, the socket
+        is lent to them, and the thread only guards it; what they accept is theirs.
         """
         self._accepted = accepted
         self._full = full
         self._crowded = crowded
         self._ended = ended
         self._timeouts = timeouts
-        self._left = inf
+        self._lent = False
+        self._pause = 0.0
+        self._woken = False
         self._phase = _Phase.ACCEPTING
         self._thread = threading.Thread(
             target=self._run, name=f"rocket-listener-{self.address}", daemon=True
@@ -222,6 +309,7 @@ class Listener:
 
     def wake(self) -> None:
         """Tell the listener that there may be room again. Any thread may call this."""
+        self._woken = True
         self._signal.set()
 
     def drain(self) -> None:
@@ -274,64 +362,185 @@ class Listener:
             return
         sock.close()
         self._signal.close()
-        if self._clients is not None:
-            self._clients.close()
+
+    # -- the listener's thread -------------------------------------------------------------------
 
     def _run(self) -> None:
         listening = cast(socket.socket, self._socket)
-        wait_for_clients = SoleAcceptWait if self.shared is None else SharedAcceptWait
         try:
-            with closing(wait_for_clients(listening, self._signal, self._full)) as clients:
-                self._clients = clients
-                while self._phase is _Phase.ACCEPTING:
-                    pause = self._accept(listening, clients)
-                    # 1. Another thread sets the phase, or makes room, after it was looked at above.
-                    # 2. It sets the signal. 3. This thread begins to wait, and returns at once. The
-                    # signal is cleared before the next look, so that no change is missed.
-                    if clients.wait() if pause == 0 else self._pause(pause):
-                        self._signal.clear()
-                if self._phase is _Phase.LEAVING and clients.owes:
-                    # 1. A client wakes this process, and no other. 2. Before it is accepted, this
-                    # listener is told to leave. 3. It is accepted here, full or not: the other
-                    # processes sleep on.
-                    self._left = 1
-                    self._accept(listening, clients)
-                self._accept_rest(listening)
+            while self._phase is _Phase.ACCEPTING:
+                self._wait(listening, self._guard(listening))
+            with self._lock:
+                self._take_back(listening)
+            if self._phase is _Phase.LEAVING:
+                self._accept_owed()
+            self._accept_rest(listening)
         finally:
-            self.close()
+            with self._lock:
+                self._take_back(listening)
+                # A thread that was told of a client before may still come, and find no socket.
+                self.close()
             self._ended()
+
+    def _guard(self, listening: socket.socket) -> float:
+        """Lend the socket, or see to what is in the way; return how long to `_wait`."""
+        with self._lock:
+            woken, self._woken = self._woken, False
+            if self._lent:
+                return inf
+            pause = self._pause_after()
+            # 1. A thread that polls is to leave a pause here. 2. There is room again: `wake` sets
+            # the signal. 3. The thread leaves the pause, and sets the signal, which is set already.
+            # 4. This thread wakes once, and must not pause. A call of `wake` that comes between the
+            # two assignments above is lost there, but its signal ends the pause.
+            if pause and not woken:
+                return pause
+            pollers, shared = self.pollers, self.shared
+            if pollers is not None and not self._full():
+                return self._lend(listening, pollers)
+            count = self._accept(self._accepted, _BATCH if shared is None else 1)
+            if count and shared is not None:
+                return self._pause_after() or shared()
+            return self._pause_after() or self._make_room()
+
+    def _lend(self, listening: socket.socket, pollers: Pollers) -> float:
+        """With the lock: lend the socket; return how long to `_wait`."""
+        descriptor, exclusive = listening.fileno(), self.shared is not None
+        try:
+            pollers.monitor.listen(descriptor, self._accept_for_poller, exclusive=exclusive)
+        except OSError as error:  # the system has no memory for it
+            pollers.monitor.ignore(descriptor)
+            self.accept_errors += 1
+            return self._fail(error) or _BACK_OFF
+        self._lent = True
+        return inf
+
+    def _wait(self, listening: socket.socket, seconds: float) -> None:
+        """Wait for the signal for up to ``seconds``; 0: for the signal or a client, without limit.
+
+        1. Another thread sets the phase, makes room or gives the socket back, after this thread has
+        looked. 2. It sets the signal. 3. This thread begins to wait, and returns at once. The
+        signal is cleared before the next look, so that no change is missed.
+        """
+        if seconds:
+            wait_ready(self._signal.descriptor, READ, None if seconds == inf else seconds)
+        else:
+            wait_ready(listening.fileno(), READ, None, self._signal.descriptor)
+        self._signal.clear()
+
+    def _accept_owed(self) -> None:
+        """Accept for the threads that were told of clients, full or not.
+
+        1. A client wakes this process, and no other. 2. Before the thread that polled has accepted
+        it, this listener is told to leave. 3. The client is accepted here, since other processes
+        sleep on, and there is no socket for the thread when it comes. There may be one client for
+        each worker that polls, and one for the Monitor's thread.
+        """
+        if self.pollers is not None and self.shared is not None:
+            with self._lock:
+                count = self.pollers.polling() + 1
+                self._accept(self._accepted, count, owed=count)
 
     def _accept_rest(self, listening: socket.socket) -> None:
         """Accept what waits when the drain begins: clients that come later do not prolong it."""
-        self._left = self._backlog
-        while self._phase is _Phase.DRAINING and (pause := self._accept(listening)):
-            if self._pause(pause):
-                self._signal.clear()
+        left = self._backlog
+        while self._phase is _Phase.DRAINING and left > 0:
+            with self._lock:
+                left -= self._accept(self._accepted, left)
+                pause = self._pause_after() or (self._make_room() if left else 0.0)
+            if pause == 0:
+                return
+            self._wait(listening, pause)
 
-    def _pause(self, seconds: float) -> bool:
-        """Wait up to ``seconds`` for the signal only; return whether it is there."""
-        return wait_ready(self._signal.descriptor, READ, seconds)
+    def _make_room(self) -> float:
+        """Have connections closed for a client that waits; return the seconds to pause for that."""
+        if not (self._full() and self._acceptor.client_waits()):
+            return 0.0
+        self._crowded()
+        return _CROWD_PAUSE
 
-    def _accept(self, listening: socket.socket, clients: AcceptWait | None = None) -> float:
-        """Accept until no client waits, or one client of a socket that is shared.
+    # -- with the lock: any thread ---------------------------------------------------------------
 
-        Returns the seconds to pause then, unless woken; 0: wait for the next client. A change of
-        the phase ends it.
+    def _accept_for_poller(self) -> list[Connection]:
+        """Take the lock, and accept on a thread that was told of clients. Never raises."""
+        accepted: list[Connection] = []
+        with self._lock:
+            listening, pollers, shared = self._socket, self.pollers, self.shared
+            if listening is None or pollers is None or not (self._lent or shared):
+                return accepted  # no client relies on this process
+            try:
+                # 1. A client wakes this process alone. 2. Before it is accepted, the server becomes
+                # full, or another thread gives the socket back. 3. It is accepted here all the
+                # same: the other processes sleep on.
+                if shared is None:
+                    self._accept(pollers.begin, _BATCH, into=accepted)
+                elif self._accept(pollers.begin, 1, owed=1, into=accepted) and not self._pause:
+                    self._pause = shared()
+                now = monotonic()
+                for connection in accepted:
+                    connection.claimed_at = now
+                if shared is not None and accepted and self._lent and not self._pause:
+                    pollers.monitor.queue_behind(listening.fileno())
+            except Exception as error:  # noqa: BLE001 - the thread has more to do
+                self._pause = _BACK_OFF
+                self._connecting.report(_log, error, "accepting on %s failed", self.address)
+            if not self._lent:
+                return accepted
+            if self._pause or self._phase is not _Phase.ACCEPTING or self._full():
+                self._take_back(listening)
+                self._signal.set()
+        return accepted
+
+    def _take_back(self, listening: socket.socket) -> None:
+        """With the lock: end the lending, if the socket is lent."""
+        if self._lent and self.pollers is not None:
+            self._lent = False
+            self.pollers.monitor.ignore(listening.fileno())
+
+    def _pause_after(self) -> float:
+        """With the lock: return the seconds to pause, as left by `_accept`."""
+        pause, self._pause = self._pause, 0.0
+        return pause
+
+    def _accept(
+        self,
+        hand_on: Callable[[Connection], None],
+        limit: int,
+        *,
+        owed: int = 0,
+        into: list[Connection] | None = None,
+    ) -> int:
+        """With the lock: accept until no client waits, or ``limit`` clients; return how many.
+
+        Each connection goes to ``hand_on``, and then ``into`` a list. The first ``owed`` clients
+        are accepted even if the server is full. In ``_pause`` it leaves the seconds to pause where
+        accepting has failed. A change of the phase ends it.
         """
         phase = self._phase
-        while self._phase is phase and self._left > 0 and (_owes(clients) or not self._full()):
+        count = 0
+        while (
+            self._phase is phase
+            and count < limit
+            and (count < owed or not self._full())
+            and (not count or self._acceptor.client_waits())
+        ):
             try:
-                sock, address = listening.accept()
+                sock, address = self._acceptor.accept()
             except (BlockingIOError, InterruptedError):
-                return 0
+                break
             except OSError as error:
                 self.accept_errors += 1
                 if error.errno in _CLIENT_LEFT:
                     continue
-                return self._fail(listening, error)
-            self._left -= 1
+                self._pause = self._fail(error)
+                break
+            count += 1
             try:
-                self._begin(sock, peer_of(address))
+                connection = self._connect(sock, peer_of(address))
+                if connection is not None:
+                    hand_on(connection)
+                    if into is not None:
+                        into.append(connection)
             except OSError:
                 self.accept_errors += 1
                 close_socket(sock)
@@ -339,20 +548,12 @@ class Listener:
                 self.accept_errors += 1
                 close_socket(sock)
                 self._connecting.report(_log, error, "connecting %s failed", peer_of(address))
-            if clients is not None and self.shared is not None:
-                clients.accepted()
-                return self.shared()
-        if self._phase is not phase or not self._left:
-            return 0
-        if not wait_ready(listening.fileno(), READ, 0):
-            return 0
-        self._crowded()
-        return _CROWD_PAUSE
+        return count
 
-    def _begin(self, sock: socket.socket, peer: Peer) -> None:
+    def _connect(self, sock: socket.socket, peer: Peer) -> Connection | None:
+        """Make a connection; None: its peer may not have one, and it is closed."""
         if self._proxies is None:
-            self._accepted(self.connect(sock, peer, self._timeouts))
-            return
+            return self.connect(sock, peer, self._timeouts)
         if peer.host not in self._proxies:
             self.refused += 1
             close_socket(sock)
@@ -361,21 +562,21 @@ class Listener:
                 peer,
                 self.address,
             )
-            return
+            return None
         connection = self.connect(sock, peer, self._timeouts)
         connection.expect(ProxyPreamble(self._rare_log))
-        self._accepted(connection)
+        return connection
 
-    def _fail(self, listening: socket.socket, error: OSError) -> float:
-        """Deal with an error of accepting; return the seconds to pause."""
+    def _fail(self, error: OSError) -> float:
+        """With the lock: deal with an error of accepting; return the seconds to pause."""
         self._rare_errors.error("cannot accept on %s: %s", self.address, error.strerror)
         if error.errno in _EXHAUSTED:
-            self._turn_away(listening)
+            self._turn_away()
         elif self._phase is not _Phase.ACCEPTING:
-            return 0  # nothing to wait for
+            return 0.0  # nothing to wait for
         return _BACK_OFF
 
-    def _turn_away(self, listening: socket.socket) -> None:
+    def _turn_away(self) -> None:
         """Free the spare descriptor to close the next client's connection.
 
         That client learns at once that it is not served, instead of waiting in the backlog.
@@ -384,14 +585,9 @@ class Listener:
             os.close(self._spare)
             self._spare = None
             with suppress(OSError):
-                close_socket(listening.accept()[0])
+                close_socket(self._acceptor.accept()[0])
         with suppress(OSError):  # unless another thread took the descriptor that was freed
             self._spare = os.open(os.devnull, os.O_RDONLY)
-
-
-def _owes(clients: AcceptWait | None) -> bool:
-    """Return whether a client must be accepted, even if the server is full."""
-    return clients is not None and clients.owes
 
 
 def _address_of(sock: socket.socket) -> Address:

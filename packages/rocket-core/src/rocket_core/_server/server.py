@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from enum import Enum
+from functools import partial
 from typing import Final, Self
 
 from rocket_core._connection.budget import TOTAL_OUTPUT, Budget
@@ -31,7 +32,7 @@ from rocket_core._pool.stand_in import StandIn
 from rocket_core._pool.thread_pool import MAX_QUEUE, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._pool.urgent_lanes import UrgentLanes
 from rocket_core._server.eviction import Eviction
-from rocket_core._server.listener import Listener
+from rocket_core._server.listener import Listener, Pollers
 from rocket_core._server.mailbox import Mailbox
 from rocket_core._server.monitor_thread import MonitorThread, Watcher
 from rocket_core._server.overdue_watch import OverdueWatch
@@ -256,8 +257,10 @@ class Server:
 
     def _start_listeners(self) -> None:
         for listener in self.listeners:
+            counters = self._tally.open()
+            listener.pollers = self._pollers(counters)
             listener.start(
-                self._accept_into(self._tally.open()),
+                self._accept_into(counters),
                 self._registry.full,
                 self._timeouts,
                 self._order_eviction,
@@ -401,6 +404,13 @@ class Server:
                 hasten(connection)
 
         return accepted
+
+    def _pollers(self, counters: Counters) -> Pollers:
+        pool = self._pool
+        # If a drain has begun, what a thread that polls has accepted gets its time as any other
+        # connection that is about to be parked: see `Engine._park`.
+        begin = partial(self._engine.begin, counters=counters)
+        return Pollers(self._monitor, begin, lambda: pool.polling)
 
     def _wake_listeners(self) -> None:
         for listener in self.listeners:

@@ -8,7 +8,7 @@ The functions of `hold` run in the child, right after the fork, on its only thre
 of the parent may have held any lock at that moment, and is not there to release it, so they must
 not take a lock. A fork can also come between two steps of another thread:
 
-1. A listener accepts a connection. 2. The application forks. 3. The listener makes the connection
+1. A thread accepts a connection. 2. The application forks. 3. The thread makes the connection
 known, in the parent only. The child has a descriptor that it does not know of. This is why
 `close_socket` shuts a socket down before it closes it, once the process has forked: a shutdown ends
 the connection whatever processes have a descriptor of it. A process that has never forked is spared

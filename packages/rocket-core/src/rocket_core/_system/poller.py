@@ -4,6 +4,9 @@ A descriptor that is armed for writing is disarmed by its event. A descriptor th
 reading stays armed where the system can report arrivals (Linux: edge-triggered epoll), so that a
 busy connection is not armed again for every request; elsewhere it is disarmed, too.
 
+A listening socket is another matter (`Poller.watch`): each poll reports it for as long as clients
+wait to be accepted, so that no event of it can be lost. Several threads may be told of one client.
+
 Any thread may call any method at any time before `close`. Several threads may be in `poll`. What
 makes that safe:
 
@@ -25,6 +28,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from typing import Final, Protocol
 
@@ -51,6 +55,17 @@ class Poller(Protocol):
         says that the descriptor was never armed since it was opened. Raises `OSError`
         when the descriptor was closed meanwhile.
         """
+
+    def watch(self, descriptor: int, *, exclusive: bool) -> None:
+        """Report a listening socket in every poll while clients wait, until `unwatch`.
+
+        ``exclusive``: other processes may do the same, and where the system can, a client is to
+        wake one of them only. A poll that such a client has ended must lead to an accept, since
+        perhaps no other process was woken.
+        """
+
+    def unwatch(self, descriptor: int) -> None:
+        """Report a listening socket no more. It may be one that is not watched."""
 
     def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
         """Wait up to ``timeout`` seconds (None: without limit) for up to ``limit`` events.
@@ -98,6 +113,18 @@ if sys.platform == "linux":
             else:
                 self._epoll.modify(descriptor, _EPOLL_INTEREST[interest])
 
+        def watch(self, descriptor: int, *, exclusive: bool) -> None:
+            # A process in which no thread polls is passed over by the system: the client wakes
+            # another one, or is found by the first poll of any of them. What was registered first
+            # is woken first.
+            self._epoll.register(
+                descriptor, select.EPOLLIN | (select.EPOLLEXCLUSIVE if exclusive else 0)
+            )
+
+        def unwatch(self, descriptor: int) -> None:
+            with suppress(OSError, ValueError):  # not watched; closed
+                self._epoll.unregister(descriptor)
+
         def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
             events = self._epoll.poll(timeout, limit)
             if self._awakening in events:
@@ -138,6 +165,18 @@ if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover - BS
             del first
             self._watch(descriptor, interest)
 
+        def watch(self, descriptor: int, *, exclusive: bool) -> None:
+            del exclusive
+            self._listen(descriptor, select.KQ_EV_ADD)
+
+        def unwatch(self, descriptor: int) -> None:
+            with suppress(OSError, ValueError):  # not watched; closed
+                self._listen(descriptor, select.KQ_EV_DELETE)
+
+        def _listen(self, descriptor: int, flags: int) -> None:
+            event = select.kevent(descriptor, select.KQ_FILTER_READ, flags)
+            self._kqueue.control([event], 0, 0)
+
         def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
             found = []
             for event in self._kqueue.control(None, limit, timeout):
@@ -162,7 +201,8 @@ class SelectorPoller:
     Portable selectors do not allow the set of descriptors to change while a thread waits. Therefore
     arming wakes the thread that waits, and only one thread waits at a time.
 
-    ``_lock`` guards ``_interests``. ``_turn`` is held by the thread that waits; others wait for it.
+    ``_lock`` guards ``_interests`` and ``_listening``. ``_turn`` is held by the thread that waits;
+    others wait for it.
     """
 
     lasting = False
@@ -171,6 +211,7 @@ class SelectorPoller:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._interests: dict[int, int] = {}
+        self._listening: set[int] = set()
         self._waker = Waker()
 
     def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
@@ -180,6 +221,16 @@ class SelectorPoller:
         with self._lock:
             self._interests[descriptor] = interest
         self.wake()
+
+    def watch(self, descriptor: int, *, exclusive: bool) -> None:
+        del exclusive
+        with self._lock:
+            self._listening.add(descriptor)
+        self.wake()
+
+    def unwatch(self, descriptor: int) -> None:
+        with self._lock:
+            self._listening.discard(descriptor)
 
     def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
         until = inf if timeout is None else time.monotonic() + timeout
@@ -204,6 +255,9 @@ class SelectorPoller:
                 selector.register(descriptor, interest)
             except (OSError, ValueError):
                 del self._interests[descriptor]
+        for descriptor in self._listening:
+            with suppress(OSError, ValueError):  # closed
+                selector.register(descriptor, selectors.EVENT_READ)
 
     def _collect(self, ready: list[tuple[selectors.SelectorKey, int]]) -> list[tuple[int, int]]:
         found = []
@@ -211,7 +265,7 @@ class SelectorPoller:
             for key, events in ready:
                 if key.fd == self._waker.descriptor:
                     self._waker.clear()
-                elif self._interests.pop(key.fd, None) is not None:
+                elif key.fd in self._listening or self._interests.pop(key.fd, None) is not None:
                     found.append((key.fd, events))
         return found
 

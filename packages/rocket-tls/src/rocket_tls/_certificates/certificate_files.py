@@ -28,6 +28,12 @@ class CertificateFiles:
     certificate: Path
     key: Path | None = None
     password: Password | None = field(default=None, repr=False)
+    _watched: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """The paths of the files as strings, because each handshake looks at them."""
+
+    def __post_init__(self) -> None:
+        paths = [self.certificate] if self.key is None else [self.certificate, self.key]
+        object.__setattr__(self, "_watched", tuple(map(str, paths)))
 
     @property
     def key_file(self) -> Path:
@@ -55,9 +61,7 @@ class CertificateFiles:
 
     def revision(self) -> Hashable:
         """Return the states of both files. These are two calls of `os.stat`."""
-        if self.key is None:
-            return (file_state(self.certificate),)
-        return (file_state(self.certificate), file_state(self.key))
+        return tuple(map(file_state, self._watched))
 
     def read(self) -> PairContent:
         """Read both files. Raises `CertificateError`."""

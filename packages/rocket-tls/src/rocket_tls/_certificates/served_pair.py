@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Hashable
+from math import inf
+from typing import Final
 
 from rocket_tls._certificates.chain import CertificateChain
 from rocket_tls._certificates.expiry import ExpiryWarnings, warn_if_not_valid_yet
@@ -13,19 +15,23 @@ from rocket_tls._errors import CertificateError, SourceFailedError, UnreadableEr
 
 _log = logging.getLogger("rocket_tls.certificate")
 
+_FRESH: Final = 0.1
+"""Seconds for which a look at a pair counts for other clients: some connect long before they begin
+with the handshake."""
+
 
 class ServedPair:
     """A pair, its content in service, and its content that was last tried.
 
-    Only the thread that holds the store's lock calls the methods; `changed` and `chain` are for any
-    thread.
+    Only the thread that holds the store's lock calls the methods; `changed`, `changed_since` and
+    `chain` are for any thread.
 
     Attributes:
         pair: the pair, as its source returned it last.
         chain: what is in service; None if nothing of it could be used so far.
     """
 
-    __slots__ = ("_complaint", "_expiry", "_tried", "chain", "pair")
+    __slots__ = ("_complaint", "_expiry", "_looked_at", "_tried", "chain", "pair")
 
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
@@ -33,11 +39,28 @@ class ServedPair:
         self._tried: Hashable | None = None
         self._complaint: str | None = None
         self._expiry: ExpiryWarnings | None = None
+        self._looked_at = -inf
+        """When the last look that found no change began, by `time.monotonic`."""
 
     @property
     def changed(self) -> bool:
         """Whether the pair has changed since its content was last tried."""
         return self.pair.revision() != self._tried
+
+    def changed_since(self, began: float, now: float) -> bool:
+        """Return whether the pair has changed, for a client that connected when it was ``began``.
+
+        A look makes system calls in the middle of a handshake. If clients have to wait, one look
+        serves all clients that connected before it. Both times are by `time.monotonic`.
+        """
+        if began < self._looked_at and now - self._looked_at < _FRESH:
+            return False
+        changed = self.changed
+        if not changed:
+            # 1. Thread A begins a look, and then thread B. 2. B notes the time of its look. 3. A
+            # notes the time of its own, which is earlier. Then a client looks that need not.
+            self._looked_at = now
+        return changed
 
     def load(self) -> None:
         """Put the present content into service.

@@ -68,10 +68,11 @@ class CertificateStore:
     connects to an IP address asks for no name (RFC 6066, section 3) and gets the certificate for
     the address that it has reached, else the first of all.
 
-    Changes are loaded in a handshake: the store looks at the files of the client's own certificate
-    in each one, and at all others once a second at most. New certificates are checked
-    before they go into service; while one cannot be used, the previous one stays. While the sources
-    have no certificate at all, as an `ACME` at its beginning, clients are refused.
+    Changes are loaded in a handshake: the store looks at the files of the client's own certificate,
+    unless it has done so since the client connected, and at all others once a second at most. New
+    certificates are checked before they go into service; while one cannot be used, the previous one
+    stays. While the sources have no certificate at all, as an `ACME` at its beginning, clients are
+    refused.
     """
 
     def __init__(self, sources: Iterable[Source]) -> None:
@@ -112,19 +113,23 @@ class CertificateStore:
 
     def expects_validation(self) -> bool:
         """Return whether a CA may validate a name in a handshake now."""
-        return any(each.expects_validation() for each in self._validators)
+        validators = self._validators  # mostly none, which each new client asks for
+        return bool(validators) and any(each.expects_validation() for each in validators)
 
     def validation_certificate(self, server_name: str) -> bytes | None:
         """Return the certificate that proves the control of a name, with its key, if any."""
         found = (each.validation_certificate(server_name) for each in self._validators)
         return next((each for each in found if each is not None), None)
 
-    def choose(self, name: str | None, address: str) -> CertificateChain:
+    def choose(
+        self, name: str | None, address: str, began: float | None = None
+    ) -> CertificateChain:
         """Return the certificate for a client. Any thread may call this.
 
         Args:
             name: the host name that the client asks for; None if it asks for none.
             address: the IP address that it has reached, or an empty string.
+            began: when it connected, by `time.monotonic`; None for just now.
 
         Raises:
             NoCertificateError: there is no certificate yet.
@@ -143,7 +148,9 @@ class CertificateStore:
             finally:
                 self._lock.release()
         pair = self._snapshot.find(name, address)
-        if pair.changed and self._lock.acquire(blocking=False):
+        if pair.changed_since(now if began is None else began, now) and self._lock.acquire(
+            blocking=False
+        ):
             try:
                 if pair.changed:  # the same race as above
                     pair.load_and_log()

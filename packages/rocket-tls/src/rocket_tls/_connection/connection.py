@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import time
 from contextlib import suppress
 from enum import Enum
 from typing import Final
@@ -69,8 +70,12 @@ class _Layer(Enum):
     """The server has sent its close_notify, or TLS has failed: the layer cannot be used."""
 
 
+# Global names, because the attribute of an enum costs a search.
+_HANDSHAKE: Final = _Layer.HANDSHAKE
+_OPEN: Final = _Layer.OPEN
 _ENDED: Final = _Layer.ENDED
-"""A global name, because the attribute of an enum costs a search, twice for each request."""
+
+_TLS_1_3: Final = "TLSv1.3"
 
 _COMPLETE: Final = frozenset(
     {
@@ -91,7 +96,7 @@ class TLSConnection(Connection):
     close_notify has ended its stream (RFC 9112, section 9.8).
     """
 
-    __slots__ = ("_backlog", "_early", "_faults", "_hello", "_layer", "_tls", "_wire")
+    __slots__ = ("_backlog", "_early", "_faults", "_held", "_hello", "_layer", "_tls", "_wire")
 
     def __init__(
         self,
@@ -122,12 +127,16 @@ class TLSConnection(Connection):
         super().__init__(sock, peer, local, secure=True, timeouts=timeouts)
         self._wire = wire = memory_wire_of(self.descriptor)
         self._tls = context.wrap_bio(wire.incoming, wire.outgoing, server_side=True)
-        self._layer = _Layer.HANDSHAKE
+        if isinstance(self._tls, ServerSide):
+            self._tls.began = time.monotonic()
+        self._layer = _HANDSHAKE
         self._hello = ClientHello() if validation else None
         self._faults = faults
         self._backlog: Backlog | None = None
         self._early = b""
         """The data that has arrived together with the end of the handshake."""
+        self._held = b""
+        """What OpenSSL has made at the end of the handshake, until it is sent before the rest."""
         self.state = State.HANDSHAKE
 
     def handshake(self) -> bool:
@@ -136,55 +145,63 @@ class TLSConnection(Connection):
         A client that speaks HTTP without TLS gets a response. Raises `TLSError`, and `OSError` if
         the connection is broken.
         """
-        more = True
-        while self._flush():
-            if self._layer is not _Layer.HANDSHAKE:
-                return self._complete_handshake()
-            if not more:
-                return False
+        if self._backlog is not None and not self._flush():
+            self.wants = WRITE
+            return False
+        while self._layer is _HANDSHAKE:
             try:
                 received = self._socket.recv(_RECEIVE_RECORD)
             except (BlockingIOError, InterruptedError):
                 return False
             if not received:
-                self._layer = _Layer.ENDED
+                self._layer = _ENDED
                 self.close_reason = CloseReason.CLIENT
                 raise TLSError(f"{self.peer}: the client left during the handshake")
-            self.drained = len(received) < _RECEIVE_RECORD
-            more = not self.drained
-            self._shake_hands(received)
-        self.wants = WRITE
-        return False
+            self.drained = drained = len(received) < _RECEIVE_RECORD
+            made = self._shake_hands(received)
+            if made and not self._send_made(made):
+                self.wants = WRITE
+                return False
+            if drained and self._layer is _HANDSHAKE:
+                return False
+        return self._complete_handshake()
 
-    def _shake_hands(self, received: bytes) -> None:
-        """Let OpenSSL read ``received``; once the handshake is complete, the layer is open."""
+    def _shake_hands(self, received: bytes) -> bytes:
+        """Let OpenSSL read ``received``; return what it has made for the client.
+
+        Once the handshake is complete, the layer is open. What the client gets then is held.
+        """
         tls = self._tls
         if self._hello is not None:
             received = self._parse_hello(received, self._hello)
             if self._hello is not None:
-                return
+                return b""
         if isinstance(tls, ServerSide):
             tls.local = self.local  # a proxy may have announced it by now
         wire = self._wire
+        incoming, outgoing = wire.incoming, wire.outgoing
         try:
             with wire.lock:
                 wire.clear()
                 try:
-                    wire.incoming.write(received)
+                    incoming.write(received)
                     tls.do_handshake()
-                    self._layer = _Layer.OPEN
-                    if wire.incoming.pending:
+                    self._layer = _OPEN
+                    self._held = outgoing.read()
+                    if incoming.pending:
                         self._early = self._read_rest(tls.read(RECORD))
+                except ssl.SSLWantReadError:
+                    if self._layer is _HANDSHAKE:
+                        return outgoing.read()
+                    self._empty_wire()  # a part of the first record has come
                 except BaseException as error:
                     self._give_up(error)
                     raise
-                self._empty_wire()
-        except ssl.SSLWantReadError:
-            return
         except ssl.SSLError as error:
             if error.reason == "HTTP_REQUEST":
                 self._respond_without_tls()
             raise self._failed(error) from error
+        return b""
 
     def _parse_hello(self, received: bytes, hello: ClientHello) -> bytes:
         """Note what the handshake is for, once that is known; return all data received so far."""
@@ -196,22 +213,38 @@ class TLSConnection(Connection):
         return hello.received
 
     def _complete_handshake(self) -> bool:
-        """Note what was agreed on; return True. The client has all data of the handshake.
+        """Note what was agreed on; return whether the client has all that it waits for.
 
         Raises `TLSError` if the connection must end here.
         """
-        self.protocol = self._tls.selected_alpn_protocol()
+        tls = self._tls
+        version = tls.version() or ""
+        # In TLS 1.3 what is held are session tickets, which no client waits for (RFC 8446, section
+        # 4.6.1). If the client has sent its request already, they go with the response.
+        if self._held and not (version == _TLS_1_3 and self._has_early()) and not self._send_held():
+            self.wants = WRITE
+            return False
+        self.protocol = tls.selected_alpn_protocol()
         if self.protocol == ACME_TLS:
             # The CA has the certificate that it asked for, and sends no request.
             self.close_reason = CloseReason.SERVED
             raise TLSError(f"{self.peer}: the CA has validated a name")
         try:
-            self.environ = tls_environ(self._tls)
+            self.environ = tls_environ(tls, version)
         except ValueError as error:
             self._count(UNREADABLE)
             self.close_reason = CloseReason.TLS
             raise TLSError(f"{self.peer}: the client certificate cannot be parsed") from error
         return True
+
+    def _has_early(self) -> bool:
+        """Receive what the client has sent behind its handshake; return whether it has."""
+        if not self._early:
+            try:
+                self._early = self.receive_now(RECORD)
+            except (BlockingIOError, InterruptedError):
+                return False
+        return bool(self._early)
 
     # One function, because every request runs it, and each call of another one costs time.
     def receive_now(self, size: int) -> bytes:  # noqa: C901
@@ -295,7 +328,7 @@ class TLSConnection(Connection):
             return
         if self._backlog.answers > _ANSWERS:
             self.close_reason = CloseReason.TLS
-            self._layer = _Layer.ENDED
+            self._layer = _ENDED
             self._count(UNREAD)
             raise TLSError(f"{self.peer}: the client keeps asking and takes no answer")
         self.wants = WRITE
@@ -306,7 +339,7 @@ class TLSConnection(Connection):
         Only after an error of its own OpenSSL is in a known state.
         """
         if not isinstance(error, ssl.SSLError):
-            self._layer = _Layer.ENDED
+            self._layer = _ENDED
         self._empty_wire()
 
     def _empty_wire(self) -> None:
@@ -314,9 +347,38 @@ class TLSConnection(Connection):
         self._wire.incoming.read()
         made = self._wire.outgoing.read()
         if made:
+            if self._held:
+                made = self._take_held() + made
             if self._backlog is None:
                 self._backlog = Backlog(self.server.output)
             self._backlog.add(made)
+
+    def _take_held(self) -> bytes:
+        """Return what is held, for the caller to send before anything else."""
+        held, self._held = self._held, b""
+        return held
+
+    def _send_held(self) -> bool:
+        """Send what is held; return whether the socket has taken all of it. Raises `OSError`."""
+        if self._backlog is None:
+            return self._send_made(self._take_held())
+        return self._flush()  # what was held is a part of the backlog
+
+    def _send_made(self, made: bytes) -> bool:
+        """Send what OpenSSL has made by itself, while there is no backlog.
+
+        Returns whether the socket has taken all of it. Raises `OSError`.
+        """
+        try:
+            count = self._socket.send(made)
+        except (BlockingIOError, InterruptedError):
+            count = 0
+        if count == len(made):
+            return True
+        self._backlog = backlog = Backlog(self.server.output)
+        backlog.add(made)
+        backlog.took(count)
+        return False
 
     def _flush(self) -> bool:
         """Send the backlog; return whether the socket has taken all of it. Raises `OSError`."""
@@ -333,7 +395,7 @@ class TLSConnection(Connection):
 
         Raises `OSError` if the connection is broken.
         """
-        if self._layer is not _Layer.ENDED:
+        if self._layer is not _ENDED:
             return super().discard()
         try:
             for _ in range(_DISCARDS):
@@ -343,6 +405,7 @@ class TLSConnection(Connection):
             pass
         return False
 
+    # The first part is in one function with the look at the state, as in `receive_now`.
     def send_now(self, data: bytes | bytearray | memoryview) -> int | None:
         """Send without waiting; return the number of bytes taken, or None for "not yet".
 
@@ -351,32 +414,8 @@ class TLSConnection(Connection):
         """
         if self._layer is _ENDED:
             raise self._ended_error()
-        sent = 0
-        backlog = self._backlog
-        if backlog is not None:
-            self.wants = 0  # the caller waits for readiness to write by itself
-            self._flush()
-            sent = backlog.claim(memoryview(data).nbytes)
-            if backlog.size or backlog.owed:
-                return sent or None
-            self._backlog = None
-        elif type(data) is bytes and 0 < len(data) <= RECORD:
-            return self._send_record(data) or None
-        view = memoryview(data).cast("B")
-        # While the server holds much output, no more is encrypted at once than must be.
-        batch = _BATCH if self.server.output.ample else RECORD
-        while sent < len(view):
-            end = sent + batch
-            # A batch takes up to a record more, because a response is often a head longer.
-            part = view[sent:] if len(view) - end <= RECORD else view[sent:end]
-            taken = self._send_batch(part)
-            sent += taken
-            if taken < len(part):
-                return sent or None
-        return sent
-
-    def _send_record(self, data: bytes) -> int:
-        """Encrypt and send the content of one record; return the number of bytes taken."""
+        if self._backlog is not None or type(data) is not bytes or not 0 < len(data) <= RECORD:
+            return self._send_several(memoryview(data).cast("B"))
         wire = self._wire
         outgoing = wire.outgoing
         try:
@@ -391,18 +430,43 @@ class TLSConnection(Connection):
                     raise
         except ssl.SSLError as error:
             raise self._failed(error) from error
+        if self._held:
+            record = self._take_held() + record
         try:
             count = self._socket.send(record)
         except (BlockingIOError, InterruptedError):
             count = 0
         if count < len(record):
-            return self._keep_records([(record, size)], count)
+            return self._keep_records([(record, size)], count) or None
         return size
+
+    def _send_several(self, view: memoryview) -> int | None:
+        """`send_now` for any number of records, and what waits before them."""
+        sent = 0
+        backlog = self._backlog
+        if backlog is not None:
+            self.wants = 0  # the caller waits for readiness to write by itself
+            self._flush()
+            sent = backlog.claim(len(view))
+            if backlog.size or backlog.owed:
+                return sent or None
+            self._backlog = None
+        # While the server holds much output, no more is encrypted at once than must be.
+        batch = _BATCH if self.server.output.ample else RECORD
+        while sent < len(view):
+            end = sent + batch
+            # A batch takes up to a record more, because a response is often a head longer.
+            part = view[sent:] if len(view) - end <= RECORD else view[sent:end]
+            taken = self._send_batch(part)
+            sent += taken
+            if taken < len(part):
+                return sent or None
+        return sent
 
     def _send_batch(self, view: memoryview) -> int:
         """Encrypt and send several records at once; return the number of bytes taken."""
         wire = self._wire
-        records = []
+        records = [(self._take_held(), 0)] if self._held else []
         size = 0
         try:
             with wire.lock:
@@ -462,28 +526,42 @@ class TLSConnection(Connection):
             self._close_notify()
         elif self.close_reason is CloseReason.HANDSHAKE_TIMEOUT:
             self._count(TIMEOUT)
-        self._layer = _Layer.ENDED
+        self._layer = _ENDED
         if self._backlog is not None:
             self._backlog.clear()
         super().close()
 
     def _close_notify(self) -> None:
-        if self._layer is not _Layer.OPEN:
+        if self._layer is not _OPEN:
             return
-        self._layer = _Layer.ENDED
-        if self._backlog is not None and self._backlog.owed:
+        self._layer = _ENDED
+        backlog = self._backlog
+        if backlog is not None and backlog.owed:
             return
         # After making its own close_notify, unwrap looks for that of the client, and raises an
         # error if it finds none or anything else. The server does not wait for it.
         wire = self._wire
-        with wire.lock, suppress(OSError):
-            wire.clear()
+        incoming, outgoing = wire.incoming, wire.outgoing
+        made = b""
+        with wire.lock:
+            if incoming.pending or outgoing.pending:
+                wire.clear()
             try:
                 self._tls.unwrap()
+            except OSError:
+                pass
             finally:
-                self._empty_wire()
-        with suppress(OSError):
-            self._flush()
+                made = outgoing.read()
+        try:
+            if self._held:
+                made = self._take_held() + made
+            if backlog is None:
+                self._socket.send(made)
+            else:
+                backlog.add(made)
+                self._flush()
+        except OSError:  # the client is gone, or takes no more
+            pass
 
     def _ended_error(self) -> TLSError:
         return TLSError(f"{self.peer}: the TLS connection has ended")
@@ -492,7 +570,7 @@ class TLSConnection(Connection):
         """End the layer after an error of OpenSSL; return the error to raise."""
         ended = isinstance(error, ssl.SSLZeroReturnError)
         self.close_reason = CloseReason.CLIENT if ended else CloseReason.TLS
-        self._layer = _Layer.ENDED
+        self._layer = _ENDED
         with suppress(OSError):
             self._flush()  # with the alert for the client
         if not ended:

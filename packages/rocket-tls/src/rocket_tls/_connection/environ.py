@@ -7,24 +7,23 @@ import ssl
 from rocket_tls._context.server_side import ServerSide
 
 
-def tls_environ(tls: ssl.SSLObject) -> dict[str, str]:
-    """Return the environ of a connection that has completed its handshake.
+def tls_environ(tls: ssl.SSLObject, version: str) -> dict[str, str]:
+    """Return the environ of a connection that has completed its handshake, in ``version`` of TLS.
 
     Text that is not ASCII is UTF-8, each byte as one character, as PEP 3333 has it. Raises
     `ValueError` if the client's certificate cannot be parsed.
     """
     cipher = tls.cipher()
     found = {
-        "SSL_PROTOCOL": tls.version() or "",
+        "SSL_PROTOCOL": version,
         "SSL_CIPHER": cipher[0] if cipher else "",
         "SSL_CLIENT_VERIFY": "NONE",
     }
     name = tls.server_name if isinstance(tls, ServerSide) else None
     if name is not None:
         found["SSL_TLS_SNI"] = name
-    if tls.context.verify_mode is ssl.CERT_NONE:
-        return found
-    # OpenSSL has verified a certificate that it returns; otherwise the handshake has failed.
+    # OpenSSL has verified a certificate that it returns, or the handshake has failed. Without
+    # mutual TLS there is none.
     der = tls.getpeercert(binary_form=True)
     if der is not None:
         from rocket_tls._connection.client_certificate import certificate_environ

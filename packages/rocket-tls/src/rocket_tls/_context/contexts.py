@@ -7,7 +7,7 @@ resumed, with one exception: a resumed session is not verified again, so no sess
 CAs and revocation lists that it was verified with. When these files change, another first context
 takes its place.
 
-The thread of the listener asks for the first context, for each new connection. Any thread may
+The thread that accepts asks for the first context, for each new connection. Any thread may
 reload. A `FirstContext` with its trust is one object, and replaced by one assignment, so a
 connection gets both as they belong together.
 """

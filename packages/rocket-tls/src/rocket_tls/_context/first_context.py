@@ -57,13 +57,15 @@ class FirstContext:
         try:
             if name is not None and not _NAME.fullmatch(name):
                 name = None
-            address = ""
+            address, began = "", None
             if isinstance(tls, ServerSide):
-                tls.server_name = name
+                began = tls.began
+                if name is not None:
+                    tls.server_name = name
                 if tls.purpose is Purpose.VALIDATION:
                     return self._prove_control(tls, name)
                 address = tls.local.host.partition("%")[0] if tls.local is not None else ""
-            chain = self._store.choose(name, address)
+            chain = self._store.choose(name, address, began)
             tls.context = self._contexts.get(chain) or self._make(chain)
         except NoCertificateError:
             if isinstance(tls, ServerSide):

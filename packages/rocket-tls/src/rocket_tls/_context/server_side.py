@@ -12,6 +12,7 @@ class ServerSide(ssl.SSLObject):
     """The server's side of a TLS connection, as OpenSSL hands it to the SNI callback.
 
     Attributes:
+        began: when the client connected, by `time.monotonic`; None for just now.
         local: the address that the client has reached, set before the handshake.
         purpose: the purpose of the handshake, set before OpenSSL reads the ClientHello.
         server_name: the host name that the client asks for (RFC 6066, section 3); None before the
@@ -19,6 +20,7 @@ class ServerSide(ssl.SSLObject):
         refusal: the reason, where no certificate was chosen.
     """
 
+    began: float | None = None
     local: Peer | None = None
     purpose: Purpose = Purpose.SERVICE
     server_name: str | None = None

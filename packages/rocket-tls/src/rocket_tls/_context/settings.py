@@ -122,6 +122,9 @@ class TLSSettings:
         # no instructions for AES, gets that.
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | _PRIORITIZE_CHACHA
         context.set_ciphers(self.ciphers or offer.ciphers)
+        # By default OpenSSL makes two tickets in TLS 1.3, and making one takes six percent of the
+        # whole handshake. Each resumption brings the client another ticket.
+        context.num_tickets = 1
         speak(context, Purpose.SERVICE)
         context.verify_mode = _VERIFY_MODES[ClientCertificates(self.client_certificates)]
         if trust is not None:

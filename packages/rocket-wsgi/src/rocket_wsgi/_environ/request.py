@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from rocket_core.http1 import RequestLine
+
 if TYPE_CHECKING:
     import io
 
     from rocket_core.extending import Spool
-    from rocket_core.http1 import RequestLine
     from rocket_wsgi._environ.request_record import RequestRecord
     from rocket_wsgi._types import Environ
 
@@ -52,7 +53,6 @@ class Request:
     Attributes:
         environ: the WSGI environ. ``wsgi.input`` is set when the body is complete, or when the
             application is to read the body as it arrives. `ENDED` after the request.
-        line: the request line as the client sent it, for the access log.
         method: the request method as sent, because methods are case-sensitive.
         keep_alive: whether the client allows another request on the connection.
         expects: whether the client waits for ``100 Continue`` before it sends the body (RFC 9110,
@@ -62,6 +62,8 @@ class Request:
         stream: the file from which the application reads a body that is not collected, or None.
         record: the record for the access log. None until the application is called.
         request_id: the request ID. Empty if requests have no IDs.
+        target: the request target as sent.
+        version: the protocol version as sent.
     """
 
     __slots__ = (
@@ -69,17 +71,19 @@ class Request:
         "environ",
         "expects",
         "keep_alive",
-        "line",
         "method",
         "record",
         "request_id",
         "spool",
         "stream",
+        "target",
+        "version",
     )
 
     environ: Environ
-    line: RequestLine
     method: str
+    target: str
+    version: str
     keep_alive: bool
     expects: bool
     body: RequestBody | None
@@ -89,7 +93,12 @@ class Request:
     request_id: str
 
     def __str__(self) -> str:
-        return f"{self.method} {self.line.target}"
+        return f"{self.method} {self.target}"
+
+    @property
+    def line(self) -> RequestLine:
+        """The request line as the client sent it."""
+        return RequestLine(self.method, self.target, self.version)
 
     @property
     def received(self) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from rocket_core.http1 import HeadError, RequestLine
+from rocket_core.http1 import HeadError
 from rocket_wsgi._environ.authority import split_host, valid_host
 
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([^#]*)\Z", re.IGNORECASE)
@@ -20,22 +20,12 @@ no thread waits for the client to receive it.
 """
 
 
-class Target(NamedTuple):
-    """The parts of a request target.
-
-    Attributes:
-        path: the decoded path, each byte as one latin-1 character (PEP 3333), or ``*``.
-        query: the query as sent, without the question mark.
-        authority: the authority of the absolute form, which replaces ``Host``; None in other forms.
-    """
-
-    path: str
-    query: str
-    authority: str | None
-
-
-def parse_target(method: str, target: str) -> Target:
+def parse_target(method: str, target: str) -> tuple[str, str, str | None]:
     """Split a target in origin, absolute or asterisk form.
+
+    Returns the decoded path, each byte as one latin-1 character (PEP 3333), or ``*``; the query as
+    sent, without the question mark; and the authority of the absolute form, which replaces
+    ``Host``, or None for the other forms.
 
     Raises `HeadError` with status 400 for a form that ``method`` does not allow, and with status
     501 for ``CONNECT`` with an authority, which is a request to a proxy.
@@ -47,7 +37,7 @@ def parse_target(method: str, target: str) -> Target:
                 raise HeadError(400, "the target of CONNECT is not a host and a port")
             raise HeadError(501, "this server is not a proxy")
         if target == "*" and method == "OPTIONS":
-            return Target("*", "", None)
+            return "*", "", None
         match = _ABSOLUTE.match(target)
         if match is None:
             raise HeadError(400, "the request target is neither a path nor an http URL")
@@ -61,20 +51,4 @@ def parse_target(method: str, target: str) -> Target:
     path, _, query = target.partition("?")
     if "%" in path:
         path = unquote_to_bytes(path).decode("latin-1")
-    # Target(...) is a Python function, which takes twice as long.
-    return tuple.__new__(Target, (path, query, authority))
-
-
-def line_environ(line: RequestLine) -> dict[str, str]:
-    """Return the environ keys of a request line. Raises `HeadError` like `parse_target`."""
-    method, target, _ = line
-    path, query, authority = parse_target(method, target)
-    environ = {
-        "REQUEST_METHOD": method,
-        "PATH_INFO": path,
-        "QUERY_STRING": query,
-        "REQUEST_URI": target,
-    }
-    if authority is not None:
-        environ["HTTP_HOST"] = authority
-    return environ
+    return path, query, authority

@@ -21,7 +21,7 @@ class EncodedHead(ResponseHead):
             framing adds.
     """
 
-    __slots__ = ("_kept", "_kept_fields", "_kept_length", "start")
+    __slots__ = ("_kept", "_kept_fields", "_kept_length", "_kept_start", "start")
 
     def __init__(self, status: str, headers: Headers) -> None:
         """Check and encode the arguments of ``start_response``. Raises `ApplicationError`."""
@@ -37,7 +37,7 @@ class EncodedHead(ResponseHead):
         except UnicodeEncodeError as error:
             raise ApplicationError(f"a header is not latin-1: {error.object!r}") from error
         self.size = len(self.start)
-        self._kept = self._kept_fields = b""
+        self._kept = self._kept_fields = self._kept_start = b""
         self._kept_length = 0
 
     def encode(self, ending: bytes, clock: Clock) -> bytes:
@@ -59,8 +59,12 @@ class EncodedHead(ResponseHead):
         the same length. Therefore the latest bytes are remembered.
         """
         clock.update()
-        if length != self._kept_length or clock.fields is not self._kept_fields:
-            self._kept = self.encode(b"Content-Length: %d\r\n\r\n" % length, clock)
-            self._kept_length = length
-            self._kept_fields = clock.fields
+        fields = clock.fields
+        if fields is not self._kept_fields:
+            self._kept_fields = fields
+            self._kept_start = self.encode(b"", clock)
+        elif length == self._kept_length:
+            return self._kept
+        self._kept_length = length
+        self._kept = self._kept_start + b"Content-Length: %d\r\n\r\n" % length
         return self._kept

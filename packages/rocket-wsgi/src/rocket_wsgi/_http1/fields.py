@@ -5,17 +5,27 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from rocket_core.http1 import HeadError, read_fields
+from rocket_core.http1 import HeadError
 from rocket_wsgi._environ.authority import valid_host
 
 if TYPE_CHECKING:
-    from rocket_wsgi._environ.field_names import EnvironNames
     from rocket_wsgi._types import Environ
 
 _MAX_LENGTH_DIGITS: Final = 19
 """The maximum number of digits of a Content-Length: more would not fit into 63 bits."""
 
-_SINGLE: Final = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_HOST"})
+INTERPRETED: Final = frozenset(
+    {
+        "CONTENT_LENGTH",
+        "HTTP_CONNECTION",
+        "HTTP_EXPECT",
+        "HTTP_HOST",
+        "HTTP_TRANSFER_ENCODING",
+    }
+)
+"""The environ keys of the fields that `Fields` interprets."""
+
+SINGLE: Final = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_HOST"})
 """The fields whose repetition is refused, because a server and a proxy could use different values.
 Transfer-Encoding is not among them: it is a list, which may be spread over several lines (RFC 9110,
 section 5.3)."""
@@ -35,14 +45,11 @@ _NO_BODY: Final = Framing.NONE  # a look-up of an attribute of an enum is expens
 
 
 class Fields:
-    """The header fields and the protocol version of a request, without method and target.
+    """What the header fields of a request mean for the server, with its protocol version.
 
     Nothing changes an instance after the constructor, so requests of one thread may share it.
 
     Attributes:
-        template: the template of the environ that the constructor was given.
-        names: the environ keys of header fields that the constructor was given.
-        environ: the template and the fields. It is shared, so every request copies it.
         modern: whether the client speaks HTTP/1.1, or a later version 1.x (RFC 9110, section 2.5).
         keep_alive: whether the client allows another request on the connection.
         framing: how the end of the body is found.
@@ -50,31 +57,13 @@ class Fields:
         expects: whether the client waits for ``100 Continue``.
     """
 
-    __slots__ = (
-        "environ",
-        "expects",
-        "framing",
-        "keep_alive",
-        "length",
-        "modern",
-        "names",
-        "template",
-    )
+    __slots__ = ("expects", "framing", "keep_alive", "length", "modern")
 
-    def __init__(
-        self, lines: list[str], version: str, template: Environ, names: EnvironNames
-    ) -> None:
-        """Read the field ``lines`` into a copy of ``template``.
+    def __init__(self, environ: Environ, version: str) -> None:
+        """Interpret and check the fields in ``environ``. Transfer-Encoding is removed from it.
 
         Raises `HeadError`, whose status tells what is wrong.
         """
-        self.template = template
-        self.names = names
-        self.environ = environ = template.copy()
-        environ["SERVER_PROTOCOL"] = version
-        repeated = read_fields(lines, environ, names)
-        if repeated and not _SINGLE.isdisjoint(repeated):
-            raise HeadError(400, "a header field that may occur once is repeated")
         self.modern = version != "HTTP/1.0"
         host = environ.get("HTTP_HOST")
         if host is None:
@@ -85,17 +74,16 @@ class Fields:
         self.framing = _NO_BODY
         self.length = 0
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
-            self._find_framing()
-        self.expects = "HTTP_EXPECT" in environ and self._check_expectation()
+            self._find_framing(environ)
+        self.expects = "HTTP_EXPECT" in environ and self._check_expectation(environ)
         connection = environ.get("HTTP_CONNECTION")
         if connection is None:
             self.keep_alive = self.modern
         else:
             self.keep_alive = connection == "keep-alive" or self._wants_more(connection)
 
-    def _find_framing(self) -> None:
+    def _find_framing(self, environ: Environ) -> None:
         """Find how the body ends (RFC 9112, section 6.3). Raises `HeadError`."""
-        environ = self.environ
         coding = environ.pop("HTTP_TRANSFER_ENCODING", None)
         length: str = environ.get("CONTENT_LENGTH", "")
         if coding is not None:
@@ -115,11 +103,11 @@ class Fields:
         if self.length:
             self.framing = Framing.LENGTH
 
-    def _check_expectation(self) -> bool:
+    def _check_expectation(self, environ: Environ) -> bool:
         """Return whether the client waits for ``100 Continue``. Raises `HeadError` (417)."""
         if not self.modern:
             return False  # to be ignored with HTTP/1.0 (RFC 9110, section 10.1.1)
-        if self.environ["HTTP_EXPECT"].lower() != "100-continue":
+        if environ["HTTP_EXPECT"].lower() != "100-continue":
             raise HeadError(417, "the only expectation this server meets is 100-continue")
         return self.framing is not Framing.NONE
 

@@ -6,17 +6,16 @@ import io
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from rocket_core.http1 import HeadError, split_head
+from rocket_core.http1 import HeadError
 from rocket_wsgi._environ.field_names import EnvironNames
 from rocket_wsgi._environ.request import Request
-from rocket_wsgi._environ.target import line_environ
-from rocket_wsgi._http1.fields import Fields, Framing
+from rocket_wsgi._http1.fields import Framing
+from rocket_wsgi._http1.head_cache import HeadCache
 
 if TYPE_CHECKING:
     from rocket_core.extending import Spool
     from rocket_wsgi._environ.request import RequestBody
     from rocket_wsgi._environ.request_record import RequestRecord
-    from rocket_wsgi._http1.head_cache import HeadCache
     from rocket_wsgi._types import Environ
 
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -50,24 +49,12 @@ class HTTP1Request(Request):
         ``names`` has the environ keys of header fields. ``cache`` remembers the parts of heads that
         repeat. Raises `HeadError`, whose status tells what is wrong.
         """
-        known = None if cache is None else cache.recall(head, template, names)
-        if known is None:
-            line, lines = split_head(head)
-            fields = Fields(lines, line[2], template, names)
-            asked = line_environ(line)
-        else:
-            line, asked, fields = known
-        self.line = line
-        self.method = method = asked["REQUEST_METHOD"]
+        read = (cache or HeadCache()).read(head, template, names)
+        self.method, self.target, self.version, fields, environ = read
         self.modern = modern = fields.modern
         self.keep_alive = keep_alive = fields.keep_alive
-        if not modern and keep_alive and method in _WITH_BODY:
-            _require_length(fields)
-        environ = fields.environ
-        if known is not None or (cache is not None and cache.offer(head, fields)):
-            environ = environ | asked
-        else:
-            environ.update(asked)
+        if not modern and keep_alive and self.method in _WITH_BODY:
+            _require_length(environ)
         self.environ = environ
         self.framing = framing = fields.framing
         self.length = fields.length
@@ -81,7 +68,7 @@ class HTTP1Request(Request):
             environ["wsgi.input"] = BytesIO()
 
 
-def _require_length(fields: Fields) -> None:
+def _require_length(environ: Environ) -> None:
     """Refuse a body that could be mistaken for the next request (RFC 1945, section 8.3)."""
-    if "CONTENT_LENGTH" not in fields.environ:
+    if "CONTENT_LENGTH" not in environ:
         raise HeadError(411, "with HTTP/1.0 a kept connection needs a Content-Length")

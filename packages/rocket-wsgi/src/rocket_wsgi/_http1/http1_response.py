@@ -39,10 +39,14 @@ _CLOSE: Final = _Framing.CLOSE
 class HTTP1Response(Response[HTTP1Request, EncodedHead]):
     """A response over HTTP/1.1 or HTTP/1.0."""
 
-    __slots__ = ("_framing",)
+    __slots__ = ("_chunk_line", "_chunk_size", "_framing")
 
     _framing: _Framing
     """How the body ends; set with the head."""
+    _chunk_size: int
+    """The size of the latest chunk; set with the framing, if that is chunked."""
+    _chunk_line: bytes
+    """The first line of a chunk of that size: many parts of a body are of the same size."""
 
     def take_back(self) -> None:
         """End the offer of the connection to the application, or its use of the connection."""
@@ -96,6 +100,7 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
             ending = b""
         elif modern:
             self._framing = _CHUNKED
+            self._chunk_size = -1
             ending = b"Transfer-Encoding: chunked\r\n"
         else:
             self._framing = _CLOSE
@@ -120,20 +125,26 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
             self._connection.write_rest(data)
 
     def _send_part(self, before: bytes, data: bytes, in_memory: bool) -> None:
-        after = b""
-        if self._framing is _CHUNKED:
-            before += b"%x\r\n" % len(data)
-            after = b"\r\n"
         connection = self._connection
         write = connection.write_rest if in_memory else connection.write
-        if len(data) <= JOIN_BOUND:
-            write(before + data + after)
+        size = len(data)
+        if self._framing is _CHUNKED:
+            if size != self._chunk_size:
+                self._chunk_size = size
+                self._chunk_line = b"%x\r\n" % size
+            if size <= JOIN_BOUND:
+                write(b"".join((before, self._chunk_line, data, b"\r\n")))
+                return
+            write(before + self._chunk_line)
+            write(data)
+            write(b"\r\n")
             return
         if before:
-            write(before)
+            if size <= JOIN_BOUND:
+                data = before + data
+            else:
+                write(before)
         write(data)
-        if after:
-            write(after)
 
     def _send_end(self) -> None:
         if self._framing is _CHUNKED:

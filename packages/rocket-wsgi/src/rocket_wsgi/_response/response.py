@@ -362,6 +362,11 @@ class Response(ABC, Generic[_Request, _Head]):
     def _send_parts(self, result: Iterable[bytes]) -> None:
         in_memory = type(result) is list or type(result) is tuple
         for part in result:
+            if self._left == _UNLIMITED and type(part) is bytes and part:
+                # The usual part, behind another one: `_put` would do the same.
+                self.sent += len(part)
+                self._send_part(b"", part, in_memory)
+                continue
             if self._put(part, in_memory):
                 self._log_excess()
             if self.began and (self._bodiless or not self._left):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 from rocket_wsgi._clock import Clock
@@ -125,11 +125,10 @@ class ResponseHead:
         self.lacks = lacks
 
     def _take_length(self, value: str) -> None:
-        if not (value.isascii() and value.isdigit()):
-            raise ApplicationError(f"Content-Length {value!r} is not a number")
+        length = _read_length(value)
         if self.length is not None:
             raise ApplicationError("Content-Length is given twice")
-        self.length = int(value)
+        self.length = length
 
 
 _Head_co = TypeVar("_Head_co", bound=ResponseHead, covariant=True)
@@ -147,24 +146,65 @@ class ResponseHeads(Generic[_Head_co]):
         """Make heads by ``make_head``, the class of a protocol."""
         self.clock: Final = Clock()
         self._make_head = make_head
-        self._remembered: RepeatCache[tuple[Sequence[str], ...], _Head_co] = RepeatCache()
+        self._remembered: RepeatCache[tuple[Any, ...], _Head_co] = RepeatCache()
+        # The latest head, and the arguments of which it was made.
+        self._latest: _Head_co | None = None
+        self._length: int | None = None
+        self._status = ""
+        self._headers: Headers = []
 
     def make(self, status: str, headers: Headers) -> _Head_co:
-        """Return the head for the arguments of ``start_response``. Raises `ApplicationError`."""
-        key = (status, *headers)
+        """Return the head for the arguments of ``start_response``. Raises `ApplicationError`.
+
+        Responses that differ in their Content-Length share a head, whose `ResponseHead.length` is
+        valid until the next call.
+        """
+        head = self._latest
+        if head is None or headers != self._headers or status != self._status:
+            return self._make(status, headers)
+        for _, value in headers:
+            if type(value) is not str:  # an instance of a subclass equals the str
+                return self._make_head(status, headers)
+        head.length = self._length
+        return head
+
+    def _make(self, status: str, headers: Headers) -> _Head_co:
+        """Return the head for other arguments than those of the latest call. As `make`."""
+        key: list[Any] = [status]
+        length: str | None = None
+        for field in headers:
+            name, value = field
+            if type(value) is not str:
+                return self._make_head(status, headers)
+            if name == "Content-Length" and length is None:
+                length = value
+                key.append(name)
+            else:
+                key.append(field)
+        known = tuple(key)
         try:
-            head = self._remembered.get(key)
+            head = self._remembered.get(known)
         except TypeError:  # a field that is not a tuple has no hash
             return self._make_head(status, headers)
         if head is None:
             head = self._make_head(status, headers)
-            if head.size <= _MAX_REMEMBERED:
-                self._remembered.offer(key, head)
-            return head
-        for name, value in headers:
-            if type(value) is not str:  # an instance of a subclass equals the str in the key
-                raise ApplicationError(f"the value of header {name!r} is not a str")
+            if head.size > _MAX_REMEMBERED:
+                return head
+            self._remembered.offer(known, head)
+        elif length is not None:
+            head.length = _read_length(length)
+        self._latest = head
+        self._length = head.length
+        self._status = status
+        self._headers = list(headers)
         return head
+
+
+def _read_length(value: str) -> int:
+    """Return the number of bytes that a Content-Length announces."""
+    if not (value.isascii() and value.isdigit()):
+        raise ApplicationError(f"Content-Length {value!r} is not a number")
+    return int(value)
 
 
 def field_line(name: str, value: str) -> str:

@@ -65,7 +65,7 @@ def send_error(request: Request, response: AnyResponse, error: OSError) -> None:
     """Send the status for an error of opening a file. Log an error that is a server failure."""
     status = _STATUSES.get(error.errno or 0)
     if status is None:
-        _log.error("%s %s: cannot open the file: %s", *request.line[:2], error)
+        _log.error("%s: cannot open the file: %s", request, error)
         status = "500 Internal Server Error"
     send_status(response, status, [("Retry-After", "1")] if status.startswith("503") else None)
 
