@@ -239,12 +239,11 @@ def check_build(session: nox.Session, packages: list[str], *, compiled: bool) ->
 def add_tests(package: str, version: str, *, compiled: bool) -> None:
     """Define the session that runs one package's tests on one version of Python.
 
-    The oldest and the newest are run by default, the others by name. A package that is never
-    compiled itself is then tested on the newest with compiled ones only. Pure packages are tested
-    on the oldest with the oldest releases of other packages that are declared; all other sessions
-    have the newest.
+    The pure ones on the oldest and the newest are run by default, the others by name. Pure packages
+    are tested on the oldest with the oldest releases of other packages that are declared; all other
+    sessions have the newest.
     """
-    chosen = (VERSIONS[0], VERSIONS[-1]) if compiled or package in COMPILED else (VERSIONS[0],)
+    chosen = () if compiled else (VERSIONS[0], VERSIONS[-1])
     requirements = group(PROJECTS[package], "test")
     oldest = version == VERSIONS[0] and not compiled
     if version == FREE_THREADED:
@@ -292,6 +291,7 @@ def add_budget(version: str, *, compiled: bool) -> None:
 
     @nox.session(
         name="budget-compiled" if compiled else "budget",
+        default=not compiled,
         python=INTERPRETERS[version] or False,
         requires=[f"wheels({version})" if compiled else "build"],
     )
