@@ -290,7 +290,7 @@ def test_client_is_left_in_the_backlog_when_the_server_becomes_full_before_it_is
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """1. A worker is told of a client. 2. The server gets its last connection in another way."""
-    monkeypatch.setattr(eviction, "REST", inf)
+    monkeypatch.setattr(eviction, "MIN_IDLE", inf)
     ours, theirs = socket.socketpair()
 
     def fill() -> None:
