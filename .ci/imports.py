@@ -10,6 +10,9 @@ from pathlib import Path
 
 PACKAGES = Path(__file__).parents[1] / "packages"
 
+FOR_TYPES = {"mypy_extensions"}
+"""What comes with the type checker, and is imported for it alone."""
+
 
 def declared(package: Path) -> set[str]:
     """Import names of the package's dependencies, those of its extras among them."""
@@ -39,7 +42,7 @@ def imported(package: Path) -> dict[str, str]:
     return {
         name: place
         for name, place in found.items()
-        if name != own and name not in sys.stdlib_module_names
+        if name != own and name not in sys.stdlib_module_names and name not in FOR_TYPES
     }
 
 

@@ -60,6 +60,7 @@ PUBLIC = {
         "UpgradedSocket",
         "WRITE",
         "bind_socket",
+        "mypyc_attr",
     },
     "rocket_core.http1": {
         "FieldNames",

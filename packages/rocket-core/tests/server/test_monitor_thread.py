@@ -78,6 +78,8 @@ def test_time_outs_still_apply(
     with blocked() as (server, _):
         # Only now, or a busy machine could time out the clients whose requests block the workers.
         monkeypatch.setitem(server._engine._seconds, state, 0.05)
+        if state is State.IDLE:
+            monkeypatch.setattr(server._engine, "_keep_alive", 0.05)
         with connect(server) as client:
             client.send(sent)
             assert client.closed_by_server()
