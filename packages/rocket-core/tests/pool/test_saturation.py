@@ -16,6 +16,7 @@ from coresupport import (
     releasing,
     rocket_threads,
     serving,
+    skip_if_compiled,
     states,
     wait_for,
 )
@@ -282,6 +283,7 @@ def test_drain_does_not_refuse_requests_that_were_just_sent(
         eventually(lambda: states(server) == {"idle": 20})
         busy.send(b"hold\n")
         gate.wait()
+        skip_if_compiled()
         monkeypatch.setattr(server._monitor, "poll", find_nothing)
         wait_for(polled)
         for connection in server._registry.snapshot():
@@ -330,6 +332,7 @@ def test_stop_of_a_saturated_server_leaves_nothing_behind() -> None:
 @pytest.fixture
 def _asking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Check every client whose request has waited at all."""
+    skip_if_compiled()
     monkeypatch.setattr(pool_thread, "LONG_WAIT", 0.0)
     monkeypatch.setattr(stand_in, "LONG_WAIT", 0.0)
     monkeypatch.setattr(urgent_lanes, "LONG_WAIT", 0.0)

@@ -15,6 +15,7 @@ from coresupport import (
     expect_closes,
     serving,
     shout,
+    skip_if_compiled,
     states,
     wait_for,
     worker,
@@ -80,6 +81,7 @@ def test_all_threads_of_an_idle_pool_serve_at_once() -> None:
 
 
 def test_idle_pool_shrinks_to_its_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_if_compiled()
     monkeypatch.setattr(pool_thread, "IDLE_RETIREMENT", 0.05)
     gate = Gate()
     with serving(worker(gate), min_threads=2, max_threads=6) as server, ExitStack() as clients:
@@ -286,6 +288,7 @@ def test_no_further_worker_is_called_before_a_called_worker_has_begun(
     def start_late(thread: PoolThread) -> None:
         late.append(thread)
 
+    skip_if_compiled()
     monkeypatch.setattr(pool_thread.PoolThread, "start", start_late)
     monkeypatch.setattr(pool._staffing._demand, "look", called_if_missed)
     eventually(lambda: not pool._called and pool.polling == 1)
@@ -406,6 +409,7 @@ def test_poller_that_finds_a_request_queued_after_its_poll_alerts(
         between.set()
         wait_for(go_on)
 
+    skip_if_compiled()
     monkeypatch.setattr(parts.engine, "expire_all", expire_all)
     parts.pool.start()
     eventually(lambda: parts.pool.polling == 1)
@@ -437,6 +441,7 @@ def test_two_wake_ups_taken_as_one_leave_no_request_behind(
 
     # A second wake-up that comes before the first one is cleared is cleared with it.
     wake = parts.monitor.wake
+    skip_if_compiled()
     monkeypatch.setattr(parts.monitor, "wake", lambda: None if taken.is_set() else wake())
     monkeypatch.setattr(parts.monitor, "poll", poll_and_wait)
     alerts = Alerts(pool)
@@ -534,6 +539,7 @@ def test_spare_that_fell_asleep_last_is_woken_first() -> None:
 def test_idle_spares_end_and_call_retired(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    skip_if_compiled()
     monkeypatch.setattr(pool_thread, "IDLE_RETIREMENT", 0.05)
     marking = Marking()
     with (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import Gate, connect, serving, shout, wait_for, worker
+from coresupport import Gate, connect, serving, shout, skip_if_compiled, wait_for, worker
 from rocket_core import Connection, Listener, Peer, Server, State, Timeouts
 from rocket_core._engine.monitor import Monitor
 from rocket_core._network.acceptor import Acceptor
@@ -224,6 +224,7 @@ def test_server_that_cannot_watch_its_socket_tries_again(
                 raise OSError(errno.ENOMEM, "Cannot allocate memory")
             do(*arguments, **options)
 
+        skip_if_compiled()
         monkeypatch.setattr(Monitor, name, fail)
 
     fail_first("listen")

@@ -17,6 +17,7 @@ from coresupport import (
     expect_closes,
     serving,
     shout,
+    skip_if_compiled,
     states,
     stuff,
     wait_for,
@@ -196,6 +197,7 @@ class Parked:
         monkeypatch.setattr(eviction, "time", SimpleNamespace(monotonic=lambda: self.now))
         self._parked = self.monitor.parked
         self.cost = 0.0
+        skip_if_compiled()
         monkeypatch.setattr(self.monitor, "parked", self._look)
 
     def _look(self) -> list[Connection]:

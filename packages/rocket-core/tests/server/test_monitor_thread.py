@@ -15,6 +15,7 @@ from coresupport import (
     expect_closes,
     serving,
     shout,
+    skip_if_compiled,
     states,
     wait_for,
     worker,
@@ -155,6 +156,7 @@ def test_clients_that_never_pause_do_not_delay_orders(
             polled.set()
             return [connection] * BATCH
 
+        skip_if_compiled()
         monkeypatch.setattr(server._monitor_thread._stand_in, "_take_in", lambda _: None)
         monkeypatch.setattr(server._monitor, "poll", poll)
         wait_for(polled)

@@ -17,6 +17,7 @@ from coresupport import (
     port_of,
     rocket_threads,
     serving,
+    skip_if_compiled,
     states,
     wait_for,
     worker,
@@ -329,6 +330,7 @@ def test_drain_closes_idle_connections() -> None:
 def test_drain_waits_a_moment_for_new_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     def drained(scale: float) -> None:
         grace = 0.5 * scale
+        skip_if_compiled()
         monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", grace)
         with serving(worker()) as server, ExitStack() as clients:
             with within(grace):
@@ -349,6 +351,7 @@ def test_request_that_is_on_its_way_when_the_server_drains_is_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A client that has just been answered may have sent the next request."""
+    skip_if_compiled()
     monkeypatch.setattr(
         "rocket_core._engine.engine.DRAIN_GRACE", PATIENCE
     )  # on a busy machine, too
@@ -372,6 +375,7 @@ def test_drain_closes_connections_at_once_that_have_long_been_idle(
         assert client.ask(b"x\n") == b"X\n"
         eventually(lambda: states(server) == {"idle": 1})
         (connection,) = server._registry.snapshot()
+        skip_if_compiled()
         monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", PATIENCE * 10)
         connection.deadline -= PATIENCE * 10  # as if it had become idle so long ago
         server.drain()
@@ -734,6 +738,7 @@ def test_server_stops_whatever_fails_meanwhile(
             join(timeout)
             raise AssertionError("cannot join a dummy thread")
 
+        skip_if_compiled()
         monkeypatch.setattr(server._pool, "join", fail)
         server.stop()
         assert server.wait(PATIENCE)
