@@ -26,7 +26,7 @@ A few operations are for threads that do not own the connection, on purpose:
 - `Monitor.expired`, `Eviction` and `Absences` choose what to close by attributes of connections
   that they do not own: state, deadline, times, pace. They then claim the connection, and look once
   more, or abort it.
-- `Absences` and `OverdueWatch` write `close_reason` before they abort.
+- `Absences`, `OverdueWatch` and `SilentUpgrades` write `close_reason` before they abort.
 - `ThreadPool.observe` and statistics read single attributes, whose values may be out of date.
 
 `TRANSITIONS` is the whole table. Any other transition raises `TransitionError` and changes nothing.
@@ -153,7 +153,7 @@ class CloseReason(Enum):
     REQUEST_TIMEOUT = "request timed out"
     """The application took longer for a request than the server allows."""
     CROWDED = "made room for another"
-    """The server had as many connections as it may, and this one was idle."""
+    """The server had as many connections as it may, and this one was idle or slow."""
     DRAINED = "drained"
     """The server drains, and this connection had no request to finish."""
     STOPPED = "stopped"

@@ -87,10 +87,10 @@ class Serve:
         except KeyboardInterrupt:
             return 0  # Ctrl+C has reached the supervisor, too
         except CommandError as error:
-            _report(channel, error.message, error.__cause__ or error)
+            _report_failure(channel, error.message, error.__cause__ or error)
             return REFUSED
         except Exception as error:  # noqa: BLE001 - the supervisor logs it
-            _report(channel, f"the server cannot start: {error}", error)
+            _report_failure(channel, f"the server cannot start: {error}", error)
             return REFUSED
         return running.serve(channel)
 
@@ -156,7 +156,7 @@ class _Booted:
             except Exception as error:  # noqa: BLE001 - the supervisor logs it
                 server.stop()
                 message = error.message if isinstance(error, CommandError) else f"{error}"
-                _report(channel, message, error.__cause__ or error)
+                _report_failure(channel, message, error.__cause__ or error)
                 return REFUSED
             inspector = Inspector(server)
             Control(channel, self._orders(channel), inspector.handlers).start()
@@ -174,11 +174,11 @@ class _Booted:
         return report
 
     def _wait(self, events: Events) -> None:
-        renewals: dict[signal.Signals, Callable[[], None]] = {
+        signal_handlers: dict[signal.Signals, Callable[[], None]] = {
             signal.SIGUSR1: self._reopen,
             signal.SIGHUP: lambda: None,  # a closed terminal; only the supervisor reacts
         }
-        wait_for_end(self.server, events, lambda: self._drain(shared=True), renewals)
+        wait_for_end(self.server, events, lambda: self._drain(shared=True), signal_handlers)
 
     def _orders(self, channel: Channel) -> dict[str, Callable[[Message], None]]:
         return {
@@ -233,6 +233,6 @@ def _with_limit(site: Site, chosen: Chosen, channel: Channel) -> Site:
     return replace(site, application=application)
 
 
-def _report(channel: Channel, reason: str, error: BaseException) -> None:
+def _report_failure(channel: Channel, reason: str, error: BaseException) -> None:
     lines = traceback.format_exception(error)
     channel.send({"event": "failed", "reason": reason, "traceback": "".join(lines)})

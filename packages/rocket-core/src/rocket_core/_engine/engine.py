@@ -145,7 +145,7 @@ class Engine:
                 receiving = state in _RECEIVING
                 target = seat.worker.receive(connection) if receiving else _STEPS[state](connection)
                 if target is _READY:
-                    connection.state = _READY  # a move that every state has but LINGER
+                    connection.state = _READY  # a move that every state has that gets here
                     return True
                 if receiving and target is _CLOSED:
                     _note_client(connection)

@@ -16,8 +16,9 @@ _log = logging.getLogger("rocket_core.worker")
 class Worker(ABC):
     """Serves connections. A protocol is a subclass with one method, `serve`.
 
-    Every thread of the pool has an instance of its own, and the Monitor's thread has one as well,
-    so instances need no locks. What belongs to a client is kept in `Connection.context`.
+    Every thread of the pool has an instance of its own, and so have the threads for urgent requests
+    and the Monitor's thread, so instances need no locks. What belongs to a client is kept in
+    `Connection.context`.
     """
 
     @abstractmethod
@@ -129,7 +130,8 @@ class Worker(ABC):
         """Take a message head that has arrived whole, up to its empty line; otherwise return None.
 
         One empty line before it is ignored (RFC 9112, section 2.2). A head that is too long, or
-        broken, is refused as soon as that is known: raises `HeadError` with status 400, 414 or 431.
+        broken, is refused as soon as that is known: raises `HeadError` with status 400,
+        414, 431 or 501.
         """
         head = connection.take_through(b"\r\n\r\n")
         if head is None:
@@ -144,9 +146,9 @@ class Worker(ABC):
         """Return the request line and the header fields, by lower-case name.
 
         For protocols of your own with heads like those of HTTP/1. A protocol that needs the fields
-        in another form, such as that of rocket-wsgi, calls `split_head` and `read_fields` itself.
-        The values of a repeated field are joined. Raises `HeadError` with the status that tells
-        why.
+        in another form, such as that of rocket-wsgi, calls `check_head`, `split_request_line`
+        and `read_fields` itself. The values of a repeated field are joined. Raises `HeadError` with
+        the status that tells why.
         """
         line, lines = split_head(head)
         fields: dict[str, str] = {}

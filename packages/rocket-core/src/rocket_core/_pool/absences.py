@@ -123,7 +123,7 @@ class Absences:
         # 1. The victim is chosen, and the lock of the pool is held. 2. Its worker notices that the
         # client moves, and would go on, close the connection, and free the descriptor, which the
         # system gives to another client. 3. The worker calls `resume` first, and waits for the
-        # lock. So this is done with the lock, as no other system call is.
+        # lock. So this is done with the lock.
         victim.connection.abort()
 
     # -- overdue requests ----------------------------------------------------------------------

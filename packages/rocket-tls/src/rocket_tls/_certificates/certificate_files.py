@@ -60,7 +60,7 @@ class CertificateFiles:
         return (self,)
 
     def revision(self) -> Hashable:
-        """Return the states of both files. These are two calls of `os.stat`."""
+        """Return the states of both files. This is one call of `os.stat` for each file."""
         return tuple(map(file_state, self._watched))
 
     def read(self) -> PairContent:
