@@ -102,6 +102,14 @@ def test_fields_that_are_not_tuples_are_accepted() -> None:
         assert heads.make("200 OK", fields).start == b"HTTP/1.1 200 OK\r\nA: b\r\n"
 
 
+def test_a_field_that_the_application_changes_afterwards_is_read_again() -> None:
+    heads = ResponseHeads(EncodedHead)
+    fields: Any = [("A", "b"), ["Content-Length", "5"]]
+    assert heads.make("200 OK", fields).length == 5
+    fields[1][1] = "7"
+    assert heads.make("200 OK", fields).length == 7
+
+
 def test_a_long_head_is_not_remembered() -> None:
     heads = ResponseHeads(EncodedHead)
     made = [heads.make("200 OK", [("A", "b" * 2048)]) for _ in range(3)]

@@ -274,6 +274,7 @@ class Listener:
         """Make the connection for an accepted socket. Raises `OSError` when it is gone already.
 
         Called by the thread that has accepted, which may be any one, but by one thread at a time.
+        It must not wait for anything: other threads that are told of clients wait for it.
         """
         return Connection(sock, peer, self.local, timeouts=timeouts)
 
@@ -482,7 +483,7 @@ class Listener:
                     connection.claimed_at = now
                 if shared is not None and accepted and self._lent and not self._pause:
                     pollers.monitor.queue_behind(listening.fileno())
-            except Exception as error:  # noqa: BLE001 - the thread has more to do
+            except BaseException as error:  # noqa: BLE001 - the thread has more to do
                 self._pause = _BACK_OFF
                 self._connecting.report(_log, error, "accepting on %s failed", self.address)
             if not self._lent:
@@ -545,7 +546,7 @@ class Listener:
             except OSError:
                 self.accept_errors += 1
                 close_socket(sock)
-            except Exception as error:  # noqa: BLE001 - the next client must be accepted
+            except BaseException as error:  # noqa: BLE001 - the next client must be accepted
                 self.accept_errors += 1
                 close_socket(sock)
                 self._connecting.report(_log, error, "connecting %s failed", peer_of(address))

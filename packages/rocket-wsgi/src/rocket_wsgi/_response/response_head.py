@@ -176,7 +176,7 @@ class ResponseHeads(Generic[_Head_co]):
         length: str | None = None
         for field in headers:
             name, value = field
-            if type(value) is not str:
+            if type(field) is not tuple or type(value) is not str:  # a list could change later
                 return self._make_head(status, headers)
             if name == "Content-Length" and length is None:
                 length = value
