@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import selectors
 import signal
 import socket
 import threading
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from coresupport import wait_for
 from rocket_core._system.signal_safe_event import SignalSafeEvent
 from rocket_core.testing import PATIENCE
 
@@ -41,25 +43,27 @@ def test_waiting_on_another_thread() -> None:
     assert results == [True]
 
 
-def test_handler_that_raises_ends_the_waiting() -> None:
+def test_handler_that_raises_ends_the_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = threading.Event()
+
+    class Selector(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            waits.set()
+            return super().select(timeout)
+
     def handler(number: int, frame: object) -> None:
         raise LookupError
 
+    def interrupt() -> None:
+        wait_for(waits)
+        signal.raise_signal(signal.SIGUSR1)
+
+    monkeypatch.setattr(selectors, "DefaultSelector", Selector)
     before = signal.signal(signal.SIGUSR1, handler)
     try:
-        waits = threading.Event()
-
-        def interrupt() -> None:
-            waits.wait()
-            signal.raise_signal(signal.SIGUSR1)
-
-        def wait() -> None:
-            waits.set()
-            SignalSafeEvent().wait(PATIENCE)
-
         threading.Thread(target=interrupt).start()
         with pytest.raises(LookupError):
-            wait()
+            SignalSafeEvent().wait(PATIENCE)
     finally:
         signal.signal(signal.SIGUSR1, before)
 
