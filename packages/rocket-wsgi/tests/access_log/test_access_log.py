@@ -17,6 +17,7 @@ import pytest
 
 from conftest import Serve
 from rocket_core import TCPAddress, Timeouts
+from rocket_core.testing import eventually
 from rocket_wsgi import AccessLog
 from rocket_wsgi._access_log.sink import FileSink
 
@@ -175,12 +176,14 @@ def test_request_that_waits_too_long_or_whose_client_leaves(serve: Serve, path: 
 
     log = AccessLog(path, "json:target,status,error")
     client = serve(application, access_log=log, threads=1, server={"max_queue": 0})
-    left = client.open()
-    left.send(b"PUT /left HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n1")
-    slow = client.open()
+    slow = client.open()  # the first client, so that its request finds the worker idle
     slow.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
     assert entered.wait(30)
+    left = client.open()
+    left.send(b"PUT /left HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n1")
+    eventually(lambda: client.server.statistics().connections.get("body"))
     left.close()
+    eventually(lambda: client.server.statistics().closes.get("client closed"))
     assert client.get("/busy").status == 503
     go_on.set()
     slow.answer()
