@@ -72,7 +72,7 @@ class Talkative(LineWorker):
         ("receive", b"first\nreceive\n", {}),
         ("failed", b"fail\n", {}),
         ("expired", b"half", {"timeouts": Timeouts(head=0.05)}),
-        ("overloaded", b"hold\n", {"max_queue": 0}),
+        ("overloaded", b"hold\n", {"max_queue": 1}),
         ("overdue", b"hold\n", {"request_timeout": 0.05}),
     ],
 )
@@ -87,14 +87,18 @@ def test_no_thread_waits_for_a_client_outside_serve(
         ) as server,
         ExitStack() as clients,
     ):
+        served = []
         if where == "overloaded":
-            busy = clients.enter_context(connect(server))
-            busy.send(b"hold\n")
-            eventually(lambda: states(server) == {"active": 1})
+            for expected in ({"active": 1}, {"active": 1, "ready": 1}):
+                served.append(clients.enter_context(connect(server)))
+                served[-1].send(b"hold\n")
+                eventually(lambda expected=expected: states(server) == expected)
         client = clients.enter_context(connect(server, receive_buffer=4096))
         client.send(sent)
         eventually(lambda: _ended(server) == 1, f"for the end of {where}")
         leave.set()
+        for each in served:  # afterwards the queue is empty, so that it has room for the other
+            assert each.read(5) == b"hold\n"
         eventually(lambda: server.statistics().stalled == 0)
         other = clients.enter_context(connect(server))
         assert other.ask(b"quick\n") == b"quick\n"
