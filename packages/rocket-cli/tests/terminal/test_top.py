@@ -21,6 +21,7 @@ import pytest
 
 from answering import Sleeper, administered, asking, serving
 from processes import COMMAND, refuse
+from rocket_cli._terminal.top import Interrupt
 from rocket_core.testing import PATIENCE
 
 
@@ -67,10 +68,12 @@ class Terminal:
 
     def end(self) -> int:
         """Read until the command ends, and return its exit code."""
+        until = time.monotonic() + PATIENCE
         try:
-            while os.read(self._descriptor, 65536):
-                pass
-        except OSError:
+            while time.monotonic() < until:
+                if select.select([self._descriptor], [], [], 1)[0]:
+                    os.read(self._descriptor, 65536)
+        except OSError:  # the command has ended
             pass
         return self.process.wait(PATIENCE)
 
@@ -124,6 +127,22 @@ def test_server_that_goes_and_comes_back(path: Path) -> None:
             terminal.wait_for(r"1 process, up")
             terminal.process.send_signal(signal.SIGINT)
             assert terminal.end() == 0
+
+
+def test_interrupt_that_a_finalizer_swallows_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    swallowed: list[type[BaseException]] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda each: swallowed.append(each.exc_type))
+    before = signal.getsignal(signal.SIGINT)
+    interrupt = Interrupt()
+    with interrupt.handled():
+        Interrupted()
+    assert swallowed == [KeyboardInterrupt]
+    assert interrupt.noticed
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_no_terminal(path: Path, tmp_path: Path) -> None:

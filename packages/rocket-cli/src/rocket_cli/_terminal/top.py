@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import termios
 import time
@@ -11,6 +12,7 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from rich.console import Console
@@ -66,26 +68,56 @@ class Watch:
             self.trend.add(Look(time.monotonic(), stats, threads))
 
 
+class Interrupt:
+    """A SIGINT that ends the screen even where the interpreter swallows its exception.
+
+    `KeyboardInterrupt` is lost when it is raised in a finalizer or a weak reference's callback,
+    which may run wherever memory is allocated. The signal is remembered here, too, and the loop
+    looks.
+    """
+
+    def __init__(self) -> None:
+        self.noticed = False
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Remember each SIGINT in this block and raise `KeyboardInterrupt` for it."""
+        before = signal.signal(signal.SIGINT, self._notice)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _notice(self, _number: int, _frame: FrameType | None) -> None:
+        self.noticed = True
+        raise KeyboardInterrupt
+
+
 def watch(path: Path) -> None:
     """Show the screen until the key q is pressed. Raises `CommandError`."""
     console = Console(highlight=False)
     if not (console.is_terminal and sys.stdin.isatty()):
         raise CommandError("top needs a terminal; use rocket-cli stats for a file or a pipe")
     server = Watch(path)
+    interrupt = Interrupt()
     try:
-        with Live(console=console, screen=True, auto_refresh=False) as live, _keys():
-            _loop(server, live, console)
+        with (
+            interrupt.handled(),
+            Live(console=console, screen=True, auto_refresh=False) as live,
+            _keys(),
+        ):
+            _loop(server, live, console, interrupt)
     except KeyboardInterrupt:
         return
     finally:
         server.close()
 
 
-def _loop(server: Watch, live: Live, console: Console) -> None:
+def _loop(server: Watch, live: Live, console: Console, interrupt: Interrupt) -> None:
     paused = False
     next_look = 0.0
     shown: tuple[int, int] | None = None
-    while True:
+    while not interrupt.noticed:
         if not paused and time.monotonic() >= next_look:
             server.look()
             next_look = time.monotonic() + INTERVAL
