@@ -89,10 +89,11 @@ def test_no_thread_waits_for_a_client_outside_serve(
     ):
         served = []
         if where == "overloaded":
-            for expected in ({"active": 1}, {"active": 1, "ready": 1}):
-                served.append(clients.enter_context(connect(server)))
-                served[-1].send(b"hold\n")
-                eventually(lambda expected=expected: states(server) == expected)
+            served += [clients.enter_context(connect(server)) for _ in range(2)]
+            served[0].send(b"hold\n")
+            eventually(lambda: states(server) == {"active": 1, "idle": 1})
+            served[1].send(b"hold\n")
+            eventually(lambda: states(server) == {"active": 1, "ready": 1})
         client = clients.enter_context(connect(server, receive_buffer=4096))
         client.send(sent)
         eventually(lambda: _ended(server) == 1, f"for the end of {where}")
