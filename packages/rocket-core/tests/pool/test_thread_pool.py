@@ -280,6 +280,7 @@ def test_no_further_worker_is_called_before_a_called_worker_has_begun(
     1. All workers are away or asleep, and the pool calls one. 2. The worker does not run yet.
     3. The next look finds the same as the first, and must not call another.
     """
+    skip_if_compiled()
     parts = Fixture(worker(), threads=1)
     pool = parts.pool
     pool.resize(1, 5)
@@ -288,7 +289,6 @@ def test_no_further_worker_is_called_before_a_called_worker_has_begun(
     def start_late(thread: PoolThread) -> None:
         late.append(thread)
 
-    skip_if_compiled()
     monkeypatch.setattr(pool_thread.PoolThread, "start", start_late)
     monkeypatch.setattr(pool._staffing._demand, "look", called_if_missed)
     eventually(lambda: not pool._called and pool.polling == 1)
@@ -399,6 +399,7 @@ def test_last_poller_that_leaves_with_a_queued_request_alerts(sockets: Sockets) 
 def test_poller_that_finds_a_request_queued_after_its_poll_alerts(
     sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    skip_if_compiled()
     gate = Gate()
     parts = Fixture(worker(gate), threads=1)
     alerts = Alerts(parts.pool)
@@ -409,7 +410,6 @@ def test_poller_that_finds_a_request_queued_after_its_poll_alerts(
         between.set()
         wait_for(go_on)
 
-    skip_if_compiled()
     monkeypatch.setattr(parts.engine, "expire_all", expire_all)
     parts.pool.start()
     eventually(lambda: parts.pool.polling == 1)
@@ -426,6 +426,7 @@ def test_poller_that_finds_a_request_queued_after_its_poll_alerts(
 def test_two_wake_ups_taken_as_one_leave_no_request_behind(
     sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    skip_if_compiled()
     monkeypatch.setattr(module, "usable_cores", lambda: 2)
     gate = Gate()
     parts = Fixture(worker(gate), threads=2)
@@ -441,7 +442,6 @@ def test_two_wake_ups_taken_as_one_leave_no_request_behind(
 
     # A second wake-up that comes before the first one is cleared is cleared with it.
     wake = parts.monitor.wake
-    skip_if_compiled()
     monkeypatch.setattr(parts.monitor, "wake", lambda: None if taken.is_set() else wake())
     monkeypatch.setattr(parts.monitor, "poll", poll_and_wait)
     alerts = Alerts(pool)

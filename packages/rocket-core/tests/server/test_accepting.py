@@ -212,6 +212,7 @@ def test_server_that_cannot_watch_its_socket_tries_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """1. It is to be lent, and the system has no memory for that. 2. Nor to queue behind others."""
+    skip_if_compiled()
     monkeypatch.setattr(module, "_BACK_OFF", 0.01)
     failures: list[str] = []
 
@@ -224,7 +225,6 @@ def test_server_that_cannot_watch_its_socket_tries_again(
                 raise OSError(errno.ENOMEM, "Cannot allocate memory")
             do(*arguments, **options)
 
-        skip_if_compiled()
         monkeypatch.setattr(Monitor, name, fail)
 
     fail_first("listen")

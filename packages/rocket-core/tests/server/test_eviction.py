@@ -186,6 +186,7 @@ class Parked:
     """An eviction, and connections parked where no thread polls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        skip_if_compiled()
         self.monitor = Monitor()
         registry = Registry(10)
         engine = Engine(self.monitor, registry, Timeouts(), ServerState())
@@ -197,7 +198,6 @@ class Parked:
         monkeypatch.setattr(eviction, "time", SimpleNamespace(monotonic=lambda: self.now))
         self._parked = self.monitor.parked
         self.cost = 0.0
-        skip_if_compiled()
         monkeypatch.setattr(self.monitor, "parked", self._look)
 
     def _look(self) -> list[Connection]:

@@ -328,9 +328,10 @@ def test_drain_closes_idle_connections() -> None:
 
 
 def test_drain_waits_a_moment_for_new_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_if_compiled()
+
     def drained(scale: float) -> None:
         grace = 0.5 * scale
-        skip_if_compiled()
         monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", grace)
         with serving(worker()) as server, ExitStack() as clients:
             with within(grace):
@@ -371,11 +372,11 @@ def test_request_that_is_on_its_way_when_the_server_drains_is_answered(
 def test_drain_closes_connections_at_once_that_have_long_been_idle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    skip_if_compiled()
     with serving(worker()) as server, connect(server) as client:
         assert client.ask(b"x\n") == b"X\n"
         eventually(lambda: states(server) == {"idle": 1})
         (connection,) = server._registry.snapshot()
-        skip_if_compiled()
         monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", PATIENCE * 10)
         connection.deadline -= PATIENCE * 10  # as if it had become idle so long ago
         server.drain()
@@ -731,6 +732,7 @@ def test_server_stops_although_its_application_has_patched_threads(
 def test_server_stops_whatever_fails_meanwhile(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    skip_if_compiled()
     with serving(worker()) as server:
         join = server._pool.join
 
@@ -738,7 +740,6 @@ def test_server_stops_whatever_fails_meanwhile(
             join(timeout)
             raise AssertionError("cannot join a dummy thread")
 
-        skip_if_compiled()
         monkeypatch.setattr(server._pool, "join", fail)
         server.stop()
         assert server.wait(PATIENCE)
