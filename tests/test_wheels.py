@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import shutil
@@ -253,3 +254,34 @@ def test_compiling_needs_the_compiler_and_what_the_package_imports(
 @pytest.mark.parametrize("package", COMPILED, ids=lambda path: path.name)
 def test_the_modules_to_compile_exist(package: Path) -> None:
     assert hook_of(package)._modules()
+
+
+def calls_in_slices(source: str) -> list[str]:
+    """Return the calls within bounds of slices, except those of `len`, as ``line: call``.
+
+    mypyc evaluates the bounds of a slice twice if it does not know the type of what is sliced.
+    """
+    return [
+        f"{node.lineno}: {ast.unparse(node)}"
+        for outer in ast.walk(ast.parse(source))
+        if isinstance(outer, ast.Slice)
+        for node in ast.walk(outer)
+        if isinstance(node, ast.Call)
+        and not (isinstance(node.func, ast.Name) and node.func.id == "len")
+    ]
+
+
+def test_calls_in_slices_are_found() -> None:
+    assert calls_in_slices("part = text[start : find(end)]\nrest = text[len(text) :]\n") == [
+        "1: find(end)"
+    ]
+
+
+@pytest.mark.parametrize("package", COMPILED, ids=lambda path: path.name)
+def test_compiled_modules_call_nothing_in_slices(package: Path) -> None:
+    found = {
+        module: calls
+        for module in hook_of(package)._modules()
+        if (calls := calls_in_slices((package / "src" / module).read_text()))
+    }
+    assert found == {}
