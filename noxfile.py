@@ -137,7 +137,10 @@ def run_pytest(session: nox.Session, tests: Path) -> None:
         options = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", directory]
         with session.chdir(directory):
             command = ["pytest", *options, *parallel(4), str(copy), *session.posargs]
-            session.run(*command, env={"PYTHONPATH": None})
+            # Otherwise each process computes the tables of Unicode first, which takes seconds.
+            tables = str(ROOT / session.cache_dir / "hypothesis")
+            env = {"PYTHONPATH": None, "HYPOTHESIS_STORAGE_DIRECTORY": tables}
+            session.run(*command, env=env)
 
 
 def require_interpreter(session: nox.Session, version: str) -> None:
