@@ -133,9 +133,9 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
             if size <= JOIN_BOUND:
                 # Calls of the methods themselves, and not of a variable, cost each part less.
                 if in_memory:
-                    connection.write_rest(start + data + b"\r\n")
+                    connection.write_rest(b"%b%b\r\n" % (start, data))
                 else:
-                    connection.write(start + data + b"\r\n")
+                    connection.write(b"%b%b\r\n" % (start, data))
                 return
             write = connection.write_rest if in_memory else connection.write
             write(start)
