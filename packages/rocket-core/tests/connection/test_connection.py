@@ -789,7 +789,7 @@ def test_write_after_the_end_reaches_no_other_client(sockets: Sockets) -> None:
     try:
         with pytest.raises(ClientGone):
             connection.write(b"not for this client")
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="Bad file descriptor"):
             connection.fill()
         assert wait_ready(connection.descriptor, READ, 0)  # so that a thread that waits goes on
     finally:
