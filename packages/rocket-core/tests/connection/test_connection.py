@@ -19,6 +19,7 @@ from rocket_core import ClientGone, CloseReason, Connection, Peer, State, Timeou
 from rocket_core._connection.budget import TOTAL_OUTPUT
 from rocket_core._connection.server_state import NoPool, ServerState
 from rocket_core._exchange import Exchange
+from rocket_core._system.poller import READ
 from rocket_core._system.wait_ready import wait_ready
 from rocket_core.extending import OUTPUT_BOUND, RECEIVE_SIZE, WRITE, NotYet
 from rocket_core.testing import NARROW, PATIENCE, descriptors, eventually
@@ -775,3 +776,23 @@ def test_half_closed_connection_is_not_broken_and_a_reset_connection_is(
     eventually(connection.is_broken)
     connection.close()
     assert connection.is_broken()
+
+
+def test_write_after_the_end_reaches_no_other_client(sockets: Sockets) -> None:
+    """1. A connection is closed. 2. Another one gets the number of its descriptor."""
+    server, _ = sockets()
+    other, other_client = sockets()
+    connection = Connection(server)
+    number = connection.descriptor
+    connection.close()
+    os.dup2(other.fileno(), number)
+    try:
+        with pytest.raises(ClientGone):
+            connection.write(b"not for this client")
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            connection.fill()
+        assert wait_ready(connection.descriptor, READ, 0)  # so that a thread that waits goes on
+    finally:
+        os.close(number)
+    other.sendall(b"x")
+    assert other_client.recv(100) == b"x"

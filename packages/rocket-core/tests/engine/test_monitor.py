@@ -205,6 +205,7 @@ def test_descriptor_is_not_armed_for_the_connection_that_had_it_before(
     server, client = sockets()
     other, _ = sockets()
     old = Connection(server)
+    descriptor = old.descriptor
     made: list[Connection] = []
 
     def come_between() -> None:
@@ -212,7 +213,7 @@ def test_descriptor_is_not_armed_for_the_connection_that_had_it_before(
             poller.come_between = lambda: None  # type: ignore[method-assign]
             monitor.forget(old)
             old.close()
-            number = os.dup2(other.fileno(), old.descriptor)
+            number = os.dup2(other.fileno(), descriptor)
             new = Connection(socket.socket(fileno=number))
             new.state = State.SENDING
             monitor.park(new)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import logging
 import socket
 import sys
 import threading
@@ -92,6 +93,7 @@ def test_full_server_leaves_a_client_to_another_that_waits() -> None:
         with serving(worker(gate), first, max_connections=1) as full, connect(full) as busy:
             busy.send(b"hold\n")
             gate.wait()
+            eventually(lambda: not first._owed)  # it accepts nothing for its threads any more
             with serving(worker(), second) as other, connect(full) as client:
                 assert client.ask(b"x\n") == b"X\n"
                 assert (full.statistics().accepted, other.statistics().accepted) == (1, 1)
@@ -240,6 +242,40 @@ def test_server_that_cannot_watch_its_socket_tries_again(
     assert caplog.text.count("Cannot allocate memory") >= 2
 
 
+def test_full_server_accepts_for_a_thread_that_was_woken_and_found_no_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise the client would wait, although another process may have room for it.
+
+    1. Two clients wake two threads of this server, and no other. 2. The first thread accepts, finds
+    the server full, and takes the socket back. 3. The second thread collects its events, among
+    which the socket is no more.
+    """
+    accept = Listener._accept_for_poller
+    told: list[None] = []
+
+    def accept_first(listener: Listener) -> list[Connection]:
+        told.append(None)
+        if len(told) > 1:
+            return []  # as if the poll had reported nothing
+        clients.enter_context(socket.create_connection(shared.getsockname(), PATIENCE))
+        return accept(listener)
+
+    monkeypatch.setattr(Listener, "_accept_for_poller", accept_first)
+    gate = Gate()
+    with socket.create_server(("127.0.0.1", 0)) as shared, ExitStack() as clients:
+        listener = Listener(shared.dup())
+        listener.shared = lambda: 0.0
+        with serving(worker(gate), listener, max_connections=1) as server:
+            lent(server)
+            with connect(server) as busy:
+                busy.send(b"hold\n")  # so that there is no connection to close for the second one
+                gate.wait()
+                eventually(lambda: server.statistics().accepted == 2)
+                gate.opened.set()
+                assert busy.read_line() == b"HOLD\n"
+
+
 # -- one process -----------------------------------------------------------------------------------
 
 
@@ -336,6 +372,48 @@ def test_client_has_one_owner_however_many_threads_are_told() -> None:
                     server._pool.submit(connection)
                 assert client.ask(b"x\n") == b"X\n"
             assert server.statistics().accepted == number
+
+
+def test_log_that_blocks_stops_no_other_thread_that_accepts() -> None:
+    """1. The first client cannot be connected, and is logged. 2. The second one is accepted."""
+
+    class Failing(Listener):
+        connected = 0
+
+        def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
+            self.connected += 1
+            if self.connected == 1:
+                raise ValueError("a mistake")
+            return super().connect(sock, peer, timeouts)
+
+    class Blocking(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            del record
+            reached.set()
+            opened.wait(PATIENCE)
+
+    def accept() -> None:
+        """Do what a thread does that was told of a client."""
+        for connection in listener._accept_for_poller():
+            server._pool.submit(connection)
+
+    reached, opened = threading.Event(), threading.Event()
+    handler = Blocking()
+    logger = logging.getLogger("rocket_core.listener")
+    listener = Failing("127.0.0.1:0")
+    with serving(worker(), listener) as server, ExitStack() as cleanup:
+        logger.addHandler(handler)
+        cleanup.callback(logger.removeHandler, handler)
+        cleanup.callback(opened.set)
+        lent(server)
+        with connect(server):
+            wait_for(reached)
+        with connect(server) as client:
+            another = threading.Thread(target=accept, daemon=True)
+            another.start()
+            another.join(PATIENCE)
+            assert not another.is_alive()
+            assert client.ask(b"x\n") == b"X\n"
 
 
 def test_crowd_of_new_clients_keeps_no_other_waiting() -> None:

@@ -18,6 +18,9 @@ from rocket_core._connection.transport import Transport
 from rocket_core._errors import NotYet
 from rocket_core._native_classes import mypyc_attr
 from rocket_core._network.address import Peer
+from rocket_core._system.poller import READ
+from rocket_core._system.wait_ready import wait_ready
+from rocket_core.http1 import HeadError, check_arriving
 
 RECEIVE_SIZE: Final = 16 * 1024
 """Bytes asked of the system at once. A TLS record carries no more."""
@@ -150,6 +153,21 @@ class Buffers(Transport):
                 return True
         return False
 
+    def has_unread(self) -> bool:
+        """Return whether the client has sent more than was taken, which closing would not wait for.
+
+        Call it only to close the connection then: what it receives stays in the buffer.
+        """
+        if self.buffered:
+            return True
+        # To be told by an exception that nothing has come costs ten times as much as this question.
+        if self.drained and not wait_ready(self.descriptor, READ, 0):
+            return False
+        try:
+            return bool(self.fill())
+        except OSError:  # the client is gone
+            return False
+
     # -- what is yet to go ---------------------------------------------------------------------
 
     @property
@@ -210,3 +228,19 @@ class Buffers(Transport):
             self._output = None
             self.unsent = False
         Transport.close(self)
+
+
+def take_head(connection: Buffers) -> bytes | None:
+    """Take a message head that has arrived whole, up to its empty line; otherwise return None.
+
+    One empty line before it is ignored (RFC 9112, section 2.2). A head that is too long, or
+    broken, is refused as soon as that is known: raises `HeadError` with status 400,
+    414, 431 or 501.
+    """
+    head = connection.take_through(b"\r\n\r\n")
+    if head is None:
+        check_arriving(connection.peek())
+        return None
+    if not head:
+        raise HeadError(400, "the request begins with more than one empty line")
+    return head.removeprefix(b"\r\n")

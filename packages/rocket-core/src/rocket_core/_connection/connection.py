@@ -410,5 +410,6 @@ class Connection(Buffers):
     def let_go(self) -> None:
         """In a process that the application forked: close the copy that it has inherited."""
         self._socket.close()
+        self.descriptor = -1
         if self.upgraded is not None:
             self.upgraded.let_go()

@@ -192,12 +192,13 @@ class Monitor:
         now = time.monotonic()
         pop = self._parked.pop
         claimed = []
+        accepts = []
         for descriptor, event in events:
             connection = pop(descriptor, None)
             if connection is None:
                 accept = self._listening.get(descriptor)
                 if accept is not None:
-                    claimed += accept()
+                    accepts.append(accept)
                     continue
                 connection = self._miss(descriptor)
                 if connection is None:
@@ -207,6 +208,8 @@ class Monitor:
             if event != READ:
                 connection.lasting = False  # the end of the stream may follow what is read
             claimed.append(connection)
+        for accept in accepts:  # last, as it can take a moment: what is ready is claimed by then
+            claimed += accept()
         return claimed
 
     def _poll_on(self, due: float) -> list[tuple[int, int]]:

@@ -6,9 +6,10 @@ import logging
 from abc import ABC, abstractmethod
 from typing import Any
 
+from rocket_core._connection.buffers import take_head
 from rocket_core._connection.connection import Connection
 from rocket_core._state import State
-from rocket_core.http1 import HeadError, RequestLine, check_arriving, read_fields, split_head
+from rocket_core.http1 import RequestLine, read_fields, split_head
 
 _log = logging.getLogger("rocket_core.worker")
 
@@ -125,21 +126,7 @@ class Worker(ABC):
     def closed(self, connection: Connection) -> None:  # noqa: B027 - most have nothing to release
         """Release what the context of ``connection`` holds, which is closed."""
 
-    @staticmethod
-    def take_head(connection: Connection) -> bytes | None:
-        """Take a message head that has arrived whole, up to its empty line; otherwise return None.
-
-        One empty line before it is ignored (RFC 9112, section 2.2). A head that is too long, or
-        broken, is refused as soon as that is known: raises `HeadError` with status 400,
-        414, 431 or 501.
-        """
-        head = connection.take_through(b"\r\n\r\n")
-        if head is None:
-            check_arriving(connection.peek())
-            return None
-        if not head:
-            raise HeadError(400, "the request begins with more than one empty line")
-        return head.removeprefix(b"\r\n")
+    take_head = staticmethod(take_head)
 
     @staticmethod
     def parse_head(head: bytes) -> tuple[RequestLine, dict[str, str]]:

@@ -81,7 +81,7 @@ class PoolThread:
         ready, advance, serve = pool.ready, engine.advance, engine.serve
         counters = seat.counters
         count_wait, count_service = counters.queue_time.add, counters.service_time.add
-        while not pool.dismissing:
+        while ready and not pool.dismissing:  # that it is empty costs less than an exception
             try:
                 connection = ready.popleft()
             except IndexError:

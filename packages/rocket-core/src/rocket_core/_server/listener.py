@@ -14,7 +14,7 @@ plain: while the server is full, while accepting fails, while new clients are le
 processes, and at the end. Where there is nothing that polls, it accepts all the time.
 
 Who may accept is decided by ``_lock``, which is held while clients are accepted, and guards
-``_lent``, ``_pause`` and the counts. The socket is in one of two hands:
+``_lent``, ``_pause``, ``_owed`` and the counts. The socket is in one of two hands:
 
 - **Lent** (``_lent``): `Monitor.poll` reports it. A thread that polls takes the lock, accepts
   (`_accept_for_poller`) and lets go. Where it finds that it may not go on, it gives the socket back
@@ -65,8 +65,15 @@ sleeps, until a next client comes.
 Therefore a process gives its socket back as soon as it is full, and its listener waits without
 ``EPOLLEXCLUSIVE``: a client wakes it, for there may be connections to close in the client's favour,
 and one of the others. And a thread that was told of a client accepts once, even if meanwhile the
-server has become full, or the socket was taken back; at the end the listener's thread does so in
-the place of all threads that may have been told.
+server has become full, or the socket was taken back. The listener's thread does so in the place of
+all threads that may have been woken: at the end, and when the process has become full, since a
+thread that was woken may find no event any more (`Listener._take_back`).
+
+Logging
+-------
+A handler of the log may wait, for a disk or for its own lock, while other threads that were told of
+clients wait for ``_lock``. So what happens with the lock is noted (``_notes``), and logged without
+it (`Listener._log_notes`), by the thread that noted it or by one that comes at that moment.
 """
 
 from __future__ import annotations
@@ -76,9 +83,11 @@ import logging
 import os
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Final, NamedTuple, cast
@@ -223,8 +232,12 @@ class Listener:
         """Whether the threads that poll may accept."""
         self._pause = 0.0
         """Seconds for which the socket is not to be lent, left by the thread that gave it back."""
+        self._owed = 0
+        """Clients for which threads may have been woken that will not accept them."""
         self._woken = False
         """Whether `wake` was called since the listener's thread has looked last."""
+        self._notes: deque[Callable[[], object]] = deque()
+        """What is to be logged; single operations on a deque are atomic."""
         self.accept_errors = 0
         self.refused = 0
         self._proxies = None if proxy_protocol is None else Networks(proxy_protocol)
@@ -301,6 +314,7 @@ class Listener:
         self._timeouts = timeouts
         self._lent = False
         self._pause = 0.0
+        self._owed = 0
         self._woken = False
         self._phase = _Phase.ACCEPTING
         self._thread = threading.Thread(
@@ -370,7 +384,9 @@ class Listener:
         listening = cast(socket.socket, self._socket)
         try:
             while self._phase is _Phase.ACCEPTING:
-                self._wait(listening, self._guard(listening))
+                seconds = self._guard(listening)
+                self._log_notes()
+                self._wait(listening, seconds)
             with self._lock:
                 self._take_back(listening)
             if self._phase is _Phase.LEAVING:
@@ -381,6 +397,7 @@ class Listener:
                 self._take_back(listening)
                 # A thread that was told of a client before may still come, and find no socket.
                 self.close()
+            self._log_notes()
             self._ended()
 
     def _guard(self, listening: socket.socket) -> float:
@@ -398,8 +415,11 @@ class Listener:
                 return pause
             pollers, shared = self.pollers, self.shared
             if pollers is not None and not self._full():
+                self._owed = 0  # the first poll reports what waits
                 return self._lend(listening, pollers)
-            count = self._accept(self._accepted, _BATCH if shared is None else 1)
+            limit = max(_BATCH if shared is None else 1, self._owed)
+            count = self._accept(self._accepted, limit, owed=self._owed)
+            self._owed = 0
             if count and shared is not None:
                 return self._pause_after() or shared()
             return self._pause_after() or self._make_room()
@@ -412,7 +432,9 @@ class Listener:
         except OSError as error:  # the system has no memory for it
             pollers.monitor.ignore(descriptor)
             self.accept_errors += 1
-            self._rare_errors.error("cannot accept on %s: %s", self.address, error.strerror)
+            self._note(
+                self._rare_errors.error, "cannot accept on %s: %s", self.address, error.strerror
+            )
             return _BACK_OFF
         self._lent = True
         return inf
@@ -450,6 +472,7 @@ class Listener:
             with self._lock:
                 left -= self._accept(self._accepted, left)
                 pause = self._pause_after() or (self._make_room() if left else 0.0)
+            self._log_notes()
             if pause == 0:
                 return
             self._wait(listening, pause)
@@ -467,37 +490,63 @@ class Listener:
         """Take the lock, and accept on a thread that was told of clients. Never raises."""
         accepted: list[Connection] = []
         with self._lock:
-            listening, pollers, shared = self._socket, self.pollers, self.shared
-            if listening is None or pollers is None or not (self._lent or shared):
-                return accepted  # no client relies on this process
-            try:
-                # 1. A client wakes this process alone. 2. Before it is accepted, the server becomes
-                # full, or another thread gives the socket back. 3. It is accepted here all the
-                # same: the other processes sleep on.
-                if shared is None:
-                    self._accept(pollers.begin, _BATCH, into=accepted)
-                elif self._accept(pollers.begin, 1, owed=1, into=accepted) and not self._pause:
-                    self._pause = shared()
-                now = monotonic()
-                for connection in accepted:
-                    connection.claimed_at = now
-                if shared is not None and accepted and self._lent and not self._pause:
-                    pollers.monitor.queue_behind(listening.fileno())
-            except BaseException as error:  # noqa: BLE001 - the thread has more to do
-                self._pause = _BACK_OFF
-                self._connecting.report(_log, error, "accepting on %s failed", self.address)
-            if not self._lent:
-                return accepted
-            if self._pause or self._phase is not _Phase.ACCEPTING or self._full():
-                self._take_back(listening)
-                self._signal.set()
+            self._accept_told(accepted)
+        if self._notes:
+            self._log_notes()
         return accepted
+
+    def _accept_told(self, accepted: list[Connection]) -> None:
+        """With the lock: accept on a thread that was told of clients. Never raises."""
+        listening, pollers, shared = self._socket, self.pollers, self.shared
+        if listening is None or pollers is None or not (self._lent or shared):
+            return  # no client relies on this process
+        try:
+            # 1. A client wakes this process alone. 2. Before it is accepted, the server becomes
+            # full, or another thread gives the socket back. 3. It is accepted here all the
+            # same: the other processes sleep on.
+            if shared is None:
+                self._accept(pollers.begin, _BATCH, into=accepted)
+            elif self._accept(pollers.begin, 1, owed=1, into=accepted) and not self._pause:
+                self._pause = shared()
+            now = monotonic()
+            for connection in accepted:
+                connection.claimed_at = now
+            if shared is not None and accepted and self._lent and not self._pause:
+                pollers.monitor.queue_behind(listening.fileno())
+        except BaseException as error:  # noqa: BLE001 - the thread has more to do
+            self._pause = _BACK_OFF
+            self._note(self._connecting.report, _log, error, "accepting on %s failed", self.address)
+        if not self._lent:
+            return
+        if self._pause or self._phase is not _Phase.ACCEPTING or self._full():
+            self._take_back(listening)
+            self._signal.set()
 
     def _take_back(self, listening: socket.socket) -> None:
         """With the lock: end the lending, if the socket is lent."""
         if self._lent and self.pollers is not None:
             self._lent = False
+            # 1. Two clients wake two threads that poll, and no other process. 2. The first thread
+            # accepts, finds the server full, and takes the socket back. 3. The second one has yet
+            # to collect its event: the socket is not watched any more, so there is none. 4. The
+            # second client is accepted by the listener's thread, for each thread that may have been
+            # woken: the workers that poll, and the Monitor's thread.
+            if self.shared is not None:
+                self._owed = self.pollers.polling() + 1
             self.pollers.monitor.ignore(listening.fileno())
+
+    def _note(self, log: Callable[..., object], *args: object) -> None:
+        """With the lock: have ``log`` called with the arguments without it."""
+        self._notes.append(partial(log, *args))
+
+    def _log_notes(self) -> None:
+        """Log what was noted. The caller does not hold the lock.
+
+        A handler that fails must lose none of the clients that the caller has accepted.
+        """
+        while self._notes:
+            with suppress(BaseException):  # IndexError: another thread was faster
+                self._notes.popleft()()
 
     def _pause_after(self) -> float:
         """With the lock: return the seconds to pause, as left by `_accept`."""
@@ -549,7 +598,9 @@ class Listener:
             except BaseException as error:  # noqa: BLE001 - the next client must be accepted
                 self.accept_errors += 1
                 close_socket(sock)
-                self._connecting.report(_log, error, "connecting %s failed", peer_of(address))
+                self._note(
+                    self._connecting.report, _log, error, "connecting %s failed", peer_of(address)
+                )
         return count
 
     def _connect(self, sock: socket.socket, peer: Peer) -> Connection | None:
@@ -559,7 +610,8 @@ class Listener:
         if peer.host not in self._proxies:
             self.refused += 1
             close_socket(sock)
-            self._rare_log.warning(
+            self._note(
+                self._rare_log.warning,
                 "refused %s on %s: its address is not in the networks of proxy_protocol",
                 peer,
                 self.address,
@@ -571,7 +623,7 @@ class Listener:
 
     def _fail(self, error: OSError) -> float:
         """With the lock: deal with an error of accepting; return the seconds to pause."""
-        self._rare_errors.error("cannot accept on %s: %s", self.address, error.strerror)
+        self._note(self._rare_errors.error, "cannot accept on %s: %s", self.address, error.strerror)
         if error.errno in _EXHAUSTED:
             self._turn_away()
         elif self._phase is not _Phase.ACCEPTING:

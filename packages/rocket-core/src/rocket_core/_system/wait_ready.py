@@ -20,8 +20,11 @@ def wait_ready(
 ) -> bool:
     """Wait until a socket is ready for ``interest``, or the descriptor ``wake`` is readable.
 
-    ``timeout`` is in seconds (None: without limit). The result is false when it has passed.
+    ``timeout`` is in seconds (None: without limit). The result is false when it has passed. A
+    socket that is closed, whose descriptor is negative, is ready: its next use fails.
     """
+    if descriptor < 0:
+        return True
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(descriptor, _EVENTS[interest])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from rocket_wsgi._clock import SERVER_LINE, Clock
 from rocket_wsgi._errors import ApplicationError
@@ -12,6 +12,9 @@ from rocket_wsgi._response.response_head import (
     SERVER_FIELD,
     ResponseHead,
 )
+
+CHUNKS: Final = -1
+"""What `EncodedHead.encode_kept` takes for the length of a body that is sent in chunks."""
 
 
 class EncodedHead(ResponseHead):
@@ -56,6 +59,8 @@ class EncodedHead(ResponseHead):
     def encode_kept(self, length: int, clock: Clock) -> bytes:
         """Return the bytes of the head of ``length`` bytes of body on a kept connection.
 
+        ``length`` is `CHUNKS` for a body in chunks.
+
         Most heads are like that, and many are sent again within the same second, with a body of
         the same length. Therefore the latest bytes are remembered.
         """
@@ -67,5 +72,8 @@ class EncodedHead(ResponseHead):
         elif length == self._kept_length:
             return self._kept
         self._kept_length = length
-        self._kept = self._kept_start + b"Content-Length: %d\r\n\r\n" % length
+        if length == CHUNKS:
+            self._kept = self._kept_start + b"Transfer-Encoding: chunked\r\n\r\n"
+        else:
+            self._kept = self._kept_start + b"Content-Length: %d\r\n\r\n" % length
         return self._kept

@@ -213,11 +213,7 @@ class Response(ABC, Generic[_Request, _Head]):
         """Send the result of the application. Raises what the iterator of ``result`` raises."""
         if type(result) is FileWrapper and self._send_wrapped(result):
             return
-        try:
-            count = len(result)
-        except TypeError:
-            count = -1
-        if not 0 <= count <= 1 or self.began:
+        if not 0 <= _count_parts(result) <= 1 or self.began:
             self._send_parts(result)
             return
         # The usual response: its one part is the body, and the head was not sent before.
@@ -423,6 +419,22 @@ class Response(ABC, Generic[_Request, _Head]):
 
 AnyResponse: TypeAlias = Response[Any, Any]
 """A response of any protocol."""
+
+
+def _count_parts(result: Any) -> int:
+    """Return the number of parts of the body, or -1 if it is not known.
+
+    A generator, which has no length, is found out without an exception, as that costs as much as
+    several parts.
+    """
+    if type(result) is list or type(result) is tuple:
+        return len(result)
+    if not hasattr(result, "__len__"):
+        return -1
+    try:
+        return len(result)
+    except TypeError:
+        return -1
 
 
 def _announced_length(head: ResponseHead, length: int | None) -> int | None:
