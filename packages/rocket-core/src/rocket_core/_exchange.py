@@ -43,6 +43,10 @@ class Carrier(Protocol):
 
     def __hash__(self) -> int: ...
 
+    @property
+    def slow_reason(self) -> CloseReason:
+        """The reason to close for while the client is too slow. Any thread may ask for it."""
+
     def pace(self, now: float) -> float:
         """Return the client's present rate in bytes per second. Any thread may call this."""
 

@@ -139,7 +139,7 @@ class CloseReason(Enum):
     KEEP_ALIVE_TIMEOUT = "keep-alive timed out"
     """`Timeouts.keep_alive` is over."""
     BODY_TIMEOUT = "body too slow"
-    """The client sent the body of a request more slowly than `Timeouts` allow."""
+    """The client sent a request's body more slowly than `Timeouts` allow, or than others did."""
     SEND_TIMEOUT = "response taken too slowly"
     """The client took a response more slowly than `Timeouts` allow, or than others did."""
     SILENCE_TIMEOUT = "upgraded connection silent"

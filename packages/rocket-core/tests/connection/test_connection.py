@@ -710,6 +710,52 @@ def test_transferred_bytes_move_the_deadline(pair: Pair) -> None:
     assert connection.deadline == 2010.0
 
 
+def test_waits_for_one_request_go_on_with_its_transfer(pair: Pair) -> None:
+    connection, _ = pair
+    connection.timeouts = Timeouts(minimum_rate=100, grace=10, stall=1e6)
+    connection.resume_transfer(1000.0, sending=True)
+    assert connection.deadline == 1010.0
+    connection.resume_transfer(2000.0)  # meanwhile it is the client that sends
+    assert connection.deadline == 2010.0
+    connection._transfer.pause(0, 2009.0)  # type: ignore[union-attr]
+    connection.transferred(500, sending=True)
+    assert connection.deadline == 2010.0
+    connection.resume_transfer(3000.0)
+    assert connection.deadline == 3001.0
+    connection.resume_transfer(4000.0, sending=True)
+    assert connection.deadline >= 4010.0
+    connection.requests += 1
+    connection.resume_transfer(5000.0, sending=True)
+    assert connection.deadline == 5010.0
+
+
+def test_response_of_many_parts_gives_a_slow_reader_no_more_time(pair: Pair) -> None:
+    """Each part alone is taken long before the grace is over."""
+    connection, client = pair
+    connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    connection.timeouts = Timeouts(minimum_rate=1e9, grace=0.5, stall=PATIENCE)
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.wait(0.01):
+            client.recv(16 * 1024)
+
+    def write() -> None:
+        for _ in range(300):
+            connection.write(bytes(32 * 1024))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        with pytest.raises(ClientGone, match="too slow"):
+            write()
+    finally:
+        done.set()
+        connection.abort()
+        reader.join(PATIENCE)
+    assert connection.close_reason is CloseReason.SEND_TIMEOUT
+
+
 def test_client_that_left_is_noticed_behind_unread_bytes(
     pair: tuple[Connection, socket.socket],
 ) -> None:

@@ -79,11 +79,46 @@ def test_only_bytes_taken_lately_count_at_the_deadline() -> None:
 
 def test_time_without_waiting_for_the_client_does_not_count() -> None:
     transfer = Transfer(TIMEOUTS, 1000)
-    transfer.put_off(500)
+    transfer.resume(1500)
     assert transfer.deadline == 1510
     assert transfer.age(1500) == 0
     transfer.move(10**9, 1500)
     assert transfer.deadline == 1550
+
+
+def test_waits_for_one_response_are_judged_as_one() -> None:
+    """A client that takes a little less than it must is not spared by a response of many parts."""
+    transfer = Transfer(TIMEOUTS, 1000, sending=True)
+    now = 1000
+    while transfer.deadline > now + 5:  # each part is waited for 5 s, and then comes a pause of 60
+        assert now < 20_000
+        now += 5
+        transfer.move(490, now)
+        transfer.pause(0, now)
+        now += 60
+        transfer.resume(now)
+    assert now == 1000 + 51 * 65  # 51 waits, each of which costs 0.1 s of the 10 s of grace
+
+
+def test_client_at_the_minimum_rate_is_not_late_however_many_waits_there_are() -> None:
+    """The system holds what was sent, and is asked at a deadline and after each wait only."""
+    transfer = Transfer(TIMEOUTS, 1000, queued=9_000, sending=True)
+    now = 1000
+    for _ in range(1000):
+        now += 8
+        transfer.move(800, now)
+        transfer.pause(9_000, now)  # the system has accepted as much as the client has taken
+        now += 1
+        transfer.resume(now, queued=9_000)
+    assert transfer.confirm(8_100, now + 9)
+
+
+def test_pause_earns_no_more_than_a_minute() -> None:
+    transfer = Transfer(Timeouts(minimum_rate=100, grace=10, stall=1000), 1000, sending=True)
+    transfer.pause(0, 1000)
+    transfer.move(10**9, 1500)
+    transfer.resume(1500)
+    assert transfer.deadline == 2500
 
 
 def test_pace_is_that_of_the_last_minute() -> None:

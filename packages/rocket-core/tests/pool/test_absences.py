@@ -29,11 +29,13 @@ class Crowd:
         self.all: list[Connection] = []
         self._others: list[socket.socket] = []
 
-    def stall(self, host: str, *, at: float = NOW, moved: int = 0) -> Connection:
+    def stall(
+        self, host: str, *, at: float = NOW, moved: int = 0, sending: bool = True
+    ) -> Connection:
         server, client = self._sockets()
         self._others.append(client)
         connection = Connection(server, Peer(host, len(self.all) + 1))
-        connection.begin_transfer(at)
+        connection.begin_transfer(at, sending=sending)
         assert connection._transfer is not None
         connection._transfer.move(moved, at)
         self._absences.stall(connection, at)
@@ -65,6 +67,17 @@ def test_one_address_may_have_as_many_places_as_are_left(crowd: Crowd, absences:
     assert absences.replaced == 5  # its worker has yet to come back
     absences.resume(crowd.all[0])
     assert absences.replaced == len(absences) == 4
+
+
+@pytest.mark.parametrize(
+    ("sending", "reason"), [(True, CloseReason.SEND_TIMEOUT), (False, CloseReason.BODY_TIMEOUT)]
+)
+def test_reason_tells_an_upload_from_a_response(
+    crowd: Crowd, sending: bool, reason: CloseReason
+) -> None:
+    for number in range(5):
+        crowd.stall("192.0.2.1", at=NOW + number, sending=sending)
+    assert [each.close_reason for each in crowd.all] == [reason, None, None, None, None]
 
 
 def test_other_addresses_leave_fewer_places_for_each(crowd: Crowd) -> None:

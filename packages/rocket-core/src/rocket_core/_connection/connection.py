@@ -71,6 +71,7 @@ class Connection(Buffers):
     """
 
     __slots__ = (
+        "_other_transfer",
         "_transfer",
         "after",
         "armed",
@@ -114,6 +115,8 @@ class Connection(Buffers):
         self.lasting = False
         self._transfer: Transfer | None = None
         """What measures the client's rate, since the first body or response that took a while."""
+        self._other_transfer: Transfer | None = None
+        """The same for the direction in which the client was not waited for last."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.peer} {self.state.value}>"
@@ -159,21 +162,46 @@ class Connection(Buffers):
     def begin_transfer(self, now: float, *, sending: bool = False) -> None:
         """Measure the client's rate from now on, and set the deadline by it."""
         queued = unsent_in_system(self.descriptor) if sending else 0
-        self._transfer = transfer = Transfer(self.timeouts, now, queued=queued)
+        before = self._transfer
+        if before is not None and before.sending is not sending:
+            self._other_transfer = before
+        self._transfer = transfer = Transfer(
+            self.timeouts, now, queued=queued, request=self.requests, sending=sending
+        )
         self.deadline = transfer.deadline
 
-    def put_off(self, seconds: float) -> None:
-        """Do not count against the client a time in which the server did not wait for it."""
-        if self._transfer is not None:
-            self._transfer.put_off(seconds)
-        self.deadline += seconds
+    def resume_transfer(self, now: float, *, sending: bool = False) -> None:
+        """Go on with the transfer of the present request in this direction, or else begin it.
 
-    def transferred(self, count: int) -> None:
-        """Note that ``count`` more bytes of the present transfer have moved."""
+        The time since the last wait in this direction does not count against the client, but the
+        waits together are judged as one: a client that is too slow gains nothing by a body or a
+        response that is read or written in many parts.
+        """
         transfer = self._transfer
-        if transfer is not None:
+        if transfer is not None and transfer.sending is not sending:
+            transfer, self._other_transfer = self._other_transfer, transfer
+        if transfer is None or transfer.request != self.requests:
+            self.begin_transfer(now, sending=sending)
+        else:
+            self._transfer = transfer
+            transfer.resume(now, queued=unsent_in_system(self.descriptor) if sending else 0)
+            self.deadline = transfer.deadline
+
+    def _pause_transfer(self) -> None:
+        """Note that the client has taken enough of a response for the worker to go on."""
+        if self._transfer is not None:
+            self._transfer.pause(unsent_in_system(self.descriptor), time.monotonic())
+
+    def transferred(self, count: int, *, sending: bool = False) -> None:
+        """Note that the client has sent ``count`` more bytes of the present transfer, or taken."""
+        transfer = self._transfer
+        if transfer is None:
+            return
+        if transfer.sending is sending:
             transfer.move(count, time.monotonic())
             self.deadline = transfer.deadline
+        elif self._other_transfer is not None:
+            self._other_transfer.move(count, time.monotonic())
 
     def still_taking(self) -> bool:
         """Return whether the client, at its deadline, has taken enough to be given more time.
@@ -182,7 +210,7 @@ class Connection(Buffers):
         more; so at a deadline, and only then, the system is asked how much of it is left.
         """
         transfer = self._transfer
-        if transfer is None:
+        if transfer is None or not transfer.sending:
             return False
         taking = transfer.confirm(unsent_in_system(self.descriptor), time.monotonic())
         if taking:
@@ -198,6 +226,13 @@ class Connection(Buffers):
         """Return the seconds since the present transfer began. Any thread may call this."""
         transfer = self._transfer
         return 0.0 if transfer is None else transfer.age(now)
+
+    @property
+    def slow_reason(self) -> CloseReason:
+        """The reason to close for while the present transfer is too slow. Any thread may ask."""
+        transfer = self._transfer
+        sending = transfer is not None and transfer.sending
+        return CloseReason.SEND_TIMEOUT if sending else CloseReason.BODY_TIMEOUT
 
     # -- receiving, waiting --------------------------------------------------------------------
 
@@ -252,7 +287,9 @@ class Connection(Buffers):
             if count is not None:
                 self.transferred(count)
                 return count
-            self.flush_waiting()
+            if self.unsent:
+                self.flush_waiting()
+                self.resume_transfer(time.monotonic())
             self._wait(READ)
 
     # -- sending -------------------------------------------------------------------------------
@@ -303,7 +340,7 @@ class Connection(Buffers):
         self.unsent = True
         if not view:
             return
-        self.begin_transfer(time.monotonic(), sending=True)
+        self.resume_transfer(time.monotonic(), sending=True)
         while view:
             self._wait(WRITE)
             self._flush_measured()
@@ -314,6 +351,7 @@ class Connection(Buffers):
             kept = self.keep(view)
             view = view[kept:]
             self.unsent = bool(self._output)
+        self._pause_transfer()
 
     def _send_measured(self, view: memoryview) -> int:
         try:
@@ -321,7 +359,7 @@ class Connection(Buffers):
         except OSError as error:
             raise self._gone(error) from error
         if sent:
-            self.transferred(sent)
+            self.transferred(sent, sending=True)
         return sent
 
     def send_file(self, descriptor: int, offset: int, count: int) -> None:
@@ -352,23 +390,22 @@ class Connection(Buffers):
             return True
         moved = self.send_kept()
         if moved:
-            self.transferred(moved)
+            self.transferred(moved, sending=True)
         return not self.unsent
 
-    def _flush_measured(self) -> None:
+    def _flush_measured(self) -> bool:
         try:
-            self.flush()
+            return self.flush()
         except OSError as error:
             raise self._gone(error) from error
 
     def flush_waiting(self) -> None:
         """Send what is kept, waiting for the client. Raises `ClientGone`."""
         if self.unsent:
-            self.begin_transfer(time.monotonic(), sending=True)
-            self._flush_measured()
-            while self.unsent:
+            self.resume_transfer(time.monotonic(), sending=True)
+            while not self._flush_measured():
                 self._wait(WRITE)
-                self._flush_measured()
+            self._pause_transfer()
 
     def _gone(self, error: OSError) -> ClientGone:
         return ClientGone(f"{self.peer} is gone: {error}")
@@ -393,14 +430,13 @@ class Connection(Buffers):
                 timeout = min(self.deadline - time.monotonic(), _LONGEST_WAIT)
                 if timeout > 0 and wait_ready(self.descriptor, interest, timeout):
                     return
-                if interest != WRITE or not self.still_taking():
+                if not self.still_taking():
                     break
         # The client may have had to give way to others: 1. the pool notes its reason, 2. it aborts
         # the connection, and 3. this thread finds the deadline over before it notices that. The
         # reason that was noted first counts.
         if self.close_reason is None:
-            slow = interest == WRITE
-            self.close_reason = CloseReason.SEND_TIMEOUT if slow else CloseReason.BODY_TIMEOUT
+            self.close_reason = self.slow_reason
         # What was to be sent next is lost, so that nothing may follow it.
         self.abort()
         raise ClientGone(f"{self.peer} is too slow")

@@ -17,7 +17,8 @@ class Transfer:
 
     Each byte earns the client time, at the minimum rate, and the client keeps no more time than a
     minute. So a client that has moved much at once must go on, and a client that keeps up the rate
-    is never late.
+    is never late. Several waits of a worker belong to one transfer, if they are for one request and
+    in one direction: the time between them does not count.
 
     Only the owner of the connection calls the methods, except `pace` and `age`.
 
@@ -25,6 +26,8 @@ class Transfer:
         deadline: when the client is too slow, unless it moves something before, by
             `time.monotonic`.
         moved: bytes that have moved so far.
+        request: the number of the request that the transfer belongs to.
+        sending: whether the client takes a response; otherwise it sends.
     """
 
     __slots__ = (
@@ -34,17 +37,30 @@ class Transfer:
         "_grace_ends",
         "_lately",
         "_lately_at",
+        "_paused_at",
         "_queued",
         "_taken",
         "_timeouts",
         "deadline",
         "moved",
+        "request",
+        "sending",
     )
 
-    def __init__(self, timeouts: Timeouts, now: float, *, queued: int = 0) -> None:
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        now: float,
+        *,
+        queued: int = 0,
+        request: int = 0,
+        sending: bool = False,
+    ) -> None:
         """Begin at ``now``; the system holds ``queued`` bytes that were sent before."""
         self._timeouts = timeouts
-        self._began = now
+        self.request = request
+        self.sending = sending
+        self._began = self._paused_at = now
         self._grace_ends = self._ends = self._due = now + timeouts.grace
         # _ends: the end of the time earned by bytes that have moved, perhaps only into a buffer of
         # the system. _due: the same for bytes that the client has certainly taken.
@@ -60,6 +76,8 @@ class Transfer:
         self.moved += count
         self._lately = self._weighed(now) + count
         self._lately_at = now
+        if not self.sending:  # the server has what it waited for
+            self._paused_at = now
         self._ends = self._earn(self._ends, count, now)
         self.deadline = min(self._ends, now + self._timeouts.stall)
 
@@ -68,22 +86,33 @@ class Transfer:
 
         ``unsent`` are the bytes that the system has accepted and the client has not taken.
         """
-        taken = self._queued + self.moved - unsent
-        if taken <= self._taken:
+        if not self._credit(unsent, now):
             return False
-        self._due = self._ends = self._earn(self._due, taken - self._taken, now)
-        self._taken = taken
+        self._ends = self._due
         self.deadline = min(self._due, now + self._timeouts.stall)
         return self.deadline > now
 
-    def put_off(self, seconds: float) -> None:
-        """Do not count against the client a time in which the server did not wait for it."""
+    def pause(self, unsent: int, now: float) -> None:
+        """Note that the client is not waited for from ``now`` on; ``unsent`` is as in `confirm`."""
+        self._credit(unsent, now)
+        self._paused_at = now
+
+    def resume(self, now: float, *, queued: int = 0) -> None:
+        """Go on at ``now``: the time since the pause does not count against the client.
+
+        The system holds ``queued`` bytes, of which some may have been sent in the pause.
+        """
+        seconds = now - self._paused_at
+        self._paused_at = now
         self._began += seconds
         self._grace_ends += seconds
-        self._ends += seconds
-        self._due += seconds
         self._lately_at += seconds
-        self.deadline += seconds
+        # What has moved in the pause has earned time already; no more than a minute is kept of it.
+        self._due = self._earn(self._due + seconds, 0, now)
+        self._ends = self._earn(self._ends + seconds, 0, now)
+        self.deadline = min(self._ends, now + self._timeouts.stall)
+        self._queued = queued - self.moved
+        self._taken = 0
 
     def pace(self, now: float) -> float:
         """Return the bytes per second, mostly of the last minute. Any thread may call this."""
@@ -92,6 +121,15 @@ class Transfer:
     def age(self, now: float) -> float:
         """Return the seconds since the transfer began. Any thread may call this."""
         return now - self._began
+
+    def _credit(self, unsent: int, now: float) -> bool:
+        """Let the client earn time for what it has certainly taken; return whether it has."""
+        taken = self._queued + self.moved - unsent
+        if taken <= self._taken:
+            return False
+        self._due = self._earn(self._due, taken - self._taken, now)
+        self._taken = taken
+        return True
 
     def _earn(self, until: float, count: int, now: float) -> float:
         window = max(MINUTE, self._timeouts.stall)

@@ -68,7 +68,6 @@ class BodyStream(io.RawIOBase):
         self._request = request
         self._body = body
         self._buffer = buffer
-        self._waited_until: float | None = None
 
     def readable(self) -> bool:
         """Return true, because the stream can be read."""
@@ -92,14 +91,8 @@ class BodyStream(io.RawIOBase):
         if self._request.expects:
             self._request.expects = False
             connection.write(CONTINUE)
-        now = time.monotonic()
-        if self._waited_until is None:
-            connection.begin_transfer(now)
-        else:
-            connection.put_off(now - self._waited_until)
-        count = connection.fill_waiting()
-        self._waited_until = time.monotonic()
-        if not count:
+        connection.resume_transfer(time.monotonic())
+        if not connection.fill_waiting():
             raise ClientGone("the client disconnected before its request was complete")
 
     def _take(self) -> bool:
