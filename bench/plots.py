@@ -8,7 +8,7 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.report import builds, family, lead
 from bench.results import Result, Results, Row
@@ -113,6 +113,7 @@ def _bar(axis: Axes, rows: list[Row], key: str, title: str) -> None:
     axis.margins(x=0.15)
     axis.invert_yaxis()
     axis.set_title(title, fontsize=10)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
