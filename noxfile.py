@@ -327,10 +327,41 @@ def fuzz(session: nox.Session) -> None:
         session.run("python", program, "corpus", *options, env={"PYTHONPATH": None})
 
 
-@nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
+def install_compiled(session: nox.Session, version: str, others: list[str]) -> dict[str, str]:
+    """Install the compiled build in an environment beside the session's, with other packages.
+
+    Returns variables for `bench.servers`: where its Python is, or why there is none.
+    """
+    directory = Path(session.create_tmp(), "compiled")
+    missing = [
+        package
+        for package in COMPILED
+        if not list(WHEELS.glob(f"rocket_{package}-*-cp{version.replace('.', '')}-*.whl"))
+    ]
+    if missing:
+        return {"BENCH_COMPILED_MISSING": f"it was not built, see nox -s 'wheels({version})'"}
+    own = built(session, list(PACKAGES), compiled_for=version)
+    shutil.rmtree(directory, ignore_errors=True)
+    session.run("python", "-m", "venv", str(directory), silent=True)
+    python = str(directory / "bin/python")
+    session.run("uv", "pip", "install", "--quiet", "--python", python, *own, *others)
+    return {"BENCH_COMPILED_PYTHON": python}
+
+
+@nox.session(
+    default=False,
+    python=INTERPRETERS[VERSIONS[-1]] or False,
+    requires=[f"wheels({VERSIONS[-1]})"],
+)
 def bench(session: nox.Session) -> None:
     """Measure Rocket beside other servers; `nox -s bench -- --help` names the options."""
-    session.install(*built(session, list(PACKAGES)), *group(TOOLS, "bench"))
-    # Built from source, for which it needs a C compiler and libev; without it, it is left out.
-    session.install("bjoern>=3.2", silent=True, success_codes=[0, 1, 2])
-    session.run("python", "-m", "bench", *session.posargs, env={"PYTHONPATH": None})
+    requirements = group(TOOLS, "bench")
+    session.install(*built(session, list(PACKAGES)), *requirements, "uv")
+    for peer in group(TOOLS, "bench-peers"):
+        # What has no wheel here is built from source, bjoern with a C compiler and libev. The run
+        # leaves out what cannot be installed, and says so.
+        session.install(peer, silent=True, success_codes=[0, 1, 2])
+    flask = [each for each in requirements if Requirement(each).name == "flask"]
+    variables = install_compiled(session, VERSIONS[-1], flask)
+    command = ["python", "-m", "bench", *session.posargs]
+    session.run(*command, env={"PYTHONPATH": None, **variables})

@@ -11,6 +11,7 @@ from bench import page, targets, tools
 from bench.errors import BenchError
 from bench.measure import allow_descriptors
 from bench.paths import PAGE, ROOT
+from bench.plots import draw_all
 from bench.report import everything
 from bench.results import Results
 from bench.runner import estimate, run_all
@@ -28,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only", metavar="NAMES", help="workloads or groups of them, with commas; see --list"
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds (3; quick: 1)")
-    parser.add_argument("--seconds", type=int, metavar="N", help="seconds a sample (2; quick: 1)")
+    parser.add_argument("--seconds", type=int, metavar="N", help="whole seconds a sample (1)")
     parser.add_argument("--quick", action="store_true", help="a glance: few workloads, one round")
     parser.add_argument(
         "--output",
@@ -43,7 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--page", action="store_true", help="make the page in docs/benchmarks of the results"
     )
-    parser.add_argument("--list", action="store_true", help="name the workloads, and do no more")
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="name the workloads and how long they take, and do no more",
+    )
     return parser
 
 
@@ -61,14 +66,13 @@ def main() -> None:
     """Run what was asked for."""
     parser = _parser()
     options = parser.parse_args()
-    if options.list:
-        for each in ALL:
-            print(f"{each.name:22} {each.title}")
-        return
     try:
+        if options.list:
+            _list(parser, options)
+            return
         results = _shown(options.show) if options.show else _measured(parser, options)
         if options.page:
-            page.write(results, PAGE)
+            page.write(results, PAGE, draw_all(results, PAGE))
             _say(f"The page is {PAGE / 'README.md'}")
     except BenchError as error:
         sys.exit(f"bench: {error}")
@@ -78,6 +82,17 @@ def main() -> None:
     print(f"\n### Targets\n\n{targets.table(results)}")
 
 
+def _list(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """The workloads that were chosen, and about how long each takes."""
+    rounds, seconds = _extent(parser, options)
+    workloads = _choose(options.only, quick=options.quick)
+    for each in workloads:
+        needed = estimate([each], rounds=rounds, seconds=seconds)
+        print(f"{each.name:22} {needed:4.0f} s  {each.title}")
+    minutes = estimate(workloads, rounds=rounds, seconds=seconds) / 60
+    print(f"{'all of these':22} {minutes:4.0f} min, with {rounds} rounds of {seconds} s a sample")
+
+
 def _shown(path: Path) -> Results:
     try:
         return Results.load(path)
@@ -85,14 +100,20 @@ def _shown(path: Path) -> Results:
         raise BenchError(f"{path} cannot be read as results: {error}") from None
 
 
-def _measured(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Results:
-    rounds, seconds = (1, 1) if options.quick else (3, 2)
+def _extent(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[int, int]:
+    """The rounds, and the seconds of a sample."""
+    rounds, seconds = (1, 1) if options.quick else (3, 1)
     if options.rounds is not None:
         rounds = options.rounds
     if options.seconds is not None:
         seconds = options.seconds
     if rounds < 1 or seconds < 1:
         parser.error("--rounds and --seconds must be at least 1")
+    return rounds, seconds
+
+
+def _measured(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Results:
+    rounds, seconds = _extent(parser, options)
     workloads = _choose(options.only, quick=options.quick)
     tools.find("wrk")
     limit = allow_descriptors(DESCRIPTORS)

@@ -2,6 +2,8 @@
 
 python -m bench.open_loop PORT RATE SECONDS CONNECTIONS PATH
 
+Each request has a number where # stands in the path.
+
 A closed loop like wrk sends less while a server is slow, and so measures the slow moments less
 often. Here the times are set beforehand. Each connection has its share of them; a request whose
 connection still waits for an earlier answer is sent late, and that counts.
@@ -76,6 +78,7 @@ class Client:
     def __init__(self, port: int, path: str, clients: Clients) -> None:
         self._port = port
         self._request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+        self._number = 1_000_000
         self._clients = clients
         self._due: deque[float] = deque()
         self._answer = _Answer()
@@ -101,7 +104,8 @@ class Client:
     def _send(self) -> None:
         self._answer = _Answer()
         try:
-            self._socket.sendall(self._request)
+            self._number += 1
+            self._socket.sendall(self._request.replace(b"#", b"%d" % self._number))
         except OSError:
             self._fail()
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import statistics
 from pathlib import Path
 from typing import Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from bench.report import family
+from bench.report import builds, family, lead
 from bench.results import Result, Results, Row
+from bench.servers import COMPILED
 
 _OURS: Final = "#d55e00"
+_OURS_PURE: Final = "#f0a878"
 _OTHERS: Final = "#9aa5ad"
 _STYLES: Final = {
     "granian": ("#0072b2", "s"),
@@ -24,12 +25,14 @@ _STYLES: Final = {
     "gunicorn gthread": ("#e69f00", "P"),
     "rocket3": ("#7a5195", "X"),
     "bjoern": ("#000000", "*"),
+    "fastpysgi": ("#8c564b", "p"),
+    "pyruvate": ("#bcbd22", "h"),
     "WSGI loop": ("#7f7f7f", "|"),
 }
 """Colour and mark of each of the others: told apart by either alone, whoever looks at them."""
 
 _WIDTH: Final = 8.0
-_CONNECTIONS: Final = {"hello-1": 1, "hello": 32, "hello-256": 256, "hello-2000": 2000}
+_CONNECTIONS: Final = {"hello-1": 1, "hello-varied": 32, "hello-256": 256, "hello-2000": 2000}
 _LOADS: Final = {"load-1000": "1,000 requests a second", "load-2500": "2,500 requests a second"}
 
 # The same results make the same files.
@@ -50,8 +53,16 @@ def draw_all(results: Results, directory: Path) -> list[tuple[str, str]]:
         )
         drawn.append((f"{name}.svg", caption))
 
-    keep(_bars(found.get("hello")), "hello", "13 bytes on 32 connections")
-    keep(_overview(results), "overview", "Requests/s of Rocket as a multiple of each other's")
+    keep(
+        _bars(found.get("hello-varied")),
+        "hello",
+        "13 bytes on 32 connections, each request another",
+    )
+    keep(
+        _overview(results),
+        "overview",
+        "Requests by processor time, both builds of Rocket as a multiple of each other's",
+    )
     keep(_latencies(found), "latency", "Latency at the same load for all")
     keep(_by_connections(found), "connections", "Requests/s by the number of connections")
     keep(_by_threads(found.get("threads")), "threads", "Requests/s by the number of threads")
@@ -73,6 +84,11 @@ def _is_ours(name: str) -> bool:
     return family(name) in {"rocket", "rocket-core"}
 
 
+def _our_colour(name: str) -> str:
+    """The compiled build is darker than the pure one."""
+    return _OURS if COMPILED in name.split(", ") else _OURS_PURE
+
+
 def _values(row: Row, key: str) -> list[float]:
     return [sample[key] for sample in row.samples if sample and key in sample]
 
@@ -87,7 +103,7 @@ def _bar(axis: Axes, rows: list[Row], key: str, title: str) -> None:
         [row.name for row in rows],
         medians,
         xerr=[below, above],
-        color=[_OURS if _is_ours(row.name) else _OTHERS for row in rows],
+        color=[_our_colour(row.name) if _is_ours(row.name) else _OTHERS for row in rows],
         error_kw={"linewidth": 1},
     )
     digits = 0 if max(medians) >= 100 else 1
@@ -97,6 +113,7 @@ def _bar(axis: Axes, rows: list[Row], key: str, title: str) -> None:
     axis.margins(x=0.15)
     axis.invert_yaxis()
     axis.set_title(title, fontsize=10)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
@@ -130,37 +147,42 @@ def _latencies(found: dict[str, Result]) -> Figure | None:
 
 
 def _overview(results: Results) -> Figure | None:
-    """A line for each workload, and on it a mark for each of the others."""
+    """A line for each workload and build, and on it a mark for each of the others."""
     chosen = [
-        each
+        (each, mine)
         for each in results.results
-        if each.group == "wsgi" and "rate" in each.compared and not each.options
+        if each.group == "wsgi" and "cpu_us" in each.compared and not each.options
+        for mine in builds(each)
     ]
     if not chosen:
         return None
-    figure, (axis,) = _figure(1, 1.6 + 0.34 * len(chosen))
+    figure, (axis,) = _figure(1, 1.6 + 0.26 * len(chosen))
     for name, (colour, mark) in _STYLES.items():
         points = [
-            (statistics.median(ratios), index)
-            for index, result in enumerate(chosen)
-            for row in result.rows[1:]
+            (found, index)
+            for index, (result, mine) in enumerate(chosen)
+            for row in result.rows
             if row.name == name
-            if (ratios := result.rows[0].ratios(row, "rate"))
+            if (found := lead(mine, row, "cpu_us")) is not None
         ]
         if points:
             leads, places = zip(*points, strict=True)
-            axis.scatter(leads, places, color=colour, marker=mark, s=40, label=name)
+            axis.scatter(leads, places, color=colour, marker=mark, s=30, label=name)
     axis.axvline(1, color=_OURS, linewidth=1.5)
     axis.set_xscale("log")
     low, high = axis.get_xlim()
     ticks = [each for each in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= each <= high]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
-    axis.set_yticks(range(len(chosen)), [each.title for each in chosen])
+    labels = [
+        f"{result.title}: {mine.name}" if mine is builds(result)[0] else mine.name
+        for result, mine in chosen
+    ]
+    axis.set_yticks(range(len(chosen)), labels)
     axis.invert_yaxis()
     axis.grid(axis="y", color="#e5e8ea")
     axis.set_axisbelow(True)
-    axis.set_xlabel("requests/s of Rocket ÷ requests/s of the other", fontsize=9)
+    axis.set_xlabel("requests by processor time: Rocket ÷ the other", fontsize=9)
     figure.legend(fontsize=8, frameon=False, ncols=4, loc="outside upper center")
     return figure
 
@@ -177,7 +199,7 @@ def _by_connections(found: dict[str, Result]) -> Figure | None:
 def _by_threads(result: Result | None) -> Figure | None:
     lines: dict[str, list[tuple[int, float]]] = {}
     for row in [] if result is None else result.rows:
-        name, _, threads = row.name.partition(", ")
+        name, _, threads = row.name.rpartition(", ")
         if rate := row.median("rate"):
             lines.setdefault(name, []).append((int(threads.split()[0]), rate))
     return _lines(lines, "threads")
@@ -188,7 +210,7 @@ def _lines(lines: dict[str, list[tuple[int, float]]], label: str) -> Figure | No
         return None
     figure, (axis,) = _figure(1, 4.2)
     for name, points in lines.items():
-        colour, mark = _STYLES.get(name, (_OURS, "o"))
+        colour, mark = _STYLES.get(name, (_our_colour(name), "o"))
         width = 2.5 if _is_ours(name) else 1.2
         axis.plot(
             *zip(*points, strict=True),

@@ -9,6 +9,7 @@ from typing import Final
 
 from bench.load import Figures
 from bench.results import Result, Results, Row
+from bench.servers import COMPILED
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,28 @@ def brief(figures: Figures) -> str:
     )
 
 
+def lead(ours: Row, other: Row, key: str) -> float | None:
+    """How many times as good ours is as the other, the median of the rounds; None without any."""
+    ratios = ours.ratios(other, key)
+    if not ratios:
+        return None
+    ratio = statistics.median(ratios)
+    if METRICS[key].more_is_better:
+        return ratio
+    return 1 / ratio if ratio else None
+
+
+def builds(result: Result) -> list[Row]:
+    """The rows that the others are compared with: of each build of ours that was measured.
+
+    The compiled build is the first of them. Without any, it is the first row.
+    """
+    first = result.rows[0]
+    names = (f"{family(first.name)}, {COMPILED}", family(first.name))
+    found = {row.name: row for row in result.rows if any(row.samples)}
+    return [found[name] for name in names if name in found] or [first]
+
+
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -82,27 +105,28 @@ def _columns(result: Result) -> list[str]:
 
 
 def table(result: Result) -> str:
-    """The medians of all rows; then, for what is compared, the ratio of the first row to each."""
+    """The medians of all rows; then, for what is compared, the ratio of each of ours to each."""
     columns = _columns(result)
     compared = [key for key in result.compared if key in columns] if len(result.rows) > 1 else []
-    first = result.rows[0]
+    ours = builds(result)
+    ratios = [(mine, key) for key in compared for mine in ours]
     headings = ["", *(METRICS[key].heading for key in columns)]
-    headings += [f"{first.name} ÷ this: {METRICS[key].heading}" for key in compared]
+    headings += [f"{mine.name} ÷ this: {METRICS[key].heading}" for mine, key in ratios]
     lines = [_line(headings), _rule(len(headings) - 1)]
     for row in result.rows:
         cells = [row.name]
         cells += [_number(row.median(key), METRICS[key].digits) for key in columns]
-        cells += [_ratio(first, row, key) for key in compared]
+        cells += [_ratio(mine, row, key) for mine, key in ratios]
         lines.append(_line(cells))
     failures = [f"- {row.name}: {row.failure}" for row in result.rows if row.failure]
     if failures:
-        lines += ["", "Failed:", "", *failures]
+        lines += ["", "Not measured, or not in all rounds:", "", *failures]
     return "\n".join([*lines, *_calls_table(result)])
 
 
-def _ratio(first: Row, row: Row, key: str) -> str:
+def _ratio(ours: Row, row: Row, key: str) -> str:
     """The median of the rounds' ratios, and from where to where they go."""
-    ratios = [] if row is first else first.ratios(row, key)
+    ratios = [] if row is ours else ours.ratios(row, key)
     if not ratios:
         return ""
     median = f"{statistics.median(ratios):.2f}"
@@ -116,7 +140,7 @@ def family(name: str) -> str:
 
 @dataclass(frozen=True)
 class Loss:
-    """Something in which another is ahead of the first row.
+    """Something in which another is ahead of a build of ours.
 
     Attributes:
         result: of the workload.
@@ -131,36 +155,43 @@ class Loss:
     lead: float
 
 
-def losses(results: Results, group: str) -> list[Loss]:
-    """All that is compared between servers in which another is ahead by more than `TIE`."""
+def losses(results: Results, group: str, ours: str) -> list[Loss]:
+    """All in which another is ahead of the row named ``ours``, by more than `TIE`."""
     found = []
     for result in results.results:
         if result.group != group or result.options:
             continue
-        first, *others = result.rows
-        for key in result.compared:
-            for row in others:
-                foreign = family(row.name) not in (family(first.name), ALONE)
-                ratios = first.ratios(row, key) if foreign else []
-                if not ratios:
-                    continue
-                ratio = statistics.median(ratios)
-                lead = 1 / ratio if METRICS[key].more_is_better else ratio
-                if lead > 1 + TIE:
-                    found.append(Loss(result, row, key, lead))
+        for mine in (row for row in builds(result) if row.name == ours):
+            others = [row for row in result.rows if family(row.name) not in (family(ours), ALONE)]
+            for key in result.compared:
+                for row in others:
+                    own_lead = lead(mine, row, key)
+                    if own_lead and 1 / own_lead > 1 + TIE:
+                        found.append(Loss(result, row, key, 1 / own_lead))
     return found
 
 
-def losses_table(results: Results, group: str) -> str:
-    """A line for each workload and metric in which another is ahead."""
-    lines = [_line(["", "", "ahead, and how many times as good"]), _line(["---"] * 3)]
-    together: dict[tuple[str, str], list[str]] = {}
-    for loss in losses(results, group):
-        ahead = together.setdefault((loss.result.title, loss.key), [])
-        ahead.append(f"{loss.row.name} {loss.lead:.2f}")
+def losses_table(results: Results, group: str, ours: str) -> str:
+    """A line for each workload and metric in which another is ahead of a build of ours.
+
+    Args:
+        results: of a run.
+        group: which workloads.
+        ours: the name of the pure build's rows.
+    """
+    names = (f"{ours}, {COMPILED}", ours)
+    together: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for name in names:
+        for loss in losses(results, group, name):
+            line = together.setdefault((loss.result.title, loss.key), {})
+            line.setdefault(name, []).append(f"{loss.row.name} {loss.lead:.2f}")
+    if not together:
+        return "Nowhere, in this run."
+    lines = [_line(["", "", *(f"ahead of {name}" for name in names)]), _line(["---"] * 4)]
     for (title, key), ahead in together.items():
-        lines.append(_line([title, METRICS[key].heading, ", ".join(ahead)]))
-    return "\n".join(lines) if together else "Nowhere, in this run."
+        cells = [", ".join(ahead.get(name, [])) for name in names]
+        lines.append(_line([title, METRICS[key].heading, *cells]))
+    return "\n".join(lines)
 
 
 def _calls_table(result: Result) -> list[str]:
@@ -208,22 +239,60 @@ def machine(results: Results) -> str:
     return "\n".join(lines)
 
 
+TITLES: Final = {"rate": "requests/s", "cpu_us": "requests by processor time"}
+"""What the leads in these metrics are called: more is better in all of them."""
+
+
 def summary(results: Results, group: str, key: str) -> str:
-    """For each workload of a group, the ratio of its first row's metric to that of the others."""
+    """For each workload of a group, the leads over others: of the compiled build, then the pure.
+
+    Only those are columns that are compared in several workloads.
+    """
     chosen = [
         each
         for each in results.results
         if each.group == group and key in each.compared and not each.options
     ]
-    others = list(dict.fromkeys(row.name for each in chosen for row in each.rows[1:]))
+    counts: dict[str, int] = {}
+    for result in chosen:
+        for row in result.rows:
+            if family(row.name) != family(result.rows[0].name) and any(row.samples):
+                counts[row.name] = counts.get(row.name, 0) + 1
+    others = [name for name, count in counts.items() if count > 1 or len(chosen) == 1]
     if not others:
         return ""
-    lines = [_line([f"{METRICS[key].heading}, {chosen[0].rows[0].name} ÷ other", *others])]
-    lines.append(_rule(len(others)))
+    lines = [_line([TITLES[key], *others]), _rule(len(others))]
     for result in chosen:
-        first, *rest = result.rows
-        ratios = {row.name: _ratio(first, row, key) for row in rest}
-        lines.append(_line([result.title, *(ratios.get(name, "") for name in others)]))
+        rows = {row.name: row for row in result.rows}
+        cells = [_leads(result, rows[name], key) if name in rows else "" for name in others]
+        lines.append(_line([result.title, *cells]))
+    return "\n".join(lines)
+
+
+def _leads(result: Result, other: Row, key: str) -> str:
+    """The leads of our builds over another, one behind the other."""
+    found = [lead(mine, other, key) for mine in builds(result)]
+    return " / ".join(f"{each:.2f}" for each in found if each is not None)
+
+
+def headline(results: Results, name: str) -> str:
+    """Sentences about one workload, by which to judge all at once."""
+    result = next((each for each in results.results if each.name == name), None)
+    if result is None:
+        return "The headline workload was not measured in this run."
+    lines = [f"With {result.title[0].lower() + result.title[1:]}:", ""]
+    for mine in builds(result):
+        leads = [
+            f"{found:.2f} times {row.name}"
+            for row in result.rows
+            if family(row.name) not in (family(mine.name), "WSGI loop", ALONE)
+            if (found := lead(mine, row, "cpu_us")) is not None
+        ]
+        cost = _number(mine.median("cpu_us"), METRICS["cpu_us"].digits)
+        rate = _number(mine.median("rate"), 0)
+        line = f"- **{mine.name}**: {rate} requests/s, {cost} µs of processor time for a request"
+        against = f"; requests by processor time {', '.join(leads)}" if leads else ""
+        lines.append(f"{line}{against}.")
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from getpass import getuser
 from importlib import metadata
 from pathlib import Path
@@ -37,6 +37,15 @@ CONNECTIONS: Final = 12_000
 BACKLOG: Final = 4096
 """Connections that wait to be accepted, where a server must be told."""
 
+COMPILED: Final = "compiled"
+"""What the compiled build has behind its name; the other one is pure."""
+
+COMPILED_PYTHON: Final = "BENCH_COMPILED_PYTHON"
+"""Variable with the path of a Python that has the compiled build of Rocket installed."""
+
+COMPILED_MISSING: Final = "BENCH_COMPILED_MISSING"
+"""Variable that says instead why there is none."""
+
 _START_PATIENCE: Final = 20.0
 _END_PATIENCE: Final = 5.0
 
@@ -52,6 +61,7 @@ class Site:
         application: MODULE:NAME.
         tls: whether to speak TLS, with the certificate of ``data``.
         data: files to serve.
+        python: the Python that runs it.
     """
 
     port: int
@@ -60,6 +70,7 @@ class Site:
     application: str
     tls: bool
     data: Data
+    python: str
 
     @property
     def address(self) -> str:
@@ -89,6 +100,7 @@ class Server:
         tool: the command it comes from instead.
         threads: whether the number of threads means anything to it.
         http: whether it answers HTTP; else it is ready when it accepts.
+        python: the Python that it is installed for. Raises `UnavailableError` without one.
     """
 
     name: str
@@ -97,9 +109,11 @@ class Server:
     tool: str = ""
     threads: bool = True
     http: bool = True
+    python: Callable[[], str] = lambda: sys.executable
 
     def version(self) -> str:
         """The version that is installed. Raises `UnavailableError` when none is."""
+        self.python()
         if self.tool:
             # One says it on standard output, another on standard error.
             done = subprocess.run(
@@ -118,6 +132,19 @@ class Server:
             raise UnavailableError(
                 f"{self.distribution} is not installed: pip install {self.distribution}"
             ) from None
+
+    def compiled(self) -> Server:
+        """The same server, of the compiled build."""
+        return replace(self, name=f"{self.name}, {COMPILED}", python=_compiled_python)
+
+
+def _compiled_python() -> str:
+    """The Python of the compiled build. Raises `UnavailableError` without one."""
+    path = os.environ.get(COMPILED_PYTHON)
+    if path is None:
+        reason = os.environ.get(COMPILED_MISSING, f"the variable {COMPILED_PYTHON} is not set")
+        raise UnavailableError(f"not available: {reason}")
+    return path
 
 
 @dataclass(frozen=True)
@@ -159,7 +186,7 @@ def running(
 
     Raises `ServerError`, with the last line it wrote, when it does not start.
     """
-    site = Site(_free_port(), processes, threads, application, tls, data)
+    site = Site(_free_port(), processes, threads, application, tls, data, server.python())
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             server.command(site),
@@ -219,19 +246,19 @@ def _is_good(client: socket.socket) -> bool:
 # -- how each is started -------------------------------------------------------------------------
 
 
-def _module(name: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-m", f"bench.applications.{name}", *map(str, arguments)]
+def _module(site: Site, name: str, *arguments: object) -> list[str]:
+    return [site.python, "-m", f"bench.applications.{name}", *map(str, arguments)]
 
 
-def _script(name: str) -> str:
-    """A command that a distribution has installed beside this Python."""
-    return str(Path(sys.executable).with_name(name))
+def _script(site: Site, name: str) -> str:
+    """A command that a distribution has installed beside its Python."""
+    return str(Path(site.python).with_name(name))
 
 
 def _core(name: str, kind: str, *options: str) -> Server:
     return Server(
         name,
-        lambda site: _module("core_worker", site.port, site.threads, kind, *options),
+        lambda site: _module(site, "core_worker", site.port, site.threads, kind, *options),
         distribution="rocket-core",
     )
 
@@ -240,7 +267,13 @@ def _rocket(site: Site) -> list[str]:
     scheme = "https" if site.tls else "http"
     processes = ["--processes", str(site.processes)] if site.processes > 1 else []
     return [
-        *(_script("rocket-cli"), "serve", site.application, "--bind", f"{scheme}://{site.address}"),
+        *(
+            _script(site, "rocket-cli"),
+            "serve",
+            site.application,
+            "--bind",
+            f"{scheme}://{site.address}",
+        ),
         *processes,
         *("--threads", str(site.threads), "--log-level", "warning"),
         *site.certificate("--tls-cert", "--tls-key"),
@@ -249,7 +282,7 @@ def _rocket(site: Site) -> list[str]:
 
 def _gunicorn(site: Site) -> list[str]:
     return [
-        *(_script("gunicorn"), site.application, "--bind", site.address),
+        *(_script(site, "gunicorn"), site.application, "--bind", site.address),
         *("--worker-class", "gthread", "--workers", str(site.processes)),
         *("--threads", str(site.threads)),
         *("--keep-alive", str(KEEP_ALIVE), "--worker-connections", str(CONNECTIONS)),
@@ -260,7 +293,13 @@ def _gunicorn(site: Site) -> list[str]:
 
 def _waitress(site: Site) -> list[str]:
     return [
-        *(_script("waitress-serve"), "--listen", site.address, "--threads", str(site.threads)),
+        *(
+            _script(site, "waitress-serve"),
+            "--listen",
+            site.address,
+            "--threads",
+            str(site.threads),
+        ),
         *("--connection-limit", str(CONNECTIONS), "--backlog", str(BACKLOG)),
         *("--channel-timeout", str(KEEP_ALIVE), "--asyncore-use-poll", site.application),
     ]
@@ -268,12 +307,12 @@ def _waitress(site: Site) -> list[str]:
 
 def _cheroot(site: Site) -> list[str]:
     arguments = (site.application, site.port, site.threads, *site.certificate())
-    return _module("cheroot_server", *arguments)
+    return _module(site, "cheroot_server", *arguments)
 
 
 def _granian(site: Site) -> list[str]:
     return [
-        *(_script("granian"), site.application, "--interface", "wsgi"),
+        *(_script(site, "granian"), site.application, "--interface", "wsgi"),
         *("--workers", str(site.processes), "--http", "1", "--no-ws"),
         *("--host", "127.0.0.1", "--port", str(site.port)),
         *("--blocking-threads", str(site.threads), "--backlog", str(BACKLOG)),
@@ -296,7 +335,7 @@ def _granian_static(site: Site) -> list[str]:
 def _uwsgi(site: Site) -> list[str]:
     # Its own HTTP sockets keep a thread for each connection; the router is what faces clients.
     return [
-        *(_script("uwsgi"), "--http", site.address, "--http-keepalive=1"),
+        *(_script(site, "uwsgi"), "--http", site.address, "--http-keepalive=1"),
         *(f"--http-timeout={KEEP_ALIVE}", "--http-auto-chunked", "--listen", str(BACKLOG)),
         *("--master", "--die-on-term", "--need-app", "--disable-logging", "--single-interpreter"),
         *(
@@ -358,17 +397,21 @@ def _redis(site: Site) -> list[str]:
 
 
 CORE: Final = _core("rocket-core", "fixed")
+CORE_COMPILED: Final = CORE.compiled()
 CORE_UNCOUNTED: Final = _core("rocket-core without histograms", "fixed", "--without-histograms")
 CORE_CLOSING: Final = _core("rocket-core", "closing")
+CORE_CLOSING_COMPILED: Final = CORE_CLOSING.compiled()
 CORE_SLEEPING: Final = _core("rocket-core", "sleeping")
 CORE_MIXED: Final = _core("rocket-core", "mixed")
-BARE_LOOP: Final = Server("bare loop", lambda site: _module("bare_loop", site.port), threads=False)
+BARE_LOOP: Final = Server(
+    "bare loop", lambda site: _module(site, "bare_loop", site.port), threads=False
+)
 BARE_LOOP_CLOSING: Final = Server(
-    "bare loop", lambda site: _module("bare_loop", site.port, "--closing"), threads=False
+    "bare loop", lambda site: _module(site, "bare_loop", site.port, "--closing"), threads=False
 )
 KEY_VALUE: Final = Server(
     "key-value example",
-    lambda site: [sys.executable, str(KEY_VALUE_EXAMPLE), site.address],
+    lambda site: [site.python, str(KEY_VALUE_EXAMPLE), site.address],
     distribution="rocket-core",
     threads=False,
     http=False,
@@ -376,39 +419,53 @@ KEY_VALUE: Final = Server(
 REDIS: Final = Server("redis-server", _redis, tool="redis-server", threads=False, http=False)
 
 ROCKET: Final = Server("rocket", _rocket, distribution="rocket-cli")
+ROCKET_COMPILED: Final = ROCKET.compiled()
 GUNICORN: Final = Server("gunicorn gthread", _gunicorn, distribution="gunicorn")
 WAITRESS: Final = Server("waitress", _waitress, distribution="waitress")
 CHEROOT: Final = Server("cheroot", _cheroot, distribution="cheroot")
 GRANIAN: Final = Server("granian", _granian, distribution="granian")
+GRANIAN_ST: Final = _granian_with("--runtime-mode", "st")
 GRANIAN_VARIANTS: Final = (
-    _granian_with("--runtime-mode", "st"),
-    _granian_with("--runtime-mode", "mt"),
-    _granian_with("--runtime-mode", "mt", "--runtime-threads", "2"),
+    GRANIAN_ST,
+    _granian_with("--runtime-threads", "2"),
     _granian_with("--http1-pipeline-flush"),
 )
 GRANIAN_STATIC: Final = Server("granian, mount", _granian_static, distribution="granian")
 UWSGI: Final = Server("uWSGI", _uwsgi, distribution="pyuwsgi")
 UWSGI_STATIC: Final = Server("uWSGI, mount", _uwsgi_static, distribution="pyuwsgi")
+FASTPYSGI: Final = Server(
+    "fastpysgi",
+    lambda site: _module(
+        site, "fastpysgi_server", site.application, site.port, *site.certificate()
+    ),
+    distribution="fastpysgi",
+    threads=False,
+)
+PYRUVATE: Final = Server(
+    "pyruvate",
+    lambda site: _module(site, "pyruvate_server", site.application, site.port, site.threads),
+    distribution="pyruvate",
+)
 BJOERN: Final = Server(
     "bjoern",
-    lambda site: _module("bjoern_server", site.application, site.port),
+    lambda site: _module(site, "bjoern_server", site.application, site.port),
     distribution="bjoern",
     threads=False,
 )
 ROCKET3: Final = Server(
     "rocket3",
     lambda site: _module(
-        "rocket3_server", site.application, site.port, site.threads, *site.certificate()
+        site, "rocket3_server", site.application, site.port, site.threads, *site.certificate()
     ),
     distribution="rocket3",
 )
 WSGI_LOOP: Final = Server(
     "WSGI loop",
-    lambda site: _module("wsgi_loop", site.application, site.port),
+    lambda site: _module(site, "wsgi_loop", site.application, site.port),
     threads=False,
 )
 TLS_LOOP: Final = Server(
     "TLS loop",
-    lambda site: _module("tls_loop", site.port, site.threads, *site.certificate()),
+    lambda site: _module(site, "tls_loop", site.port, site.threads, *site.certificate()),
 )
 NGINX: Final = Server("nginx", _nginx, tool="nginx", threads=False)

@@ -73,6 +73,7 @@ class Workload:
 
 
 _CORE: Final = Contender(servers.CORE)
+_CORE_COMPILED: Final = Contender(servers.CORE_COMPILED)
 _CORE_32: Final = Contender(servers.CORE, 32)
 _LOOP: Final = Contender(servers.BARE_LOOP)
 _SLEEPING: Final = Contender(servers.CORE_SLEEPING)
@@ -83,7 +84,7 @@ CORE: Final = (
         "core",
         "A fixed response on 32 connections",
         Wrk(32),
-        (_CORE, _CORE_32, _LOOP),
+        (_CORE_COMPILED, _CORE, _CORE_32, _LOOP),
         quick=True,
         remark="The worker waits for the empty line and writes a response that it does not make. "
         "The bare loop does that in one thread, without time-outs, limits or a way to wait.",
@@ -93,7 +94,7 @@ CORE: Final = (
         "core",
         "A fixed response on one connection",
         Wrk(1),
-        (_CORE, _CORE_32, _LOOP),
+        (_CORE_COMPILED, _CORE, _CORE_32, _LOOP),
     ),
     Workload(
         "core-calls",
@@ -181,7 +182,11 @@ CORE: Final = (
         "core",
         "A new connection for each request",
         Wrk(32, close=True),
-        (Contender(servers.CORE_CLOSING), Contender(servers.BARE_LOOP_CLOSING)),
+        (
+            Contender(servers.CORE_CLOSING_COMPILED),
+            Contender(servers.CORE_CLOSING),
+            Contender(servers.BARE_LOOP_CLOSING),
+        ),
     ),
     Workload(
         "core-counters",
@@ -192,8 +197,10 @@ CORE: Final = (
     ),
 )
 
+_COMPILED: Final = Contender(servers.ROCKET_COMPILED)
 _ROCKET: Final = Contender(servers.ROCKET)
 _THREADED: Final = (
+    _COMPILED,
     _ROCKET,
     Contender(servers.GRANIAN),
     Contender(servers.UWSGI),
@@ -202,10 +209,13 @@ _THREADED: Final = (
     Contender(servers.GUNICORN),
     Contender(servers.ROCKET3),
 )
-"""Those that run applications in threads, the fastest first."""
+"""Those that run applications in threads."""
 
-_BJOERN: Final = Contender(servers.BJOERN)
-_PEERS: Final = (*_THREADED, _BJOERN)
+_SINGLE: Final = (Contender(servers.BJOERN), Contender(servers.FASTPYSGI))
+"""Those that have one thread."""
+
+_PEERS: Final = (*_THREADED, *_SINGLE)
+_GRANIAN_ST: Final = Contender(servers.GRANIAN_ST)
 _SHARING: Final = tuple(each for each in _PEERS if each.server is not servers.ROCKET3)
 """Those in which more connections than there are threads get a turn."""
 _FLOOR: Final = Contender(servers.WSGI_LOOP)
@@ -213,33 +223,25 @@ _ALONE: Final = Contender(None)
 _TLS: Final = tuple(
     Contender(server)
     for server in (
+        servers.ROCKET_COMPILED,
         servers.ROCKET,
         servers.GRANIAN,
+        servers.GRANIAN_ST,
         servers.CHEROOT,
         servers.GUNICORN,
         servers.ROCKET3,
+        servers.FASTPYSGI,
     )
 )
 
+_GRANIANS: Final = tuple(map(Contender, (servers.GRANIAN, *servers.GRANIAN_VARIANTS)))
+_ONE_THREAD: Final = tuple(
+    Contender(server, 1) for server in (servers.ROCKET_COMPILED, servers.ROCKET, servers.GRANIAN)
+)
+_WITH_OPTION: Final = (*_PEERS, _GRANIAN_ST)
+"""Where granian is a target, with the option that changes most for it."""
+
 WSGI: Final = (
-    Workload(
-        "hello-1",
-        "wsgi",
-        "13 bytes, 1 connection",
-        Wrk(1),
-        (*_PEERS, _FLOOR),
-    ),
-    Workload(
-        "hello",
-        "wsgi",
-        "13 bytes, 32 connections",
-        Wrk(32),
-        (*_PEERS, _FLOOR),
-        compared=("rate", "cpu_us", "resident_mb"),
-        quick=True,
-        remark="The WSGI loop is a floor for Python: one thread, a parser that trusts its clients, "
-        "no time-outs, no limits.",
-    ),
     Workload(
         "hello-varied",
         "wsgi",
@@ -249,53 +251,68 @@ WSGI: Final = (
         application=HELLO,
         quick=True,
         remark="Each has a path, a query, an agent, a cookie and a header of its own, so no server "
-        "gains by remembering whole heads.",
+        "gains by remembering whole heads. The WSGI loop is a floor for Python: one thread, a "
+        "parser that trusts its clients, no time-outs, no limits.",
     ),
     Workload(
-        "hello-granian",
+        "varied-granian",
         "wsgi",
-        "13 bytes, 32 connections, other options of granian",
-        Wrk(32),
-        (
-            _ROCKET,
-            Contender(servers.GRANIAN),
-            *map(Contender, servers.GRANIAN_VARIANTS),
-            Contender(servers.ROCKET, 1),
-            Contender(servers.GRANIAN, 1),
-        ),
+        "13 bytes, 32 connections, each request another, other options of granian",
+        Wrk(32, varied=True),
+        (_COMPILED, _ROCKET, *_GRANIANS, *_ONE_THREAD),
         options=True,
+        application=HELLO,
         remark="Those of which its documentation says that they may be faster; one thread is its "
         "advice for applications that never wait.",
     ),
     Workload(
-        "hello-256",
+        "hello",
         "wsgi",
-        "13 bytes, 256 connections",
-        Wrk(256),
+        "13 bytes, 32 connections, the same request each time",
+        Wrk(32),
         (*_PEERS, _FLOOR),
+        compared=("rate", "cpu_us", "resident_mb"),
+        quick=True,
+        remark="Real requests differ: the workload above tells more. Rocket remembers the heads "
+        "that a client repeats.",
     ),
     Workload(
-        "hello-2000",
+        "hello-granian",
         "wsgi",
-        "13 bytes, 2,000 connections",
-        Wrk(2000),
-        (*_PEERS, _FLOOR),
+        "13 bytes, 32 connections, the same request each time, other options of granian",
+        Wrk(32),
+        (_COMPILED, _ROCKET, *_GRANIANS),
+        options=True,
+    ),
+    *(
+        Workload(
+            f"hello-{count}",
+            "wsgi",
+            f"13 bytes, {count:,} connection{'s' if count > 1 else ''}, each request another",
+            Wrk(count, varied=True),
+            (*_PEERS, _FLOOR),
+            application=HELLO,
+        )
+        for count in (1, 256, 2000)
     ),
     Workload(
         "fresh",
         "wsgi",
         "13 bytes, a new connection for each request, 32 at a time",
         Wrk(32, close=True),
-        (*_PEERS, _FLOOR),
+        (*_WITH_OPTION, Contender(servers.PYRUVATE), _FLOOR),
         quick=True,
+        remark="pyruvate is measured only here: told to keep connections, it announces that it "
+        "does, and answers no second request on them.",
     ),
     Workload(
         "load-1000",
         "wsgi",
         "1,000 requests a second on 50 connections",
-        OpenLoop(1000),
+        OpenLoop(1000, path="/items/#?page=#&order=price"),
         (*_SHARING, _FLOOR),
         compared=("p99_ms", "cpu_us"),
+        application=HELLO,
         quick=True,
         remark="The same load for all, and far from too much for any; from the times at which "
         "requests were due. rocket3 is left out: it serves eight of the connections.",
@@ -304,19 +321,20 @@ WSGI: Final = (
         "load-2500",
         "wsgi",
         "2,500 requests a second on 50 connections",
-        OpenLoop(2500),
+        OpenLoop(2500, path="/items/#?page=#&order=price"),
         (*_SHARING, _FLOOR),
         compared=("p99_ms", "cpu_us"),
+        application=HELLO,
         remark="As above, and nearer to what the slowest can serve.",
     ),
-    Workload("body-64k", "wsgi", "64 KiB, 32 connections", Wrk(32, "/64k"), _PEERS),
-    Workload("body-1m", "wsgi", "1 MiB, 32 connections", Wrk(32, "/1m"), _PEERS),
+    Workload("body-64k", "wsgi", "64 KiB, 32 connections", Wrk(32, "/64k"), _WITH_OPTION),
+    Workload("body-1m", "wsgi", "1 MiB, 32 connections", Wrk(32, "/1m"), _WITH_OPTION),
     Workload(
         "post-1k",
         "wsgi",
         "POST of 1 KiB, 32 connections",
         Wrk(32, "/upload", method="POST", body=1024),
-        _PEERS,
+        _WITH_OPTION,
     ),
     Workload(
         "post-1m",
@@ -330,7 +348,9 @@ WSGI: Final = (
         "wsgi",
         "A generator of ten parts of 1 KiB, 32 connections",
         Wrk(32, "/chunks"),
-        _PEERS,
+        _WITH_OPTION,
+        remark="Ten parts, each of which is sent on before the next is asked for (PEP 3333). "
+        "fastpysgi collects them all and sends them as one.",
     ),
     Workload(
         "static",
@@ -338,7 +358,7 @@ WSGI: Final = (
         "A file of 100 KiB, 32 connections",
         Wrk(32, "/static/100k.bin"),
         (
-            *_PEERS,
+            *_WITH_OPTION,
             Contender(servers.GRANIAN_STATIC),
             Contender(servers.UWSGI_STATIC),
             Contender(servers.NGINX),
@@ -378,7 +398,7 @@ WSGI: Final = (
         "wsgi",
         "200 fast requests a second beside five that sleep for 100 ms",
         Mixed(OpenLoop(200), Wrk(5, "/slow")),
-        tuple(each for each in _SHARING if each is not _BJOERN),
+        tuple(each for each in _SHARING if each not in _SINGLE),
         compared=("mixed_p99_ms",),
         remark="Three of eight threads are free all the time. From the times at which requests "
         "were due.",
@@ -419,7 +439,12 @@ WSGI: Final = (
         Wrk(32, "/compute"),
         tuple(
             Contender(server, processes=processes)
-            for server in (servers.ROCKET, servers.GRANIAN, servers.GUNICORN)
+            for server in (
+                servers.ROCKET_COMPILED,
+                servers.ROCKET,
+                servers.GRANIAN,
+                servers.GUNICORN,
+            )
             for processes in (1, 2)
         ),
         options=True,
@@ -429,15 +454,21 @@ WSGI: Final = (
     Workload(
         "threads",
         "wsgi",
-        "13 bytes, 32 connections, 1 to 32 threads",
-        Wrk(32),
+        "13 bytes, 32 connections, each request another, 1 to 32 threads",
+        Wrk(32, varied=True),
         tuple(
             Contender(server, threads)
             for threads in (1, 4, 16, 32)
-            for server in (servers.ROCKET, servers.GRANIAN, servers.GUNICORN)
+            for server in (
+                servers.ROCKET_COMPILED,
+                servers.ROCKET,
+                servers.GRANIAN,
+                servers.GUNICORN,
+            )
         ),
         compared=(),
         options=True,
+        application=HELLO,
         remark="Eight threads are the row of the same workload above.",
     ),
 )
