@@ -29,9 +29,10 @@ FREE_THREADED = "3.13t"
 def parallel(count: int) -> list[str]:
     """Options of pytest for ``count`` tests at a time, because many wait more than they compute.
 
-    Those of a module stay together, because they may share a server.
+    Those of a module stay together, because they may share a server. A process that ends, as one
+    does in which a test hangs, ends the run: the scheduler loses its count over a new one.
     """
-    return ["-n", str(count), "--dist", "loadfile"]
+    return ["-n", str(count), "--dist", "loadfile", "--max-worker-restart", "0"]
 
 
 TOOLS = nox.project.load_toml(ROOT / "pyproject.toml")

@@ -14,6 +14,7 @@ from coresupport import (
     LineWorker,
     connect,
     expect_closes,
+    releasing,
     serving,
     shout,
     skip_if_compiled,
@@ -176,20 +177,23 @@ def test_monitors_thread_of_an_idle_server_sleeps() -> None:
 def test_monitors_thread_is_among_the_activities_while_it_receives() -> None:
     """While the thread receives for one client it does nothing for all others."""
     held, leave = threading.Event(), threading.Event()
+    gate = Gate()
 
     class Held(LineWorker):
         def receive(self, connection: Connection) -> State:
             state = super().receive(connection)
-            if threading.current_thread().name == "rocket-monitor":
+            # Only the second client: the thread may also be the one that receives for the first.
+            if gate.inside and threading.current_thread().name == "rocket-monitor":
                 held.set()
                 wait_for(leave)
             return state
 
-    gate = Gate()
     with (
         serving(lambda: Held(gate), threads=1) as server,
         connect(server) as busy,
         connect(server) as other,
+        releasing(leave),
+        releasing(gate.opened),
     ):
         busy.send(b"hold\n")
         gate.wait()
