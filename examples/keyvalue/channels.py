@@ -55,10 +55,12 @@ class Channels:
                     self._subscribers.setdefault(channel, {})[subscriber] = None
             return b""
         if name == b"UNSUBSCRIBE":
-            for channel in arguments or [*subscriber.channels] or [None]:
-                if channel is not None:
-                    self._discard(channel, subscriber)
+            left = arguments or [*subscriber.channels]
+            for channel in left:
+                self._discard(channel, subscriber)
                 confirm(b"unsubscribe", channel, subscriber)
+            if not left:
+                confirm(b"unsubscribe", None, subscriber)
             return b""
         if version == 3 or not subscriber.channels:
             return None  # version 3 tells answers from messages, so that all commands are allowed

@@ -47,7 +47,8 @@ class Worker(ABC):
         In ``State.SHARED`` it is called for all that arrives, and returns ``State.SHARED`` again,
         or a state to close: what it answers, it pushes (`Connection.push`), and what it does not
         take waits for more to arrive. In ``State.BODY`` it reports what arrived to
-        `Connection.transferred`, which puts the deadline off. Raises `OSError` for a broken connection.
+        `Connection.transferred`, which puts the deadline off. Raises `OSError` for a broken
+        connection.
 
         This implementation is ready as soon as there is anything new to read. Protocols that
         override it to wait for a whole request let no slow client near a thread.
