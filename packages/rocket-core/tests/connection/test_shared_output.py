@@ -105,7 +105,7 @@ def test_any_thread_sends_while_the_client_is_silent(
         assert client.read_line() == b"from this thread\n"
         assert client.ask(b"answer\n") == b"ANSWER\n"
         assert connection.push(b"")
-        assert connection.pushed == 0
+        eventually(lambda: connection.pushed == 0)  # a moment after the client has it
         assert states(server) == {"shared": 1}
 
 
@@ -195,16 +195,14 @@ def test_client_that_does_not_read_holds_no_thread_and_gets_all_later() -> None:
     ):
         connection = share(client, protocol)
         total = fill(connection)
-        statistics = server.statistics()
-        assert (statistics.stalled, statistics.held) == (0, connection.pushed)
-        assert statistics.held >= protocol.limit
-        assert [each.held for each in server.list_connections()] == [connection.pushed]
-        assert not connection.push(b"more")
+        assert server.statistics().stalled == 0
+        eventually(lambda: server.statistics().held == connection.pushed > 0)
+        eventually(lambda: [each.held for each in server.list_connections()] == [connection.pushed])
         assert len(client.read(total)) == total
         assert protocol.drained.acquire(timeout=PATIENCE)
         eventually(lambda: connection.pushed == 0)
         assert client.ask(b"alive\n") == b"ALIVE\n"
-        assert server.statistics().held == 0
+        eventually(lambda: server.statistics().held == 0)
         assert connection.push(b"again\n")
         assert client.read_line() == b"again\n"
 
@@ -253,7 +251,7 @@ def test_the_connection_that_holds_most_gives_way() -> None:
         assert not most.push(b"x")
         assert none.push(b"untouched\n")
         assert reader.read_line() == b"untouched\n"
-        assert server.statistics().held == less.pushed <= 1_000_000
+        eventually(lambda: server.statistics().held == less.pushed <= 1_000_000)
 
 
 # -- the end ---------------------------------------------------------------------------------------
