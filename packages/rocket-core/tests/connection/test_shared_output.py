@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import connect, expect_closes, rocket_threads, serving, states, wait_for
+from coresupport import (
+    connect,
+    expect_closes,
+    rocket_threads,
+    serving,
+    skip_if_compiled,
+    states,
+    wait_for,
+)
 from rocket_core import Connection, Server, State, Timeouts, Worker
 from rocket_core.testing import PATIENCE, Client, NarrowListener, descriptors, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class SharingWorker(Worker):
@@ -93,6 +101,21 @@ def fill(connection: Connection) -> int:
     return total
 
 
+def park_after(
+    server: Server, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
+) -> None:
+    """Have something happen between the last look of an owner and its parking, once."""
+    skip_if_compiled()
+    park = server._monitor.park
+
+    def park_late(connection: Connection) -> None:
+        monkeypatch.undo()
+        happens()
+        park(connection)
+
+    monkeypatch.setattr(server._monitor, "park", park_late)
+
+
 # -- sending ---------------------------------------------------------------------------------------
 
 
@@ -143,15 +166,14 @@ def test_push_waits_for_no_thread_that_owns_the_connection(
         assert client.read_line() == b"HOLD\n"
 
 
-def test_push_while_another_thread_parks_is_sent(server: Server, protocol: SharingWorker) -> None:
+def test_push_while_another_thread_parks_is_sent(
+    server: Server, protocol: SharingWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """1. The owner finds nothing to send. 2. A thread pushes. 3. The owner parks, and looks."""
     with connect(server) as client:
         connection = share(client, protocol)
         eventually(lambda: server._monitor.claim(connection))  # it is parked a moment later
-        output = connection.shared
-        assert output is not None
-        assert output.send(connection) == 0
-        assert connection.push(b"in between\n")
+        park_after(server, monkeypatch, lambda: connection.push(b"in between\n"))
         server._engine._park_shared(connection)
         assert client.read_line() == b"in between\n"
 
@@ -350,15 +372,22 @@ def test_drain_sends_all_and_closes() -> None:
 
 
 def test_drain_that_begins_while_a_thread_owns_the_connection(
-    server: Server, protocol: SharingWorker
+    server: Server, protocol: SharingWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """1. A thread owns it. 2. The drain claims what is parked. 3. The thread parks, and looks."""
     with connect(server) as client:
         connection = share(client, protocol)
         eventually(lambda: server._monitor.claim(connection))
-        server.drain(PATIENCE)
-        assert server.wait_closed(PATIENCE)
-        assert not connection.shared or not connection.shared.closing
+
+        def drain() -> None:
+            server.drain(PATIENCE)
+            assert server.wait_closed(PATIENCE)
+            # The order that drains ends by claiming, and the next one is carried out after it.
+            carried_out = threading.Event()
+            server._mailbox.post(carried_out.set)
+            wait_for(carried_out)
+
+        park_after(server, monkeypatch, drain)
         server._engine._park_shared(connection)
         assert client.read_all() == b""
 
