@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -219,6 +220,126 @@ def test_half_a_command_keeps_nobody_else_waiting(
     for number, client in enumerate(half):
         client.sendall(b"nter\r\n")
         assert client.recv(100) == b":%d\r\n" % (number + 21)
+
+
+# -- channels, which server.py has --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def channels() -> Iterator[Server]:
+    with run_python(EXAMPLES / "keyvalue" / "server.py", "127.0.0.1:0") as server:
+        yield server
+    assert_quiet(server.log)
+
+
+@pytest.fixture(params=[2, 3])
+def publisher(request: pytest.FixtureRequest, channels: Server) -> Iterator[redis.Redis]:
+    host, port = channels.address.split(":")
+    with redis.Redis(host, int(port), socket_timeout=PATIENCE, protocol=request.param) as publisher:
+        yield publisher
+
+
+def subscription_of(client: redis.Redis) -> redis.client.PubSub:
+    make: Callable[[], redis.client.PubSub] = client.pubsub
+    return make()
+
+
+def unsubscribe(subscription: redis.client.PubSub, *channels: str) -> None:
+    run: Callable[..., object] = subscription.unsubscribe
+    run(*channels)
+
+
+def received(subscription: redis.client.PubSub) -> tuple[object, object, object]:
+    """Return the kind, the channel and the data of the next message."""
+    message = subscription.get_message(timeout=PATIENCE)
+    assert message is not None
+    return message["type"], message["channel"], message["data"]
+
+
+def test_subscribers_get_what_is_published(publisher: redis.Redis) -> None:
+    assert publisher.publish("news", "unheard") == 0
+    with subscription_of(publisher) as first, subscription_of(publisher) as second:
+        first.subscribe("news", "prices")
+        assert received(first) == ("subscribe", b"news", 1)
+        assert received(first) == ("subscribe", b"prices", 2)
+        second.subscribe("news")
+        assert received(second) == ("subscribe", b"news", 1)
+        value = bytes(range(256)) * 4000
+        assert publisher.publish("news", value[:200_000]) == 2
+        assert publisher.publish("prices", "1.25") == 1
+        assert received(first) == ("message", b"news", value[:200_000])
+        assert received(first) == ("message", b"prices", b"1.25")
+        assert received(second) == ("message", b"news", value[:200_000])
+        unsubscribe(first, "news")
+        assert received(first) == ("unsubscribe", b"news", 1)
+        assert publisher.publish("news", "x") == 1
+        unsubscribe(first)
+        assert received(first) == ("unsubscribe", b"prices", 0)
+        assert publisher.publish("prices", "x") == 0
+    deadline = threading.Event()
+    while publisher.publish("news", "after all have left"):
+        deadline.wait(0.01)
+
+
+def test_ping_of_a_subscriber(publisher: redis.Redis) -> None:
+    with subscription_of(publisher) as subscription:
+        subscription.subscribe("news")
+        assert received(subscription) == ("subscribe", b"news", 1)
+        subscription.ping()
+        assert subscription.get_message(timeout=PATIENCE) is not None
+
+
+def test_many_publishers_and_subscribers(publisher: redis.Redis) -> None:
+    """A subscriber gets all messages of a publisher in their order."""
+    with ExitStack() as stack, ThreadPoolExecutor(4) as threads:
+        subscriptions = [stack.enter_context(subscription_of(publisher)) for _ in range(20)]
+        for subscription in subscriptions:
+            subscription.subscribe("numbers")
+            received(subscription)
+
+        def publish(thread: int) -> None:
+            for number in range(50):
+                assert publisher.publish("numbers", f"{thread} {number}") == 20
+
+        list(threads.map(publish, range(4)))
+        for subscription in subscriptions:
+            texts = [bytes(received(subscription)[2]).split() for _ in range(200)]  # type: ignore[call-overload]
+            for thread in range(4):
+                numbers = [int(number) for who, number in texts if int(who) == thread]
+                assert numbers == list(range(50))
+
+
+def test_commands_of_a_subscriber(channels: Server) -> None:
+    host, port = channels.address.split(":")
+    with (
+        socket.create_connection((host, int(port)), PATIENCE) as client,
+        client.makefile("rb") as answers,
+    ):
+        client.sendall(b"SET a 1\r\nSUBSCRIBE c\r\nPING\r\nGET a\r\nUNSUBSCRIBE\r\nGET a\r\n")
+        expected = (
+            b"+OK\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n"
+            b"-ERR only SUBSCRIBE, UNSUBSCRIBE and PING while subscribed\r\n"
+            b"*3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n$1\r\n1\r\n"
+        )
+        assert answers.read(len(expected)) == expected
+        client.sendall(b"*x\r\n")
+        assert answers.readline().startswith(b"-ERR ")
+        assert answers.read() == b""
+
+
+def test_subscriber_that_does_not_read_is_disconnected(
+    channels: Server, publisher: redis.Redis
+) -> None:
+    host, port = channels.address.split(":")
+    with socket.create_connection((host, int(port)), PATIENCE) as client:
+        client.sendall(b"SUBSCRIBE slow\r\n")
+        assert client.recv(100)
+        while publisher.publish("slow", bytes(100_000)):
+            pass
+        with suppress(ConnectionResetError):
+            while client.recv(1 << 20):
+                pass
+    assert publisher.ping() is True
 
 
 @pytest.mark.parametrize("pipeline", [1, 16])

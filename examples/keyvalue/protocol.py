@@ -27,6 +27,12 @@ def version_after(answer: Answer, version: int) -> int:
     return int(answer[b"proto"]) if isinstance(answer, dict) else version
 
 
+def encode_push(items: list[bytes | int | None], version: int) -> bytes:
+    """Encode what a subscriber gets unasked; version 3 has a type of its own for it."""
+    start = b"*%d\r\n" if version == 2 else b">%d\r\n"
+    return start % len(items) + b"".join(encode(each, version) for each in items)
+
+
 def encode(answer: Answer, version: int) -> bytes:
     """Encode an answer in version 2 or 3 of the protocol."""
     match answer:

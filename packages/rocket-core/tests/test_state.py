@@ -15,7 +15,7 @@ def test_monitor_owns_exactly_the_states_in_which_the_client_has_the_next_move()
     monitored = {state for state, owner in OWNERS.items() if owner is Owner.MONITOR}
     assert monitored == {
         *(State.HANDSHAKE, State.IDLE, State.HEAD, State.BODY),
-        *(State.SENDING, State.LINGER),
+        *(State.SHARED, State.SENDING, State.LINGER),
     }
     assert OWNERS[State.READY] is Owner.QUEUE
     assert OWNERS[State.ACTIVE] is Owner.WORKER

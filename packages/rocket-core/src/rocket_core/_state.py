@@ -23,6 +23,8 @@ A few operations are for threads that do not own the connection, on purpose:
 - `Lease` decides whether the worker or the Monitor's thread may use an active connection.
 - `UpgradedSocket` lets any thread of the application use an upgraded connection, and the Monitor's
   thread end its input.
+- `Connection.push` lets any thread send on a shared connection: the thread appends to the output,
+  and then claims the connection as any other thread would; see `SharedOutput`.
 - `Monitor.expired`, `Eviction` and `Absences` choose what to close by attributes of connections
   that they do not own: state, deadline, times, pace. They then claim the connection, and look once
   more, or abort it.
@@ -71,6 +73,8 @@ class State(Enum):
     """A worker runs the application."""
     UPGRADED = "upgraded"
     """The application speaks another protocol with the client (RFC 9110, section 7.8)."""
+    SHARED = "shared"
+    """The client may send, and any thread may send to the client (`Connection.push`)."""
     SENDING = "sending"
     """The client has yet to take the rest of the response, or an error response is being made."""
     LINGER = "linger"
@@ -91,6 +95,7 @@ OWNERS: Final[dict[State, Owner]] = {
     State.READY: Owner.QUEUE,
     State.ACTIVE: Owner.WORKER,
     State.UPGRADED: Owner.WORKER,
+    State.SHARED: Owner.MONITOR,
     State.SENDING: Owner.MONITOR,
     State.LINGER: Owner.MONITOR,
     State.CLOSED: Owner.NONE,
@@ -98,16 +103,20 @@ OWNERS: Final[dict[State, Owner]] = {
 """The owner of a connection in each state, while no thread has claimed it."""
 
 _ENDS: Final = frozenset({State.SENDING, State.LINGER, State.CLOSED})
-"""The states to which every earlier one may turn at any time: a last response, or none."""
+"""The states to which every earlier one may turn at any time: a last response, or none.
+
+A shared connection sends its last output before it leaves SHARED, and so never turns to SENDING."""
 
 TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.HANDSHAKE: _ENDS | {State.IDLE},
-    State.IDLE: _ENDS | {State.HEAD, State.BODY, State.READY},
-    State.HEAD: _ENDS | {State.IDLE, State.BODY, State.READY},
+    State.IDLE: _ENDS | {State.HEAD, State.BODY, State.READY, State.SHARED},
+    State.HEAD: _ENDS | {State.IDLE, State.BODY, State.READY, State.SHARED},
     State.BODY: _ENDS | {State.READY},
     State.READY: _ENDS | {State.ACTIVE},
-    State.ACTIVE: _ENDS | {State.IDLE, State.HEAD, State.BODY, State.READY, State.UPGRADED},
+    State.ACTIVE: _ENDS
+    | {State.IDLE, State.HEAD, State.BODY, State.READY, State.UPGRADED, State.SHARED},
     State.UPGRADED: _ENDS,
+    State.SHARED: frozenset({State.LINGER, State.CLOSED}),
     State.SENDING: frozenset(
         {State.IDLE, State.HEAD, State.BODY, State.READY, State.LINGER, State.CLOSED}
     ),

@@ -27,6 +27,7 @@ STATES: Final = (
     "ready",
     "active",
     "upgraded",
+    "shared",
     "sending",
     "linger",
 )

@@ -40,6 +40,19 @@ class WorkerPool(Protocol):
         """Note that the application is done with a connection that it has taken over."""
 
 
+class Pushing(Protocol):
+    """A shared connection, as far as others that need its memory deal with it."""
+
+    @property
+    def pushed(self) -> int:
+        """Bytes that were pushed, and the client has yet to take. Any thread may ask."""
+
+    def cut(self) -> None:
+        """Drop what was pushed, and disconnect the client. Any thread may call this."""
+
+    def __hash__(self) -> int: ...
+
+
 class NoPool:
     """A `WorkerPool` without threads: no worker is missed while it is away."""
 
@@ -73,6 +86,9 @@ class ServerState:
         pool: what a worker tells that it will be away.
         input: the budget in memory for all large requests together; see `Spool`.
         output: the budget in memory for all responses that clients have yet to take.
+        pushed: the budget in memory for all that was pushed and clients have yet to take; half of
+            its limit is given, see `SharedOutput`.
+        pushing: the shared connections for which something pushed is held.
         disk: the disk space for all large request bodies together; see `Spool`.
         faults: the log of errors that clients can provoke again and again.
         draining: whether idle connections are closed instead of kept.
@@ -82,6 +98,8 @@ class ServerState:
     pool: WorkerPool = field(default_factory=NoPool)
     input: Budget = field(default_factory=lambda: Budget(TOTAL_INPUT))
     output: Budget = field(default_factory=Budget)
+    pushed: Budget = field(default_factory=Budget)
+    pushing: set[Pushing] = field(default_factory=set)
     disk: DiskBudget = field(default_factory=DiskBudget)
     faults: FaultLog = field(default_factory=FaultLog)
     draining: bool = False

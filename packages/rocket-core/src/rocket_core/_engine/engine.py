@@ -12,6 +12,7 @@ until the connection has another owner again:
   and the Monitor's thread while no worker has time.
 - `Engine.serve` lets the application answer a READY connection. Only threads of the pool and the
   urgent lanes call it, since it may take as long as the application likes.
+- `Engine.flush` sends what was pushed to a shared connection, for any thread.
 - `Engine.expire`, `refuse`, `left` and `overtake` end what has lasted too long.
 
 A method that returns False or None has given the connection away: the caller must not touch it
@@ -29,11 +30,13 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 from typing import Final
 
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.server_state import ServerState
+from rocket_core._connection.shared_output import SharedOutput
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._engine.counters import Counters
 from rocket_core._engine.monitor import Monitor
@@ -43,7 +46,7 @@ from rocket_core._engine.seat import Seat
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import ClientGone
 from rocket_core._state import OWNERS, CloseReason, Owner, State
-from rocket_core._system.poller import READ
+from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.wait_ready import wait_ready
 
 _log = logging.getLogger("rocket_core.worker")
@@ -74,6 +77,7 @@ _TIMEOUT_REASONS: Final = {
     State.IDLE: CloseReason.KEEP_ALIVE_TIMEOUT,
     State.HEAD: CloseReason.HEAD_TIMEOUT,
     State.BODY: CloseReason.BODY_TIMEOUT,
+    State.SHARED: CloseReason.SEND_TIMEOUT,
     State.SENDING: CloseReason.SEND_TIMEOUT,
     State.LINGER: CloseReason.LINGER_TIMEOUT,
 }
@@ -143,7 +147,13 @@ class Engine:
                 if state is _READY:
                     return True
                 receiving = state in _RECEIVING
-                target = seat.worker.receive(connection) if receiving else _STEPS[state](connection)
+                if receiving:
+                    target = seat.worker.receive(connection)
+                elif state is State.SHARED:
+                    self._receive_shared(connection, seat)
+                    return False
+                else:
+                    target = _STEPS[state](connection)
                 if target is _READY:
                     connection.state = _READY  # a move that every state has that gets here
                     return True
@@ -213,6 +223,9 @@ class Engine:
     def expire(self, connection: Connection, seat: Seat) -> None:
         """Deal with a claimed connection whose deadline has passed."""
         state = connection.state
+        if state is State.SHARED and connection.still_taking():
+            self._park_shared(connection)
+            return
         if state is State.SENDING and connection.still_taking():
             self._monitor.park(connection)
             return
@@ -279,6 +292,11 @@ class Engine:
         connection.state = _CLOSED  # from any other state
         if connection.armed:
             self._monitor.forget(connection)
+        if connection.shared is not None:
+            if connection.shared.incomplete:
+                connection.unsent = True  # so that TLS does not say that all was sent
+                connection.break_off()
+            connection.shared.end(connection)
         connection.close()
         self._registry.remove(connection)
         reason = connection.close_reason or CloseReason.SERVED
@@ -365,6 +383,9 @@ class Engine:
 
     def _settle(self, connection: Connection, target: State, seat: Seat) -> bool:
         """Enter ``target``, after sending what is unsent; return whether the caller lost it."""
+        if target is State.SHARED:
+            self._begin_sharing(connection)
+            return True
         if connection.unsent:
             connection.after = target
             if connection.state is not State.SENDING:
@@ -380,6 +401,108 @@ class Engine:
         if target is State.LINGER:
             connection.shut_down()
         return False
+
+    # -- shared connections: see `SharedOutput` --------------------------------------------------
+
+    def flush(self, connection: Connection) -> None:
+        """Send what was pushed, unless another thread owns the connection and so will do it.
+
+        Any thread may call this. It never waits.
+        """
+        shared = connection.shared
+        if shared is not None and shared.calls and self._monitor.claim(connection):
+            self._park_shared(connection)
+
+    def _begin_sharing(self, connection: Connection) -> None:
+        """Enter SHARED, with a connection that was READY, ACTIVE or received from until now."""
+        connection.enter(State.SHARED)
+        connection.share()
+        if connection.shared is not None:
+            # 1. Another thread pushes, finds no flush, and leaves what it has put. 2. The flush is
+            # there. 3. The connection is parked, after which this thread looks at what was put.
+            connection.shared.flush = self.flush
+        self._park_shared(connection)
+
+    def _receive_shared(self, connection: Connection, seat: Seat) -> None:
+        """Receive on a claimed shared connection, and give it back to the Monitor or close it."""
+        if connection.shared is None or connection.shared.closing:
+            target = _CLOSED if connection.discard() else State.SHARED
+        else:
+            target = seat.worker.receive(connection)
+        if target is _CLOSED:
+            _note_client(connection)
+            self.close(connection, seat)
+            return
+        if target is State.LINGER:
+            connection.end_push()
+        elif target is not State.SHARED:
+            connection.enter(target)  # which raises
+        self._park_shared(connection)
+
+    def _park_shared(self, connection: Connection) -> None:
+        """Send what was pushed, and park the connection: for writing, too, if something is left.
+
+        Called by its owner, on any thread.
+        """
+        shared = connection.shared
+        owned = True
+        while owned and shared is not None:
+            drained = self._send_shared(connection, shared)
+            self._monitor.park(connection)
+            if drained and shared.on_drained is not None:
+                self._report_drained(connection, shared.on_drained)
+            # 1. This thread, the owner, has found nothing more to send. 2. Another thread pushes,
+            # cannot claim the connection, and leaves. 3. This thread parks, and looks once more
+            # here: the other thread appends before it claims, and this one parks before it looks.
+            # A drain is noticed in the same way: see `_park`.
+            owned = (
+                shared.calls or (self._server.draining and not shared.closing)
+            ) and self._monitor.claim(connection)
+
+    def _send_shared(self, connection: Connection, shared: SharedOutput) -> bool:
+        """Send what was pushed; return whether the client has taken what had to wait before.
+
+        Afterwards the connection is to be parked, in SHARED or LINGER.
+        """
+        if connection.state is not State.SHARED:
+            return False
+        waited = shared.blocked
+        try:
+            if self._server.draining and not shared.closing:
+                if connection.close_reason is None:
+                    connection.close_reason = CloseReason.DRAINED
+                shared.close(connection)
+            moved = shared.send(connection)
+            if shared.blocked:
+                if not waited:
+                    connection.begin_transfer(monotonic(), sending=True)
+                elif moved:
+                    connection.transferred(moved)
+                connection.wants = connection.wants or READ | WRITE
+                return False
+            connection.deadline = inf
+            if shared.closing:
+                connection.enter(State.LINGER)
+                self._set_deadline(connection)
+                connection.shut_down()
+        except OSError:
+            # The client is gone. The thread may have no seat, so it leaves the close to the thread
+            # that receives next: the socket is armed again, and is ready for reading at once.
+            if connection.close_reason is None:
+                connection.close_reason = CloseReason.RESET
+            shared.end(connection)
+            connection.abort()
+            connection.drained = False
+            connection.lasting = False
+            return False
+        return waited and not shared.closing
+
+    def _report_drained(self, connection: Connection, on_drained: Callable[[], None]) -> None:
+        """Call ``on_drained``; the connection is not the caller's any more."""
+        try:
+            on_drained()
+        except BaseException as error:  # noqa: BLE001 - of the protocol's making
+            self._server.faults.report(_log, error, "on_drained of %s failed", connection.peer)
 
     def _fail(self, connection: Connection, seat: Seat, error: BaseException) -> None:
         active = connection.state is _ACTIVE

@@ -54,6 +54,7 @@ _INTEREST: Final = {
     State.IDLE: READ,
     State.HEAD: READ,
     State.BODY: READ,
+    State.SHARED: READ,  # and WRITE, as `Engine` asks for by ``wants``, while output waits
     State.SENDING: WRITE,
     State.LINGER: READ,
 }
@@ -269,7 +270,8 @@ class Monitor:
             if connection.state is State.CLOSED:
                 continue
             if connection.deadline > now:
-                self._deadlines.watch(connection, connection.deadline)
+                if connection.deadline != inf:  # the time that was limited before is over
+                    self._deadlines.watch(connection, connection.deadline)
             elif self.claim(connection):
                 if connection.deadline > now:
                     # A worker owned it, and parked it between the look and the claim.

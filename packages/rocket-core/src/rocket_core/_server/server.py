@@ -48,6 +48,9 @@ _log = logging.getLogger("rocket_core.server")
 _STOP_PATIENCE: Final = 2.0
 """Seconds that a stop waits for threads that are still in the application."""
 
+_PUSH: Final = 0.001
+"""Seconds between looks for connections on which threads of the application push at a stop."""
+
 _HELD: Final = 0.1
 """Seconds with one client after which the Monitor's thread is among the `Server.activities`."""
 
@@ -69,6 +72,7 @@ _UNFINISHED: Final = {
     State.READY: "had a request that waited for a thread",
     State.ACTIVE: "had a request in the application",
     State.UPGRADED: "had been taken over by the application",
+    State.SHARED: "were shared by threads of the application",
     State.SENDING: "had not received a whole response",
     State.LINGER: "had not closed after the last response",
     State.CLOSED: "had just been closed",
@@ -325,6 +329,7 @@ class Server:
         state = ServerState(
             pool=pool,
             output=Budget(self._max_output),
+            pushed=Budget(self._max_output),
             disk=DiskBudget(self._max_spool, self._spool_free),
         )
 
@@ -543,6 +548,13 @@ class Server:
         for name in stuck:
             _log.warning("thread %s still runs in the application: leaving it behind", name)
         self._close_unowned()  # what was parked or queued while the pool was stopping
+        # 1. A thread of the application pushes, and owns a shared connection. 2. The connection is
+        # not found above. 3. The thread parks it. It never waits meanwhile, so that it is soon.
+        while time.monotonic() < until and any(
+            each.shared is not None for each in self._registry.snapshot()
+        ):
+            time.sleep(_PUSH)
+            self._close_unowned()
         try:
             self._seat.worker.stopped()
         except BaseException:  # noqa: BLE001 - of the protocol's making
@@ -607,7 +619,7 @@ class Server:
             threads=self._pool.threads,
             stalled=self._pool.away,
             ready=self._pool.waiting,
-            held=self._server_state.output.held,
+            held=self._server_state.output.held + self._server_state.pushed.held,
             queue_time=total.queue_time,
             service_time=total.service_time,
         )
@@ -642,7 +654,7 @@ class Server:
                 state=each.state,
                 created=each.created,
                 requests=each.requests,
-                held=each.held,
+                held=each.held + each.pushed,
                 secure=each.secure,
             )
             for each in self._registry.snapshot()

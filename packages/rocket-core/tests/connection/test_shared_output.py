@@ -1,0 +1,460 @@
+"""Any thread sends on a shared connection, which holds no thread and stays parked for reading."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coresupport import (
+    connect,
+    expect_closes,
+    rocket_threads,
+    serving,
+    skip_if_compiled,
+    states,
+    wait_for,
+)
+from rocket_core import Connection, Server, State, Timeouts, Worker
+from rocket_core.testing import PATIENCE, Client, NarrowListener, descriptors, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class SharingWorker(Worker):
+    """Shares every connection with its first line, and pushes each further line in upper case.
+
+    Attributes:
+        shared: the connections, in the order in which they were shared.
+        gone: how many of them have closed.
+    """
+
+    def __init__(self, limit: int = 256 * 1024) -> None:
+        self.limit = limit
+        self.shared: list[Connection] = []
+        self.gone = 0
+        self.drained = threading.Semaphore(0)
+        self.entered = threading.Event()
+        self.go_on = threading.Event()
+
+    def receive(self, connection: Connection) -> State:
+        if connection.state is not State.SHARED:
+            return super().receive(connection)
+        count = connection.fill()
+        if not count:
+            return State.SHARED if count is None else State.CLOSED
+        while (line := connection.take_through(b"\n")) is not None:
+            if line == b"bye":
+                connection.push(b"BYE\n")
+                return State.LINGER
+            if line == b"hold":
+                self.entered.set()
+                wait_for(self.go_on)
+            if line == b"invalid":
+                return State.IDLE
+            connection.push(line.upper() + b"\n")
+        return State.SHARED
+
+    def serve(self, connection: Connection) -> State:
+        connection.take()
+        connection.share(limit=self.limit, on_drained=self.drained.release)
+        self.shared.append(connection)
+        connection.write(b"shared\n")
+        return State.SHARED
+
+    def closed(self, connection: Connection) -> None:
+        self.gone += connection.shared is not None
+
+
+@pytest.fixture
+def protocol() -> SharingWorker:
+    return SharingWorker()
+
+
+@pytest.fixture
+def server(protocol: SharingWorker) -> Iterator[Server]:
+    with serving(lambda: protocol) as server:
+        yield server
+        assert server._server_state.pushed.held == 0 or server.connections
+
+
+def share(client: Client, protocol: SharingWorker) -> Connection:
+    """Have the connection of ``client`` shared and parked; return it."""
+    before = len(protocol.shared)
+    client.send(b"share\n")
+    assert client.read_line() == b"shared\n"
+    connection = protocol.shared[before]
+    eventually(lambda: connection.state is State.SHARED)
+    return connection
+
+
+def fill(connection: Connection) -> int:
+    """Push until the connection refuses more; return how many bytes it took."""
+    total = 0
+    while connection.push(bytes(50_000)):
+        total += 50_000
+    return total
+
+
+def park_after(
+    server: Server, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
+) -> None:
+    """Have something happen between the last look of an owner and its parking, once."""
+    skip_if_compiled()
+    park = server._monitor.park
+
+    def park_late(connection: Connection) -> None:
+        monkeypatch.undo()
+        happens()
+        park(connection)
+
+    monkeypatch.setattr(server._monitor, "park", park_late)
+
+
+# -- sending ---------------------------------------------------------------------------------------
+
+
+def test_any_thread_sends_while_the_client_is_silent(
+    server: Server, protocol: SharingWorker
+) -> None:
+    with connect(server) as client:
+        connection = share(client, protocol)
+        assert connection.push(b"from this thread\n")
+        assert client.read_line() == b"from this thread\n"
+        assert client.ask(b"answer\n") == b"ANSWER\n"
+        assert connection.push(b"")
+        eventually(lambda: connection.pushed == 0)  # a moment after the client has it
+        assert states(server) == {"shared": 1}
+
+
+def test_what_many_threads_push_arrives_whole_and_in_the_order_of_each(
+    server: Server, protocol: SharingWorker
+) -> None:
+    count = 300
+    with connect(server) as client:
+        connection = share(client, protocol)
+
+        def push(thread: int) -> bool:
+            return all(connection.push(b"%d %d\n" % (thread, n)) for n in range(count))
+
+        with ThreadPoolExecutor(8) as threads:
+            futures = [threads.submit(push, thread) for thread in range(8)]
+            lines = [client.read_line().split() for _ in range(8 * count)]
+        assert all(future.result() for future in futures)
+        for thread in range(8):
+            mine = [int(n) for number, n in lines if int(number) == thread]
+            assert mine == list(range(count))
+
+
+def test_push_waits_for_no_thread_that_owns_the_connection(
+    server: Server, protocol: SharingWorker
+) -> None:
+    """1. A thread receives. 2. This one pushes and leaves. 3. The first one parks, and sends."""
+    with connect(server) as client:
+        connection = share(client, protocol)
+        client.send(b"hold\n")
+        wait_for(protocol.entered)
+        assert connection.push(b"meanwhile\n")
+        assert connection.pushed == len(b"meanwhile\n")
+        protocol.go_on.set()
+        assert client.read_line() == b"meanwhile\n"
+        assert client.read_line() == b"HOLD\n"
+
+
+def test_push_while_another_thread_parks_is_sent(
+    server: Server, protocol: SharingWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. The owner finds nothing to send. 2. A thread pushes. 3. The owner parks, and looks."""
+    with connect(server) as client:
+        connection = share(client, protocol)
+        eventually(lambda: server._monitor.claim(connection))  # it is parked a moment later
+        park_after(server, monkeypatch, lambda: connection.push(b"in between\n"))
+        server._engine._park_shared(connection)
+        assert client.read_line() == b"in between\n"
+
+
+def test_push_before_the_connection_is_parked_follows_what_was_written() -> None:
+    class Early(SharingWorker):
+        def serve(self, connection: Connection) -> State:
+            connection.share()
+            assert connection.push(b"pushed\n")
+            connection.write(b"written\n")
+            return State.SHARED
+
+    with serving(Early) as server, connect(server) as client:
+        client.send(b"x\n")
+        assert client.read_line() == b"written\n"
+        assert client.read_line() == b"pushed\n"
+
+
+def test_connection_that_is_not_shared_is_not_pushed_to(server: Server) -> None:
+    with connect(server):
+        eventually(lambda: states(server) == {"idle": 1})
+        (connection,) = server._registry.snapshot()
+        assert not connection.push(b"x")
+        connection.end_push()
+        assert connection.pushed == 0
+
+
+# -- clients that do not read ----------------------------------------------------------------------
+
+
+def narrow(limit: int = 256 * 1024, **options: object) -> tuple[SharingWorker, dict[str, object]]:
+    protocol = SharingWorker(limit)
+    return protocol, {"listener": NarrowListener("127.0.0.1:0"), **options}
+
+
+def test_client_that_does_not_read_holds_no_thread_and_gets_all_later() -> None:
+    protocol, options = narrow()
+    with (
+        serving(lambda: protocol, **options) as server,  # type: ignore[arg-type]
+        connect(server, receive_buffer=4096) as client,
+    ):
+        connection = share(client, protocol)
+        total = fill(connection)
+        assert server.statistics().stalled == 0
+        eventually(lambda: server.statistics().held == connection.pushed > 0)
+        eventually(lambda: [each.held for each in server.list_connections()] == [connection.pushed])
+        assert len(client.read(total)) == total
+        assert protocol.drained.acquire(timeout=PATIENCE)
+        eventually(lambda: connection.pushed == 0)
+        assert client.ask(b"alive\n") == b"ALIVE\n"
+        eventually(lambda: server.statistics().held == 0)
+        assert connection.push(b"again\n")
+        assert client.read_line() == b"again\n"
+
+
+def test_client_that_does_not_read_is_still_received_from() -> None:
+    protocol, options = narrow()
+    with (
+        serving(lambda: protocol, **options) as server,  # type: ignore[arg-type]
+        connect(server, receive_buffer=4096) as client,
+    ):
+        share(client, protocol)
+        fill(protocol.shared[0])
+        client.send(b"hold\n")
+        wait_for(protocol.entered)
+        protocol.go_on.set()
+
+
+def test_client_that_takes_too_little_is_disconnected() -> None:
+    protocol, options = narrow(timeouts=Timeouts(grace=0.2, stall=0.2))
+    with (
+        serving(lambda: protocol, **options) as server,  # type: ignore[arg-type]
+        connect(server, receive_buffer=4096) as client,
+    ):
+        fill(share(client, protocol))
+        expect_closes(server, {"response taken too slowly": 1})
+        assert (protocol.gone, server.statistics().held) == (1, 0)
+
+
+def test_the_connection_that_holds_most_gives_way() -> None:
+    protocol, options = narrow(1 << 30, max_output=2_000_000)
+    with (
+        serving(lambda: protocol, **options) as server,  # type: ignore[arg-type]
+        connect(server, receive_buffer=4096) as greedy,
+        connect(server, receive_buffer=4096) as modest,
+        connect(server) as reader,
+    ):
+        most = share(greedy, protocol)
+        less = share(modest, protocol)
+        none = share(reader, protocol)
+        while most.pushed < 700_000:
+            assert most.push(bytes(50_000))
+        while less.close_reason is None and most.close_reason is None:
+            assert less.push(bytes(50_000))
+        expect_closes(server, {"response taken too slowly": 1})
+        assert less.close_reason is None
+        assert not most.push(b"x")
+        assert none.push(b"untouched\n")
+        assert reader.read_line() == b"untouched\n"
+        eventually(lambda: server.statistics().held == less.pushed <= 1_000_000)
+
+
+# -- the end ---------------------------------------------------------------------------------------
+
+
+def test_client_that_leaves_is_noticed_and_nothing_is_pushed_any_more(
+    server: Server, protocol: SharingWorker
+) -> None:
+    with connect(server) as client:
+        connection = share(client, protocol)
+    expect_closes(server, {"client closed": 1})
+    assert not connection.push(b"x")
+    assert protocol.gone == 1
+
+
+def test_close_follows_all_that_was_pushed() -> None:
+    protocol, options = narrow()
+    with (
+        serving(lambda: protocol, **options) as server,  # type: ignore[arg-type]
+        connect(server, receive_buffer=4096) as client,
+    ):
+        connection = share(client, protocol)
+        total = fill(connection)
+        connection.end_push()
+        connection.end_push()
+        assert not connection.push(b"too late")
+        assert states(server) == {"shared": 1}
+        assert len(client.read_all()) == total
+        client.close()
+        expect_closes(server, {"served": 1})
+        assert server.statistics().held == 0
+
+
+def test_protocol_may_close_by_its_answer(server: Server, protocol: SharingWorker) -> None:
+    with connect(server) as client:
+        share(client, protocol)
+        client.send(b"bye\n")
+        assert client.read_all() == b"BYE\n"
+        client.close()
+        expect_closes(server, {"served": 1})
+
+
+@pytest.mark.parametrize("silent", [True, False], ids=["silent", "blocked"])
+def test_reset_while_other_threads_push(*, silent: bool) -> None:
+    protocol, options = narrow()
+    with serving(lambda: protocol, **options) as server:  # type: ignore[arg-type]
+        client = connect(server, receive_buffer=4096)
+        connection = share(client, protocol)
+        if not silent:
+            fill(connection)
+        client.reset()
+        eventually(lambda: not connection.push(b"x" * 1000) and not server.connections)
+        assert (protocol.gone, server.statistics().held) == (1, 0)
+
+
+def test_state_that_cannot_follow_is_an_error(
+    server: Server, protocol: SharingWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(server) as client:
+        share(client, protocol)
+        client.send(b"invalid\n")
+        assert client.read_all() == b""
+        expect_closes(server, {"error": 1})
+    assert "'shared' cannot enter 'idle'" in caplog.text
+
+
+def test_error_of_the_callback_harms_no_thread(
+    server: Server, protocol: SharingWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise LookupError("of the protocol")
+
+    with connect(server) as client:
+        connection = share(client, protocol)
+        server._engine._report_drained(connection, fail)
+        assert client.ask(b"alive\n") == b"ALIVE\n"
+    assert "of the protocol" in caplog.text
+
+
+def test_drain_sends_all_and_closes() -> None:
+    protocol, options = narrow()
+    with (
+        serving(lambda: protocol, **options) as server,  # type: ignore[arg-type]
+        connect(server, receive_buffer=4096) as slow,
+        connect(server) as silent,
+    ):
+        total = fill(share(slow, protocol))
+        share(silent, protocol)
+        server.drain(PATIENCE)
+        assert silent.read_all() == b""
+        silent.close()
+        assert len(slow.read_all()) == total
+        slow.close()
+        assert server.wait(PATIENCE)
+        assert server.statistics().closes == {"drained": 2}
+
+
+def test_drain_that_begins_while_a_thread_owns_the_connection(
+    server: Server, protocol: SharingWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. A thread owns it. 2. The drain claims what is parked. 3. The thread parks, and looks."""
+    with connect(server) as client:
+        connection = share(client, protocol)
+        eventually(lambda: server._monitor.claim(connection))
+
+        def drain() -> None:
+            server.drain(PATIENCE)
+            assert server.wait_closed(PATIENCE)
+            # The order that drains ends by claiming, and the next one is carried out after it.
+            carried_out = threading.Event()
+            server._mailbox.post(carried_out.set)
+            wait_for(carried_out)
+
+        park_after(server, monkeypatch, drain)
+        server._engine._park_shared(connection)
+        assert client.read_all() == b""
+
+
+def test_stop_closes_a_connection_that_another_thread_owns(protocol: SharingWorker) -> None:
+    with serving(lambda: protocol) as server, connect(server) as client:
+        connection = share(client, protocol)
+        eventually(lambda: server._monitor.claim(connection))
+        server.stop()
+        eventually(lambda: server._server_state.stopped)
+        server._engine._park_shared(connection)
+        assert server.wait(PATIENCE)
+        assert server.connections == 0
+        assert not connection.push(b"x")
+    assert not rocket_threads()
+
+
+def test_shared_connections_do_not_make_room_for_newcomers(protocol: SharingWorker) -> None:
+    with (
+        serving(lambda: protocol, max_connections=1) as server,
+        connect(server) as client,
+    ):
+        connection = share(client, protocol)
+        server._eviction._share = 0.0
+        server._evict()
+        assert connection.state is State.SHARED
+        assert client.ask(b"alive\n") == b"ALIVE\n"
+
+
+# -- many ------------------------------------------------------------------------------------------
+
+
+def crowd(server: Server, protocol: SharingWorker) -> None:
+    """Have clients share their connections, be pushed to by many threads, and leave."""
+    stop = threading.Event()
+
+    def publish() -> None:
+        while not stop.is_set():
+            for connection in list(protocol.shared):
+                connection.push(b"x" * 700 + b"\n")
+
+    with ExitStack() as stack, ThreadPoolExecutor(4) as pool:
+        stack.callback(stop.set)
+        clients = [stack.enter_context(connect(server)) for _ in range(40)]
+        for client in clients:
+            share(client, protocol)
+        futures = [pool.submit(publish) for _ in range(4)]
+        for client in clients[::4]:
+            client.read(50_000)
+        for client in clients[1::4]:
+            client.reset()
+        for client in clients[2::4]:
+            client.send(b"bye\n")
+        stop.set()
+        for future in futures:
+            future.result(PATIENCE)
+    protocol.shared.clear()
+
+
+def test_crowds_that_come_and_go_leave_nothing_behind() -> None:
+    protocol, options = narrow(32 * 1024, threads=4)
+    with serving(lambda: protocol, **options) as server:  # type: ignore[arg-type]
+        threads, before = threading.active_count(), descriptors()
+        for _ in range(int(os.environ.get("ROCKET_SOAK_ROUNDS", "3"))):
+            crowd(server, protocol)
+            eventually(lambda: server.connections == 0)
+            assert server.statistics().held == 0
+            assert not server._server_state.pushing
+        assert threading.active_count() <= threads
+        assert descriptors() <= before
