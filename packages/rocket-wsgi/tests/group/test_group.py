@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from rocket_wsgi._group.broadcast import Broadcast, MemberKind, from_bytes
+from rocket_wsgi._group.bus import LocalBus
+from rocket_wsgi._group.group import Group
+from rocket_wsgi._group.member import Leavable
+from rocket_wsgi._group.sequencer import BACKLOG, Sequencer
+
+
+class Stream:
+    """A member that notes what it was sent."""
+
+    def __init__(self, kind: MemberKind = MemberKind.EVENT_STREAM) -> None:
+        self._kind = kind
+        self.got: list[str | None] = []
+        self.frames: list[bytes] = []
+        self.groups: list[Leavable] = []
+        self.closed = False
+        self.meanwhile: Callable[[Broadcast], None] = lambda message: None
+
+    @property
+    def kind(self) -> MemberKind:
+        return self._kind
+
+    def send_encoded(self, message: Broadcast) -> bool:
+        if self.closed:
+            return False
+        self.meanwhile(message)
+        self.got.append(message.identity)
+        if self._kind is MemberKind.WEBSOCKET:
+            self.frames.append(message.websocket_frame(compressed=True))
+        else:
+            self.frames.append(message.stream_event())
+        return True
+
+    def join(self, group: Leavable) -> bool:
+        if self.closed:
+            return False
+        self.groups.append(group)
+        return True
+
+    def leave(self, group: Leavable) -> None:
+        if group in self.groups:
+            self.groups.remove(group)
+
+    def close(self) -> None:
+        self.closed = True
+        for group in list(self.groups):
+            group.discard(self)
+
+
+def in_thread(act: Callable[[], object]) -> None:
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_message_reaches_all_members_and_is_encoded_once() -> None:
+    group = Group()
+    members = [Stream(MemberKind.WEBSOCKET) for _ in range(3)]
+    for member in members:
+        group.add(member)
+    assert group.send("x" * 500) == 3
+    first = members[0].frames[0]
+    assert all(member.frames[0] is first for member in members)
+
+
+def test_members_come_and_go() -> None:
+    group = Group()
+    one, two = Stream(), Stream()
+    group.add(one)
+    group.add(two)
+    group.add(two)
+    assert len(group) == 2
+    assert one in group
+    assert set(group) == {one, two}
+    group.discard(one)
+    group.discard(one)
+    assert one not in group
+    assert group.send("a", id=1) == 1
+    assert (one.got, two.got) == ([], ["1"])
+    assert one.groups == []
+
+
+def test_iteration_is_over_a_snapshot() -> None:
+    group = Group()
+    for _ in range(3):
+        group.add(Stream())
+    for member in group:
+        group.discard(member)
+    assert len(group) == 0
+
+
+def test_member_that_closes_leaves() -> None:
+    group = Group()
+    member = Stream()
+    group.add(member)
+    member.close()
+    assert member not in group
+    assert group.send("a") == 0
+
+
+def test_member_that_is_closed_already_does_not_stay() -> None:
+    group = Group()
+    member = Stream()
+    member.closed = True
+    group.add(member)
+    assert len(group) == 0
+
+
+def test_two_kinds_are_an_error_and_change_nothing() -> None:
+    group = Group()
+    group.add(Stream(MemberKind.WEBSOCKET))
+    with pytest.raises(TypeError, match="one of websockets, not of event streams"):
+        group.add(Stream())
+    with pytest.raises(TypeError, match="event streams"):
+        group.send("a", id=1)
+    assert len(group) == 1
+    streams = Group(history=3)
+    streams.add(Stream())
+    with pytest.raises(TypeError, match="websockets"):
+        streams.send(b"a")
+    with pytest.raises(TypeError, match="int"):
+        streams.send(1)  # type: ignore[arg-type]
+
+
+def test_member_gets_what_came_after_an_id() -> None:
+    group = Group(history=3)
+    for number in range(5):
+        group.send("x", id=number)
+    cases: list[tuple[str | int | None, list[str]]] = [
+        (None, []),
+        (3, ["4"]),
+        ("4", []),
+        ("unknown", ["2", "3", "4"]),
+        (0, ["2", "3", "4"]),
+    ]
+    for since, missed in cases:
+        member = Stream()
+        group.add(member, since=since)
+        assert member.got == missed
+        group.discard(member)
+
+
+def test_message_during_the_catching_up_comes_after_it() -> None:
+    group = Group(history=10)
+    for number in range(3):
+        group.send("x", id=number)
+    member = Stream()
+
+    def send(message: Broadcast) -> None:
+        if message.identity == "1":
+            in_thread(lambda: group.send("x", id=3))
+
+    member.meanwhile = send
+    group.add(member, since=0)
+    assert member.got == ["1", "2", "3"]
+
+
+def test_member_that_comes_during_a_delivery_gets_its_message_once() -> None:
+    # The message is in the history, and its delivery has not reached the last member.
+    group = Group(history=10)
+    group.send("x", id=0)
+    early, late = Stream(), Stream()
+    group.add(early)
+
+    def add(message: Broadcast) -> None:
+        if message.identity == "1":
+            in_thread(lambda: group.add(late, since=0))
+            in_thread(lambda: group.send("x", id=2))
+
+    early.meanwhile = add
+    group.send("x", id=1)
+    assert early.got == ["1", "2"]
+    assert late.got == ["1", "2"]
+
+
+def test_member_that_comes_again_gets_nothing_twice() -> None:
+    # Message 2 waits for its delivery to the first stay of the member while the second one begins.
+    group = Group(history=10)
+    blocker, member = Stream(), Stream()
+    group.add(blocker)
+    group.add(member)
+
+    def again(message: Broadcast) -> None:
+        if message.identity == "1":
+            in_thread(lambda: group.send("x", id=2))
+            in_thread(lambda: group.discard(member))
+            in_thread(lambda: group.add(member, since=1))
+
+    blocker.meanwhile = again
+    group.send("x", id=1)
+    assert blocker.got == ["1", "2"]
+    assert member.got == ["2"]
+
+
+def test_messages_of_many_threads_have_one_order_for_all() -> None:
+    group = Group(history=2000)
+    first = Stream()
+    group.add(first)
+    late = [Stream() for _ in range(20)]
+
+    def send(thread: int) -> None:
+        for number in range(100):
+            group.send("x", id=f"{thread}-{number}")
+
+    def add() -> None:
+        for member in late:
+            group.add(member, since=first.got[-1] if first.got else "none")
+
+    threads = [threading.Thread(target=send, args=(each,)) for each in range(4)]
+    threads.append(threading.Thread(target=add))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert len(first.got) == len(set(first.got)) == 400
+    for member in late:
+        assert member.got == first.got[len(first.got) - len(member.got) :]
+
+
+def test_groups_of_a_name_are_one_over_a_bus() -> None:
+    bus = LocalBus()
+    one, two = Group(name="prices", bus=bus), Group(name="prices", bus=bus, history=5)
+    other = Group(name="news", bus=bus)
+    members = [Stream() for _ in range(3)]
+    for group, member in zip((one, two, other), members, strict=True):
+        group.add(member)
+    assert one.send("a\nb", event="tick", id=1) == 1
+    assert [member.got for member in members] == [["1"], ["1"], []]
+    assert members[1].frames == [b"event: tick\nid: 1\ndata: a\ndata: b\n\n"]
+    late = Stream()
+    two.add(late, since=0)
+    assert late.got == ["1"]
+
+
+def test_message_of_another_kind_from_the_bus_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    bus = LocalBus()
+    streams, sockets = Group(name="a", bus=bus), Group(name="a", bus=bus)
+    member = Stream()
+    streams.add(member)
+    sockets.send(b"x")
+    assert member.got == []
+    assert "group a is not delivered here" in caplog.text
+
+
+@pytest.mark.parametrize("data", ["grüß", b"\0\xff"], ids=["text", "binary"])
+def test_messages_pass_a_bus_unchanged(data: str | bytes) -> None:
+    message = from_bytes(Broadcast(data).to_bytes())
+    expected = Broadcast(data).websocket_frame(compressed=False)
+    assert message.websocket_frame(compressed=False) == expected
+
+
+def test_wrong_arguments_of_a_group() -> None:
+    with pytest.raises(ValueError, match="from 0"):
+        Group(history=-1)
+    with pytest.raises(ValueError, match="both name and bus"):
+        Group(name="a")
+    with pytest.raises(ValueError, match="both name and bus"):
+        Group(bus=LocalBus())
+
+
+def test_thread_that_adds_to_a_full_queue_waits_for_the_one_that_works() -> None:
+    handled: list[int] = []
+    entered, go_on = threading.Event(), threading.Event()
+
+    def handle(entry: int) -> None:
+        if not entry:
+            entered.set()
+            assert go_on.wait(30)
+        handled.append(entry)
+
+    sequencer: Sequencer[int] = Sequencer(handle)
+
+    def add(entry: int) -> None:
+        with sequencer.lock:
+            sequencer.make_room()
+            mine = sequencer.add(entry)
+        if mine:
+            sequencer.run()
+
+    worker = threading.Thread(target=add, args=(0,))
+    worker.start()
+    assert entered.wait(30)
+    for entry in range(1, BACKLOG + 1):
+        add(entry)
+    late = threading.Thread(target=add, args=(BACKLOG + 1,))
+    late.start()
+    # It waits: the entry cannot be in the queue before the worker goes on.
+    assert len(sequencer._entries) == BACKLOG
+    go_on.set()
+    for thread in (worker, late):
+        thread.join(30)
+        assert not thread.is_alive()
+    assert handled == list(range(BACKLOG + 2))
+
+
+def test_queue_goes_on_after_an_entry_that_failed() -> None:
+    handled: list[int] = []
+
+    def handle(entry: int) -> None:
+        if not entry:
+            raise RuntimeError("broken")
+        handled.append(entry)
+
+    sequencer: Sequencer[int] = Sequencer(handle)
+    for entry in (0, 1):
+        with sequencer.lock:
+            assert sequencer.add(entry)
+        if entry:
+            sequencer.run()
+        else:
+            with pytest.raises(RuntimeError, match="broken"):
+                sequencer.run()
+    assert handled == [1]
