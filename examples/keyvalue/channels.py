@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 
 from protocol import encode, encode_push
-from rocket_core import Connection
+from rocket_core import SharedConnection
 
 WHILE_SUBSCRIBED = (b"SUBSCRIBE", b"UNSUBSCRIBE", b"PING")
 
 
 class Subscriber:
-    """A client that has subscribed. Its channels belong to the thread that receives from it."""
+    """A client that has subscribed.
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    Its channels belong to the thread that receives from it, until its connection has ended.
+    """
+
+    def __init__(self, shared: SharedConnection) -> None:
+        self.shared = shared
         self.version = 2
         self.channels: dict[bytes, None] = {}
 
@@ -35,8 +38,8 @@ class Channels:
             subscribers = list(self._subscribers.get(channel, ()))
         encoded = {n: encode_push([b"message", channel, message], n) for n in (2, 3)}
         for subscriber in subscribers:
-            if not subscriber.connection.push(encoded[subscriber.version]):
-                subscriber.connection.cut()
+            if not subscriber.shared.push(encoded[subscriber.version]):
+                subscriber.shared.cut()
         return len(subscribers)
 
     def answer(self, words: list[bytes], subscriber: Subscriber, version: int) -> bytes | None:
@@ -85,4 +88,4 @@ class Channels:
 
 def confirm(kind: bytes, channel: bytes | None, subscriber: Subscriber) -> None:
     items: list[bytes | int | None] = [kind, channel, len(subscriber.channels)]
-    subscriber.connection.push(encode_push(items, subscriber.version))
+    subscriber.shared.push(encode_push(items, subscriber.version))

@@ -9,7 +9,7 @@ from channels import Channels, Subscriber
 from commands import MAX_ARGUMENTS, Commands, Store
 from listening import run
 from protocol import CRLF, MAX_LINE, MAX_SIZE, ProtocolError, encode, length, version_after
-from rocket_core import Connection, State, Worker
+from rocket_core import CloseReason, Connection, SharedProtocol, State, Worker
 
 RECEIVE_SIZE = 64 * 1024
 MAX_BATCH = 128
@@ -20,7 +20,6 @@ class Reader:
 
     def __init__(self) -> None:
         self.version = 2
-        self.subscriber: Subscriber | None = None
         self.commands: list[list[bytes]] = []
         self.error: ProtocolError | None = None
         self.missing = 0
@@ -60,11 +59,48 @@ class Reader:
         return True
 
 
+class Subscription(SharedProtocol):
+    """The shared connection of a subscriber: other threads push messages to it.
+
+    Its commands, none of which takes long, are executed by the thread that receives them.
+    """
+
+    kind = "subscriber"
+
+    def __init__(self, worker: KeyValueWorker, connection: Connection, reader: Reader) -> None:
+        self.worker = worker
+        self.reader = reader
+        self.shared = connection.share(self)
+        self.subscriber = Subscriber(self.shared)
+
+    def received(self, connection: Connection) -> None:
+        try:
+            while words := self.reader.read(connection):
+                self.execute(words)
+        except ProtocolError as error:
+            self.end(error)
+
+    def execute(self, words: list[bytes]) -> None:
+        """Answer a command; a client that does not read its answers is disconnected."""
+        answer = self.worker.channels.answer(words, self.subscriber, self.reader.version)
+        if answer is None:
+            answer = self.worker.answer(words, self.reader)
+        if not self.shared.queue(answer) and answer:
+            self.shared.cut()
+
+    def end(self, error: ProtocolError) -> None:
+        self.shared.queue(encode(error, self.reader.version))
+        self.shared.end()
+
+    def ended(self, reason: CloseReason | None) -> None:
+        del reason  # whichever it is
+        self.worker.channels.leave(self.subscriber)
+
+
 class KeyValueWorker(Worker):
     """Serves complete commands only, so that no slow client occupies a thread.
 
-    The connection of a subscriber is shared from its first subscription on: other threads push
-    messages, and its commands, none of which takes long, are executed by `receive`.
+    The connection of a subscriber is shared from its first subscription on.
     """
 
     def __init__(self, commands: Commands, channels: Channels) -> None:
@@ -72,8 +108,6 @@ class KeyValueWorker(Worker):
         self.channels = channels
 
     def receive(self, connection: Connection) -> State:
-        if connection.state is State.SHARED:
-            return self.receive_shared(connection, connection.context)
         if connection.context is None:
             connection.context = Reader()
         if connection.state is not State.IDLE or not connection.buffered:
@@ -102,46 +136,15 @@ class KeyValueWorker(Worker):
             answers.append(encode(reader.error, reader.version))
         connection.write(b"".join(answers))
         if shares is not None:
-            connection.share()
-            reader.subscriber = Subscriber(connection)
+            subscription = Subscription(self, connection, reader)
             for words in commands[shares:]:
-                self.answer_shared(connection, words, reader)
-            return self.end_shared(connection, reader)
+                subscription.execute(words)
+            if reader.error:
+                subscription.end(reader.error)
+            return State.SHARED
         if reader.error:
             return State.LINGER
         return State.HEAD if reader.missing else State.IDLE
-
-    def receive_shared(self, connection: Connection, reader: Reader) -> State:
-        count = connection.fill(RECEIVE_SIZE)
-        if not count:
-            return State.SHARED if count is None else State.CLOSED
-        try:
-            while words := reader.read(connection):
-                self.answer_shared(connection, words, reader)
-        except ProtocolError as error:
-            reader.error = error
-        return self.end_shared(connection, reader)
-
-    def answer_shared(self, connection: Connection, words: list[bytes], reader: Reader) -> None:
-        """Answer by what is pushed; a client that does not read its answers is disconnected."""
-        answer = None
-        if reader.subscriber:
-            answer = self.channels.answer(words, reader.subscriber, reader.version)
-        if answer is None:
-            answer = self.answer(words, reader)
-        if not connection.push(answer):
-            connection.cut()
-
-    def end_shared(self, connection: Connection, reader: Reader) -> State:
-        if reader.error is None:
-            return State.SHARED
-        connection.push(encode(reader.error, reader.version))
-        return State.LINGER
-
-    def closed(self, connection: Connection) -> None:
-        reader: Reader | None = connection.context
-        if reader and reader.subscriber:
-            self.channels.leave(reader.subscriber)
 
     def answer(self, words: list[bytes], reader: Reader) -> bytes:
         if len(words) == 3 and words[0].upper() == b"PUBLISH":

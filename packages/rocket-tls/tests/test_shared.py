@@ -12,41 +12,49 @@ from contextlib import contextmanager
 import pytest
 
 from helpers import Files, read_all, read_exactly, read_line
-from rocket_core import Connection, Server, State, TCPAddress, Worker
+from rocket_core import (
+    Connection,
+    Server,
+    SharedConnection,
+    SharedProtocol,
+    State,
+    TCPAddress,
+    Worker,
+)
 from rocket_core.testing import PATIENCE, eventually
 from rocket_tls import TLSListener
 
 
-class Echo(Worker):
-    """Shares each connection with its first line, and pushes back what comes then."""
+class Echo(SharedProtocol):
+    """Pushes back what comes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.shared = connection.share(self, limit=1 << 20)
+
+    def received(self, connection: Connection) -> None:
+        self.shared.queue(connection.take())
+
+
+class SharingWorker(Worker):
+    """Shares each connection with its first line."""
 
     def __init__(self) -> None:
-        self.shared: list[Connection] = []
-
-    def receive(self, connection: Connection) -> State:
-        if connection.state is not State.SHARED:
-            return super().receive(connection)
-        count = connection.fill()
-        if not count:
-            return State.SHARED if count is None else State.CLOSED
-        connection.push(connection.take())
-        return State.SHARED
+        self.shared: list[SharedConnection] = []
 
     def serve(self, connection: Connection) -> State:
         connection.take()
-        connection.share(limit=1 << 20)
-        self.shared.append(connection)
+        self.shared.append(Echo(connection).shared)
         connection.write(b"shared\n")
         return State.SHARED
 
 
 @pytest.fixture
-def worker() -> Echo:
-    return Echo()
+def worker() -> SharingWorker:
+    return SharingWorker()
 
 
 @pytest.fixture
-def server(files: Files, worker: Echo) -> Iterator[Server]:
+def server(files: Files, worker: SharingWorker) -> Iterator[Server]:
     listener = TLSListener("127.0.0.1:0", files.certificate, files.key)
     with Server(lambda: worker, [listener], min_threads=2) as server:
         yield server
@@ -70,16 +78,16 @@ def connect(server: Server, context: ssl.SSLContext, *, buffer: int = 0) -> Iter
 
 
 def test_many_threads_send_while_the_client_does(
-    server: Server, worker: Echo, client_context: ssl.SSLContext
+    server: Server, worker: SharingWorker, client_context: ssl.SSLContext
 ) -> None:
     count, size = 100, 1000
     with connect(server, client_context) as client, ThreadPoolExecutor(5) as threads:
-        (connection,) = worker.shared
+        (shared,) = worker.shared
         sent = threading.Barrier(4)
 
         def push(thread: int) -> bool:
             sent.wait(PATIENCE)
-            return all(connection.push(b"%d" % thread * size) for _ in range(count))
+            return all(shared.push(b"%d" % thread * size) for _ in range(count))
 
         futures = [threads.submit(push, thread) for thread in range(4)]
         for _ in range(count):
@@ -92,16 +100,17 @@ def test_many_threads_send_while_the_client_does(
 
 
 def test_slow_client_gets_all_and_the_end(
-    server: Server, worker: Echo, client_context: ssl.SSLContext
+    server: Server, worker: SharingWorker, client_context: ssl.SSLContext
 ) -> None:
     with connect(server, client_context, buffer=4096) as client:
-        (connection,) = worker.shared
+        (shared,) = worker.shared
         total = 0
-        while connection.push(bytes(100_000)):
+        while shared.push(bytes(100_000)):
             total += 100_000
         assert server.statistics().stalled == 0
         client.sendall(b"and an answer")  # read while the output waits
-        connection.end_push()
+        shared.end()
+        shared.flush()
         assert len(read_exactly(client, total)) == total
         assert read_all(client) == b""  # with a close_notify, or reading would fail
     eventually(lambda: server.connections == 0)
@@ -109,13 +118,13 @@ def test_slow_client_gets_all_and_the_end(
 
 
 def test_client_that_is_cut_gets_no_close_notify(
-    server: Server, worker: Echo, client_context: ssl.SSLContext
+    server: Server, worker: SharingWorker, client_context: ssl.SSLContext
 ) -> None:
     with connect(server, client_context, buffer=4096) as client:
-        (connection,) = worker.shared
-        while connection.push(bytes(100_000)):
+        (shared,) = worker.shared
+        while shared.push(bytes(100_000)):
             pass
-        connection.cut()
+        shared.cut()
         with pytest.raises(OSError, match=r"EOF|reset"):
             read_all(client)
     eventually(lambda: server.connections == 0)

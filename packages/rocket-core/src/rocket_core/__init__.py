@@ -14,9 +14,11 @@ A protocol is a subclass of `Worker` with one method::
 import sys as _sys
 
 from rocket_core._connection.connection import Connection
+from rocket_core._connection.shared_connection import SharedConnection
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._engine.histogram import Histogram
-from rocket_core._engine.statistics import Activity, ConnectionInfo, Statistics
+from rocket_core._engine.shared_protocol import SharedProtocol
+from rocket_core._engine.statistics import Activity, ConnectionInfo, SharedCounts, Statistics
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import (
     AddressError,
@@ -62,6 +64,9 @@ __all__ = [
     "Peer",
     "RocketError",
     "Server",
+    "SharedConnection",
+    "SharedCounts",
+    "SharedProtocol",
     "State",
     "Statistics",
     "TCPAddress",

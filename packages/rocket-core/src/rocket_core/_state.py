@@ -23,8 +23,8 @@ A few operations are for threads that do not own the connection, on purpose:
 - `Lease` decides whether the worker or the Monitor's thread may use an active connection.
 - `UpgradedSocket` lets any thread of the application use an upgraded connection, and the Monitor's
   thread end its input.
-- `Connection.push` lets any thread send on a shared connection: the thread appends to the output,
-  and then claims the connection as any other thread would; see `SharedOutput`.
+- `SharedConnection` lets any thread send on a shared connection, and more: the thread notes what it
+  wants, and then claims the connection as any other thread would.
 - `Monitor.expired`, `Eviction` and `Absences` choose what to close by attributes of connections
   that they do not own: state, deadline, times, pace. They then claim the connection, and look once
   more, or abort it.
@@ -74,7 +74,7 @@ class State(Enum):
     UPGRADED = "upgraded"
     """The application speaks another protocol with the client (RFC 9110, section 7.8)."""
     SHARED = "shared"
-    """The client may send, and any thread may send to the client (`Connection.push`)."""
+    """The client may send, and any thread may send to the client (`SharedConnection`)."""
     SENDING = "sending"
     """The client has yet to take the rest of the response, or an error response is being made."""
     LINGER = "linger"
@@ -116,7 +116,7 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.ACTIVE: _ENDS
     | {State.IDLE, State.HEAD, State.BODY, State.READY, State.UPGRADED, State.SHARED},
     State.UPGRADED: _ENDS,
-    State.SHARED: frozenset({State.LINGER, State.CLOSED}),
+    State.SHARED: frozenset({State.IDLE, State.LINGER, State.CLOSED}),
     State.SENDING: frozenset(
         {State.IDLE, State.HEAD, State.BODY, State.READY, State.LINGER, State.CLOSED}
     ),

@@ -6,6 +6,8 @@ These names are public, too, and follow the same versions as `rocket_core`.
 from rocket_core._connection.buffers import RECEIVE_SIZE
 from rocket_core._connection.output import OUTPUT_BOUND
 from rocket_core._connection.spool import Spool
+from rocket_core._connection.transfer import Transfer
+from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._connection.upgraded_socket import UpgradedSocket
 from rocket_core._errors import NotYet, SpoolError
 from rocket_core._lease import Hold, Lease
@@ -28,6 +30,8 @@ __all__ = [
     "SocketFile",
     "Spool",
     "SpoolError",
+    "Transfer",
+    "TurnTaker",
     "UpgradedSocket",
     "bind_socket",
     "mypyc_attr",

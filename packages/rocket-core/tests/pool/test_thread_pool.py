@@ -762,7 +762,7 @@ def test_no_request_is_one_too_many_while_a_worker_polls(sockets: Sockets) -> No
         parts.pool.polling = polling
         stand_in._take_in([connection])
         clients.append(client)
-    assert [each.state for each in parts.pool.ready] == [State.READY]
+    assert [each.connection.state for each in parts.pool.ready] == [State.READY]
     assert clients[1].recv(100) == b""
     parts.monitor_thread.start()
     parts.pool.start()

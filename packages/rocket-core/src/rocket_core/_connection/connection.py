@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.buffers import Buffers
 from rocket_core._connection.proxy_preamble import ProxyPreamble
 from rocket_core._connection.server_state import NO_SERVER
-from rocket_core._connection.shared_output import PUSH_BOUND, SharedOutput
+from rocket_core._connection.shared_connection import QUEUE_BOUND, SharedConnection, Told
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.transfer import Transfer
 from rocket_core._errors import ClientGone, WaitError
@@ -65,7 +65,7 @@ class Connection(Buffers):
         lasting: whether the poller reports every arrival from now on. For the Monitor.
         preamble: what a proxy sends first, until it has arrived; otherwise None.
         requests: how many requests workers have served on the connection, with the present one.
-        shared: what any thread may send, once the connection is shared; otherwise None.
+        shared: what any thread may use while the connection is shared; otherwise None.
         state: what the connection waits for.
         timeouts: the limits for the client's time.
         watched_at: when the Monitor looks at the deadline next, by `time.monotonic`. For the
@@ -108,7 +108,7 @@ class Connection(Buffers):
         self.created = time.time()
         self.requests = 0
         self.context: Any = None
-        self.shared: SharedOutput | None = None
+        self.shared: SharedConnection | None = None
         self.timeouts = timeouts
         self.state = State.IDLE
         self.after = State.CLOSED
@@ -416,54 +416,29 @@ class Connection(Buffers):
 
     # -- sharing -------------------------------------------------------------------------------
 
-    def share(
-        self, *, limit: int = PUSH_BOUND, on_drained: Callable[[], None] | None = None
-    ) -> None:
-        """Let any thread `push` from now on. Called by the owner, which then enters SHARED.
+    def share(self, protocol: Told, *, limit: int = QUEUE_BOUND) -> SharedConnection:
+        """Let any thread use the connection from now on, through what is returned.
 
-        A worker calls it in `Worker.serve` or `Worker.receive`, before it tells other threads of
-        the connection, and returns ``State.SHARED``. What is pushed before is sent then, behind all
-        that was written. Once a connection is shared, it is sent to by `push` alone.
+        The owner calls this in `Worker.serve` or `Worker.receive`, and returns ``State.SHARED``.
+        From then on ``protocol``, a `SharedProtocol`, is called instead of the worker, and sends
+        through the `SharedConnection` alone. What is noted there before follows all that was
+        written.
 
         Args:
-            limit: bytes that wait for the client, from which on `push` refuses more.
-            on_drained: called when the client has taken all that had to wait for it, on the thread
-                that has sent it, which may be the Monitor's. So it must not wait, but it may push.
-        """
-        if self.shared is None:
-            self.shared = SharedOutput(limit, on_drained)
-
-    def push(self, data: bytes) -> bool:
-        """Send ``data`` to the client of a shared connection. Any thread may call this.
-
-        Never waits: what the client does not take is kept. Returns False, and sends nothing, once
-        the connection ends, or while `share`'s limit of bytes waits for the client. Where all
-        pushed bytes that are held would exceed half of the server's ``max_output``, the connection
-        for which most are held is closed.
-        """
-        shared = self.shared
-        return shared is not None and shared.put(self, data)
-
-    def end_push(self) -> None:
-        """Close a shared connection once its client has taken all that was pushed.
-
-        Nothing can be pushed any more, and what the client still sends is discarded. Any thread may
-        call this. Returns at once.
+            protocol: what is told of all that happens.
+            limit: bytes that wait for the client, from which on `SharedConnection.queue` refuses
+                more.
         """
         if self.shared is not None:
-            self.shared.close(self)
+            raise RuntimeError(f"the connection of {self.peer} is shared already")
+        self.shared = SharedConnection(self, protocol, limit)
+        return self.shared
 
     @property
-    def pushed(self) -> int:
-        """Bytes that were pushed, and the client has yet to take. Any thread may ask."""
-        return 0 if self.shared is None else self.shared.pending
-
-    def cut(self) -> None:
-        """Drop what was pushed, and disconnect the client. Any thread may call this."""
-        if self.close_reason is None:
-            self.close_reason = CloseReason.SEND_TIMEOUT
-        if self.shared is not None:
-            self.shared.cut(self)
+    def transfer_deadline(self) -> float:
+        """When the client is too slow, unless it moves something before, by `time.monotonic`."""
+        transfer = self._transfer
+        return inf if transfer is None else transfer.deadline
 
     # -- waiting -------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from rocket_core._connection.budget import TOTAL_INPUT, Budget
 from rocket_core._connection.disk_budget import DiskBudget
+from rocket_core._connection.input_room import InputRoom
 from rocket_core._system.fault_log import FaultLog
 
 if TYPE_CHECKING:
@@ -44,11 +45,11 @@ class Pushing(Protocol):
     """A shared connection, as far as others that need its memory deal with it."""
 
     @property
-    def pushed(self) -> int:
-        """Bytes that were pushed, and the client has yet to take. Any thread may ask."""
+    def pending(self) -> int:
+        """Bytes that were queued and the client has yet to take. Any thread may ask."""
 
     def cut(self) -> None:
-        """Drop what was pushed, and disconnect the client. Any thread may call this."""
+        """Drop what is queued, and disconnect the client. Any thread may call this."""
 
     def __hash__(self) -> int: ...
 
@@ -86,12 +87,14 @@ class ServerState:
         pool: what a worker tells that it will be away.
         input: the budget in memory for all large requests together; see `Spool`.
         output: the budget in memory for all responses that clients have yet to take.
-        pushed: the budget in memory for all that was pushed and clients have yet to take; half of
-            its limit is given, see `SharedOutput`.
-        pushing: the shared connections for which something pushed is held.
+        pushed: the budget in memory for all that shared connections hold for their clients; half
+            of its limit is given, see `SharedConnection`.
+        pushing: the shared connections for which something is held.
+        room: the bound in memory for all that shared connections have received and not handled.
         disk: the disk space for all large request bodies together; see `Spool`.
         faults: the log of errors that clients can provoke again and again.
         draining: whether idle connections are closed instead of kept.
+        drain_spread: seconds over which shared connections are told that the server drains.
         stopped: whether every connection is closed instead of parked.
     """
 
@@ -100,9 +103,11 @@ class ServerState:
     output: Budget = field(default_factory=Budget)
     pushed: Budget = field(default_factory=Budget)
     pushing: set[Pushing] = field(default_factory=set)
+    room: InputRoom = field(default_factory=InputRoom)
     disk: DiskBudget = field(default_factory=DiskBudget)
     faults: FaultLog = field(default_factory=FaultLog)
     draining: bool = False
+    drain_spread: float = 0.0
     stopped: bool = False
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from math import exp
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from rocket_core._connection.timeouts import Timeouts
+from rocket_core._connection.timeouts import Timeouts
 
 MINUTE: Final = 60.0
 """Seconds over which a rate is judged, unless `Timeouts.stall` lets clients pause for longer."""

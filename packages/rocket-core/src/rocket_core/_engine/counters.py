@@ -15,16 +15,18 @@ class Counters:
     Attributes:
         accepted: connections accepted.
         requests: requests handed to a worker.
+        turns: turns that a worker has taken for shared connections.
         closes: connections closed, by reason.
         queue_time: seconds that exchanges waited for a worker.
         service_time: seconds that a worker spent on an exchange.
     """
 
-    __slots__ = ("accepted", "closes", "queue_time", "requests", "service_time")
+    __slots__ = ("accepted", "closes", "queue_time", "requests", "service_time", "turns")
 
     def __init__(self) -> None:
         self.accepted = 0
         self.requests = 0
+        self.turns = 0
         self.closes: Final[dict[CloseReason, int]] = {}
         self.queue_time: Final = Histogram()
         self.service_time: Final = Histogram()
@@ -33,6 +35,7 @@ class Counters:
         """Add the counts of ``other`` to these."""
         self.accepted += other.accepted
         self.requests += other.requests
+        self.turns += other.turns
         for reason, count in list(other.closes.items()):
             self.closes[reason] = self.closes.get(reason, 0) + count
         self.queue_time.merge(other.queue_time)

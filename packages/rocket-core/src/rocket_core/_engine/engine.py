@@ -12,7 +12,8 @@ until the connection has another owner again:
   and the Monitor's thread while no worker has time.
 - `Engine.serve` lets the application answer a READY connection. Only threads of the pool and the
   urgent lanes call it, since it may take as long as the application likes.
-- `Engine.flush` sends what was pushed to a shared connection, for any thread.
+- `Engine.serve_turn` lets the application do one thing for a shared connection, likewise.
+- `Engine.flush` carries out what was noted on a shared connection, for any thread.
 - `Engine.expire`, `refuse`, `left` and `overtake` end what has lasted too long.
 
 A method that returns False or None has given the connection away: the caller must not touch it
@@ -31,13 +32,15 @@ import errno
 import logging
 from collections.abc import Callable
 from math import inf
+from random import random
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.server_state import ServerState
-from rocket_core._connection.shared_output import SharedOutput
+from rocket_core._connection.shared_connection import Phase, SharedConnection
 from rocket_core._connection.timeouts import Timeouts
+from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._engine.counters import Counters
 from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.registry import Registry
@@ -46,7 +49,7 @@ from rocket_core._engine.seat import Seat
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import ClientGone
 from rocket_core._state import OWNERS, CloseReason, Owner, State
-from rocket_core._system.poller import READ, WRITE
+from rocket_core._system.poller import ENDS, READ, WRITE
 from rocket_core._system.wait_ready import wait_ready
 
 _log = logging.getLogger("rocket_core.worker")
@@ -77,14 +80,48 @@ _TIMEOUT_REASONS: Final = {
     State.IDLE: CloseReason.KEEP_ALIVE_TIMEOUT,
     State.HEAD: CloseReason.HEAD_TIMEOUT,
     State.BODY: CloseReason.BODY_TIMEOUT,
-    State.SHARED: CloseReason.SEND_TIMEOUT,
     State.SENDING: CloseReason.SEND_TIMEOUT,
     State.LINGER: CloseReason.LINGER_TIMEOUT,
 }
 
+_BROKEN_STATES: Final = frozenset({State.SENDING, State.SHARED})
+"""The states in which an error leaves no way to send a last message: some other one is unsent."""
+
 _BROKEN: Final = frozenset(
     {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ENOTCONN}
 )
+
+
+class WorkQueue(Protocol):
+    """The queue of the pool, as far as the engine fills it. Any thread may call any method."""
+
+    def submit(self, connection: Connection, /) -> None:
+        """Queue a claimed connection for a worker, and see to it that one comes."""
+
+    def submit_turn(self, taker: TurnTaker, /) -> None:
+        """Queue a turn for a worker, and see to it that one comes."""
+
+    def leave_turn(self, taker: TurnTaker, /) -> None:
+        """Queue a turn, for the calling thread itself or for another one that is about to look."""
+
+
+class NoQueue:
+    """A `WorkQueue` without threads, which loses all."""
+
+    def submit(self, connection: Connection, /) -> None:
+        """Do nothing."""
+        del connection
+
+    def submit_turn(self, taker: TurnTaker, /) -> None:
+        """Do nothing."""
+        del taker
+
+    def leave_turn(self, taker: TurnTaker, /) -> None:
+        """Do nothing."""
+        del taker
+
+
+NO_QUEUE: Final = NoQueue()
 
 
 class Engine:
@@ -96,12 +133,16 @@ class Engine:
         registry: Registry,
         timeouts: Timeouts,
         server: ServerState,
-        limit: RequestLimit[Connection] | None = None,
+        limit: RequestLimit[Connection | TurnTaker] | None = None,
+        *,
+        queue: WorkQueue | None = None,
     ) -> None:
+        """Compose an engine; ``queue`` takes what comes up elsewhere than on a worker's thread."""
         self._monitor = monitor
         self._registry = registry
         self._server = server
         self._limit = limit
+        self._queue: Final = NO_QUEUE if queue is None else queue
         self._keep_alive: Final = timeouts.keep_alive
         self._seconds: Final = {
             State.HANDSHAKE: timeouts.handshake,
@@ -223,8 +264,8 @@ class Engine:
     def expire(self, connection: Connection, seat: Seat) -> None:
         """Deal with a claimed connection whose deadline has passed."""
         state = connection.state
-        if state is State.SHARED and connection.still_taking():
-            self._park_shared(connection)
+        if state is State.SHARED:
+            self._expire_shared(connection, seat)
             return
         if state is State.SENDING and connection.still_taking():
             self._monitor.park(connection)
@@ -274,8 +315,12 @@ class Engine:
         self.close(connection, seat)
         return True
 
-    def overtake(self, connection: Connection, seat: Seat) -> None:
-        """Answer for a worker that has lost an ACTIVE connection to the caller."""
+    def overtake(self, exchange: Connection | TurnTaker, seat: Seat) -> None:
+        """Answer for a worker that has lost an ACTIVE connection to the caller, or its turn."""
+        if isinstance(exchange, TurnTaker):
+            self._tell_overdue(exchange)
+            return
+        connection = exchange
         connection.close_reason = CloseReason.REQUEST_TIMEOUT
         context = None if connection.lease is None else connection.lease.context
 
@@ -292,11 +337,12 @@ class Engine:
         connection.state = _CLOSED  # from any other state
         if connection.armed:
             self._monitor.forget(connection)
-        if connection.shared is not None:
-            if connection.shared.incomplete:
+        shared = connection.shared
+        if shared is not None:
+            if shared.incomplete:
                 connection.unsent = True  # so that TLS does not say that all was sent
                 connection.break_off()
-            connection.shared.end(connection)
+            self._end_sharing(connection, shared, connection.close_reason or CloseReason.SERVED)
         connection.close()
         self._registry.remove(connection)
         reason = connection.close_reason or CloseReason.SERVED
@@ -402,107 +448,243 @@ class Engine:
             connection.shut_down()
         return False
 
-    # -- shared connections: see `SharedOutput` --------------------------------------------------
+    # -- shared connections: see `SharedConnection` ----------------------------------------------
 
-    def flush(self, connection: Connection) -> None:
-        """Send what was pushed, unless another thread owns the connection and so will do it.
+    def flush(self, shared: SharedConnection) -> None:
+        """Carry out what was noted, unless another thread owns the connection and so will do it.
 
         Any thread may call this. It never waits.
         """
-        shared = connection.shared
-        if shared is not None and shared.calls and self._monitor.claim(connection):
-            self._park_shared(connection)
+        if shared.take_unqueued():
+            self._queue.submit_turn(shared)
+        connection: Connection = shared.connection
+        if shared.calls and self._monitor.claim(connection):
+            # 1. This thread finds something noted. 2. The owner carries it out, and the connection
+            # is not shared any more: it is idle, or shared again. 3. This thread claims it.
+            if connection.shared is shared:
+                self._park_shared(connection, shared)
+            else:
+                connection.claimed_at = monotonic()
+                self._queue.submit(connection)
+
+    def serve_turn(self, taker: TurnTaker, seat: Seat) -> bool:
+        """Let the application do one thing; return whether the turn is to be queued again.
+
+        Called by a thread of the pool that has taken the turn from the queue.
+        """
+        limit = self._limit
+        seat.counters.turns += 1
+        taker.begin_turn()
+        lease = None if limit is None else limit.begin(taker)
+        again = False
+        try:
+            if lease is not None:
+                lease.offer(taker.doing())
+            again = taker.take_turn()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
+            self._report(taker, error)
+        if limit is not None and lease is not None:
+            limit.end(lease, taker)
+        self._admit()
+        taker.flush()
+        return taker.end_turn(again=again)
+
+    def _tell_overdue(self, taker: TurnTaker) -> None:
+        try:
+            taker.overdue()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
+            self._report(taker, error)
+        taker.flush()
+
+    def _report(self, taker: TurnTaker, error: BaseException) -> None:
+        self._server.faults.report(_log, error, "serving %s failed", taker.connection.peer)
+        taker.failed()
+
+    def _admit(self) -> None:
+        """Have the connections read again for which there is room now."""
+        for holder in self._server.room.admit():
+            if isinstance(holder, SharedConnection):
+                holder.read_again()
+                holder.flush()
 
     def _begin_sharing(self, connection: Connection) -> None:
         """Enter SHARED, with a connection that was READY, ACTIVE or received from until now."""
+        shared = connection.shared
+        if shared is None:
+            raise RuntimeError("a worker returned State.SHARED without Connection.share")
         connection.enter(State.SHARED)
-        connection.share()
-        if connection.shared is not None:
-            # 1. Another thread pushes, finds no flush, and leaves what it has put. 2. The flush is
-            # there. 3. The connection is parked, after which this thread looks at what was put.
-            connection.shared.flush = self.flush
-        self._park_shared(connection)
+        shared.recalled = connection.buffered > 0
+        # 1. Another thread notes something, finds that nothing can carry it out, and leaves. 2. It
+        # can from here on. 3. The connection is parked, after which this thread looks at what was
+        # noted.
+        shared.attach(self.flush)
+        if shared.recalled:
+            self._tell_received(connection, shared)
+        else:
+            self._after_telling(shared)
+        self._park_shared(connection, shared)
 
     def _receive_shared(self, connection: Connection, seat: Seat) -> None:
         """Receive on a claimed shared connection, and give it back to the Monitor or close it."""
-        if connection.shared is None or connection.shared.closing:
-            target = _CLOSED if connection.discard() else State.SHARED
-        else:
-            target = seat.worker.receive(connection)
-        if target is _CLOSED:
-            _note_client(connection)
-            self.close(connection, seat)
-            return
-        if target is State.LINGER:
-            connection.end_push()
-        elif target is not State.SHARED:
-            connection.enter(target)  # which raises
-        self._park_shared(connection)
-
-    def _park_shared(self, connection: Connection) -> None:
-        """Send what was pushed, and park the connection: for writing, too, if something is left.
-
-        Called by its owner, on any thread.
-        """
         shared = connection.shared
+        if shared is None or shared.phase is Phase.OVER:
+            self._close_shared(connection, seat, CloseReason.RESET)
+            return
+        if not shared.reads:
+            if connection.is_broken():
+                self._close_shared(connection, seat, CloseReason.RESET)
+                return
+        elif shared.phase is Phase.ENDING:
+            if connection.discard():
+                self._close_shared(connection, seat, CloseReason.CLIENT)
+                return
+        else:
+            count = connection.fill()
+            if count == 0:
+                self._close_shared(connection, seat, CloseReason.CLIENT)
+                return
+            if count is not None or shared.recalled:
+                self._tell_received(connection, shared)
+        self._park_shared(connection, shared)
+
+    def _tell_received(self, connection: Connection, shared: SharedConnection) -> None:
+        shared.recalled = False
+        shared.protocol.received(connection)
+        self._after_telling(shared)
+
+    def _after_telling(self, shared: SharedConnection) -> None:
+        """See to what the protocol has noted for the pool, on a thread that is about to look."""
+        if shared.take_unqueued():
+            self._queue.leave_turn(shared)
+        self._admit()
+
+    def _close_shared(self, connection: Connection, seat: Seat, reason: CloseReason) -> None:
+        if connection.close_reason is None:
+            connection.close_reason = reason
+        self.close(connection, seat)
+
+    def _expire_shared(self, connection: Connection, seat: Seat) -> None:
+        """Deal with a claimed shared connection for which the time has come for something."""
+        shared = connection.shared
+        if shared is None:
+            return
+        now = monotonic()
+        try:
+            late = shared.blocked and connection.transfer_deadline <= now
+            if late and not connection.still_taking():
+                self._close_shared(connection, seat, CloseReason.SEND_TIMEOUT)
+                return
+            if shared.drain_at <= now and not shared.drain_told:
+                shared.drain_told = True
+                shared.protocol.draining(shared)
+            if shared.take_due(now):
+                shared.protocol.due(now)
+            self._after_telling(shared)
+            self._park_shared(connection, shared)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
+            self._fail(connection, seat, error)
+
+    def _park_shared(self, connection: Connection, shared: SharedConnection) -> None:
+        """Carry out what was noted, and give the connection away. Called by its owner, any thread.
+
+        It is parked: for writing, too, if something is left to be sent.
+        """
         owned = True
-        while owned and shared is not None:
+        while owned:
             drained = self._send_shared(connection, shared)
+            if connection.state is not State.SHARED:
+                self._follow_sharing(connection, shared)
+                return
+            if drained:
+                shared.note_drained()
+            if shared.take_resumed():
+                # What the protocol has left in the buffer would be reported by no event, and the
+                # calling thread may be one of the application.
+                shared.recalled = True
+                connection.claimed_at = monotonic()
+                self._queue.submit(connection)
+                return
+            self._set_shared_deadline(connection, shared)
             self._monitor.park(connection)
-            if drained and shared.on_drained is not None:
-                self._report_drained(connection, shared.on_drained)
-            # 1. This thread, the owner, has found nothing more to send. 2. Another thread pushes,
-            # cannot claim the connection, and leaves. 3. This thread parks, and looks once more
-            # here: the other thread appends before it claims, and this one parks before it looks.
-            # A drain is noticed in the same way: see `_park`.
+            if shared.take_unqueued():
+                self._queue.submit_turn(shared)
+            # 1. This thread, the owner, has carried out all that it has found noted. 2. Another
+            # thread notes something, cannot claim the connection, and leaves. 3. This thread parks,
+            # and looks once more here: the other thread notes before it claims, and this one parks
+            # before it looks. A drain is noticed in the same way: see `_park`.
             owned = (
-                shared.calls or (self._server.draining and not shared.closing)
+                shared.calls or (self._server.draining and shared.drain_at == inf)
             ) and self._monitor.claim(connection)
 
-    def _send_shared(self, connection: Connection, shared: SharedOutput) -> bool:
-        """Send what was pushed; return whether the client has taken what had to wait before.
+    def _set_shared_deadline(self, connection: Connection, shared: SharedConnection) -> None:
+        """Set the deadline, and what to wait for besides, of a connection about to be parked."""
+        if self._server.draining and shared.drain_at == inf:
+            shared.drain_at = monotonic() + random() * self._server.drain_spread  # noqa: S311
+        deadline = shared.next_deadline()
+        interest = READ if shared.reads else 0
+        if shared.blocked:
+            interest |= WRITE
+            deadline = min(deadline, connection.transfer_deadline)
+        connection.deadline = deadline
+        if interest != READ:
+            connection.wants = connection.wants or interest or ENDS
 
-        Afterwards the connection is to be parked, in SHARED or LINGER.
+    def _send_shared(self, connection: Connection, shared: SharedConnection) -> bool:
+        """Send what was queued; return whether the client has taken what had to wait before.
+
+        Afterwards the connection is in SHARED, or in the state that follows.
         """
-        if connection.state is not State.SHARED:
-            return False
         waited = shared.blocked
+        if shared.phase is Phase.OVER:
+            return False
         try:
-            if self._server.draining and not shared.closing:
-                if connection.close_reason is None:
-                    connection.close_reason = CloseReason.DRAINED
-                shared.close(connection)
-            moved = shared.send(connection)
+            moved = shared.send()
             if shared.blocked:
                 if not waited:
                     connection.begin_transfer(monotonic(), sending=True)
                 elif moved:
-                    connection.transferred(moved)
-                connection.wants = connection.wants or READ | WRITE
+                    connection.transferred(moved, sending=True)
                 return False
-            connection.deadline = inf
-            if shared.closing:
-                connection.enter(State.LINGER)
-                self._set_deadline(connection)
-                connection.shut_down()
+            if shared.take_end():
+                connection.enter(shared.after)
+                if connection.state is State.LINGER:
+                    connection.shut_down()
         except OSError:
             # The client is gone. The thread may have no seat, so it leaves the close to the thread
             # that receives next: the socket is armed again, and is ready for reading at once.
             if connection.close_reason is None:
                 connection.close_reason = CloseReason.RESET
-            shared.end(connection)
+            connection.state = State.SHARED
+            shared.breaks()
             connection.abort()
             connection.drained = False
             connection.lasting = False
             return False
-        return waited and not shared.closing
+        return waited and connection.state is State.SHARED
 
-    def _report_drained(self, connection: Connection, on_drained: Callable[[], None]) -> None:
-        """Call ``on_drained``; the connection is not the caller's any more."""
-        try:
-            on_drained()
-        except BaseException as error:  # noqa: BLE001 - of the protocol's making
-            self._server.faults.report(_log, error, "on_drained of %s failed", connection.peer)
+    def _follow_sharing(self, connection: Connection, shared: SharedConnection) -> None:
+        """Give away a connection that is not shared any more, and lingers or serves requests."""
+        if connection.state is _IDLE:
+            self._end_sharing(connection, shared, None)
+            # What was pipelined is in the buffer, and the calling thread may have no seat.
+            connection.claimed_at = monotonic()
+            connection.deadline = connection.claimed_at + self._keep_alive
+            self._queue.submit(connection)
+            return
+        if connection.close_reason is None and self._server.draining:
+            connection.close_reason = CloseReason.DRAINED
+        self._end_sharing(connection, shared, connection.close_reason or CloseReason.SERVED)
+        self._set_deadline(connection)
+        self._monitor.park(connection)
+
+    def _end_sharing(
+        self, connection: Connection, shared: SharedConnection, reason: CloseReason | None
+    ) -> None:
+        """Have the protocol told, by a turn, that the connection is not shared any more."""
+        connection.shared = None
+        shared.finish(reason)
+        if shared.take_unqueued():
+            self._queue.submit_turn(shared)
 
     def _fail(self, connection: Connection, seat: Seat, error: BaseException) -> None:
         active = connection.state is _ACTIVE
@@ -513,7 +695,7 @@ class Engine:
             return
         self._server.faults.report(_log, error, "serving %s failed", connection.peer)
         connection.close_reason = CloseReason.ERROR
-        if connection.state is State.SENDING:  # what is unsent can never be sent
+        if connection.state in _BROKEN_STATES:
             self.close(connection, seat)
             return
         try:
@@ -557,7 +739,7 @@ def _note_client(connection: Connection) -> None:
 
 
 def _serve_within(
-    limit: RequestLimit[Connection], connection: Connection, worker: Worker
+    limit: RequestLimit[Connection | TurnTaker], connection: Connection, worker: Worker
 ) -> State | None:
     """Call `Worker.serve` with a limit of time.
 

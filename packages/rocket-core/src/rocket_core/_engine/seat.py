@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._engine.counters import Counters, Tally
 from rocket_core._engine.statistics import Activity
 from rocket_core._engine.worker import Worker, retire
@@ -52,7 +53,10 @@ class Seat:
             return Activity(name, ident, native_id, None, 0.0, None, "")
         exchange, since = busy
         connection = exchange.connection
-        doing = self.worker.doing() if _is_served(exchange) else ""
+        if isinstance(exchange, TurnTaker):
+            doing = exchange.doing()
+        else:
+            doing = self.worker.doing() if _is_served(exchange) else ""
         return Activity(name, ident, native_id, connection.peer, since, connection.state, doing)
 
 

@@ -10,6 +10,19 @@ from rocket_core._state import State
 
 
 @dataclass(frozen=True, slots=True)
+class SharedCounts:
+    """How many connections of one kind are shared.
+
+    Attributes:
+        parked: those that hold no thread and wait for none.
+        active: those for which a worker does something, or is to.
+    """
+
+    parked: int
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """A snapshot of a server.
 
@@ -17,6 +30,8 @@ class Statistics:
         connections: the open connections, counted by the name of their state.
         accepted: connections accepted so far.
         requests: requests handed to a worker so far.
+        turns: how many times a worker has had something to do for a shared connection so far.
+        shared: the connections that are shared now, by the kind of their protocol.
         closes: connections closed so far, by the name of the reason.
         accept_errors: how many times accepting failed.
         refused: connections closed at once, because their peer is not among the proxies that the
@@ -42,6 +57,8 @@ class Statistics:
     held: int
     queue_time: Histogram = field(compare=False)
     service_time: Histogram = field(compare=False)
+    turns: int = 0
+    shared: dict[str, SharedCounts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +98,7 @@ class ConnectionInfo:
         requests: how many requests a worker has served on it.
         held: bytes held for the client, which has not taken them yet.
         secure: whether TLS protects the connection, or the connection between client and proxy.
+        kind: the kind of its protocol while it is shared; otherwise empty.
     """
 
     peer: Peer
@@ -90,3 +108,4 @@ class ConnectionInfo:
     requests: int
     held: int
     secure: bool
+    kind: str = ""

@@ -28,7 +28,7 @@ class Worker(ABC):
 
         Returns what the connection waits for next: ``State.IDLE`` for another request,
         ``State.HEAD`` or ``State.BODY`` for the rest of a request that has arrived in part,
-        ``State.SHARED`` to let other threads send as well, for good (`Connection.share`),
+        ``State.SHARED`` after `Connection.share`, to let other threads send as well,
         ``State.LINGER`` to close once the client has read the answer, ``State.CLOSED`` or None to
         close at once. Output the client has not taken yet is sent in any case.
 
@@ -45,11 +45,9 @@ class Worker(ABC):
         Called whenever something may have arrived, and in ``State.IDLE`` after a response when more
         is buffered: from any thread, often the Monitor's own, so nothing that takes long belongs
         here. Returns ``State.READY`` to have `serve` called, or any state that `serve` may return.
-        In ``State.SHARED`` it is called for all that arrives, and returns ``State.SHARED`` again,
-        or a state to close: what it answers, it pushes (`Connection.push`), and what it does not
-        take waits for more to arrive. In ``State.BODY`` it reports what arrived to
-        `Connection.transferred`, which puts the deadline off. Raises `OSError` for a broken
-        connection.
+        It is not called in ``State.SHARED``: see `SharedProtocol`. In ``State.BODY`` it reports
+        what arrived to `Connection.transferred`, which puts the deadline off. Raises `OSError` for
+        a broken connection.
 
         This implementation is ready as soon as there is anything new to read. Protocols that
         override it to wait for a whole request let no slow client near a thread.

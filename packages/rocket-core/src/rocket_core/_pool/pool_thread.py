@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._pool.thread_pool import Role
 from rocket_core._pool.urgent_lanes import LONG_WAIT
 from rocket_core._system.fault_log import FaultLog
@@ -83,9 +84,13 @@ class PoolThread:
         count_wait, count_service = counters.queue_time.add, counters.service_time.add
         while ready and not pool.dismissing:  # that it is empty costs less than an exception
             try:
-                connection = ready.popleft()
+                exchange = ready.popleft()
             except IndexError:
                 break
+            if isinstance(exchange, TurnTaker):
+                self._serve_turn(exchange)
+                continue
+            connection = exchange
             # A service begins where the last one ended, or with the poll that claimed it: a look at
             # the clock costs as much as counting. `serve` has mostly just looked when it returns.
             began = seat.now
@@ -114,6 +119,24 @@ class PoolThread:
                 connection.claimed_at = ended
                 pool.queue_behind(connection)
         seat.busy = None
+
+    def _serve_turn(self, taker: TurnTaker) -> None:
+        """Let an object that was taken from the queue have its turn, as `_serve_ready` serves."""
+        pool, seat = self._pool, self.seat
+        pool.turns.discard(taker)
+        began = seat.now
+        seat.busy = taker, began
+        if pool.eager > 0 and (pool.ready or not pool.polling):
+            pool.call_eagerly()
+        if pool.watched:
+            pool.rouse()
+        taker.queue_time = waited = max(began - taker.claimed_at, 0.0)
+        again = self._engine.serve_turn(taker, seat)
+        seat.now = ended = time.monotonic()
+        seat.counters.queue_time.add(waited)
+        seat.counters.service_time.add(ended - began)
+        if again:
+            pool.queue_behind(taker)
 
     def _sleep(self) -> Role:
         """Sleep until woken; return what to do then: LEAVE when the thread is not needed."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._engine.monitor import BATCH
 from rocket_core._pool.urgent_lanes import LONG_WAIT
 from rocket_core._state import State
@@ -67,16 +68,20 @@ class StandIn:
     def _take_in(self, connections: Iterable[Connection]) -> None:
         """Do for claimed connections what needs no worker, and queue the rest."""
         for connection in connections:
-            self._queue(connection, waiting=len(self._pool.ready))
+            self._queue(connection, waiting=len(self._pool.ready) - len(self._pool.turns))
         self._pool.offer()
 
     def _sweep(self) -> None:
         """Do the same for all connections that workers have claimed and not begun with."""
         waiting = 0  # the connections behind may have sent nothing yet
         count = len(self._pool.ready)
-        crowded = count >= self._max_queue  # a client that has left must keep no other out
+        # A client that has left must keep no other out.
+        crowded = count - len(self._pool.turns) >= self._max_queue
         now = time.monotonic()
         for connection in self._take(count):
+            if isinstance(connection, TurnTaker):
+                self._pool.ready.append(connection)  # which waits for a worker, however long
+                continue
             if (
                 crowded
                 and connection.state is State.READY
@@ -87,7 +92,7 @@ class StandIn:
             waiting += self._queue(connection, waiting=waiting)
         self._pool.offer()
 
-    def _take(self, count: int) -> Iterator[Connection]:
+    def _take(self, count: int) -> Iterator[Connection | TurnTaker]:
         """Take up to ``count`` connections from the queue, from which workers take as well."""
         with suppress(IndexError):
             for _ in range(count):

@@ -53,6 +53,7 @@ from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
+from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._pool.absences import MAX_STALLED, MAX_UPGRADED, Absences
 from rocket_core._pool.staffing import Care, Snapshot, Staffing
 from rocket_core._system.fault_log import FaultLog
@@ -111,7 +112,9 @@ class ThreadPool:
     the time before which no thread is made, and all that is public but the queue.
 
     Attributes:
-        ready: the connections that wait for a worker, each put there by its last owner.
+        ready: the connections that wait for a worker, each put there by its last owner, and the
+            objects that have a turn.
+        turns: those of them that have a turn, which are not counted where the queue is limited.
         polling: how many workers poll.
         dismissing: whether the next worker that runs out of work is to sleep.
         eager: for how many requests another worker is called before work has waited.
@@ -150,7 +153,8 @@ class ThreadPool:
         self._alert = alert
         self._pollers = usable_cores()
         self._staffing = Staffing(self._pollers)
-        self.ready: deque[Connection] = deque()
+        self.ready: deque[Connection | TurnTaker] = deque()
+        self.turns: set[TurnTaker] = set()
         self.polling = 0
         self.dismissing = False
         self.eager = 0
@@ -229,11 +233,20 @@ class ThreadPool:
             self._alert()
 
     def abandoned(self) -> list[Connection]:
-        """Take all that waits for a worker; the caller owns it then."""
-        claimed = []
+        """Take the connections that wait for a worker; the caller owns them then.
+
+        Turns are left there: in them the application hears of the end of what it has.
+        """
+        claimed: list[Connection] = []
+        turns: list[TurnTaker] = []
         with suppress(IndexError):
             while True:  # one by one, since threads may take from it meanwhile
-                claimed.append(self.ready.popleft())
+                exchange = self.ready.popleft()
+                if isinstance(exchange, TurnTaker):
+                    turns.append(exchange)
+                else:
+                    claimed.append(exchange)
+        self.ready.extend(turns)
         return claimed
 
     # -- to be seen ----------------------------------------------------------------------------
@@ -352,6 +365,34 @@ class ThreadPool:
     def submit(self, connection: Connection) -> None:
         """Queue a connection for a worker, and see to it that one comes. Any thread may call."""
         self.ready.append(connection)
+        self._bring_worker()
+
+    def submit_turn(self, taker: TurnTaker) -> None:
+        """Queue a turn for a worker, and see to it that one comes. Any thread may call."""
+        self._queue_turn(taker)
+        self._bring_worker()
+
+    def leave_turn(self, taker: TurnTaker) -> None:
+        """Queue a turn, on a thread that is about to look at the queue.
+
+        That is a worker that does what needs no application, or the Monitor's thread, which tends
+        the pool after all that it does.
+        """
+        self._queue_turn(taker)
+        with self._lock:
+            # What a worker does not serve first must not wait for it: see `poll`.
+            exposed = len(self.ready) > 1 or not self.polling
+            alert = exposed and not self.guarded
+        if alert:
+            self._alert()
+
+    def _queue_turn(self, taker: TurnTaker) -> None:
+        taker.claimed_at = time.monotonic()
+        self.turns.add(taker)  # before a worker can take it out
+        self.ready.append(taker)
+
+    def _bring_worker(self) -> None:
+        """See to it that a worker looks at what the calling thread has just queued."""
         with self._lock:
             woken = self._wake_sleeper()
             if not woken and self.polling:
@@ -541,7 +582,8 @@ class ThreadPool:
 
     def _choose_role(self, member: Member) -> Role:
         """With the lock: decide what the calling worker does next."""
-        if self._stopping or (self._excess and self._is_excess()):
+        # In a pool that stops, the last turns are served: in them the application hears of ends.
+        if (self._stopping and not self.turns) or (self._excess and self._is_excess()):
             self._leave(member)
             if self.polling and self._excess:
                 self._monitor.wake()  # one of the workers that poll may be too many as well
@@ -612,14 +654,17 @@ class ThreadPool:
             self.eager -= 1
             self._call_another()
 
-    def queue_behind(self, connection: Connection) -> None:
-        """Queue ``connection`` again, behind all others that are ready.
+    def queue_behind(self, exchange: Connection | TurnTaker) -> None:
+        """Queue ``exchange`` again, behind all others that are ready.
 
         The others include connections that have become ready and that no worker has claimed yet.
         """
         if not self.polling:
             self.ready.extend(self._monitor.poll(0))
-        self.ready.append(connection)
+        if isinstance(exchange, TurnTaker):
+            self._queue_turn(exchange)
+        else:
+            self.ready.append(exchange)
         with self._lock:
             if self.polling:
                 # 1. A worker that polls was to be woken. 2. The poll above has taken that wake-up.

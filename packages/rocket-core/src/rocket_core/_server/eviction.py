@@ -51,12 +51,20 @@ class Eviction:
     """
 
     def __init__(
-        self, monitor: Monitor, engine: Engine, seat: Seat, timeouts: Timeouts, limit: int
+        self,
+        monitor: Monitor,
+        engine: Engine,
+        seat: Seat,
+        timeouts: Timeouts,
+        limit: int,
+        *,
+        shared: bool = False,
     ) -> None:
-        """Close connections of ``monitor``; there may be ``limit`` of them."""
+        """Close connections of ``monitor``, of which there may be ``limit``; or ``shared`` ones."""
         self._monitor = monitor
         self._engine = engine
         self._seat = seat
+        self._shared = shared
         self._count = max(limit // _PORTION, 1)
         self._seconds: Final = {
             State.HANDSHAKE: timeouts.handshake,
@@ -118,6 +126,9 @@ class Eviction:
         if state is State.BODY:
             idle = now - connection.claimed_at
             return idle if idle >= MIN_TRANSFER * self._share else 0.0
+        if state is State.SHARED:
+            idle = now - connection.claimed_at
+            return idle if self._shared and idle >= MIN_IDLE * self._share else 0.0
         seconds = self._seconds.get(state)
         if seconds is None:
             return 0.0

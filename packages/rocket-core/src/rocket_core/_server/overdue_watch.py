@@ -7,11 +7,12 @@ import time
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._connection.connection import Connection
+from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._lease import Hold, Lease
 from rocket_core._state import CloseReason
 
 if TYPE_CHECKING:
-    from rocket_core._connection.connection import Connection
     from rocket_core._engine.engine import Engine
     from rocket_core._engine.request_limit import RequestLimit
     from rocket_core._engine.seat import Seat
@@ -32,7 +33,7 @@ class OverdueWatch:
 
     def __init__(
         self,
-        limit: RequestLimit[Connection],
+        limit: RequestLimit[Connection | TurnTaker],
         seconds: float,
         *,
         pool: ThreadPool,
@@ -67,17 +68,19 @@ class OverdueWatch:
         if not leases:
             return inf
         due = now - self._seconds
-        for lease, connection in leases:
+        for lease, exchange in leases:
             if lease.hold is Hold.OVER:  # the application has taken the connection over
                 self._limit.forget(lease)
             elif lease.overdue(due):
-                self._overtake(lease, connection, due)
+                self._overtake(lease, exchange, due)
         ends = [lease.began + self._seconds for lease, _ in self._limit.leases()]
         # Requests that are still there though their time is up wait for their clients.
         self._next = min([now + self._seconds, *(e if e > now else now + _RECHECK for e in ends)])
         return self._next - now
 
-    def _overtake(self, lease: Lease, connection: Connection, due: float) -> None:
+    def _overtake(self, lease: Lease, exchange: Connection | TurnTaker, due: float) -> None:
+        connection = exchange.connection
+
         def abort() -> None:
             connection.close_reason = CloseReason.REQUEST_TIMEOUT
             connection.abort()
@@ -97,9 +100,15 @@ class OverdueWatch:
             connection.peer,
             "a request" if lease.context is None else lease.context,
             self._seconds,
-            "answered without it" if hold is Hold.OVERTAKEN else "closed its connection",
+            _consequence(exchange, hold),
             "was replaced" if replaced else "was not replaced, because max_stalled threads are",
             self._faults.stack_of(_log, lease.thread),
         )
         if hold is Hold.OVERTAKEN:
-            self._engine.overtake(connection, self._seat)
+            self._engine.overtake(exchange, self._seat)
+
+
+def _consequence(exchange: Connection | TurnTaker, hold: Hold) -> str:
+    if isinstance(exchange, TurnTaker):
+        return "told its protocol"
+    return "answered without it" if hold is Hold.OVERTAKEN else "closed its connection"

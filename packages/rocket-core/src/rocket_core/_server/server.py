@@ -17,13 +17,14 @@ from rocket_core._connection.connection import Connection
 from rocket_core._connection.disk_budget import TOTAL_SPOOLED, DiskBudget
 from rocket_core._connection.server_state import ServerState
 from rocket_core._connection.timeouts import Timeouts
+from rocket_core._connection.turn_taker import TurnState, TurnTaker
 from rocket_core._engine.counters import Counters, Tally
 from rocket_core._engine.engine import Engine
 from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.registry import Registry
 from rocket_core._engine.request_limit import RequestLimit
 from rocket_core._engine.seat import Seat, Seats
-from rocket_core._engine.statistics import Activity, ConnectionInfo, Statistics
+from rocket_core._engine.statistics import Activity, ConnectionInfo, SharedCounts, Statistics
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import LifecycleError
 from rocket_core._pool.absences import MAX_STALLED, MAX_UPGRADED
@@ -50,6 +51,15 @@ _STOP_PATIENCE: Final = 2.0
 
 _PUSH: Final = 0.001
 """Seconds between looks for connections on which threads of the application push at a stop."""
+
+_SPACING: Final = 0.01
+"""Seconds between shared connections that are told of a drain, on average."""
+
+_SPREAD: Final = 0.5
+"""The part of a drain's time in which all of them are told, at most."""
+
+_LONGEST_SPREAD: Final = 15.0
+"""Seconds in which all of them are told where a drain has no limit."""
 
 _HELD: Final = 0.1
 """Seconds with one client after which the Monitor's thread is among the `Server.activities`."""
@@ -99,6 +109,7 @@ class Server:
         max_stalled: int = MAX_STALLED,
         max_upgraded: int = MAX_UPGRADED,
         max_connections: int | None = None,
+        evict_shared: bool = False,
         max_queue: int = MAX_QUEUE,
         queue_timeout: float = QUEUE_TIMEOUT,
         max_output: int = TOTAL_OUTPUT,
@@ -123,6 +134,7 @@ class Server:
             max_connections: maximum number of open connections. At the limit, idle ones are closed
                 for clients that wait, the longest idle first. Default: half of the file descriptors
                 that the process may open.
+            evict_shared: close shared connections, too, to make room for clients that wait.
             max_queue: requests that wait while all threads are busy, before others are refused.
             queue_timeout: seconds a request waits while all threads are busy, before it is refused.
             max_output: bytes held for clients that do not take them, over all connections, without
@@ -166,6 +178,7 @@ class Server:
         self._max_stalled = max_stalled
         self._max_upgraded = max_upgraded
         self._max_connections = max_connections
+        self._evict_shared = evict_shared
         self._max_queue = max_queue
         self._queue_timeout = queue_timeout
         self._max_output = max_output
@@ -343,10 +356,10 @@ class Server:
             watchers.append(Watchdog(self._list_activities, self._watchdog, state.faults))
         seconds = self._request_timeout
         if seconds is None:
-            engine = Engine(monitor, registry, self._timeouts, state)
+            engine = Engine(monitor, registry, self._timeouts, state, queue=pool)
         else:
-            limit: RequestLimit[Connection] = RequestLimit(pool.rouse, pool.returned)
-            engine = Engine(monitor, registry, self._timeouts, state, limit)
+            limit: RequestLimit[Connection | TurnTaker] = RequestLimit(pool.rouse, pool.returned)
+            engine = Engine(monitor, registry, self._timeouts, state, limit, queue=pool)
             watchers.append(
                 OverdueWatch(
                     limit, seconds, pool=pool, engine=engine, seat=seat, faults=state.faults
@@ -371,7 +384,9 @@ class Server:
         self._registry = registry
         self._engine = engine
         self._urgent_lanes = urgent_lanes
-        self._eviction = Eviction(monitor, engine, seat, self._timeouts, most)
+        self._eviction = Eviction(
+            monitor, engine, seat, self._timeouts, most, shared=self._evict_shared
+        )
         self._eviction_ordered = False
         self._monitor_thread = MonitorThread(
             mailbox, pool, urgent_lanes, stand_in, seat, watchers=watchers
@@ -467,6 +482,7 @@ class Server:
         if self._lifecycle is not Lifecycle.RUNNING:
             return
         self._lifecycle = Lifecycle.DRAINING
+        self._server_state.drain_spread = self._drain_spread(timeout)
         self._server_state.draining = True
         for listener in self.listeners:
             if listener in shared:
@@ -483,6 +499,15 @@ class Server:
             if self._engine.advance(connection, self._seat):
                 self._pool.submit(connection)
         self._stop_if_empty()
+
+    def _drain_spread(self, timeout: float | None) -> float:
+        """Return over how many seconds the shared connections are told of the drain.
+
+        Their clients are likely to come back at once, so that they should not all do it together.
+        """
+        count = sum(each.shared is not None for each in self._registry.snapshot())
+        part = _LONGEST_SPREAD if timeout is None else timeout * _SPREAD
+        return min(count * _SPACING, part)
 
     def _note_closed(self) -> None:
         if not any(each.listening for each in self.listeners):
@@ -537,24 +562,28 @@ class Server:
         for listener in self.listeners:
             listener.join()
         self._closed.set()
-        self._pool.stop()
-        self._urgent_lanes.stop()
+        until = time.monotonic() + _STOP_PATIENCE
         self._close_unowned()
         for connection in self._registry.snapshot():
             connection.abort()
-        until = time.monotonic() + _STOP_PATIENCE
-        stuck = self._pool.join(_STOP_PATIENCE)
-        stuck += self._urgent_lanes.join(max(until - time.monotonic(), 0))
-        for name in stuck:
-            _log.warning("thread %s still runs in the application: leaving it behind", name)
-        self._close_unowned()  # what was parked or queued while the pool was stopping
-        # 1. A thread of the application pushes, and owns a shared connection. 2. The connection is
+        # 1. A thread of the application flushes, and owns a shared connection. 2. The connection is
         # not found above. 3. The thread parks it. It never waits meanwhile, so that it is soon.
+        # The pool goes on until then, since the application is told of the ends by its threads.
         while time.monotonic() < until and any(
             each.shared is not None for each in self._registry.snapshot()
         ):
             time.sleep(_PUSH)
             self._close_unowned()
+        self._pool.stop()
+        self._urgent_lanes.stop()
+        self._close_unowned()
+        for connection in self._registry.snapshot():
+            connection.abort()
+        stuck = self._pool.join(_STOP_PATIENCE)
+        stuck += self._urgent_lanes.join(max(until - time.monotonic(), 0))
+        for name in stuck:
+            _log.warning("thread %s still runs in the application: leaving it behind", name)
+        self._close_unowned()  # what was parked or queued while the pool was stopping
         try:
             self._seat.worker.stopped()
         except BaseException:  # noqa: BLE001 - of the protocol's making
@@ -608,7 +637,8 @@ class Server:
         if self._lifecycle is Lifecycle.NEW:
             raise LifecycleError("a server that was never started has no statistics")
         total = self._tally.total()
-        states = Counter(each.state.value for each in self._registry.snapshot())
+        connections = self._registry.snapshot()
+        states = Counter(each.state.value for each in connections)
         return Statistics(
             connections=dict(states),
             accepted=total.accepted,
@@ -622,6 +652,8 @@ class Server:
             held=self._server_state.output.held + self._server_state.pushed.held,
             queue_time=total.queue_time,
             service_time=total.service_time,
+            turns=total.turns,
+            shared=_count_shared(connections),
         )
 
     def activities(self) -> list[Activity]:
@@ -654,11 +686,20 @@ class Server:
                 state=each.state,
                 created=each.created,
                 requests=each.requests,
-                held=each.held + each.pushed,
+                held=each.held + (0 if shared is None else shared.pending),
                 secure=each.secure,
+                kind="" if shared is None else shared.protocol.kind,
             )
             for each in self._registry.snapshot()
+            for shared in [each.shared]  # which may end meanwhile
         ]
+
+
+def _count_shared(connections: Iterable[Connection]) -> dict[str, SharedCounts]:
+    shared = [each for connection in connections if (each := connection.shared) is not None]
+    all_of = Counter(each.protocol.kind for each in shared)
+    parked = Counter(each.protocol.kind for each in shared if each.turn_state is TurnState.RESTING)
+    return {kind: SharedCounts(parked[kind], all_of[kind] - parked[kind]) for kind in all_of}
 
 
 def _check_threads(least: int, most: int) -> None:

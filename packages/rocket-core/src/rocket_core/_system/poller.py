@@ -36,6 +36,8 @@ from rocket_core._system.waker import Waker
 
 READ: Final = 1
 WRITE: Final = 2
+ENDS: Final = 8
+"""No interest but in what ends the connection, such as a reset, where the platform tells."""
 
 
 class Poller(Protocol):
@@ -51,8 +53,8 @@ class Poller(Protocol):
     def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
         """Report ``descriptor`` once, when it is, or becomes, ready for ``interest``.
 
-        ``interest`` is READ, WRITE or both. With `lasting`, READ goes on being reported. ``first``
-        says that the descriptor was never armed since it was opened. Raises `OSError`
+        ``interest`` is READ, WRITE, both, or ENDS. With `lasting`, READ goes on being reported.
+        ``first`` says that the descriptor was never armed since it was opened. Raises `OSError`
         when the descriptor was closed meanwhile.
         """
 
@@ -87,6 +89,7 @@ if sys.platform == "linux":
         READ: select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET,
         WRITE: select.EPOLLOUT | select.EPOLLONESHOT,
         READ | WRITE: select.EPOLLIN | select.EPOLLOUT | select.EPOLLONESHOT,
+        ENDS: select.EPOLLONESHOT,  # errors, and the end of both directions, are always reported
     }
 
     class EpollPoller:
@@ -219,7 +222,10 @@ class SelectorPoller:
         if descriptor < 0:
             raise OSError("closed")
         with self._lock:
-            self._interests[descriptor] = interest
+            if interest == ENDS:
+                self._interests.pop(descriptor, None)
+            else:
+                self._interests[descriptor] = interest
         self.wake()
 
     def watch(self, descriptor: int, *, exclusive: bool) -> None:

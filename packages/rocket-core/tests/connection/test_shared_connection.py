@@ -19,56 +19,77 @@ from coresupport import (
     states,
     wait_for,
 )
-from rocket_core import Connection, Server, State, Timeouts, Worker
+from rocket_core import (
+    CloseReason,
+    Connection,
+    Server,
+    SharedConnection,
+    SharedProtocol,
+    State,
+    Timeouts,
+    Worker,
+)
 from rocket_core.testing import PATIENCE, Client, NarrowListener, descriptors, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+class Lines(SharedProtocol):
+    """Pushes each line in upper case."""
+
+    kind = "lines"
+
+    def __init__(self, worker: SharingWorker) -> None:
+        self.worker = worker
+        self.shared: SharedConnection
+
+    def received(self, connection: Connection) -> None:
+        while (line := connection.take_through(b"\n")) is not None:
+            if line == b"bye":
+                self.shared.queue(b"BYE\n")
+                self.shared.end()
+                return
+            if line == b"hold":
+                self.worker.entered.set()
+                wait_for(self.worker.go_on)
+            if line == b"fail":
+                raise LookupError("of the protocol")
+            self.shared.queue(line.upper() + b"\n")
+
+    def drained(self) -> None:
+        self.worker.drained.release()
+
+    def ended(self, reason: CloseReason | None) -> None:
+        self.worker.reasons.append(reason)
+
+
 class SharingWorker(Worker):
-    """Shares every connection with its first line, and pushes each further line in upper case.
+    """Shares every connection with its first line.
 
     Attributes:
         shared: the connections, in the order in which they were shared.
-        gone: how many of them have closed.
+        reasons: the reasons for which they have ended.
     """
 
     def __init__(self, limit: int = 256 * 1024) -> None:
         self.limit = limit
-        self.shared: list[Connection] = []
-        self.gone = 0
+        self.shared: list[SharedConnection] = []
+        self.reasons: list[CloseReason | None] = []
         self.drained = threading.Semaphore(0)
         self.entered = threading.Event()
         self.go_on = threading.Event()
 
-    def receive(self, connection: Connection) -> State:
-        if connection.state is not State.SHARED:
-            return super().receive(connection)
-        count = connection.fill()
-        if not count:
-            return State.SHARED if count is None else State.CLOSED
-        while (line := connection.take_through(b"\n")) is not None:
-            if line == b"bye":
-                connection.push(b"BYE\n")
-                return State.LINGER
-            if line == b"hold":
-                self.entered.set()
-                wait_for(self.go_on)
-            if line == b"invalid":
-                return State.IDLE
-            connection.push(line.upper() + b"\n")
-        return State.SHARED
+    def make(self) -> Lines:
+        return Lines(self)
 
     def serve(self, connection: Connection) -> State:
         connection.take()
-        connection.share(limit=self.limit, on_drained=self.drained.release)
-        self.shared.append(connection)
+        protocol = self.make()
+        protocol.shared = connection.share(protocol, limit=self.limit)
+        self.shared.append(protocol.shared)
         connection.write(b"shared\n")
         return State.SHARED
-
-    def closed(self, connection: Connection) -> None:
-        self.gone += connection.shared is not None
 
 
 @pytest.fixture
@@ -83,20 +104,20 @@ def server(protocol: SharingWorker) -> Iterator[Server]:
         assert server._server_state.pushed.held == 0 or server.connections
 
 
-def share(client: Client, protocol: SharingWorker) -> Connection:
+def share(client: Client, protocol: SharingWorker) -> SharedConnection:
     """Have the connection of ``client`` shared and parked; return it."""
     before = len(protocol.shared)
     client.send(b"share\n")
     assert client.read_line() == b"shared\n"
-    connection = protocol.shared[before]
-    eventually(lambda: connection.state is State.SHARED)
-    return connection
+    shared = protocol.shared[before]
+    eventually(lambda: shared.connection.state is State.SHARED)
+    return shared
 
 
-def fill(connection: Connection) -> int:
+def fill(shared: SharedConnection) -> int:
     """Push until the connection refuses more; return how many bytes it took."""
     total = 0
-    while connection.push(bytes(50_000)):
+    while shared.push(bytes(50_000)):
         total += 50_000
     return total
 
@@ -123,12 +144,12 @@ def test_any_thread_sends_while_the_client_is_silent(
     server: Server, protocol: SharingWorker
 ) -> None:
     with connect(server) as client:
-        connection = share(client, protocol)
-        assert connection.push(b"from this thread\n")
+        shared = share(client, protocol)
+        assert shared.push(b"from this thread\n")
         assert client.read_line() == b"from this thread\n"
         assert client.ask(b"answer\n") == b"ANSWER\n"
-        assert connection.push(b"")
-        eventually(lambda: connection.pushed == 0)  # a moment after the client has it
+        assert shared.push(b"")
+        eventually(lambda: shared.pending == 0)  # a moment after the client has it
         assert states(server) == {"shared": 1}
 
 
@@ -137,10 +158,10 @@ def test_what_many_threads_push_arrives_whole_and_in_the_order_of_each(
 ) -> None:
     count = 300
     with connect(server) as client:
-        connection = share(client, protocol)
+        shared = share(client, protocol)
 
         def push(thread: int) -> bool:
-            return all(connection.push(b"%d %d\n" % (thread, n)) for n in range(count))
+            return all(shared.push(b"%d %d\n" % (thread, n)) for n in range(count))
 
         with ThreadPoolExecutor(8) as threads:
             futures = [threads.submit(push, thread) for thread in range(8)]
@@ -156,11 +177,11 @@ def test_push_waits_for_no_thread_that_owns_the_connection(
 ) -> None:
     """1. A thread receives. 2. This one pushes and leaves. 3. The first one parks, and sends."""
     with connect(server) as client:
-        connection = share(client, protocol)
+        shared = share(client, protocol)
         client.send(b"hold\n")
         wait_for(protocol.entered)
-        assert connection.push(b"meanwhile\n")
-        assert connection.pushed == len(b"meanwhile\n")
+        assert shared.push(b"meanwhile\n")
+        assert shared.pending == len(b"meanwhile\n")
         protocol.go_on.set()
         assert client.read_line() == b"meanwhile\n"
         assert client.read_line() == b"HOLD\n"
@@ -171,18 +192,19 @@ def test_push_while_another_thread_parks_is_sent(
 ) -> None:
     """1. The owner finds nothing to send. 2. A thread pushes. 3. The owner parks, and looks."""
     with connect(server) as client:
-        connection = share(client, protocol)
-        eventually(lambda: server._monitor.claim(connection))  # it is parked a moment later
-        park_after(server, monkeypatch, lambda: connection.push(b"in between\n"))
-        server._engine._park_shared(connection)
+        shared = share(client, protocol)
+        eventually(lambda: server._monitor.claim(shared.connection))  # it is parked a moment later
+        park_after(server, monkeypatch, lambda: shared.push(b"in between\n"))
+        server._engine._park_shared(shared.connection, shared)
         assert client.read_line() == b"in between\n"
 
 
 def test_push_before_the_connection_is_parked_follows_what_was_written() -> None:
     class Early(SharingWorker):
         def serve(self, connection: Connection) -> State:
-            connection.share()
-            assert connection.push(b"pushed\n")
+            connection.take()
+            shared = connection.share(self.make())
+            assert shared.push(b"pushed\n")
             connection.write(b"written\n")
             return State.SHARED
 
@@ -192,13 +214,22 @@ def test_push_before_the_connection_is_parked_follows_what_was_written() -> None
         assert client.read_line() == b"pushed\n"
 
 
-def test_connection_that_is_not_shared_is_not_pushed_to(server: Server) -> None:
-    with connect(server):
-        eventually(lambda: states(server) == {"idle": 1})
-        (connection,) = server._registry.snapshot()
-        assert not connection.push(b"x")
-        connection.end_push()
-        assert connection.pushed == 0
+def test_worker_that_shares_must_call_share_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Wrong(SharingWorker):
+        def serve(self, connection: Connection) -> State:
+            if connection.take() == b"twice":
+                connection.share(self.make())
+                connection.share(self.make())
+            return State.SHARED
+
+    with serving(Wrong) as server, connect(server) as client, connect(server) as other:
+        client.send(b"never")
+        assert client.read_all() == b""
+        other.send(b"twice")
+        assert other.read_all() == b""
+        expect_closes(server, {"error": 2})
+    assert "a worker returned State.SHARED without Connection.share" in caplog.text
+    assert "is shared already" in caplog.text
 
 
 # -- clients that do not read ----------------------------------------------------------------------
@@ -215,17 +246,17 @@ def test_client_that_does_not_read_holds_no_thread_and_gets_all_later() -> None:
         serving(lambda: protocol, **options) as server,  # type: ignore[arg-type]
         connect(server, receive_buffer=4096) as client,
     ):
-        connection = share(client, protocol)
-        total = fill(connection)
+        shared = share(client, protocol)
+        total = fill(shared)
         assert server.statistics().stalled == 0
-        eventually(lambda: server.statistics().held == connection.pushed > 0)
-        eventually(lambda: [each.held for each in server.list_connections()] == [connection.pushed])
+        eventually(lambda: server.statistics().held == shared.pending > 0)
+        eventually(lambda: [each.held for each in server.list_connections()] == [shared.pending])
         assert len(client.read(total)) == total
         assert protocol.drained.acquire(timeout=PATIENCE)
-        eventually(lambda: connection.pushed == 0)
+        eventually(lambda: shared.pending == 0)
         assert client.ask(b"alive\n") == b"ALIVE\n"
         eventually(lambda: server.statistics().held == 0)
-        assert connection.push(b"again\n")
+        assert shared.push(b"again\n")
         assert client.read_line() == b"again\n"
 
 
@@ -250,7 +281,8 @@ def test_client_that_takes_too_little_is_disconnected() -> None:
     ):
         fill(share(client, protocol))
         expect_closes(server, {"response taken too slowly": 1})
-        assert (protocol.gone, server.statistics().held) == (1, 0)
+        eventually(lambda: len(protocol.reasons) == 1)
+        assert server.statistics().held == 0
 
 
 def test_the_connection_that_holds_most_gives_way() -> None:
@@ -264,16 +296,16 @@ def test_the_connection_that_holds_most_gives_way() -> None:
         most = share(greedy, protocol)
         less = share(modest, protocol)
         none = share(reader, protocol)
-        while most.pushed < 700_000:
+        while most.pending < 700_000:
             assert most.push(bytes(50_000))
-        while less.close_reason is None and most.close_reason is None:
+        while less.connection.close_reason is None and most.connection.close_reason is None:
             assert less.push(bytes(50_000))
         expect_closes(server, {"response taken too slowly": 1})
-        assert less.close_reason is None
+        assert less.connection.close_reason is None
         assert not most.push(b"x")
         assert none.push(b"untouched\n")
         assert reader.read_line() == b"untouched\n"
-        eventually(lambda: server.statistics().held == less.pushed <= 1_000_000)
+        eventually(lambda: server.statistics().held == less.pending <= 1_000_000)
 
 
 # -- the end ---------------------------------------------------------------------------------------
@@ -283,10 +315,10 @@ def test_client_that_leaves_is_noticed_and_nothing_is_pushed_any_more(
     server: Server, protocol: SharingWorker
 ) -> None:
     with connect(server) as client:
-        connection = share(client, protocol)
+        shared = share(client, protocol)
     expect_closes(server, {"client closed": 1})
-    assert not connection.push(b"x")
-    assert protocol.gone == 1
+    assert not shared.push(b"x")
+    assert protocol.reasons == [CloseReason.CLIENT]
 
 
 def test_close_follows_all_that_was_pushed() -> None:
@@ -295,11 +327,12 @@ def test_close_follows_all_that_was_pushed() -> None:
         serving(lambda: protocol, **options) as server,  # type: ignore[arg-type]
         connect(server, receive_buffer=4096) as client,
     ):
-        connection = share(client, protocol)
-        total = fill(connection)
-        connection.end_push()
-        connection.end_push()
-        assert not connection.push(b"too late")
+        shared = share(client, protocol)
+        total = fill(shared)
+        shared.end()
+        shared.end()
+        shared.flush()
+        assert not shared.push(b"too late")
         assert states(server) == {"shared": 1}
         assert len(client.read_all()) == total
         client.close()
@@ -321,35 +354,26 @@ def test_reset_while_other_threads_push(*, silent: bool) -> None:
     protocol, options = narrow()
     with serving(lambda: protocol, **options) as server:  # type: ignore[arg-type]
         client = connect(server, receive_buffer=4096)
-        connection = share(client, protocol)
+        shared = share(client, protocol)
         if not silent:
-            fill(connection)
+            fill(shared)
         client.reset()
-        eventually(lambda: not connection.push(b"x" * 1000) and not server.connections)
-        assert (protocol.gone, server.statistics().held) == (1, 0)
+        eventually(lambda: not shared.push(b"x" * 1000) and not server.connections)
+        eventually(lambda: len(protocol.reasons) == 1)
+        assert server.statistics().held == 0
 
 
-def test_state_that_cannot_follow_is_an_error(
+def test_error_of_the_protocol_ends_its_connection_alone(
     server: Server, protocol: SharingWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with connect(server) as client:
+    with connect(server) as client, connect(server) as other:
         share(client, protocol)
-        client.send(b"invalid\n")
+        share(other, protocol)
+        client.send(b"fail\n")
         assert client.read_all() == b""
         expect_closes(server, {"error": 1})
-    assert "'shared' cannot enter 'idle'" in caplog.text
-
-
-def test_error_of_the_callback_harms_no_thread(
-    server: Server, protocol: SharingWorker, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail() -> None:
-        raise LookupError("of the protocol")
-
-    with connect(server) as client:
-        connection = share(client, protocol)
-        server._engine._report_drained(connection, fail)
-        assert client.ask(b"alive\n") == b"ALIVE\n"
+        eventually(lambda: protocol.reasons == [CloseReason.ERROR])
+        assert other.ask(b"alive\n") == b"ALIVE\n"
     assert "of the protocol" in caplog.text
 
 
@@ -376,8 +400,8 @@ def test_drain_that_begins_while_a_thread_owns_the_connection(
 ) -> None:
     """1. A thread owns it. 2. The drain claims what is parked. 3. The thread parks, and looks."""
     with connect(server) as client:
-        connection = share(client, protocol)
-        eventually(lambda: server._monitor.claim(connection))
+        shared = share(client, protocol)
+        eventually(lambda: server._monitor.claim(shared.connection))
 
         def drain() -> None:
             server.drain(PATIENCE)
@@ -388,20 +412,20 @@ def test_drain_that_begins_while_a_thread_owns_the_connection(
             wait_for(carried_out)
 
         park_after(server, monkeypatch, drain)
-        server._engine._park_shared(connection)
+        server._engine._park_shared(shared.connection, shared)
         assert client.read_all() == b""
 
 
 def test_stop_closes_a_connection_that_another_thread_owns(protocol: SharingWorker) -> None:
     with serving(lambda: protocol) as server, connect(server) as client:
-        connection = share(client, protocol)
-        eventually(lambda: server._monitor.claim(connection))
+        shared = share(client, protocol)
+        eventually(lambda: server._monitor.claim(shared.connection))
         server.stop()
         eventually(lambda: server._server_state.stopped)
-        server._engine._park_shared(connection)
+        server._engine._park_shared(shared.connection, shared)
         assert server.wait(PATIENCE)
         assert server.connections == 0
-        assert not connection.push(b"x")
+        assert not shared.push(b"x")
     assert not rocket_threads()
 
 
@@ -410,10 +434,10 @@ def test_shared_connections_do_not_make_room_for_newcomers(protocol: SharingWork
         serving(lambda: protocol, max_connections=1) as server,
         connect(server) as client,
     ):
-        connection = share(client, protocol)
+        shared = share(client, protocol)
         server._eviction._share = 0.0
         server._evict()
-        assert connection.state is State.SHARED
+        assert shared.connection.state is State.SHARED
         assert client.ask(b"alive\n") == b"ALIVE\n"
 
 
@@ -426,8 +450,8 @@ def crowd(server: Server, protocol: SharingWorker) -> None:
 
     def publish() -> None:
         while not stop.is_set():
-            for connection in list(protocol.shared):
-                connection.push(b"x" * 700 + b"\n")
+            for shared in list(protocol.shared):
+                shared.push(b"x" * 700 + b"\n")
 
     with ExitStack() as stack, ThreadPoolExecutor(4) as pool:
         stack.callback(stop.set)

@@ -1,0 +1,577 @@
+"""A connection that many threads use, and that stays parked for reading without a thread.
+
+Theory of operation
+-------------------
+A connection has one owner, and only the owner uses the socket. That holds for a shared connection,
+too, so that nothing below, such as TLS, must be prepared for two threads. What is new is that
+threads that do not own the connection have something to say: they have something to send, want a
+deadline, want more to be read, or want it to end. Each of them *notes* that on the
+`SharedConnection`, and `flush`, which any thread may call, has it carried out.
+
+**Noting** takes ``_lock`` for a few operations, and makes no system call, so that a thread may do
+it with a lock of its own, and decide and note in one step. What is noted by one thread after
+another is carried out in that order.
+
+**Carrying out** is up to the owner. `flush` claims the connection from the Monitor: to be the owner
+is to be the one thread that carries out, and there is no second flag that could contradict it.
+
+- *The claim succeeds.* The thread sends all that is in the queue, with one non-blocking call for
+  many small pieces, and parks the connection again, with the deadline and the interest in reading
+  that are noted by then.
+- *The claim fails.* Another thread owns the connection: it receives, or carries out, and never
+  waits for the client. It looks at what is noted *after* it has parked the connection, and claims
+  it again if something was noted meanwhile; the interleaving is at `Engine._park_shared`. So no
+  thread waits for a system call of another thread.
+- *The client does not take all.* The owner notes that the output is *blocked*, and parks the
+  connection for reading and writing. A worker, or the Monitor's thread, which finds the socket
+  writable, sends on. Until then what is queued stays in the queue: no thread tries in vain.
+
+**To the protocol**, things are told in two ways. What has come, a deadline and a drain are told by
+the owner, at once. That the client has taken all that had to wait, and that the connection has
+ended, are told in a turn (`TurnTaker`), on a thread of the pool, since the thread that finds out
+may be one of the application in the midst of something else.
+
+**Memory.** What is queued counts against a budget of its own (`ServerState.pushed`), of which half
+is given, as `Budget.lend` does. If there is no room, the connection for which most is held is cut.
+What is received and not handled counts against another one: see `InputRoom`. The client's pace is
+that of any response: `Connection.begin_transfer` sets the deadline while output is blocked.
+
+``_lock`` guards the queue, ``pending``, and all that is noted, and the state of the turn. It is
+held for a few operations on them, never for a system call, with one exception at `cut`. ``_rest``,
+which is being sent, belongs to the owner.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
+
+from rocket_core._connection.turn_taker import TurnTaker
+from rocket_core._state import CloseReason, State
+
+if TYPE_CHECKING:
+    from rocket_core._connection.server_state import Pushing, ServerState
+
+QUEUE_BOUND: Final = 256 * 1024
+"""Bytes that wait for a client, from which on `SharedConnection.queue` refuses more."""
+
+_JOINED: Final = 64 * 1024
+"""Bytes of small pieces that are sent with one call of the system."""
+
+
+class Carrier(Protocol):
+    """The connection, as far as `SharedConnection` needs it."""
+
+    server: ServerState
+    close_reason: CloseReason | None
+
+    def abort(self) -> None:
+        """Make every operation on the socket fail. Any thread may call this."""
+
+    def flush(self) -> bool:
+        """Send what was written before the connection was shared; return whether all is sent."""
+
+    def send_now(self, data: bytes | bytearray | memoryview) -> int | None:
+        """Send once; return the number of bytes taken, or None: not yet. Raises `OSError`."""
+
+
+class Told(Protocol):
+    """The protocol, as the server calls it: see `SharedProtocol`."""
+
+    kind: str
+
+    def received(self, connection: Any, /) -> None:
+        """Take from the buffer what has come."""
+
+    def due(self, now: float, /) -> None:
+        """The time that was noted has come."""
+
+    def draining(self, shared: Any, /) -> None:
+        """The server drains."""
+
+    def turn(self) -> bool:
+        """Do one thing; return whether others are left."""
+
+    def drained(self) -> None:
+        """The client has taken all that had to wait."""
+
+    def ended(self, reason: CloseReason | None, /) -> None:
+        """The connection is not shared any more."""
+
+    def overdue(self, shared: Any, /) -> None:
+        """The present turn takes too long."""
+
+    def doing(self) -> str:
+        """Return what the present turn is busy with."""
+
+
+class Phase(Enum):
+    """The life of a shared connection."""
+
+    OPEN = "open"
+    """Anything may be queued."""
+    ENDING = "ending"
+    """Nothing may be queued any more; what is, is sent."""
+    OVER = "over"
+    """The connection is not shared any more, or is broken."""
+
+    __hash__ = object.__hash__
+
+
+_OPEN: Final = Phase.OPEN
+_ENDING: Final = Phase.ENDING
+_OVER: Final = Phase.OVER
+
+
+@final
+class SharedConnection(TurnTaker):
+    """One connection for as long as it is shared. Any thread may call the public methods.
+
+    Attributes:
+        after: the state that follows once all is sent, LINGER or IDLE. For the owner.
+        blocked: whether the client has to take something before more can be sent. Set by the owner.
+        drain_at: when the protocol is to be told of the drain, which has begun, by
+            `time.monotonic`; infinite: the drain was not noticed yet. For the owner.
+        drain_told: whether the protocol was told. For the owner.
+        held_input: see `InputRoom`.
+        pending: bytes that were queued and the client has yet to take. Any thread may read it.
+        phase: whether it is still open.
+        protocol: what is told.
+        reason: once it is over, the reason for which the connection closes; None: it serves
+            requests again.
+        recalled: whether the protocol is to be told of what it has left in the buffer. For the
+            owner.
+        waits_for_room: see `InputRoom`.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_deadline",
+        "_drained",
+        "_due",
+        "_ended",
+        "_flush",
+        "_limit",
+        "_new",
+        "_queue",
+        "_reading",
+        "_rest",
+        "_resumed",
+        "_unqueued",
+        "_urgent",
+        "after",
+        "blocked",
+        "drain_at",
+        "drain_told",
+        "held_input",
+        "pending",
+        "phase",
+        "protocol",
+        "reason",
+        "recalled",
+        "waits_for_room",
+    )
+
+    def __init__(self, connection: Any, protocol: Told, limit: int) -> None:
+        """Begin open, with ``connection``, which is a `Connection`."""
+        TurnTaker.__init__(self)
+        self._connection: Any = connection
+        self.protocol = protocol
+        self.pending = 0
+        self.phase = _OPEN
+        self.after = State.LINGER
+        self.reason: CloseReason | None = None
+        self.blocked = False
+        self.recalled = False
+        self.drain_at = inf
+        self.drain_told = False
+        self.held_input = 0
+        self.waits_for_room = False
+        self._limit = limit
+        self._queue: deque[bytes] | None = None
+        """What is to be sent; None while that is nothing, since an empty deque is large."""
+        self._rest: bytes | memoryview = b""
+        self._flush: Callable[[SharedConnection], None] | None = None
+        """`Engine.flush`; None: the connection has not been parked yet."""
+        self._new = False
+        """Whether something was queued, or `end` called, since the owner last looked."""
+        self._urgent = False
+        """Whether something was noted that cannot wait until the output is not blocked."""
+        self._due = inf
+        self._deadline = inf
+        """The deadline with which the owner has parked the connection last."""
+        self._reading = True
+        self._resumed = False
+        """Whether `go_on_reading` was called since the owner last looked."""
+        self._unqueued = False
+        """Whether a turn is wanted that no thread has put into the queue of the pool yet."""
+        self._drained = False
+        """Whether the protocol is to be told in its next turn that the client has taken all."""
+        self._ended = False
+        """Whether the protocol is to be told in its next turn that this is over."""
+
+    def __repr__(self) -> str:
+        return f"<SharedConnection {self._connection.peer} {self.protocol.kind} {self.phase.value}>"
+
+    @property
+    def connection(self) -> Any:
+        """The connection itself, a `Connection`, whose methods are for its owner."""
+        return self._connection
+
+    # -- any thread: to note, with or without a lock of its own ----------------------------------
+
+    @property
+    def over(self) -> bool:
+        """Whether the connection is not shared any more, or broken: see `reason`."""
+        return self.phase is _OVER
+
+    def queue(self, data: bytes, *, control: bool = False) -> bool:
+        """Append ``data`` to what is to be sent; return False where it is refused.
+
+        Refused is what comes after the end; and, unless it is ``control``, what comes while the
+        limit of `Connection.share` waits for the client. The server's budget for all connections
+        holds for both: where it is used up, the connection for which most is held is cut.
+        """
+        size = len(data)
+        if not size:
+            return self.phase is _OPEN
+        if not self._accepts(control=control) or not self._take_room(size):
+            return False
+        connection = self._connection
+        with self._lock:
+            accepted = self._accepts(control=control)  # others may have queued, or ended, meanwhile
+            if accepted:
+                if self._queue is None:
+                    self._queue = deque()
+                self._queue.append(data)
+                self.pending += size
+                self._new = True
+                connection.server.pushing.add(self)
+        if not accepted:
+            connection.server.pushed.give_back(size)
+        return accepted
+
+    def _accepts(self, *, control: bool) -> bool:
+        return self.phase is _OPEN and (control or self.pending < self._limit)
+
+    def _take_room(self, size: int) -> bool:
+        """Take ``size`` bytes of the budget; return False where this connection had to go."""
+        server: ServerState = self._connection.server
+        while not server.pushed.lend(size):
+            holders: list[Pushing] = list(server.pushing)
+            most = max(holders, key=_pending, default=None)
+            if most is None:
+                return False  # more than all connections together may hold
+            most.cut()
+            if most is self:
+                return False
+        return True
+
+    def drop_queued(self) -> int:
+        """Drop all that was queued and whose sending has not begun; return how many bytes.
+
+        Each piece that was queued is dropped as a whole, or sent as a whole.
+        """
+        with self._lock:
+            queue, self._queue = self._queue, None
+            dropped = 0 if queue is None else sum(map(len, queue))
+            self.pending -= dropped
+            if not self.pending:
+                self._connection.server.pushing.discard(self)
+        self._connection.server.pushed.give_back(dropped)
+        return dropped
+
+    def end(self, after: State = State.LINGER) -> None:
+        """Let nothing more be queued, and end once the client has taken all that is.
+
+        After LINGER the connection closes, and what the client still sends is discarded. After IDLE
+        it serves requests again, the first of which may have come already.
+        """
+        if after is not State.IDLE and after is not State.LINGER:
+            raise ValueError(f"a shared connection ends in IDLE or LINGER, not {after.name}")
+        with self._lock:
+            if self.phase is _OPEN:
+                self.phase = _ENDING
+                self.after = after
+                self._new = True
+
+    def call_at(self, when: float) -> None:
+        """Have `SharedProtocol.due` called once at ``when``, by `time.monotonic`.
+
+        The time of an earlier call does not count any more. Infinite: it is not called.
+        """
+        with self._lock:
+            if self.phase is _OVER:
+                return
+            self._due = when
+            # 1. A time that comes before the deadline of the parked connection is noted. 2. `flush`
+            # has it parked again. A time that comes after it needs nothing: the connection is
+            # looked at too early, once, and then parked until then.
+            if when < self._deadline:
+                self._urgent = True
+
+    def stop_reading(self) -> None:
+        """Receive nothing from now on, so that the client has to wait, until `go_on_reading`.
+
+        What has come already may still be told. Nor is it noticed that the client leaves, unless it
+        resets the connection.
+        """
+        with self._lock:
+            self._reading = False
+            self._resumed = False
+
+    def go_on_reading(self) -> None:
+        """Receive again, and have `SharedProtocol.received` called in any case."""
+        with self._lock:
+            if not self._reading and self.phase is not _OVER:
+                self._reading = True
+                self._resume()
+
+    def hold(self, count: int) -> None:
+        """Note that the protocol holds ``count`` bytes that it has received and not handled.
+
+        While all connections together hold too much, the connection is not read; see `InputRoom`.
+        To be called in `SharedProtocol.received` and `SharedProtocol.turn`, which are followed by a
+        look at the connections that wait.
+        """
+        self._connection.server.room.hold(self, count)
+
+    def call(self) -> None:
+        """Have `SharedProtocol.turn` called. Several calls before it are one."""
+        with self._lock:
+            if self._want():
+                self._unqueued = True
+
+    # -- any thread: to carry out, without a lock ------------------------------------------------
+
+    def flush(self) -> None:
+        """Carry out what was noted. Never waits, but makes calls of the system."""
+        if self._flush is not None:
+            self._flush(self)
+
+    def push(self, data: bytes) -> bool:
+        """`queue` and `flush`."""
+        accepted = self.queue(data)
+        if accepted:
+            self.flush()
+        return accepted
+
+    def cut(self, reason: CloseReason = CloseReason.SEND_TIMEOUT) -> None:
+        """Drop what is queued and disconnect the client, unless this is over already."""
+        with self._lock:
+            if self.phase is _OVER:
+                return
+            if self._connection.close_reason is None:
+                self._connection.close_reason = reason
+            # With the lock, or: 1. this thread finds that the connection is open, 2. its owner
+            # closes it, and another client gets its descriptor, 3. this thread aborts that. The
+            # owner calls `finish`, which takes the lock, before it closes the socket.
+            self._connection.abort()
+            held = self._drop()
+        self._connection.server.pushed.give_back(held)
+
+    # -- for the pool, as a `TurnTaker` ----------------------------------------------------------
+
+    def take_turn(self) -> bool:
+        """Tell the protocol what has happened, and have it do one thing; return if more is left."""
+        with self._lock:
+            drained, self._drained = self._drained, False
+            ended, self._ended = self._ended, False
+        if ended:
+            self.protocol.ended(self.reason)
+        elif drained:
+            self.protocol.drained()
+        again = self.protocol.turn()
+        if not again and self.phase is _OVER and self.held_input:
+            self.hold(0)
+        return again
+
+    def failed(self) -> None:
+        """Disconnect the client: the protocol raised an exception."""
+        self.cut(CloseReason.ERROR)
+
+    def overdue(self) -> None:
+        """The present turn takes too long."""
+        self.protocol.overdue(self)
+
+    def doing(self) -> str:
+        """Return what the present turn is busy with."""
+        return self.protocol.doing()
+
+    # -- the owner -----------------------------------------------------------------------------
+
+    def attach(self, flush: Callable[[SharedConnection], None]) -> None:
+        """Have ``flush`` carry out from now on."""
+        self._flush = flush
+
+    @property
+    def calls(self) -> bool:
+        """Whether a thread should claim the connection, to carry out what was noted.
+
+        While the output is blocked, the Monitor sees to what is queued.
+        """
+        return self._urgent or (self._new and not self.blocked)
+
+    @property
+    def reads(self) -> bool:
+        """Whether the owner has to hear of what the client sends."""
+        if self.phase is _OPEN:
+            return self._reading and not self.waits_for_room
+        # What precedes the close is discarded, since a client that waits for its own bytes to be
+        # taken may take none. What is to be served afterwards has to wait.
+        return self.phase is _OVER or self.after is State.LINGER
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the client lacks something that was queued."""
+        return bool(self._rest) or self.pending > 0
+
+    def take_unqueued(self) -> bool:
+        """Return whether the caller is to put the turn into the queue of the pool."""
+        if not self._unqueued:
+            return False
+        with self._lock:
+            unqueued, self._unqueued = self._unqueued, False
+            return unqueued
+
+    def take_resumed(self) -> bool:
+        """Return whether reading goes on, and the protocol must look at what it has left."""
+        if not self._resumed:
+            return False
+        with self._lock:
+            resumed, self._resumed = self._resumed, False
+            return resumed
+
+    def read_again(self) -> None:
+        """Note that there is room again for what is received. Any thread may call this."""
+        with self._lock:
+            if self._reading and self.phase is not _OVER:
+                self._resume()
+
+    def _resume(self) -> None:
+        """With the lock: have the owner receive again, and tell the protocol."""
+        self._resumed = True
+        self._urgent = True
+
+    def next_deadline(self) -> float:
+        """Return when the owner has to look at the connection, whatever the client does."""
+        with self._lock:
+            self._urgent = False
+            deadline = self._due if self.drain_told else min(self._due, self.drain_at)
+            self._deadline = deadline
+            return deadline
+
+    def take_due(self, now: float) -> bool:
+        """Return whether the protocol is to be told that its time has come, which then is over."""
+        with self._lock:
+            due = self._due <= now
+            if due:
+                self._due = inf
+            return due
+
+    def note_drained(self) -> None:
+        """Have the protocol told in a turn that the client has taken all that had to wait."""
+        with self._lock:
+            self._drained = True
+            if self._want():
+                self._unqueued = True
+
+    def send(self) -> int:
+        """Send until all is sent or the client takes no more, which `blocked` tells then.
+
+        Returns how many bytes were sent. Raises `OSError` when the client is gone.
+        """
+        carrier: Carrier = self._connection
+        moved = 0
+        while True:
+            rest = self._rest
+            if not rest:
+                with self._lock:
+                    self._new = False
+                    self._rest = rest = self._join()
+                    if not rest:
+                        # A thread that queues now finds that the output is not blocked, and
+                        # flushes.
+                        self.blocked = False
+                        break
+            sent = (carrier.send_now(rest) or 0) if carrier.flush() else 0
+            if sent:
+                moved += sent
+                self._took(sent)
+                self._rest = memoryview(rest)[sent:] if sent < len(rest) else b""
+            if self._rest:
+                # 1. The client takes no more. 2. Another thread queues, and finds the output not
+                # yet blocked and the connection owned. 3. The output is blocked, and the connection
+                # is parked for writing: what was queued is sent with the rest.
+                with self._lock:
+                    self.blocked = True
+                break
+        return moved
+
+    def _join(self) -> bytes:
+        """With the lock: take the first piece, and small ones behind it; empty: there is none."""
+        queue = self._queue
+        if queue is None:
+            return b""
+        first = queue.popleft()
+        size = len(first)
+        pieces = [first]
+        while queue and size + len(queue[0]) <= _JOINED:
+            size += len(queue[0])
+            pieces.append(queue.popleft())
+        if not queue:
+            self._queue = None
+        return b"".join(pieces) if len(pieces) > 1 else first
+
+    def _took(self, count: int) -> None:
+        """Note that ``count`` bytes are sent."""
+        server: ServerState = self._connection.server
+        with self._lock:
+            # 1. The owner sends. 2. Another thread cuts the connection, which gives all back.
+            # 3. The owner may not give back what it has sent once more.
+            count = min(count, self.pending)
+            self.pending -= count
+            if not self.pending:
+                server.pushing.discard(self)
+        server.pushed.give_back(count)
+
+    def take_end(self) -> bool:
+        """Return whether all is sent that is to be, and the state `after` follows."""
+        with self._lock:
+            # 1. The owner has found that nothing is left to be sent. 2. Another thread queues, and
+            # ends. 3. The owner looks whether this ends: it does not yet, and looks again after it
+            # has parked the connection.
+            return self.phase is _ENDING and not self.pending
+
+    def breaks(self) -> None:
+        """Drop what is queued: the client is found to be gone."""
+        with self._lock:
+            held = self._drop()
+        self._connection.server.pushed.give_back(held)
+
+    def finish(self, reason: CloseReason | None) -> None:
+        """Be over, and have the protocol told in a turn; called once, before the socket closes."""
+        with self._lock:
+            self.reason = reason
+            held = self._drop()
+            self._ended = True
+            if self._want():
+                self._unqueued = True
+        self._connection.server.pushed.give_back(held)
+
+    def _drop(self) -> int:
+        """With the lock: let nothing more be queued; return how many bytes were held."""
+        self.phase = _OVER
+        self._new = False
+        self._urgent = False
+        self._queue = None
+        held, self.pending = self.pending, 0
+        self._connection.server.pushing.discard(self)
+        return held
+
+
+def _pending(holder: Pushing) -> int:
+    return holder.pending

@@ -1,0 +1,85 @@
+"""What a protocol does with a shared connection: the methods that the server calls."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from rocket_core._connection.connection import Connection
+from rocket_core._connection.shared_connection import SharedConnection
+from rocket_core._state import CloseReason
+
+
+class SharedProtocol(ABC):
+    """One shared connection, as its protocol deals with it; see `Connection.share`.
+
+    Which thread calls a method decides what the method may do:
+
+    - *The owner of the connection* calls `received`, `due` and `draining`, one at a time. It is a
+      worker, or the Monitor's thread, for which all clients wait. So these methods do not wait and
+      do not call the application. What they note on the `SharedConnection` is carried out when they
+      return. An exception ends the connection.
+    - *A thread of the pool* calls `turn`, `drained` and `ended`, one at a time, but at the same
+      time as the owner calls the methods above. Here the application may run, for as long as it
+      likes. What is noted is carried out when the method returns, or by `SharedConnection.flush`.
+    - *The Monitor's thread* calls `overdue` while another thread is in `turn`. It may do what the
+      owner may.
+    - *Any thread* may call `doing`.
+    """
+
+    kind = "shared"
+    """What statistics call such a connection."""
+
+    @abstractmethod
+    def received(self, connection: Connection) -> None:
+        """Take from the buffer of ``connection`` what has come. The owner calls this.
+
+        Nothing has to be taken; what is left waits for more to arrive. It is called after
+        `SharedConnection.go_on_reading`, too, whether or not more has come. This is the only method
+        that may call methods of the connection, and only `Connection.take` and others that take
+        from the buffer.
+        """
+
+    def due(self, now: float) -> None:
+        """The time of `SharedConnection.call_at` has come. The owner calls this."""
+        del now
+
+    def draining(self, shared: SharedConnection) -> None:
+        """The server drains, and the connection is to end soon. The owner calls this once.
+
+        Of many connections each is told at a time of its own. This implementation ends it at once,
+        behind what was queued.
+        """
+        shared.end()
+
+    def turn(self) -> bool:
+        """Do one thing of those that wait; return whether others do. A thread of the pool calls it.
+
+        It is called after `SharedConnection.call`, and again while it returns True. In between,
+        other connections have their turns.
+        """
+        return False
+
+    def drained(self) -> None:  # noqa: B027 - most need not know
+        """The client has taken all that it had to be waited for. A thread of the pool calls this.
+
+        More may have been queued since. It is not called after `ended`.
+        """
+
+    def ended(self, reason: CloseReason | None) -> None:  # noqa: B027 - some have nothing to end
+        """The connection is not shared any more. A thread of the pool calls this exactly once.
+
+        ``reason`` is the reason for which it closes, or has closed; None: it serves requests again.
+        `turn` is called afterwards, as often as it returns True.
+        """
+
+    def overdue(self, shared: SharedConnection) -> None:
+        """The present turn takes longer than ``request_timeout``. The Monitor's thread calls this.
+
+        The thread that takes it has been replaced, and still runs. This implementation ends the
+        connection at once.
+        """
+        shared.cut(CloseReason.REQUEST_TIMEOUT)
+
+    def doing(self) -> str:
+        """Return what `turn` is busy with, for people. Any thread may call this."""
+        return self.kind
