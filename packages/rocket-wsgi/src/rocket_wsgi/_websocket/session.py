@@ -210,13 +210,16 @@ class Session:
             return Admission.SEND
         return Admission.REFUSE if self._drop else Admission.OVERFLOW
 
-    def sent(self, pending: int) -> None:
-        """Note that a message was put into the output, of which ``pending`` bytes are left."""
-        if pending:
-            self._drain_awaited = True
+    def sent(self) -> None:
+        """Note that a message was put into the output."""
+        self._drain_awaited = True
 
     def drained(self) -> bytes:
-        """Note that the client has taken all output; return what is to be sent now."""
+        """Note that the client has taken all output, which had to wait for it.
+
+        Returns what is to be sent now. ``on_drained`` is due if a message was sent since the last
+        time.
+        """
         if self.closed:
             return b""
         if self._drain_awaited:
