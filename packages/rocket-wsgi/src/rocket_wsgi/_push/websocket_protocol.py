@@ -30,7 +30,7 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Final, final
 
-from rocket_core import CloseReason, Connection, SharedConnection, SharedProtocol
+from rocket_core import CloseReason, Connection, SharedConnection, SharedProtocol, Timeouts
 from rocket_core.extending import Transfer
 from rocket_wsgi._group.member import Leavable
 from rocket_wsgi._push.websocket import WebSocket
@@ -225,37 +225,26 @@ class WebSocketProtocol(SharedProtocol):
         now = monotonic()
         data = connection.take()
         reader, session = self._reader, self._session
-        self._go_on(data, now)
+        if data:
+            reader.feed(data)
         complete = False
-        reading = session.reading
-        while reading and (event := reader.next()) is not None:
-            complete = complete or isinstance(event, (str, bytes))
+        begun = more = True
+        while more:
+            # Decoding is done without the lock. Whether to read may change meanwhile: what is taken
+            # after a close has no effect; and if more may be taken in the end, reading goes on.
+            event = reader.next() if session.reading else None
             with self._lock:
-                self._queue(session.receive(event, reader.size, self.pending))
-                reading = session.reading
-        if complete:
-            self._transfer = None  # which was the transfer of a message that is complete now
-        elif self._transfer is not None:
-            self._transfer.move(len(data), now)
-        if not reader.begun:
-            self._transfer = None
-        elif self._transfer is None:
-            self._transfer = Transfer(connection.timeouts, now)
-        with self._lock:
-            self._unread = reader.held
-            self._count()
-            self._follow()
-            # 1. A thread of the pool takes a message, and finds that reading was not stopped.
-            # 2. This thread finds too many messages, and stops reading. Both happen with the lock,
-            # so that the next message is taken afterwards, and lets reading go on.
-            if not session.reading:
-                self._stopped = True
-                self._shared.stop_reading()
-                self._pause(now)
-            elif self._shared.waits_for_room:
-                self._pause(now)
-            else:
-                self._arm_all()
+                if begun:
+                    begun = False
+                    self._hear(now, silent=not data)
+                if event is not None:
+                    complete = complete or isinstance(event, (str, bytes))
+                    self._queue(session.receive(event, reader.size, self.pending))
+                more = event is not None and session.reading and reader.begun
+                if not more:
+                    self._measure(connection.timeouts, len(data), now, complete=complete)
+                    self._read_on(now)
+                    self._follow()
         self._leave_groups()
 
     def due(self, now: float) -> None:
@@ -285,18 +274,44 @@ class WebSocketProtocol(SharedProtocol):
             self._session.shut_down()
             self._follow()
 
-    def _go_on(self, data: bytes, now: float) -> None:
-        """Let the time run again, and take what has come."""
-        with self._lock:
-            if self._paused:
-                self._paused = False
-                self._session.go_on_reading(now)
-                if self._transfer is not None:
-                    self._transfer.resume(now)
-            if data:
-                self._session.heard(now)
-        if data:
-            self._reader.feed(data)
+    def _hear(self, now: float, *, silent: bool) -> None:
+        """With the lock: let the time run again, and note that the client is there."""
+        if self._paused:
+            self._paused = False
+            self._session.go_on_reading(now)
+            if self._transfer is not None:
+                self._transfer.resume(now)
+        if not silent:
+            self._session.heard(now)
+
+    def _measure(self, timeouts: Timeouts, count: int, now: float, *, complete: bool) -> None:
+        """With the lock: count ``count`` bytes for the message that has begun to arrive.
+
+        ``complete`` says that a message was completed, so that another one may have begun.
+        """
+        reader = self._reader
+        if not reader.begun:
+            self._transfer = None
+        elif self._transfer is None or complete:
+            self._transfer = Transfer(timeouts, now)
+        else:
+            self._transfer.move(count, now)
+        self._unread = reader.held
+        self._count()
+
+    def _read_on(self, now: float) -> None:
+        """With the lock: stop reading if enough has been read."""
+        if not self._session.reading:
+            # 1. A thread of the pool takes a message, and finds that reading was not stopped.
+            # 2. This thread finds too many messages, and stops reading. Both happen with the lock,
+            # so that the next message is taken afterwards, and lets reading go on.
+            self._stopped = True
+            self._shared.stop_reading()
+            self._pause(now)
+        elif self._shared.waits_for_room:
+            self._pause(now)
+        elif self._transfer is not None or self._armed == inf:
+            self._arm_all()
 
     def _pause(self, now: float) -> None:
         """With the lock: let the time of the client stand still, since nothing is read."""
@@ -322,7 +337,7 @@ class WebSocketProtocol(SharedProtocol):
             if call is None:
                 return False
             self._count()
-            resumed = self._resume()
+            resumed = self._stopped and self._resume()
         if resumed:
             self._shared.flush()  # messages are received while the handler is called
         try:
@@ -331,7 +346,8 @@ class WebSocketProtocol(SharedProtocol):
             self._failed(error)
         with self._lock:
             self._queue(session.returned(monotonic()))
-            self._follow()
+            if session.state is not _OPEN:
+                self._follow()
             more = session.due
         self._leave_groups()
         return more
@@ -393,21 +409,23 @@ class WebSocketProtocol(SharedProtocol):
     def _follow(self) -> None:
         """Let the connection follow what the session has decided."""
         session, shared = self._session, self._shared
-        if session.state is _CLOSED:
-            shared.end()
-        else:
-            self._arm(session.deadline)
-        self._resume()
+        if session.state is not _OPEN:
+            if session.state is _CLOSED:
+                shared.end()
+            else:
+                self._arm(session.deadline)
+        if self._stopped:
+            self._resume()
         if session.due:
             shared.call()
 
     def _resume(self) -> bool:
-        """Let reading go on, if it was stopped and need not be any more."""
-        resumed = self._stopped and self._session.reading
-        if resumed:
-            self._stopped = False
-            self._shared.go_on_reading()
-        return resumed
+        """Let reading go on, which was stopped, if it need not be any more; return whether."""
+        if not self._session.reading:
+            return False
+        self._stopped = False
+        self._shared.go_on_reading()
+        return True
 
     def _arm(self, deadline: float | None) -> None:
         """Have `due` called at ``deadline``, unless it is called earlier anyway.
@@ -422,9 +440,11 @@ class WebSocketProtocol(SharedProtocol):
     def _count(self) -> None:
         """Tell the server how much is held that has been received."""
         held = self._session.held + self._unread
-        if held != self._held and max(held, self._held) > _LITTLE:
-            self._held = held
-            self._shared.hold(held)
+        if held > _LITTLE or self._held:
+            held = held if held > _LITTLE else 0
+            if held != self._held:
+                self._held = held
+                self._shared.hold(held)
 
     # -- without the lock ------------------------------------------------------------------------
 
