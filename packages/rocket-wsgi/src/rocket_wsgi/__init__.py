@@ -21,6 +21,8 @@ from rocket_wsgi._environ.request_id import RequestIds
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._executor import Executor, Future, RememberedFutures
 from rocket_wsgi._file_worker import FileWorker
+from rocket_wsgi._group.group import Group
+from rocket_wsgi._push.websocket import WebSocket
 from rocket_wsgi._response.file_wrapper import FileWrapper
 from rocket_wsgi._site import MAX_BODY, Site
 from rocket_wsgi._static.files import StaticFiles
@@ -40,12 +42,14 @@ __all__ = [
     "FileWorker",
     "FileWrapper",
     "Future",
+    "Group",
     "RememberedFutures",
     "RequestIds",
     "Site",
     "StaticFiles",
     "Underscores",
     "WSGIWorker",
+    "WebSocket",
     "__version__",
     "compiled",
 ]

@@ -1,9 +1,10 @@
-"""A server that does nothing but websockets, a client for it, and a handler that notes its calls."""
+"""A server of websockets only, a client for it, and a handler that notes its calls."""
 
 from __future__ import annotations
 
 import os
 import threading
+import zlib
 from contextlib import suppress
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, Self
@@ -203,6 +204,17 @@ def masked(first: int, payload: bytes) -> bytes:
         head = bytes((first, 255)) + size.to_bytes(8, "big")
     key = os.urandom(4)
     return head + key + unmask(payload, key)
+
+
+def inflated(payload: bytes) -> bytes:
+    """Return a message that was compressed without context takeover (RFC 7692)."""
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(payload + b"\x00\x00\xff\xff")
+
+
+def deflated(message: bytes) -> bytes:
+    """Return a message in compressed form, as a client may send it."""
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return (packer.compress(message) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
 class Notes:
