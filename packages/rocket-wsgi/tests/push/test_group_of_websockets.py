@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def open_many(
     server: WebSocketServer, notes: Notes, count: int, *fields: str
 ) -> tuple[list[Peer], list[WebSocket]]:
-    peers = [server.open(*fields) for _ in range(count)]
-    return peers, [notes.opened() for _ in peers]
+    opened = [(server.open(*fields), notes.opened()) for _ in range(count)]
+    return [peer for peer, _ in opened], [ws for _, ws in opened]
 
 
 def test_message_reaches_all_members(start: Start, notes: Notes) -> None:
