@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Protocol
 
 from rocket_wsgi._group.broadcast import Broadcast, MemberKind
 from rocket_wsgi._group.member import Leavable
+from rocket_wsgi._types import Environ
 from rocket_wsgi._websocket.close_codes import NORMAL, check_close
 from rocket_wsgi._websocket.encoding import check_message, encode_message
-
-if TYPE_CHECKING:
-    from rocket_wsgi._types import Environ
 
 
 class Link(Protocol):
@@ -105,7 +103,7 @@ class WebSocket:
 
     # -- as a member of groups -------------------------------------------------------------------
 
-    kind: Final = MemberKind.WEBSOCKET
+    kind = MemberKind.WEBSOCKET
 
     def send_encoded(self, message: Broadcast) -> bool:
         """Send a group's message; return whether the client is to get it."""
