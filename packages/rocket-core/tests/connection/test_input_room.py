@@ -74,8 +74,8 @@ def test_connection_that_holds_little_by_now_waits_no_more(
     large, second, *_ = holders
     room.hold(large, 200_000)
     room.hold(second, 50_000)
-    assert second.waits_for_room
+    assert [each.waits_for_room for each in holders[:2]] == [False, True]
     room.hold(second, 100)
     assert room.admit() == [second]
-    assert not second.waits_for_room
+    assert [each.waits_for_room for each in holders[:2]] == [False, False]
     assert room.held == 200_000 - GRAIN
