@@ -82,6 +82,8 @@ class Exchange:
             the time of requests; otherwise None. A worker that offers it while it does not use the
             connection can be overtaken, and claims it again before it does; see `Lease`.
         queue_time: seconds that the exchange waited for a worker.
+        state: what the connection of the exchange waits for; that of a turn is SHARED, whatever the
+            connection does.
         stalled_since: when the worker first had to wait for the client in this exchange, by
             `time.monotonic`; valid where `stalled_request` is the number of the present request.
         stalled_request: the number of the request in which `stalled_since` was set; -1: none yet.
@@ -95,11 +97,14 @@ class Exchange:
         "queue_time",
         "stalled_request",
         "stalled_since",
+        "state",
         "upgraded",
     )
 
+    state: State
+
     def __init__(self) -> None:
-        """Begin an exchange that has not been ready yet."""
+        """Begin an exchange that has not been ready yet; a subclass sets its state."""
         self.claimed_at = 0.0
         self.client: str | None = None
         self.lease: Lease | None = None

@@ -16,6 +16,7 @@ from rocket_wsgi._environ.proxies import Proxies
 from rocket_wsgi._environ.request import Request
 from rocket_wsgi._environ.request_id import HEADER, IdSource, RequestIds
 from rocket_wsgi._executor import Executor
+from rocket_wsgi._offers.around import Around
 from rocket_wsgi._own_answers import OwnAnswers
 from rocket_wsgi._response.file_wrapper import FileWrapper
 from rocket_wsgi._static.files import StaticFiles
@@ -41,6 +42,8 @@ _SET_BY_REQUESTS: Final = dict.fromkeys(
         "REQUEST_URI",
         "SERVER_PROTOCOL",
         "rocket.client_gone",
+        "rocket.deferred",
+        "rocket.events",
         "rocket.queue_time",
         "wsgi.early_hints",
         "wsgi.input",
@@ -69,6 +72,7 @@ class SiteSettings(TypedDict, total=False):
     hsts: str | None
     challenges: Callable[[str], str | None] | None
     at_thread_end: Callable[[], object] | None
+    around: Around | None
 
 
 class Site:
@@ -94,6 +98,7 @@ class Site:
             application answers all requests.
         mounts: the static files, or None.
         at_thread_end: is called in each thread that is about to end, or None.
+        around: makes the context manager in which callbacks run, or None.
         adds_fields: whether `own_fields` may return anything.
     """
 
@@ -118,6 +123,7 @@ class Site:
         hsts: str | None = None,
         challenges: Callable[[str], str | None] | None = None,
         at_thread_end: Callable[[], object] | None = None,
+        around: Around | None = None,
     ) -> None:
         """Check the settings with which ``application`` is to be served.
 
@@ -161,10 +167,14 @@ class Site:
                 served like any other.
             at_thread_end: a function that is called in each thread that has served requests and is
                 about to end, for example ``django.db.connections.close_all``.
+            around: a function that returns a context manager. Each callback of a websocket, an
+                event stream or a deferred answer runs in one, for example in
+                `rocket_wsgi.django.around`, or ``app.app_context`` of Flask.
 
         Raises:
             AddressError: an entry of ``trusted_proxies`` is malformed.
-            TypeError: ``application`` is not callable, or a string is given instead of a list.
+            TypeError: ``application`` or ``around`` is not callable, or a string is given instead
+                of a list.
             ValueError: ``underscores`` is not a member of `Underscores`; ``proxy_fields`` has an
                 unknown field, or fields of both kinds, or is given without ``trusted_proxies``; a
                 key of ``static`` is not a path at which files can be mounted; ``health`` is not a
@@ -172,6 +182,8 @@ class Site:
         """
         if not callable(application):
             raise TypeError(f"the application is not callable: {application!r}")
+        if around is not None and not callable(around):
+            raise TypeError(f"around is not callable: {around!r}; give the function itself")
         self.application = application
         self.max_body = max_body
         self.stream_bodies = stream_bodies
@@ -184,6 +196,7 @@ class Site:
         self.own_answers: Final = own_answers or None
         self.mounts: Final = Mounts(static) if static else None
         self.at_thread_end = at_thread_end
+        self.around: Final = around
         self._multithread = multithread
         self._multiprocess = multiprocess
         self._request_ids = request_ids

@@ -40,6 +40,8 @@ from rocket_wsgi._http1.http1_request import HTTP1Request
 from rocket_wsgi._http1.http1_response import HTTP1Response
 from rocket_wsgi._http1.receiver import Receiver
 from rocket_wsgi._http1.upgrade import offer_upgrade
+from rocket_wsgi._offers.begun import Refused
+from rocket_wsgi._offers.continuation import Continuation
 from rocket_wsgi._own_answers import CRASHED, NOT_RECEIVED, OVERDUE, OVERLOADED, TOO_LATE
 from rocket_wsgi._response.response_head import ResponseHeads
 from rocket_wsgi._site import Site, SiteSettings
@@ -168,8 +170,9 @@ class WSGIWorker(Worker):
                 environ["wsgi.early_hints"] = response.hint
                 environ["rocket.client_gone"] = response.client_gone
                 environ["rocket.queue_time"] = connection.queue_time
+                environ["rocket.events"] = environ["rocket.deferred"] = response
                 if "HTTP_UPGRADE" in environ:
-                    response.upgrade = offer_upgrade(connection, request)
+                    offer_upgrade(connection, request, response)
                 result = self._application(environ, response.start)
                 response.send(result)
             else:
@@ -192,9 +195,16 @@ class WSGIWorker(Worker):
         response: HTTP1Response,
         error: BaseException,
     ) -> None:
-        """Log an exception of the application, and answer 500 or cut the response off."""
+        """Log an exception of the application, and answer 500 or cut the response off.
+
+        `Refused` is not logged, but answered.
+        """
         if response.handed_over and isinstance(error, StopIteration | ConnectionError):
             return  # frameworks raise these after a websocket, for which there is no response
+        if isinstance(error, Refused):
+            response.error = error.text
+            response.refuse(error)
+            return
         connection.server.faults.report(_log, error, "%s: the application failed", request)
         response.error = CRASHED.reason
         if response.handed_over:
@@ -225,8 +235,18 @@ class WSGIWorker(Worker):
         response.over = True
         if response.upgrade is not None:
             response.take_back()
+        begun = response.begun
+        goes_on = begun is not None and response.goes_on
         log, record = self._access_log, request.record
-        if log is not None and record is not None and not response.overtaken:
+        if log is not None and record is not None and not goes_on and not response.overtaken:
             log.end(record, request.environ, response)
+        if begun is not None:
+            log = log if goes_on else None
+            continuation = Continuation(request, connection, self._site.around, log)
+            if goes_on:
+                keep_alive, response.keep_alive = response.keep_alive, False
+                begun.go_on(connection, continuation, response.sent, keep_alive=keep_alive)
+            else:
+                begun.undo(continuation)
         # The environ refers to the response, and the response to the request: this ends the circle.
         request.environ = ENDED

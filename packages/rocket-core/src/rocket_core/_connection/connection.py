@@ -85,7 +85,6 @@ class Connection(Buffers):
         "preamble",
         "requests",
         "shared",
-        "state",
         "timeouts",
         "watched_at",
     )

@@ -35,6 +35,7 @@ from typing import Final
 
 from rocket_core._exchange import Exchange
 from rocket_core._native_classes import mypyc_attr
+from rocket_core._state import State
 
 
 class TurnState(Enum):
@@ -67,6 +68,7 @@ class TurnTaker(Exchange):
     def __init__(self) -> None:
         """Begin at rest."""
         Exchange.__init__(self)
+        self.state = State.SHARED
         self._lock = threading.Lock()
         self.turn_state = _RESTING
 

@@ -48,6 +48,7 @@ from rocket_core._engine.request_limit import RequestLimit
 from rocket_core._engine.seat import Seat
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import ClientGone
+from rocket_core._exchange import Exchange
 from rocket_core._state import OWNERS, CloseReason, Owner, State
 from rocket_core._system.poller import ENDS, READ, WRITE
 from rocket_core._system.wait_ready import wait_ready
@@ -71,6 +72,7 @@ _ARRIVAL_GRACE: Final = 1.0
 _IDLE: Final = State.IDLE
 _READY: Final = State.READY
 _ACTIVE: Final = State.ACTIVE
+_SHARED: Final = State.SHARED
 _CLOSED: Final = State.CLOSED
 
 _RECEIVING: Final = frozenset({State.IDLE, State.HEAD, State.BODY})
@@ -176,24 +178,29 @@ class Engine:
                 self._ends(connection)  # which closes nothing yet, and sets the deadline
             self._monitor.park(connection)
 
-    def advance(self, connection: Connection, seat: Seat) -> bool:
+    # The casts are in the branches, since every request passes through here.
+    def advance(self, exchange: Exchange, seat: Seat) -> bool:  # noqa: C901
         """Take a claimed connection as far as it goes without its client or `Worker.serve`.
 
         Returns True when it has become READY, and still belongs to the caller; otherwise it is
-        parked or closed.
+        parked or closed. A turn is left as it is, and returns False.
         """
+        connection: Connection
         try:
             while True:
-                state = connection.state
+                state = exchange.state
                 if state is _READY:
                     return True
                 receiving = state in _RECEIVING
                 if receiving:
+                    connection = exchange  # type: ignore[assignment] # as turns are SHARED
                     target = seat.worker.receive(connection)
-                elif state is State.SHARED:
-                    self._receive_shared(connection, seat)
+                elif state is _SHARED:
+                    if isinstance(exchange, Connection):
+                        self._receive_shared(exchange, seat)
                     return False
                 else:
+                    connection = exchange  # type: ignore[assignment] # likewise
                     target = _STEPS[state](connection)
                 if target is _READY:
                     connection.state = _READY  # a move that every state has that gets here
@@ -208,7 +215,8 @@ class Engine:
                 if self._settle(connection, target, seat):
                     return False
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
-            self._fail(connection, seat, error)
+            if isinstance(exchange, Connection):
+                self._fail(exchange, seat, error)
             return False
 
     # In one piece, because every request passes through it and each call costs.
@@ -513,15 +521,12 @@ class Engine:
         if shared is None:
             raise RuntimeError("a worker returned State.SHARED without Connection.share")
         connection.enter(State.SHARED)
-        shared.recalled = connection.buffered > 0
         # 1. Another thread notes something, finds that nothing can carry it out, and leaves. 2. It
         # can from here on. 3. The connection is parked, after which this thread looks at what was
         # noted.
         shared.attach(self.flush)
-        if shared.recalled:
-            self._tell_received(connection, shared)
-        else:
-            self._after_telling(shared)
+        if connection.buffered:
+            shared.protocol.received(connection)
         self._park_shared(connection, shared)
 
     def _receive_shared(self, connection: Connection, seat: Seat) -> None:

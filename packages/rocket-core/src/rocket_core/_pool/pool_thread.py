@@ -13,6 +13,7 @@ from rocket_core._pool.urgent_lanes import LONG_WAIT
 from rocket_core._system.fault_log import FaultLog
 
 if TYPE_CHECKING:
+    from rocket_core._connection.connection import Connection
     from rocket_core._engine.engine import Engine
     from rocket_core._engine.seat import Seats
     from rocket_core._pool.thread_pool import ThreadPool
@@ -87,17 +88,16 @@ class PoolThread:
                 exchange = ready.popleft()
             except IndexError:
                 break
-            if isinstance(exchange, TurnTaker):
-                self._serve_turn(exchange)
-                continue
-            connection = exchange
             # A service begins where the last one ended, or with the poll that claimed it: a look at
             # the clock costs as much as counting. `serve` has mostly just looked when it returns.
             began = seat.now
-            seat.busy = connection, began
-            if not advance(connection, seat):
+            seat.busy = exchange, began
+            if not advance(exchange, seat):
+                if isinstance(exchange, TurnTaker):
+                    self._serve_turn(exchange, began)
                 seat.now = time.monotonic()
                 continue
+            connection: Connection = exchange  # type: ignore[assignment] # turns are not READY
             if pool.eager > 0 and (ready or not pool.polling):
                 pool.call_eagerly()
             if pool.watched:
@@ -120,19 +120,17 @@ class PoolThread:
                 pool.queue_behind(connection)
         seat.busy = None
 
-    def _serve_turn(self, taker: TurnTaker) -> None:
+    def _serve_turn(self, taker: TurnTaker, began: float) -> None:
         """Let an object that was taken from the queue have its turn, as `_serve_ready` serves."""
         pool, seat = self._pool, self.seat
         pool.turns.discard(taker)
-        began = seat.now
-        seat.busy = taker, began
         if pool.eager > 0 and (pool.ready or not pool.polling):
             pool.call_eagerly()
         if pool.watched:
             pool.rouse()
         taker.queue_time = waited = max(began - taker.claimed_at, 0.0)
         again = self._engine.serve_turn(taker, seat)
-        seat.now = ended = time.monotonic()
+        ended = time.monotonic()
         seat.counters.queue_time.add(waited)
         seat.counters.service_time.add(ended - began)
         if again:

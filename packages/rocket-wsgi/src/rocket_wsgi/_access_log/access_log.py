@@ -118,6 +118,10 @@ class AccessLog:
         record.error = response.error
         self._writer.put(record)
 
+    def put(self, record: RequestRecord) -> None:
+        """Log a request whose record is complete. Any thread may call this."""
+        self._writer.put(record)
+
     def refused(
         self,
         connection: Connection,

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from rocket_core import CloseReason, State
 from rocket_wsgi._http1.early_hints import encode_hints
 from rocket_wsgi._http1.encoded_head import CHUNKS, EncodedHead
+from rocket_wsgi._http1.http1_framing import framing_for
 from rocket_wsgi._http1.http1_request import HTTP1Request
-from rocket_wsgi._response.response import JOIN_BOUND, PLAIN_TEXT, Response
+from rocket_wsgi._offers.continuation import strings_of
+from rocket_wsgi._offers.seconds import check_seconds
+from rocket_wsgi._push.begun_deferred import BegunDeferred
+from rocket_wsgi._push.begun_stream import BegunStream
+from rocket_wsgi._push.deferred_answer import DeferredAnswer, check_answer
+from rocket_wsgi._push.event_stream import EventStream
+from rocket_wsgi._response.response import JOIN_BOUND, PLAIN_TEXT, WITHHELD, Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rocket_wsgi._clock import Clock
+    from rocket_wsgi._offers.begun import Refused
     from rocket_wsgi._own_answers import OwnAnswer
-    from rocket_wsgi._types import Headers
+    from rocket_wsgi._types import Environ, Headers
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 """Asks the client to send the body (RFC 9110, section 15.2.1)."""
+
+
+_UPGRADE_REQUIRED: Final = 426
+"""The response has to name the protocol to upgrade to (RFC 9110, section 15.5.22)."""
+
+_NO_NEWS: Final[tuple[str, Headers, bytes]] = ("204 No Content", [], b"")
+"""What a client gets that has waited for nothing, unless the application says otherwise."""
 
 
 class _Framing(Enum):
@@ -37,7 +55,11 @@ _CLOSE: Final = _Framing.CLOSE
 
 
 class HTTP1Response(Response[HTTP1Request, EncodedHead]):
-    """A response over HTTP/1.1 or HTTP/1.0."""
+    """A response over HTTP/1.1 or HTTP/1.0.
+
+    It is also what applications find as ``rocket.events`` and ``rocket.deferred``, with one method
+    for each: objects of their own would cost every request, and few requests need them.
+    """
 
     __slots__ = ("_chunk_line", "_chunk_size", "_framing")
 
@@ -47,6 +69,66 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
     """The size of the latest chunk; set with the framing, if that is chunked."""
     _chunk_line: bytes
     """The first line of a chunk of that size: many parts of a body are of the same size."""
+
+    # -- the offers: any thread of the application -----------------------------------------------
+
+    def open(
+        self,
+        *,
+        retry: float | None = 3.0,
+        ping: float | None = 15.0,
+        on_close: Callable[[EventStream], object] | None = None,
+    ) -> EventStream:
+        """``rocket.events``: begin an event stream, which goes on after the view has returned.
+
+        Args:
+            retry: seconds after which clients come back that have lost the connection; None: they
+                are not told.
+            ping: seconds of silence after which a comment is sent; None: never.
+            on_close: is called with the stream, once, when it has ended.
+
+        Raises:
+            RuntimeError: the view has returned, or has begun something by an offer before.
+            ValueError: ``retry`` or ``ping`` is not such a time.
+        """
+        check_seconds("ping", ping)
+        stream = EventStream(self._strings, framing_for(self._request), retry)
+        self.begin(BegunStream(stream, on_close, ping))
+        return stream
+
+    def hold(
+        self,
+        *,
+        timeout: float | None = 25.0,
+        otherwise: tuple[str, Headers, bytes] = _NO_NEWS,
+        on_close: Callable[[DeferredAnswer], object] | None = None,
+    ) -> DeferredAnswer:
+        """``rocket.deferred``: have the client wait for an answer after the view has returned.
+
+        Args:
+            timeout: seconds after which ``otherwise`` is sent; None: the client may wait for ever.
+            otherwise: the status, the header fields and the body of the answer that is sent then,
+                and when the server drains.
+            on_close: is called with the deferred answer, once, when it has ended.
+
+        Raises:
+            ApplicationError: ``otherwise`` cannot be sent.
+            RuntimeError: the view has returned, or has begun something by an offer before.
+            ValueError: ``timeout`` is not such a time.
+        """
+        check_seconds("timeout", timeout)
+        framing = framing_for(self._request)
+        instead = check_answer(framing, *otherwise)
+        later = DeferredAnswer(framing, self.client_gone)
+        deadline = inf if timeout is None else monotonic() + timeout
+        self.begin(BegunDeferred(later, deadline, instead, on_close))
+        return later
+
+    def _strings(self) -> Environ:
+        """Return the strings of the environ while the view runs."""
+        return strings_of(self._request.environ)
+
+    # -- for the worker --------------------------------------------------------------------------
 
     def take_back(self) -> None:
         """End the offer of the connection to the application, or its use of the connection."""
@@ -59,13 +141,23 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
             self.sent = upgrade.sent
             self.keep_alive = False
 
-    def ending(self) -> State:
-        """Return LINGER if closing at once could lose a part of the response, else CLOSED.
+    def refuse(self, refused: Refused) -> None:
+        """Send the answer of the server's own to a request that it refuses. Raises as `claim`."""
+        self.keep_alive = self.keep_alive and self._request.modern
+        if refused.status.startswith("426"):
+            self.keep_alive = False  # so that `_begin` adds the field Upgrade
+        self.send_text(refused.status, f"{refused.text}\n".encode("latin-1"), refused.fields)
 
+    def ending(self) -> State:
+        """Return SHARED if what was begun goes on.
+
+        Otherwise return LINGER if closing at once could lose a part of the response, else CLOSED.
         That is the case if the client goes on sending, because it did not ask for the end of the
         connection (RFC 9112, section 9.6). If the end of the connection is the end of the body, a
         process that the application forked could keep the connection open, which LINGER prevents.
         """
+        if self._connection.shared is not None:
+            return State.SHARED
         if self.handed_over:
             return State.LINGER
         connection, request = self._connection, self._request
@@ -87,6 +179,8 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
     def _begin(self, length: int | None) -> bytes:
         head, modern = self._head, self._request.modern
         if length is not None:
+            if length == WITHHELD:
+                return b""
             self._framing = _LENGTH
             if self.keep_alive and modern:
                 return head.encode_kept(length, self._heads.clock)
@@ -104,7 +198,9 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
             self._framing = _CLOSE
             self.keep_alive = False
             ending = b""
-        if not self.keep_alive:
+        if self.status == _UPGRADE_REQUIRED and "HTTP_UPGRADE" in self._request.environ:
+            ending += b"Upgrade: websocket\r\nConnection: close, upgrade\r\n"
+        elif not self.keep_alive:
             ending += b"Connection: close\r\n"
         elif not modern:
             ending += b"Connection: keep-alive\r\n"

@@ -32,6 +32,10 @@ meanwhile, and `claim` settles which one does:
   head is sent. If the Monitor's thread was faster, `claim` raises `ClientGone`.
 - The application itself, when it takes the connection over, for a websocket. A response and the
   upgrade exclude each other: whichever begins first.
+
+What the application has begun by an offer, such as an event stream, is a `Begun`. The head of the
+response decides whether it goes on after the view has returned (`_admit`). If it does, the response
+is asked for to its end as any other, and is sent without its end, or not at all.
 """
 
 from __future__ import annotations
@@ -39,12 +43,14 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from rocket_core import ClientGone
 from rocket_core.extending import Hold, mypyc_attr
 from rocket_wsgi._environ.request import Request
 from rocket_wsgi._errors import ApplicationError
+from rocket_wsgi._offers.begun import Begun
 from rocket_wsgi._response.file_wrapper import FileSpan, FileWrapper
 from rocket_wsgi._response.response_head import ResponseHead, ResponseHeads
 from rocket_wsgi._types import ExcInfo, Headers
@@ -65,6 +71,12 @@ _HEAD_SIZE: Final = 2 * 1024
 
 _UNLIMITED: Final = -1
 
+WITHHELD: Final = -2
+"""What `Response._begin` takes for the length of a body that is not sent, nor is its head."""
+
+_beginning: Final = Lock()
+"""Guards `Response.begun` of all responses while something is begun, which is seldom."""
+
 _Request = TypeVar("_Request", bound=Request)
 """The requests of one protocol."""
 
@@ -83,6 +95,7 @@ class Response(ABC, Generic[_Request, _Head]):
         cut: whether the response has ended before its body was complete.
         keep_alive: whether another request may follow on the connection.
         upgrade: the socket that the application may take over, or None.
+        begun: what the application has begun by an offer, or None.
         own_fields: the header fields that the server adds unless the application sends them.
         error: for the access log, why the response is incomplete or not the application's; or None.
         over: whether the request has ended, so that nothing may use the connection for it.
@@ -98,6 +111,7 @@ class Response(ABC, Generic[_Request, _Head]):
         "_request",
         "_started",
         "began",
+        "begun",
         "cut",
         "error",
         "keep_alive",
@@ -127,6 +141,7 @@ class Response(ABC, Generic[_Request, _Head]):
         self.own_fields: Headers | None = None
         self.over = False
         self.upgrade: UpgradedSocket | None = None
+        self.begun: Begun | None = None
         self._lease = connection.lease
         self.keep_alive = request.keep_alive and not connection.server.draining
 
@@ -184,6 +199,37 @@ class Response(ABC, Generic[_Request, _Head]):
         except ClientGone:
             return True
 
+    # -- the offers ------------------------------------------------------------------------------
+
+    def begin(self, begun: Begun) -> None:
+        """Begin something that goes on after the view has returned.
+
+        Raises `RuntimeError` if that has returned, or if another thing was begun.
+        """
+        with _beginning:
+            if self.over:
+                raise RuntimeError("an offer was used after the view had returned")
+            if self.began:
+                raise RuntimeError("an offer was used after the response had begun")
+            if self.begun is not None or self.handed_over:
+                raise RuntimeError("only one offer of a request can be used, and only once")
+            self.begun = begun
+        # A thread of the application's own may be here while the view returns. 1. This thread finds
+        # that the request is not over. 2. The serving thread sets `over`, and finds nothing begun.
+        # 3. This thread begins something, which nothing would ever end: so it looks once more.
+        if self._missed(begun):
+            raise RuntimeError("an offer was used after the view had returned")
+
+    def _missed(self, begun: Begun) -> bool:
+        return self.over and not begun.admitted
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what was begun goes on, since the response is complete but for its end."""
+        return (
+            self.begun is not None and self.begun.admitted and self.error is None and not self.cut
+        )
+
     # -- the right to use the connection ---------------------------------------------------------
 
     @property
@@ -221,10 +267,13 @@ class Response(ABC, Generic[_Request, _Head]):
         size = len(data)
         announced = self._commit(size)
         if self._bodiless:
-            self._connection.write(self._begin(announced))
+            self._write_head(announced)
             return
         promised, self._left = self._left, 0
         if size > promised:
+            if promised == _UNLIMITED:  # the application has begun something that goes on
+                self._send_first(data)
+                return
             self._log_excess()
             data = data[:promised]
         self.sent = len(data)
@@ -232,13 +281,15 @@ class Response(ABC, Generic[_Request, _Head]):
         if size < promised:
             self._cut_short()
 
-    def send_text(self, status: str, text: bytes) -> None:
+    def send_text(self, status: str, text: bytes, fields: Sequence[tuple[str, str]] = ()) -> None:
         """Send a text of the server's own, instead of the response that the application began.
 
         The head must not have been sent. Raises as `claim`.
         """
         self._started = None
-        self.start(status, [PLAIN_TEXT])
+        if self.begun is not None:
+            self.begun.replaced = True
+        self.start(status, [PLAIN_TEXT, *fields])
         self.send([text])
 
     def send_span(self, span: FileSpan) -> None:
@@ -295,7 +346,8 @@ class Response(ABC, Generic[_Request, _Head]):
         """Choose the framing of the body, and return the encoded head.
 
         ``length`` is the length of the body to announce, in bytes; None if it is not known, or not
-        to be announced. If ``_bodiless`` is true, no body follows.
+        to be announced; `WITHHELD` if nothing is sent, so that nothing is returned either. If
+        ``_bodiless`` is true, no body follows.
         """
 
     @abstractmethod
@@ -346,6 +398,8 @@ class Response(ABC, Generic[_Request, _Head]):
         if request.body is not None and not request.body.complete:
             self.keep_alive = False  # the unread rest of the body would precede the next request
         self._head = head
+        if self.begun is not None and self._admit(self.begun, head):
+            return WITHHELD if self._bodiless else None
         self.began = True
         self.status = head.status
         if head.bodiless or request.method == "HEAD":
@@ -355,6 +409,38 @@ class Response(ABC, Generic[_Request, _Head]):
             length = head.length
         self._left = _UNLIMITED if length is None else length
         return length
+
+    def _admit(self, begun: Begun, head: _Head) -> bool:
+        """Ask whether what was begun goes on after the view has returned.
+
+        Then the response is sent without its end, or withheld. Raises `ApplicationError`, and
+        `Refused` where something else is to be sent.
+        """
+        self._bodiless = begun.admitted = False  # a response that was withheld may be replaced
+        if self._started is not None and not begun.replaced:
+            begun.admitted = begun.admit(self._request, head.status, self._started[1])
+        if not begun.admitted:
+            return False
+        self.status = head.status
+        self._left = _UNLIMITED
+        self._bodiless = begun.withholds
+        self.began = not begun.withholds
+        return True
+
+    def _write_head(self, announced: int | None) -> None:
+        """Send the head alone, unless it is withheld."""
+        before = self._begin(announced)
+        if before:
+            self._connection.write(before)
+
+    def _send_first(self, data: bytes) -> None:
+        """Send the head, and a body to which something else is added afterwards."""
+        self._left = _UNLIMITED
+        if data:
+            self.sent = len(data)
+            self._send_part(self._begin(None), data, True)
+        else:
+            self._write_head(None)
 
     def _send_parts(self, result: Iterable[Any]) -> None:
         in_memory = type(result) is list or type(result) is tuple
@@ -369,8 +455,8 @@ class Response(ABC, Generic[_Request, _Head]):
             if self.began and (self._bodiless or not self._left):
                 break  # nothing more may be sent, and PEP 3333 asks to stop iterating
         if not self.began:
-            self._connection.write(self._begin(self._commit(0)))
-        elif not self._bodiless:
+            self._write_head(self._commit(0))
+        elif not self._bodiless and not self.goes_on:
             self._send_end()
         if self._left > 0:
             self._cut_short()
@@ -404,7 +490,7 @@ class Response(ABC, Generic[_Request, _Head]):
     def _send_wrapped(self, wrapper: FileWrapper) -> bool:
         """Send a wrapped file by `send_span`, if that is possible; whether it was."""
         span = wrapper.span()
-        if span is None or self.began:
+        if span is None or self.began or self.begun is not None:
             return False
         self.send_span(span)
         return True

@@ -97,7 +97,7 @@ def read_opening(environ: Environ, *, modern: bool, body: bool) -> Opening | Ref
         return Refusal(
             "426 Upgrade Required",
             f"version {version} of the websocket protocol is not supported",
-            [("Sec-WebSocket-Version", VERSION), ("Upgrade", "websocket")],
+            [("Sec-WebSocket-Version", VERSION)],
         )
     if version != VERSION:
         return _broken("Sec-WebSocket-Version is missing or malformed")

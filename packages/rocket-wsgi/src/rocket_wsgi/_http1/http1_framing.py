@@ -1,0 +1,63 @@
+"""The rest of responses, and late responses, as HTTP/1.1 frames them (RFC 9112)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rocket_wsgi._clock import Clock
+from rocket_wsgi._errors import ApplicationError
+from rocket_wsgi._http1.encoded_head import EncodedHead
+from rocket_wsgi._push.framing import Framing
+
+if TYPE_CHECKING:
+    from rocket_wsgi._http1.http1_request import HTTP1Request
+    from rocket_wsgi._types import Headers
+
+
+class HTTP1Framing(Framing):
+    """What follows for requests that are alike in what matters here."""
+
+    __slots__ = ("_body", "_modern")
+
+    def __init__(self, *, modern: bool, body: bool) -> None:
+        """Frame for HTTP/1.1, if ``modern``, or HTTP/1.0; ``body`` is false for HEAD."""
+        self._modern = modern
+        self._body = body
+
+    def part(self, data: bytes) -> bytes:
+        """Return a chunk, or for HTTP/1.0 the data as it is."""
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._modern else data
+
+    def end(self) -> bytes:
+        """Return the last chunk; for HTTP/1.0 the end of the connection is that of the body."""
+        return b"0\r\n\r\n" if self._modern else b""
+
+    def whole(self, status: str, fields: Headers, body: bytes, *, keep_alive: bool) -> bytes:
+        """Return a whole response. Raises `ApplicationError`."""
+        head = EncodedHead(status, fields)
+        length = len(body)
+        if head.length is not None and head.length != length:
+            if self._body:
+                raise ApplicationError(
+                    f"Content-Length is {head.length}, and the body has {length} bytes"
+                )
+            length = head.length
+        ending = b"" if head.bodiless else b"Content-Length: %d\r\n" % length
+        if not keep_alive:
+            ending += b"Connection: close\r\n"
+        elif not self._modern:
+            ending += b"Connection: keep-alive\r\n"
+        data = head.encode(ending + b"\r\n", Clock())
+        return data + body if self._body and not head.bodiless else data
+
+
+_FRAMINGS: Final = {
+    (modern, body): HTTP1Framing(modern=modern, body=body)
+    for modern in (False, True)
+    for body in (False, True)
+}
+
+
+def framing_for(request: HTTP1Request) -> HTTP1Framing:
+    """Return how the rest of the response to ``request`` is framed."""
+    return _FRAMINGS[request.modern, request.method != "HEAD"]

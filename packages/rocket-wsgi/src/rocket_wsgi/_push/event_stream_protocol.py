@@ -1,0 +1,90 @@
+"""An event stream on a shared connection, which holds no thread until it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Final, final
+
+from rocket_core import CloseReason, Connection, SharedConnection, SharedProtocol
+from rocket_wsgi._push.received import leave_in_buffer
+
+if TYPE_CHECKING:
+    from rocket_wsgi._offers.continuation import Continuation
+    from rocket_wsgi._push.event_stream import EventStream
+
+    OnClose = Callable[[EventStream], object]
+
+
+@final
+class EventStreamProtocol(SharedProtocol):
+    """One event stream after its view's response was sent.
+
+    What the client sends meanwhile is left in the buffer, for the requests that follow.
+    """
+
+    kind = "event stream"
+
+    __slots__ = ("_continuation", "_on_close", "_ping", "_shared", "_size", "_status", "_stream")
+
+    def __init__(
+        self,
+        stream: EventStream,
+        continuation: Continuation,
+        on_close: OnClose | None,
+        ping: float | None,
+    ) -> None:
+        """Serve ``stream``, of the request of ``continuation``."""
+        self._stream: Final = stream
+        self._continuation: Final = continuation
+        self._on_close = on_close
+        self._ping: Final = ping
+        self._shared: SharedConnection | None = None
+        self._status = 0
+        self._size = 0
+
+    def begin(self, connection: Connection, status: int, size: int, *, keep_alive: bool) -> None:
+        """Share ``connection``, behind a response with ``status`` and ``size`` bytes of body."""
+        now = monotonic()
+        self._status = status
+        self._size = size
+        self._shared = shared = connection.share(self)
+        self._stream.begin(shared, self._continuation.environ, now, keep_alive=keep_alive)
+        if self._ping is not None:
+            shared.call_at(now + self._ping)
+
+    # -- the owner of the connection -------------------------------------------------------------
+
+    def received(self, connection: Connection) -> None:
+        """Leave what the client sends to the requests that follow."""
+        if self._shared is not None:
+            leave_in_buffer(connection, self._shared)
+
+    def due(self, now: float) -> None:
+        """Send a comment, if nothing was sent for so long."""
+        if self._ping is not None and self._shared is not None:
+            self._shared.call_at(self._stream.ping(now, self._ping))
+
+    def draining(self, shared: SharedConnection) -> None:
+        """End the stream."""
+        del shared
+        self._stream.end_at_drain()
+
+    # -- a thread of the pool --------------------------------------------------------------------
+
+    def ended(self, reason: CloseReason | None) -> None:
+        """Tell the application, and the access log."""
+        del reason
+        self._shared = None
+        self._continuation.end(self._status, self._size + self._stream.over())
+        tell_closed(self._stream, self._continuation, self._on_close)
+
+    def doing(self) -> str:
+        """Return the request, for people."""
+        return f"{self._continuation}: on_close of an event stream"
+
+
+def tell_closed(stream: EventStream, continuation: Continuation, on_close: OnClose | None) -> None:
+    """Call ``on_close``, if there is one."""
+    if on_close is not None:
+        continuation.call("on_close of an event stream", on_close, stream)

@@ -1,0 +1,28 @@
+"""How what follows the view's response is encoded, which is the protocol's."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from rocket_core.extending import mypyc_attr
+from rocket_wsgi._types import Headers
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Framing(ABC):
+    """The encoding of the rest of one response. Any thread may use it."""
+
+    @abstractmethod
+    def part(self, data: bytes) -> bytes:
+        """Return a part of the body, which is not empty."""
+
+    @abstractmethod
+    def end(self) -> bytes:
+        """Return the end of the body."""
+
+    @abstractmethod
+    def whole(self, status: str, fields: Headers, body: bytes, *, keep_alive: bool) -> bytes:
+        """Return a whole response, without the body if the request was HEAD.
+
+        Raises `ApplicationError` for a status or fields that are invalid.
+        """

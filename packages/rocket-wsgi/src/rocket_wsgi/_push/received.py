@@ -1,0 +1,20 @@
+"""What becomes of requests that a client sends before the present one is over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rocket_core import Connection, SharedConnection
+
+_ENOUGH: Final = 16 * 1024
+"""The number of buffered bytes from which on the client has to wait."""
+
+
+def leave_in_buffer(connection: Connection, shared: SharedConnection) -> None:
+    """Leave what has come to the requests that follow, and receive no more if it is a lot.
+
+    As long as the client may send, its end of stream is noticed, at which it has left.
+    """
+    if connection.buffered >= _ENOUGH:
+        shared.stop_reading()
