@@ -9,17 +9,17 @@ from contextlib import suppress
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, Self
 
-from rocket_core import Connection, Server, State, TCPAddress, Timeouts, Worker
+from rocket_core import Server, TCPAddress, Timeouts
 from rocket_core.testing import PATIENCE, Client, NarrowListener
-from rocket_wsgi._push.websocket_protocol import Terms, WebSocketProtocol
-from rocket_wsgi._websocket.handshake import Opening, read_opening, switching_fields
+from rocket_wsgi import WSGIWorker
+from rocket_wsgi._push.websocket_protocol import WebSocketProtocol
 from rocket_wsgi._websocket.masking import unmask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from rocket_wsgi._push.websocket import WebSocket
+    from rocket_wsgi import WebSocket
 
 CONTINUATION = 0x00
 TEXT = 0x01
@@ -33,42 +33,11 @@ RSV1 = 0x40
 DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate"
 
 
-class WebSocketWorker(Worker):
-    """Answers every request with the opening handshake of a websocket."""
-
-    def __init__(self, server: WebSocketServer) -> None:
-        self.server = server
-
-    def receive(self, connection: Connection) -> State:
-        if connection.fill() == 0:
-            return State.CLOSED
-        return State.READY if connection.find(b"\r\n\r\n") >= 0 else State.HEAD
-
-    def serve(self, connection: Connection) -> State:
-        head = connection.take(connection.find(b"\r\n\r\n") + 4)
-        environ = {"REQUEST_METHOD": "GET"}
-        for line in head.decode("latin-1").split("\r\n")[1:-2]:
-            name, _, value = line.partition(":")
-            environ[f"HTTP_{name.upper().replace('-', '_')}"] = value.strip()
-        opening = read_opening(environ, modern=True, body=False)
-        assert isinstance(opening, Opening)
-        options = dict(self.server.terms)
-        deflate = options.pop("compress", True) and opening.deflate
-        subprotocol = options.get("subprotocol")
-        fields = switching_fields(opening, [], subprotocol, deflate=deflate)
-        lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
-        connection.write(f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode("latin-1"))
-        terms = Terms(compressed=deflate, **options)
-        protocol = WebSocketProtocol(connection, self.server.handler, terms, lambda: environ)
-        self.server.protocols.append(protocol)
-        return State.SHARED
-
-
 class WebSocketServer:
     """A running server whose websockets all have the same handler.
 
     Attributes:
-        protocols: the websockets, in the order of their handshakes.
+        terms: the keyword arguments of ``accept``.
     """
 
     def __init__(
@@ -82,10 +51,9 @@ class WebSocketServer:
     ) -> None:
         self.handler = handler
         self.terms = terms
-        self.protocols: list[WebSocketProtocol] = []
         self._clients: list[Peer] = []
         self.running = Server(
-            lambda: WebSocketWorker(self),
+            lambda: WSGIWorker(self.application),
             [NarrowListener("127.0.0.1:0")],
             min_threads=threads,
             max_threads=threads,
@@ -108,6 +76,14 @@ class WebSocketServer:
         self.running.stop()
         assert self.running.wait(PATIENCE)
 
+    def application(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> list[bytes]:
+        """Accept all websockets."""
+        environ["rocket.websocket"].accept(self.handler, **self.terms)
+        start_response("200 OK", [])
+        return []
+
     @property
     def address(self) -> TCPAddress:
         address = self.running.listeners[0].address
@@ -119,6 +95,13 @@ class WebSocketServer:
         peer = Peer(self.address, *fields, receive_buffer=receive_buffer)
         self._clients.append(peer)
         return peer
+
+
+def link(ws: WebSocket) -> WebSocketProtocol:
+    """Return the protocol of a websocket."""
+    protocol = ws._link
+    assert isinstance(protocol, WebSocketProtocol)
+    return protocol
 
 
 class Peer:

@@ -10,6 +10,11 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from rocket_core.testing import NARROW, eventually
+from rocket_wsgi import Group
+from rocket_wsgi._websocket.session import SLOW
+from rocket_wsgi._websocket.state import State
 from websocket_peer import (
     BINARY,
     CLOSE,
@@ -24,12 +29,8 @@ from websocket_peer import (
     Peer,
     WebSocketServer,
     inflated,
+    link,
 )
-
-from rocket_core.testing import NARROW, eventually
-from rocket_wsgi import Group
-from rocket_wsgi._websocket.session import SLOW
-from rocket_wsgi._websocket.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,13 +79,11 @@ class WebSocketModel(RuleBasedStateMachine):
     def begin(self, compressed: bool) -> None:
         self.notes = Scripted()
         server().handler = self.notes
-        before = len(server().protocols)
         fields = [DEFLATE] if compressed else []
         self.peer = Peer(server().address, *fields, receive_buffer=NARROW)
         assert self.peer.head.status == 101
         self.ws = self.notes.opened()
-        eventually(lambda: len(server().protocols) > before)
-        self.protocol: WebSocketProtocol = server().protocols[before]
+        self.protocol: WebSocketProtocol = link(self.ws)
         self.group = Group()
         self.group.add(self.ws)
         self.compressed = compressed

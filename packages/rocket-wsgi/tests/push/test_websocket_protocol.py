@@ -7,6 +7,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from rocket_core import CloseReason, Timeouts
+from rocket_core.testing import NARROW, PATIENCE, Client, at_growing_scales, eventually, within
+from rocket_wsgi._websocket.session import SLOW
 from websocket_peer import (
     BINARY,
     CLOSE,
@@ -22,12 +26,9 @@ from websocket_peer import (
     WebSocketServer,
     deflated,
     inflated,
+    link,
     masked,
 )
-
-from rocket_core import CloseReason, Timeouts
-from rocket_core.testing import NARROW, PATIENCE, Client, at_growing_scales, eventually, within
-from rocket_wsgi._websocket.session import SLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -328,7 +329,7 @@ def test_slow_client_is_closed_with_1013_at_a_messages_end(
 def test_messages_to_a_slow_client_are_dropped_if_so_agreed(
     start: Callable[..., WebSocketServer], notes: Notes
 ) -> None:
-    peer = start(notes, drop=True).open(receive_buffer=NARROW)
+    peer = start(notes, slow="drop").open(receive_buffer=NARROW)
     ws = notes.opened()
     sent = 0
     while ws.send(bytes(20_000)):
@@ -350,7 +351,7 @@ def test_bytes_in_the_hands_of_a_sending_thread_do_not_make_a_client_slow(
     peer = server.open()
     ws = notes.opened()
     parked(server)
-    (protocol,) = server.protocols
+    protocol = link(notes.sockets[0])
     entered, go_on = threading.Event(), threading.Event()
     received = protocol._reader.next
 
@@ -479,7 +480,7 @@ def test_messages_are_read_ahead_up_to_a_number_and_pings_answered(
     peer.send("2")
     peer.send("3")
     peer.send_frame(FIN | PING, b"not read")
-    (protocol,) = server.protocols
+    protocol = link(notes.sockets[0])
     eventually(lambda: protocol._stopped)
     parked(server)
     assert protocol._session.held == 3
@@ -500,7 +501,7 @@ def test_messages_are_read_ahead_up_to_a_number_of_bytes_then_the_client_must_wa
     data = masked(FIN | BINARY, bytes(30_000)) * count
     sender = threading.Thread(target=peer.client.send, args=[data])
     sender.start()
-    (protocol,) = server.protocols
+    protocol = link(notes.sockets[0])
     eventually(lambda: protocol._stopped)
     parked(server)
     assert protocol._session.held == 60_000
@@ -555,7 +556,7 @@ def test_rate_counts_from_message_to_message_and_not_between(
         for number in range(4):
             with within(0.5 * scale):
                 peer.send_frame(TEXT, b"")
-                eventually(lambda: server.protocols[0]._reader.begun)
+                eventually(lambda: link(notes.sockets[0])._reader.begun)
                 threading.Event().wait(0.3 * scale)
                 peer.send_frame(FIN | CONTINUATION, b"%d" % number)
                 assert notes.next() == ("message", str(number))
@@ -573,7 +574,7 @@ def test_rate_does_not_count_while_nothing_is_read(
     peer.send("hold")
     notes.wait_held()
     peer.send("ahead")
-    eventually(lambda: server.protocols[0]._stopped)
+    eventually(lambda: link(notes.sockets[0])._stopped)
     peer.send_frame(TEXT, b"begun")
     threading.Event().wait(0.7)
     peer.send_frame(FIN | CONTINUATION, b"!")
@@ -707,7 +708,7 @@ def test_clients_close_is_answered_after_the_messages_before_it(
     peer.send("next")
     peer.send_close(1000)
     notes.wait_held()
-    eventually(lambda: not server.protocols[0]._session.reading)
+    eventually(lambda: not link(notes.sockets[0])._session.reading)
     assert not ws.closed
     assert ws.send("until then")
     assert peer.read() == "until then"
@@ -749,7 +750,7 @@ def test_clients_close_frame_is_awaited_while_reading_was_stopped(
     peer.send("hold")
     notes.wait_held()
     peer.send("ahead")
-    eventually(lambda: server.protocols[0]._stopped)
+    eventually(lambda: link(notes.sockets[0])._stopped)
     ws.close()
     assert peer.read_close() == 1000
     peer.send_close(1000)
@@ -765,7 +766,7 @@ def test_client_that_does_not_answer_our_close_is_awaited_for_two_seconds(
     server = start(notes)
     peer = server.open()
     ws = notes.opened()
-    (protocol,) = server.protocols
+    protocol = link(notes.sockets[0])
     ws.close(4000, "enough")
     with protocol._lock:
         deadline = protocol._session.deadline
@@ -819,7 +820,7 @@ def test_no_pings_if_so_agreed(start: Callable[..., WebSocketServer], notes: Not
     server = start(notes, ping=None)
     server.open()
     notes.opened()
-    assert server.protocols[0]._armed == float("inf")
+    assert link(notes.sockets[0])._armed == float("inf")
 
 
 def test_time_of_silence_stands_still_while_reading_is_stopped(
@@ -831,7 +832,7 @@ def test_time_of_silence_stands_still_while_reading_is_stopped(
     peer.send("hold")
     notes.wait_held()
     peer.send("ahead")
-    eventually(lambda: server.protocols[0]._stopped)
+    eventually(lambda: link(notes.sockets[0])._stopped)
     threading.Event().wait(1.0)
     assert not ws.closed
     notes.go_on.release()

@@ -23,8 +23,6 @@ large message each would make a quick client look slow.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from math import inf
 from threading import Lock
 from time import monotonic
@@ -39,9 +37,10 @@ from rocket_wsgi._websocket.session import Admission, Call, CallKind, Session
 from rocket_wsgi._websocket.state import State
 
 if TYPE_CHECKING:
-    from rocket_wsgi._types import Environ
+    from rocket_wsgi._offers.continuation import Continuation
 
-_log = logging.getLogger("rocket_wsgi")
+CLOSE: Final = CallKind.CLOSE.value
+"""The name of the method of a handler that is called last."""
 
 _SEND: Final = Admission.SEND
 _OVERFLOW: Final = Admission.OVERFLOW
@@ -49,6 +48,9 @@ _OPEN: Final = State.OPEN
 _CLOSED: Final = State.CLOSED
 _MESSAGE: Final = CallKind.MESSAGE
 _CLOSE: Final = CallKind.CLOSE
+
+_SWITCHING: Final = 101
+"""The status of the response, for the access log."""
 
 _LITTLE: Final = 4096
 """The number of received bytes that are too few for the server to be told of them."""
@@ -90,7 +92,8 @@ class Terms:
 class WebSocketProtocol(SharedProtocol):
     """One websocket after its opening handshake.
 
-    ``_lock`` guards ``_session``, ``_armed``, ``_stopped``, ``_unread``, ``_held`` and ``_groups``.
+    ``_lock`` guards ``_session``, ``_armed``, ``_stopped``, ``_unread``, ``_held``, ``_size`` and
+    ``_groups``.
 
     Attributes:
         compressed: whether compression is agreed.
@@ -101,6 +104,7 @@ class WebSocketProtocol(SharedProtocol):
 
     __slots__ = (
         "_armed",
+        "_continuation",
         "_doing",
         "_groups",
         "_handler",
@@ -110,6 +114,7 @@ class WebSocketProtocol(SharedProtocol):
         "_reader",
         "_session",
         "_shared",
+        "_size",
         "_stopped",
         "_transfer",
         "_unread",
@@ -122,9 +127,9 @@ class WebSocketProtocol(SharedProtocol):
         connection: Connection,
         handler: object,
         terms: Terms,
-        environ: Callable[[], Environ],
+        continuation: Continuation,
     ) -> None:
-        """Share ``connection``, after the response 101 was written, and have ``on_open`` called.
+        """Share ``connection``, after the handshake was completed, and have ``on_open`` called.
 
         The owner of the connection calls this, and leaves it in ``State.SHARED``.
         """
@@ -154,7 +159,10 @@ class WebSocketProtocol(SharedProtocol):
         """The received bytes of which the server was told."""
         self._groups: list[Leavable] | None = None
         self._doing = ""
-        self.websocket = WebSocket(self, environ, terms.subprotocol)
+        self._size = 0
+        """The bytes of the frames that were sent."""
+        self._continuation: Final = continuation
+        self.websocket = WebSocket(self, continuation.environ, terms.subprotocol)
         self._shared: SharedConnection = connection.share(self)
         with self._lock:
             self._arm(self._session.deadline)
@@ -180,6 +188,7 @@ class WebSocketProtocol(SharedProtocol):
             admission = session.admit(self.pending)
             taken = admission is _SEND and shared.queue(frame, control=True)
             if taken:
+                self._size += len(frame)
                 session.sent()
             elif admission is _OVERFLOW:
                 shared.drop_queued()
@@ -215,8 +224,8 @@ class WebSocketProtocol(SharedProtocol):
                 self._groups.remove(group)
 
     def doing(self) -> str:
-        """Return which method of the handler is called."""
-        return self._doing
+        """Return which method of the handler is called, and for which request."""
+        return f"{self._continuation}: {self._doing} of a websocket"
 
     # -- the owner of the connection -------------------------------------------------------------
 
@@ -340,11 +349,10 @@ class WebSocketProtocol(SharedProtocol):
             resumed = self._stopped and self._resume()
         if resumed:
             self._shared.flush()  # messages are received while the handler is called
-        try:
-            self._call(call)
-        except BaseException as error:  # noqa: BLE001 - an application must not end a thread
-            self._failed(error)
+        returned = self._call(call)
         with self._lock:
+            if not returned:
+                self._queue(session.raised())
             self._queue(session.returned(monotonic()))
             if session.state is not _OPEN:
                 self._follow()
@@ -367,28 +375,22 @@ class WebSocketProtocol(SharedProtocol):
         with self._lock:
             self._session.gone()
         self._leave_groups()
+        self._continuation.end(_SWITCHING, self._size)
 
-    def _call(self, call: Call) -> None:
+    def _call(self, call: Call) -> bool:
+        """Call the handler; return False if that raised an exception, which is logged then."""
         kind = call.kind
-        self._doing = kind.value
-        method = getattr(self._handler, kind.value, None)
+        self._doing = name = kind.value
+        method = getattr(self._handler, name, None)
         if method is None:
-            return
+            return True
+        websocket = self.websocket
+        what = f"{name} of a websocket"
         if kind is _MESSAGE:
-            method(self.websocket, call.data)
-        elif kind is _CLOSE:
-            method(self.websocket, call.number, call.data)
-        else:
-            method(self.websocket)
-
-    def _failed(self, error: BaseException) -> None:
-        """Log an exception of the handler, and end with 1011."""
-        connection: Connection = self._shared.connection
-        connection.server.faults.report(
-            _log, error, "%s: %s of a websocket failed", connection.peer, self._doing
-        )
-        with self._lock:
-            self._queue(self._session.raised())
+            return self._continuation.call(what, method, websocket, call.data)
+        if kind is _CLOSE:
+            return self._continuation.call(what, method, websocket, call.number, call.data)
+        return self._continuation.call(what, method, websocket)
 
     # -- the Monitor's thread --------------------------------------------------------------------
 
