@@ -40,7 +40,7 @@ from rocket_wsgi._http1.http1_request import HTTP1Request
 from rocket_wsgi._http1.http1_response import HTTP1Response
 from rocket_wsgi._http1.receiver import Receiver
 from rocket_wsgi._http1.upgrade import offer_upgrade
-from rocket_wsgi._offers.begun import Refused
+from rocket_wsgi._offers.begun import Begun, Refused
 from rocket_wsgi._offers.continuation import Continuation
 from rocket_wsgi._own_answers import CRASHED, NOT_RECEIVED, OVERDUE, OVERLOADED, TOO_LATE
 from rocket_wsgi._response.response_head import ResponseHeads
@@ -168,9 +168,9 @@ class WSGIWorker(Worker):
         try:
             if mount is None:
                 environ["wsgi.early_hints"] = response.hint
-                environ["rocket.client_gone"] = response.client_gone
-                environ["rocket.queue_time"] = connection.queue_time
+                environ["rocket.client_gone"] = response
                 environ["rocket.events"] = environ["rocket.deferred"] = response
+                environ["rocket.queue_time"] = connection.queue_time
                 if "HTTP_UPGRADE" in environ:
                     offer_upgrade(connection, request, response)
                 result = self._application(environ, response.start)
@@ -235,18 +235,28 @@ class WSGIWorker(Worker):
         response.over = True
         if response.upgrade is not None:
             response.take_back()
-        begun = response.begun
-        goes_on = begun is not None and response.goes_on
         log, record = self._access_log, request.record
-        if log is not None and record is not None and not goes_on and not response.overtaken:
+        if response.begun is not None:
+            self._settle(connection, request, response, response.begun)
+        elif log is not None and record is not None and not response.overtaken:
             log.end(record, request.environ, response)
-        if begun is not None:
-            log = log if goes_on else None
-            continuation = Continuation(request, connection, self._site.around, log)
-            if goes_on:
-                keep_alive, response.keep_alive = response.keep_alive, False
-                begun.go_on(connection, continuation, response.sent, keep_alive=keep_alive)
-            else:
-                begun.undo(continuation)
         # The environ refers to the response, and the response to the request: this ends the circle.
         request.environ = ENDED
+
+    def _settle(
+        self,
+        connection: Connection,
+        request: HTTP1Request,
+        response: HTTP1Response,
+        begun: Begun,
+    ) -> None:
+        """Let what the application has begun go on, or undo it."""
+        around, log, record = self._site.around, self._access_log, request.record
+        if response.goes_on:
+            keep_alive, response.keep_alive = response.keep_alive, False
+            continuation = Continuation(request, connection, around, log)
+            begun.go_on(connection, continuation, response.sent, keep_alive=keep_alive)
+            return
+        if log is not None and record is not None and not response.overtaken:
+            log.end(record, request.environ, response)
+        begun.undo(Continuation(request, connection, around, None))

@@ -57,8 +57,8 @@ _CLOSE: Final = _Framing.CLOSE
 class HTTP1Response(Response[HTTP1Request, EncodedHead]):
     """A response over HTTP/1.1 or HTTP/1.0.
 
-    It is also what applications find as ``rocket.events`` and ``rocket.deferred``, with one method
-    for each: objects of their own would cost every request, and few requests need them.
+    It is what applications find as ``rocket.events`` and ``rocket.deferred``, with one method for
+    each.
     """
 
     __slots__ = ("_chunk_line", "_chunk_size", "_framing")
@@ -119,7 +119,7 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
         check_seconds("timeout", timeout)
         framing = framing_for(self._request)
         instead = check_answer(framing, *otherwise)
-        later = DeferredAnswer(framing, self.client_gone)
+        later = DeferredAnswer(framing, self)
         deadline = inf if timeout is None else monotonic() + timeout
         self.begin(BegunDeferred(later, deadline, instead, on_close))
         return later

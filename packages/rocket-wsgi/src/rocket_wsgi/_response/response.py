@@ -23,8 +23,8 @@ of the body of a response to HEAD, or of a response whose status excludes a body
 than the announced length. Subclassing costs the usual response no call: the framing is not an
 object of its own.
 
-All methods run on the thread that serves the request, except `hint` and `client_gone`, which the
-application may call from a thread of its own. Two other parties may want to use the connection
+All methods run on the thread that serves the request, except `hint`, `begin` and a call of the
+response itself (``rocket.client_gone``), which the application may call from a thread of its own. Two other parties may want to use the connection
 meanwhile, and `claim` settles which one does:
 
 - The Monitor's thread, when the request exceeds ``request_timeout``. The lease of the request
@@ -87,6 +87,9 @@ _Head = TypeVar("_Head", bound=ResponseHead)
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Response(ABC, Generic[_Request, _Head]):
     """One response, whose methods are called by the application and by the worker.
+
+    Applications find it as ``rocket.client_gone`` and, in a subclass, as the offers: objects of
+    their own would cost every request, and few requests need them.
 
     Attributes:
         began: whether the head is sent, or on its way.
@@ -187,7 +190,7 @@ class Response(ABC, Generic[_Request, _Head]):
         with self._lease.use():
             self._send_hints(headers)
 
-    def client_gone(self) -> bool:
+    def __call__(self) -> bool:
         """``rocket.client_gone``: whether the client has closed its side of the connection."""
         if self.over:
             return True
