@@ -840,6 +840,55 @@ def test_time_of_silence_stands_still_while_reading_is_stopped(
     assert frame == (FIN | PING, b"")
 
 
+class Gates(Notes):
+    """Holds each websocket at a gate of its own."""
+
+    def on_open(self, ws: WebSocket) -> None:
+        ws.context = threading.Semaphore(0)
+        super().on_open(ws)
+
+    def on_message(self, ws: WebSocket, data: str | bytes) -> None:
+        if data == "gate":
+            assert ws.context.acquire(timeout=PATIENCE)
+        self.calls.put(("message", data))
+
+
+@pytest.mark.parametrize(("found_by", "limit"), [("the owner", 70_000), ("a turn", 80_000)])
+def test_time_of_silence_stands_still_while_there_is_no_room(
+    start: Callable[..., WebSocketServer], found_by: str, limit: int
+) -> None:
+    """Two websockets hold too much together, so that the second one is not read.
+
+    Each of them holds 74,000 bytes that count. The first one is favoured, since it is the one that
+    passes the limit first.
+    """
+    notes = Gates()
+    server = start(notes, ping=0.3, threads=4)
+    server.running._server_state.room._limit = limit
+    opened = [(server.open(), notes.opened()) for _ in range(2)]
+    (first, other), (second, ws) = opened
+    shared, filled = link(ws)._shared, [first, second]
+    if found_by == "a turn":
+        filled.reverse()
+    for peer in filled:
+        for message in ("gate", bytes(45_000), "gate", bytes(45_000)):
+            peer.send(message)
+        if peer is first:
+            eventually(lambda: link(other)._held == 90_000 + len("gate"))
+    if found_by == "a turn":
+        eventually(lambda: link(ws)._held == 90_000 + len("gate"))
+        assert not shared.waits_for_room
+        ws.context.release()
+    eventually(lambda: shared.waits_for_room)
+    threading.Event().wait(1.2)
+    assert not ws.closed
+    for each in (ws, other):
+        each.context.release(2)
+    second.send("afterwards")
+    while notes.next() != ("message", "afterwards"):
+        pass
+
+
 def test_slow_client_is_judged_by_its_rate_instead_of_its_silence(
     start: Callable[..., WebSocketServer], notes: Notes
 ) -> None:

@@ -158,7 +158,7 @@ class WebSocketProtocol(SharedProtocol):
         self._held = 0
         """The received bytes of which the server was told."""
         self._groups: list[Leavable] | None = None
-        self._doing = ""
+        self._doing = CallKind.OPEN.value
         self._size = 0
         """The bytes of the frames that were sent."""
         self._continuation: Final = continuation
@@ -261,6 +261,9 @@ class WebSocketProtocol(SharedProtocol):
         session, shared, transfer = self._session, self._shared, self._transfer
         with self._lock:
             self._armed = inf
+            if shared.waits_for_room:
+                # A turn has found that too much is held. It does not look after the time.
+                self._pause(now)
             if self.pending:
                 # The client takes what was sent before the ping, at the rate that is demanded.
                 session.heard(now)
