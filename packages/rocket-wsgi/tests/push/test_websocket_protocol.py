@@ -840,6 +840,11 @@ def test_time_of_silence_stands_still_while_reading_is_stopped(
     assert frame == (FIN | PING, b"")
 
 
+def wait_for_held(ws: WebSocket, count: int) -> None:
+    """Wait until the server knows that so many bytes are held for a websocket."""
+    eventually(lambda: link(ws)._held == count)
+
+
 class Gates(Notes):
     """Holds each websocket at a gate of its own."""
 
@@ -866,23 +871,21 @@ def test_time_of_silence_stands_still_while_there_is_no_room(
     server = start(notes, ping=0.3, threads=4)
     server.running._server_state.room._limit = limit
     opened = [(server.open(), notes.opened()) for _ in range(2)]
-    (first, other), (second, ws) = opened
-    shared, filled = link(ws)._shared, [first, second]
+    (second, ws), shared = opened[1], link(opened[1][1])._shared
     if found_by == "a turn":
-        filled.reverse()
-    for peer in filled:
+        opened.reverse()
+    for peer, each in opened:
         for message in ("gate", bytes(45_000), "gate", bytes(45_000)):
             peer.send(message)
-        if peer is first:
-            eventually(lambda: link(other)._held == 90_000 + len("gate"))
+        if found_by == "a turn" or each is not ws:
+            wait_for_held(each, 90_000 + len("gate"))
     if found_by == "a turn":
-        eventually(lambda: link(ws)._held == 90_000 + len("gate"))
         assert not shared.waits_for_room
         ws.context.release()
     eventually(lambda: shared.waits_for_room)
     threading.Event().wait(1.2)
     assert not ws.closed
-    for each in (ws, other):
+    for _, each in opened:
         each.context.release(2)
     second.send("afterwards")
     while notes.next() != ("message", "afterwards"):
