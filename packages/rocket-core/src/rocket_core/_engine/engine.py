@@ -656,14 +656,13 @@ class Engine:
                     connection.shut_down()
         except OSError:
             # The client is gone. The thread may have no seat, so it leaves the close to the thread
-            # that receives next: the socket is armed again, and is ready for reading at once.
+            # that receives next. That the socket has ended is an event, whichever thread polls: it
+            # finds the connection parked, or leaves word for this thread (`Monitor.park`).
             if connection.close_reason is None:
                 connection.close_reason = CloseReason.RESET
             connection.state = State.SHARED
             shared.breaks()
             connection.abort()
-            connection.drained = False
-            connection.lasting = False
             return False
         return waited and connection.state is State.SHARED
 
