@@ -402,6 +402,17 @@ def test_time_of_the_protocol_does_not_save_a_client_that_takes_too_little() -> 
         assert protocol.reason is CloseReason.SEND_TIMEOUT
 
 
+def test_client_that_has_taken_all_may_be_silent_for_ever() -> None:
+    with (
+        sharing(timeouts=Timeouts(grace=0.5, stall=0.5)) as (server, worker),
+        shared_with(server, worker, receive_buffer=4096) as (client, protocol),
+    ):
+        assert protocol.shared.connection.deadline == inf
+        client.read(block(protocol.shared))
+        protocol.wait_for("drained")
+        assert protocol.shared.connection.deadline == inf
+
+
 # -- reading ---------------------------------------------------------------------------------------
 
 

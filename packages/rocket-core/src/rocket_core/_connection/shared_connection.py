@@ -486,30 +486,35 @@ class SharedConnection(TurnTaker):
         """
         carrier: Carrier = self._connection
         moved = 0
-        while True:
+        while self._rest or self._take_next():
             rest = self._rest
-            if not rest:
-                with self._lock:
-                    self._new = False
-                    self._rest = rest = self._join()
-                    if not rest:
-                        # A thread that queues now finds that the output is not blocked, and
-                        # flushes.
-                        self.blocked = False
-                        break
             sent = (carrier.send_now(rest) or 0) if carrier.flush() else 0
             if sent:
                 moved += sent
                 self._took(sent)
                 self._rest = memoryview(rest)[sent:] if sent < len(rest) else b""
             if self._rest:
-                # 1. The client takes no more. 2. Another thread queues, and finds the output not
-                # yet blocked and the connection owned. 3. The output is blocked, and the connection
-                # is parked for writing: what was queued is sent with the rest.
-                with self._lock:
-                    self.blocked = True
+                self._block()
                 break
         return moved
+
+    def _take_next(self) -> bool:
+        """Take what is to be sent next, all of which is sent together; return whether there is."""
+        with self._lock:
+            self._new = False
+            self._rest = self._join()
+            if not self._rest:
+                # A thread that queues now finds that the output is not blocked, and flushes.
+                self.blocked = False
+            return bool(self._rest)
+
+    def _block(self) -> None:
+        """Note that the client takes no more for now."""
+        # 1. The client takes no more. 2. Another thread queues, and finds the output not yet
+        # blocked and the connection owned. 3. The output is blocked, and the connection is parked
+        # for writing: what was queued is sent with the rest.
+        with self._lock:
+            self.blocked = True
 
     def _join(self) -> bytes:
         """With the lock: take the first piece, and small ones behind it; empty: there is none."""
