@@ -600,6 +600,26 @@ def test_drain_does_not_end_what_the_protocol_goes_on_with() -> None:
         assert server.wait(PATIENCE)
 
 
+def test_drain_is_over_when_the_protocols_have_been_told() -> None:
+    """However many of them there are, and however long their last turns take."""
+    go_on = threading.Event()
+    with (
+        sharing(threads=1) as (server, worker),
+        releasing(go_on),
+        shared_with(server, worker) as (client, protocol),
+    ):
+        protocol.does["ended"] = lambda: wait_for(go_on)
+        server.drain(PATIENCE)
+        assert client.read_all() == b""
+        client.close()
+        protocol.wait_for("ended")
+        eventually(lambda: server._registry.leaving == 1 and not server.connections)
+        assert not server.wait(0.1)
+        go_on.set()
+        assert server.wait(PATIENCE)
+        assert protocol.told[-2:] == ["ended", "turn"]
+
+
 # -- to be seen, and to make room ------------------------------------------------------------------
 
 
@@ -645,6 +665,23 @@ def test_stop_tells_each_protocol_of_its_end() -> None:
         assert server.wait(PATIENCE)
         assert [each.told.count("ended") for each in protocols] == [1] * 20
         assert {each.reason for each in protocols} == {CloseReason.STOPPED}
+
+
+def test_stop_does_not_wait_for_ever_for_a_last_turn(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rocket_core._server.server._STOP_PATIENCE", 0.05)
+    go_on = threading.Event()
+    with (
+        sharing(threads=1) as (server, worker),
+        releasing(go_on),
+        shared_with(server, worker) as (_, protocol),
+    ):
+        protocol.does["ended"] = lambda: wait_for(go_on)
+        server.stop()
+        assert server.wait(PATIENCE)
+        assert "1 shared connections ended without a last turn" in caplog.text
+        go_on.set()
 
 
 def test_stop_tells_a_protocol_whose_turn_is_not_over() -> None:

@@ -160,6 +160,7 @@ class SharedConnection(TurnTaker):
         "_reading",
         "_rest",
         "_resumed",
+        "_told",
         "_unqueued",
         "_urgent",
         "after",
@@ -212,6 +213,8 @@ class SharedConnection(TurnTaker):
         """Whether the protocol is to be told in its next turn that the client has taken all."""
         self._ended = False
         """Whether the protocol is to be told in its next turn that this is over."""
+        self._told = False
+        """Whether it has been told."""
 
     def __repr__(self) -> str:
         return f"<SharedConnection {self._connection.peer} {self.protocol.kind} {self.phase.value}>"
@@ -381,6 +384,7 @@ class SharedConnection(TurnTaker):
             drained, self._drained = self._drained, False
             ended, self._ended = self._ended, False
         if ended:
+            self._told = True
             self.protocol.ended(self.reason)
         elif drained:
             self.protocol.drained()
@@ -388,6 +392,11 @@ class SharedConnection(TurnTaker):
         if not again and self.phase is _OVER and self.held_input:
             self.hold(0)
         return again
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the protocol has been told that this is over."""
+        return self._told
 
     def failed(self) -> None:
         """Disconnect the client: the protocol raised an exception."""

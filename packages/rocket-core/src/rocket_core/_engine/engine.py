@@ -495,7 +495,10 @@ class Engine:
             limit.end(lease, taker)
         self._admit()
         taker.flush()
-        return taker.end_turn(again=again)
+        queued = taker.end_turn(again=again)
+        if not queued and taker.leaves:
+            self._registry.end_leaving(taker)
+        return queued
 
     def _tell_overdue(self, taker: TurnTaker) -> None:
         try:
@@ -686,6 +689,7 @@ class Engine:
     ) -> None:
         """Have the protocol told, by a turn, that the connection is not shared any more."""
         connection.shared = None
+        self._registry.begin_leaving(shared)
         shared.finish(reason)
         if shared.take_unqueued():
             self._queue.submit_turn(shared)
