@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rocket_core._connection.turn_taker import TurnTaker
@@ -36,15 +37,16 @@ def test_registry_is_empty_once_all_protocols_have_been_told(
     told: list[int] = []
     registry = Registry(1, on_empty=lambda: told.append(registry.leaving))
     taker = TurnTaker()
-    registry.add(connection)
-    registry.begin_leaving(taker)
-    registry.remove(connection)
-    assert not registry.empty
-    registry.end_leaving(taker)
-    assert registry.empty
-    registry.add(connection)
-    registry.begin_leaving(taker)
-    registry.end_leaving(taker)
-    assert not registry.empty
-    registry.remove(connection)
+    empty: list[bool] = []
+    for first, second in (
+        (partial(registry.remove, connection), partial(registry.end_leaving, taker)),
+        (partial(registry.end_leaving, taker), partial(registry.remove, connection)),
+    ):
+        registry.add(connection)
+        registry.begin_leaving(taker)
+        first()
+        empty.append(registry.empty)
+        second()
+        empty.append(registry.empty)
+    assert empty == [False, True] * 2
     assert told == [1, 0, 0]
