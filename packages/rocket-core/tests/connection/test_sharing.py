@@ -309,7 +309,7 @@ def test_exception_of_a_method_is_logged_and_ends_the_connection(
         eventually(lambda: not server.connections)
         if method != "ended":
             assert protocol.reason is CloseReason.ERROR
-        assert "of the protocol" in caplog.text
+        eventually(lambda: "of the protocol" in caplog.text)
         with connect(server) as other:
             assert other.ask(b"alive\n") == b"alive\n"
 
