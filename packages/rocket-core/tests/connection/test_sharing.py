@@ -141,6 +141,24 @@ def test_drained_is_told_once_the_client_has_taken_all() -> None:
     assert protocol.told.count("drained") == 2
 
 
+def test_what_was_written_before_is_sent_while_nothing_is_queued() -> None:
+    """Such as the beginning of a stream of events that has no news yet."""
+    size = 200_000
+    with (
+        sharing() as (server, worker),
+        connect(server, receive_buffer=4096) as client,
+    ):
+        worker.prepare = lambda protocol: protocol.shared.connection.write(bytes(size))
+        client.send(b"share\n")
+        protocol = found(worker, 0)
+        eventually(lambda: protocol.shared.blocked)
+        assert protocol.shared.queue(b"behind it\n")
+        assert client.read(size) == bytes(size)
+        assert client.read_line() == b"shared\n"
+        assert client.read_line() == b"behind it\n"
+        protocol.wait_for("drained")
+
+
 # -- the end ---------------------------------------------------------------------------------------
 
 
@@ -283,6 +301,34 @@ def test_flush_that_meets_a_connection_that_is_not_shared_any_more() -> None:
         eventually(lambda: server._monitor._parked.get(shared.connection.descriptor) is not None)
         server._engine.flush(Seam(shared, calls=True))  # type: ignore[arg-type]
         assert client.ask(b"request\n") == b"request\n"
+
+
+def test_owner_that_looks_once_more_when_the_connection_is_not_shared_any_more() -> None:
+    """1. The owner parks. 2. Another one ends the sharing. 3. The first one claims, in a drain."""
+    skip_if_compiled()
+    with sharing() as (server, worker), connect(server) as client:
+        protocol = share(client, worker)
+        protocol.does["draining"] = lambda: None
+        shared = protocol.shared
+        own(server, shared)
+        park = server._monitor.park
+
+        def park_and_end(connection: Connection) -> None:
+            park(connection)
+            if shared.over:
+                return
+            shared.end(State.IDLE)
+            shared.flush()
+            protocol.wait_for("ended")
+            eventually(lambda: server._monitor._parked.get(connection.descriptor) is not None)
+            shared.drain_at = inf
+            server._server_state.draining = True
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(server._monitor, "park", park_and_end)
+            give_away(server, shared)
+        assert client.ask(b"the last request\n") == b"the last request\n"
+    assert protocol.told.count("ended") == 1
 
 
 @pytest.mark.parametrize("method", ["received", "due", "turn", "drained", "ended"])
