@@ -406,6 +406,8 @@ def test_time_that_is_put_off_is_looked_at_once_too_early() -> None:
         protocol.shared.flush()
         until = time.monotonic() + 0.6
         protocol.shared.call_at(until)
+        # After the early look, the connection is parked until then, and not looked at all the time.
+        eventually(lambda: protocol.shared.connection.deadline == until)
         protocol.wait_for("due")
         assert time.monotonic() >= until
         client.send(b"line\n")
