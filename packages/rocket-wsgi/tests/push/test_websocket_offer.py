@@ -6,6 +6,7 @@ import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from wsgiref.validate import validator
 
 import pytest
 
@@ -511,3 +512,14 @@ def test_messages_do_not_count_toward_the_queue_of_requests(serve: Serve, notes:
     notes.go_on.release()
     assert client.answer().status == 200
     assert served.server.statistics().requests == len(peers) + 1
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_strict_checker_of_wsgi_has_nothing_to_say(serve: Serve, notes: Notes) -> None:
+    """Its environ must be a plain dict, and it wraps all that passes through it."""
+    app = App(notes)
+    app.fields = [("Content-Type", "text/plain")]
+    peer = open_at(serve(validator(app)))
+    assert peer.head.status == 101
+    assert notes.opened().send("hello")
+    assert peer.read() == "hello"
