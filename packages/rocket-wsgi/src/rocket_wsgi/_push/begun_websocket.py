@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rocket_wsgi._offers.begun import Begun, Refused
 from rocket_wsgi._push.websocket import WebSocket
-from rocket_wsgi._push.websocket_protocol import CLOSE, Terms, WebSocketProtocol
+from rocket_wsgi._push.websocket_protocol import CALLBACKS, Terms, WebSocketProtocol
 from rocket_wsgi._websocket.close_codes import ABNORMAL
 from rocket_wsgi._websocket.handshake import Opening, switching_fields
+from rocket_wsgi._websocket.session import CallKind
 
 if TYPE_CHECKING:
     from rocket_core import Connection
@@ -54,10 +55,10 @@ class BegunWebSocket(Begun):
 
     def undo(self, continuation: Continuation) -> None:
         """Have ``on_close`` called, which is all that the handler hears."""
-        on_close = getattr(self._handler, CLOSE, None)
+        on_close = getattr(self._handler, CallKind.CLOSE.value, None)
         if on_close is not None:
             websocket = WebSocket(None, continuation.environ, self._terms.subprotocol)
-            continuation.call(f"{CLOSE} of a websocket", on_close, websocket, ABNORMAL, "")
+            continuation.call(CALLBACKS[CallKind.CLOSE], on_close, websocket, ABNORMAL, "")
 
 
 class StrangeWebSocket(Begun):

@@ -39,8 +39,11 @@ from rocket_wsgi._websocket.state import State
 if TYPE_CHECKING:
     from rocket_wsgi._offers.continuation import Continuation
 
-CLOSE: Final = CallKind.CLOSE.value
-"""The name of the method of a handler that is called last."""
+_METHODS: Final = {kind: kind.value for kind in CallKind}
+"""The names of the methods of handlers."""
+
+CALLBACKS: Final = {kind: f"{kind.value} of a websocket" for kind in CallKind}
+"""What the methods are called in logs."""
 
 _SEND: Final = Admission.SEND
 _OVERFLOW: Final = Admission.OVERFLOW
@@ -158,7 +161,7 @@ class WebSocketProtocol(SharedProtocol):
         self._held = 0
         """The received bytes of which the server was told."""
         self._groups: list[Leavable] | None = None
-        self._doing = CallKind.OPEN.value
+        self._doing = CallKind.OPEN
         self._size = 0
         """The bytes of the frames that were sent."""
         self._continuation: Final = continuation
@@ -225,7 +228,7 @@ class WebSocketProtocol(SharedProtocol):
 
     def doing(self) -> str:
         """Return which method of the handler is called, and for which request."""
-        return f"{self._continuation}: {self._doing} of a websocket"
+        return f"{self._continuation}: {CALLBACKS[self._doing]}"
 
     # -- the owner of the connection -------------------------------------------------------------
 
@@ -382,13 +385,12 @@ class WebSocketProtocol(SharedProtocol):
 
     def _call(self, call: Call) -> bool:
         """Call the handler; return False if that raised an exception, which is logged then."""
-        kind = call.kind
-        self._doing = name = kind.value
-        method = getattr(self._handler, name, None)
+        self._doing = kind = call.kind
+        method = getattr(self._handler, _METHODS[kind], None)
         if method is None:
             return True
         websocket = self.websocket
-        what = f"{name} of a websocket"
+        what = CALLBACKS[kind]
         if kind is _MESSAGE:
             return self._continuation.call(what, method, websocket, call.data)
         if kind is _CLOSE:

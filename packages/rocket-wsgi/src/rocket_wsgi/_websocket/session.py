@@ -48,6 +48,8 @@ class CallKind(Enum):
     SHUTDOWN = "on_shutdown"
     CLOSE = "on_close"
 
+    __hash__ = object.__hash__
+
 
 _MESSAGE: Final = CallKind.MESSAGE
 _NOTHING: Final = ""
