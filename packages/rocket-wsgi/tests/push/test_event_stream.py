@@ -9,6 +9,7 @@ import pytest
 from rocket_core import Timeouts
 from rocket_core.testing import NARROW, PATIENCE, Client, eventually
 from rocket_wsgi import EventStream, Group
+from rocket_wsgi._http1.http1_framing import HTTP1Framing
 from rocket_wsgi._push.event_stream import MAX_PENDING
 from views import EVENTS, Views, get, plain, wait_for
 
@@ -335,7 +336,7 @@ def test_no_comment_is_sent_without_ping(serve: Serve, views: Views) -> None:
 
 
 def test_what_is_sent_puts_the_comment_off(serve: Serve, views: Views) -> None:
-    stream = EventStream(dict, HTTP1, None)
+    stream = EventStream(dict, HTTP1Framing(modern=True, body=True), None)
     shared = Recorded()
     stream.begin(shared, dict, 100.0, keep_alive=True)  # type: ignore[arg-type]
     assert stream.ping(110.0, 15.0) == 115.0
@@ -637,11 +638,3 @@ class Recorded:
     def queue(self, data: bytes, *, control: bool = False) -> bool:
         self.queued.append(data)
         return True
-
-
-class _Chunks:
-    def part(self, data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-HTTP1: Any = _Chunks()
