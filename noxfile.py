@@ -22,6 +22,8 @@ ROOT = Path(__file__).parent
 WHEELS = ROOT / "dist"
 PACKAGES = ("core", "wsgi", "tls", "cli")
 VERSIONS = ("3.11", "3.12", "3.13")
+OLD = "2.7"
+"""What the test suite of Autobahn runs on, which is the client of one session only."""
 FREE_THREADED = "3.13t"
 """Without the GIL. The tests of packages whose dependencies have no wheels for it are left out."""
 
@@ -72,7 +74,11 @@ def interpreter(version: str) -> str | None:
         *(Path(folder, f"python{version}") for folder in os.get_exec_path()),
         *(installed[patch] for patch in sorted(installed, reverse=True)),
     ]
-    program = "import sys; print('%d.%d' % sys.version_info[:2] + sys.abiflags, sys.executable)"
+    program = (
+        "import sys; "
+        "print('%d.%d%s ' % (sys.version_info[:2] + (getattr(sys, 'abiflags', ''),))"
+        " + sys.executable)"
+    )
     for candidate in candidates:
         if not os.access(candidate, os.X_OK):
             continue
@@ -85,7 +91,7 @@ def interpreter(version: str) -> str | None:
     return None
 
 
-INTERPRETERS = {version: interpreter(version) for version in (*VERSIONS, FREE_THREADED)}
+INTERPRETERS = {version: interpreter(version) for version in (*VERSIONS, FREE_THREADED, OLD)}
 
 
 def dependencies(package: str) -> tuple[list[str], list[str]]:
@@ -326,6 +332,29 @@ def fuzz(session: nox.Session) -> None:
     with session.chdir(session.create_tmp()):
         program = str(ROOT / "packages/rocket-wsgi/fuzz/parser.py")
         session.run("python", program, "corpus", *options, env={"PYTHONPATH": None})
+
+
+@nox.session(
+    default=INTERPRETERS[OLD] is not None,
+    python=INTERPRETERS[VERSIONS[0]] or False,
+    requires=["build"],
+)
+def autobahn(session: nox.Session) -> None:
+    """The fuzzing client of Autobahn against websockets; `nox -s autobahn -- CASES` tries some."""
+    require_interpreter(session, VERSIONS[0])
+    require_interpreter(session, OLD)
+    local, _ = dependencies("wsgi")
+    # The last virtualenv that makes environments of that version, on the newest it runs on.
+    session.install(*built(session, local), "virtualenv==20.21.1")
+    directory = Path(session.create_tmp())
+    client = directory / "client"
+    if not (client / "bin/wstest").exists():
+        session.run("virtualenv", "--quiet", "-p", str(INTERPRETERS[OLD]), str(client))
+        pip = str(client / "bin/pip")
+        session.run(pip, "install", "--quiet", "autobahntestsuite==25.10.1", external=True)
+    program = str(ROOT / "packages/rocket-wsgi/fuzz/autobahn.py")
+    with session.chdir(directory):
+        session.run("python", program, str(client / "bin/wstest"), *session.posargs)
 
 
 def install_compiled(session: nox.Session, version: str, others: list[str]) -> dict[str, str]:

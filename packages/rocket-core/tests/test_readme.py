@@ -45,7 +45,7 @@ def test_blocking_style() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_other_style_and_signals(number: int) -> None:
-    shout, _, patient, run, *_ = programs()
+    shout, _, patient, _, run, *_ = programs()
     with Script(shout + patient + run) as script:
         line = script.read_line()
         assert line.startswith("Listening on 127.0.0.1:")
@@ -61,6 +61,18 @@ def test_other_style_and_signals(number: int) -> None:
         assert script.finish() == ""
 
 
+def test_a_server_that_speaks_unasked() -> None:
+    names: dict[str, Any] = {}
+    exec(programs()[3], names)
+    with serving(names["Chat"]) as server, connect(server) as first, connect(server) as second:
+        first.send(b"hello\n")
+        assert first.read_line() == b"hello\n"
+        second.send(b"hi\n")
+        assert [first.read_line(), second.read_line()] == [b"hi\n"] * 2
+        second.close()
+        eventually(lambda: len(names["members"]) == 1)
+
+
 def test_a_protocol_that_answers_in_time() -> None:
     leave = threading.Event()
 
@@ -70,7 +82,7 @@ def test_a_protocol_that_answers_in_time() -> None:
         return line.upper()
 
     names: dict[str, Any] = {"compute": compute}
-    exec(programs()[4], names)
+    exec(programs()[5], names)
 
     def test(scale: float) -> None:
         limit = 0.2 * scale
@@ -87,7 +99,7 @@ def test_a_protocol_that_answers_in_time() -> None:
 
 def test_a_test_of_a_protocol() -> None:
     names: dict[str, Any] = {}
-    exec(programs()[0] + programs()[5], names)
+    exec(programs()[0] + programs()[6], names)
     names["test_it_shouts"]()
 
 

@@ -129,3 +129,16 @@ def test_client_that_is_cut_gets_no_close_notify(
             read_all(client)
     eventually(lambda: server.connections == 0)
     assert server.statistics().held == 0
+
+
+def test_client_that_lacks_something_gets_no_close_notify(
+    server: Server, worker: SharingWorker, client_context: ssl.SSLContext
+) -> None:
+    with connect(server, client_context) as client:
+        (shared,) = worker.shared
+        assert shared.queue(b"never sent")
+        socket.socket.shutdown(client, socket.SHUT_WR)
+        with pytest.raises(OSError, match=r"EOF|reset"):
+            read_all(client)
+    eventually(lambda: server.connections == 0)
+    assert server.statistics().held == 0

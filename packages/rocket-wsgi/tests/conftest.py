@@ -12,6 +12,7 @@ from rocket_core import Listener, Server, Timeouts
 from rocket_core.testing import NarrowListener
 from rocket_wsgi import Site, WSGIWorker
 from served import Served
+from websocket_peer import Notes, WebSocketServer
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -55,3 +56,16 @@ def serve() -> Iterator[Serve]:
             return stack.enter_context(Served(running))
 
         yield start
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., WebSocketServer]]:
+    """Starts servers of websockets, which end with the test."""
+    with ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(WebSocketServer(*args, **options))
+
+
+@pytest.fixture
+def notes() -> Notes:
+    """A handler for them."""
+    return Notes()

@@ -34,6 +34,7 @@ def test_public_names() -> None:
         "StaticFiles",
         "Underscores",
         "WSGIWorker",
+        "WebSocket",
         "__version__",
         "compiled",
     ]

@@ -30,6 +30,7 @@ from rocket_core import (
     Timeouts,
     Worker,
 )
+from rocket_core._connection.server_state import ServerState
 from rocket_core.testing import PATIENCE, Client, NarrowListener, descriptors, eventually
 
 if TYPE_CHECKING:
@@ -362,6 +363,53 @@ def test_reset_while_other_threads_push(*, silent: bool) -> None:
         eventually(lambda: not shared.push(b"x" * 1000) and not server.connections)
         eventually(lambda: len(protocol.reasons) == 1)
         assert server.statistics().held == 0
+
+
+@pytest.mark.parametrize("polled", [True, False], ids=["reported", "not reported"])
+def test_thread_that_finds_the_client_gone_when_it_sends(
+    server: Server, protocol: SharingWorker, *, polled: bool
+) -> None:
+    """1. A thread owns the connection. 2. The client resets it. 3. The thread sends, and parks."""
+    client = connect(server)
+    shared = share(client, protocol)
+    eventually(lambda: server._monitor.claim(shared.connection))
+    client.reset()
+    eventually(shared.connection.is_broken)
+    if polled:
+        with connect(server) as other:
+            assert other.ask(b"x\n") == b"shared\n"  # what came before was reported by then
+    assert shared.queue(b"x")
+    server._engine._park_shared(shared.connection, shared)
+    assert not shared.push(b"x")
+    eventually(lambda: CloseReason.RESET in protocol.reasons)
+
+
+def test_what_is_cut_while_it_is_sent_is_given_back_once() -> None:
+    """1. The owner sends. 2. Another thread cuts, which gives all back. 3. The owner counts."""
+    state = ServerState()
+
+    class Sending:
+        server = state
+        close_reason = None
+        peer = "a client"
+        shared: SharedConnection
+
+        def abort(self) -> None:
+            """Do nothing."""
+
+        def flush(self) -> bool:
+            return True
+
+        def send_now(self, data: bytes) -> int:
+            self.shared.cut()
+            return len(data)
+
+    connection = Sending()
+    shared = connection.shared = SharedConnection(connection, Lines(SharingWorker()), 1000)
+    assert "a client lines open" in repr(shared)
+    assert shared.queue(b"x" * 100)
+    assert shared.send() == 100
+    assert (shared.pending, state.pushed.held, state.pushing) == (0, 0, set())
 
 
 def test_error_of_the_protocol_ends_its_connection_alone(

@@ -141,6 +141,24 @@ def test_drained_is_told_once_the_client_has_taken_all() -> None:
     assert protocol.told.count("drained") == 2
 
 
+def test_what_was_written_before_is_sent_while_nothing_is_queued() -> None:
+    """Such as the beginning of a stream of events that has no news yet."""
+    size = 200_000
+    with (
+        sharing() as (server, worker),
+        connect(server, receive_buffer=4096) as client,
+    ):
+        worker.prepare = lambda protocol: protocol.shared.connection.write(bytes(size))
+        client.send(b"share\n")
+        protocol = found(worker, 0)
+        eventually(lambda: protocol.shared.blocked)
+        assert protocol.shared.queue(b"behind it\n")
+        assert client.read(size) == bytes(size)
+        assert client.read_line() == b"shared\n"
+        assert client.read_line() == b"behind it\n"
+        protocol.wait_for("drained")
+
+
 # -- the end ---------------------------------------------------------------------------------------
 
 
@@ -285,6 +303,34 @@ def test_flush_that_meets_a_connection_that_is_not_shared_any_more() -> None:
         assert client.ask(b"request\n") == b"request\n"
 
 
+def test_owner_that_looks_once_more_when_the_connection_is_not_shared_any_more() -> None:
+    """1. The owner parks. 2. Another one ends the sharing. 3. The first one claims, in a drain."""
+    skip_if_compiled()
+    with sharing() as (server, worker), connect(server) as client:
+        protocol = share(client, worker)
+        protocol.does["draining"] = lambda: None
+        shared = protocol.shared
+        own(server, shared)
+        park = server._monitor.park
+
+        def park_and_end(connection: Connection) -> None:
+            park(connection)
+            if shared.over:
+                return
+            shared.end(State.IDLE)
+            shared.flush()
+            protocol.wait_for("ended")
+            eventually(lambda: server._monitor._parked.get(connection.descriptor) is not None)
+            shared.drain_at = inf
+            server._server_state.draining = True
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(server._monitor, "park", park_and_end)
+            give_away(server, shared)
+        assert client.ask(b"the last request\n") == b"the last request\n"
+    assert protocol.told.count("ended") == 1
+
+
 @pytest.mark.parametrize("method", ["received", "due", "turn", "drained", "ended"])
 def test_exception_of_a_method_is_logged_and_ends_the_connection(
     method: str, caplog: pytest.LogCaptureFixture
@@ -309,7 +355,7 @@ def test_exception_of_a_method_is_logged_and_ends_the_connection(
         eventually(lambda: not server.connections)
         if method != "ended":
             assert protocol.reason is CloseReason.ERROR
-        assert "of the protocol" in caplog.text
+        eventually(lambda: "of the protocol" in caplog.text)
         with connect(server) as other:
             assert other.ask(b"alive\n") == b"alive\n"
 
@@ -360,6 +406,8 @@ def test_time_that_is_put_off_is_looked_at_once_too_early() -> None:
         protocol.shared.flush()
         until = time.monotonic() + 0.6
         protocol.shared.call_at(until)
+        # After the early look, the connection is parked until then, and not looked at all the time.
+        eventually(lambda: protocol.shared.connection.deadline == until)
         protocol.wait_for("due")
         assert time.monotonic() >= until
         client.send(b"line\n")
@@ -400,6 +448,17 @@ def test_time_of_the_protocol_does_not_save_a_client_that_takes_too_little() -> 
         protocol.shared.flush()
         protocol.wait_for("ended")
         assert protocol.reason is CloseReason.SEND_TIMEOUT
+
+
+def test_client_that_has_taken_all_may_be_silent_for_ever() -> None:
+    with (
+        sharing(timeouts=Timeouts(grace=0.5, stall=0.5)) as (server, worker),
+        shared_with(server, worker, receive_buffer=4096) as (client, protocol),
+    ):
+        assert protocol.shared.connection.deadline == inf
+        client.read(block(protocol.shared))
+        protocol.wait_for("drained")
+        assert protocol.shared.connection.deadline == inf
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -589,6 +648,26 @@ def test_drain_does_not_end_what_the_protocol_goes_on_with() -> None:
         assert server.wait(PATIENCE)
 
 
+def test_drain_is_over_when_the_protocols_have_been_told() -> None:
+    """However many of them there are, and however long their last turns take."""
+    go_on = threading.Event()
+    with (
+        sharing(threads=1) as (server, worker),
+        releasing(go_on),
+        shared_with(server, worker) as (client, protocol),
+    ):
+        protocol.does["ended"] = lambda: wait_for(go_on)
+        server.drain(PATIENCE)
+        assert client.read_all() == b""
+        client.close()
+        protocol.wait_for("ended")
+        eventually(lambda: server._registry.leaving == 1 and not server.connections)
+        assert not server.wait(0.1)
+        go_on.set()
+        assert server.wait(PATIENCE)
+        assert protocol.told[-2:] == ["ended", "turn"]
+
+
 # -- to be seen, and to make room ------------------------------------------------------------------
 
 
@@ -634,6 +713,23 @@ def test_stop_tells_each_protocol_of_its_end() -> None:
         assert server.wait(PATIENCE)
         assert [each.told.count("ended") for each in protocols] == [1] * 20
         assert {each.reason for each in protocols} == {CloseReason.STOPPED}
+
+
+def test_stop_does_not_wait_for_ever_for_a_last_turn(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rocket_core._server.server._STOP_PATIENCE", 0.05)
+    go_on = threading.Event()
+    with (
+        sharing(threads=1) as (server, worker),
+        releasing(go_on),
+        shared_with(server, worker) as (_, protocol),
+    ):
+        protocol.does["ended"] = lambda: wait_for(go_on)
+        server.stop()
+        assert server.wait(PATIENCE)
+        assert "1 shared connections ended without a last turn" in caplog.text
+        go_on.set()
 
 
 def test_stop_tells_a_protocol_whose_turn_is_not_over() -> None:

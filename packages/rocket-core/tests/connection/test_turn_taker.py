@@ -55,6 +55,8 @@ def test_object_says_what_it_does() -> None:
     for method in (taker.take_turn, taker.flush, taker.failed, taker.overdue, taker.doing):
         with pytest.raises(NotImplementedError):
             method()
+    with pytest.raises(NotImplementedError):
+        _ = taker.leaves
 
 
 def test_many_threads_want_turns_and_no_wish_is_lost() -> None:

@@ -544,6 +544,19 @@ def test_connection_whose_deadline_moved_later_stays_parked(
     eventually(lambda: monitor.expired() == [connection])
 
 
+def test_time_without_limit_follows_a_limited_one(monitor: Monitor, sockets: Sockets) -> None:
+    """1. A client has so long for a head. 2. It is served. 3. Its first time would be over."""
+    connection = Connection(sockets()[0])
+    connection.deadline = time.monotonic() - 1
+    monitor.park(connection)
+    assert monitor.claim(connection)
+    connection.deadline = inf
+    monitor.park(connection)
+    assert monitor.expired() == []
+    assert connection.watched_at == inf
+    assert len(monitor) == 1
+
+
 def test_connection_that_a_worker_owns_does_not_expire(monitor: Monitor, sockets: Sockets) -> None:
     connection = Connection(sockets()[0])
     connection.deadline = time.monotonic() - 1

@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from coresupport import connect, releasing, wait_for
+from coresupport import connect, expect_closes, releasing, wait_for
 from rocket_core import CloseReason
 from rocket_core.testing import PATIENCE, eventually
 from sharing import Recorder, busy_workers, share, shared_with, sharing
@@ -192,7 +192,7 @@ def test_turns_leave_room_in_the_queue_for_requests() -> None:
         assert first.read_line() == b"in the queue\n"
         for each in waiting:
             each.wait_for("turn")
-        assert server.statistics().closes == {"overloaded": 1}
+        expect_closes(server, {"overloaded": 1})
 
 
 def test_turn_waits_however_long_all_workers_are_busy() -> None:
@@ -208,7 +208,7 @@ def test_turn_waits_however_long_all_workers_are_busy() -> None:
         assert queued(server) == 1
         go_on.set()
         protocol.wait_for("turn")
-        assert server.statistics().closes == {"overloaded": 1}
+        expect_closes(server, {"overloaded": 1})
 
 
 def overdue(client: Client, protocol: Recorder, entered: threading.Event) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rocket_core._system.poller import SelectorPoller, default_poller
+from rocket_core._system.poller import ENDS, SelectorPoller, default_poller
 from rocket_core.extending import READ, WRITE
 from rocket_core.testing import PATIENCE
 
@@ -83,6 +83,21 @@ def test_what_was_armed_for_writing_is_not_reported_for_reading(
     assert wait(poller) == [left.fileno()]
     right.send(b"x")
     assert quiet(poller)
+
+
+def test_arrivals_are_not_reported_where_only_the_end_is_of_interest(
+    poller: Poller, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    left, right = ends
+    poller.arm(left.fileno(), READ, first=True)
+    poller.arm(left.fileno(), ENDS, first=False)
+    right.send(b"x")
+    assert quiet(poller)
+    if poller.lasting:  # other pollers do not tell of the end
+        right.close()
+        assert wait(poller) == [left.fileno()]
+    poller.arm(left.fileno(), READ, first=False)
+    assert wait(poller) == [left.fileno()]
 
 
 def test_arrival_and_nothing_else_is_told_as_such(

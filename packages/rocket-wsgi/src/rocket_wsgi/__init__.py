@@ -25,6 +25,7 @@ from rocket_wsgi._file_worker import FileWorker
 from rocket_wsgi._group.group import Group
 from rocket_wsgi._push.deferred_answer import DeferredAnswer
 from rocket_wsgi._push.event_stream import EventStream
+from rocket_wsgi._push.websocket import WebSocket
 from rocket_wsgi._response.file_wrapper import FileWrapper
 from rocket_wsgi._site import MAX_BODY, Site
 from rocket_wsgi._static.files import StaticFiles
@@ -53,6 +54,7 @@ __all__ = [
     "StaticFiles",
     "Underscores",
     "WSGIWorker",
+    "WebSocket",
     "__version__",
     "compiled",
 ]

@@ -196,7 +196,7 @@ def test_exception_or_delay_of_a_call_ends_with_1011_and_the_last_call_follows()
 def test_messages_of_a_client_that_has_left_are_handled() -> None:
     session = begin()
     session.receive("a", 1, 0)
-    session.sent(10)
+    session.sent()
     session.drained()
     session.gone()
     assert closed(session)
@@ -262,24 +262,22 @@ def test_slow_client_is_closed_or_messages_are_refused() -> None:
 def test_drained_is_called_once_for_several_sends() -> None:
     session = begin()
     session.drained()
-    session.sent(0)
-    session.drained()
     assert run(session) is None
-    session.sent(5)
-    session.sent(7)
+    session.sent()
+    session.sent()
     session.drained()
-    session.sent(1)
+    session.sent()
     session.drained()
     assert run(session) == (CallKind.DRAINED, "", 0)
     assert run(session) is None
-    session.sent(1)
+    session.sent()
     session.drained()
     assert run(session) == (CallKind.DRAINED, "", 0)
 
 
 def test_drained_is_not_called_after_a_close() -> None:
     session = begin()
-    session.sent(5)
+    session.sent()
     session.drained()
     session.close(1000, "", 0.0)
     session.drained()
@@ -397,7 +395,7 @@ class Websocket(RuleBasedStateMachine):
             self.put(self.session.overflow(self.now))
         elif admission is Admission.SEND:
             assert not self.ours
-            self.session.sent(pending)
+            self.session.sent()
 
     @rule()
     def drained(self) -> None:

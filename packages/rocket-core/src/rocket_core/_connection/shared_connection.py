@@ -132,10 +132,12 @@ class SharedConnection(TurnTaker):
 
     Attributes:
         after: the state that follows once all is sent, LINGER or IDLE. For the owner.
-        blocked: whether the client has to take something before more can be sent. Set by the owner.
+        blocked: whether the client has to take something before more can be sent. Set by the owner;
+            any thread may read it. Otherwise what is pending is about to be sent.
         drain_at: when the protocol is to be told of the drain, which has begun, by
             `time.monotonic`; infinite: the drain was not noticed yet. For the owner.
         drain_told: whether the protocol was told. For the owner.
+        ends: whether all is sent that is to be, and the state `after` follows. For the owner.
         held_input: see `InputRoom`.
         pending: bytes that were queued and the client has yet to take. Any thread may read it.
         phase: whether it is still open.
@@ -160,12 +162,14 @@ class SharedConnection(TurnTaker):
         "_reading",
         "_rest",
         "_resumed",
+        "_told",
         "_unqueued",
         "_urgent",
         "after",
         "blocked",
         "drain_at",
         "drain_told",
+        "ends",
         "held_input",
         "pending",
         "phase",
@@ -185,6 +189,7 @@ class SharedConnection(TurnTaker):
         self.after = State.LINGER
         self.reason: CloseReason | None = None
         self.blocked = False
+        self.ends = False
         self.recalled = False
         self.drain_at = inf
         self.drain_told = False
@@ -198,8 +203,9 @@ class SharedConnection(TurnTaker):
         """`Engine.flush`; None: the connection has not been parked yet."""
         self._new = False
         """Whether something was queued, or `end` called, since the owner last looked."""
-        self._urgent = False
-        """Whether something was noted that cannot wait until the output is not blocked."""
+        self._urgent = True
+        """Whether something was noted that cannot wait until the output is not blocked, or the
+        deadline has to be set."""
         self._due = inf
         self._deadline = inf
         """The deadline with which the owner has parked the connection last."""
@@ -212,6 +218,8 @@ class SharedConnection(TurnTaker):
         """Whether the protocol is to be told in its next turn that the client has taken all."""
         self._ended = False
         """Whether the protocol is to be told in its next turn that this is over."""
+        self._told = False
+        """Whether it has been told."""
 
     def __repr__(self) -> str:
         return f"<SharedConnection {self._connection.peer} {self.protocol.kind} {self.phase.value}>"
@@ -377,10 +385,13 @@ class SharedConnection(TurnTaker):
 
     def take_turn(self) -> bool:
         """Tell the protocol what has happened, and have it do one thing; return if more is left."""
-        with self._lock:
-            drained, self._drained = self._drained, False
-            ended, self._ended = self._ended, False
+        drained = ended = False
+        if self._drained or self._ended:
+            with self._lock:
+                drained, self._drained = self._drained, False
+                ended, self._ended = self._ended, False
         if ended:
+            self._told = True
             self.protocol.ended(self.reason)
         elif drained:
             self.protocol.drained()
@@ -388,6 +399,11 @@ class SharedConnection(TurnTaker):
         if not again and self.phase is _OVER and self.held_input:
             self.hold(0)
         return again
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the protocol has been told that this is over."""
+        return self._told
 
     def failed(self) -> None:
         """Disconnect the client: the protocol raised an exception."""
@@ -414,6 +430,21 @@ class SharedConnection(TurnTaker):
         While the output is blocked, the Monitor sees to what is queued.
         """
         return self._urgent or (self._new and not self.blocked)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the owner has nothing to carry out, and the deadline is as it was."""
+        return not (self._new or self._urgent or self.blocked) and self.phase is _OPEN
+
+    @property
+    def urgent(self) -> bool:
+        """Whether the deadline, or what the owner has to look at, may have changed."""
+        return self._urgent
+
+    def look_again(self) -> None:
+        """Have the owner carry out what is noted, and set the deadline, when it parks next."""
+        with self._lock:
+            self._urgent = True
 
     @property
     def reads(self) -> bool:
@@ -482,34 +513,68 @@ class SharedConnection(TurnTaker):
     def send(self) -> int:
         """Send until all is sent or the client takes no more, which `blocked` tells then.
 
-        Returns how many bytes were sent. Raises `OSError` when the client is gone.
+        Returns how many bytes were sent. `ends` tells whether nothing may follow. Raises `OSError`
+        when the client is gone.
         """
         carrier: Carrier = self._connection
         moved = 0
-        while True:
+        sent = 0
+        if not carrier.flush():  # what was written before the connection was shared
+            self._block(0)
+            return 0
+        while self._take_next(sent):
             rest = self._rest
-            if not rest:
-                with self._lock:
-                    self._new = False
-                    self._rest = rest = self._join()
-                    if not rest:
-                        # A thread that queues now finds that the output is not blocked, and
-                        # flushes.
-                        self.blocked = False
-                        break
-            sent = (carrier.send_now(rest) or 0) if carrier.flush() else 0
-            if sent:
-                moved += sent
-                self._took(sent)
-                self._rest = memoryview(rest)[sent:] if sent < len(rest) else b""
-            if self._rest:
-                # 1. The client takes no more. 2. Another thread queues, and finds the output not
-                # yet blocked and the connection owned. 3. The output is blocked, and the connection
-                # is parked for writing: what was queued is sent with the rest.
-                with self._lock:
-                    self.blocked = True
+            sent = carrier.send_now(rest) or 0
+            moved += sent
+            if sent < len(rest):
+                self._rest = memoryview(rest)[sent:] if sent else rest
+                self._block(sent)
                 break
+            self._rest = b""
         return moved
+
+    def _take_next(self, sent: int) -> bool:
+        """Note that ``sent`` bytes are sent, and take what is to be sent next; return if there is.
+
+        All that is taken is sent together.
+        """
+        with self._lock:
+            counted = self._count_sent(sent) if sent else 0
+            self._new = False
+            if not self._rest:
+                self._rest = self._join()
+                if not self._rest:
+                    # A thread that queues now finds that the output is not blocked, and flushes.
+                    self.blocked = False
+                    # 1. The owner finds that nothing is left to be sent. 2. Another thread queues,
+                    # and ends. 3. This does not end yet: the owner looks again after it has parked
+                    # the connection.
+                    self.ends = self.phase is _ENDING
+        if counted:
+            self._connection.server.pushed.give_back(counted)
+        return bool(self._rest)
+
+    def _block(self, sent: int) -> None:
+        """Note that the client takes no more for now than the ``sent`` bytes."""
+        # 1. The client takes no more. 2. Another thread queues, and finds the output not yet
+        # blocked and the connection owned. 3. The output is blocked, and the connection is parked
+        # for writing: what was queued is sent with the rest.
+        with self._lock:
+            counted = self._count_sent(sent)
+            self.blocked = True
+        self._connection.server.pushed.give_back(counted)
+
+    def _count_sent(self, count: int) -> int:
+        """With the lock: note that ``count`` bytes are sent; return how many are to be given back.
+
+        1. The owner sends. 2. Another thread cuts the connection, which gives all back. 3. The
+        owner may not give back what it has sent once more.
+        """
+        count = min(count, self.pending)
+        self.pending -= count
+        if not self.pending:
+            self._connection.server.pushing.discard(self)
+        return count
 
     def _join(self) -> bytes:
         """With the lock: take the first piece, and small ones behind it; empty: there is none."""
@@ -525,26 +590,6 @@ class SharedConnection(TurnTaker):
         if not queue:
             self._queue = None
         return b"".join(pieces) if len(pieces) > 1 else first
-
-    def _took(self, count: int) -> None:
-        """Note that ``count`` bytes are sent."""
-        server: ServerState = self._connection.server
-        with self._lock:
-            # 1. The owner sends. 2. Another thread cuts the connection, which gives all back.
-            # 3. The owner may not give back what it has sent once more.
-            count = min(count, self.pending)
-            self.pending -= count
-            if not self.pending:
-                server.pushing.discard(self)
-        server.pushed.give_back(count)
-
-    def take_end(self) -> bool:
-        """Return whether all is sent that is to be, and the state `after` follows."""
-        with self._lock:
-            # 1. The owner has found that nothing is left to be sent. 2. Another thread queues, and
-            # ends. 3. The owner looks whether this ends: it does not yet, and looks again after it
-            # has parked the connection.
-            return self.phase is _ENDING and not self.pending
 
     def breaks(self) -> None:
         """Drop what is queued: the client is found to be gone."""

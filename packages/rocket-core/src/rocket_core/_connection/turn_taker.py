@@ -94,6 +94,11 @@ class TurnTaker(Exchange):
         """Return what the present turn is busy with, for people. Any thread may call this."""
         raise NotImplementedError
 
+    @property
+    def leaves(self) -> bool:
+        """Whether it has been told, in a turn, that it is over."""
+        raise NotImplementedError
+
     # -- the state -----------------------------------------------------------------------------
 
     def _want(self) -> bool:

@@ -347,7 +347,7 @@ class Engine:
             self._monitor.forget(connection)
         shared = connection.shared
         if shared is not None:
-            if shared.incomplete:
+            if shared.incomplete or connection.unsent:
                 connection.unsent = True  # so that TLS does not say that all was sent
                 connection.break_off()
             self._end_sharing(connection, shared, connection.close_reason or CloseReason.SERVED)
@@ -466,14 +466,8 @@ class Engine:
         if shared.take_unqueued():
             self._queue.submit_turn(shared)
         connection: Connection = shared.connection
-        if shared.calls and self._monitor.claim(connection):
-            # 1. This thread finds something noted. 2. The owner carries it out, and the connection
-            # is not shared any more: it is idle, or shared again. 3. This thread claims it.
-            if connection.shared is shared:
-                self._park_shared(connection, shared)
-            else:
-                connection.claimed_at = monotonic()
-                self._queue.submit(connection)
+        if shared.calls and self._claim_shared(connection, shared):
+            self._park_shared(connection, shared)
 
     def serve_turn(self, taker: TurnTaker, seat: Seat) -> bool:
         """Let the application do one thing; return whether the turn is to be queued again.
@@ -495,7 +489,10 @@ class Engine:
             limit.end(lease, taker)
         self._admit()
         taker.flush()
-        return taker.end_turn(again=again)
+        queued = taker.end_turn(again=again)
+        if not queued and taker.leaves:
+            self._registry.end_leaving(taker)
+        return queued
 
     def _tell_overdue(self, taker: TurnTaker) -> None:
         try:
@@ -549,13 +546,14 @@ class Engine:
                 self._close_shared(connection, seat, CloseReason.CLIENT)
                 return
             if count is not None or shared.recalled:
-                self._tell_received(connection, shared)
+                shared.recalled = False
+                shared.protocol.received(connection)
+                if seat.pooled and shared.take_unqueued():
+                    # The thread serves this turn as soon as the connection is parked. It need not
+                    # be queued: the thread has claimed something, and is known not to poll.
+                    seat.turn = shared
+                self._after_telling(shared)
         self._park_shared(connection, shared)
-
-    def _tell_received(self, connection: Connection, shared: SharedConnection) -> None:
-        shared.recalled = False
-        shared.protocol.received(connection)
-        self._after_telling(shared)
 
     def _after_telling(self, shared: SharedConnection) -> None:
         """See to what the protocol has noted for the pool, on a thread that is about to look."""
@@ -585,6 +583,7 @@ class Engine:
             if shared.take_due(now):
                 shared.protocol.due(now)
             self._after_telling(shared)
+            shared.look_again()
             self._park_shared(connection, shared)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
             self._fail(connection, seat, error)
@@ -596,20 +595,9 @@ class Engine:
         """
         owned = True
         while owned:
-            drained = self._send_shared(connection, shared)
-            if connection.state is not State.SHARED:
-                self._follow_sharing(connection, shared)
+            idle = shared.quiet and shared.reads and not self._server.draining
+            if not idle and not self._carry_out(connection, shared):
                 return
-            if drained:
-                shared.note_drained()
-            if shared.take_resumed():
-                # What the protocol has left in the buffer would be reported by no event, and the
-                # calling thread may be one of the application.
-                shared.recalled = True
-                connection.claimed_at = monotonic()
-                self._queue.submit(connection)
-                return
-            self._set_shared_deadline(connection, shared)
             self._monitor.park(connection)
             if shared.take_unqueued():
                 self._queue.submit_turn(shared)
@@ -619,20 +607,55 @@ class Engine:
             # before it looks. A drain is noticed in the same way: see `_park`.
             owned = (
                 shared.calls or (self._server.draining and shared.drain_at == inf)
-            ) and self._monitor.claim(connection)
+            ) and self._claim_shared(connection, shared)
 
-    def _set_shared_deadline(self, connection: Connection, shared: SharedConnection) -> None:
-        """Set the deadline, and what to wait for besides, of a connection about to be parked."""
-        if self._server.draining and shared.drain_at == inf:
-            shared.drain_at = monotonic() + random() * self._server.drain_spread  # noqa: S311
-        deadline = shared.next_deadline()
+    def _claim_shared(self, connection: Connection, shared: SharedConnection) -> bool:
+        """Claim a connection as long as it is shared as ``shared``; return whether the caller did.
+
+        1. The caller finds something noted. 2. The owner carries it out, and the connection is not
+        shared any more: it is idle, or shared again. 3. The caller claims it.
+        """
+        if not self._monitor.claim(connection):
+            return False
+        if connection.shared is shared:
+            return True
+        connection.claimed_at = monotonic()
+        self._queue.submit(connection)
+        return False
+
+    def _carry_out(self, connection: Connection, shared: SharedConnection) -> bool:
+        """Do all that was noted; return whether the connection is to be parked, or given away."""
+        waited = shared.blocked
+        drained = self._send_shared(connection, shared)
+        if connection.state is not State.SHARED:
+            self._follow_sharing(connection, shared)
+            return False
+        if drained:
+            shared.note_drained()
+        if shared.take_resumed():
+            # What the protocol has left in the buffer would be reported by no event, and the
+            # calling thread may be one of the application.
+            shared.recalled = True
+            connection.claimed_at = monotonic()
+            self._queue.submit(connection)
+            return False
+        if waited or shared.blocked or shared.urgent or self._server.draining:
+            self._set_shared_deadline(connection, shared)
         interest = READ if shared.reads else 0
         if shared.blocked:
             interest |= WRITE
-            deadline = min(deadline, connection.transfer_deadline)
-        connection.deadline = deadline
         if interest != READ:
             connection.wants = connection.wants or interest or ENDS
+        return True
+
+    def _set_shared_deadline(self, connection: Connection, shared: SharedConnection) -> None:
+        """Set the deadline of a connection that is about to be parked."""
+        if self._server.draining and shared.drain_at == inf:
+            shared.drain_at = monotonic() + random() * self._server.drain_spread  # noqa: S311
+        deadline = shared.next_deadline()
+        if shared.blocked:
+            deadline = min(deadline, connection.transfer_deadline)
+        connection.deadline = deadline
 
     def _send_shared(self, connection: Connection, shared: SharedConnection) -> bool:
         """Send what was queued; return whether the client has taken what had to wait before.
@@ -650,20 +673,19 @@ class Engine:
                 elif moved:
                     connection.transferred(moved, sending=True)
                 return False
-            if shared.take_end():
+            if shared.ends:
                 connection.enter(shared.after)
                 if connection.state is State.LINGER:
                     connection.shut_down()
         except OSError:
             # The client is gone. The thread may have no seat, so it leaves the close to the thread
-            # that receives next: the socket is armed again, and is ready for reading at once.
+            # that receives next. That the socket has ended is an event, whichever thread polls: it
+            # finds the connection parked, or leaves word for this thread (`Monitor.park`).
             if connection.close_reason is None:
                 connection.close_reason = CloseReason.RESET
             connection.state = State.SHARED
             shared.breaks()
             connection.abort()
-            connection.drained = False
-            connection.lasting = False
             return False
         return waited and connection.state is State.SHARED
 
@@ -687,6 +709,7 @@ class Engine:
     ) -> None:
         """Have the protocol told, by a turn, that the connection is not shared any more."""
         connection.shared = None
+        self._registry.begin_leaving(shared)
         shared.finish(reason)
         if shared.take_unqueued():
             self._queue.submit_turn(shared)

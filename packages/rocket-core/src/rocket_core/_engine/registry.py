@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rocket_core._connection.connection import Connection
+from rocket_core._connection.turn_taker import TurnTaker
 
 
 class Registry:
@@ -25,12 +26,15 @@ class Registry:
         Args:
             limit: how many there may be, before `full` returns True.
             on_room: called when a connection has ended after `full` had returned True.
-            on_empty: called whenever the last open connection has ended.
+            on_empty: called whenever the last open connection has ended, or the last protocol has
+                been told so.
         """
         self._limit = limit
         self._on_room = on_room
         self._on_empty = on_empty
         self._open: set[Connection] = set()
+        self._leaving: set[TurnTaker] = set()
+        """The shared connections that are over, and whose protocols have yet to be told."""
         self._waiting = False
 
     def __len__(self) -> int:
@@ -60,4 +64,26 @@ class Registry:
             self._waiting = False
             self._on_room()
         if not self._open:
+            self._on_empty()
+
+    @property
+    def empty(self) -> bool:
+        """Whether no connection is open, and all protocols have been told of the ends of theirs."""
+        return not self._open and not self._leaving
+
+    @property
+    def leaving(self) -> int:
+        """The number of shared connections whose protocols have yet to be told of their ends."""
+        return len(self._leaving)
+
+    def begin_leaving(self, taker: TurnTaker) -> None:
+        """Note that ``taker`` is about to be over, and has to be told."""
+        self._leaving.add(taker)
+
+    def end_leaving(self, taker: TurnTaker) -> None:
+        """Note that ``taker`` was told."""
+        self._leaving.discard(taker)
+        # 1. The last connection is closed. 2. Its protocol is told, on another thread. Each of the
+        # two threads has taken its part out before it looks, so one of them finds both gone.
+        if not self._leaving and not self._open:
             self._on_empty()

@@ -31,16 +31,21 @@ class Seat:
             share a look: a look costs as much as all that is counted for a request.
         busy: the exchange that the thread receives or serves, and since when, by `time.monotonic`;
             None: it has nothing to do.
+        turn: what the thread has received for, and serves next where it is of the pool, as it knows
+            of it first; otherwise None.
+        pooled: whether the thread serves turns: it is of the pool.
         thread: the thread itself; None: it has not been made yet.
     """
 
-    __slots__ = ("busy", "counters", "now", "thread", "worker")
+    __slots__ = ("busy", "counters", "now", "pooled", "thread", "turn", "worker")
 
     def __init__(self, worker: Worker, counters: Counters) -> None:
         self.worker = worker
         self.counters = counters
         self.now = 0.0
         self.busy: tuple[Exchange, float] | None = None
+        self.turn: TurnTaker | None = None
+        self.pooled = False
         self.thread: threading.Thread | None = None
 
     def activity(self) -> Activity | None:

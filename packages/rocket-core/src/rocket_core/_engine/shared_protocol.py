@@ -26,6 +26,8 @@ class SharedProtocol(ABC):
     - *Any thread* may call `doing`.
     """
 
+    __slots__ = ()
+
     kind = "shared"
     """What statistics call such a connection."""
 

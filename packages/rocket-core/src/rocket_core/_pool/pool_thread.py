@@ -43,6 +43,7 @@ class PoolThread:
         self._sleep_lock = threading.Lock()
         self._sleep_lock.acquire()
         self.seat = seats.make()
+        self.seat.pooled = True
         self.seat.thread = threading.Thread(target=self.run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -93,7 +94,10 @@ class PoolThread:
             began = seat.now
             seat.busy = exchange, began
             if not advance(exchange, seat):
-                if isinstance(exchange, TurnTaker):
+                if seat.turn is not None:
+                    self._serve_turn(seat.turn, began)
+                elif isinstance(exchange, TurnTaker):
+                    pool.turns.discard(exchange)
                     self._serve_turn(exchange, began)
                 seat.now = time.monotonic()
                 continue
@@ -121,9 +125,12 @@ class PoolThread:
         seat.busy = None
 
     def _serve_turn(self, taker: TurnTaker, began: float) -> None:
-        """Let an object that was taken from the queue have its turn, as `_serve_ready` serves."""
+        """Let an object that was taken from the queue, or just received for, have its turn."""
         pool, seat = self._pool, self.seat
-        pool.turns.discard(taker)
+        if seat.turn is not None:
+            seat.turn = None
+            taker.claimed_at = began
+            seat.busy = taker, began
         if pool.eager > 0 and (pool.ready or not pool.polling):
             pool.call_eagerly()
         if pool.watched:

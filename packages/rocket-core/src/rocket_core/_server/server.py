@@ -519,7 +519,7 @@ class Server:
             self._mailbox.post(self._stop_if_empty)
 
     def _stop_if_empty(self) -> None:
-        if not len(self._registry) and self._closed.is_set():
+        if self._registry.empty and self._closed.is_set():
             self._stop()
 
     def _stop_reporting(self) -> None:
@@ -584,6 +584,9 @@ class Server:
         for name in stuck:
             _log.warning("thread %s still runs in the application: leaving it behind", name)
         self._close_unowned()  # what was parked or queued while the pool was stopping
+        untold = self._registry.leaving
+        if untold:
+            _log.warning("%d shared connections ended without a last turn", untold)
         try:
             self._seat.worker.stopped()
         except BaseException:  # noqa: BLE001 - of the protocol's making

@@ -6,7 +6,7 @@ import json
 from enum import Enum
 
 from rocket_wsgi._events.event_format import check_data, check_event, check_id, encode_event
-from rocket_wsgi._websocket.encoding import encode_message
+from rocket_wsgi._websocket.encoding import check_message, encode_message
 
 
 class MemberKind(Enum):
@@ -41,9 +41,8 @@ class Broadcast:
             self.kind = MemberKind.EVENT_STREAM
         elif isinstance(data, bytes):
             self.kind = MemberKind.WEBSOCKET
-        elif not isinstance(data, str):
-            raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
         else:
+            check_message(data)
             data.encode()
         self._data = data
         self._plain: bytes | None = None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rocket_core import Connection
     from rocket_wsgi._http1.http1_request import HTTP1Request
     from rocket_wsgi._http1.http1_response import HTTP1Response
+    from rocket_wsgi._types import Headers
 
 
 def offer_upgrade(connection: Connection, request: HTTP1Request, response: HTTP1Response) -> None:
@@ -33,7 +34,9 @@ def offer_upgrade(connection: Connection, request: HTTP1Request, response: HTTP1
     if isinstance(opening, Refusal):
         raise Refused(opening.status, opening.message, opening.fields)
     if opening is not None:
-        environ["rocket.websocket"] = WebSocketOffer(opening, request, response.begin)
+        environ["rocket.websocket"] = WebSocketOffer(
+            opening, request, response.begin, _encode_switching
+        )
     options = environ.get("HTTP_CONNECTION", "").lower().split(",")
     if not request.modern or body:
         return
@@ -42,3 +45,9 @@ def offer_upgrade(connection: Connection, request: HTTP1Request, response: HTTP1
     offered = UpgradedSocket(connection)
     environ["rocket.socket"] = environ["werkzeug.socket"] = offered
     response.upgrade = offered
+
+
+def _encode_switching(fields: Headers) -> bytes:
+    """Return the response that completes the handshake. Its fields have been checked."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in fields])
+    return f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode("latin-1")

@@ -33,6 +33,12 @@ def close_frame(code: int | None, reason: str = "") -> bytes:
     return frame(FIN | CLOSE, code.to_bytes(2, "big") + reason.encode())
 
 
+def check_message(data: object) -> None:
+    """Raise `TypeError` for anything but text and bytes."""
+    if not isinstance(data, (str, bytes)):
+        raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
+
+
 def encode_message(data: str | bytes, *, compressed: bool) -> bytes:
     """Return the frame of a message; compressed if that is agreed and makes it smaller.
 
@@ -42,11 +48,10 @@ def encode_message(data: str | bytes, *, compressed: bool) -> bytes:
     if isinstance(data, str):
         first = FIN | TEXT
         payload = data.encode()
-    elif isinstance(data, bytes):
+    else:
+        check_message(data)
         first = FIN | BINARY
         payload = data
-    else:
-        raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
     if compressed and len(payload) >= MIN_SIZE:
         packed = deflate(payload)
         if packed is not None:

@@ -1,0 +1,525 @@
+"""``rocket.websocket``: from the opening handshake to the first callback, and what refuses it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from wsgiref.validate import validator
+
+import pytest
+
+from rocket_core.testing import PATIENCE, Answer, eventually
+from rocket_wsgi import AccessLog, WebSocket
+from websocket_peer import Notes, Peer, link
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from conftest import Serve
+    from served import Served
+
+Environ = dict[str, Any]
+Start = "Callable[..., Callable[[bytes], object]]"
+
+KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+HANDSHAKE = ("Host: a", "Upgrade: websocket", "Connection: Upgrade", KEY)
+
+
+class App:
+    """An application that accepts a websocket as it is told."""
+
+    def __init__(self, notes: object, status: str = "200 OK", **options: Any) -> None:
+        self.notes = notes
+        self.status = status
+        self.options = options
+        self.fields: list[tuple[str, str]] = []
+        self.results: list[object] = []
+        self.before: Callable[[Environ], object] = lambda environ: None
+        self.after: Callable[[Environ], object] = lambda environ: None
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+        self.before(environ)
+        offer = environ.get("rocket.websocket")
+        try:
+            self.results.append(offer and offer.accept(self.notes, **self.options))
+        except (ValueError, TypeError, RuntimeError) as error:
+            self.results.append(error)
+        self.after(environ)
+        start_response(self.status, self.fields)
+        return [b"of the view"]
+
+
+def ask(served: Served, *fields: str, method: str = "GET", version: str = "1.1") -> Answer:
+    """Send a request with exactly these fields; return the answer."""
+    client = served.open()
+    lines = "".join(f"{field}\r\n" for field in fields)
+    client.send(f"{method} / HTTP/{version}\r\n{lines}\r\n".encode())
+    return client.answer()
+
+
+def open_at(served: Served, *fields: str, path: str = "/") -> Peer:
+    peer = Peer(served.address, *fields, path=path)
+    served._clients.append(peer.client)
+    return peer
+
+
+# -- whether there is an offer ---------------------------------------------------------------------
+
+
+def test_there_is_an_offer_if_the_request_is_a_valid_handshake(serve: Serve, notes: Notes) -> None:
+    app = App(notes)
+    seen: list[Any] = []
+    app.before = lambda environ: seen.append(environ["rocket.websocket"])
+    peer = open_at(
+        serve(app), "Sec-WebSocket-Protocol: chat.v1, chat.v2", "Origin: http://a", path="/chat?q"
+    )
+    assert peer.head.status == 101
+    assert peer.head.reason == "Switching Protocols"
+    assert peer.head["Upgrade"] == "websocket"
+    assert peer.head["Connection"] == "Upgrade"
+    assert peer.head["Sec-WebSocket-Accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert "Sec-WebSocket-Protocol" not in peer.head
+    assert seen[0].subprotocols == ("chat.v1", "chat.v2")
+    assert seen[0].origin == "http://a"
+    assert app.results == [True]
+    ws = notes.opened()
+    assert ws.send("hello")
+    assert peer.read() == "hello"
+
+
+@pytest.mark.parametrize(
+    ("fields", "method", "version"),
+    [
+        pytest.param(("Host: a",), "GET", "1.1", id="no upgrade"),
+        pytest.param(("Host: a", "Upgrade: h2c", "Connection: upgrade"), "GET", "1.1", id="other"),
+        pytest.param((*HANDSHAKE, "Sec-WebSocket-Version: 13"), "GET", "1.0", id="HTTP/1.0"),
+        pytest.param(
+            ("Host: a", "Upgrade: websocket", KEY, "Sec-WebSocket-Version: 13"),
+            "GET",
+            "1.1",
+            id="not in Connection",
+        ),
+    ],
+)
+def test_other_requests_have_no_offer(
+    serve: Serve, notes: Notes, fields: tuple[str, ...], method: str, version: str
+) -> None:
+    app = App(notes)
+    answer = ask(serve(app), *fields, method=method, version=version)
+    assert answer.status == 200
+    assert answer.body == b"of the view"
+    assert app.results == [None]
+
+
+def test_another_version_is_answered_426(serve: Serve, notes: Notes) -> None:
+    app = App(notes)
+    answer = ask(serve(app), *HANDSHAKE, "Sec-WebSocket-Version: 8")
+    assert answer.status == 426
+    assert answer["Sec-WebSocket-Version"] == "13"
+    assert answer["Upgrade"] == "websocket"
+    assert app.results == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "method"),
+    [
+        pytest.param(HANDSHAKE, "GET", id="no version"),
+        pytest.param((*HANDSHAKE[:3], "Sec-WebSocket-Version: 13"), "GET", id="no key"),
+        pytest.param(
+            (*HANDSHAKE[:3], "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13"), "GET", id="key"
+        ),
+        pytest.param((*HANDSHAKE, "Sec-WebSocket-Version: 13"), "POST", id="method"),
+        pytest.param(
+            (*HANDSHAKE, "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: a b"),
+            "GET",
+            id="subprotocol",
+        ),
+    ],
+)
+def test_broken_handshake_is_answered_400(
+    serve: Serve, notes: Notes, fields: tuple[str, ...], method: str
+) -> None:
+    app = App(notes)
+    assert ask(serve(app), *fields, method=method).status == 400
+    assert app.results == []
+
+
+def test_handshake_that_no_view_accepts_is_an_ordinary_request(serve: Serve) -> None:
+    def application(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("404 Not Found", [])
+        return [b"nothing here"]
+
+    peer = open_at(serve(application))
+    assert peer.head.status == 404
+
+
+def test_offer_works_from_a_copy_of_the_environ(serve: Serve, notes: Notes) -> None:
+    app = App(notes)
+    served = serve(lambda environ, start_response: app(dict(environ), start_response))
+    assert open_at(served).head.status == 101
+    notes.opened()
+
+
+def test_view_may_be_a_generator(serve: Serve, notes: Notes) -> None:
+    def application(environ: Environ, start_response: Callable[..., Any]) -> Iterator[bytes]:
+        environ["rocket.websocket"].accept(notes)
+        start_response("200 OK", [])
+        yield b"not sent"
+
+    peer = open_at(serve(application))
+    assert peer.head.status == 101
+    assert notes.opened().send("first")
+    assert peer.read() == "first"
+
+
+# -- the response ----------------------------------------------------------------------------------
+
+
+def test_101_carries_the_fields_of_the_view_but_for_some(serve: Serve, notes: Notes) -> None:
+    app = App(notes)
+    app.fields = [
+        ("Set-Cookie", "a=1"),
+        ("Set-Cookie", "b=2"),
+        ("X-Own", "yes"),
+        ("Content-Type", "text/html"),
+        ("Content-Length", "11"),
+        ("Content-Encoding", "identity"),
+        ("Sec-WebSocket-Extensions", "own"),
+        ("sec-websocket-anything", "own"),
+    ]
+    peer = open_at(serve(app))
+    names = [name for name, _ in peer.head.fields]
+    assert sorted(names) == [
+        "connection",
+        "content-type",
+        "sec-websocket-accept",
+        "set-cookie",
+        "set-cookie",
+        "upgrade",
+        "x-own",
+    ]
+    notes.opened().send("no body before this")
+    assert peer.read() == "no body before this"
+
+
+@pytest.mark.parametrize("status", ["300 Multiple Choices", "302 Found", "403 Forbidden"])
+def test_view_that_answers_300_or_more_refuses(serve: Serve, notes: Notes, status: str) -> None:
+    served = serve(App(notes, status))
+    client = served.open()
+    for _ in range(2):  # the connection goes on
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        answer = client.answer()
+        assert f"{answer.status} {answer.reason}" == status
+        assert answer.body == b"of the view"
+        assert notes.next() == ("close", 1006, "")
+    assert notes.rest() == []
+
+
+def test_refused_websocket_is_closed_and_takes_nothing(serve: Serve) -> None:
+    seen: list[Any] = []
+
+    class Handler:
+        def on_close(self, ws: WebSocket, code: int, reason: str) -> None:
+            ws.close()
+            seen.extend([ws.closed, ws.pending, ws.send("a"), ws.environ["PATH_INFO"]])
+
+    open_at(serve(App(Handler(), "404 Not Found")), path="/there")
+    eventually(lambda: seen)
+    assert seen == [True, 0, False, "/there"]
+
+
+def test_view_that_fails_is_answered_500_and_the_websocket_undone(
+    serve: Serve, notes: Notes
+) -> None:
+    def fail(environ: Environ) -> None:
+        raise LookupError("of the view")
+
+    app = App(notes)
+    app.after = fail
+    assert open_at(serve(app)).head.status == 500
+    assert notes.next() == ("close", 1006, "")
+
+
+def test_view_that_takes_too_long_is_answered_504_and_the_websocket_undone(
+    serve: Serve, notes: Notes
+) -> None:
+    app = App(notes)
+    go_on = threading.Event()
+    app.after = lambda environ: go_on.wait(PATIENCE)
+    served = serve(app, server={"request_timeout": 0.3})
+    assert open_at(served).head.status == 504
+    assert notes.rest() == []
+    go_on.set()
+    assert notes.next() == ("close", 1006, "")
+
+
+def test_views_response_is_closed_before_the_first_callback(serve: Serve) -> None:
+    order: list[str] = []
+
+    class Response:
+        def __iter__(self) -> Iterator[bytes]:
+            order.append("asked")
+            return iter([b""])
+
+        def close(self) -> None:
+            order.append("closed")
+
+    class Handler:
+        def on_open(self, ws: WebSocket) -> None:
+            order.append("open")
+
+    def application(environ: Environ, start_response: Callable[..., Any]) -> Any:
+        environ["rocket.websocket"].accept(Handler())
+        start_response("200 OK", [])
+        return Response()
+
+    open_at(serve(application))
+    eventually(lambda: len(order) == 3)
+    assert order == ["asked", "closed", "open"]
+
+
+# -- origins ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "origins", "admitted"),
+    [
+        ("a.example", "http://a.example", None, True),
+        ("a.example:80", "http://a.example", None, True),
+        ("a.example", "https://a.example", None, True),  # TLS may end in front of the server
+        ("a.example:8000", "http://a.example:8000", None, True),
+        ("a.example", "http://b.example", None, False),
+        ("a.example", "http://a.example:8000", None, False),
+        ("a.example", "null", None, False),
+        ("a.example", None, None, True),
+        ("a.example", "http://b.example", "*", True),
+        ("a.example", "http://b.example", {"http://b.example"}, True),
+        ("a.example", "http://a.example", {"http://b.example"}, False),
+        ("a.example", None, {"http://b.example"}, True),
+    ],
+)
+def test_origins(
+    serve: Serve, notes: Notes, host: str, origin: str | None, origins: Any, *, admitted: bool
+) -> None:
+    app = App(notes, origins=origins)
+    fields = [f"Host: {host}", *HANDSHAKE[1:], "Sec-WebSocket-Version: 13"]
+    if origin is not None:
+        fields.append(f"Origin: {origin}")
+    served = serve(app)
+    client = served.open()
+    client.send(("GET / HTTP/1.1\r\n" + "".join(f"{f}\r\n" for f in fields) + "\r\n").encode())
+    head = client.head()
+    assert head.status == (101 if admitted else 403)
+    assert app.results == [admitted]
+    if admitted:
+        notes.opened()
+    else:
+        served.stop()
+        assert notes.rest() == []
+
+
+def test_refused_origin_is_logged_with_both_values(
+    serve: Serve, notes: Notes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "rocket_wsgi")  # one a minute is logged at WARNING
+    app = App(notes, "302 Found")
+    peer = open_at(serve(app), "Origin: http://b")
+    assert peer.head.status == 403
+    (text,) = [text for text in caplog.messages if "may not open a websocket" in text]
+    assert "origin 'http://b'" in text
+    assert "host 'a'" in text
+
+
+# -- arguments -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"subprotocol": "c"}, "ValueError(\"the client did not ask for subprotocol 'c'"),
+        ({"origins": "http://a"}, "ValueError(\"origins is 'http://a'"),
+        ({"origins": ["a"]}, "ValueError(\"'a' is not an origin"),
+        ({"slow": "wait"}, "ValueError(\"slow is 'wait': give 'close' or 'drop'"),
+        ({"ping": 0}, "ValueError('ping is 0: "),
+        ({"max_message": 0}, "ValueError('max_message is 0: "),
+        ({"read_ahead": 0}, "ValueError('read_ahead is 0: "),
+        ({"read_ahead": 1.5}, "TypeError('read_ahead is 1.5: "),
+    ],
+)
+def test_arguments_that_are_an_error(
+    serve: Serve, notes: Notes, options: dict[str, Any], error: str
+) -> None:
+    app = App(notes, **options)
+    assert open_at(serve(app), "Sec-WebSocket-Protocol: a, b").head.status == 200
+    assert repr(app.results[0]).startswith(error)
+
+
+def test_subprotocol(serve: Serve, notes: Notes) -> None:
+    served = serve(App(notes, subprotocol="b"))
+    peer = open_at(served, "Sec-WebSocket-Protocol: a, b")
+    assert peer.head["Sec-WebSocket-Protocol"] == "b"
+    assert notes.opened().subprotocol == "b"
+
+
+def test_no_compression_if_the_application_wants_none(serve: Serve, notes: Notes) -> None:
+    peer = open_at(
+        serve(App(notes, compress=False)), "Sec-WebSocket-Extensions: permessage-deflate"
+    )
+    assert "Sec-WebSocket-Extensions" not in peer.head
+    notes.opened().send("x" * 1000)
+    assert peer.read() == "x" * 1000
+
+
+def test_defaults(serve: Serve, notes: Notes) -> None:
+    open_at(serve(App(notes)))
+    session = link(notes.opened())._session
+    assert session._ping == 25.0
+    assert session._read_ahead == 16
+    assert session._max_held == 1 << 20
+    assert not session._drop
+
+
+def test_offer_is_used_once_and_in_the_view(serve: Serve, notes: Notes) -> None:
+    offers: list[Any] = []
+
+    def again(environ: Environ) -> None:
+        with pytest.raises(RuntimeError, match="only one offer"):
+            environ["rocket.websocket"].accept(notes)
+
+    app = App(notes)
+    app.before = lambda environ: offers.append(environ["rocket.websocket"])
+    app.after = again
+    open_at(serve(app))
+    notes.opened()
+    with pytest.raises(RuntimeError, match="after the view had returned"):
+        offers[0].accept(notes)
+    assert app.results == [True]
+
+
+# -- afterwards ------------------------------------------------------------------------------------
+
+
+def test_environ_has_the_strings_as_they_were_when_the_view_had_returned(
+    serve: Serve, notes: Notes
+) -> None:
+    app = App(notes)
+
+    def change(environ: Environ) -> None:
+        environ["REMOTE_USER"] = "ann"
+        environ["my.object"] = object()
+
+    app.after = change
+    open_at(serve(app), "X-Own: yes", path="/chat?room=1")
+    ws = notes.opened()
+    environ = ws.environ
+    assert environ["REMOTE_USER"] == "ann"
+    assert environ["PATH_INFO"] == "/chat"
+    assert environ["QUERY_STRING"] == "room=1"
+    assert environ["HTTP_X_OWN"] == "yes"
+    assert environ["HTTP_UPGRADE"] == "websocket"
+    assert all(isinstance(value, str) for value in environ.values())
+    environ["changed"] = "here"
+    assert "changed" not in ws.environ
+
+
+def test_callbacks_run_around_and_each_in_a_fresh_context(serve: Serve) -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="fresh")
+    seen: list[str] = []
+    inside = threading.local()
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        inside.here = True
+        yield
+        inside.here = False
+
+    class Handler:
+        def on_open(self, ws: WebSocket) -> None:
+            self.note()
+
+        def on_message(self, ws: WebSocket, data: str) -> None:
+            self.note()
+
+        def on_close(self, ws: WebSocket, code: int, reason: str) -> None:
+            self.note()
+
+        def note(self) -> None:
+            seen.append(f"{variable.get()} {inside.here}")
+            variable.set("used")
+
+    peer = open_at(serve(App(Handler()), around=around, threads=1))
+    peer.send("a")
+    peer.close()
+    eventually(lambda: len(seen) == 3)
+    assert seen == ["fresh True"] * 3
+
+
+def test_access_log_has_a_line_when_the_websocket_ends(
+    serve: Serve, notes: Notes, tmp_path: Path
+) -> None:
+    path = tmp_path / "access.log"
+    log = AccessLog(str(path), "{method} {target} {status} {size}")
+    served = serve(App(notes), access_log=log)
+    peer = open_at(served, path="/chat")
+    ws = notes.opened()
+    ws.send("12345678")
+    assert peer.read() == "12345678"
+    assert path.read_text() == ""
+    peer.close()
+    assert notes.next()[0] == "close"
+    served.stop()
+    log.close()
+    assert path.read_text() == "GET /chat 101 10\n"
+
+
+def test_pushes_of_all_use_at_most_half_of_max_output(serve: Serve) -> None:
+    notes = Notes()
+    served = serve(App(notes, slow="drop"), narrow=True, server={"max_output": 200_000})
+    sockets = []
+    for _ in range(2):
+        peer = Peer(served.address, receive_buffer=16 * 1024)
+        served._clients.append(peer.client)
+        sockets.append(notes.opened())
+    first, second = sockets
+    while first.pending < 60_000:
+        first.send(bytes(10_000))
+    while not first.closed:
+        assert second.send(bytes(10_000))
+    assert not second.closed
+    assert notes.next() == ("close", 1006, "")
+
+
+def test_messages_do_not_count_toward_the_queue_of_requests(serve: Serve, notes: Notes) -> None:
+    app = App(notes)
+    served = serve(app, threads=1, server={"max_queue": 1})
+    peers = [open_at(served) for _ in range(8)]
+    for _ in peers:
+        notes.opened()
+    peers[0].send("hold")
+    notes.wait_held()
+    for peer in peers[1:]:
+        peer.send("waits")
+    eventually(lambda: all(link(ws)._session.due for ws in notes.sockets[1:]))
+    client = served.open()
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    eventually(lambda: "ready" in served.server.statistics().connections)
+    notes.go_on.release()
+    assert client.answer().status == 200
+    assert served.server.statistics().requests == len(peers) + 1
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_strict_checker_of_wsgi_has_nothing_to_say(serve: Serve, notes: Notes) -> None:
+    """Its environ must be a plain dict, and it wraps all that passes through it."""
+    app = App(notes)
+    app.fields = [("Content-Type", "text/plain")]
+    peer = open_at(serve(validator(app)))
+    assert peer.head.status == 101
+    assert notes.opened().send("hello")
+    assert peer.read() == "hello"
