@@ -117,7 +117,7 @@ def test_soak_of_websockets() -> None:
         for number in range(ROUNDS):
 
             def live(seed: int) -> None:
-                chance = random.Random(seed)  # noqa: S311 - no secret
+                chance = random.Random(seed)
                 peer = Peer(server.address, *chance.choice([(), (DEFLATE,)]), receive_buffer=20_000)
                 with peer.client, suppress(OSError):
                     chance.choice(WAYS)(peer, chance)
@@ -188,7 +188,7 @@ def test_silent_websocket_takes_at_most_4_kib_beyond_its_connection(notes: Notes
 def test_reference_implementation_understands_all(notes: Notes, compress: bool) -> None:
     """Both sides of wsproto: it checks what the server sends as strictly as a client can."""
     notes.act = lambda ws, data: ws.send(data)
-    chance = random.Random(int(compress))  # noqa: S311 - no secret
+    chance = random.Random(int(compress))
     with WebSocketServer(notes, max_message=1 << 20) as server:
         peer = server.open(*((DEFLATE,) if compress else ()))
         notes.opened()
