@@ -50,6 +50,7 @@ SHOWN = {
     "access-log": "commands/test_main.py::test_access_log_file_is_complete_at_exit",
     "access-log-format": "serving/test_access_log.py::test_format_follows_that_of_the_messages",
     "app": "commands/test_main.py::test_factory",
+    "around": "serving/test_server.py::test_callbacks_run_in_the_context_manager",
     "at-thread-end": "serving/test_server.py::test_function_is_called_at_the_end_of_a_thread",
     "bind": "commands/test_main.py::test_unix_socket",
     "chdir": "settings/test_identity.py::test_umask_and_directory",

@@ -382,6 +382,34 @@ def test_function_is_called_at_the_end_of_a_thread(
     assert (site / "released").read_text() == "rocket-worker-1"
 
 
+def test_callbacks_run_in_the_context_manager(
+    site: Path, write: Write, client: httpx.Client
+) -> None:
+    write(
+        "surrounds.py",
+        """
+        import contextlib, pathlib
+        seen = []
+        @contextlib.contextmanager
+        def around():
+            seen.append("before")
+            yield
+            seen.append("after")
+            pathlib.Path("seen").write_text(" ".join(seen))
+        def app(environ, start_response):
+            later = environ["rocket.deferred"].hold(on_close=lambda _: seen.append("callback"))
+            start_response("200 OK", [])
+            later.answer("200 OK", [], b"ok")
+            return []
+        """,
+    )
+    with Served(site, *ANY, "--around", "surrounds:around", "surrounds:app") as served:
+        assert client.get(served.location()).text == "ok"
+        served.stop()
+    assert (site / "seen").read_text() == "before callback after"
+
+
+@pytest.mark.parametrize("setting", ["at-thread-end", "around"])
 @pytest.mark.parametrize(
     ("function", "complaint"),
     [
@@ -392,9 +420,9 @@ def test_function_is_called_at_the_end_of_a_thread(
     ],
 )
 def test_function_that_is_missing(
-    site: Path, monkeypatch: pytest.MonkeyPatch, function: str, complaint: str
+    site: Path, monkeypatch: pytest.MonkeyPatch, function: str, complaint: str, setting: str
 ) -> None:
     monkeypatch.chdir(site)
     monkeypatch.syspath_prepend(site)
     with pytest.raises(CommandError, match=re.escape(complaint)):
-        make_server(choose(f"--at-thread-end={function}"), Site("welcome", welcome), None)
+        make_server(choose(f"--{setting}={function}"), Site("welcome", welcome), None)

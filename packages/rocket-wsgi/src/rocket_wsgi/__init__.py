@@ -8,8 +8,9 @@
     with Server(lambda: WSGIWorker(application), [Listener("127.0.0.1:8000")]) as server:
         server.wait()
 
-`rocket_wsgi.compat` has the interface of the original Rocket, and `rocket_wsgi.extending` the names
-for programs that are built on this package.
+`rocket_wsgi.compat` has the interface of the original Rocket, `rocket_wsgi.django` what callbacks
+need in a Django project, and `rocket_wsgi.extending` the names for programs that are built on this
+package.
 """
 
 import sys as _sys
@@ -22,6 +23,8 @@ from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._executor import Executor, Future, RememberedFutures
 from rocket_wsgi._file_worker import FileWorker
 from rocket_wsgi._group.group import Group
+from rocket_wsgi._push.deferred_answer import DeferredAnswer
+from rocket_wsgi._push.event_stream import EventStream
 from rocket_wsgi._push.websocket import WebSocket
 from rocket_wsgi._response.file_wrapper import FileWrapper
 from rocket_wsgi._site import MAX_BODY, Site
@@ -38,6 +41,8 @@ __all__ = [
     "SERVER",
     "AccessLog",
     "ApplicationError",
+    "DeferredAnswer",
+    "EventStream",
     "Executor",
     "FileWorker",
     "FileWrapper",

@@ -117,7 +117,7 @@ def test_soak_of_websockets() -> None:
         for number in range(ROUNDS):
 
             def live(seed: int) -> None:
-                chance = random.Random(seed)  # noqa: S311 - no secret
+                chance = random.Random(seed)
                 peer = Peer(server.address, *chance.choice([(), (DEFLATE,)]), receive_buffer=20_000)
                 with peer.client, suppress(OSError):
                     chance.choice(WAYS)(peer, chance)
@@ -188,7 +188,7 @@ def test_silent_websocket_takes_at_most_4_kib_beyond_its_connection(notes: Notes
 def test_reference_implementation_understands_all(notes: Notes, compress: bool) -> None:
     """Both sides of wsproto: it checks what the server sends as strictly as a client can."""
     notes.act = lambda ws, data: ws.send(data)
-    chance = random.Random(int(compress))  # noqa: S311 - no secret
+    chance = random.Random(int(compress))
     with WebSocketServer(notes, max_message=1 << 20) as server:
         peer = server.open(*((DEFLATE,) if compress else ()))
         notes.opened()
@@ -199,7 +199,9 @@ def test_reference_implementation_understands_all(notes: Notes, compress: bool) 
             extensions.append(deflate)
         reference = Reference(ConnectionType.CLIENT, extensions)
         for _ in range(60):
-            data: str | bytes = chance.choice(["ä" * chance.randrange(400), bytes(chance.randrange(90_000))])
+            data: str | bytes = chance.choice(
+                ["ä" * chance.randrange(400), bytes(chance.randrange(90_000))]
+            )
             send_by(reference, peer, data, chance)
             assert receive_by(reference, peer) == data
             assert notes.next() == ("message", data)
@@ -208,9 +210,7 @@ def test_reference_implementation_understands_all(notes: Notes, compress: bool) 
         assert notes.next() == ("close", 1000, "enough")
 
 
-def send_by(
-    reference: Reference, peer: Peer, data: str | bytes, chance: random.Random
-) -> None:
+def send_by(reference: Reference, peer: Peer, data: str | bytes, chance: random.Random) -> None:
     """Send a message in some fragments, with pings in between."""
     middle = chance.randrange(len(data) + 1)
     for part, last in ((data[:middle], False), (data[middle:], True)):

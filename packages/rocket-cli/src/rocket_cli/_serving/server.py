@@ -64,6 +64,8 @@ def _worker_factory(
         options["challenges"] = acme.challenge
     if chosen["at-thread-end"] is not None:
         options["at_thread_end"] = load_function(chosen["at-thread-end"])
+    if chosen["around"] is not None:
+        options["around"] = load_function(chosen["around"])
     if static := _mounts(chosen):
         options["static"] = static
 

@@ -32,23 +32,31 @@ class HTTP1Framing(Framing):
         """Return the last chunk; for HTTP/1.0 the end of the connection is that of the body."""
         return b"0\r\n\r\n" if self._modern else b""
 
-    def whole(self, status: str, fields: Headers, body: bytes, *, keep_alive: bool) -> bytes:
-        """Return a whole response. Raises `ApplicationError`."""
+    def whole(
+        self, status: str, fields: Headers, body: bytes, *, keep_alive: bool
+    ) -> tuple[bytes, int]:
+        """Return a whole response, and the size of its body."""
         head = EncodedHead(status, fields)
-        length = len(body)
-        if head.length is not None and head.length != length:
-            if self._body:
-                raise ApplicationError(
-                    f"Content-Length is {head.length}, and the body has {length} bytes"
-                )
-            length = head.length
-        ending = b"" if head.bodiless else b"Content-Length: %d\r\n" % length
+        if head.bodiless:
+            ending = b""
+        elif head.length is not None and not self._body:
+            ending = b"Content-Length: %d\r\n" % head.length
+        else:
+            ending = b"Content-Length: %d\r\n" % len(body)
         if not keep_alive:
             ending += b"Connection: close\r\n"
         elif not self._modern:
             ending += b"Connection: keep-alive\r\n"
         data = head.encode(ending + b"\r\n", Clock())
-        return data + body if self._body and not head.bodiless else data
+        if head.bodiless or not self._body:
+            return data, 0
+        return data + body, len(body)
+
+    def check(self, status: str, fields: Headers, size: int) -> None:
+        """Check the arguments of `whole`. Raises `ApplicationError`."""
+        announced = EncodedHead(status, fields).length
+        if announced is not None and announced != size and self._body:
+            raise ApplicationError(f"Content-Length is {announced}, and the body has {size} bytes")
 
 
 _FRAMINGS: Final = {

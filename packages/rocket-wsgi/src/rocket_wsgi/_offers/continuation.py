@@ -58,7 +58,7 @@ class Continuation:
 
     def __str__(self) -> str:
         environ = self.environ()
-        return f"{environ['REQUEST_METHOD']} {environ['REQUEST_URI']}"
+        return f"{environ.get('REQUEST_METHOD')} {environ.get('REQUEST_URI')}"
 
     def environ(self) -> Environ:
         """Return the strings of the environ as they were when the view had returned, in a dict."""
@@ -77,17 +77,18 @@ class Continuation:
             return False
         return True
 
-    def end(self, status: int, size: int) -> None:
+    def end(self, status: int, size: int, error: str | None = None) -> None:
         """Note in the access log that the exchange is over. To be called once.
 
-        ``status`` is that of the response, and ``size`` the number of bytes of its body.
+        ``status`` is that of the response, 0 if none was sent, and ``size`` the number of bytes of
+        its body. ``error`` tells why it is not complete.
         """
         log, record = self._log, self._record
         if log is not None and record is not None:
             record.seconds = time.monotonic() - record.began
             record.status = status
             record.size = size
-            record.error = None
+            record.error = error
             log.put(record)
 
 

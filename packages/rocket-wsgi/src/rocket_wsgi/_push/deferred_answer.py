@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import Enum
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from rocket_core import State
-
-if TYPE_CHECKING:
-    from rocket_core import SharedConnection
-    from rocket_wsgi._push.framing import Framing
-    from rocket_wsgi._types import Headers
+from rocket_core import SharedConnection, State
+from rocket_wsgi._push.framing import Framing
+from rocket_wsgi._types import Headers
 
 
 class Answer(NamedTuple):
@@ -65,6 +62,7 @@ class DeferredAnswer:
         "_lock",
         "_phase",
         "_shared",
+        "_size",
     )
 
     def __init__(self, framing: Framing, client_gone: Callable[[], bool]) -> None:
@@ -78,6 +76,8 @@ class DeferredAnswer:
         self._left: Any = client_gone
         """Whether the client has left; `client_gone` until the view has returned."""
         self._shared: SharedConnection | None = None
+        self._size = 0
+        """The size of the body that was sent."""
 
     @property
     def gone(self) -> bool:
@@ -153,7 +153,9 @@ class DeferredAnswer:
             self._left = left
             self._shared = None  # which refers to this object
             answer = None if left else self._answer
-        return (0, 0) if answer is None else (int(answer.status[:3]), len(answer.body))
+            self._answer = None
+            size = self._size
+        return (0, 0) if answer is None else (int(answer.status[:3]), size)
 
     def _give(self, answer: Answer) -> bool:
         """With the lock: have ``answer`` sent; return False if it is too late."""
@@ -164,7 +166,9 @@ class DeferredAnswer:
         self._answer = answer
         keep_alive = self._keep_alive and not shared.connection.draining
         fields = _merge(self._fields, answer.fields)
-        data = self._framing.whole(answer.status, fields, answer.body, keep_alive=keep_alive)
+        data, self._size = self._framing.whole(
+            answer.status, fields, answer.body, keep_alive=keep_alive
+        )
         taken = shared.queue(data, control=True)
         shared.end(State.IDLE if keep_alive else State.LINGER)
         return taken
@@ -177,7 +181,7 @@ def check_answer(
     if not isinstance(body, bytes):
         raise TypeError(f"the body of a deferred answer is bytes, not {type(body).__name__}")
     answer = Answer(status, list(fields), body)
-    framing.whole(answer.status, answer.fields, b"", keep_alive=True)
+    framing.check(answer.status, answer.fields, len(body))
     return answer
 
 

@@ -77,7 +77,9 @@ class DeferredProtocol(SharedProtocol):
     def ended(self, reason: CloseReason | None) -> None:
         """Tell the application, and the access log."""
         self._shared = None
-        self._continuation.end(*self._later.over(left=reason in _LEFT))
+        status, size = self._later.over(left=reason in _LEFT)
+        error = None if status else (reason or CloseReason.ERROR).value
+        self._continuation.end(status, size, error)
         tell_over(self._later, self._continuation, self._on_close)
 
     def doing(self) -> str:

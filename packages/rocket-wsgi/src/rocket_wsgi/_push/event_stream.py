@@ -8,9 +8,9 @@ from math import inf
 from random import uniform
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from rocket_core import State
+from rocket_core import SharedConnection, State
 from rocket_wsgi._events.event_format import (
     KEEP_ALIVE,
     check_data,
@@ -22,11 +22,8 @@ from rocket_wsgi._events.event_format import (
 )
 from rocket_wsgi._group.broadcast import Broadcast, MemberKind
 from rocket_wsgi._group.member import Leavable
-
-if TYPE_CHECKING:
-    from rocket_core import SharedConnection
-    from rocket_wsgi._push.framing import Framing
-    from rocket_wsgi._types import Environ
+from rocket_wsgi._push.framing import Framing
+from rocket_wsgi._types import Environ
 
 MAX_PENDING: Final = 256 * 1024
 """The number of bytes that wait for a client from which it counts as too slow."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     OnClose = Callable[[EventStream], object]
 
 
+_USUAL: Final = frozenset({CloseReason.CLIENT, CloseReason.SERVED, CloseReason.DRAINED})
+"""The usual reasons for which the connection of an event stream closes."""
+
+
 @final
 class EventStreamProtocol(SharedProtocol):
     """One event stream after its view's response was sent.
@@ -74,9 +78,9 @@ class EventStreamProtocol(SharedProtocol):
 
     def ended(self, reason: CloseReason | None) -> None:
         """Tell the application, and the access log."""
-        del reason
         self._shared = None
-        self._continuation.end(self._status, self._size + self._stream.over())
+        error = None if reason in _USUAL or reason is None else reason.value
+        self._continuation.end(self._status, self._size + self._stream.over(), error)
         tell_closed(self._stream, self._continuation, self._on_close)
 
     def doing(self) -> str:

@@ -21,8 +21,18 @@ class Framing(ABC):
         """Return the end of the body."""
 
     @abstractmethod
-    def whole(self, status: str, fields: Headers, body: bytes, *, keep_alive: bool) -> bytes:
-        """Return a whole response, without the body if the request was HEAD.
+    def whole(
+        self, status: str, fields: Headers, body: bytes, *, keep_alive: bool
+    ) -> tuple[bytes, int]:
+        """Return a whole response, and the size of the part of ``body`` that is in it.
 
-        Raises `ApplicationError` for a status or fields that are invalid.
+        There is no body if the request was HEAD, or if the status excludes it. The arguments are
+        valid: see `check`.
+        """
+
+    @abstractmethod
+    def check(self, status: str, fields: Headers, size: int) -> None:
+        """Check the arguments of `whole`, with a body of ``size`` bytes.
+
+        Raises `ApplicationError`.
         """

@@ -24,8 +24,8 @@ than the announced length. Subclassing costs the usual response no call: the fra
 object of its own.
 
 All methods run on the thread that serves the request, except `hint`, `begin` and a call of the
-response itself (``rocket.client_gone``), which the application may call from a thread of its own. Two other parties may want to use the connection
-meanwhile, and `claim` settles which one does:
+response itself (``rocket.client_gone``), which the application may make from a thread of its own.
+Two other parties may want to use the connection meanwhile, and `claim` settles which one does:
 
 - The Monitor's thread, when the request exceeds ``request_timeout``. The lease of the request
   decides: the worker gives it up before it calls the application, and takes it again before the

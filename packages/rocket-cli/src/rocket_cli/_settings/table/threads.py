@@ -48,6 +48,14 @@ THREADS: Final[tuple[Setting, ...]] = (
         metavar="MODULE:FUNCTION",
     ),
     setting(
+        "around",
+        Text(function),
+        "Run each callback of a websocket, an event stream or a deferred answer in the context "
+        "manager that this function returns, e.g. rocket_wsgi.django:around for Django, or "
+        "module:app.app_context for Flask.",
+        metavar="MODULE:FUNCTION",
+    ),
+    setting(
         "executor-threads",
         Whole(1, unit="threads"),
         "Give the application wsgiorg.executor, which runs its background work in this many "
