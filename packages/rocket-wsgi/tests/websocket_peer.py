@@ -80,8 +80,10 @@ class WebSocketServer:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> list[bytes]:
         """Accept all websockets."""
-        environ["rocket.websocket"].accept(self.handler, **self.terms)
-        start_response("200 OK", [])
+        offer = environ.get("rocket.websocket")
+        if offer is not None:
+            offer.accept(self.handler, **self.terms)
+        start_response("404 Not Found" if offer is None else "200 OK", [])
         return []
 
     @property
