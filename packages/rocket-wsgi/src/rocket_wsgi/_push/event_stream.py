@@ -149,7 +149,7 @@ class EventStream:
 
     # -- as a member of groups -------------------------------------------------------------------
 
-    kind: Final = MemberKind.EVENT_STREAM
+    kind = MemberKind.EVENT_STREAM
 
     def send_encoded(self, message: Broadcast) -> bool:
         """Send a group's message; return whether the client is to get it."""
