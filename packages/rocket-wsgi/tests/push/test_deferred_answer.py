@@ -229,7 +229,7 @@ def test_without_a_time_out_there_is_no_deadline(serve: Serve, views: Views) -> 
 
 
 def test_otherwise_is_sent_at_a_drain(serve: Serve, views: Views) -> None:
-    otherwise = ("200 OK", [], b"drained")
+    otherwise: tuple[str, list[tuple[str, str]], bytes] = ("200 OK", [], b"drained")
     served = serve(views.poll(otherwise=otherwise))
     clients = [served.open() for _ in range(5)]
     for client in clients:
