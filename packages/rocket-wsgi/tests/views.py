@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse
 
     from rocket_wsgi import DeferredAnswer, EventStream
+    from served import Served
 
 View = Callable[[dict[str, Any], "StartResponse"], Iterable[bytes]]
 
@@ -79,6 +80,11 @@ def get(path: str = "/", *fields: str, version: str = "1.1", method: str = "GET"
     """A request."""
     lines = [f"{method} {path} HTTP/{version}", "Host: a", *fields, "", ""]
     return "\r\n".join(lines).encode("latin-1")
+
+
+def parked(served: Served) -> int:
+    """The number of event streams and deferred answers that hold no thread now."""
+    return sum(each.parked for each in served.server.statistics().shared.values())
 
 
 def wait_for(event: threading.Event) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from rocket_core.testing import NARROW, PATIENCE, Client, eventually
 from rocket_wsgi import ApplicationError
-from views import Views, get, plain, wait_for
+from views import Views, get, parked, plain, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def test_answer_from_any_thread(serve: Serve, views: Views) -> None:
     client = served.open()
     client.send(get())
     later = views.later()
-    eventually(lambda: served.server.statistics().shared)
+    eventually(lambda: parked(served))
     assert served.get("/other").body == b"plain"
     assert not later.gone
     assert later.answer("200 OK", [("Content-Type", "application/json")], b"{}")
@@ -49,7 +49,7 @@ def test_waiting_client_holds_no_thread(serve: Serve, views: Views) -> None:
     for client in clients:
         client.send(get())
     waiting = [views.later() for _ in clients]
-    eventually(lambda: served.server.statistics().shared["deferred answer"].parked == 20)
+    eventually(lambda: parked(served) == 20)
     for later in waiting:
         assert later.answer("200 OK", [], b"now")
     assert [client.answer().body for client in clients] == [b"now"] * 20
@@ -222,19 +222,19 @@ def test_without_a_time_out_there_is_no_deadline(serve: Serve, views: Views) -> 
     client = served.open()
     client.send(get())
     later = views.later()
-    eventually(lambda: served.server.statistics().shared)
+    eventually(lambda: parked(served))
     shared = later._shared
     assert shared is not None
     eventually(lambda: shared.connection.deadline == float("inf"))
 
 
 def test_otherwise_is_sent_at_a_drain(serve: Serve, views: Views) -> None:
-    otherwise = ("200 OK", [], b"drained")
+    otherwise: tuple[str, list[tuple[str, str]], bytes] = ("200 OK", [], b"drained")
     served = serve(views.poll(otherwise=otherwise))
     clients = [served.open() for _ in range(5)]
     for client in clients:
         client.send(get())
-    eventually(lambda: served.server.statistics().shared["deferred answer"].parked == 5)
+    eventually(lambda: parked(served) == 5)
     served.server.drain(PATIENCE)
     for client in clients:
         answer = client.answer()
@@ -325,7 +325,7 @@ def test_what_was_pipelined_waits_for_the_answer(serve: Serve, views: Views) -> 
     client = served.open()
     client.send(get() + get("/other") + get("/other"))
     later = views.later()
-    eventually(lambda: served.server.statistics().shared["deferred answer"].parked == 1)
+    eventually(lambda: parked(served) == 1)
     assert served.server.statistics().requests == 1
     later.answer("200 OK", [], b"first")
     assert [client.answer().body for _ in range(3)] == [b"first", b"plain", b"plain"]
@@ -385,7 +385,7 @@ def test_client_that_leaves_is_gone(
     client = served.open()
     client.send(get())
     later = views.later()
-    eventually(lambda: served.server.statistics().shared)
+    eventually(lambda: parked(served))
     leave(client)
     assert views.ended() is later
     assert later.gone
@@ -433,7 +433,7 @@ def test_stop_ends_it_without_an_answer(serve: Serve, views: Views) -> None:
     client = served.open()
     client.send(get())
     later = views.later()
-    eventually(lambda: served.server.statistics().shared)
+    eventually(lambda: parked(served))
     served.stop()
     assert client.closed_by_server()
     assert views.ended() is later

@@ -144,12 +144,16 @@ class EventStream:
     def close(self) -> None:
         """End the stream, after what was sent. Closing a stream that is closed changes nothing."""
         shared = self._end()
+        self._leave_groups()
         if shared is not None:
             shared.flush()
 
     # -- as a member of groups -------------------------------------------------------------------
 
-    kind = MemberKind.EVENT_STREAM
+    @property
+    def kind(self) -> MemberKind:
+        """What the stream is as a member."""
+        return MemberKind.EVENT_STREAM
 
     def send_encoded(self, message: Broadcast) -> bool:
         """Send a group's message; return whether the client is to get it."""
@@ -235,10 +239,8 @@ class EventStream:
             if self._phase is _OPEN:
                 self._phase = _CUT
             self._shared = None  # which refers to this object
-            groups, self._groups = self._groups, None
             sent = self._sent
-        for group in groups or ():
-            group.discard(self)
+        self._leave_groups()
         return sent
 
     # -- the rest --------------------------------------------------------------------------------
@@ -258,8 +260,16 @@ class EventStream:
         if taken:
             shared.flush()
         else:
+            self._leave_groups()
             shared.cut()
         return taken
+
+    def _leave_groups(self) -> None:
+        """Leave all groups, since the stream is closed."""
+        with self._lock:
+            groups, self._groups = self._groups, None
+        for group in groups or ():
+            group.discard(self)
 
     def _keep(self, data: bytes) -> bool:
         """With the lock: keep ``data`` until the view's response is sent."""

@@ -425,7 +425,7 @@ class Response(ABC, Generic[_Request, _Head]):
         if not begun.admitted:
             return False
         self.status = head.status
-        self._left = _UNLIMITED
+        self._left = 0 if begun.withholds else _UNLIMITED
         self._bodiless = begun.withholds
         self.began = not begun.withholds
         return True
