@@ -93,12 +93,15 @@ class Engine:
         timeouts: Timeouts,
         server: ServerState,
         limit: RequestLimit[Connection] | None = None,
+        *,
+        drain_grace: float = DRAIN_GRACE,
     ) -> None:
         self._monitor = monitor
         self._registry = registry
         self._server = server
         self._limit = limit
         self._keep_alive: Final = timeouts.keep_alive
+        self._drain_grace: Final = drain_grace
         self._seconds: Final = {
             State.HANDSHAKE: timeouts.handshake,
             State.IDLE: timeouts.keep_alive,
@@ -356,7 +359,7 @@ class Engine:
         if connection.last_request < 0:  # the connection is kept for one more request
             connection.last_request = connection.requests
             since = connection.deadline - self._keep_alive if connection.requests else now
-            connection.deadline = min(connection.deadline, since + DRAIN_GRACE)
+            connection.deadline = min(connection.deadline, since + self._drain_grace)
             return False
         if connection.requests > connection.last_request:
             connection.close_reason = CloseReason.DRAINED
