@@ -81,6 +81,7 @@ PUBLIC = {
     "rocket_core.testing": {
         "Answer",
         "Client",
+        "Load",
         "NARROW",
         "NarrowListener",
         "PATIENCE",
