@@ -147,12 +147,16 @@ class Served:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def wait_for_exit(self) -> int:
+        """Wait for the end of the first process only; return its exit code."""
+        return self._process.wait(PATIENCE)
+
     def wait(self) -> tuple[int, str]:
         """Wait for the end of the command; return its exit code and its standard output.
 
         Afterwards `said` has all lines of its standard error.
         """
-        code = self._process.wait(PATIENCE)
+        code = self.wait_for_exit()
         assert self._process.stdout is not None
         output = self._process.stdout.read()
         while (line := self._lines.get(timeout=PATIENCE)) is not None:
