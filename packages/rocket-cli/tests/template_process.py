@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import importlib
 import json
 import os
@@ -140,6 +141,7 @@ def _main() -> None:
     for name in _IMPORTED:
         importlib.import_module(name)
     assert threading.active_count() == 1
+    gc.freeze()  # so that collections of the processes do not copy the pages of what is imported
     _serve(channel)
     from rocket_cli import main  # noqa: PLC0415
 
