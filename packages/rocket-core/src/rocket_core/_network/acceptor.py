@@ -20,7 +20,11 @@ class Acceptor:
         # `socket.socket.accept` looks for the family and for the type in enums, for each client.
         self._kind = type(listening)
         self._internet = listening.family == socket.AF_INET
-        self._made = int(listening.family), int(listening.type), listening.proto
+        self._made: tuple[int, int, int] = (
+            int(listening.family),
+            int(listening.type),
+            listening.proto,
+        )
         self._accept = getattr(listening, "_accept", None)
         """What gives a descriptor; None: the socket is of another making, as where an application
         patches the module."""
@@ -34,7 +38,8 @@ class Acceptor:
         if self._accept is None:
             sock, address = self._listening.accept()
         else:
-            descriptor, address = self._accept()
+            accepted: tuple[int, Any] = self._accept()
+            descriptor, address = accepted
             family, kind, protocol = self._made
             sock = self._kind(family, kind, protocol, descriptor)
         if self._internet:

@@ -568,15 +568,16 @@ class Listener:
         accepting has failed. A change of the phase ends it.
         """
         phase = self._phase
+        acceptor, full = self._acceptor, self._full
         count = 0
         while (
             self._phase is phase
             and count < limit
-            and (count < owed or not self._full())
-            and (not count or self._acceptor.client_waits())
+            and (count < owed or not full())
+            and (not count or acceptor.client_waits())
         ):
             try:
-                sock, peer = self._acceptor.accept()
+                sock, peer = acceptor.accept()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
