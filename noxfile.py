@@ -1,7 +1,8 @@
 """Every check of the repository: `nox` runs them all, `nox --list` names them.
 
 The tests of a package run outside the repository, against its wheel, in an environment that holds
-nothing but what the package declares.
+nothing but what the package declares. With `--parallel 2`, two sessions run at a time, because many
+wait more than they compute; the output of each is then printed when it has ended.
 """
 
 from __future__ import annotations
@@ -53,8 +54,11 @@ COMPILED = [
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
+nox.options.allow_parallel = True
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 os.environ.setdefault("UV_SYSTEM_CERTS", "true")  # trust whom the machine trusts, as pip does
+# Wheels have no bytecode: each process would compile again what it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def interpreter(version: str) -> str | None:
@@ -227,7 +231,7 @@ def wheels(session: nox.Session, version: str) -> None:
         for package, source in zip(COMPILED, sources, strict=True):
             # Beside each other, as in a clone, so that they find each other's types.
             (archive,) = WHEELS.glob(f"rocket_{package}-*.tar.gz")
-            shutil.unpack_archive(archive, directory, filter="data")
+            session.run("tar", "-xzf", str(archive), "-C", directory, external=True)
             Path(directory, archive.name.removesuffix(".tar.gz")).rename(source)
 
         def compile_package(source: Path) -> None:
@@ -249,11 +253,10 @@ def check_build(session: nox.Session, packages: list[str], *, compiled: bool) ->
 def add_tests(package: str, version: str, *, compiled: bool) -> None:
     """Define the session that runs one package's tests on one version of Python.
 
-    The pure ones on the oldest and the newest are run by default, the others by name. Pure packages
-    are tested on the oldest with the oldest releases of other packages that are declared; all other
+    Those on the oldest and the newest are run by default, the others by name. Pure packages are
+    tested on the oldest with the oldest releases of other packages that are declared; all other
     sessions have the newest.
     """
-    chosen = () if compiled else (VERSIONS[0], VERSIONS[-1])
     requirements = group(PROJECTS[package], "test")
     oldest = version == VERSIONS[0] and not compiled
     if version == FREE_THREADED:
@@ -264,7 +267,7 @@ def add_tests(package: str, version: str, *, compiled: bool) -> None:
 
     @nox.session(
         name=f"{package}-{version}{'-compiled' if compiled else ''}",
-        default=version in chosen,
+        default=version in (VERSIONS[0], VERSIONS[-1]),
         python=INTERPRETERS[version] or False,
         venv_backend="uv" if oldest else None,  # other installers take the newest releases only
         requires=[f"wheels({version})" if compiled else "build"],
@@ -301,7 +304,6 @@ def add_budget(version: str, *, compiled: bool) -> None:
 
     @nox.session(
         name="budget-compiled" if compiled else "budget",
-        default=not compiled,
         python=INTERPRETERS[version] or False,
         requires=[f"wheels({version})" if compiled else "build"],
     )
@@ -382,6 +384,7 @@ def install_compiled(session: nox.Session, version: str, others: list[str]) -> d
     default=False,
     python=INTERPRETERS[VERSIONS[-1]] or False,
     requires=[f"wheels({VERSIONS[-1]})"],
+    allow_parallel=False,
 )
 def bench(session: nox.Session) -> None:
     """Measure Rocket beside other servers; `nox -s bench -- --help` names the options."""

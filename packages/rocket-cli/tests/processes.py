@@ -1,4 +1,4 @@
-"""The command as a subprocess. Tests wait for the lines that it prints."""
+"""The command as a process of its own. Tests wait for the lines that it prints."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import queue
 import re
 import signal
 import subprocess
-import sys
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 import pytest
 
 from rocket_core.testing import PATIENCE
+from template_process import COMMAND, Call
 
-COMMAND = [sys.executable, "-P", "-m", "rocket_cli"]
-"""The option -P keeps Python itself from importing modules of the current directory."""
+__all__ = ["COMMAND", "Served", "refuse", "run"]
+
+Process = Call | subprocess.Popen[str]
 
 
 def refuse(directory: Path, *arguments: str, command: str = "serve", **variables: str) -> str:
@@ -34,38 +36,67 @@ def refuse(directory: Path, *arguments: str, command: str = "serve", **variables
     return done.stderr.removeprefix(prefix).rstrip()
 
 
-def run(directory: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
+def run(
+    directory: Path, *arguments: str, command: Sequence[str] = (), **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; see `start`."""
+    process = start(command, arguments, directory, variables)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process.stdout, process.stderr, ThreadPoolExecutor(2) as readers, ended(process):
+        output, errors = readers.submit(process.stdout.read), readers.submit(process.stderr.read)
+        code = process.wait(PATIENCE)
+        return subprocess.CompletedProcess(
+            arguments, code, output.result(PATIENCE), errors.result(PATIENCE)
+        )
+
+
+def start(
+    command: Sequence[str], arguments: Sequence[str], directory: Path, variables: Mapping[str, str]
+) -> Process:
+    """Start the command in ``directory``, as the leader of a new process group.
+
+    Without ``command`` it is forked from a process that has imported it. A test of what Python does
+    at its start, or one that replaces parts of the command, gives what is executed instead.
+    """
+    environ = {**os.environ, **variables}
+    if not command:
+        assert not any(name.startswith("PYTHON") for name in variables), "Python does not start"
+        return Call(arguments, directory, environ)
+    return subprocess.Popen(
+        [*command, *arguments],
         cwd=directory,
-        env={**os.environ, **variables},
+        env=environ,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         encoding="utf-8",
-        timeout=PATIENCE,
-        check=False,
+        start_new_session=True,
     )
+
+
+@contextmanager
+def ended(process: Process) -> Iterator[None]:
+    """Kill the process at the end of the block, with all others of its group."""
+    try:
+        yield
+    finally:
+        # Its children, too: a reader waits as long as one of them holds the pipe.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(PATIENCE)
 
 
 class Served:
     """A running `rocket-cli serve`; a context manager that ends with all its processes."""
 
     def __init__(
-        self, directory: Path, *arguments: str, command: Sequence[str] = COMMAND, **variables: str
+        self, directory: Path, *arguments: str, command: Sequence[str] = (), **variables: str
     ) -> None:
-        """Run ``command`` with these arguments in ``directory``."""
+        """Serve in ``directory``; see `start`."""
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.said: list[str] = []
-        self._process = subprocess.Popen(
-            [*command, "serve", *arguments],
-            cwd=directory,
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            start_new_session=True,  # a process group of its own, which can be killed as a whole
-        )
+        self._process = start(command, ["serve", *arguments], directory, variables)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -79,10 +110,8 @@ class Served:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Its children, too: the reader waits as long as one of them holds the pipe.
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+        with ended(self._process):
+            pass
         self._reader.join(PATIENCE)
         assert not self._reader.is_alive(), "a process outside of the group holds the pipe"
         for stream in (self._process.stdout, self._process.stderr):
@@ -118,12 +147,16 @@ class Served:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def wait_for_exit(self) -> int:
+        """Wait for the end of the first process only; return its exit code."""
+        return self._process.wait(PATIENCE)
+
     def wait(self) -> tuple[int, str]:
         """Wait for the end of the command; return its exit code and its standard output.
 
         Afterwards `said` has all lines of its standard error.
         """
-        code = self._process.wait(PATIENCE)
+        code = self.wait_for_exit()
         assert self._process.stdout is not None
         output = self._process.stdout.read()
         while (line := self._lines.get(timeout=PATIENCE)) is not None:

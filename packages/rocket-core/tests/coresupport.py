@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from rocket_core import (
     Timeouts,
     Worker,
 )
+from rocket_core._server import server as server_module
 from rocket_core.extending import OUTPUT_BOUND
 from rocket_core.testing import PATIENCE, Client, eventually
 
@@ -26,10 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def skip_if_compiled() -> None:
-    """Skip a test that replaces what compiled modules call directly, or a constant in them."""
+def skip_if_compiled(reason: str) -> None:
+    """Skip a test whose situation cannot arise in compiled code, for ``reason``."""
     if rocket_core.compiled:
-        pytest.skip("the test replaces something in a module that is compiled")
+        pytest.skip(f"in compiled code, {reason}")
+
+
+def compose_with(monkeypatch: pytest.MonkeyPatch, part: type, **bounds: float) -> None:
+    """Have servers that are made from now on give ``part`` other bounds than its own."""
+    monkeypatch.setattr(server_module, part.__name__, partial(part, **bounds))
 
 
 def wait_for(event: threading.Event) -> None:

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-import rocket_core
 from conftest import Serve
 from rocket_core import Timeouts
 from rocket_core._connection import disk_budget
-from rocket_core.testing import Client, at_growing_scales, eventually, within
+from rocket_core._connection.transfer import MINUTE
+from rocket_core.testing import Client, eventually
 
 Start = Callable[..., Callable[[bytes], None]]
 
@@ -205,21 +205,19 @@ def test_a_vanished_directory_for_temporary_files(
     assert len(warnings(caplog)) == 1
 
 
-@pytest.mark.skipif(
-    rocket_core.compiled, reason="the test shortens a constant of a module that is compiled"
-)
-def test_a_burst_does_not_buy_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    def burst(scale: float) -> None:
-        limit = 0.5 * scale
-        monkeypatch.setattr("rocket_core._connection.transfer.MINUTE", limit)
-        timeouts = Timeouts(grace=limit, stall=limit, minimum_rate=1000)
-        stream = serve(count, timeouts=timeouts).open()
-        with within(limit):
-            stream.send(PUT + ENDLESS)
-            assert pour(stream.socket, 8 * MEGABYTE) == 8 * MEGABYTE
-        trickle(stream)
-
-    at_growing_scales(burst)
+def test_a_burst_does_not_buy_time(serve: Serve) -> None:
+    client = serve(count, timeouts=Timeouts(grace=MINUTE, minimum_rate=1000))
+    stream = client.open()
+    stream.send(PUT + ENDLESS)
+    eventually(lambda: client.server.statistics().connections == {"body": 1})
+    (connection,) = client.server._registry.snapshot()
+    transfer = connection._transfer
+    assert transfer is not None
+    assert pour(stream.socket, 8 * MEGABYTE) == 8 * MEGABYTE  # as in 8000 s, at the minimum rate
+    eventually(lambda: transfer.moved == 8 * MEGABYTE)
+    transfer._ends -= MINUTE  # as if that had been a minute ago
+    transfer._grace_ends -= MINUTE
+    trickle(stream)
 
 
 def trickle(stream: Client) -> None:

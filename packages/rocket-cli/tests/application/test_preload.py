@@ -44,11 +44,12 @@ IMPORTING = pytest.mark.parametrize(
 
 
 @IMPORTING
+@pytest.mark.parametrize("option", ["--no-preload", "--preload"])
 def test_signal_while_the_application_is_imported(
-    tmp_path: Path, write: Write, number: signal.Signals, code: int
+    tmp_path: Path, write: Write, number: signal.Signals, code: int, option: str
 ) -> None:
     write("slow.py", SLOW)
-    options = ["--bind", "unix:rocket.sock", "--pid", "rocket.pid", "--preload"]
+    options = ["--bind", "unix:rocket.sock", "--pid", "rocket.pid", option]
     with Served(tmp_path, *options, "slow") as served:
         eventually((tmp_path / "begun").exists)
         assert (tmp_path / "rocket.sock").exists()

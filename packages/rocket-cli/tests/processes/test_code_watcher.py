@@ -114,7 +114,7 @@ def test_code_elsewhere(
     library = tmp_path_factory.mktemp("library")
     (library / "text.py").write_text('TEXT = b"hello"')
     write("app.py", IMPORTING)
-    with Served(tmp_path, *RELOADING, PYTHONPATH=str(library)) as served:
+    with Served(tmp_path, *RELOADING, command=COMMAND, PYTHONPATH=str(library)) as served:
         url = served.location()
         assert client.get(url).text == "hello"
         (library / "text.py").write_text('TEXT = b"byeee"')

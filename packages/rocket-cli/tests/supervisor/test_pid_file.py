@@ -59,7 +59,7 @@ def test_lock_ends_with_the_supervisor(tmp_path: Path, write: Write) -> None:
             os.kill(worker, signal.SIGSTOP)
         try:
             killed.send(signal.SIGKILL)
-            os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
+            killed.wait_for_exit()
             with Served(tmp_path, *options) as served:
                 served.location()
                 assert (tmp_path / "rocket.pid").read_text() == f"{served.pid}\n"

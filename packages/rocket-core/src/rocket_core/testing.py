@@ -25,7 +25,7 @@ from unittest import SkipTest
 
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.timeouts import Timeouts
-from rocket_core._network.address import Address, Peer, UnixAddress, parse_address
+from rocket_core._network.address import Address, Peer, TCPAddress, UnixAddress, parse_address
 from rocket_core._server.listener import Listener
 from rocket_core._server.server import Server
 
@@ -34,6 +34,7 @@ __all__ = [
     "PATIENCE",
     "Answer",
     "Client",
+    "Load",
     "NarrowListener",
     "Report",
     "Script",
@@ -449,6 +450,83 @@ class Script:
         if self._process.returncode:
             raise AssertionError(errors)
         return errors
+
+
+_LOAD: Final = """
+import selectors, socket, sys, threading
+
+host, port, request, count = {}
+selector = selectors.DefaultSelector()
+answers = 0
+
+def connect():
+    try:
+        client = socket.create_connection((host, port))
+        client.sendall(request)
+    except OSError:
+        return
+    selector.register(client, selectors.EVENT_READ)
+
+def ask(client):
+    global answers
+    try:
+        if client.recv(1 << 16):
+            answers += 1
+            client.sendall(request)
+            return
+    except OSError:
+        pass
+    selector.unregister(client)
+    client.close()
+    connect()
+
+def run():
+    while selector.get_map():
+        for key, _ in selector.select():
+            ask(key.fileobj)
+
+for _ in range(count):
+    connect()
+threading.Thread(target=run, daemon=True).start()
+for _ in sys.stdin:
+    print(answers, flush=True)
+"""
+
+
+class Load:
+    """Clients in a process of their own, each of which asks again as soon as it is answered.
+
+    A client whose connection has ended connects again, as long as the server listens. As a context
+    manager, the clients leave at the end.
+    """
+
+    def __init__(self, address: TCPAddress, request: bytes, *, clients: int = 8) -> None:
+        """Have clients of ``address`` send ``request``, whose answer is small."""
+        self._script = Script(_LOAD.format((address.host, address.port, request, clients)))
+
+    def __enter__(self) -> Self:
+        self._script.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._script.__exit__(kind, error, traceback)
+
+    def answers(self) -> int:
+        """The number of answers that all clients have received so far."""
+        return int(self._script.ask("answers"))
+
+    def go_on(self, count: int = 20) -> None:
+        """Return when the clients have received ``count`` more answers.
+
+        Raises `AssertionError` after `PATIENCE` seconds.
+        """
+        enough = self.answers() + count
+        eventually(lambda: self.answers() >= enough, "for answers to the load")
 
 
 @dataclass(frozen=True, kw_only=True)

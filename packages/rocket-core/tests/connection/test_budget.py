@@ -42,7 +42,7 @@ class Slow(Budget):
 
 
 def test_threads_that_take_at_once_stay_within_the_limit_and_give_all_back() -> None:
-    skip_if_compiled()  # which reads the numbers without a call that could be slowed down
+    skip_if_compiled("no other thread runs between reading a number and writing it")
     budget = Slow(4 * GRAIN)
     together = threading.Barrier(8)
 

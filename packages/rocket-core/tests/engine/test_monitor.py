@@ -127,8 +127,24 @@ def test_event_of_a_connection_that_is_not_parked_is_not_lost(
     assert connection.fill() == 6
 
 
+class Interleaved(dict[int, Connection]):
+    """Calls what another thread does meanwhile before or after a connection is claimed, or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: list[Callable[[], None]] = []
+        self.after: list[Callable[[], None]] = []
+
+    def pop(self, descriptor: int, default: Any = None, /) -> Any:
+        if self.before:
+            self.before.pop()()
+        found = super().pop(descriptor, default)
+        if self.after:
+            self.after.pop()()
+        return found
+
+
 def test_connection_parked_while_its_event_is_missed_is_claimed(sockets: Sockets) -> None:
-    skip_if_compiled()
     server, client = sockets()
     connection = Connection(server)
     poller = default_poller()
@@ -138,16 +154,10 @@ def test_connection_parked_while_its_event_is_missed_is_claimed(sockets: Sockets
     assert claim_ready(monitor) == [connection]
     assert connection.fill() == 5
 
-    class ParkingMissed(set[int]):
-        """Parks the connection between the event and the note that it was missed."""
-
-        def add(self, descriptor: int, /) -> None:
-            monitor.park(connection)
-            super().add(descriptor)
-
     if not poller.lasting:
         pytest.skip("this poller does not report connections that are not parked")
-    monitor._missed = ParkingMissed()
+    monitor._parked = parked = Interleaved()
+    parked.after.append(lambda: monitor.park(connection))  # before it is noted as missed
     client.sendall(b"second")
     assert claim_ready(monitor) == [connection]
     monitor.close()
@@ -392,7 +402,7 @@ class Overtaken(Deadlines):
 
 
 def test_deadline_set_just_before_a_poll_is_not_overlooked() -> None:
-    skip_if_compiled()  # which reads the attribute itself, and not a property in its place
+    skip_if_compiled("no other thread runs between the two looks at the first deadline")
     poller = Scripted()
     monitor = Monitor(poller)
     monitor._deadlines = Overtaken()
@@ -567,54 +577,50 @@ def test_connection_that_a_worker_owns_does_not_expire(monitor: Monitor, sockets
     assert connection.watched_at < inf
 
 
-class Served(Connection):
-    """A worker parks it with a new deadline just after another thread has read the old one."""
+class Noted(Deadlines):
+    """Notes what is watched."""
 
-    __slots__ = ("looks",)
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched: list[float] = []
 
-    @property
-    def deadline(self) -> float:
-        self.looks.append(1)
-        return time.monotonic() + (-1 if len(self.looks) < 3 else 1e6)
-
-    @deadline.setter
-    def deadline(self, value: float) -> None:
-        self.looks: list[int] = []
+    def watch(self, connection: Connection, until: float) -> bool:
+        self.watched.append(until)
+        return super().watch(connection, until)
 
 
-def test_parking_again_within_a_tick_leaves_the_watch_alone(
-    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parking_again_within_a_tick_leaves_the_watch_alone(sockets: Sockets) -> None:
     """Otherwise each request of a client that has just connected would take a lock."""
-    skip_if_compiled()
     monitor = Monitor()
-    watched: list[float] = []
-    watch = monitor._deadlines.watch
-
-    def noted(connection: Connection, until: float) -> bool:
-        watched.append(until)
-        return watch(connection, until)
-
-    monkeypatch.setattr(monitor._deadlines, "watch", noted)
+    monitor._deadlines = noted = Noted()
     connection = Connection(sockets()[0])
     begin = (time.monotonic() // TICK + 100.1) * TICK
     for deadline in (begin, begin + 0.01, begin + TICK / 2, begin + 10, begin - TICK):
         connection.deadline = deadline
         monitor.park(connection)
         assert monitor.claim(connection)
-    assert watched == [begin, begin - TICK]
+    assert noted.watched == [begin, begin - TICK]
     monitor.close()
 
 
 def test_deadline_is_read_again_once_the_connection_is_claimed(
     monitor: Monitor, sockets: Sockets
 ) -> None:
-    skip_if_compiled()  # which reads the attribute itself, and not a property in its place
+    """A worker parks it with a new deadline just after another thread has read the old one."""
     server, client = sockets()
-    connection = Served(server)
+    connection = Connection(server)
+    connection.deadline = time.monotonic() - 1
+    monitor._parked = parked = Interleaved()
     monitor.park(connection)
+
+    def serve() -> None:
+        assert monitor.claim(connection)
+        connection.deadline += 1e6
+        monitor.park(connection)
+
+    parked.before.append(serve)
     assert monitor.expired() == []
-    assert len(connection.looks) >= 3
+    assert not parked.before
     assert len(monitor) == 1
     client.sendall(b"x")
     assert claim_ready(monitor) == [connection]

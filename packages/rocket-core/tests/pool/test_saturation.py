@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,17 +12,18 @@ import pytest
 from coresupport import (
     Gate,
     LineWorker,
+    compose_with,
     connect,
     expect_closes,
     releasing,
     rocket_threads,
     serving,
-    skip_if_compiled,
     states,
     wait_for,
 )
 from rocket_core import Connection, Listener, Server, State
-from rocket_core._pool import pool_thread, stand_in, urgent_lanes
+from rocket_core._pool import stand_in, urgent_lanes
+from rocket_core._pool.pool_thread import PoolThread
 from rocket_core.testing import PATIENCE, Client, at_growing_scales, descriptors, eventually, within
 
 if TYPE_CHECKING:
@@ -265,7 +267,6 @@ def test_drain_does_not_refuse_requests_that_were_just_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A drain claims requests that no poll has reported yet; they have not waited at all."""
-    skip_if_compiled()
     gate = Gate()
     polled = threading.Event()
 
@@ -284,7 +285,8 @@ def test_drain_does_not_refuse_requests_that_were_just_sent(
         eventually(lambda: states(server) == {"idle": 20})
         busy.send(b"hold\n")
         gate.wait()
-        monkeypatch.setattr(server._monitor, "poll", find_nothing)
+        polls = SimpleNamespace(poll=find_nothing)
+        monkeypatch.setattr(server._monitor_thread._stand_in, "_monitor", polls)
         wait_for(polled)
         for connection in server._registry.snapshot():
             connection.claimed_at -= 2 * PATIENCE  # as if it had been idle for so long
@@ -332,8 +334,7 @@ def test_stop_of_a_saturated_server_leaves_nothing_behind() -> None:
 @pytest.fixture
 def _asking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Check every client whose request has waited at all."""
-    skip_if_compiled()
-    monkeypatch.setattr(pool_thread, "LONG_WAIT", 0.0)
+    compose_with(monkeypatch, PoolThread, long_wait=0.0)
     monkeypatch.setattr(stand_in, "LONG_WAIT", 0.0)
     monkeypatch.setattr(urgent_lanes, "LONG_WAIT", 0.0)
 

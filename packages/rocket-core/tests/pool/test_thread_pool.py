@@ -11,11 +11,11 @@ import pytest
 from coresupport import (
     Gate,
     LineWorker,
+    compose_with,
     connect,
     expect_closes,
     serving,
     shout,
-    skip_if_compiled,
     states,
     wait_for,
     worker,
@@ -27,7 +27,7 @@ from rocket_core._engine.engine import Engine
 from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.registry import Registry
 from rocket_core._engine.seat import Seat, Seats
-from rocket_core._pool import absences, pool_thread
+from rocket_core._pool import absences
 from rocket_core._pool import thread_pool as module
 from rocket_core._pool.demand import Verdict
 from rocket_core._pool.pool_thread import PoolThread
@@ -81,8 +81,7 @@ def test_all_threads_of_an_idle_pool_serve_at_once() -> None:
 
 
 def test_idle_pool_shrinks_to_its_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
-    skip_if_compiled()
-    monkeypatch.setattr(pool_thread, "IDLE_RETIREMENT", 0.05)
+    compose_with(monkeypatch, PoolThread, idle_retirement=0.05)
     gate = Gate()
     with serving(worker(gate), min_threads=2, max_threads=6) as server, ExitStack() as clients:
         crowd = [clients.enter_context(connect(server)) for _ in range(6)]
@@ -280,16 +279,15 @@ def test_no_further_worker_is_called_before_a_called_worker_has_begun(
     1. All workers are away or asleep, and the pool calls one. 2. The worker does not run yet.
     3. The next look finds the same as the first, and must not call another.
     """
-    skip_if_compiled()
     parts = Fixture(worker(), threads=1)
     pool = parts.pool
     pool.resize(1, 5)
-    late: list[PoolThread] = []
+    late: list[threading.Thread] = []
 
-    def start_late(thread: PoolThread) -> None:
+    def start_late(thread: threading.Thread) -> None:
         late.append(thread)
 
-    monkeypatch.setattr(pool_thread.PoolThread, "start", start_late)
+    monkeypatch.setattr(threading.Thread, "start", start_late)
     monkeypatch.setattr(pool._staffing._demand, "look", called_if_missed)
     eventually(lambda: not pool._called and pool.polling == 1)
     with pool._lock:
@@ -396,24 +394,24 @@ def test_last_poller_that_leaves_with_a_queued_request_alerts(sockets: Sockets) 
     end_without_monitor_thread(parts, gate)
 
 
-def test_poller_that_finds_a_request_queued_after_its_poll_alerts(
-    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    skip_if_compiled()
+def test_poller_that_finds_a_request_queued_after_its_poll_alerts(sockets: Sockets) -> None:
     gate = Gate()
-    parts = Fixture(worker(gate), threads=1)
-    alerts = Alerts(parts.pool)
     between, go_on = threading.Event(), threading.Event()
 
-    def expire_all(seat: Seat) -> None:
-        del seat
-        between.set()
-        wait_for(go_on)
+    class Expiring(LineWorker):
+        def expired(self, connection: Connection) -> State:
+            between.set()
+            wait_for(go_on)
+            return super().expired(connection)
 
-    monkeypatch.setattr(parts.engine, "expire_all", expire_all)
+    parts = Fixture(lambda: Expiring(gate), threads=1)
+    alerts = Alerts(parts.pool)
     parts.pool.start()
     eventually(lambda: parts.pool.polling == 1)
-    parts.monitor.wake()
+    slow = Connection(sockets()[0])
+    parts.engine.begin(slow, parts.tally.open())
+    slow.deadline = time.monotonic() - 1
+    parts.monitor.park(slow)
     wait_for(between)
     assert (parts.pool.polling, alerts.count) == (0, 0)
     queue_request(parts, sockets, b"hold\n")
@@ -426,24 +424,23 @@ def test_poller_that_finds_a_request_queued_after_its_poll_alerts(
 def test_two_wake_ups_taken_as_one_leave_no_request_behind(
     sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    skip_if_compiled()
     monkeypatch.setattr(module, "usable_cores", lambda: 2)
     gate = Gate()
-    parts = Fixture(worker(gate), threads=2)
-    pool, poll = parts.pool, parts.monitor.poll
+    poller = default_poller()
+    parts = Fixture(worker(gate), threads=2, poller=poller)
+    pool, poll, wake = parts.pool, poller.poll, poller.wake
     taken, go_on = threading.Event(), threading.Event()
 
-    def poll_and_wait(timeout: float | None) -> list[Connection]:
-        found = poll(timeout)
+    def poll_and_wait(timeout: float | None, limit: int) -> list[tuple[int, int]]:
+        found = poll(timeout, limit)
         if not taken.is_set():
             taken.set()
             wait_for(go_on)
         return found
 
     # A second wake-up that comes before the first one is cleared is cleared with it.
-    wake = parts.monitor.wake
-    monkeypatch.setattr(parts.monitor, "wake", lambda: None if taken.is_set() else wake())
-    monkeypatch.setattr(parts.monitor, "poll", poll_and_wait)
+    monkeypatch.setattr(poller, "wake", lambda: None if taken.is_set() else wake())
+    monkeypatch.setattr(poller, "poll", poll_and_wait)
     alerts = Alerts(pool)
     pool.start()
     eventually(lambda: pool.polling == 2)
@@ -539,8 +536,7 @@ def test_spare_that_fell_asleep_last_is_woken_first() -> None:
 def test_idle_spares_end_and_call_retired(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    skip_if_compiled()
-    monkeypatch.setattr(pool_thread, "IDLE_RETIREMENT", 0.05)
+    compose_with(monkeypatch, PoolThread, idle_retirement=0.05)
     marking = Marking()
     with (
         serving(lambda: marking, NarrowListener(), threads=1) as server,

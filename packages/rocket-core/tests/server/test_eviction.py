@@ -17,7 +17,6 @@ from coresupport import (
     expect_closes,
     serving,
     shout,
-    skip_if_compiled,
     states,
     stuff,
     wait_for,
@@ -182,34 +181,41 @@ def test_several_orders_to_make_room_are_carried_out_once() -> None:
         assert len(looked) == 1
 
 
+class Counted(Monitor):
+    """Counts the looks at all connections, each of which is said to take ``cost`` seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+        self.cost = self.spent = 0.0
+
+    def parked(self) -> list[Connection]:
+        self.looks += 1
+        self.spent += self.cost
+        return super().parked()
+
+
 class Parked:
     """An eviction, and connections parked where no thread polls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        skip_if_compiled()
-        self.monitor = Monitor()
+        self.monitor = Counted()
         registry = Registry(10)
         engine = Engine(self.monitor, registry, Timeouts(), ServerState())
         seat = Seat(worker()(), Counters())
         self.eviction = eviction.Eviction(self.monitor, engine, seat, Timeouts(), 10)
         self.now = time.monotonic()
-        self.looks = 0
         monkeypatch.setattr(eviction, "MIN_IDLE", 1.0)
-        monkeypatch.setattr(eviction, "time", SimpleNamespace(monotonic=lambda: self.now))
-        self._parked = self.monitor.parked
-        self.cost = 0.0
-        monkeypatch.setattr(self.monitor, "parked", self._look)
+        monkeypatch.setattr(eviction, "time", SimpleNamespace(monotonic=self._read_clock))
 
-    def _look(self) -> list[Connection]:
-        self.looks += 1
-        self.now += self.cost
-        return self._parked()
+    def _read_clock(self) -> float:
+        return self.now + self.monitor.spent
 
     def evict(self) -> None:
         self.eviction.evict()
 
     def close(self) -> None:
-        for connection in self._parked():
+        for connection in self.monitor.parked():
             connection.close()
         self.monitor.close()
 
@@ -250,13 +256,13 @@ def test_grace_of_a_drain_does_not_count_as_idle_time(parked: Parked) -> None:
 
 
 def test_looks_in_vain_take_a_small_share_of_the_time(parked: Parked) -> None:
-    parked.cost = 0.2
+    parked.monitor.cost = 0.2
     parked.evict()
     parked.evict()
-    assert parked.looks == 1
+    assert parked.monitor.looks == 1
     parked.now += 0.2 * eviction._LOOKING + 0.1
     parked.evict()
-    assert parked.looks == 2
+    assert parked.monitor.looks == 2
 
 
 def test_eviction_makes_room_for_both_listeners() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,6 @@ from coresupport import (
     releasing,
     serving,
     shout,
-    skip_if_compiled,
     states,
     wait_for,
     worker,
@@ -146,7 +146,6 @@ def test_failed_order_is_logged_and_the_pool_is_still_tended(
 def test_clients_that_never_pause_do_not_delay_orders(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    skip_if_compiled()
     with blocked() as (server, _), connect(server) as client:
         client.send(b"beginning")
         eventually(lambda: states(server).get("head") == 1)
@@ -158,8 +157,9 @@ def test_clients_that_never_pause_do_not_delay_orders(
             polled.set()
             return [connection] * BATCH
 
-        monkeypatch.setattr(server._monitor_thread._stand_in, "_take_in", lambda _: None)
-        monkeypatch.setattr(server._monitor, "poll", poll)
+        stand_in = server._monitor_thread._stand_in
+        monkeypatch.setattr(stand_in, "_take_in", lambda _: None)
+        monkeypatch.setattr(stand_in, "_monitor", SimpleNamespace(poll=poll))
         wait_for(polled)
         obeyed = threading.Event()
         server._mailbox.post(obeyed.set)

@@ -12,12 +12,12 @@ import pytest
 
 from coresupport import (
     Gate,
+    compose_with,
     connect,
     expect_closes,
     port_of,
     rocket_threads,
     serving,
-    skip_if_compiled,
     states,
     wait_for,
     worker,
@@ -32,6 +32,7 @@ from rocket_core import (
     State,
     Timeouts,
 )
+from rocket_core._engine.engine import Engine
 from rocket_core.extending import OUTPUT_BOUND
 from rocket_core.testing import (
     PATIENCE,
@@ -328,11 +329,9 @@ def test_drain_closes_idle_connections() -> None:
 
 
 def test_drain_waits_a_moment_for_new_clients(monkeypatch: pytest.MonkeyPatch) -> None:
-    skip_if_compiled()
-
     def drained(scale: float) -> None:
         grace = 0.5 * scale
-        monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", grace)
+        compose_with(monkeypatch, Engine, drain_grace=grace)
         with serving(worker()) as server, ExitStack() as clients:
             with within(grace):
                 quick, silent = (clients.enter_context(connect(server)) for _ in range(2))
@@ -352,10 +351,7 @@ def test_request_that_is_on_its_way_when_the_server_drains_is_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A client that has just been answered may have sent the next request."""
-    skip_if_compiled()
-    monkeypatch.setattr(
-        "rocket_core._engine.engine.DRAIN_GRACE", PATIENCE
-    )  # on a busy machine, too
+    compose_with(monkeypatch, Engine, drain_grace=PATIENCE)  # on a busy machine, too
     with serving(worker()) as server, ExitStack() as clients:
         crowd = [clients.enter_context(connect(server)) for _ in range(5)]
         for client in crowd:
@@ -372,12 +368,11 @@ def test_request_that_is_on_its_way_when_the_server_drains_is_answered(
 def test_drain_closes_connections_at_once_that_have_long_been_idle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    skip_if_compiled()
+    compose_with(monkeypatch, Engine, drain_grace=PATIENCE * 10)
     with serving(worker()) as server, connect(server) as client:
         assert client.ask(b"x\n") == b"X\n"
         eventually(lambda: states(server) == {"idle": 1})
         (connection,) = server._registry.snapshot()
-        monkeypatch.setattr("rocket_core._engine.engine.DRAIN_GRACE", PATIENCE * 10)
         connection.deadline -= PATIENCE * 10  # as if it had become idle so long ago
         server.drain()
         assert client.read_all() == b""
@@ -732,15 +727,14 @@ def test_server_stops_although_its_application_has_patched_threads(
 def test_server_stops_whatever_fails_meanwhile(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    skip_if_compiled()
     with serving(worker()) as server:
-        join = server._pool.join
+        join = server._urgent_lanes.join
 
         def fail(timeout: float) -> list[str]:
             join(timeout)
             raise AssertionError("cannot join a dummy thread")
 
-        monkeypatch.setattr(server._pool, "join", fail)
+        monkeypatch.setattr(server._urgent_lanes, "join", fail)
         server.stop()
         assert server.wait(PATIENCE)
     assert "error on the Monitor's thread" in caplog.text

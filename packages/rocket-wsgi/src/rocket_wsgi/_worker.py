@@ -77,6 +77,7 @@ class WSGIWorker(Worker):
         self._site = site = application
         self._application = site.application
         self._access_log = site.access_log
+        self._adds_fields = site.adds_fields
         self._mounts = site.mounts
         self._heads = ResponseHeads(EncodedHead)
         self._receiver = Receiver(site, self._heads.clock)
@@ -156,9 +157,8 @@ class WSGIWorker(Worker):
         self._doing = request.method, request.target
         environ = request.environ
         response = HTTP1Response(connection, request, self._heads)
-        site = self._site
-        if site.adds_fields:
-            response.own_fields = site.own_fields(request, secure=is_secure(environ))
+        if self._adds_fields:
+            response.own_fields = self._site.own_fields(request, secure=is_secure(environ))
         if self._access_log is not None:
             request.record = self._access_log.begin(connection, request.line, environ)
         if connection.lease is not None:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rocket_core.http1 import HeadError
-from rocket_wsgi._environ.target import parse_target
+from rocket_wsgi._environ.target import _paths, parse_target
+from rocket_wsgi._repeat_cache import MEMORY
 
 
 @pytest.mark.parametrize(
@@ -61,3 +62,13 @@ def test_any_target_is_split_or_refused(target: str) -> None:
     else:
         assert found[0].startswith("/")
         assert "?" not in found[0] or "%3f" in target.lower()
+
+
+def test_decoded_paths_are_remembered_within_bounds() -> None:
+    for number in range(2 * MEMORY):
+        for _ in range(3):
+            assert parse_target("GET", f"/%41{number}?%41") == (f"/A{number}", "%41", None)
+    assert 0 < len(_paths) <= MEMORY
+    for _ in range(3):
+        assert parse_target("GET", "/%41" + "x" * 256)[0] == "/A" + "x" * 256
+    assert all(len(path) <= 256 for path in _paths)

@@ -26,19 +26,25 @@ def test_head() -> None:
     )
 
 
-def test_a_kept_head_is_encoded_again_for_another_length_and_another_second(
+def test_a_usual_head_is_encoded_again_for_another_length_ending_and_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = _clock.Clock()
     head = EncodedHead("200 OK", [("X-A", "b"), ("Content-Length", "3")])
-    kept = []
-    for length, second in [(3, 1_000_000_000.0), (4, 1_000_000_000.5), (4, 1_000_000_001.0)]:
+    usual = []
+    for length, keeps, second in [
+        (3, True, 1_000_000_000.0),
+        (4, True, 1_000_000_000.5),
+        (4, False, 1_000_000_000.5),
+        (4, False, 1_000_000_001.0),
+    ]:
         monkeypatch.setattr("time.time", lambda now=second: now)
-        made = head.encode_kept(length, clock)
-        assert made == head.encode(b"Content-Length: %d\r\n\r\n" % length, clock)
-        assert head.encode_kept(length, clock) is made
-        kept.append(made)
-    assert len(set(kept)) == 3
+        made = head.encode_usual(length, clock, keeps)
+        ending = b"" if keeps else b"Connection: close\r\n"
+        assert made == head.encode(b"Content-Length: %d\r\n%b\r\n" % (length, ending), clock)
+        assert head.encode_usual(length, clock, keeps) is made
+        usual.append(made)
+    assert len(set(usual)) == 4
 
 
 def test_the_application_may_send_date_or_server() -> None:

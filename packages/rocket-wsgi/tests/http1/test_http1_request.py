@@ -321,7 +321,6 @@ def test_refused_heads_are_not_remembered() -> None:
                 with pytest.raises(HeadError):
                     HTTP1Request(encoded(*fields, first=first), TEMPLATE, NAMES, memory)
     assert not memory._heads
-    assert not any(line[0] for line in memory._lines)
 
 
 def test_requests_with_the_same_fields_share_no_environ() -> None:
@@ -380,7 +379,8 @@ def test_heads_of_a_few_kinds_are_remembered() -> None:
         for lines in kinds:
             head = encoded(*lines)
             assert outcome(head, memory) == outcome(head, None)
-    assert [known.lines[-1] for known in memory._heads[5]] == ["X-4: a", "X-3: a", "X-2: a"]
+    lasts = [known.head.split(b"\r\n")[-1] for known in memory._heads[5]]
+    assert lasts == [b"X-4: a", b"X-3: a", b"X-2: a", b"X-1: a"]
 
 
 def test_a_refused_head_changes_nothing_that_is_remembered() -> None:
@@ -398,12 +398,43 @@ def test_a_refused_head_changes_nothing_that_is_remembered() -> None:
             assert outcome(head, memory) == outcome(head, None)
 
 
-def test_long_request_lines_are_not_remembered() -> None:
+def test_a_head_is_divided_where_others_have_differed() -> None:
+    memory = knowing(*FIELDS, "X-Last: d")
+    (known,) = memory._heads[5]
+    assert not known.keys
+    heads = [
+        encoded("Host: a", "Accept: */*", f"Cookie: {number}", f"X-Last: {last}", first=first)
+        for number, last in ((0, "d"), (1, "d"), (1, "e"), (2, ""))
+        for first in ("GET /a HTTP/1.1", "GET /b?c HTTP/1.1")
+    ]
+    for head in heads:
+        assert outcome(head, memory) == outcome(head, None)
+    assert known.keys == ["HTTP_COOKIE", "HTTP_X_LAST"]
+    blocks = known.blocks
+    assert blocks == [" HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nCookie: ", "\r\nX-Last: ", ""]
+    for head in heads:
+        assert outcome(head, memory) == outcome(head, None)
+    assert memory._heads == {5: [known]}
+    assert known.blocks is blocks
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Host: a", "Accept: */*", "Cookie: d\r\nX: y"),
+        ("Host: a", "Accept: */*", "Cookie: d\r\nAccept: */*\r\nCookie: d"),
+        ("Host: a\r\nAccept: */*\r\nCookie: d", "Accept: */*", "Cookie: d"),
+        ("Host: a", "Accept: */*, Cookie: d", "Cookie: e"),
+        ("Host: a", "Accept: */*", "Cookie:d"),
+        ("Host: a", "Accept: */*", "Cookie : d"),
+        ("Host: a", "Accept: */*"),
+        ("Host: a",),
+    ],
+)
+def test_a_head_with_other_lines_is_not_one_that_is_divided(lines: tuple[str, ...]) -> None:
     memory = knowing(*FIELDS)
-    for length in (100, 300, 100, 300):
-        head = encoded(*FIELDS, first=f"GET /{'x' * length} HTTP/1.1")
-        HTTP1Request(head, TEMPLATE, NAMES, memory)
-    assert [line[2] for line in memory._lines if line[0]] == ["/" + "x" * 100]
+    for head in (encoded(*FIELDS[:2], "Cookie: e"), encoded(*lines), encoded(*lines)):
+        assert outcome(head, memory) == outcome(head, None)
 
 
 VALUES = st.one_of(

@@ -335,6 +335,8 @@ class Generations:
         """
         for child in self._closing - set(self._children):
             self.closed(child)
+        if self._ending:
+            return  # that processes have ended is no failure any more
         if self.incoming is not None and not self._of(self.incoming):
             self._reject({"reason": "its processes have ended"})
         self._fill()

@@ -18,8 +18,7 @@ from rocket_core._connection.transport import Transport
 from rocket_core._errors import NotYet
 from rocket_core._native_classes import mypyc_attr
 from rocket_core._network.address import Peer
-from rocket_core._system.poller import READ
-from rocket_core._system.wait_ready import wait_ready
+from rocket_core._system.unread_bytes import has_arrived
 from rocket_core.http1 import HeadError, check_arriving
 
 RECEIVE_SIZE: Final = 16 * 1024
@@ -161,7 +160,7 @@ class Buffers(Transport):
         if self.buffered:
             return True
         # To be told by an exception that nothing has come costs ten times as much as this question.
-        if self.drained and not wait_ready(self.descriptor, READ, 0):
+        if self.drained and not has_arrived(self.descriptor):
             return False
         try:
             return bool(self.fill())

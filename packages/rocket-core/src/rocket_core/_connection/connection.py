@@ -478,3 +478,13 @@ class Connection(Buffers):
         self.descriptor = -1
         if self.upgraded is not None:
             self.upgraded.let_go()
+
+
+def make_connection(
+    sock: socket.socket, peer: Peer, local: Peer | None, timeouts: Timeouts
+) -> Connection:
+    """Make a connection without TLS. Raises as the constructor.
+
+    From interpreted code, the keyword arguments of the constructor would cost each new client.
+    """
+    return Connection(sock, peer, local, timeouts=timeouts)

@@ -138,6 +138,7 @@ class Engine:
         limit: RequestLimit[Connection | TurnTaker] | None = None,
         *,
         queue: WorkQueue | None = None,
+        drain_grace: float = DRAIN_GRACE,
     ) -> None:
         """Compose an engine; ``queue`` takes what comes up elsewhere than on a worker's thread."""
         self._monitor = monitor
@@ -146,6 +147,7 @@ class Engine:
         self._limit = limit
         self._queue: Final = NO_QUEUE if queue is None else queue
         self._keep_alive: Final = timeouts.keep_alive
+        self._drain_grace: Final = drain_grace
         self._seconds: Final = {
             State.HANDSHAKE: timeouts.handshake,
             State.IDLE: timeouts.keep_alive,
@@ -428,7 +430,7 @@ class Engine:
         if connection.last_request < 0:  # the connection is kept for one more request
             connection.last_request = connection.requests
             since = connection.deadline - self._keep_alive if connection.requests else now
-            connection.deadline = min(connection.deadline, since + DRAIN_GRACE)
+            connection.deadline = min(connection.deadline, since + self._drain_grace)
             return False
         if connection.requests > connection.last_request:
             connection.close_reason = CloseReason.DRAINED

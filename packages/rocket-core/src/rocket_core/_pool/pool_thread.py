@@ -33,13 +33,32 @@ class PoolThread:
     thread itself.
     """
 
-    __slots__ = ("_engine", "_pool", "_seats", "_sleep_lock", "seat")
+    __slots__ = (
+        "_engine",
+        "_idle_retirement",
+        "_long_wait",
+        "_pool",
+        "_seats",
+        "_sleep_lock",
+        "seat",
+    )
 
-    def __init__(self, pool: ThreadPool, engine: Engine, seats: Seats, name: str) -> None:
+    def __init__(
+        self,
+        pool: ThreadPool,
+        engine: Engine,
+        seats: Seats,
+        name: str,
+        *,
+        long_wait: float = LONG_WAIT,
+        idle_retirement: float = IDLE_RETIREMENT,
+    ) -> None:
         """Make a thread, which is not started yet. Raises what making a worker raises."""
         self._pool = pool
         self._engine = engine
         self._seats = seats
+        self._long_wait = long_wait
+        self._idle_retirement = idle_retirement
         self._sleep_lock = threading.Lock()
         self._sleep_lock.acquire()
         self.seat = seats.make()
@@ -107,7 +126,7 @@ class PoolThread:
             if pool.watched:
                 pool.rouse()
             waited = began - connection.claimed_at
-            if waited > LONG_WAIT:
+            if waited > self._long_wait:
                 if engine.left(connection, seat):
                     continue
             elif waited < 0:
@@ -146,7 +165,7 @@ class PoolThread:
     def _sleep(self) -> Role:
         """Sleep until woken; return what to do then: LEAVE when the thread is not needed."""
         surplus = self._pool.has_surplus
-        if self._sleep_lock.acquire(timeout=IDLE_RETIREMENT if surplus else -1):
+        if self._sleep_lock.acquire(timeout=self._idle_retirement if surplus else -1):
             return self._pool.arrive(self)
         role = self._pool.oversleep(self)
         if role is None:

@@ -92,7 +92,7 @@ from math import inf
 from time import monotonic
 from typing import Final, NamedTuple, cast
 
-from rocket_core._connection.connection import Connection
+from rocket_core._connection.connection import Connection, make_connection
 from rocket_core._connection.proxy_preamble import ProxyPreamble
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._engine.monitor import Monitor
@@ -289,7 +289,7 @@ class Listener:
         Called by the thread that has accepted, which may be any one, but by one thread at a time.
         It must not wait for anything: other threads that are told of clients wait for it.
         """
-        return Connection(sock, peer, self.local, timeouts=timeouts)
+        return make_connection(sock, peer, self.local, timeouts)
 
     def start(
         self,
@@ -568,15 +568,16 @@ class Listener:
         accepting has failed. A change of the phase ends it.
         """
         phase = self._phase
+        acceptor, full = self._acceptor, self._full
         count = 0
         while (
             self._phase is phase
             and count < limit
-            and (count < owed or not self._full())
-            and (not count or self._acceptor.client_waits())
+            and (count < owed or not full())
+            and (not count or acceptor.client_waits())
         ):
             try:
-                sock, address = self._acceptor.accept()
+                sock, peer = acceptor.accept()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
@@ -587,7 +588,7 @@ class Listener:
                 break
             count += 1
             try:
-                connection = self._connect(sock, peer_of(address))
+                connection = self._connect(sock, peer)
                 if connection is not None:
                     hand_on(connection)
                     if into is not None:
@@ -598,9 +599,7 @@ class Listener:
             except BaseException as error:  # noqa: BLE001 - the next client must be accepted
                 self.accept_errors += 1
                 close_socket(sock)
-                self._note(
-                    self._connecting.report, _log, error, "connecting %s failed", peer_of(address)
-                )
+                self._note(self._connecting.report, _log, error, "connecting %s failed", peer)
         return count
 
     def _connect(self, sock: socket.socket, peer: Peer) -> Connection | None:

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from enum import Enum
-from functools import partial
 from typing import Final, Self
 
 from rocket_core._connection.budget import TOTAL_OUTPUT, Budget
@@ -426,11 +425,14 @@ class Server:
         return accepted
 
     def _pollers(self, counters: Counters) -> Pollers:
-        pool = self._pool
+        pool, begin = self._pool, self._engine.begin
+
         # If a drain has begun, what a thread that polls has accepted gets its time as any other
         # connection that is about to be parked: see `Engine._park`.
-        begin = partial(self._engine.begin, counters=counters)
-        return Pollers(self._monitor, begin, lambda: pool.polling)
+        def accepted(connection: Connection) -> None:
+            begin(connection, counters)
+
+        return Pollers(self._monitor, accepted, lambda: pool.polling)
 
     def _wake_listeners(self) -> None:
         for listener in self.listeners:

@@ -8,8 +8,12 @@ from urllib.parse import unquote_to_bytes
 
 from rocket_core.http1 import HeadError
 from rocket_wsgi._environ.authority import split_host, valid_host
+from rocket_wsgi._repeat_cache import RepeatCache
 
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([^#]*)\Z", re.IGNORECASE)
+
+_LONGEST_PATH: Final = 256
+"""The maximum length of a remembered path."""
 
 MAX_LOCATION: Final = 12 * 1024
 """The maximum length of a ``Location`` of the server's own, in bytes.
@@ -18,6 +22,21 @@ Any valid target on any host fits, unless much of it has to be percent-encoded o
 that a proxy has removed. A response of that size fits into the send buffer of every connection, so
 no thread waits for the client to receive it.
 """
+
+
+class _Paths(RepeatCache[str, str]):
+    """The decoded paths of the encoded ones that come again."""
+
+    __slots__ = ()
+
+    def __missing__(self, path: str) -> str:
+        decoded = unquote_to_bytes(path).decode("latin-1")
+        if len(path) <= _LONGEST_PATH:
+            self.offer(path, decoded)
+        return decoded
+
+
+_paths: Final = _Paths()
 
 
 def parse_target(method: str, target: str) -> tuple[str, str, str | None]:
@@ -50,5 +69,5 @@ def parse_target(method: str, target: str) -> tuple[str, str, str | None]:
         raise HeadError(400, "the request target has a fragment")
     path, _, query = target.partition("?")
     if "%" in path:
-        path = unquote_to_bytes(path).decode("latin-1")
+        path = _paths[path]
     return path, query, authority

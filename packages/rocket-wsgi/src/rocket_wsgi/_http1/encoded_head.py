@@ -14,7 +14,7 @@ from rocket_wsgi._response.response_head import (
 )
 
 CHUNKS: Final = -1
-"""What `EncodedHead.encode_kept` takes for the length of a body that is sent in chunks."""
+"""What `EncodedHead.encode_usual` takes for the length of a body that is sent in chunks."""
 
 
 class EncodedHead(ResponseHead):
@@ -25,7 +25,14 @@ class EncodedHead(ResponseHead):
             framing adds.
     """
 
-    __slots__ = ("_kept", "_kept_fields", "_kept_length", "_kept_start", "start")
+    __slots__ = (
+        "_usual",
+        "_usual_fields",
+        "_usual_keeps",
+        "_usual_length",
+        "_usual_start",
+        "start",
+    )
 
     def __init__(self, status: Any, headers: Any) -> None:
         """Check and encode the arguments of ``start_response``. Raises `ApplicationError`."""
@@ -41,8 +48,9 @@ class EncodedHead(ResponseHead):
         except UnicodeEncodeError as error:
             raise ApplicationError(f"a header is not latin-1: {error.object!r}") from error
         self.size = len(self.start)
-        self._kept = self._kept_fields = self._kept_start = b""
-        self._kept_length = 0
+        self._usual = self._usual_fields = self._usual_start = b""
+        self._usual_length = 0
+        self._usual_keeps = True
 
     def encode(self, ending: bytes, clock: Clock) -> bytes:
         """Return the bytes of the head. ``ending`` has the last fields and the empty line."""
@@ -56,24 +64,28 @@ class EncodedHead(ResponseHead):
             return self.start + SERVER_LINE + ending
         return self.start + ending
 
-    def encode_kept(self, length: int, clock: Clock) -> bytes:
-        """Return the bytes of the head of ``length`` bytes of body on a kept connection.
+    def encode_usual(self, length: int, clock: Clock, keeps: bool) -> bytes:
+        """Return the bytes of the head of ``length`` bytes of body, for HTTP/1.1.
 
-        ``length`` is `CHUNKS` for a body in chunks.
+        ``length`` is `CHUNKS` for a body in chunks. ``keeps`` tells whether another request may
+        follow on the connection.
 
         Most heads are like that, and many are sent again within the same second, with a body of
         the same length. Therefore the latest bytes are remembered.
         """
         clock.update()
         fields = clock.fields
-        if fields is not self._kept_fields:
-            self._kept_fields = fields
-            self._kept_start = self.encode(b"", clock)
-        elif length == self._kept_length:
-            return self._kept
-        self._kept_length = length
+        if fields is not self._usual_fields:
+            self._usual_fields = fields
+            self._usual_start = self.encode(b"", clock)
+        elif length == self._usual_length and keeps == self._usual_keeps:
+            return self._usual
+        self._usual_length = length
+        self._usual_keeps = keeps
+        start = self._usual_start
+        ending = b"\r\n" if keeps else b"Connection: close\r\n\r\n"
         if length == CHUNKS:
-            self._kept = self._kept_start + b"Transfer-Encoding: chunked\r\n\r\n"
+            self._usual = start + b"Transfer-Encoding: chunked\r\n" + ending
         else:
-            self._kept = self._kept_start + b"Content-Length: %d\r\n\r\n" % length
-        return self._kept
+            self._usual = start + b"Content-Length: %d\r\n%b" % (length, ending)
+        return self._usual

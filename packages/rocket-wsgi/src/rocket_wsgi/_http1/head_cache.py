@@ -3,17 +3,18 @@
 Theory of operation. Hardly any two requests are the same, but most heads have the fields of an
 earlier one, in the same order, and many of their values, too: clients differ in their names and
 cookies, and their requests in the targets. Therefore a few heads of each number of lines are
-remembered, with the environs that were made of them. If all lines of a new head begin with the
-names of the remembered lines in their places, then only the lines that differ are checked and read.
-Their values replace the remembered ones, so that the next head is compared with this one.
+remembered, with the environs that were made of them.
+
+A remembered head is divided: into what has differed between the heads that were like it, the target
+and some values, and into the blocks of text between these. A new head with the same blocks, and one
+line between each of them, has the same fields. It need not be split into its lines: the next end of
+a line is where a block must follow, and only what differs is checked and read. If a value differs
+that has not differed before, the head is divided anew. That happens once for each field at most,
+since such a value never becomes a part of a block again.
 
 A head is remembered after all of it was checked. A head that differs in any other way, or in a way
 that could be wrong, is read as a whole. So neither an environ nor an error depends on the heads
 that came before.
-
-Request lines are remembered apart from the fields, because many clients request the same targets.
-The hash of a line is its place in a table, where it replaces the line that was there. So lines that
-never come again cost no bookkeeping.
 """
 
 from __future__ import annotations
@@ -28,17 +29,6 @@ if TYPE_CHECKING:
     from rocket_wsgi._environ.field_names import EnvironNames
     from rocket_wsgi._types import Environ
 
-    _Line = tuple[str, str, str, str, str, str]
-    """A request line; its method, target and version; and the path and the query of the target."""
-
-_MAX_LINE: Final = 256
-"""The maximum length of a remembered request line."""
-
-_PLACES: Final = 256
-"""The number of remembered request lines; a power of two."""
-
-_NO_LINE: Final[_Line] = ("", "", "", "", "", "")
-
 _MAX_SIZE: Final = 4 * 1024
 """The maximum size of a remembered head, and of one that is compared with it, in bytes. Such a head
 and its lines cannot exceed their own limits."""
@@ -46,7 +36,7 @@ and its lines cannot exceed their own limits."""
 _MAX_LINES: Final = 40
 """The maximum number of lines of a remembered head."""
 
-_MAX_HEADS: Final = 3
+_MAX_HEADS: Final = 4
 """The maximum number of remembered heads with the same number of lines."""
 
 _TEXT: Final = frozenset([9, *range(32, 127), *range(128, 256)])
@@ -54,6 +44,9 @@ _TEXT: Final = frozenset([9, *range(32, 127), *range(128, 256)])
 
 _SOUND: Final = bytes(byte if byte in _TEXT else ord("\t") for byte in range(256))
 """Translates these bytes into themselves, and all others into another one."""
+
+_NO_VALUE: Final = "\n"
+"""Differs from every value."""
 
 _CHUNKED: Final = Framing.CHUNKED  # a look-up of an attribute of an enum is expensive
 
@@ -63,27 +56,37 @@ class _Known:
 
     Attributes:
         head: the head.
-        lines: its lines.
-        starts: the names of the fields, each with its colon and the space behind it, in the place
-            of its line. Empty until the value of the field has changed.
-        keys: likewise, the environ keys of the fields.
+        method: the method.
+        target: the target.
+        version: the protocol version.
         template: the template of the environ.
         names: the source of the keys.
-        line: the request line.
         fields: the meaning of the fields.
         environ: the environ, without the parts that are not of the head.
+        start: what precedes the target.
+        ending: the length of what follows it in its line.
+        blocks: the text between the target and the first value that has differed, between that and
+            the next one, and so on. The last block is empty if the last line has such a value.
+        values: the values that have differed, with the white space around them.
+        keys: the environ keys of these fields; empty for a field that is dropped.
     """
 
     __slots__ = (
+        "_lines",
+        "_starts",
+        "blocks",
+        "ending",
         "environ",
         "fields",
         "head",
         "keys",
-        "line",
-        "lines",
+        "method",
         "names",
-        "starts",
+        "start",
+        "target",
         "template",
+        "values",
+        "version",
     )
 
     def __init__(  # noqa: PLR0917 - one for each attribute
@@ -92,34 +95,146 @@ class _Known:
         lines: list[str],
         template: Environ,
         names: EnvironNames,
-        line: _Line,
+        request_line: tuple[str, str, str],
         fields: Fields,
         environ: Environ,
     ) -> None:
         self.head = head
-        self.lines = lines
+        self.method, self.target, self.version = request_line
         self.template = template
         self.names = names
-        self.line = line
         self.fields = fields
         self.environ = environ
-        self.starts = [""] * len(lines)
-        self.keys = self.starts.copy()
+        self.start = self.method + " "
+        self.ending = len(self.version) + 1
+        self._lines = lines
+        self._starts = [""] * len(lines)
+        """The name, colon and space of each field whose value has differed, in place of its line;
+        otherwise empty."""
+        self._divide()
 
-    def learn(self, index: int) -> str:
-        """Note how line ``index``, a field, starts, and its key; return the start."""
-        name, colon, value = self.lines[index].partition(":")
-        self.keys[index] = self.names[name]
-        # With its usual space, the value needs no copy without it.
-        self.starts[index] = start = name + colon + " " * value.startswith(" ")
-        return start
+    def learn(self, lines: list[str]) -> bool:
+        """Note where other ``lines`` differ; return whether they have the same fields at all."""
+        if not (lines[0].startswith(self.start) and lines[0].endswith(" " + self.version)):
+            return False
+        starts = self._starts.copy()
+        for index in range(1, len(lines)):
+            line = self._lines[index]
+            if starts[index] or lines[index] != line:
+                if not starts[index]:
+                    name, colon, value = line.partition(":")
+                    # With its usual space, the value needs no copy without it.
+                    starts[index] = name + colon + " " * value.startswith(" ")
+                if not lines[index].startswith(starts[index]):
+                    return False
+        self._starts = starts
+        self._divide()
+        return True
+
+    def _divide(self) -> None:
+        """Divide the head at the target and at the values that have differed."""
+        blocks: list[str] = []
+        keys: list[str] = []
+        block = " " + self.version
+        for index in range(1, len(self._lines)):
+            start = self._starts[index]
+            block += "\r\n"
+            if start:
+                blocks.append(block + start)
+                block = ""
+                keys.append(self.names[start.rstrip(" ")[:-1]])
+            else:
+                block += self._lines[index]
+        blocks.append(block)
+        self.blocks = blocks
+        self.keys = keys
+        self.values = [_NO_VALUE] * len(keys)  # so that the next head brings all of them
+
+    # In one piece, because most requests pass through it and each call costs.
+    def follow(self, head: bytes, text: str) -> bool:  # noqa: C901, PLR0911, PLR0912, PLR0915
+        """Become ``head``, which is ``text``, if it is valid and has the same fields.
+
+        Otherwise nothing is changed, and False is returned.
+        """
+        blocks, values, keys = self.blocks, self.values, self.keys
+        # Slices are compared, as `startswith` with a position takes longer.
+        block = blocks[0]
+        position = len(self.start)
+        at = text.find("\r")
+        if at < 0:
+            at = len(text)
+        at -= self.ending
+        end = at + len(block)
+        if at < position or text[at:end] != block or not text.startswith(self.start):
+            return False
+        target = text[position:at]
+        changed: list[int] = []
+        texts = [target]
+        reinterpret = False
+        index = 0
+        for value in values:
+            block = blocks[index + 1]
+            position = end
+            at = text.find("\r", position)
+            if at < 0:
+                at = len(text)
+            end = at + len(block)
+            if text[at:end] != block:
+                return False
+            new = text[position:at]
+            if new != value:
+                changed.append(index)
+                texts.append(new)
+                if keys[index] in INTERPRETED:
+                    reinterpret = True
+            index += 1  # noqa: SIM113 - `enumerate` takes longer
+        if end != len(text):
+            return False
+        data = "".join(texts).encode("latin-1")
+        if data.translate(_SOUND) != data:
+            return False
+        environ, fields = self.environ, self.fields
+        path = query = ""
+        try:
+            moved = target != self.target
+            if moved:
+                # More than that is not to be checked, since the sound bytes are few.
+                if not target or " " in target or "\t" in target or not target.isascii():
+                    return False
+                path, query, authority = parse_target(self.method, target)
+                if authority is not None:
+                    return False  # it would replace the field Host
+            if reinterpret:
+                environ = environ.copy()
+            position = 1
+            for index in changed:
+                key = keys[index]
+                if key:
+                    environ[key] = texts[position].strip(" \t")
+                position += 1
+            if reinterpret:
+                fields = Fields(environ, self.version)
+        except HeadError:
+            return False
+        if reinterpret:
+            self.environ, self.fields = environ, fields
+        position = 1
+        for index in changed:
+            values[index] = texts[position]
+            position += 1
+        if moved:
+            self.target = target
+            environ["REQUEST_URI"] = target
+            environ["PATH_INFO"] = path
+            environ["QUERY_STRING"] = query
+        self.head = head
+        return True
 
 
 class HeadCache:
     """Reads the heads that arrive on one thread."""
 
     def __init__(self) -> None:
-        self._lines: list[_Line] = [_NO_LINE] * _PLACES
         self._heads: dict[int, list[_Known]] = {}
         self._latest: _Known | None = None
 
@@ -132,103 +247,56 @@ class HeadCache:
         ``names`` has the keys of the fields. Raises `HeadError`, whose status tells what is wrong.
         """
         known = self._latest
-        if (
-            known is None
-            or head != known.head
-            or known.template is not template
-            or known.names is not names
-        ):
-            lines = head.decode("latin-1").split("\r\n")
-            for known in self._heads.get(len(lines), ()):
-                if self._follow(known, head, lines, template, names):
-                    self._latest = known
-                    break
-            else:
-                return self._read_whole(head, lines, template, names)
-        line = known.line
-        return line[1], line[2], line[3], known.fields, known.environ.copy()
+        if known is None or known.template is not template or known.names is not names:
+            return self._read_other(head, head.decode("latin-1"), template, names)
+        if head != known.head:
+            text = head.decode("latin-1")
+            if len(head) > _MAX_SIZE or not known.follow(head, text):
+                return self._read_other(head, text, template, names)
+        return known.method, known.target, known.version, known.fields, known.environ.copy()
 
-    # In one piece, because most requests pass through it and each call costs.
-    def _follow(  # noqa: C901, PLR0912
-        self,
-        known: _Known,
-        head: bytes,
-        lines: list[str],
-        template: Environ,
-        names: EnvironNames,
-    ) -> bool:
-        """Make ``known`` the new ``head``, if it is valid and has the same fields.
+    def _read_other(
+        self, head: bytes, text: str, template: Environ, names: EnvironNames
+    ) -> tuple[str, str, str, Fields, Environ]:
+        """Read a head that is not like the latest. As `read`; ``text`` is the head."""
+        if len(head) <= _MAX_SIZE:
+            known = self._find(head, text, template, names)
+            if known is not None:
+                self._latest = known
+                return known.method, known.target, known.version, known.fields, known.environ.copy()
+        return self._read_whole(head, text.split("\r\n"), template, names)
 
-        Otherwise nothing is changed, and False is returned.
-        """
-        if known.template is not template or known.names is not names or len(head) > _MAX_SIZE:
-            return False
-        old, starts, keys = known.lines, known.starts, known.keys
-        changed: list[int] = []
-        texts: list[str] = []
-        reinterpret = False
-        index = 0
-        for text in lines:
-            if text != old[index] and index:
-                if not text.startswith(starts[index] or known.learn(index)):
-                    return False
-                changed.append(index)
-                texts.append(text)
-                if keys[index] in INTERPRETED:
-                    reinterpret = True
-            index += 1  # noqa: SIM113 - `enumerate` takes longer
-        if changed:
-            data = "".join(texts).encode("latin-1")
-            if data.translate(_SOUND) != data:
-                return False
-        line = known.line
-        environ = known.environ
-        try:
-            if lines[0] != line[0]:
-                line = self._find_line(lines[0])
-                if line[3] != known.line[3]:
-                    return False
-            if reinterpret:
-                environ = environ.copy()
-            for index in changed:
-                key = keys[index]
-                if key:
-                    environ[key] = lines[index][len(starts[index]) :].strip(" \t")
-            if reinterpret:
-                known.fields = Fields(environ, line[3])
-                known.environ = environ
-        except HeadError:
-            return False
-        if line is not known.line:
-            _add_line(environ, line)
-            known.line = line
-        known.head = head
-        known.lines = lines
-        return True
-
-    def _find_line(self, text: str) -> _Line:
-        """Return a request line in parts. Raises `HeadError`.
-
-        Returns `_NO_LINE` for a target with an authority, which would replace the field Host.
-        """
-        place = hash(text) & (_PLACES - 1)
-        line = self._lines[place]
-        if line[0] != text:
-            method, target, version = split_request_line(text)
-            path, query, authority = parse_target(method, target)
-            if authority is not None:
-                return _NO_LINE
-            line = text, method, target, version, path, query
-            if len(text) <= _MAX_LINE:
-                self._lines[place] = line
-        return line
+    def _find(
+        self, head: bytes, text: str, template: Environ, names: EnvironNames
+    ) -> _Known | None:
+        """Return what is known of heads with these fields, after it has become this head."""
+        heads = self._heads.get(text.count("\r\n") + 1)
+        if heads is None:
+            return None
+        for known in heads:
+            if (
+                known.template is template
+                and known.names is names
+                and (head == known.head or known.follow(head, text))
+            ):
+                return known
+        lines = text.split("\r\n")
+        for known in heads:
+            if (
+                known.template is template
+                and known.names is names
+                and known.learn(lines)
+                and known.follow(head, text)
+            ):
+                return known
+        return None
 
     def _read_whole(
         self, head: bytes, lines: list[str], template: Environ, names: EnvironNames
     ) -> tuple[str, str, str, Fields, Environ]:
         """Read a head without the help of earlier ones, and remember it. As `read`."""
         check_head(head, lines)
-        method, target, version = split_request_line(lines[0])
+        method, target, version = request_line = split_request_line(lines[0])
         environ = template.copy()
         environ["SERVER_PROTOCOL"] = version
         repeated = read_fields(lines[1:], environ, names)
@@ -236,8 +304,10 @@ class HeadCache:
             raise HeadError(400, "a header field that may occur once is repeated")
         fields = Fields(environ, version)
         path, query, authority = parse_target(method, target)
-        line = lines[0], method, target, version, path, query
-        _add_line(environ, line)
+        environ["REQUEST_METHOD"] = method
+        environ["REQUEST_URI"] = target
+        environ["PATH_INFO"] = path
+        environ["QUERY_STRING"] = query
         if authority is not None:
             environ["HTTP_HOST"] = authority
         elif (
@@ -246,18 +316,9 @@ class HeadCache:
             and len(lines) <= _MAX_LINES
             and len(head) <= _MAX_SIZE
         ):
-            known = _Known(head, lines, template, names, line, fields, environ.copy())
+            known = _Known(head, lines, template, names, request_line, fields, environ.copy())
             self._latest = known
             heads = self._heads.setdefault(len(lines), [])
             heads.insert(0, known)
             del heads[_MAX_HEADS:]
         return method, target, version, fields, environ
-
-
-def _add_line(environ: Environ, line: _Line) -> None:
-    """Add the environ keys of a request line."""
-    _, method, target, _, path, query = line
-    environ["REQUEST_METHOD"] = method
-    environ["REQUEST_URI"] = target
-    environ["PATH_INFO"] = path
-    environ["QUERY_STRING"] = query

@@ -182,8 +182,8 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
             if length == WITHHELD:
                 return b""
             self._framing = _LENGTH
-            if self.keep_alive and modern:
-                return head.encode_kept(length, self._heads.clock)
+            if modern:
+                return head.encode_usual(length, self._heads.clock, self.keep_alive)
             ending = b"Content-Length: %d\r\n" % length
         elif head.bodiless:
             self._framing = _LENGTH
@@ -191,9 +191,7 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
         elif modern:
             self._framing = _CHUNKED
             self._chunk_size = -1
-            if self.keep_alive:
-                return head.encode_kept(CHUNKS, self._heads.clock)
-            ending = b"Transfer-Encoding: chunked\r\n"
+            return head.encode_usual(CHUNKS, self._heads.clock, self.keep_alive)
         else:
             self._framing = _CLOSE
             self.keep_alive = False
@@ -207,9 +205,9 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
         return head.encode(ending + b"\r\n", self._heads.clock)
 
     def _send_whole(self, data: bytes, length: int) -> None:
-        if self.keep_alive and self._request.modern:
+        if self._request.modern:
             self._framing = _LENGTH
-            before = self._head.encode_kept(length, self._heads.clock)
+            before = self._head.encode_usual(length, self._heads.clock, self.keep_alive)
         else:
             before = self._begin(length)
         if len(data) <= JOIN_BOUND:

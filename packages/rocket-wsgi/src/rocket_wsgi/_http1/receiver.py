@@ -85,6 +85,10 @@ class Receiver:
     def __init__(self, site: Site, clock: Clock) -> None:
         """Receive requests for ``site``. ``clock`` is that of the thread."""
         self._site = site
+        # An attribute of the site costs each request a search; these never change.
+        self._own_answers = site.own_answers
+        self._proxies = site.proxies
+        self._names = site.names
         self._clock = clock
         self._ids = site.make_ids()
         self._cache = HeadCache()
@@ -109,7 +113,7 @@ class Receiver:
                 if head is None:
                     return _HEAD
                 request = self._read(head, connection)
-                own_answers = self._site.own_answers
+                own_answers = self._own_answers
                 if own_answers is not None:
                     state = self._answer_or_accept(connection, request, own_answers)
                 elif request.framing is _NO_BODY:
@@ -125,17 +129,17 @@ class Receiver:
 
     def _read(self, head: bytes, connection: Connection) -> HTTP1Request:
         """Make a request of its head and of what is known of its client. Raises `HeadError`."""
-        site = self._site
         peer = connection.peer
-        proxies = site.proxies
-        names = site.names if proxies is None else proxies.names(peer)
+        host, port = peer  # takes less than attributes
+        proxies = self._proxies
+        names = self._names if proxies is None else proxies.names(peer)
         template = self._templates[connection.secure].get(connection.local)
         if template is None:
             template = self._remember_template(connection.local, connection.secure)
         request = HTTP1Request(head, template, names, self._cache)
         environ = request.environ
-        environ["REMOTE_ADDR"] = peer.host
-        environ["REMOTE_PORT"] = str(peer.port)
+        environ["REMOTE_ADDR"] = host
+        environ["REMOTE_PORT"] = str(port)
         if connection.proxy is not None:
             environ["rocket.peer"] = str(connection.proxy)
         if connection.environ is not None:
@@ -143,7 +147,7 @@ class Receiver:
         if proxies is not None and names is proxies.trusted_names:
             proxies.apply(environ, peer)
             client = environ["REMOTE_ADDR"]
-            connection.client = "" if client == peer.host else client
+            connection.client = "" if client == host else client
         if self._ids is not None:
             request.request_id = self._ids.assign(environ, peer)
         return request
