@@ -26,11 +26,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from rocket_core._native_classes import mypyc_attr
+from rocket_core._state import State
 
 if TYPE_CHECKING:
     from rocket_core._lease import Lease
     from rocket_core._network.address import Peer
-    from rocket_core._state import CloseReason, State
+    from rocket_core._state import CloseReason
 
 
 class Carrier(Protocol):

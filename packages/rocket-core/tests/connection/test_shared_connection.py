@@ -128,7 +128,7 @@ def park_after(
     server: Server, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
 ) -> None:
     """Have something happen between the last look of an owner and its parking, once."""
-    skip_if_compiled()
+    skip_if_compiled("it replaces a method of the Monitor or of the engine")
     park = server._monitor.park
 
     def park_late(connection: Connection) -> None:

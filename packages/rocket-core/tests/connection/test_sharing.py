@@ -252,7 +252,7 @@ def test_end_waits_for_a_client_that_has_to_take_more() -> None:
 
 def test_end_that_comes_between_the_last_send_and_the_look_for_it() -> None:
     """1. The owner has sent all. 2. A thread queues, and ends. 3. The owner looks for the end."""
-    skip_if_compiled()
+    skip_if_compiled("it replaces a method of the Monitor or of the engine")
     with sharing() as (server, worker), shared_with(server, worker) as (client, protocol):
         shared = protocol.shared
         own(server, shared)
@@ -290,7 +290,7 @@ def test_end_to_a_state_that_cannot_follow_changes_nothing() -> None:
 
 def test_flush_that_meets_a_connection_that_is_not_shared_any_more() -> None:
     """1. A thread finds something noted. 2. The owner ends the sharing. 3. The thread claims."""
-    skip_if_compiled()
+    skip_if_compiled("it replaces a method of the Monitor or of the engine")
     with sharing() as (server, worker), connect(server) as client:
         protocol = share(client, worker)
         protocol.shared.end(State.IDLE)
@@ -305,7 +305,7 @@ def test_flush_that_meets_a_connection_that_is_not_shared_any_more() -> None:
 
 def test_owner_that_looks_once_more_when_the_connection_is_not_shared_any_more() -> None:
     """1. The owner parks. 2. Another one ends the sharing. 3. The first one claims, in a drain."""
-    skip_if_compiled()
+    skip_if_compiled("it replaces a method of the Monitor or of the engine")
     with sharing() as (server, worker), connect(server) as client:
         protocol = share(client, worker)
         protocol.does["draining"] = lambda: None
