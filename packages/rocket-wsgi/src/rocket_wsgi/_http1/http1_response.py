@@ -182,7 +182,7 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
             if length == WITHHELD:
                 return b""
             self._framing = _LENGTH
-            if modern:
+            if modern and (self.keep_alive or self.status != _UPGRADE_REQUIRED):
                 return head.encode_usual(length, self._heads.clock, self.keep_alive)
             ending = b"Content-Length: %d\r\n" % length
         elif head.bodiless:
@@ -205,7 +205,7 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
         return head.encode(ending + b"\r\n", self._heads.clock)
 
     def _send_whole(self, data: bytes, length: int) -> None:
-        if self._request.modern:
+        if self._request.modern and (self.keep_alive or self.status != _UPGRADE_REQUIRED):
             self._framing = _LENGTH
             before = self._head.encode_usual(length, self._heads.clock, self.keep_alive)
         else:
