@@ -493,7 +493,7 @@ for _ in sys.stdin:
 """
 
 
-class Load:
+class Load(Script):
     """Clients in a process of their own, each of which asks again as soon as it is answered.
 
     A client whose connection has ended connects again, as long as the server listens. As a context
@@ -502,23 +502,11 @@ class Load:
 
     def __init__(self, address: TCPAddress, request: bytes, *, clients: int = 8) -> None:
         """Have clients of ``address`` send ``request``, whose answer is small."""
-        self._script = Script(_LOAD.format((address.host, address.port, request, clients)))
-
-    def __enter__(self) -> Self:
-        self._script.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._script.__exit__(kind, error, traceback)
+        super().__init__(_LOAD.format((address.host, address.port, request, clients)))
 
     def answers(self) -> int:
         """The number of answers that all clients have received so far."""
-        return int(self._script.ask("answers"))
+        return int(self.ask("answers"))
 
     def go_on(self, count: int = 20) -> None:
         """Return when the clients have received ``count`` more answers.
