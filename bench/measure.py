@@ -48,6 +48,11 @@ def usage(pid: int) -> Usage:
     return Usage(cpu, resident, switches)
 
 
+def threads(pid: int) -> int:
+    """How many threads process ``pid`` and its descendants have."""
+    return sum(len(_tasks(Path("/proc", str(number)))) for number in family(pid))
+
+
 def family(pid: int) -> list[int]:
     """``pid`` and the numbers of all its descendants."""
     members = [pid]
