@@ -49,8 +49,8 @@ def usage(pid: int) -> Usage:
 
 
 def threads(pid: int) -> int:
-    """How many threads process ``pid`` and its descendants have."""
-    return sum(len(_tasks(Path("/proc", str(number)))) for number in family(pid))
+    """How many threads ``pid`` or one of its descendants has, whichever has the most."""
+    return max(len(_tasks(Path("/proc", str(number)))) for number in family(pid))
 
 
 def family(pid: int) -> list[int]:

@@ -1,4 +1,7 @@
-"""An application whose clients wait: websockets, event streams, and broadcasts to them."""
+"""An application whose clients wait: websockets, event streams, and broadcasts to them.
+
+There are no pings, so that what is measured at rest is rest.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ class Echo:
 
 def _accept(handler: object) -> Page:
     def page(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        environ["rocket.websocket"].accept(handler)
+        environ["rocket.websocket"].accept(handler, ping=None)
         start_response("200 OK", [])
         return []
 
@@ -47,7 +50,7 @@ def _accept(handler: object) -> Page:
 
 
 def _events(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    STREAMS.add(environ["rocket.events"].open())
+    STREAMS.add(environ["rocket.events"].open(ping=None))
     start_response("200 OK", [("Content-Type", "text/event-stream")])
     return [b": welcome\n\n"]
 

@@ -155,7 +155,7 @@ class Broadcasts:
                     whole.append(clients.seconds())
                 out, _ = ordinary.communicate(timeout=MARGIN)
             closed = clients.close()
-        beside = self.ordinary.figures(json.loads(out))
+        beside = self.ordinary.figures(out)
         return {
             "idle_opened": clients.opened,
             "idle_closed": closed,

@@ -5,13 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from bench.servers import BACKLOG, GUNICORN, ROCKET, ROCKET_COMPILED, Server, Site, module, script
+from bench.servers import (
+    BACKLOG,
+    CONNECTIONS,
+    GUNICORN,
+    ROCKET,
+    ROCKET_COMPILED,
+    Server,
+    Site,
+    module,
+    script,
+)
 
 FLASK_SOCK: Final = "bench.applications.echo_flask:application"
 
 
 def _parked(site: Site) -> list[str]:
-    return ROCKET.command(replace(site, application="bench.applications.waiting:application"))
+    site = replace(site, application="bench.applications.waiting:application")
+    return [*ROCKET.command(site), "--max-connections", str(CONNECTIONS)]
 
 
 def _flask_sock(server: Server) -> Server:

@@ -61,7 +61,7 @@ def send(port: int, index: int, kind: Kind) -> socket.socket:
 
 def _await_opened(client: socket.socket, kind: Kind) -> None:
     """Read the answer: a head, and the first part of the body where there is one."""
-    ends = {Kind.WEBSOCKET: b"\r\n\r\n", Kind.EVENTS: b"welcome\n\n\r\n", Kind.PLAIN: b"world!"}
+    ends = {Kind.WEBSOCKET: b"\r\n\r\n", Kind.EVENTS: b"retry: 3000\n\n\r\n", Kind.PLAIN: b"world!"}
     data = b""
     while not data.endswith(ends[kind]):
         piece = client.recv(4096)
