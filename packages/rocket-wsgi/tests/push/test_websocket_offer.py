@@ -346,10 +346,10 @@ def test_refused_origin_is_logged_with_both_values(
         ({"origins": "http://a"}, "ValueError(\"origins is 'http://a'"),
         ({"origins": ["a"]}, "ValueError(\"'a' is not an origin"),
         ({"slow": "wait"}, "ValueError(\"slow is 'wait': give 'close' or 'drop'"),
-        ({"ping": 0}, "ValueError('ping is 0: "),
+        ({"ping": 0}, "ValueError('ping is 0"),
         ({"max_message": 0}, "ValueError('max_message is 0: "),
         ({"read_ahead": 0}, "ValueError('read_ahead is 0: "),
-        ({"read_ahead": 1.5}, "TypeError('read_ahead is 1.5: "),
+        ({"read_ahead": 1.5}, "TypeError('"),  # compiled code checks the type itself
     ],
 )
 def test_arguments_that_are_an_error(
