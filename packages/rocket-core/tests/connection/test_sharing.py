@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import connect, expect_closes, releasing, skip_if_compiled, states, wait_for
+from coresupport import (
+    connect,
+    expect_closes,
+    releasing,
+    rocket_threads,
+    skip_if_compiled,
+    states,
+    wait_for,
+)
 from rocket_core import CloseReason, SharedCounts, State, Timeouts
 from rocket_core._connection.input_room import InputRoom
 from rocket_core.testing import PATIENCE, eventually
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rocket_core import Connection, SharedConnection
+    from rocket_core.extending import TurnTaker
 
 
 def between(owner: Callable[[], object], happens: Callable[[], object]) -> Callable[[], object]:
@@ -754,3 +763,97 @@ def test_stop_tells_a_protocol_whose_turn_is_not_over() -> None:
         go_on.set()
         assert server.wait(PATIENCE)
         assert protocol.told == ["turn", "ended", "turn"]
+
+
+@pytest.mark.parametrize("patience", [PATIENCE, 0.05], ids=["in time", "left behind"])
+@pytest.mark.parametrize("held", ["before", "after"])
+def test_stop_tells_a_protocol_that_is_shared_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, held: str, patience: float
+) -> None:
+    """The worker is in the application when the server stops, and shares the connection then."""
+    monkeypatch.setattr("rocket_core._server.server._STOP_PATIENCE", patience)
+    entered, go_on = threading.Event(), threading.Event()
+    with sharing(threads=1) as (server, worker), releasing(go_on), connect(server) as client:
+
+        def hold(*_: object) -> None:
+            entered.set()
+            wait_for(go_on)
+
+        setattr(worker, "prepare" if held == "after" else "before", hold)
+        worker.word = b""  # the client would be found to be gone
+        client.send(b"share\n")
+        wait_for(entered)
+        server.stop()
+        if patience == PATIENCE:
+            eventually(lambda: server._pool._stopping or held == "after")
+        else:
+            assert server.wait(PATIENCE)
+        go_on.set()
+        eventually(lambda: worker.protocols)
+        (protocol,) = worker.protocols
+        protocol.wait_for("ended")
+        assert server.wait(PATIENCE)
+        eventually(lambda: not server.connections and not server._registry.leaving)
+        assert protocol.told[:2] == ["ended", "turn"]
+        assert protocol.reason is CloseReason.STOPPED
+        assert client.read_all() == b""
+
+
+def test_stop_waits_for_the_turn_of_a_connection_that_ends_meanwhile() -> None:
+    """1. A thread of the application ends a shared connection. 2. The server stops, and finds no
+    shared connection. 3. The thread queues the last turn, which a worker has to take."""
+    skip_if_compiled("it replaces a method of the pool")
+    entered, go_on = threading.Event(), threading.Event()
+    with (
+        sharing(threads=1) as (server, worker),
+        releasing(go_on),
+        shared_with(server, worker) as (_, protocol),
+    ):
+        submit = server._pool.submit_turn
+
+        def submit_late(taker: TurnTaker) -> None:
+            entered.set()
+            wait_for(go_on)
+            submit(taker)
+
+        server._pool.submit_turn = submit_late  # type: ignore[method-assign]
+        protocol.shared.end()
+        thread = threading.Thread(target=protocol.shared.flush)
+        thread.start()
+        wait_for(entered)
+        server._pool.submit_turn = submit  # type: ignore[method-assign]
+        server.stop()
+        eventually(lambda: server._server_state.stopped)
+        assert not server.wait(0.1)
+        go_on.set()
+        thread.join()
+        assert server.wait(PATIENCE)
+        assert protocol.told == ["ended", "turn"]
+
+
+def test_turn_that_ends_after_the_server_is_followed_by_the_last_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rocket_core._server.server._STOP_PATIENCE", 0.05)
+    entered, go_on = threading.Event(), threading.Event()
+    with (
+        sharing(threads=1) as (server, worker),
+        releasing(go_on),
+        shared_with(server, worker) as (_, protocol),
+    ):
+
+        def hold() -> None:
+            if "ended" not in protocol.told:
+                entered.set()
+                wait_for(go_on)
+
+        protocol.does["turn"] = hold
+        protocol.shared.call()
+        protocol.shared.flush()
+        wait_for(entered)
+        server.stop()
+        assert server.wait(PATIENCE)
+        go_on.set()
+        eventually(lambda: not rocket_threads())
+        assert protocol.told == ["turn", "ended", "turn"]
+        assert "error" not in caplog.text

@@ -42,6 +42,7 @@ from rocket_wsgi._http1.receiver import Receiver
 from rocket_wsgi._http1.upgrade import offer_upgrade
 from rocket_wsgi._offers.begun import Begun, Refused
 from rocket_wsgi._offers.continuation import Continuation
+from rocket_wsgi._offers.undone import UndoneProtocol
 from rocket_wsgi._own_answers import CRASHED, NOT_RECEIVED, OVERDUE, OVERLOADED, TOO_LATE
 from rocket_wsgi._response.response_head import ResponseHeads
 from rocket_wsgi._site import Site, SiteSettings
@@ -259,4 +260,11 @@ class WSGIWorker(Worker):
             return
         if log is not None and record is not None and not response.overtaken:
             log.end(record, request.environ, response)
-        begun.undo(Continuation(request, connection, around, None))
+        continuation = Continuation(request, connection, around, None)
+        if not begun.undo(continuation):
+            return
+        if response.overtaken:  # the connection is not this worker's, nor counts its thread
+            begun.tell(continuation)
+            return
+        keep_alive, response.keep_alive = response.keep_alive, False
+        UndoneProtocol(begun, continuation).begin(connection, keep_alive=keep_alive)

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, Final
 
 from rocket_core import SharedConnection, State
+from rocket_core.extending import mypyc_attr
 from rocket_wsgi._events.event_format import (
     KEEP_ALIVE,
     check_data,
@@ -56,6 +57,7 @@ _ENDED: Final = Phase.ENDED
 _CUT: Final = Phase.CUT
 
 
+@mypyc_attr(native_class=False)  # which would have no weak references
 class EventStream:
     """An open event stream. Any thread may use it, and no method waits for the client.
 
@@ -66,6 +68,7 @@ class EventStream:
     """
 
     __slots__ = (
+        "__weakref__",
         "_environ",
         "_framing",
         "_groups",

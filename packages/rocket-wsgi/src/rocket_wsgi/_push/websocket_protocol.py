@@ -128,11 +128,12 @@ class WebSocketProtocol(SharedProtocol):
     def __init__(
         self,
         connection: Connection,
+        head: bytes,
         handler: object,
         terms: Terms,
         continuation: Continuation,
     ) -> None:
-        """Share ``connection``, after the handshake was completed, and have ``on_open`` called.
+        """Share ``connection``, complete the handshake by ``head``, and have ``on_open`` called.
 
         The owner of the connection calls this, and leaves it in ``State.SHARED``.
         """
@@ -168,6 +169,7 @@ class WebSocketProtocol(SharedProtocol):
         self.websocket = WebSocket(self, continuation.environ, terms.subprotocol)
         self._shared: SharedConnection = connection.share(self)
         with self._lock:
+            self._queue(head)
             self._arm(self._session.deadline)
             self._shared.call()
 
