@@ -469,6 +469,7 @@ class Engine:
             self._queue.submit_turn(shared)
         connection: Connection = shared.connection
         if shared.calls and self._claim_shared(connection, shared):
+            connection.claimed_at = monotonic()  # something moves: see `Eviction`
             self._park_shared(connection, shared)
 
     def serve_turn(self, taker: TurnTaker, seat: Seat) -> bool:
@@ -710,9 +711,9 @@ class Engine:
         self, connection: Connection, shared: SharedConnection, reason: CloseReason | None
     ) -> None:
         """Have the protocol told, by a turn, that the connection is not shared any more."""
-        connection.shared = None
         self._registry.begin_leaving(shared)
         shared.finish(reason)
+        self._server.tally.close(connection)
         if shared.take_unqueued():
             self._queue.submit_turn(shared)
 
