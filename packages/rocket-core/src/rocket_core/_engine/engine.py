@@ -484,7 +484,7 @@ class Engine:
         again = False
         try:
             if lease is not None:
-                lease.offer(taker.doing())
+                lease.offer(None)
             again = taker.take_turn()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
             self._report(taker, error)
