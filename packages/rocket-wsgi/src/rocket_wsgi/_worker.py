@@ -173,7 +173,7 @@ class WSGIWorker(Worker):
                 environ["rocket.events"] = environ["rocket.deferred"] = response
                 environ["rocket.queue_time"] = connection.queue_time
                 if "HTTP_UPGRADE" in environ:
-                    offer_upgrade(connection, request, response)
+                    offer_upgrade(connection, request, response, self._site.websockets)
                 result = self._application(environ, response.start)
                 response.send(result)
             else:
@@ -256,7 +256,12 @@ class WSGIWorker(Worker):
         if response.goes_on:
             keep_alive, response.keep_alive = response.keep_alive, False
             continuation = Continuation(request, connection, around, log)
-            begun.go_on(connection, continuation, response.sent, keep_alive=keep_alive)
+            try:
+                begun.go_on(connection, continuation, response.sent, keep_alive=keep_alive)
+            except ClientGone:
+                continuation.end(0, 0, "the client is gone")
+                begun.undo(continuation)
+                raise
             return
         if log is not None and record is not None and not response.overtaken:
             log.end(record, request.environ, response)

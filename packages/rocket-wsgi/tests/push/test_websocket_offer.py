@@ -13,7 +13,7 @@ from wsgiref.validate import validator
 import pytest
 
 from rocket_core.testing import PATIENCE, Answer, eventually
-from rocket_wsgi import AccessLog, WebSocket
+from rocket_wsgi import AccessLog, Site, WebSocket
 from websocket_peer import Notes, Peer, link
 
 if TYPE_CHECKING:
@@ -460,6 +460,44 @@ def test_callbacks_run_around_and_each_in_a_fresh_context(serve: Serve) -> None:
     peer.close()
     eventually(lambda: len(seen) == 3)
     assert seen == ["fresh True"] * 3
+
+
+def test_defaults_of_the_site_hold_unless_the_application_says_otherwise(serve: Serve) -> None:
+    settings = {"websocket_max_message": 10, "websocket_ping": None}
+    for options, size, ping in (
+        ({}, 10, None),
+        ({"max_message": 20}, 20, None),
+        ({"ping": 7.0}, 10, 7.0),
+    ):
+        notes = Notes()
+        peer = open_at(serve(App(notes, **options), **settings))
+        session = link(notes.opened())._session
+        assert session._ping == ping
+        peer.send("x" * size)
+        assert notes.next() == ("message", "x" * size)
+        peer.send("x" * (size + 1))
+        assert peer.read_close() == 1009
+
+
+def test_defaults_of_the_defaults(serve: Serve, notes: Notes) -> None:
+    open_at(serve(App(notes)))
+    session = link(notes.opened())._session
+    assert (session._ping, session._max_held) == (25.0, 1 << 20)
+    open_at(serve(App(notes, ping=None), websocket_ping=5.0))
+    assert link(notes.opened())._session._ping is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"websocket_max_message": 0}, ValueError, "websocket_max_message is 0: give a number"),
+        ({"websocket_max_message": 1.5}, TypeError, "websocket_max_message is 1.5: give an int"),
+        ({"websocket_ping": 0}, ValueError, "websocket_ping is 0: give a number of seconds"),
+    ],
+)
+def test_invalid_defaults(settings: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Site(App(Notes()), **settings)
 
 
 def test_access_log_has_a_line_when_the_websocket_ends(

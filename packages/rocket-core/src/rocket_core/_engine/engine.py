@@ -469,6 +469,7 @@ class Engine:
             self._queue.submit_turn(shared)
         connection: Connection = shared.connection
         if shared.calls and self._claim_shared(connection, shared):
+            connection.claimed_at = monotonic()  # something moves: see `Eviction`
             self._park_shared(connection, shared)
 
     def serve_turn(self, taker: TurnTaker, seat: Seat) -> bool:
@@ -483,7 +484,7 @@ class Engine:
         again = False
         try:
             if lease is not None:
-                lease.offer(taker.doing())
+                lease.offer(None)
             again = taker.take_turn()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
             self._report(taker, error)
@@ -721,8 +722,8 @@ class Engine:
         """Have the protocol told, by a turn, that the connection is not shared any more."""
         # In this order a stop, which looks for both, finds one of them until the turn is over.
         self._registry.begin_leaving(shared)
-        connection.shared = None
         shared.finish(reason)
+        self._server.tally.close(connection)
         if shared.take_unqueued():
             self._queue.submit_turn(shared)
 

@@ -15,6 +15,7 @@ from rocket_core._connection.budget import TOTAL_OUTPUT, Budget
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.disk_budget import TOTAL_SPOOLED, DiskBudget
 from rocket_core._connection.server_state import ServerState
+from rocket_core._connection.shared_tally import counts_of
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.turn_taker import TurnState, TurnTaker
 from rocket_core._engine.counters import Counters, Tally
@@ -136,7 +137,8 @@ class Server:
             max_connections: maximum number of open connections. At the limit, idle ones are closed
                 for clients that wait, the longest idle first. Default: half of the file descriptors
                 that the process may open.
-            evict_shared: close shared connections, too, to make room for clients that wait.
+            evict_shared: close shared connections, too, to make room for clients that wait; those
+                for which a worker does something are spared.
             max_queue: requests that wait while all threads are busy, before others are refused.
             queue_timeout: seconds a request waits while all threads are busy, before it is refused.
             max_output: bytes held for clients that do not take them, over all connections, without
@@ -666,6 +668,8 @@ class Server:
             service_time=total.service_time,
             turns=total.turns,
             shared=_count_shared(connections),
+            messages=self._server_state.tally.messages(connections),
+            outcomes=self._server_state.tally.outcomes(),
         )
 
     def activities(self) -> list[Activity]:
@@ -701,6 +705,8 @@ class Server:
                 held=each.held + (0 if shared is None else shared.pending),
                 secure=each.secure,
                 kind="" if shared is None else shared.protocol.kind,
+                active=shared is not None and shared.turn_state is not TurnState.RESTING,
+                messages=None if shared is None else counts_of(shared),
             )
             for each in self._registry.snapshot()
             for shared in [each.shared]  # which may end meanwhile
