@@ -21,6 +21,7 @@ def test_public_names() -> None:
         "SERVER",
         "AccessLog",
         "ApplicationError",
+        "BusError",
         "DeferredAnswer",
         "EventStream",
         "Executor",
@@ -41,7 +42,13 @@ def test_public_names() -> None:
 
 
 def test_names_for_programs_built_on_the_package() -> None:
-    assert extending.__all__ == ["descriptor_of", "files_only", "open_log"]
+    assert extending.__all__ == [
+        "Follower",
+        "connect_shared_groups",
+        "descriptor_of",
+        "files_only",
+        "open_log",
+    ]
 
 
 def test_names_of_the_original_rocket() -> None:

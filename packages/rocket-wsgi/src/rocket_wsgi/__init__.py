@@ -9,8 +9,8 @@
         server.wait()
 
 `rocket_wsgi.compat` has the interface of the original Rocket, `rocket_wsgi.django` what callbacks
-need in a Django project, and `rocket_wsgi.extending` the names for programs that are built on this
-package.
+need in a Django project, `rocket_wsgi.redis_bus` the bus between groups on several machines, and
+`rocket_wsgi.extending` the names for programs that are built on this package.
 """
 
 import sys as _sys
@@ -19,7 +19,7 @@ from rocket_wsgi._access_log.access_log import MAX_LINES, AccessLog
 from rocket_wsgi._clock import SERVER
 from rocket_wsgi._environ.field_names import Underscores
 from rocket_wsgi._environ.request_id import RequestIds
-from rocket_wsgi._errors import ApplicationError
+from rocket_wsgi._errors import ApplicationError, BusError
 from rocket_wsgi._executor import Executor, Future, RememberedFutures
 from rocket_wsgi._file_worker import FileWorker
 from rocket_wsgi._group.group import Group
@@ -41,6 +41,7 @@ __all__ = [
     "SERVER",
     "AccessLog",
     "ApplicationError",
+    "BusError",
     "DeferredAnswer",
     "EventStream",
     "Executor",

@@ -16,6 +16,7 @@ from rocket_wsgi._environ.proxies import Proxies
 from rocket_wsgi._environ.request import Request
 from rocket_wsgi._environ.request_id import HEADER, IdSource, RequestIds
 from rocket_wsgi._executor import Executor
+from rocket_wsgi._group.shared_bus import SHARED
 from rocket_wsgi._offers.around import Around
 from rocket_wsgi._own_answers import OwnAnswers
 from rocket_wsgi._response.file_wrapper import FileWrapper
@@ -223,6 +224,7 @@ class Site:
             "wsgi.run_once": False,
             "wsgi.input_terminated": True,
             "wsgi.file_wrapper": FileWrapper,
+            "rocket.bus": SHARED,
             **_SET_BY_REQUESTS,
         }
         if secure:

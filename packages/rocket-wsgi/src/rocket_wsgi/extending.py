@@ -2,8 +2,10 @@
 
 from rocket_wsgi._access_log.sink import descriptor_of, open_log
 from rocket_wsgi._file_worker import files_only
+from rocket_wsgi._group.bus import Follower
+from rocket_wsgi._group.shared_bus import connect_shared_groups
 
-__all__ = ["descriptor_of", "files_only", "open_log"]
+__all__ = ["Follower", "connect_shared_groups", "descriptor_of", "files_only", "open_log"]
 
 for _name in __all__:
     globals()[_name].__module__ = __name__

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from rocket_wsgi._group.broadcast import Broadcast, MemberKind, from_bytes
-from rocket_wsgi._group.bus import LocalBus
+from rocket_wsgi._group.bus import Follower, LocalBus
 from rocket_wsgi._group.group import Group
 from rocket_wsgi._group.member import Leavable
 from rocket_wsgi._group.sequencer import BACKLOG, Sequencer
@@ -37,6 +37,10 @@ class Stream:
         else:
             self.frames.append(message.stream_event())
         return True
+
+    def lapse(self) -> None:
+        self.got.append("lapse")
+        self.close()
 
     def join(self, group: Leavable) -> bool:
         if self.closed:
@@ -320,3 +324,98 @@ def test_queue_goes_on_after_an_entry_that_failed() -> None:
             with pytest.raises(RuntimeError, match="broken"):
                 sequencer.run()
     assert handled == [1]
+
+
+class RememberingBus:
+    """A bus whose followers a test calls."""
+
+    def __init__(self, *kept: Broadcast) -> None:
+        self.kept = [each.to_bytes() for each in kept]
+        self.followers: list[Follower] = []
+
+    def publish(self, name: str, message: bytes) -> None:
+        for each in self.followers:
+            each.take(name, message)
+
+    def subscribe(self, callback: Callable[[str, bytes], object]) -> None:
+        raise AssertionError("a group follows a bus that can be followed")
+
+    def follow(self, follower: Follower) -> None:
+        self.followers.append(follower)
+        follower.recalled(self.kept)
+
+
+def test_group_begins_with_what_the_bus_has_kept() -> None:
+    bus = RememberingBus(*(Broadcast("x", None, each) for each in range(4)))
+    group = Group(name="prices", bus=bus, history=3)
+    assert (bus.followers[0].name, bus.followers[0].history) == ("prices", 3)
+    group.send("x", id=4)
+    one, two = Stream(), Stream()
+    group.add(one, since=3)
+    group.add(two, since="none of these")
+    group.send("x", id=5)
+    assert one.got == ["4", "5"]
+    assert two.got == ["2", "3", "4", "5"]
+
+
+def test_recalled_messages_come_before_those_that_were_received_already() -> None:
+    bus = RememberingBus()
+    group = Group(name="prices", bus=bus, history=3)
+    group.send("x", id=4)
+    bus.followers[0].recalled([Broadcast("x", None, each).to_bytes() for each in range(4)])
+    member = Stream()
+    group.add(member, since="none of these")
+    assert member.got == ["2", "3", "4"]
+
+
+def test_group_without_history_is_told_nothing_of_a_gap() -> None:
+    bus = RememberingBus()
+    group = Group(name="prices", bus=bus)
+    member = Stream()
+    group.add(member)
+    bus.followers[0].missed()
+    group.send("x", id=1)
+    assert member.got == ["1"]
+
+
+def test_history_begins_anew_after_a_gap_and_streams_end() -> None:
+    bus = RememberingBus()
+    group = Group(name="prices", bus=bus, history=5)
+    group.send("x", id=1)
+    member = Stream()
+    group.add(member)
+    bus.followers[0].missed()
+    assert member.got == ["lapse"]
+    assert len(group) == 0
+    group.send("x", id=3)
+    again = Stream()
+    group.add(again, since=1)
+    assert again.got == ["3"]
+
+
+def test_what_no_group_has_published_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    bus = RememberingBus()
+    group = Group(name="prices", bus=bus, history=5)
+    for content in (b"", b"tno JSON", b't["too", "short"]', b"t[1, null, null]", b"t\xff"):
+        bus.followers[0].received(content)
+        bus.followers[0].recalled([content])
+    assert len(caplog.messages) == 10
+    group.send("x", id=1)
+    member = Stream()
+    group.add(member, since=0)
+    assert member.got == ["1"]
+
+
+def test_group_goes_on_in_a_forked_process() -> None:
+    bus = RememberingBus()
+    group = Group(name="prices", bus=bus, history=5)
+    group.send("x", id=1)
+    member = Stream()
+    group.add(member)
+    with group._sequencer.lock:  # as another thread of the parent may hold it
+        bus.followers[0].forked()
+        assert len(group) == 0
+        group.send("x", id=2)
+    assert member.got == []
+    group.add(member, since=0)
+    assert member.got == ["1", "2"]

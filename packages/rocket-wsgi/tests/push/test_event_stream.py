@@ -641,3 +641,22 @@ class Recorded:
     def queue(self, data: bytes, *, control: bool = False) -> bool:
         self.queued.append(data)
         return True
+
+
+def test_stream_that_lapses_ends_and_its_client_makes_another_connection(
+    serve: Serve, views: Views
+) -> None:
+    client = serve(views.feed(retry=10.0)).open()
+    opened(client)
+    stream = views.stream()
+    group = Group(history=1)
+    group.add(stream)
+    assert client.chunk() == b"retry: 10000\n\n"
+    stream.lapse()
+    name, _, value = client.chunk().partition(b": ")
+    assert name == b"retry"
+    assert 5_000 <= int(value) <= 15_000
+    assert client.chunk() == b""
+    assert client.closed_by_server()
+    assert stream.closed
+    assert len(group) == 0

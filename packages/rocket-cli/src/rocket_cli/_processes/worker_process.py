@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -37,6 +38,7 @@ from rocket_cli._processes.channel import Channel, Message
 from rocket_cli._processes.code_watcher import code_directories
 from rocket_cli._processes.control import Control
 from rocket_cli._processes.exit_deadline import ExitDeadline
+from rocket_cli._processes.process_bus import ProcessBus
 from rocket_cli._processes.signals import Events, caught_signals, wait_for_end
 from rocket_cli._serving.access_log import open_access_log
 from rocket_cli._serving.certificates import make_acme
@@ -48,6 +50,7 @@ from rocket_cli._sockets.balance import Slot
 from rocket_cli._sockets.bound_sockets import BoundSocket
 from rocket_core import Listener, Server
 from rocket_wsgi import AccessLog
+from rocket_wsgi.extending import connect_shared_groups
 
 if TYPE_CHECKING:
     from rocket_tls import ACME
@@ -68,6 +71,7 @@ class Serve:
         multiprocess: whether other processes serve the same application.
         paths: the paths that it must answer before it is ready.
         slot: the slot in which it publishes the number of its connections to other processes.
+        bus: the socket for the messages of shared groups.
         site: the application, if the supervisor has loaded it (``--preload``).
         name: the kind of the process.
     """
@@ -77,6 +81,7 @@ class Serve:
     multiprocess: bool
     paths: Sequence[str]
     slot: Slot
+    bus: socket.socket
     site: Site | None = None
     name: str = "worker"
 
@@ -109,6 +114,8 @@ class Serve:
         if site.error is not None:
             _log.error("%s", site.error.message, exc_info=site.error.__cause__)
         access_log = open_access_log(chosen)
+        bus = ProcessBus(self.bus)
+        connect_shared_groups(bus)
         server = make_server(
             chosen,
             site,
@@ -121,7 +128,7 @@ class Serve:
             for each in listeners:
                 each.shared = lambda: self.slot.pause(server.connections)
         paths = self.paths if site.error is None else ()
-        return _Booted(chosen, site, server, acme, access_log, paths, self.slot)
+        return _Booted(chosen, site, server, acme, access_log, paths, self.slot, bus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,7 @@ class _Booted:
     access_log: AccessLog | None
     paths: Sequence[str]
     slot: Slot
+    bus: ProcessBus
     exit_deadline: ExitDeadline = field(default_factory=ExitDeadline)
 
     def serve(self, channel: Channel) -> int:
@@ -164,6 +172,7 @@ class _Booted:
             self._wait(events)
             if self.acme is not None:
                 self.acme.stop()
+            self.bus.finish()
             channel.send({"event": "final", "statistics": inspector.counters()})
         return 0
 

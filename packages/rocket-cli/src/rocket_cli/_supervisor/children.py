@@ -222,7 +222,7 @@ class Children:
         except EOFError:
             self._close(child)  # the process is about to end
         except ChannelError as error:
-            self._reject(child, error)
+            self.reject(child, error)
         else:
             self._hear(child, messages)
 
@@ -231,11 +231,11 @@ class Children:
             try:
                 child.speaker.hear(message)
             except ChannelError as error:
-                self._reject(child, error)
+                self.reject(child, error)
                 return
             self._said(child, message)
 
-    def _reject(self, child: Child, error: ChannelError) -> None:
+    def reject(self, child: Child, error: Exception) -> None:
         """Kill a process that has sent what a process of its kind must not send."""
         _log.error("invalid message from %s, killing it: %s", child, error)
         self._close(child)

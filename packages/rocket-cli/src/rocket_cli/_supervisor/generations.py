@@ -44,6 +44,7 @@ from rocket_cli._supervisor.children import Children
 from rocket_cli._supervisor.error_handling import failure_of
 from rocket_cli._supervisor.generation import Generation
 from rocket_cli._supervisor.memory_limit import MemoryWatch
+from rocket_cli._supervisor.message_bus import MessageBus
 from rocket_cli._supervisor.restarts import Restarts
 from rocket_cli._supervisor.timers import Timers
 from rocket_cli._supervisor.working_directory import WorkingDirectory
@@ -89,10 +90,12 @@ class Generations:
         children: Children,
         timers: Timers,
         working_directory: WorkingDirectory,
+        bus: MessageBus,
         outcome: Outcome,
     ) -> None:
         """Start no process yet."""
         self._children = children
+        self._bus = bus
         self._working_directory = working_directory
         self._outcome = outcome
         self._connection_counts = ConnectionCounts()
@@ -137,7 +140,9 @@ class Generations:
     def _spawn(self, generation: Generation) -> Message | None:
         """Fork a process; return the failure if that is impossible."""
         slot = self._connection_counts.take()
+        link = None
         try:
+            link = self._bus.open()
             self._working_directory.keep(generation.chosen)
             task = Serve(
                 generation.chosen,
@@ -145,11 +150,14 @@ class Generations:
                 multiprocess=generation.size > 1,
                 paths=self._paths(generation),
                 slot=slot,
+                bus=link.theirs,
                 site=generation.site,
             )
-            self._children.spawn(task, generation.number)
+            self._bus.joined(link, self._children.spawn(task, generation.number))
         except Exception as error:  # noqa: BLE001 - no error may end a server that runs
             self._connection_counts.give_back(slot)
+            if link is not None:
+                self._bus.close(link)
             return failure_of("fork failed", error)
         return None
 
@@ -306,6 +314,7 @@ class Generations:
         """Note that ``child``, which was in ``phase``, has ended with this exit code."""
         if isinstance(child.task, Serve):
             self._connection_counts.give_back(child.task.slot)
+            self._bus.gone(child)
         self.closed(child)
         if self._ending:
             return

@@ -11,6 +11,7 @@ What happens where:
 - `ObserverProcesses` keeps the processes beside them running.
 - `Replacement` carries out reloads and upgrades.
 - `Shutdown` ends everything, in stages.
+- `MessageBus` passes messages of shared groups between worker processes.
 - `Inquiries` passes questions between processes; `AdminHandlers` answers those of the supervisor.
 - `SignalOrders` turns signals into calls of these.
 
@@ -44,6 +45,7 @@ from rocket_cli._supervisor.error_handling import log_errors
 from rocket_cli._supervisor.generation import Generation, size_of
 from rocket_cli._supervisor.generations import Generations
 from rocket_cli._supervisor.inquiries import Inquiries
+from rocket_cli._supervisor.message_bus import MessageBus
 from rocket_cli._supervisor.observer_processes import ObserverProcesses
 from rocket_cli._supervisor.pid_file import PidFile
 from rocket_cli._supervisor.replacement import Replacement
@@ -87,7 +89,10 @@ class Supervisor:
             self._selector, self._timers, said=self._said, ended=self._ended, leave=self._leave
         )
         self._observers = ObserverProcesses(self._children, self._timers)
-        self._generations = Generations(self._children, self._timers, self._working_directory, self)
+        self._bus = MessageBus(self._selector, self._children.reject)
+        self._generations = Generations(
+            self._children, self._timers, self._working_directory, self._bus, self
+        )
         self._shutdown = Shutdown(
             self._children, self._generations, self._observers, self._notifier
         )
@@ -196,6 +201,7 @@ class Supervisor:
     def _leave(self, task: Task) -> None:
         """Close, in a new process, what only the supervisor may hold."""
         self._selector.close()
+        self._bus.leave()
         if self._inherited is not None:
             # The predecessor listens on it for this supervisor only.
             self._inherited.channel.close()

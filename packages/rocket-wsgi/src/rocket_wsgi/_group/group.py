@@ -15,6 +15,12 @@ A member that is added with ``since`` gets what it has missed by a delivery of i
 3. Message B is sent afterwards: its delivery names the new member and is behind that of step 2.
 
 So the member gets A and B once each, and in this order.
+
+A group on a bus only publishes what it is to send. The bus calls `Group._received` for each
+message, in the order that all groups of the name have in common. Where the bus may have lost
+messages (`Group._missed`), a history must not go on as if it had none missing: it begins anew, and
+the event streams of the group end, so that their clients come back with the ID of the last event
+that they have got. The history of the process that they reach may have more.
 """
 
 from __future__ import annotations
@@ -25,9 +31,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from rocket_wsgi._group.broadcast import Broadcast, MemberKind, from_bytes
-from rocket_wsgi._group.bus import Bus
+from rocket_wsgi._group.bus import Bus, Follower, follow
 from rocket_wsgi._group.member import Member
 from rocket_wsgi._group.sequencer import Sequencer
+from rocket_wsgi._group.shared_bus import SHARED
 
 _log = logging.getLogger("rocket_wsgi")
 
@@ -48,15 +55,27 @@ class _Membership:
 
 
 class _Delivery:
-    """Messages to members, in order."""
+    """Messages to members, in order.
 
-    __slots__ = ("messages", "recipients", "taken")
+    Attributes:
+        messages: the messages.
+        recipients: the members.
+        gap: whether messages are missing here, so that members that can come back end instead.
+        taken: how many took the messages; None before the delivery.
+    """
+
+    __slots__ = ("gap", "messages", "recipients", "taken")
 
     def __init__(
-        self, messages: tuple[Broadcast, ...], recipients: tuple[_Membership, ...]
+        self,
+        messages: tuple[Broadcast, ...],
+        recipients: tuple[_Membership, ...],
+        *,
+        gap: bool = False,
     ) -> None:
         self.messages: Final = messages
         self.recipients: Final = recipients
+        self.gap: Final = gap
         self.taken: int | None = None
 
 
@@ -66,15 +85,35 @@ class Group:
     __slots__ = ("_bus", "_history", "_kind", "_members", "_name", "_sequencer", "_snapshot")
 
     def __init__(
-        self, *, history: int = 0, name: str | None = None, bus: Bus | None = None
+        self,
+        *,
+        history: int = 0,
+        name: str | None = None,
+        bus: Bus | None = None,
+        shared: bool = False,
     ) -> None:
         """Keep the last ``history`` messages for members that come back.
 
-        With ``bus``, the group and all others of the same ``name`` on it are one. Raises
-        `ValueError` for a negative history, and for a bus without a name or the reverse.
+        With ``bus``, the group and all others of the same ``name`` on it are one. With ``shared``,
+        the bus is ``environ["rocket.bus"]``: that between all processes of the command, or, without
+        the command, between all such groups of this process. A shared group may be made before its
+        process is connected to the others, such as at the import of a module.
+
+        A group on a bus that remembers messages begins with the history of the others of its name,
+        for which the constructor waits a bounded time. If the bus may have lost messages, the
+        history begins anew, and the event streams of a group with history are ended, so that their
+        clients come back, with the ID of the last event that they have got, to this process or
+        another.
+
+        Raises `ValueError` for a negative history, for a bus without a name or the reverse, for a
+        shared group without a name, and for one with a bus of its own.
         """
         if history < 0:
             raise ValueError(f"history is {history}: give the number of messages to keep, from 0")
+        if shared:
+            if bus is not None or name is None:
+                raise ValueError("a shared group needs a name, and has no other bus")
+            bus = SHARED
         if (name is None) != (bus is None):
             raise ValueError("a group on a bus needs both name and bus")
         self._history: deque[Broadcast] = deque(maxlen=history)
@@ -84,8 +123,16 @@ class Group:
         self._name = name
         self._bus = bus
         self._sequencer: Sequencer[_Delivery] = Sequencer(_deliver)
-        if bus is not None:
-            bus.subscribe(self._received)
+        if bus is not None and name is not None:
+            follower = Follower(
+                name,
+                history,
+                received=self._received,
+                recalled=self._recalled,
+                missed=self._missed,
+                forked=self._forked,
+            )
+            follow(bus, follower)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -149,8 +196,9 @@ class Group:
 
         ``event`` and ``id`` are for event streams only. While another thread delivers messages of
         this group, this one is left to it, and the result is the number of members. So it is with
-        a bus, which only publishes the message. Raises `TypeError` and `ValueError` for what the
-        members cannot send.
+        a bus, to which the message is only published, and by which it comes back to all groups of
+        the name. Raises `TypeError` and `ValueError` for what the members cannot send, and
+        `BusError` if the bus does not take the message within about a second.
         """
         message = Broadcast(data, event, id)
         if self._bus is not None and self._name is not None:
@@ -172,14 +220,46 @@ class Group:
             sequencer.run()
         return len(delivery.recipients) if delivery.taken is None else delivery.taken
 
-    def _received(self, name: str, content: bytes) -> None:
+    def _received(self, content: bytes) -> None:
         """Take a message from the bus. Groups of the name may be of another kind elsewhere."""
-        if name != self._name:
-            return
         try:
             self._send(from_bytes(content))
-        except TypeError as error:
-            _log.warning("a message to group %s is not delivered here: %s", name, error)
+        except (TypeError, ValueError) as error:
+            _log.warning("a message to group %s is not delivered here: %s", self._name, error)
+
+    def _recalled(self, contents: list[bytes]) -> None:
+        """Put messages that the bus has kept before the history."""
+        messages: list[Broadcast] = []
+        with self._sequencer.lock:
+            for content in contents:
+                try:
+                    message = from_bytes(content)
+                    self._admit(message)
+                except (TypeError, ValueError) as error:
+                    _log.warning("a message to group %s is not kept here: %s", self._name, error)
+                else:
+                    messages.append(message)
+            messages += self._history
+            self._history.clear()
+            self._history.extend(messages)
+
+    def _missed(self) -> None:
+        """Begin the history anew, and let event streams come back: messages may be missing."""
+        sequencer = self._sequencer
+        if not self._history.maxlen:
+            return
+        with sequencer.lock:
+            sequencer.make_room()
+            self._history.clear()
+            run = sequencer.add(_Delivery((), self._present(), gap=True))
+        if run:
+            sequencer.run()
+
+    def _forked(self) -> None:
+        """Go on in a forked process, in which the members are not, nor the holder of the lock."""
+        self._sequencer = Sequencer(_deliver)
+        self._members = {}
+        self._snapshot = ()
 
     def _present(self) -> tuple[_Membership, ...]:
         """Return the present members. Called with the lock."""
@@ -212,6 +292,10 @@ class Group:
 def _deliver(delivery: _Delivery) -> None:
     """Send messages to the members that have not left since."""
     taken = 0
+    if delivery.gap:
+        for recipient in delivery.recipients:
+            if recipient.active:
+                recipient.member.lapse()
     for message in delivery.messages:
         for recipient in delivery.recipients:
             if recipient.active and recipient.member.send_encoded(message):

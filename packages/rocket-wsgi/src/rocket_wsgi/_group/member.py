@@ -24,6 +24,9 @@ class Member(Protocol):
     def send_encoded(self, message: Broadcast) -> bool:
         """Send a message without waiting; whether the member took it. It raises nothing."""
 
+    def lapse(self) -> None:
+        """End, without waiting, if the client then comes back for the messages it has missed."""
+
     def join(self, group: Leavable) -> bool:
         """Note a group that the member has entered; False if the member is closed already.
 

@@ -159,6 +159,18 @@ class EventStream:
         """Send a group's message; return whether the client is to get it."""
         return not self.closed and self._send(message.stream_event())
 
+    def lapse(self) -> None:
+        """End, and let the client come back at a time of its own, since events may be missing.
+
+        It is to make another connection, which may lead to another process, with all events.
+        """
+        with self._lock:
+            self._keep_alive = False
+        shared = self._end(self._another_time())
+        self._leave_groups()
+        if shared is not None:
+            shared.flush()
+
     def join(self, group: Leavable) -> bool:
         """Note a group that this has entered; return False if the stream is closed."""
         with self._lock:
@@ -228,10 +240,9 @@ class EventStream:
 
     def end_at_drain(self) -> None:
         """End the stream, and let the client come back at a time of its own."""
-        retry = self._retry * uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
         with self._lock:
             self._keep_alive = False
-        self._end(encode_retry(retry))
+        self._end(self._another_time())
 
     def over(self) -> int:
         """Leave all groups, since the connection has ended; return how many bytes were sent."""
@@ -244,6 +255,10 @@ class EventStream:
         return sent
 
     # -- the rest --------------------------------------------------------------------------------
+
+    def _another_time(self) -> bytes:
+        """Return the field that tells the client when to come back."""
+        return encode_retry(self._retry * uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
 
     def _send(self, data: bytes) -> bool:
         with self._lock:

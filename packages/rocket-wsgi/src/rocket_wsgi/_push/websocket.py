@@ -112,6 +112,9 @@ class WebSocket:
             return False
         return link.send(message.websocket_frame(compressed=link.compressed))
 
+    def lapse(self) -> None:
+        """Go on: a websocket has no IDs of messages, by which its client could ask for others."""
+
     def join(self, group: Leavable) -> bool:
         """Note a group that this has entered; return False if the websocket is closed."""
         return self._link is not None and self._link.join(group)
