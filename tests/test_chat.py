@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,7 +171,39 @@ def test_who_is_there(site: Server) -> None:
         assert first["version"] < second["version"] < last["version"]
 
 
-def test_visits_to_a_process_that_was_killed_are_forgotten(site: Server, tmp_path: Path) -> None:
+def test_processes_have_the_same_rooms(tmp_path: Path) -> None:
+    with serve_chat(tmp_path, *PLAIN, "--processes", "2") as site, ExitStack() as stack:
+        crowd: list[Visitor] = []
+        while len(visits(tmp_path)) < 2 or len(crowd) < 4:
+            crowd.append(stack.enter_context(enter(site, f"visitor {len(crowd)}")))
+            while len(crowd[-1].hear("roster")["names"]) < len(crowd):
+                pass
+        for number, speaker in enumerate(crowd, 1):
+            speaker.say(f"message {number}", str(number))
+            for each in crowd:
+                assert each.hear("message")["number"] == number
+        worker, killed = visits(tmp_path).popitem()
+        os.kill(worker, signal.SIGKILL)
+        with enter(site, "Zoë") as late:
+            left = {f"visitor {number}" for number in range(len(crowd))} - set(killed)
+            names = late.hear("roster")["names"]
+            assert set(names) - {"Zoë"} == left
+            for number, each in enumerate(crowd):
+                if f"visitor {number}" in left:
+                    while each.hear("roster")["names"] != names:
+                        pass
+
+
+def visits(data: Path) -> dict[int, list[str]]:
+    """Return who is in which process."""
+    found: dict[int, list[str]] = {}
+    with closing(sqlite3.connect(data / "chat.db", timeout=PATIENCE)) as database:
+        for process, name in database.execute("SELECT process, name FROM visit ORDER BY process"):
+            found.setdefault(process, []).append(name)
+    return found
+
+
+def test_visits_to_a_process_that_was_killed_are_forgotten(site: Server) -> None:
     with ExitStack() as stack:
         visitors = [stack.enter_context(enter(site, name)) for name in ("Ada", "Bob")]
         for each in visitors:
@@ -322,8 +355,15 @@ class Conversation:
             assert [each for each in texts[0] if each.startswith(name)] == own
 
 
-def test_pages_come_back_after_a_reload_of_the_server(chromium: Chromium, site: Server) -> None:
-    with visit(chromium, site, "Ada") as ada, visit(chromium, site, "Bob") as bob:
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_pages_come_back_after_a_reload_of_the_server(
+    chromium: Chromium, tmp_path: Path, processes: str
+) -> None:
+    with (
+        serve_chat(tmp_path, *PLAIN, "--processes", processes) as site,
+        visit(chromium, site, "Ada") as ada,
+        visit(chromium, site, "Bob") as bob,
+    ):
         conversation = Conversation({"Ada": ada, "Bob": bob})
         conversation.speak("before")
         conversation.wait_for_new_sockets()

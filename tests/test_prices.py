@@ -130,8 +130,10 @@ def test_a_stream_that_comes_back_misses_nothing(site: Server, trader: Trader) -
         wait_for(late, numbers[5:])
 
 
-def test_many_trade_at_once(site: Server) -> None:
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_many_trade_at_once(tmp_path: Path, processes: str) -> None:
     with ExitStack() as stack, ThreadPoolExecutor(4) as threads:
+        site = stack.enter_context(serve_prices(tmp_path, *PLAIN, "--processes", processes))
         subscribers = [stack.enter_context(subscribe(site)) for _ in range(4)]
         eventually(lambda: all(each.connections for each in subscribers))
         traders = [stack.enter_context(Trader(site.address)) for _ in range(4)]
@@ -144,6 +146,25 @@ def test_many_trade_at_once(site: Server) -> None:
         for each in subscribers:
             assert sorted(map(int, each.ids)) == sorted(made)
             assert each.events == subscribers[0].events
+
+
+def test_a_reload_of_the_server_loses_nothing(tmp_path: Path) -> None:
+    """The supervisor keeps what new processes send to clients that come back."""
+    with (
+        serve_prices(tmp_path, *PLAIN, "--processes", "2") as site,
+        Trader(site.address) as trader,
+        subscribe(site) as one,
+        subscribe(site) as other,
+    ):
+        eventually(lambda: one.connections and other.connections)
+        numbers = [trader.trade()]
+        for round_ in range(1, 3):
+            site.send(signal.SIGHUP)
+            while min(one.connections, other.connections) <= round_:
+                numbers.append(trader.trade())
+            numbers.append(trader.trade())
+            wait_for(one, numbers)
+            wait_for(other, numbers)
 
 
 def test_trades_that_are_none(site: Server, trader: Trader) -> None:

@@ -29,7 +29,8 @@ LARGEST = 1 << 53  # beyond it, not every number exists in JavaScript
 FIRST_MESSAGES = 50
 MESSAGES_AT_ONCE = 200
 
-ROOMS = {name: Group() for name in ("lobby", "kitchen", "workshop")}
+# Each group is one over all processes of the server.
+ROOMS = {name: Group(name=f"chat {name}", shared=True) for name in ("lobby", "kitchen", "workshop")}
 
 _open_connection = store.prepare()
 

@@ -10,7 +10,7 @@ from rocket_wsgi import Group
 HISTORY = 1000
 """The number of trades that are kept in memory, for pages that come back."""
 
-prices = Group(history=HISTORY)
+prices = Group(name="prices", history=HISTORY, shared=True)
 
 
 def announce(trade: Trade) -> None:
