@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import operator
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import httpx
@@ -25,11 +29,11 @@ from systemtests.processes import (
     environment,
     serve,
 )
+from systemtests.redis_server import RedisServer
 from systemtests.subscriber import Subscriber, events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from systemtests.chromium import Page
 
@@ -188,6 +192,106 @@ def test_migrations_are_complete(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+# -- two machines ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    (tmp_path / "redis").mkdir()
+    with RedisServer(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def machines(tmp_path: Path, redis_server: RedisServer) -> Iterator[list[Server]]:
+    """Two servers that have the same database and the same Redis, and nothing else in common."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                serve_prices(tmp_path, *PLAIN, "--processes", "2", PRICES_REDIS=redis_server.url)
+            )
+            for _ in range(2)
+        ]
+
+
+def workers(server: Server) -> list[int]:
+    path = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    return [int(each) for each in path.read_text().split()]
+
+
+@contextmanager
+def subscribe_everywhere(machines: list[Server]) -> Iterator[list[Subscriber]]:
+    """Have a subscriber in each process of each machine."""
+    with ExitStack() as stack:
+        subscribers = []
+        for server in machines:
+            for worker in workers(server):
+                others = set(workers(server)) - {worker}
+                for each in others:
+                    os.kill(each, signal.SIGSTOP)
+                subscriber = stack.enter_context(subscribe(server))
+                eventually(lambda: subscriber.connections)  # noqa: B023 - is called at once
+                for each in others:
+                    os.kill(each, signal.SIGCONT)
+                subscribers.append(subscriber)
+        yield subscribers
+
+
+def trade_at_once(machines: list[Server], count: int) -> list[int]:
+    """Have two visitors of each machine trade; return the numbers in order."""
+    with ExitStack() as stack, ThreadPoolExecutor(4) as threads:
+        traders = [stack.enter_context(Trader(each.address)) for each in machines * 2]
+        made = threads.map(lambda who: [who.trade() for _ in range(count)], traders)
+        return sorted(number for numbers in made for number in numbers)
+
+
+def trade_until_announced(server: Server, subscriber: Subscriber) -> list[int]:
+    """Trade until it is announced, which takes a second after Redis is back."""
+    made = []
+    with Trader(server.address) as trader:
+        while True:
+            made.append(trader.trade())
+            with suppress(AssertionError):
+                within_a_second(lambda: subscriber.ids[-1:] == [str(made[-1])])
+                return made
+
+
+def within_a_second(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 1
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_every_price_on_two_machines(machines: list[Server], redis_server: RedisServer) -> None:
+    with subscribe_everywhere(machines) as subscribers:
+        assert len(subscribers) == 4
+        numbers = trade_at_once(machines, 25)
+        for each in subscribers:
+            wait_for(each, numbers)
+        for round_ in range(2):
+            redis_server.kill()
+            subscribers[round_].disconnect()  # and comes back while there is no Redis
+            with Trader(machines[0].address) as one, Trader(machines[1].address) as other:
+                numbers += [one.trade(), other.trade(), one.trade()]
+            redis_server.start()
+            numbers += trade_until_announced(machines[round_], subscribers[3])
+            numbers += trade_at_once(machines, 10)
+            for each in subscribers:
+                wait_for(each, numbers)
+            assert all(each.events == subscribers[0].events for each in subscribers)
+        before = [each.connections for each in subscribers]
+        for server in machines:
+            server.send(signal.SIGHUP)
+        while any(map(operator.eq, before, (each.connections for each in subscribers))):
+            numbers += trade_at_once(machines, 1)
+        for each in subscribers:
+            wait_for(each, numbers)
+    for server in machines:
+        with subscribe(server, numbers[50]) as late:
+            wait_for(late, numbers[51:])
+
+
 # -- Chromium --------------------------------------------------------------------------------------
 
 
@@ -244,3 +348,24 @@ def test_pages_come_back(chromium: Chromium, tmp_path: Path, by: str) -> None:
                 page.wait_for(CONNECTED)
                 page.wait_for(f"{IDS}[0]", number)
                 page.wait_for(f"{IDS}.length", number)
+
+
+def test_pages_on_two_machines(
+    chromium: Chromium, machines: list[Server], redis_server: RedisServer
+) -> None:
+    with visit(chromium, machines[0]) as one, visit(chromium, machines[1]) as other:
+        numbers: list[int] = []
+        for machine in (0, 1):
+            with Trader(machines[machine].address) as trader:
+                numbers.append(trader.trade())
+            for page in (one, other):
+                page.wait_for(f"{IDS}.join()", ",".join(map(str, numbers[::-1])))
+        redis_server.lose()  # and with it all that clients that come back would get
+        with Trader(machines[0].address) as trader:
+            numbers.append(trader.trade())
+        redis_server.start()
+        with subscribe(machines[1]) as subscriber:
+            eventually(lambda: subscriber.connections)
+            numbers += trade_until_announced(machines[0], subscriber)
+        for page in (one, other):
+            page.wait_for(f"{IDS}.join()", ",".join(map(str, numbers[:-13:-1])))

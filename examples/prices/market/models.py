@@ -17,6 +17,7 @@ class Trade(models.Model):
     good = models.CharField(max_length=20)
     price = models.IntegerField()
     made = models.DateTimeField(auto_now_add=True)
+    announced = models.BooleanField(default=False)
 
     def as_dict(self) -> dict[str, Any]:
         made = self.made.isoformat(timespec="seconds")

@@ -51,5 +51,5 @@ def trade(request: HttpRequest) -> HttpResponse:
     if good not in GOODS or side not in {"buy", "sell"}:
         return JsonResponse({"error": "give a good, and buy or sell as the side"}, status=422)
     made = make_trade(good, purchase=side == "buy")
-    feed.announce(made)
+    feed.announce()
     return JsonResponse(made.as_dict(), status=201)

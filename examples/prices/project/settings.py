@@ -49,6 +49,9 @@ DATABASES = {
         },
     }
 }
+# Where the processes of several machines meet, such as redis://example:6379/0.
+REDIS = os.environ.get("PRICES_REDIS")
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CSRF_COOKIE_NAME = "prices_csrf"
