@@ -532,14 +532,17 @@ def test_another_server_serves_in_its_own_way(transports: list[str]) -> None:
         site.kill()
 
 
-def test_install_is_needed() -> None:
-    """Without it each client takes threads, so that the tests above show what they should."""
-    options = ["socketio_rooms:app", *PLAIN, *THREADS]
+def test_without_install_each_websocket_has_four_threads() -> None:
+    """So the tests above show what they should, and the documentation is right."""
+    options = ["socketio_rooms:app", *PLAIN, "--threads", "2"]
     without = {"WITHOUT_INSTALL": "1"}
     with serve(*options, cwd=APPLICATIONS, variables=without) as site, ExitStack() as stack:
+        for _ in range(3):  # now each takes a thread of the pool in addition
+            stack.enter_context(client_of(site, ["websocket"]))
+        before = len(state_of(site)["threads"])
         for _ in range(5):
             stack.enter_context(client_of(site, ["websocket"]))
-        assert len(state_of(site)["threads"]) > WORKERS + OTHERS
+        assert len(state_of(site)["threads"]) == before + 20
 
 
 class TooLate:
