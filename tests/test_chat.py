@@ -298,6 +298,32 @@ def test_two_pages_chat(chromium: Chromium, site: Server) -> None:
         ada.wait_for("find('news').textContent", "Bob has left.")
 
 
+def test_what_is_lost_or_overtaken_on_the_way_is_asked_for(
+    chromium: Chromium, site: Server
+) -> None:
+    with visit(chromium, site, "Ada") as ada, visit(chromium, site, "Bob") as bob:
+        ada.wait_for(PRESENT, ["Ada", "Bob"])
+        ada.evaluate("""{
+            const late = [];
+            socket.onmessage = event => {
+                const heard = JSON.parse(event.data);
+                if (heard.text === "late") {
+                    late.push(heard);
+                } else if (heard.text !== "lost") {
+                    receive(heard);
+                    late.splice(0).forEach(receive);
+                }
+            };
+        }""")
+        for text in ("late", "lost", "at last"):
+            say(bob, text)
+        ada.wait_for(TEXTS, ["late", "lost", "at last"])
+        ada.evaluate('receive({ type: "roster", version: 1, names: ["Zoë"] })')
+        assert ada.evaluate(PRESENT) == ["Ada", "Bob"]
+        say(bob, "the end")
+        ada.wait_for(TEXTS, ["late", "lost", "at last", "the end"])
+
+
 def test_page_can_be_used_without_a_mouse_and_without_sight(
     chromium: Chromium, site: Server
 ) -> None:

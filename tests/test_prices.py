@@ -321,6 +321,10 @@ def test_two_pages_have_the_prices(chromium: Chromium, site: Server) -> None:
             one.evaluate("""document.querySelector('[aria-label="Buy Apples"]').click()""")
             for page in (one, other):
                 page.wait_for(price("Apples"), shown)
+        late = {"id": 1, "good": "Apples", "price": 1, "made": "2026-01-01T00:00:00Z"}
+        one.evaluate(f"take_trade({json.dumps(late)})")
+        assert one.evaluate(price("Apples")) == "3.32"
+        assert one.evaluate(f"{IDS}.join()") == "2,1"
         assert ("button", "Sell Cheese") in one.accessible_names()
         other.evaluate("""document.querySelector('[aria-label="Sell Cheese"]').click()""")
         for page in (one, other):
