@@ -21,7 +21,12 @@ def preloaded(chosen: Chosen, signals_obeyed: AbstractContextManager[None]) -> S
     """
     with signals_obeyed:
         site = find_site(chosen)
-    others = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
+    # Those of Rocket, such as that of a `RedisBus`, are started again in each process.
+    others = [
+        each.name
+        for each in threading.enumerate()
+        if each is not threading.main_thread() and not each.name.startswith("rocket-")
+    ]
     if others:
         _log.warning(
             "--preload: the application started threads at import, which the worker processes do "
