@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 import httpx
 import pytest
 
-from rocket_core.testing import eventually
+from rocket_core.testing import eventually, unused_port
 from systemtests.chromium import Chromium
 from systemtests.processes import (
     EXAMPLES,
@@ -335,8 +335,8 @@ def test_two_pages_have_the_prices(chromium: Chromium, site: Server) -> None:
 @pytest.mark.parametrize("by", ["reload", "restart"])
 def test_pages_come_back(chromium: Chromium, tmp_path: Path, by: str) -> None:
     with ExitStack() as stack:
-        server = stack.enter_context(serve_prices(tmp_path))
-        again = ["--bind", server.address.removeprefix("http://")]
+        bind = ["--bind", f"127.0.0.1:{unused_port()}"]
+        server = stack.enter_context(serve_prices(tmp_path, *bind))
         pages = [stack.enter_context(visit(chromium, server)) for _ in range(2)]
         for number in range(1, 4):
             for page in pages:
@@ -345,7 +345,7 @@ def test_pages_come_back(chromium: Chromium, tmp_path: Path, by: str) -> None:
                 server.send(signal.SIGHUP)
             else:
                 server.stop()
-                server = stack.enter_context(serve_prices(tmp_path, *again))
+                server = stack.enter_context(serve_prices(tmp_path, *bind))
             with Trader(server.address) as trader:
                 assert trader.trade() == number
             for page in pages:
