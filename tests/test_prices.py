@@ -338,7 +338,7 @@ def test_pages_come_back(chromium: Chromium, tmp_path: Path, by: str) -> None:
         bind = ["--bind", f"127.0.0.1:{unused_port()}"]
         server = stack.enter_context(serve_prices(tmp_path, *bind))
         pages = [stack.enter_context(visit(chromium, server)) for _ in range(2)]
-        for number in range(1, 4):
+        for number in range(1, 3):
             for page in pages:
                 page.evaluate("find('status').textContent = 'before'; undefined")
             if by == "reload":
