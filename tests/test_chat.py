@@ -341,7 +341,13 @@ def test_page_can_be_used_without_a_mouse_and_without_sight(
         assert ada.evaluate("document.querySelector('[aria-current]').textContent") == "lobby"
         ada.press("Tab")
         assert ada.evaluate("document.activeElement.textContent") == "Send"
-        assert ada.evaluate("find('messages').ariaBusy") == "false"
+        assert ada.evaluate("find('history').ariaBusy") == "false"
+        for number in range(20):
+            say(ada, f"message {number}")
+        ada.wait_for(f"{TEXTS}.length", 20)
+        below = "find('history').scrollHeight - find('history').clientHeight"
+        assert ada.evaluate(below) > 0
+        assert ada.evaluate(f"Math.abs(find('history').scrollTop - ({below})) <= 1")
 
 
 class Conversation:
