@@ -13,6 +13,12 @@ PACKAGES = Path(__file__).parents[1] / "packages"
 FOR_TYPES = {"mypy_extensions"}
 """What comes with the type checker, and is imported for it alone."""
 
+OF_APPLICATIONS = {"django"}
+"""What a module is for that only applications import which have it anyway."""
+
+OTHER_NAMES = {"python_engineio": "engineio"}
+"""The import names of distributions whose own name is another one."""
+
 
 def declared(package: Path) -> set[str]:
     """Import names of the package's dependencies, those of its extras among them."""
@@ -21,7 +27,8 @@ def declared(package: Path) -> set[str]:
     extras = project.get("optional-dependencies", {}).values()
     lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
     names = [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in lines]
-    return {name.lower().replace("-", "_") for name in names}
+    modules = [name.lower().replace("-", "_") for name in names]
+    return {OTHER_NAMES.get(module, module) for module in modules}
 
 
 def imported(package: Path) -> dict[str, str]:
@@ -42,7 +49,7 @@ def imported(package: Path) -> dict[str, str]:
     return {
         name: place
         for name, place in found.items()
-        if name != own and name not in sys.stdlib_module_names and name not in FOR_TYPES
+        if name != own and name not in sys.stdlib_module_names | FOR_TYPES | OF_APPLICATIONS
     }
 
 

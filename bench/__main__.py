@@ -15,7 +15,8 @@ from bench.plots import draw_all
 from bench.report import everything
 from bench.results import Results
 from bench.runner import estimate, run_all
-from bench.workloads import ALL, Workload
+from bench.workload import Workload
+from bench.workloads import ALL
 
 DESCRIPTORS: Final = 25_000
 """For 10,000 connections of a server that keeps half of its descriptors for its application."""

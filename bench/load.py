@@ -26,7 +26,7 @@ Figures = dict[str, float]
 """By the key of a metric; see `bench.report.METRICS`."""
 
 _SCRIPT: Final = Path(__file__).parent / "lua/report.lua"
-_MARGIN: Final = 30.0
+MARGIN: Final = 30.0
 """Seconds that a command of ours may take beyond its load."""
 
 
@@ -42,8 +42,8 @@ class Load(Protocol):
 
 def call_alone(application: str, path: str, data: Data, seconds: int) -> Figures:
     """The call of a WSGI application without any server: a floor for all of them."""
-    command = _python("applications.call_loop", application, path, seconds)
-    done = tools.run(command, timeout=seconds + _MARGIN, environment=data.environment)
+    command = python_module("applications.call_loop", application, path, seconds)
+    done = tools.run(command, timeout=seconds + MARGIN, environment=data.environment)
     found = json.loads(done.stdout.splitlines()[-1])
     return {
         "requests": found["requests"],
@@ -52,7 +52,8 @@ def call_alone(application: str, path: str, data: Data, seconds: int) -> Figures
     }
 
 
-def _python(module: str, *arguments: object) -> list[str]:
+def python_module(module: str, *arguments: object) -> list[str]:
+    """The command that runs a module of this package."""
     return [sys.executable, "-m", f"bench.{module}", *map(str, arguments)]
 
 
@@ -110,7 +111,7 @@ class Wrk:
     def run(self, target: Running, seconds: int) -> Figures:
         """Rate, latency, and what it cost the server."""
         before = usage(target.pid)
-        done = tools.run(self.command(target, seconds), timeout=seconds + _MARGIN)
+        done = tools.run(self.command(target, seconds), timeout=seconds + MARGIN)
         after = usage(target.pid)
         figures = self.figures(done.stdout)
         return figures | _per(before, after, figures["requests"])
@@ -128,21 +129,29 @@ class OpenLoop:
     connections: int = 50
     path: str = "/"
 
-    def run(self, target: Running, seconds: int) -> Figures:
-        """Latency from the times at which requests were to be sent."""
+    def command(self, target: Running, seconds: int) -> list[str]:
+        """The command that makes this load."""
         arguments = (target.site.port, self.rate, seconds, self.connections, self.path)
-        before = usage(target.pid)
-        done = tools.run(_python("open_loop", *arguments), timeout=seconds + _MARGIN)
-        after = usage(target.pid)
-        found = json.loads(done.stdout)
-        figures = {
+        return python_module("open_loop", *arguments)
+
+    def figures(self, output: str) -> Figures:
+        """What the program has reported."""
+        found = json.loads(output)
+        return {
             "requests": found["requests"],
             "p50_ms": found["p50"],
             "p99_ms": found["p99"],
             "max_ms": found["max"],
             "errors": found["errors"],
         }
-        return figures | _per(before, after, found["requests"])
+
+    def run(self, target: Running, seconds: int) -> Figures:
+        """Latency from the times at which requests were to be sent."""
+        before = usage(target.pid)
+        done = tools.run(self.command(target, seconds), timeout=seconds + MARGIN)
+        after = usage(target.pid)
+        figures = self.figures(done.stdout)
+        return figures | _per(before, after, figures["requests"])
 
     def duration(self, seconds: int) -> float:
         """Seconds that `run` takes in all."""
@@ -150,7 +159,7 @@ class OpenLoop:
 
 
 @contextmanager
-def _background(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+def background(command: list[str]) -> Iterator[subprocess.Popen[str]]:
     """A command that runs meanwhile; killed at the end if it has not ended."""
     with subprocess.Popen(
         command,
@@ -166,7 +175,7 @@ def _background(command: list[str]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def _latencies(figures: Figures, prefix: str = "") -> Figures:
+def latencies(figures: Figures, prefix: str = "") -> Figures:
     """The latencies among ``figures``, by longer names; none where no request was answered."""
     return {prefix + key: figures[key] for key in ("p50_ms", "p99_ms") if key in figures}
 
@@ -181,12 +190,12 @@ class Mixed:
     def run(self, target: Running, seconds: int) -> Figures:
         """Latency of the fast ones in both cases."""
         alone = self.fast.run(target, seconds)
-        with _background(self.slow.command(target, seconds + 2)):
+        with background(self.slow.command(target, seconds + 2)):
             time.sleep(0.5)  # the slow ones have arrived and are being served
             mixed = self.fast.run(target, seconds)
         return {
-            **_latencies(alone),
-            **_latencies(mixed, "mixed_"),
+            **latencies(alone),
+            **latencies(mixed, "mixed_"),
             "errors": alone["errors"] + mixed["errors"],
         }
 
@@ -206,13 +215,13 @@ class Idle:
         """Memory for each idle connection, and what the idle ones cost the active ones."""
         without = self.active.run(target, seconds)
         before = usage(target.pid)
-        with _background(_python("idle_clients", target.site.port, self.count)) as holder:
+        with background(python_module("idle_clients", target.site.port, self.count)) as holder:
             opened = self._opened(holder)
             settled = usage(target.pid)
             time.sleep(seconds)
             rested = usage(target.pid)
             beside = self.active.run(target, seconds)
-            out, _ = holder.communicate(timeout=_MARGIN)
+            out, _ = holder.communicate(timeout=MARGIN)
         closed = json.loads(out)["closed"]
         return {
             "idle_opened": opened,
@@ -220,9 +229,9 @@ class Idle:
             "idle_kib": (settled.resident - before.resident) / opened / 1024,
             "idle_cpu_ms": (rested.cpu - settled.cpu) / seconds * 1e3,
             "rate": without["rate"],
-            **_latencies(without),
+            **latencies(without),
             "beside_rate": beside["rate"],
-            **_latencies(beside, "beside_"),
+            **latencies(beside, "beside_"),
             "errors": without["errors"] + beside["errors"],
         }
 
@@ -271,7 +280,7 @@ class RedisBenchmark:
             *(tools.find("redis-benchmark"), "-p", str(target.site.port), "-t", "set,get"),
             *("-c", "50", "-P", str(self.pipeline), "-n", str(count), "--csv"),
         ]
-        done = tools.run(command, timeout=10 * _MARGIN)
+        done = tools.run(command, timeout=10 * MARGIN)
         lines = [line for line in done.stdout.splitlines() if line.startswith('"')]
         return {row["test"]: row for row in csv.DictReader(lines)}
 
@@ -322,7 +331,7 @@ class CountedCalls:
                 *("-p", str(target.pid), "-e", ",".join([_ALL_CALLS, *events]), "--"),
                 *self.load.command(target, seconds),
             ]
-            done = tools.run(command, timeout=seconds + _MARGIN)
+            done = tools.run(command, timeout=seconds + MARGIN)
             counts = {row[2]: row[0] for row in csv.reader(file) if len(row) > 2}
         figures = self.load.figures(done.stdout)
         requests = figures["requests"] or 1
@@ -357,11 +366,11 @@ class TracedCalls:
                 *(tools.find("strace"), "-f", "-c", "-U", "name,calls"),
                 *("-o", summary.name, "-p", str(target.pid)),
             ]
-            with _background(command) as strace:
+            with background(command) as strace:
                 self._await_attached(strace)
-                done = tools.run(self.load.command(target, seconds), timeout=seconds + _MARGIN)
+                done = tools.run(self.load.command(target, seconds), timeout=seconds + MARGIN)
                 strace.send_signal(signal.SIGINT)
-                strace.communicate(timeout=_MARGIN)
+                strace.communicate(timeout=MARGIN)
             lines = [line.split() for line in summary]
         figures = self.load.figures(done.stdout)
         counts = {

@@ -48,6 +48,11 @@ def usage(pid: int) -> Usage:
     return Usage(cpu, resident, switches)
 
 
+def threads(pid: int) -> int:
+    """How many threads ``pid`` or one of its descendants has, whichever has the most."""
+    return max(len(_tasks(Path("/proc", str(number)))) for number in family(pid))
+
+
 def family(pid: int) -> list[int]:
     """``pid`` and the numbers of all its descendants."""
     members = [pid]

@@ -46,6 +46,7 @@ def fill(text: str, results: Results, plots: Sequence[tuple[str, str]]) -> str:
         "losses": report.losses_table(results, "wsgi", "rocket"),
         "core losses": report.losses_table(results, "core", "rocket-core"),
         "summary": "\n\n".join(report.summary(results, "wsgi", key) for key in ("cpu_us", "rate")),
+        "push": report.sections(results, "push"),
         "core": report.sections(results, "core"),
         "wsgi": report.sections(results, "wsgi"),
     }

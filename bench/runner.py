@@ -15,7 +15,7 @@ from bench.load import Figures, call_alone
 from bench.report import brief
 from bench.results import Result, Results, Row
 from bench.servers import Running, Server, running
-from bench.workloads import Contender, Workload
+from bench.workload import Contender, Workload
 
 Say = Callable[[str], None]
 

@@ -246,11 +246,12 @@ def _is_good(client: socket.socket) -> bool:
 # -- how each is started -------------------------------------------------------------------------
 
 
-def _module(site: Site, name: str, *arguments: object) -> list[str]:
+def module(site: Site, name: str, *arguments: object) -> list[str]:
+    """A program of `bench.applications`, in the Python of the site."""
     return [site.python, "-m", f"bench.applications.{name}", *map(str, arguments)]
 
 
-def _script(site: Site, name: str) -> str:
+def script(site: Site, name: str) -> str:
     """A command that a distribution has installed beside its Python."""
     return str(Path(site.python).with_name(name))
 
@@ -258,7 +259,7 @@ def _script(site: Site, name: str) -> str:
 def _core(name: str, kind: str, *options: str) -> Server:
     return Server(
         name,
-        lambda site: _module(site, "core_worker", site.port, site.threads, kind, *options),
+        lambda site: module(site, "core_worker", site.port, site.threads, kind, *options),
         distribution="rocket-core",
     )
 
@@ -268,7 +269,7 @@ def _rocket(site: Site) -> list[str]:
     processes = ["--processes", str(site.processes)] if site.processes > 1 else []
     return [
         *(
-            _script(site, "rocket-cli"),
+            script(site, "rocket-cli"),
             "serve",
             site.application,
             "--bind",
@@ -282,7 +283,7 @@ def _rocket(site: Site) -> list[str]:
 
 def _gunicorn(site: Site) -> list[str]:
     return [
-        *(_script(site, "gunicorn"), site.application, "--bind", site.address),
+        *(script(site, "gunicorn"), site.application, "--bind", site.address),
         *("--worker-class", "gthread", "--workers", str(site.processes)),
         *("--threads", str(site.threads)),
         *("--keep-alive", str(KEEP_ALIVE), "--worker-connections", str(CONNECTIONS)),
@@ -294,7 +295,7 @@ def _gunicorn(site: Site) -> list[str]:
 def _waitress(site: Site) -> list[str]:
     return [
         *(
-            _script(site, "waitress-serve"),
+            script(site, "waitress-serve"),
             "--listen",
             site.address,
             "--threads",
@@ -307,12 +308,12 @@ def _waitress(site: Site) -> list[str]:
 
 def _cheroot(site: Site) -> list[str]:
     arguments = (site.application, site.port, site.threads, *site.certificate())
-    return _module(site, "cheroot_server", *arguments)
+    return module(site, "cheroot_server", *arguments)
 
 
 def _granian(site: Site) -> list[str]:
     return [
-        *(_script(site, "granian"), site.application, "--interface", "wsgi"),
+        *(script(site, "granian"), site.application, "--interface", "wsgi"),
         *("--workers", str(site.processes), "--http", "1", "--no-ws"),
         *("--host", "127.0.0.1", "--port", str(site.port)),
         *("--blocking-threads", str(site.threads), "--backlog", str(BACKLOG)),
@@ -335,7 +336,7 @@ def _granian_static(site: Site) -> list[str]:
 def _uwsgi(site: Site) -> list[str]:
     # Its own HTTP sockets keep a thread for each connection; the router is what faces clients.
     return [
-        *(_script(site, "uwsgi"), "--http", site.address, "--http-keepalive=1"),
+        *(script(site, "uwsgi"), "--http", site.address, "--http-keepalive=1"),
         *(f"--http-timeout={KEEP_ALIVE}", "--http-auto-chunked", "--listen", str(BACKLOG)),
         *("--master", "--die-on-term", "--need-app", "--disable-logging", "--single-interpreter"),
         *(
@@ -404,10 +405,10 @@ CORE_CLOSING_COMPILED: Final = CORE_CLOSING.compiled()
 CORE_SLEEPING: Final = _core("rocket-core", "sleeping")
 CORE_MIXED: Final = _core("rocket-core", "mixed")
 BARE_LOOP: Final = Server(
-    "bare loop", lambda site: _module(site, "bare_loop", site.port), threads=False
+    "bare loop", lambda site: module(site, "bare_loop", site.port), threads=False
 )
 BARE_LOOP_CLOSING: Final = Server(
-    "bare loop", lambda site: _module(site, "bare_loop", site.port, "--closing"), threads=False
+    "bare loop", lambda site: module(site, "bare_loop", site.port, "--closing"), threads=False
 )
 KEY_VALUE: Final = Server(
     "key-value example",
@@ -435,37 +436,35 @@ UWSGI: Final = Server("uWSGI", _uwsgi, distribution="pyuwsgi")
 UWSGI_STATIC: Final = Server("uWSGI, mount", _uwsgi_static, distribution="pyuwsgi")
 FASTPYSGI: Final = Server(
     "fastpysgi",
-    lambda site: _module(
-        site, "fastpysgi_server", site.application, site.port, *site.certificate()
-    ),
+    lambda site: module(site, "fastpysgi_server", site.application, site.port, *site.certificate()),
     distribution="fastpysgi",
     threads=False,
 )
 PYRUVATE: Final = Server(
     "pyruvate",
-    lambda site: _module(site, "pyruvate_server", site.application, site.port, site.threads),
+    lambda site: module(site, "pyruvate_server", site.application, site.port, site.threads),
     distribution="pyruvate",
 )
 BJOERN: Final = Server(
     "bjoern",
-    lambda site: _module(site, "bjoern_server", site.application, site.port),
+    lambda site: module(site, "bjoern_server", site.application, site.port),
     distribution="bjoern",
     threads=False,
 )
 ROCKET3: Final = Server(
     "rocket3",
-    lambda site: _module(
+    lambda site: module(
         site, "rocket3_server", site.application, site.port, site.threads, *site.certificate()
     ),
     distribution="rocket3",
 )
 WSGI_LOOP: Final = Server(
     "WSGI loop",
-    lambda site: _module(site, "wsgi_loop", site.application, site.port),
+    lambda site: module(site, "wsgi_loop", site.application, site.port),
     threads=False,
 )
 TLS_LOOP: Final = Server(
     "TLS loop",
-    lambda site: _module(site, "tls_loop", site.port, site.threads, *site.certificate()),
+    lambda site: module(site, "tls_loop", site.port, site.threads, *site.certificate()),
 )
 NGINX: Final = Server("nginx", _nginx, tool="nginx", threads=False)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bench.report import ALONE, family, lead, losses
+from bench.report import ALONE, METRICS, family, lead, losses
 from bench.results import Result, Results, Row
 from bench.servers import COMPILED
 
@@ -126,6 +126,24 @@ def times(first: Cell, second: Cell, *, least: float = 0.0, most: float = math.i
     return check
 
 
+def no_more(cell: Cell, most: float, *, beyond: Cell | None = None) -> Check:
+    """A figure is at most ``most``; or, with ``beyond``, at most that more than another figure."""
+
+    def check(results: Results) -> Outcome | None:
+        found = 0.0
+        for sign, each in ((1, cell), (-1, beyond)):
+            if each is None:
+                continue
+            row = _row(_result(results, each[0]), each[1])
+            median = None if row is None else row.median(each[2])
+            if median is None:
+                return None
+            found += sign * median
+        return Outcome(f"{found:.{METRICS[cell[2]].digits}f}", found <= most)
+
+    return check
+
+
 def nobody_ahead(names: Sequence[str]) -> Check:
     """In no workload is one of these ahead, in rate or, at equal load, in latency."""
     keys = {"rate", "p99_ms", "mixed_p99_ms"}
@@ -160,6 +178,10 @@ def is_granian(name: str) -> bool:
 def one_of(*names: str) -> Named:
     """Those of these names."""
     return lambda name: name in names
+
+
+def _is_library(name: str) -> bool:
+    return not name.startswith("granian")
 
 
 def _is_server(name: str) -> bool:
@@ -232,6 +254,59 @@ TARGETS: Final = (
     Target(
         "pure build, new connections: 0.7 times granian with its best options",
         ahead("fresh", 0.7, is_granian, ours=PURE),
+    ),
+    *(
+        Target(
+            f"echo on 100 websockets, {what}: ahead of every Python library measured, "
+            f"{'the pure build' if ours is PURE else 'compiled'}",
+            ahead("echo", 1.0, _is_library, key=key, ours=ours),
+        )
+        for ours in (OURS, PURE)
+        for key, what in (("message_rate", "messages/s"), ("message_cpu_us", "processor time"))
+    ),
+    *(
+        target
+        for kind, name in (("websocket", "silent websockets"), ("events", "event streams"))
+        for target in (
+            Target(
+                f"10,000 {name}: at most 14 threads in the process",
+                no_more((f"waiting-{kind}", OURS, "threads"), 14),
+            ),
+            Target(
+                f"10,000 {name}: at most 4 KiB each beyond a connection, in the pure build",
+                no_more(
+                    (f"waiting-{kind}", PURE, "idle_kib"),
+                    4.0,
+                    beyond=("waiting-plain", PURE, "idle_kib"),
+                ),
+            ),
+            Target(
+                f"10,000 {name}: no processor time at rest",
+                no_more((f"waiting-{kind}", OURS, "idle_cpu_ms"), 0.0),
+            ),
+            Target(
+                f"10,000 {name}: at most 1.2 times the p99 of ordinary requests alone",
+                times(
+                    (f"waiting-{kind}", OURS, "beside_p99_ms"),
+                    (f"waiting-{kind}", OURS, "p99_ms"),
+                    most=1.2,
+                ),
+            ),
+            Target(
+                f"a broadcast to 10,000 {name.removeprefix('silent ')}: at most 700 ms of one "
+                "thread, in the pure build",
+                no_more((f"broadcast-{kind}", PURE, "broadcast_ms"), 700),
+            ),
+            Target(
+                f"a broadcast to 10,000 {name.removeprefix('silent ')}: at most 3 times the p99 "
+                "of ordinary requests alone",
+                times(
+                    (f"broadcast-{kind}", OURS, "beside_p99_ms"),
+                    (f"broadcast-{kind}", OURS, "p99_ms"),
+                    most=3.0,
+                ),
+            ),
+        )
     ),
 )
 """Where nothing else is said, of requests by processor time, and for the compiled build."""

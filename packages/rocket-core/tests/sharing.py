@@ -92,11 +92,14 @@ class RecordedWorker(Worker):
 
     Attributes:
         protocols: those of the connections that were shared, in their order.
+        word: what is sent to the client of such a connection.
     """
 
     def __init__(self, limit: int = 256 * 1024) -> None:
         self.limit = limit
         self.protocols: list[Recorder] = []
+        self.word = b"shared\n"
+        self.before: Callable[[], None] = lambda: None
         self.prepare: Callable[[Recorder], None] = lambda _: None
 
     def receive(self, connection: Connection) -> State:
@@ -113,10 +116,12 @@ class RecordedWorker(Worker):
         if not line.startswith(b"share"):
             connection.write(line + b"\n")
             return State.IDLE
+        self.before()
         protocol = Recorder()
         protocol.shared = connection.share(protocol, limit=self.limit)
         self.prepare(protocol)
-        connection.write(b"shared\n")
+        if self.word:
+            connection.write(self.word)
         self.protocols.append(protocol)
         return State.SHARED
 

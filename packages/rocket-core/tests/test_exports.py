@@ -29,6 +29,7 @@ PUBLIC = {
         "Lifecycle",
         "LifecycleError",
         "Listener",
+        "MessageCounts",
         "Networks",
         "Peer",
         "RocketError",

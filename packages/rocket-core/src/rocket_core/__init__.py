@@ -15,6 +15,7 @@ import sys as _sys
 
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.shared_connection import SharedConnection
+from rocket_core._connection.shared_tally import MessageCounts
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._engine.histogram import Histogram
 from rocket_core._engine.shared_protocol import SharedProtocol
@@ -60,6 +61,7 @@ __all__ = [
     "Lifecycle",
     "LifecycleError",
     "Listener",
+    "MessageCounts",
     "Networks",
     "Peer",
     "RocketError",

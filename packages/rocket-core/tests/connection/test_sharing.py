@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coresupport import connect, expect_closes, releasing, skip_if_compiled, states, wait_for
-from rocket_core import CloseReason, SharedCounts, State, Timeouts
+from coresupport import (
+    connect,
+    expect_closes,
+    releasing,
+    rocket_threads,
+    skip_if_compiled,
+    states,
+    wait_for,
+)
+from rocket_core import CloseReason, MessageCounts, SharedCounts, State, Timeouts
 from rocket_core._connection.input_room import InputRoom
+from rocket_core._connection.shared_tally import MAX_OUTCOMES, SharedTally
 from rocket_core.testing import PATIENCE, eventually
 from sharing import (
     Recorder,
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rocket_core import Connection, SharedConnection
+    from rocket_core.extending import TurnTaker
 
 
 def between(owner: Callable[[], object], happens: Callable[[], object]) -> Callable[[], object]:
@@ -684,6 +694,81 @@ def test_statistics_count_connections_by_kind() -> None:
         eventually(lambda: server.statistics().shared == {})
 
 
+def test_messages_are_counted_by_kind_and_on_each_connection() -> None:
+    with sharing(limit=100_000) as (server, worker):
+        with shared_with(server, worker, receive_buffer=4096) as (client, protocol):
+            shared = protocol.shared
+            assert server.statistics().messages == {"recorder": MessageCounts(0, 0, 0)}
+            protocol.does["received"] = lambda: setattr(shared, "messages_received", 3)
+            client.send(b"x\n")
+            protocol.wait_for("received")
+            assert shared.queue(b"counted\n", message=True)
+            assert shared.queue(b"not counted\n")
+            assert shared.queue(bytes(100_000), message=True)
+            assert not shared.queue(b"refused", message=True)
+            assert not shared.queue(b"refused, not counted")
+            shared.drop_message()
+            counts = MessageCounts(received=3, sent=2, dropped=2)
+            assert server.statistics().messages == {"recorder": counts}
+            (info,) = server.list_connections()
+            assert (info.messages, info.active) == (counts, False)
+            shared.end()
+            assert not shared.queue(b"too late", message=True)
+            shared.flush()
+            client.read_all()
+        eventually(lambda: server.statistics().shared == {})
+        assert server.statistics().messages == {"recorder": MessageCounts(3, 2, 3)}
+
+
+def test_counts_do_not_fall_while_connections_end() -> None:
+    """1. A connection ends. 2. Another thread looks, before the protocol is told. 3. It is told."""
+    with sharing(min_threads=1, max_threads=1) as (server, worker), connect(server) as client:
+        protocol = share(client, worker)
+        assert protocol.shared.queue(b"counted\n", message=True)
+        protocol.shared.flush()
+        assert client.read_line() == b"counted\n"
+        with busy_workers(server, worker, 1):
+            client.close()
+            eventually(lambda: len(server.list_connections()) == 1)
+            assert protocol.told == []
+            assert server.statistics().messages["recorder"].sent == 1
+        protocol.wait_for("ended")
+        assert server.statistics().messages["recorder"].sent == 1
+
+
+def test_ends_are_counted_once_by_kind_and_outcome() -> None:
+    with sharing() as (server, worker):
+        with shared_with(server, worker) as (client, protocol):
+            assert server.statistics().outcomes == {}
+            client.close()
+            protocol.wait_for("ended")
+            protocol.does["turn"] = lambda: len(protocol.told) < 6  # it is told once all the same
+            protocol.shared.call()
+            protocol.shared.flush()
+            eventually(lambda: len(protocol.told) >= 6)
+        eventually(lambda: server.statistics().outcomes == {"recorder": {"client closed": 1}})
+        with shared_with(server, worker) as (client, protocol):
+            protocol.shared.end(State.IDLE)
+            protocol.shared.flush()
+            protocol.wait_for("ended")
+            client.send(b"again\n")
+            assert client.read_line() == b"again\n"
+        ends = {"client closed": 1, "served": 1}
+        eventually(lambda: server.statistics().outcomes == {"recorder": ends})
+
+
+def test_outcomes_are_told_apart_up_to_a_number() -> None:
+    tally = SharedTally()
+    for number in range(MAX_OUTCOMES + 10):
+        tally.count_outcome("websocket", str(number))
+    tally.count_outcome("websocket", "0")
+    tally.count_outcome("event stream", "another kind")
+    outcomes = tally.outcomes()
+    assert outcomes["event stream"] == {"another kind": 1}
+    assert len(outcomes["websocket"]) == MAX_OUTCOMES + 1
+    assert (outcomes["websocket"]["0"], outcomes["websocket"]["other"]) == (2, 10)
+
+
 @pytest.mark.parametrize("asked", [False, True], ids=["spared", "evicted"])
 def test_shared_connections_make_room_only_where_that_is_asked(*, asked: bool) -> None:
     with (
@@ -700,6 +785,37 @@ def test_shared_connections_make_room_only_where_that_is_asked(*, asked: bool) -
         else:
             protocol.shared.push(b"spared\n")
             assert client.read_line() == b"spared\n"
+
+
+def test_connection_for_which_a_worker_does_something_makes_no_room() -> None:
+    with (
+        sharing(max_connections=1, evict_shared=True) as (server, worker),
+        busy_workers(server, worker, 1),
+    ):
+        server._eviction._called = time.monotonic()
+        server._eviction._share = 0.0
+        server._evict()
+        (info,) = server.list_connections()
+        assert info.active
+        assert worker.protocols[0].reason is None
+
+
+def test_connection_on_which_something_was_sent_makes_room_last() -> None:
+    """The client of an event stream sends nothing, and yet its connection is not idle."""
+    with (
+        sharing(max_connections=2, evict_shared=True) as (server, worker),
+        shared_with(server, worker) as (first, sends),
+        shared_with(server, worker) as (_, silent),
+    ):
+        sends.shared.push(b"news\n")
+        assert first.read_line() == b"news\n"
+        server._eviction._called = time.monotonic()
+        server._eviction._share = 0.0
+        server._evict()
+        silent.wait_for("ended")
+        assert silent.reason is CloseReason.CROWDED
+        sends.shared.push(b"more\n")
+        assert first.read_line() == b"more\n"
 
 
 # -- stopping --------------------------------------------------------------------------------------
@@ -754,3 +870,97 @@ def test_stop_tells_a_protocol_whose_turn_is_not_over() -> None:
         go_on.set()
         assert server.wait(PATIENCE)
         assert protocol.told == ["turn", "ended", "turn"]
+
+
+@pytest.mark.parametrize("patience", [PATIENCE, 0.05], ids=["in time", "left behind"])
+@pytest.mark.parametrize("held", ["before", "after"])
+def test_stop_tells_a_protocol_that_is_shared_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, held: str, patience: float
+) -> None:
+    """The worker is in the application when the server stops, and shares the connection then."""
+    monkeypatch.setattr("rocket_core._server.server._STOP_PATIENCE", patience)
+    entered, go_on = threading.Event(), threading.Event()
+    with sharing(threads=1) as (server, worker), releasing(go_on), connect(server) as client:
+
+        def hold(*_: object) -> None:
+            entered.set()
+            wait_for(go_on)
+
+        setattr(worker, "prepare" if held == "after" else "before", hold)
+        worker.word = b""  # the client would be found to be gone
+        client.send(b"share\n")
+        wait_for(entered)
+        server.stop()
+        if patience == PATIENCE:
+            eventually(lambda: server._pool._stopping or held == "after")
+        else:
+            assert server.wait(PATIENCE)
+        go_on.set()
+        eventually(lambda: worker.protocols)
+        (protocol,) = worker.protocols
+        protocol.wait_for("ended")
+        assert server.wait(PATIENCE)
+        eventually(lambda: not server.connections and not server._registry.leaving)
+        assert protocol.told[:2] == ["ended", "turn"]
+        assert protocol.reason is CloseReason.STOPPED
+        assert client.read_all() == b""
+
+
+def test_stop_waits_for_the_turn_of_a_connection_that_ends_meanwhile() -> None:
+    """1. A thread of the application ends a shared connection. 2. The server stops, and finds no
+    shared connection. 3. The thread queues the last turn, which a worker has to take."""
+    skip_if_compiled("it replaces a method of the pool")
+    entered, go_on = threading.Event(), threading.Event()
+    with (
+        sharing(threads=1) as (server, worker),
+        releasing(go_on),
+        shared_with(server, worker) as (_, protocol),
+    ):
+        submit = server._pool.submit_turn
+
+        def submit_late(taker: TurnTaker) -> None:
+            entered.set()
+            wait_for(go_on)
+            submit(taker)
+
+        server._pool.submit_turn = submit_late  # type: ignore[method-assign]
+        protocol.shared.end()
+        thread = threading.Thread(target=protocol.shared.flush)
+        thread.start()
+        wait_for(entered)
+        server._pool.submit_turn = submit  # type: ignore[method-assign]
+        server.stop()
+        eventually(lambda: server._server_state.stopped)
+        assert not server.wait(0.1)
+        go_on.set()
+        thread.join()
+        assert server.wait(PATIENCE)
+        assert protocol.told == ["ended", "turn"]
+
+
+def test_turn_that_ends_after_the_server_is_followed_by_the_last_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rocket_core._server.server._STOP_PATIENCE", 0.05)
+    entered, go_on = threading.Event(), threading.Event()
+    with (
+        sharing(threads=1) as (server, worker),
+        releasing(go_on),
+        shared_with(server, worker) as (_, protocol),
+    ):
+
+        def hold() -> None:
+            if "ended" not in protocol.told:
+                entered.set()
+                wait_for(go_on)
+
+        protocol.does["turn"] = hold
+        protocol.shared.call()
+        protocol.shared.flush()
+        wait_for(entered)
+        server.stop()
+        assert server.wait(PATIENCE)
+        go_on.set()
+        eventually(lambda: not rocket_threads())
+        assert protocol.told == ["turn", "ended", "turn"]
+        assert "error" not in caplog.text

@@ -19,6 +19,7 @@ from rocket_wsgi._executor import Executor
 from rocket_wsgi._group.shared_bus import SHARED
 from rocket_wsgi._offers.around import Around
 from rocket_wsgi._own_answers import OwnAnswers
+from rocket_wsgi._push.websocket_offer import WebSocketDefaults
 from rocket_wsgi._response.file_wrapper import FileWrapper
 from rocket_wsgi._static.files import StaticFiles
 from rocket_wsgi._static.mounts import Mount, Mounts
@@ -74,6 +75,8 @@ class SiteSettings(TypedDict, total=False):
     challenges: Callable[[str], str | None] | None
     at_thread_end: Callable[[], object] | None
     around: Around | None
+    websocket_max_message: int
+    websocket_ping: float | None
 
 
 class Site:
@@ -100,6 +103,7 @@ class Site:
         mounts: the static files, or None.
         at_thread_end: is called in each thread that is about to end, or None.
         around: makes the context manager in which callbacks run, or None.
+        websockets: what holds for websockets unless the application says otherwise.
         adds_fields: whether `own_fields` may return anything.
     """
 
@@ -125,6 +129,8 @@ class Site:
         challenges: Callable[[str], str | None] | None = None,
         at_thread_end: Callable[[], object] | None = None,
         around: Around | None = None,
+        websocket_max_message: int = 1 << 20,
+        websocket_ping: float | None = 25.0,
     ) -> None:
         """Check the settings with which ``application`` is to be served.
 
@@ -171,15 +177,20 @@ class Site:
             around: a function that returns a context manager. Each callback of a websocket, an
                 event stream or a deferred answer runs in one, for example in
                 `rocket_wsgi.django.around`, or ``app.app_context`` of Flask.
+            websocket_max_message: the maximum size of a client's message in bytes, where the
+                application accepts a websocket without ``max_message``.
+            websocket_ping: the seconds of silence after which the client of a websocket is asked
+                for an answer, where the application accepts it without ``ping``. None: never.
 
         Raises:
             AddressError: an entry of ``trusted_proxies`` is malformed.
             TypeError: ``application`` or ``around`` is not callable, or a string is given instead
-                of a list.
+                of a list, or ``websocket_max_message`` is not an int.
             ValueError: ``underscores`` is not a member of `Underscores`; ``proxy_fields`` has an
                 unknown field, or fields of both kinds, or is given without ``trusted_proxies``; a
                 key of ``static`` is not a path at which files can be mounted; ``health`` is not a
-                path; ``https_redirect`` is not a port; ``hsts`` is not a value of that field.
+                path; ``https_redirect`` is not a port; ``hsts`` is not a value of that field;
+                ``websocket_max_message`` is less than 1; ``websocket_ping`` is not a time.
         """
         if not callable(application):
             raise TypeError(f"the application is not callable: {application!r}")
@@ -198,6 +209,7 @@ class Site:
         self.mounts: Final = Mounts(static) if static else None
         self.at_thread_end = at_thread_end
         self.around: Final = around
+        self.websockets: Final = WebSocketDefaults(websocket_max_message, websocket_ping)
         self._multithread = multithread
         self._multiprocess = multiprocess
         self._request_ids = request_ids

@@ -42,6 +42,7 @@ from rocket_wsgi._http1.receiver import Receiver
 from rocket_wsgi._http1.upgrade import offer_upgrade
 from rocket_wsgi._offers.begun import Begun, Refused
 from rocket_wsgi._offers.continuation import Continuation
+from rocket_wsgi._offers.undone import UndoneProtocol
 from rocket_wsgi._own_answers import CRASHED, NOT_RECEIVED, OVERDUE, OVERLOADED, TOO_LATE
 from rocket_wsgi._response.response_head import ResponseHeads
 from rocket_wsgi._site import Site, SiteSettings
@@ -172,7 +173,7 @@ class WSGIWorker(Worker):
                 environ["rocket.events"] = environ["rocket.deferred"] = response
                 environ["rocket.queue_time"] = connection.queue_time
                 if "HTTP_UPGRADE" in environ:
-                    offer_upgrade(connection, request, response)
+                    offer_upgrade(connection, request, response, self._site.websockets)
                 result = self._application(environ, response.start)
                 response.send(result)
             else:
@@ -255,8 +256,20 @@ class WSGIWorker(Worker):
         if response.goes_on:
             keep_alive, response.keep_alive = response.keep_alive, False
             continuation = Continuation(request, connection, around, log)
-            begun.go_on(connection, continuation, response.sent, keep_alive=keep_alive)
+            try:
+                begun.go_on(connection, continuation, response.sent, keep_alive=keep_alive)
+            except ClientGone:
+                continuation.end(0, 0, "the client is gone")
+                begun.undo(continuation)
+                raise
             return
         if log is not None and record is not None and not response.overtaken:
             log.end(record, request.environ, response)
-        begun.undo(Continuation(request, connection, around, None))
+        continuation = Continuation(request, connection, around, None)
+        if not begun.undo(continuation):
+            return
+        if response.overtaken:  # the connection is not this worker's, nor counts its thread
+            begun.tell(continuation)
+            return
+        keep_alive, response.keep_alive = response.keep_alive, False
+        UndoneProtocol(begun, continuation).begin(connection, keep_alive=keep_alive)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rocket_core.http1 import RequestLine
 from rocket_wsgi._access_log.format import FIELDS, Format
-from rocket_wsgi._environ.request_record import RequestRecord
+from rocket_wsgi._environ.request_record import Messages, MessagesRecord, RequestRecord
 
 WICKED = [
     '"',
@@ -39,7 +39,7 @@ def record(form: Format, text: str = "text", **changes: Any) -> RequestRecord:
     made.user = made.error = text
     made.thread = "worker"
     made.requests = 3
-    made.when = 0.0
+    made.when = made.began = 0.0
     made.queued = 0.25
     made.seconds = 1.5
     made.status = 200
@@ -78,6 +78,31 @@ def test_zone_west_of_greenwich(zone: None) -> None:
     time.tzset()
     iso = Format("{time}")
     assert iso.line(record(iso)) == "1969-12-31T20:30:00.000-03:30"
+
+
+def of_messages(form: Format, messages: Messages) -> MessagesRecord:
+    plain = record(form)
+    made = MessagesRecord(plain, messages)
+    made.error, made.seconds, made.status, made.size = plain.error, 60.0, 101, 12
+    return made
+
+
+def test_fields_of_messages() -> None:
+    form = Format("{messages_received} {messages_sent} {close_code} {method} {seconds} {thread}")
+    assert form.line(of_messages(form, Messages(5, 6, 1000))) == "5 6 1000 GET 60.000000 worker"
+    assert form.line(of_messages(form, Messages(0, 6))) == "0 6 - GET 60.000000 worker"
+    assert form.line(record(form)) == "- - - GET 1.500000 worker"
+
+
+def test_json_has_messages_of_what_has_some() -> None:
+    form = Format("json")
+    usual = json.loads(form.line(record(form)))
+    assert not usual.keys() & {"messages_received", "messages_sent", "close_code"}
+    more = json.loads(form.line(of_messages(form, Messages(5, 6, 1000))))
+    assert (more["messages_received"], more["messages_sent"], more["close_code"]) == (5, 6, 1000)
+    assert more.keys() > usual.keys()
+    chosen = Format("json:messages_sent,status")
+    assert json.loads(chosen.line(record(chosen))) == {"messages_sent": None, "status": 200}
 
 
 def test_fields() -> None:

@@ -87,6 +87,14 @@ def test_fields_of_the_view_are_sent_unless_the_answer_names_them(
         ("Content-Type", "text/html"),
         ("Content-Language", "en"),
         ("Content-Length", "7"),
+        ("Content-Location", "/view"),
+        ("Content-Disposition", "attachment"),
+        ("Content-Digest", "sha-256=:AA==:"),
+        ("Repr-Digest", "sha-256=:AA==:"),
+        ("Digest", "sha-256=AA=="),
+        ("Last-Modified", "Sun, 29 Nov 2026 12:00:00 GMT"),
+        ("Content-Security-Policy", "default-src 'self'"),
+        ("content-security-policy-report-only", "img-src 'none'"),
         ("ETag", '"view"'),
     ]
     client = serve(views.poll(body=[b"ignored"], fields=fields)).open()
@@ -99,8 +107,11 @@ def test_fields_of_the_view_are_sent_unless_the_answer_names_them(
     assert answer["Access-Control-Allow-Origin"] == "*"
     assert answer["Cache-Control"] == "no-store"
     assert answer["Content-Length"] == "5"
-    for name in ("Content-Type", "Content-Language", "ETag"):
-        assert name not in answer
+    assert answer["Content-Security-Policy"] == "default-src 'self'"
+    assert answer["Content-Security-Policy-Report-Only"] == "img-src 'none'"
+    kept = {"set-cookie", "access-control-allow-origin", "cache-control", "content-length"}
+    kept |= {"content-security-policy", "content-security-policy-report-only"}
+    assert {name for name, _ in answer.fields} - {"date", "server"} == kept
 
 
 def test_fields_of_the_server_are_sent(serve: Serve, views: Views) -> None:

@@ -15,10 +15,10 @@ from wsgiref.validate import validator
 
 import pytest
 
-from rocket_core.testing import eventually
+from rocket_core.testing import NARROW, eventually
 from rocket_wsgi import AccessLog, Executor
 from rocket_wsgi._websocket.handshake import accept_key
-from views import EVENTS, Views, get, plain, wait_for
+from views import EVENTS, Views, get, parked, plain, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -452,6 +452,124 @@ def test_callback_that_takes_too_long_leaves_its_thread_to_others(
     wait_for(entered)
     assert served.get("/other").body == b"plain"
     go.set()
+
+
+@BOTH
+@pytest.mark.parametrize("status", ["403 Forbidden", "raise"])
+def test_callback_after_a_refusal_takes_neither_the_client_s_time_nor_a_thread_for_ever(
+    serve: Serve, views: Views, use: Any, status: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    go = threading.Event()
+
+    def slow(begun: object) -> None:
+        views.closed.put(begun)
+        wait_for(go)
+
+    def view(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        if environ["PATH_INFO"] == "/other":
+            return plain(environ, start_response)
+        use(environ, on_close=slow)
+        if status == "raise":
+            raise LookupError(status)
+        start_response(status, [])
+        return [b"no"]
+
+    served = serve(view, threads=1, server={"request_timeout": 0.2})
+    client = served.open()
+    client.send(get() + get("/other"))
+    assert client.answer().status == (500 if status == "raise" else 403)
+    views.ended()
+    assert client.answer().body == b"plain"  # by the thread that takes its place
+    assert "on_close of what was refused exceeded request_timeout" in caplog.text
+    go.set()
+    assert views.closed.empty()
+
+
+@BOTH
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_refusal_that_the_client_takes_slowly_is_sent_whole(
+    serve: Serve, views: Views, use: Any, version: str
+) -> None:
+    body = bytes(3_000_000)
+
+    def view(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        use(environ, on_close=views.closed.put)
+        start_response("403 Forbidden", [])
+        return [body]
+
+    served = serve(view, narrow=True, threads=1)
+    client = served.open(receive_buffer=NARROW)
+    client.send(get(version=version))
+    eventually(lambda: served.server.statistics().shared)
+    assert client.answer().body == body
+    views.ended()
+    eventually(lambda: not served.server.statistics().shared)
+
+
+@BOTH
+def test_response_that_is_cut_off_undoes_what_was_begun(
+    serve: Serve, views: Views, use: Any
+) -> None:
+    def view(environ: dict[str, Any], start_response: StartResponse) -> Iterator[bytes]:
+        use(environ, on_close=views.closed.put)
+        start_response("403 Forbidden", [])
+        yield bytes(100_000)
+        raise LookupError("in the midst of it")
+
+    served = serve(view, narrow=True)
+    client = served.open(receive_buffer=NARROW)
+    client.send(get())
+    assert not client.read_all().endswith(b"0\r\n\r\n")
+    views.ended()
+    eventually(lambda: not served.server.connections)
+    assert served.server.statistics().closes["error"] == 1
+
+
+@BOTH
+def test_client_that_leaves_while_the_view_runs_ends_what_was_begun(
+    serve: Serve, views: Views, use: Any
+) -> None:
+    entered, left = threading.Event(), threading.Event()
+
+    def view(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        use(environ, on_close=views.closed.put)
+        entered.set()
+        wait_for(left)
+        start_response("200 OK", EVENTS)
+        return [b": hi\n\n"]
+
+    served = serve(view)
+    client = served.open()
+    client.send(get())
+    wait_for(entered)
+    client.reset()
+    left.set()
+    views.ended()
+    eventually(lambda: not served.server.connections)
+    assert views.closed.empty()
+
+
+@BOTH
+def test_what_was_begun_may_be_the_key_of_a_weak_collection(
+    serve: Serve, views: Views, use: Any
+) -> None:
+    known: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+
+    def view(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        begun = use(environ, on_close=lambda begun: views.closed.put(begun in known))
+        known[begun] = "ann"
+        assert not hasattr(begun, "__dict__")  # which would take more than a weak reference
+        start_response("200 OK", EVENTS)
+        return []
+
+    served = serve(view)
+    client = served.open()
+    client.send(get())
+    eventually(lambda: parked(served) == 1)
+    assert list(known.values()) == ["ann"]
+    client.close()
+    assert views.ended() is True
+    eventually(lambda: (gc.collect(), not len(known))[1])
 
 
 @BOTH

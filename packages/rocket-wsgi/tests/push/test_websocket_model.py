@@ -43,7 +43,18 @@ PIECE = 20_000
 
 
 class Scripted(Notes):
-    """Does what the messages say: ``raise``, ``hold``, ``close``; the group has all websockets."""
+    """Does what the messages say: ``raise``, ``hold``, ``close``.
+
+    Attributes:
+        drains: the number of calls of `on_drained`, which come whenever the client has taken all.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drains = 0
+
+    def on_drained(self, ws: WebSocket) -> None:
+        self.drains += 1
 
     def on_message(self, ws: WebSocket, data: str | bytes) -> None:
         super().on_message(ws, data)
@@ -73,6 +84,8 @@ class WebSocketModel(RuleBasedStateMachine):
         code: the code of the end that came first; None: the websocket is open.
         complete: whether the client gets all that was taken, and its messages are all handled.
         held: whether a callback waits.
+        drains: the calls of ``on_drained`` before the first send that a call has yet to follow;
+            None: there is none.
     """
 
     @initialize(compressed=st.booleans())
@@ -98,6 +111,7 @@ class WebSocketModel(RuleBasedStateMachine):
         self.sends = True
         self.frames: list[int] = []
         self.waiting = 0
+        self.drains: int | None = None
 
     # -- what the session says -----------------------------------------------------------------
 
@@ -224,9 +238,11 @@ class WebSocketModel(RuleBasedStateMachine):
     def send(self, data: str | bytes, group: bool) -> None:
         if self.ws.pending >= SLOW:
             return
+        drains = self.notes.drains
         taken = bool(self.group.send(data)) if group else self.ws.send(data)
         if taken:
             self.taken.append(data)
+            self.waits_for_the_client(drains)
         if self.code is None:
             assert taken
 
@@ -234,9 +250,16 @@ class WebSocketModel(RuleBasedStateMachine):
     def send_much(self) -> None:
         for number in range(30):
             data = bytes([number]) * PIECE
+            drains = self.notes.drains
             if self.ws.pending >= SLOW or not self.ws.send(data):
                 return
             self.taken.append(data)
+            self.waits_for_the_client(drains)
+
+    def waits_for_the_client(self, drains: int) -> None:
+        """Note that ``on_drained`` has to be called, if something waits after a send."""
+        if self.drains is None and self.ws.pending:
+            self.drains = drains
 
     @rule()
     def send_too_much(self) -> None:
@@ -260,6 +283,10 @@ class WebSocketModel(RuleBasedStateMachine):
         """Let the client take all that waits for it, while there is no end."""
         while self.code is None and len(self.got) < len(self.taken):
             self.read_frame()
+        before = self.drains
+        if before is not None and self.code is None and not self.held:
+            eventually(lambda: self.notes.drains > before)
+            self.drains = None
 
     # -- the end -------------------------------------------------------------------------------
 

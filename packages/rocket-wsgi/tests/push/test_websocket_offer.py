@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakSet
 from wsgiref.validate import validator
 
 import pytest
 
 from rocket_core.testing import PATIENCE, Answer, eventually
-from rocket_wsgi import AccessLog, WebSocket
+from rocket_wsgi import AccessLog, Site, WebSocket
 from websocket_peer import Notes, Peer, link
 
 if TYPE_CHECKING:
@@ -346,10 +348,10 @@ def test_refused_origin_is_logged_with_both_values(
         ({"origins": "http://a"}, "ValueError(\"origins is 'http://a'"),
         ({"origins": ["a"]}, "ValueError(\"'a' is not an origin"),
         ({"slow": "wait"}, "ValueError(\"slow is 'wait': give 'close' or 'drop'"),
-        ({"ping": 0}, "ValueError('ping is 0: "),
+        ({"ping": 0}, "ValueError('ping is 0"),
         ({"max_message": 0}, "ValueError('max_message is 0: "),
         ({"read_ahead": 0}, "ValueError('read_ahead is 0: "),
-        ({"read_ahead": 1.5}, "TypeError('read_ahead is 1.5: "),
+        ({"read_ahead": 1.5}, "TypeError('"),  # compiled code checks the type itself
     ],
 )
 def test_arguments_that_are_an_error(
@@ -460,6 +462,44 @@ def test_callbacks_run_around_and_each_in_a_fresh_context(serve: Serve) -> None:
     assert seen == ["fresh True"] * 3
 
 
+def test_defaults_of_the_site_hold_unless_the_application_says_otherwise(serve: Serve) -> None:
+    settings = {"websocket_max_message": 10, "websocket_ping": None}
+    for options, size, ping in (
+        ({}, 10, None),
+        ({"max_message": 20}, 20, None),
+        ({"ping": 7.0}, 10, 7.0),
+    ):
+        notes = Notes()
+        peer = open_at(serve(App(notes, **options), **settings))
+        session = link(notes.opened())._session
+        assert session._ping == ping
+        peer.send("x" * size)
+        assert notes.next() == ("message", "x" * size)
+        peer.send("x" * (size + 1))
+        assert peer.read_close() == 1009
+
+
+def test_defaults_of_the_defaults(serve: Serve, notes: Notes) -> None:
+    open_at(serve(App(notes)))
+    session = link(notes.opened())._session
+    assert (session._ping, session._max_held) == (25.0, 1 << 20)
+    open_at(serve(App(notes, ping=None), websocket_ping=5.0))
+    assert link(notes.opened())._session._ping is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"websocket_max_message": 0}, ValueError, "websocket_max_message is 0: give a number"),
+        ({"websocket_max_message": 1.5}, TypeError, "websocket_max_message is 1.5: give an int"),
+        ({"websocket_ping": 0}, ValueError, "websocket_ping is 0: give a number of seconds"),
+    ],
+)
+def test_invalid_defaults(settings: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Site(App(Notes()), **settings)
+
+
 def test_access_log_has_a_line_when_the_websocket_ends(
     serve: Serve, notes: Notes, tmp_path: Path
 ) -> None:
@@ -523,3 +563,42 @@ def test_a_strict_checker_of_wsgi_has_nothing_to_say(serve: Serve, notes: Notes)
     assert peer.head.status == 101
     assert notes.opened().send("hello")
     assert peer.read() == "hello"
+
+
+def test_client_that_leaves_before_the_handshake_is_complete_is_told_as_one_that_leaves(
+    serve: Serve, notes: Notes
+) -> None:
+    entered, left = threading.Event(), threading.Event()
+    app = App(notes)
+
+    def wait(environ: Environ) -> None:
+        entered.set()
+        assert left.wait(PATIENCE)
+
+    app.after = wait
+    served = serve(app)
+    client = served.open()
+    lines = "\r\n".join((*HANDSHAKE, "Sec-WebSocket-Version: 13"))
+    client.send(f"GET / HTTP/1.1\r\n{lines}\r\n\r\n".encode())
+    assert entered.wait(PATIENCE)
+    client.reset()
+    left.set()
+    calls = [notes.next()]
+    if calls == [("open",)]:  # the handler is told that it is over, whether or not it had begun
+        calls.append(notes.next())
+    assert calls[-1] == ("close", 1006, "")
+    eventually(lambda: not served.server.connections)
+    assert notes.rest() == []
+
+
+def test_websocket_may_be_the_key_of_a_weak_collection(serve: Serve, notes: Notes) -> None:
+    peer = open_at(serve(App(notes)))
+    ws = notes.opened()
+    users = WeakKeyDictionary({ws: "ann"})
+    everybody = WeakSet([ws])
+    assert not hasattr(ws, "__dict__")  # which would take more than a weak reference
+    peer.close()
+    assert notes.next() == ("close", 1000, "")
+    del ws
+    notes.sockets.clear()
+    eventually(lambda: (gc.collect(), not len(users) and not len(everybody))[1])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from rocket_core._connection.budget import TOTAL_INPUT, Budget
 from rocket_core._connection.disk_budget import DiskBudget
 from rocket_core._connection.input_room import InputRoom
+from rocket_core._connection.shared_tally import SharedTally
 from rocket_core._system.fault_log import FaultLog
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class ServerState:
         pushed: the budget in memory for all that shared connections hold for their clients; half
             of its limit is given, see `SharedConnection`.
         pushing: the shared connections for which something is held.
+        tally: what is counted on shared connections.
         room: the bound in memory for all that shared connections have received and not handled.
         disk: the disk space for all large request bodies together; see `Spool`.
         faults: the log of errors that clients can provoke again and again.
@@ -103,6 +105,7 @@ class ServerState:
     output: Budget = field(default_factory=Budget)
     pushed: Budget = field(default_factory=Budget)
     pushing: set[Pushing] = field(default_factory=set)
+    tally: SharedTally = field(default_factory=SharedTally)
     room: InputRoom = field(default_factory=InputRoom)
     disk: DiskBudget = field(default_factory=DiskBudget)
     faults: FaultLog = field(default_factory=FaultLog)

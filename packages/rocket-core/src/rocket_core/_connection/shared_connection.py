@@ -104,6 +104,9 @@ class Told(Protocol):
     def overdue(self, shared: Any, /) -> None:
         """The present turn takes too long."""
 
+    def outcome(self, reason: CloseReason | None, /) -> str:
+        """Return what statistics call such an end."""
+
     def doing(self) -> str:
         """Return what the present turn is busy with."""
 
@@ -139,6 +142,11 @@ class SharedConnection(TurnTaker):
         drain_told: whether the protocol was told. For the owner.
         ends: whether all is sent that is to be, and the state `after` follows. For the owner.
         held_input: see `InputRoom`.
+        messages_dropped: the messages that were refused. Any thread may read it; ``_lock`` guards
+            it.
+        messages_received: the messages that have arrived completely. The protocol counts them in
+            `SharedProtocol.received`, so that the owner alone changes it; any thread may read it.
+        messages_sent: the messages that were queued. Any thread may read it; ``_lock`` guards it.
         pending: bytes that were queued and the client has yet to take. Any thread may read it.
         phase: whether it is still open.
         protocol: what is told.
@@ -171,6 +179,9 @@ class SharedConnection(TurnTaker):
         "drain_told",
         "ends",
         "held_input",
+        "messages_dropped",
+        "messages_received",
+        "messages_sent",
         "pending",
         "phase",
         "protocol",
@@ -194,6 +205,9 @@ class SharedConnection(TurnTaker):
         self.drain_at = inf
         self.drain_told = False
         self.held_input = 0
+        self.messages_dropped = 0
+        self.messages_received = 0
+        self.messages_sent = 0
         self.waits_for_room = False
         self._limit = limit
         self._queue: deque[bytes] | None = None
@@ -236,17 +250,20 @@ class SharedConnection(TurnTaker):
         """Whether the connection is not shared any more, or broken: see `reason`."""
         return self.phase is _OVER
 
-    def queue(self, data: bytes, *, control: bool = False) -> bool:
+    def queue(self, data: bytes, *, control: bool = False, message: bool = False) -> bool:
         """Append ``data`` to what is to be sent; return False where it is refused.
 
         Refused is what comes after the end; and, unless it is ``control``, what comes while the
         limit of `Connection.share` waits for the client. The server's budget for all connections
-        holds for both: where it is used up, the connection for which most is held is cut.
+        holds for both: where it is used up, the connection for which most is held is cut. With
+        ``message`` it is counted, as a message that was sent or dropped.
         """
         size = len(data)
         if not size:
             return self.phase is _OPEN
         if not self._accepts(control=control) or not self._take_room(size):
+            if message:
+                self.drop_message()
             return False
         connection = self._connection
         with self._lock:
@@ -258,6 +275,11 @@ class SharedConnection(TurnTaker):
                 self.pending += size
                 self._new = True
                 connection.server.pushing.add(self)
+            if message:
+                if accepted:
+                    self.messages_sent += 1
+                else:
+                    self.messages_dropped += 1
         if not accepted:
             connection.server.pushed.give_back(size)
         return accepted
@@ -277,6 +299,11 @@ class SharedConnection(TurnTaker):
             if most is self:
                 return False
         return True
+
+    def drop_message(self) -> None:
+        """Count a message that the protocol refuses itself, because the client takes too little."""
+        with self._lock:
+            self.messages_dropped += 1
 
     def drop_queued(self) -> int:
         """Drop all that was queued and whose sending has not begun; return how many bytes.
@@ -392,7 +419,10 @@ class SharedConnection(TurnTaker):
                 ended, self._ended = self._ended, False
         if ended:
             self._told = True
-            self.protocol.ended(self.reason)
+            protocol = self.protocol
+            protocol.ended(self.reason)
+            tally = self._connection.server.tally
+            tally.count_outcome(protocol.kind, protocol.outcome(self.reason))
         elif drained:
             self.protocol.drained()
         again = self.protocol.turn()

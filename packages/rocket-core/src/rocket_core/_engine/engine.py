@@ -440,7 +440,7 @@ class Engine:
     def _settle(self, connection: Connection, target: State, seat: Seat) -> bool:
         """Enter ``target``, after sending what is unsent; return whether the caller lost it."""
         if target is State.SHARED:
-            self._begin_sharing(connection)
+            self._begin_sharing(connection, seat)
             return True
         if connection.unsent:
             connection.after = target
@@ -469,6 +469,7 @@ class Engine:
             self._queue.submit_turn(shared)
         connection: Connection = shared.connection
         if shared.calls and self._claim_shared(connection, shared):
+            connection.claimed_at = monotonic()  # something moves: see `Eviction`
             self._park_shared(connection, shared)
 
     def serve_turn(self, taker: TurnTaker, seat: Seat) -> bool:
@@ -483,7 +484,7 @@ class Engine:
         again = False
         try:
             if lease is not None:
-                lease.offer(taker.doing())
+                lease.offer(None)
             again = taker.take_turn()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
             self._report(taker, error)
@@ -514,7 +515,7 @@ class Engine:
                 holder.read_again()
                 holder.flush()
 
-    def _begin_sharing(self, connection: Connection) -> None:
+    def _begin_sharing(self, connection: Connection, seat: Seat) -> None:
         """Enter SHARED, with a connection that was READY, ACTIVE or received from until now."""
         shared = connection.shared
         if shared is None:
@@ -524,6 +525,15 @@ class Engine:
         # can from here on. 3. The connection is parked, after which this thread looks at what was
         # noted.
         shared.attach(self.flush)
+        # 1. The server stops, and waits for shared connections and their last turns, but not for
+        # ever. 2. Its pool is to end. 3. This worker comes from the application, and parks the
+        # connection. 4. The worker ends, since no turn waits. 5. The Monitor's thread closes the
+        # connection, and queues the last turn for no worker at all. So what a stop has not found
+        # shared is not parked: this worker closes it, and finds the turn before it ends. What it
+        # has found, it waits for.
+        if self._server.stopped:
+            self._close_shared(connection, seat, CloseReason.STOPPED)
+            return
         if connection.buffered:
             shared.protocol.received(connection)
         self._park_shared(connection, shared)
@@ -710,9 +720,10 @@ class Engine:
         self, connection: Connection, shared: SharedConnection, reason: CloseReason | None
     ) -> None:
         """Have the protocol told, by a turn, that the connection is not shared any more."""
-        connection.shared = None
+        # In this order a stop, which looks for both, finds one of them until the turn is over.
         self._registry.begin_leaving(shared)
         shared.finish(reason)
+        self._server.tally.close(connection)
         if shared.take_unqueued():
             self._queue.submit_turn(shared)
 

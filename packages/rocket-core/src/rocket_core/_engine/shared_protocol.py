@@ -23,7 +23,7 @@ class SharedProtocol(ABC):
       likes. What is noted is carried out when the method returns, or by `SharedConnection.flush`.
     - *The Monitor's thread* calls `overdue` while another thread is in `turn`. It may do what the
       owner may.
-    - *Any thread* may call `doing`.
+    - *Any thread* may call `doing`. `outcome` is called by the thread that has called `ended`.
     """
 
     __slots__ = ()
@@ -73,6 +73,13 @@ class SharedProtocol(ABC):
         ``reason`` is the reason for which it closes, or has closed; None: it serves requests again.
         `turn` is called afterwards, as often as it returns True.
         """
+
+    def outcome(self, reason: CloseReason | None) -> str:
+        """Return what statistics call an end with ``reason``, after `ended` was called.
+
+        This implementation returns the name of the reason.
+        """
+        return (CloseReason.SERVED if reason is None else reason).value
 
     def overdue(self, shared: SharedConnection) -> None:
         """The present turn takes longer than ``request_timeout``. The Monitor's thread calls this.

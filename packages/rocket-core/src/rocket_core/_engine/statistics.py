@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rocket_core._connection.shared_tally import MessageCounts
 from rocket_core._engine.histogram import Histogram
 from rocket_core._network.address import Peer
 from rocket_core._state import State
@@ -32,6 +33,9 @@ class Statistics:
         requests: requests handed to a worker so far.
         turns: how many times a worker has had something to do for a shared connection so far.
         shared: the connections that are shared now, by the kind of their protocol.
+        messages: the messages on shared connections so far, by that kind.
+        outcomes: how the shared connections of each kind have ended so far, counted by name: see
+            `SharedProtocol.outcome`. Of each kind, 64 names are told apart; the rest is "other".
         closes: connections closed so far, by the name of the reason.
         accept_errors: how many times accepting failed.
         refused: connections closed at once, because their peer is not among the proxies that the
@@ -59,6 +63,8 @@ class Statistics:
     service_time: Histogram = field(compare=False)
     turns: int = 0
     shared: dict[str, SharedCounts] = field(default_factory=dict)
+    messages: dict[str, MessageCounts] = field(default_factory=dict)
+    outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,8 @@ class ConnectionInfo:
         held: bytes held for the client, which has not taken them yet.
         secure: whether TLS protects the connection, or the connection between client and proxy.
         kind: the kind of its protocol while it is shared; otherwise empty.
+        active: whether it is shared, and a worker does something for it, or is to.
+        messages: the messages on it while it is shared; otherwise None.
     """
 
     peer: Peer
@@ -109,3 +117,5 @@ class ConnectionInfo:
     held: int
     secure: bool
     kind: str = ""
+    active: bool = False
+    messages: MessageCounts | None = None

@@ -659,7 +659,9 @@ class ThreadPool:
 
         The others include connections that have become ready and that no worker has claimed yet.
         """
-        if not self.polling:
+        # In a pool that stops nothing is begun any more, and a thread that it has left behind finds
+        # that the Monitor is closed.
+        if not self.polling and not self._stopping:
             self.ready.extend(self._monitor.poll(0))
         if isinstance(exchange, TurnTaker):
             self._queue_turn(exchange)

@@ -11,6 +11,7 @@ from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._connection.turn_taker import TurnState
 from rocket_core._engine.engine import DRAIN_GRACE
 from rocket_core._state import CloseReason, State
 from rocket_core._system.poller import READ, WRITE
@@ -127,8 +128,11 @@ class Eviction:
             idle = now - connection.claimed_at
             return idle if idle >= MIN_TRANSFER * self._share else 0.0
         if state is State.SHARED:
+            shared = connection.shared
+            if not self._shared or shared is None or shared.turn_state is not TurnState.RESTING:
+                return 0.0  # spared, or the application is busy with it
             idle = now - connection.claimed_at
-            return idle if self._shared and idle >= MIN_IDLE * self._share else 0.0
+            return idle if idle >= MIN_IDLE * self._share else 0.0
         seconds = self._seconds.get(state)
         if seconds is None:
             return 0.0

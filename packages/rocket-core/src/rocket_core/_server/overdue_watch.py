@@ -98,7 +98,7 @@ class OverdueWatch:
             "%s: %s exceeded request_timeout (%g s): %s; its thread still runs and %s. "
             "It is at: %s",
             connection.peer,
-            "a request" if lease.context is None else lease.context,
+            _doing(lease, exchange),
             self._seconds,
             _consequence(exchange, hold),
             "was replaced" if replaced else "was not replaced, because max_stalled threads are",
@@ -106,6 +106,12 @@ class OverdueWatch:
         )
         if hold is Hold.OVERTAKEN:
             self._engine.overtake(exchange, self._seat)
+
+
+def _doing(lease: Lease, exchange: Connection | TurnTaker) -> object:
+    if isinstance(exchange, TurnTaker):
+        return exchange.doing()
+    return "a request" if lease.context is None else lease.context
 
 
 def _consequence(exchange: Connection | TurnTaker, hold: Hold) -> str:

@@ -15,6 +15,7 @@ from rocket_core._connection.budget import TOTAL_OUTPUT, Budget
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.disk_budget import TOTAL_SPOOLED, DiskBudget
 from rocket_core._connection.server_state import ServerState
+from rocket_core._connection.shared_tally import counts_of
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.turn_taker import TurnState, TurnTaker
 from rocket_core._engine.counters import Counters, Tally
@@ -47,6 +48,9 @@ _log = logging.getLogger("rocket_core.server")
 
 _STOP_PATIENCE: Final = 2.0
 """Seconds that a stop waits for threads that are still in the application."""
+
+_END: Final = 0.5
+"""Seconds that it waits for idle threads to end, if that time is over already."""
 
 _PUSH: Final = 0.001
 """Seconds between looks for connections on which threads of the application push at a stop."""
@@ -133,7 +137,8 @@ class Server:
             max_connections: maximum number of open connections. At the limit, idle ones are closed
                 for clients that wait, the longest idle first. Default: half of the file descriptors
                 that the process may open.
-            evict_shared: close shared connections, too, to make room for clients that wait.
+            evict_shared: close shared connections, too, to make room for clients that wait; those
+                for which a worker does something are spared.
             max_queue: requests that wait while all threads are busy, before others are refused.
             queue_timeout: seconds a request waits while all threads are busy, before it is refused.
             max_output: bytes held for clients that do not take them, over all connections, without
@@ -570,10 +575,9 @@ class Server:
             connection.abort()
         # 1. A thread of the application flushes, and owns a shared connection. 2. The connection is
         # not found above. 3. The thread parks it. It never waits meanwhile, so that it is soon.
-        # The pool goes on until then, since the application is told of the ends by its threads.
-        while time.monotonic() < until and any(
-            each.shared is not None for each in self._registry.snapshot()
-        ):
+        # 4. Its last turn is queued, or another one is not over yet. The pool goes on until all of
+        # them are, since the application is told of the ends by its threads.
+        while time.monotonic() < until and self._has_shared():
             time.sleep(_PUSH)
             self._close_unowned()
         self._pool.stop()
@@ -581,7 +585,7 @@ class Server:
         self._close_unowned()
         for connection in self._registry.snapshot():
             connection.abort()
-        stuck = self._pool.join(_STOP_PATIENCE)
+        stuck = self._pool.join(max(until - time.monotonic(), _END))
         stuck += self._urgent_lanes.join(max(until - time.monotonic(), 0))
         for name in stuck:
             _log.warning("thread %s still runs in the application: leaving it behind", name)
@@ -593,6 +597,11 @@ class Server:
             self._seat.worker.stopped()
         except BaseException:  # noqa: BLE001 - of the protocol's making
             _log.exception("the worker's stopped() failed")
+
+    def _has_shared(self) -> bool:
+        """Return whether a connection is shared, or its protocol has yet to be told of the end."""
+        shared = any(each.shared is not None for each in self._registry.snapshot())
+        return shared or self._registry.leaving > 0
 
     def _let_go(self) -> None:
         """In a process that the application forked: close the copies that it has inherited."""
@@ -659,6 +668,8 @@ class Server:
             service_time=total.service_time,
             turns=total.turns,
             shared=_count_shared(connections),
+            messages=self._server_state.tally.messages(connections),
+            outcomes=self._server_state.tally.outcomes(),
         )
 
     def activities(self) -> list[Activity]:
@@ -694,6 +705,8 @@ class Server:
                 held=each.held + (0 if shared is None else shared.pending),
                 secure=each.secure,
                 kind="" if shared is None else shared.protocol.kind,
+                active=shared is not None and shared.turn_state is not TurnState.RESTING,
+                messages=None if shared is None else counts_of(shared),
             )
             for each in self._registry.snapshot()
             for shared in [each.shared]  # which may end meanwhile

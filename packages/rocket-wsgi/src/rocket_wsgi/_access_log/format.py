@@ -13,6 +13,7 @@ from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Final
 
 from rocket_wsgi._clock import MONTHS
+from rocket_wsgi._environ.request_record import MessagesRecord
 from rocket_wsgi._grammar import WHOLE_TOKEN
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ _JSON: Final = (
     "time,client,user,method,target,protocol,status,size,seconds,queued,"
     "scheme,host,referer,agent,request_id,requests,error"
 )
+
+_JSON_OF_MESSAGES: Final = "messages_received,messages_sent,close_code"
+"""What is added to that for websockets and event streams."""
 
 _ENVIRON: Final = {
     "client": "REMOTE_ADDR",
@@ -89,6 +93,10 @@ def _part(index: int) -> _Getter:
     return lambda record: None if record.line is None else record.line[index]
 
 
+def _of_messages(index: int) -> _Getter:
+    return lambda record: record.messages[index] if isinstance(record, MessagesRecord) else None
+
+
 _OWN: Final[dict[str, _Getter]] = {
     "user": lambda record: record.user,
     "line": _line,
@@ -103,6 +111,9 @@ _OWN: Final[dict[str, _Getter]] = {
     "requests": lambda record: record.requests,
     "thread": lambda record: record.thread or None,
     "error": lambda record: record.error,
+    "messages_received": _of_messages(0),
+    "messages_sent": _of_messages(1),
+    "close_code": _of_messages(2),
 }
 _TIMES: Final = ("time", "clock")
 FIELDS: Final = (*_TIMES, *_ENVIRON, *_OWN)
@@ -130,7 +141,7 @@ class Format:
         if text == "combined":
             self.line = self._compile_text(COMBINED)
         elif text == "json":
-            self.line = self._compile_json(_JSON)
+            self.line = self._compile_json(_JSON, _JSON_OF_MESSAGES)
         elif text.startswith("json:"):
             self.line = self._compile_json(text.removeprefix("json:"))
         else:
@@ -207,9 +218,17 @@ class Format:
 
     # -- lines of JSON ---------------------------------------------------------------------------
 
-    def _compile_json(self, names: str) -> _LineWriter:
+    def _compile_json(self, names: str, of_messages: str = "") -> _LineWriter:
+        """Compile fields, and those that a record of messages has besides."""
         writers = [self._json_writer(name.strip()) for name in names.split(",")]
-        return lambda record: f"{{{', '.join([write(record) for write in writers])}}}"
+        more = [self._json_writer(name) for name in of_messages.split(",") if name]
+        both = [*writers, *more]
+
+        def line(record: RequestRecord) -> str:
+            used = both if type(record) is MessagesRecord else writers
+            return f"{{{', '.join([write(record) for write in used])}}}"
+
+        return line
 
     def _json_writer(self, name: str) -> _LineWriter:
         get = self._getter(name)

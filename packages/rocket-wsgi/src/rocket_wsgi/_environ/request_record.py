@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from rocket_core.http1 import RequestLine
@@ -64,3 +64,42 @@ class RequestRecord:
     size: int
     seconds: float
     error: str | None
+
+
+class Messages(NamedTuple):
+    """The messages of a websocket or an event stream that has ended.
+
+    Attributes:
+        received: the number of messages from the client.
+        sent: the number of messages, or events and comments, to the client.
+        code: the code with which a websocket was closed; None for an event stream.
+    """
+
+    received: int
+    sent: int
+    code: int | None = None
+
+
+class MessagesRecord(RequestRecord):
+    """A request that has become a websocket or an event stream, which has ended.
+
+    Attributes:
+        messages: its messages.
+    """
+
+    __slots__ = ("messages",)
+
+    messages: Messages
+
+    def __init__(self, record: RequestRecord, messages: Messages) -> None:
+        """Take over what ``record`` has from before the view has returned."""
+        self.line = record.line
+        self.raw = ""
+        self.values = record.values
+        self.user = record.user
+        self.requests = record.requests
+        self.thread = record.thread
+        self.when = record.when
+        self.began = record.began
+        self.queued = record.queued
+        self.messages = messages

@@ -149,15 +149,13 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
         self.send_text(refused.status, f"{refused.text}\n".encode("latin-1"), refused.fields)
 
     def ending(self) -> State:
-        """Return SHARED if what was begun goes on.
+        """Return SHARED if what was begun goes on, or the application is to be told of its end.
 
         Otherwise return LINGER if closing at once could lose a part of the response, else CLOSED.
         That is the case if the client goes on sending, because it did not ask for the end of the
         connection (RFC 9112, section 9.6). If the end of the connection is the end of the body, a
         process that the application forked could keep the connection open, which LINGER prevents.
         """
-        if self._connection.shared is not None:
-            return State.SHARED
         if self.handed_over:
             return State.LINGER
         connection, request = self._connection, self._request
@@ -166,6 +164,8 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
             if self._ends_with_connection():
                 connection.break_off()
             return State.CLOSED
+        if connection.shared is not None:
+            return State.SHARED
         if request.keep_alive or not request.received or self._ends_with_connection():
             return State.LINGER
         return State.LINGER if connection.has_unread() else State.CLOSED

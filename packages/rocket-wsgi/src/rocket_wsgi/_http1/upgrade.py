@@ -14,17 +14,23 @@ if TYPE_CHECKING:
     from rocket_core import Connection
     from rocket_wsgi._http1.http1_request import HTTP1Request
     from rocket_wsgi._http1.http1_response import HTTP1Response
+    from rocket_wsgi._push.websocket_offer import WebSocketDefaults
     from rocket_wsgi._types import Headers
 
 
-def offer_upgrade(connection: Connection, request: HTTP1Request, response: HTTP1Response) -> None:
+def offer_upgrade(
+    connection: Connection,
+    request: HTTP1Request,
+    response: HTTP1Response,
+    defaults: WebSocketDefaults,
+) -> None:
     """Offer the connection to the application if the client asks for another protocol.
 
     The client does so by HTTP/1.1 and the option ``upgrade`` in the field ``Connection`` (RFC 9110,
     section 7.8). The request must not have a body, which would precede the bytes of the other
     protocol. The application finds the socket as ``rocket.socket``; libraries such as
     `simple_websocket` find it as ``werkzeug.socket``. If the client asks for a websocket, the
-    application finds a `WebSocketOffer` as ``rocket.websocket`` as well.
+    application finds a `WebSocketOffer` as ``rocket.websocket`` as well, with these ``defaults``.
 
     Raises `Refused` for an opening handshake of a websocket that is not valid.
     """
@@ -35,7 +41,7 @@ def offer_upgrade(connection: Connection, request: HTTP1Request, response: HTTP1
         raise Refused(opening.status, opening.message, opening.fields)
     if opening is not None:
         environ["rocket.websocket"] = WebSocketOffer(
-            opening, request, response.begin, _encode_switching
+            opening, request, response.begin, _encode_switching, defaults
         )
     options = environ.get("HTTP_CONNECTION", "").lower().split(",")
     if not request.modern or body:

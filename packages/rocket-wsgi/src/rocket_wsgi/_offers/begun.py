@@ -36,7 +36,8 @@ class Begun(ABC):
 
     The thread that serves the request calls the methods: `admit` when the head of the view's
     response is complete, and, after the response was asked for to its end and closed, `go_on` or
-    `undo`. If no head was ever complete, `undo` alone is called.
+    `undo`. If no head was ever complete, `undo` alone is called. `tell` follows it, where the
+    application wants to be told, on a thread of the pool: see `UndoneProtocol`.
 
     Attributes:
         admitted: whether it goes on after the view has returned, as far as is known.
@@ -66,9 +67,18 @@ class Begun(ABC):
         """Share ``connection``, which the caller owns, and so go on without a thread.
 
         ``size`` is the number of bytes of the response's body that were sent. ``keep_alive`` tells
-        whether the connection may serve requests again afterwards.
+        whether the connection may serve requests again afterwards. From the moment at which the
+        connection is shared its protocol is told of the end, whatever happens; so nothing that may
+        fail, such as sending, comes before.
         """
 
     @abstractmethod
-    def undo(self, continuation: Continuation) -> None:
-        """End, since the view's response is an ordinary one, or has failed. Called once."""
+    def undo(self, continuation: Continuation) -> bool:
+        """End, since the view's response is an ordinary one, or has failed. Called once.
+
+        Returns whether the application is to be told, by `tell`.
+        """
+
+    @abstractmethod
+    def tell(self, continuation: Continuation) -> None:
+        """Tell the application of the end, after `undo`. Called once, if at all."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from rocket_wsgi._environ.request_record import Messages, MessagesRecord
 from rocket_wsgi._offers.around import Around, call_within
 
 if TYPE_CHECKING:
@@ -77,14 +78,19 @@ class Continuation:
             return False
         return True
 
-    def end(self, status: int, size: int, error: str | None = None) -> None:
+    def end(
+        self, status: int, size: int, error: str | None = None, messages: Messages | None = None
+    ) -> None:
         """Note in the access log that the exchange is over. To be called once.
 
         ``status`` is that of the response, 0 if none was sent, and ``size`` the number of bytes of
-        its body. ``error`` tells why it is not complete.
+        its body. ``error`` tells why it is not complete. ``messages`` are those of a websocket or
+        an event stream.
         """
         log, record = self._log, self._record
         if log is not None and record is not None:
+            if messages is not None:
+                record = MessagesRecord(record, messages)
             record.seconds = time.monotonic() - record.began
             record.status = status
             record.size = size

@@ -49,7 +49,12 @@ class BegunDeferred(Begun):
         protocol = DeferredProtocol(self.later, continuation, self._otherwise, self._on_close)
         protocol.begin(connection, self._fields, self._deadline, keep_alive=keep_alive)
 
-    def undo(self, continuation: Continuation) -> None:
+    def undo(self, continuation: Continuation) -> bool:
         """Take no answer any more."""
+        del continuation
         self.later.undo()
+        return self._on_close is not None
+
+    def tell(self, continuation: Continuation) -> None:
+        """Call ``on_close``."""
         tell_over(self.later, continuation, self._on_close)

@@ -53,8 +53,12 @@ class BegunStream(Begun):
         protocol = EventStreamProtocol(self.stream, continuation, self._on_close, self._ping)
         protocol.begin(connection, self._status, size, keep_alive=keep_alive)
 
-    def undo(self, continuation: Continuation) -> None:
+    def undo(self, continuation: Continuation) -> bool:
         """Close the stream."""
         self.stream.undo(continuation.environ)
         self.stream.over()
+        return self._on_close is not None
+
+    def tell(self, continuation: Continuation) -> None:
+        """Call ``on_close``."""
         tell_closed(self.stream, continuation, self._on_close)

@@ -50,15 +50,18 @@ class BegunWebSocket(Begun):
         fields = switching_fields(
             self._opening, self._fields, terms.subprotocol, deflate=terms.compressed
         )
-        connection.write(self._encode(fields))
-        WebSocketProtocol(connection, self._handler, terms, continuation)
+        WebSocketProtocol(connection, self._encode(fields), self._handler, terms, continuation)
 
-    def undo(self, continuation: Continuation) -> None:
-        """Have ``on_close`` called, which is all that the handler hears."""
-        on_close = getattr(self._handler, CallKind.CLOSE.value, None)
-        if on_close is not None:
-            websocket = WebSocket(None, continuation.environ, self._terms.subprotocol)
-            continuation.call(CALLBACKS[CallKind.CLOSE], on_close, websocket, ABNORMAL, "")
+    def undo(self, continuation: Continuation) -> bool:
+        """Return whether there is an ``on_close``, which is all that the handler hears."""
+        del continuation
+        return hasattr(self._handler, CallKind.CLOSE.value)
+
+    def tell(self, continuation: Continuation) -> None:
+        """Call ``on_close``."""
+        on_close = getattr(self._handler, CallKind.CLOSE.value)
+        websocket = WebSocket(None, continuation.environ, self._terms.subprotocol)
+        continuation.call(CALLBACKS[CallKind.CLOSE], on_close, websocket, ABNORMAL, "")
 
 
 class StrangeWebSocket(Begun):
@@ -81,5 +84,10 @@ class StrangeWebSocket(Begun):
     ) -> None:
         """Is not called, since nothing is admitted."""
 
-    def undo(self, continuation: Continuation) -> None:
-        """Do nothing, since the handler was not used."""
+    def undo(self, continuation: Continuation) -> bool:
+        """Return False, since the handler was not used."""
+        del continuation
+        return False
+
+    def tell(self, continuation: Continuation) -> None:
+        """Is not called."""

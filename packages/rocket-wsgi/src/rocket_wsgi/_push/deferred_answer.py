@@ -8,8 +8,12 @@ from threading import Lock
 from typing import Any, Final, NamedTuple
 
 from rocket_core import SharedConnection, State
+from rocket_core.extending import mypyc_attr
 from rocket_wsgi._push.framing import Framing
 from rocket_wsgi._types import Headers
+
+_OF_BODY: Final = frozenset({"digest", "etag", "last-modified", "repr-digest"})
+"""The fields of a response that describe its body, besides those that begin with ``Content-``."""
 
 
 class Answer(NamedTuple):
@@ -47,6 +51,7 @@ _ANSWERED: Final = Phase.ANSWERED
 _OVER: Final = Phase.OVER
 
 
+@mypyc_attr(native_class=False)  # which would have no weak references
 class DeferredAnswer:
     """An answer that the client waits for. Any thread may use it, and no method waits.
 
@@ -54,6 +59,7 @@ class DeferredAnswer:
     """
 
     __slots__ = (
+        "__weakref__",
         "_answer",
         "_fields",
         "_framing",
@@ -93,8 +99,9 @@ class DeferredAnswer:
         """Answer; return False if it is too late, or if the client has gone.
 
         The fields of the view's response are sent as well, unless ``fields`` has their names, and
-        except for its ``Content-*`` and ``ETag``, which belong to the view's own body. The answer
-        to HEAD is sent without ``body``.
+        except for those that describe the view's own body: ``Content-*``, ``ETag``,
+        ``Last-Modified`` and the digests. ``Content-Security-Policy``, which tells the client what
+        a page may do, is sent. The answer to HEAD is sent without ``body``.
 
         Raises `ApplicationError` for an invalid status or field, `TypeError` for a body that is not
         bytes.
@@ -192,4 +199,6 @@ def _merge(of_view: Headers, of_answer: Headers) -> Headers:
 
 
 def _suits(name: str, others: set[str]) -> bool:
-    return name not in others and name != "etag" and not name.startswith("content-")
+    if name in others or name in _OF_BODY:
+        return False
+    return not name.startswith("content-") or name.startswith("content-security-policy")

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, Final
 
 from rocket_core import SharedConnection, State
+from rocket_core.extending import mypyc_attr
 from rocket_wsgi._events.event_format import (
     KEEP_ALIVE,
     check_data,
@@ -56,6 +57,7 @@ _ENDED: Final = Phase.ENDED
 _CUT: Final = Phase.CUT
 
 
+@mypyc_attr(native_class=False)  # which would have no weak references
 class EventStream:
     """An open event stream. Any thread may use it, and no method waits for the client.
 
@@ -66,6 +68,7 @@ class EventStream:
     """
 
     __slots__ = (
+        "__weakref__",
         "_environ",
         "_framing",
         "_groups",
@@ -73,6 +76,7 @@ class EventStream:
         "_kept",
         "_last",
         "_lock",
+        "_opening",
         "_phase",
         "_retry",
         "_sent",
@@ -89,7 +93,8 @@ class EventStream:
         self._environ: Any = environ
         self._framing: Final = framing
         self._retry = _RETRY if retry is None else retry
-        self._kept: list[bytes] | None = [] if retry is None else [encode_retry(retry)]
+        self._opening = b"" if retry is None else encode_retry(retry)
+        self._kept: list[bytes] | None = []
         self._shared: SharedConnection | None = None
         self._groups: list[Leavable] | None = None
         self._keep_alive = False
@@ -209,13 +214,17 @@ class EventStream:
             self._keep_alive = keep_alive
             self._last = now
             self._sent = 0
+            if self._opening and kept is not None:
+                self._queue(self._opening, shared, message=False)
+            self._opening = b""
             for data in kept or ():
-                self._queue(data, shared)
+                self._queue(data, shared, message=True)
             if phase is _BEGUN:
                 self._phase = _OPEN
             elif phase is _ENDED:
                 self._finish(shared)
         if phase is _CUT:
+            shared.drop_message()  # the one for which there was no room
             shared.cut()
 
     def undo(self, environ: Callable[[], Environ]) -> None:
@@ -267,7 +276,7 @@ class EventStream:
                 return self._keep(data)
             if phase is not _OPEN or shared is None:
                 return False
-            taken = self._queue(data, shared)
+            taken = self._queue(data, shared, message=True)
             if taken:
                 self._last = monotonic()
             else:
@@ -297,13 +306,16 @@ class EventStream:
         self._sent += len(data)
         return True
 
-    def _queue(self, data: bytes, shared: SharedConnection) -> bool:
+    def _queue(self, data: bytes, shared: SharedConnection, *, message: bool) -> bool:
         """With the lock: have ``data`` sent, unless too much waits for the client.
+
+        ``message``: it is an event or a comment of the application.
 
         Bytes wait for the client while the output is blocked. Otherwise they are in the hands of
         another thread that sends right now, and say nothing about the client.
         """
-        taken = shared.queue(self._framing.part(data), control=not shared.blocked)
+        part = self._framing.part(data)
+        taken = shared.queue(part, control=not shared.blocked, message=message)
         if taken:
             self._sent += len(data)
         return taken

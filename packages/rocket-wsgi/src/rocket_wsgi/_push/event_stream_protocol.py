@@ -7,6 +7,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, final
 
 from rocket_core import CloseReason, Connection, SharedConnection, SharedProtocol
+from rocket_wsgi._environ.request_record import Messages
+from rocket_wsgi._push.reasons import unusual
 from rocket_wsgi._push.received import leave_in_buffer
 
 if TYPE_CHECKING:
@@ -14,10 +16,6 @@ if TYPE_CHECKING:
     from rocket_wsgi._push.event_stream import EventStream
 
     OnClose = Callable[[EventStream], object]
-
-
-_USUAL: Final = frozenset({CloseReason.CLIENT, CloseReason.SERVED, CloseReason.DRAINED})
-"""The usual reasons for which the connection of an event stream closes."""
 
 
 @final
@@ -78,9 +76,10 @@ class EventStreamProtocol(SharedProtocol):
 
     def ended(self, reason: CloseReason | None) -> None:
         """Tell the application, and the access log."""
-        self._shared = None
-        error = None if reason in _USUAL or reason is None else reason.value
-        self._continuation.end(self._status, self._size + self._stream.over(), error)
+        shared, self._shared = self._shared, None
+        messages = Messages(0, 0 if shared is None else shared.messages_sent)
+        size = self._size + self._stream.over()
+        self._continuation.end(self._status, size, unusual(reason), messages)
         tell_closed(self._stream, self._continuation, self._on_close)
 
     def doing(self) -> str:

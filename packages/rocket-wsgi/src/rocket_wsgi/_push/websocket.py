@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from rocket_core.extending import mypyc_attr
 from rocket_wsgi._group.broadcast import Broadcast, MemberKind
 from rocket_wsgi._group.member import Leavable
 from rocket_wsgi._types import Environ
@@ -39,6 +40,7 @@ class Link(Protocol):
         """Forget a group."""
 
 
+@mypyc_attr(native_class=False)  # which would have no weak references
 class WebSocket:
     """An open websocket. Any thread may use it, and no method waits for the client.
 
@@ -46,7 +48,7 @@ class WebSocket:
         context: anything the application likes to keep here.
     """
 
-    __slots__ = ("_environ", "_link", "_subprotocol", "context")
+    __slots__ = ("__weakref__", "_environ", "_link", "_subprotocol", "context")
 
     def __init__(
         self, link: Link | None, environ: Callable[[], Environ], subprotocol: str | None

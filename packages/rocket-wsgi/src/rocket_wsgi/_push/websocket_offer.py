@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from rocket_core.extending import RareLog
@@ -23,10 +24,34 @@ _strangers: Final = RareLog(logging.getLogger("rocket_wsgi"))
 _SLOW: Final = ("close", "drop")
 
 
+class Default(Enum):
+    """The value of an argument that the application does not give."""
+
+    SITE = "as the site says"
+
+
+class WebSocketDefaults:
+    """What holds for websockets unless the application says otherwise.
+
+    Attributes:
+        max_message: the maximum size in bytes of a message of the client, decompressed.
+        ping: the seconds of silence after which the client is asked for an answer; None: never.
+    """
+
+    __slots__ = ("max_message", "ping")
+
+    def __init__(self, max_message: int, ping: float | None) -> None:
+        """Check the settings: TypeError or ValueError for invalid ones."""
+        _check_number("websocket_max_message", max_message)
+        check_seconds("websocket_ping", ping)
+        self.max_message: Final = max_message
+        self.ping: Final = ping
+
+
 class WebSocketOffer:
     """``rocket.websocket``: an application may turn its request into a websocket."""
 
-    __slots__ = ("_begin", "_encode", "_opening", "_request")
+    __slots__ = ("_begin", "_defaults", "_encode", "_opening", "_request")
 
     def __init__(
         self,
@@ -34,6 +59,7 @@ class WebSocketOffer:
         request: Request,
         begin: Callable[[Begun], None],
         encode: Encode,
+        defaults: WebSocketDefaults,
     ) -> None:
         """Offer what the valid handshake ``opening`` of ``request`` asks for.
 
@@ -43,6 +69,7 @@ class WebSocketOffer:
         self._opening: Final = opening
         self._request: Final = request
         self._begin: Final = begin
+        self._defaults: Final = defaults
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
@@ -60,9 +87,9 @@ class WebSocketOffer:
         *,
         subprotocol: str | None = None,
         origins: str | Collection[str] | None = None,
-        max_message: int = 1 << 20,
+        max_message: int | Default = Default.SITE,
         compress: bool = True,
-        ping: float | None = 25.0,
+        ping: float | Default | None = Default.SITE,
         read_ahead: int = 16,
         slow: str = "close",
     ) -> bool:
@@ -81,9 +108,11 @@ class WebSocketOffer:
                 ``{"https://example.com"}``; ``"*"``: all; None: those of the same host and port.
                 Clients that send no origin, which are no browsers, are always let in.
             max_message: the maximum size in bytes of a message of the client, decompressed.
+                Default: ``websocket_max_message`` of the `Site`, 1 MiB.
             compress: whether to compress messages, from 200 bytes on, if the client can.
             ping: seconds of silence after which the client is asked for an answer, and after which
-                it counts as gone without one; None: never.
+                it counts as gone without one; None: never. Default: ``websocket_ping`` of the
+                `Site`, 25 s.
             read_ahead: the number of messages that are received while the handler is busy.
             slow: what becomes of a message while 256 KiB or more wait for the client: ``"close"``:
                 the websocket is closed with 1013; ``"drop"``: the message is not sent.
@@ -93,6 +122,10 @@ class WebSocketOffer:
             TypeError: ``max_message`` or ``read_ahead`` is not an int.
             ValueError: the client did not ask for ``subprotocol``, or another argument is invalid.
         """
+        if isinstance(max_message, Default):
+            max_message = self._defaults.max_message
+        if isinstance(ping, Default):
+            ping = self._defaults.ping
         check_subprotocol(self._opening, subprotocol)
         check_seconds("ping", ping)
         _check_number("max_message", max_message)

@@ -30,7 +30,9 @@ from typing import TYPE_CHECKING, Final, final
 
 from rocket_core import CloseReason, Connection, SharedConnection, SharedProtocol, Timeouts
 from rocket_core.extending import Transfer
+from rocket_wsgi._environ.request_record import Messages
 from rocket_wsgi._group.member import Leavable
+from rocket_wsgi._push.reasons import unusual
 from rocket_wsgi._push.websocket import WebSocket
 from rocket_wsgi._websocket.frame_reader import FrameReader
 from rocket_wsgi._websocket.session import Admission, Call, CallKind, Session
@@ -128,11 +130,12 @@ class WebSocketProtocol(SharedProtocol):
     def __init__(
         self,
         connection: Connection,
+        head: bytes,
         handler: object,
         terms: Terms,
         continuation: Continuation,
     ) -> None:
-        """Share ``connection``, after the handshake was completed, and have ``on_open`` called.
+        """Share ``connection``, complete the handshake by ``head``, and have ``on_open`` called.
 
         The owner of the connection calls this, and leaves it in ``State.SHARED``.
         """
@@ -168,6 +171,7 @@ class WebSocketProtocol(SharedProtocol):
         self.websocket = WebSocket(self, continuation.environ, terms.subprotocol)
         self._shared: SharedConnection = connection.share(self)
         with self._lock:
+            self._queue(head)
             self._arm(self._session.deadline)
             self._shared.call()
 
@@ -189,11 +193,13 @@ class WebSocketProtocol(SharedProtocol):
         session, shared = self._session, self._shared
         with self._lock:
             admission = session.admit(self.pending)
-            taken = admission is _SEND and shared.queue(frame, control=True)
+            taken = admission is _SEND and shared.queue(frame, control=True, message=True)
             if taken:
                 self._size += len(frame)
                 session.sent()
-            elif admission is _OVERFLOW:
+            elif admission is not _SEND and not session.closed:
+                shared.drop_message()  # the client is too slow
+            if admission is _OVERFLOW:
                 shared.drop_queued()
                 self._queue(session.overflow(monotonic()))
                 self._follow()
@@ -250,7 +256,9 @@ class WebSocketProtocol(SharedProtocol):
                     begun = False
                     self._hear(now, silent=not data)
                 if event is not None:
-                    complete = complete or isinstance(event, (str, bytes))
+                    if isinstance(event, (str, bytes)):
+                        complete = True
+                        self._shared.messages_received += 1
                     self._queue(session.receive(event, reader.size, self.pending))
                 more = event is not None and session.reading and reader.begun
                 if not more:
@@ -377,11 +385,17 @@ class WebSocketProtocol(SharedProtocol):
 
     def ended(self, reason: CloseReason | None) -> None:
         """The connection has ended: have ``on_close`` called after what waits."""
-        del reason
+        session, shared = self._session, self._shared
         with self._lock:
-            self._session.gone()
+            session.gone()
         self._leave_groups()
-        self._continuation.end(_SWITCHING, self._size)
+        messages = Messages(shared.messages_received, shared.messages_sent, session.code)
+        self._continuation.end(_SWITCHING, self._size, unusual(reason), messages)
+
+    def outcome(self, reason: CloseReason | None) -> str:
+        """Return the code that ``on_close`` gets."""
+        del reason
+        return str(self._session.code)
 
     def _call(self, call: Call) -> bool:
         """Call the handler; return False if that raised an exception, which is logged then."""

@@ -1,0 +1,117 @@
+"""What is counted on the shared connections of a server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+MAX_OUTCOMES: Final = 64
+"""The number of outcomes of each kind that are counted by name. Clients may choose the names."""
+
+OTHER: Final = "other"
+"""The name of all further outcomes."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageCounts:
+    """The messages on all connections of one kind.
+
+    Attributes:
+        received: those of clients that have arrived completely.
+        sent: those that were queued for a client.
+        dropped: those that were refused, because the client took too little or had just left.
+    """
+
+    received: int
+    sent: int
+    dropped: int
+
+
+class Named(Protocol):
+    """The protocol of a shared connection, as far as it is counted."""
+
+    kind: str
+
+
+class Counted(Protocol):
+    """A shared connection, as far as it is counted."""
+
+    messages_received: int
+    messages_sent: int
+    messages_dropped: int
+
+    @property
+    def protocol(self) -> Named:
+        """What is told."""
+
+
+class Sharing(Protocol):
+    """A connection that may be shared."""
+
+    @property
+    def shared(self) -> Counted | None:
+        """What any thread may use while it is."""
+
+
+def counts_of(shared: Counted) -> MessageCounts:
+    """Return the messages on one shared connection so far."""
+    return MessageCounts(shared.messages_received, shared.messages_sent, shared.messages_dropped)
+
+
+class SharedTally:
+    """The counts of the shared connections that are over, and the sum of all.
+
+    ``_lock`` guards them, and the moment at which a connection is not shared any more: its counts
+    are among those of open connections or in this tally, so that no sum ever decreases. A message
+    costs no lock of this: it is counted on its connection. A connection takes the lock twice.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._messages: dict[str, MessageCounts] = {}
+        self._outcomes: dict[str, dict[str, int]] = {}
+
+    def close(self, connection: Any) -> None:
+        """End the sharing of a `Connection`, whose counts do not change any more.
+
+        Its owner calls this.
+        """
+        with self._lock:
+            _add(self._messages, connection.shared)
+            connection.shared = None
+
+    def count_outcome(self, kind: str, outcome: str) -> None:
+        """Count how a connection of ``kind`` has ended. Any thread may call this."""
+        with self._lock:
+            counts = self._outcomes.setdefault(kind, {})
+            if outcome not in counts and len(counts) >= MAX_OUTCOMES:
+                outcome = OTHER
+            counts[outcome] = counts.get(outcome, 0) + 1
+
+    def messages(self, connections: Iterable[Sharing]) -> dict[str, MessageCounts]:
+        """Return the counts by kind, given the open ``connections``. Any thread may call this."""
+        with self._lock:
+            found = dict(self._messages)
+            for each in connections:
+                shared = each.shared
+                if shared is not None:
+                    _add(found, shared)
+        return found
+
+    def outcomes(self) -> dict[str, dict[str, int]]:
+        """Return how many connections have ended, by kind and outcome. Any thread may call this."""
+        with self._lock:
+            return {kind: dict(counts) for kind, counts in self._outcomes.items()}
+
+
+def _add(counts: dict[str, MessageCounts], shared: Counted) -> None:
+    kind = shared.protocol.kind
+    before, more = counts.get(kind, _NONE), counts_of(shared)
+    counts[kind] = MessageCounts(
+        before.received + more.received, before.sent + more.sent, before.dropped + more.dropped
+    )
+
+
+_NONE: Final = MessageCounts(0, 0, 0)
