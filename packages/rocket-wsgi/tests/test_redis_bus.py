@@ -180,6 +180,43 @@ def test_late_groups_have_no_gap_and_no_double_while_others_publish(buses: Any) 
         assert before == published[: len(before)]
 
 
+def test_history_may_be_ahead_of_what_the_thread_has_handed_over(buses: Any) -> None:
+    one, two = buses(), buses()
+    first, late = Notes("prices"), Notes("prices", history=10)
+    two.follow(first)
+    with two._lock:  # the thread waits for it
+        for message in (b"1", b"2", b"3"):
+            one.publish("prices", message)
+        two.follow(late)
+        assert late.before == [b"1", b"2", b"3"]
+    one.publish("prices", b"4")
+    first.gets(b"1", b"2", b"3", b"4")
+    late.gets(b"4")
+
+
+def test_message_that_comes_while_history_is_read_is_kept(
+    buses: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = buses()
+    first, late = Notes("prices"), Notes("prices", history=10)
+    bus.follow(first)
+    bus.publish("prices", b"1")
+    first.gets(b"1")
+    recall = bus._recall
+
+    def recall_slowly(*arguments: Any) -> Any:
+        history = recall(*arguments)
+        bus.publish("prices", b"2")
+        first.gets(b"1", b"2")
+        return history
+
+    monkeypatch.setattr(bus, "_recall", recall_slowly)
+    bus.follow(late)
+    assert late.before == [b"1"]
+    bus.publish("prices", b"3")
+    late.gets(b"2", b"3")
+
+
 @pytest.mark.parametrize("keeps", [True, False], ids=["with its data", "without its data"])
 def test_redis_that_is_killed_and_comes_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, *, keeps: bool

@@ -35,6 +35,17 @@ def test_message_reaches_the_groups_of_its_name_in_all_processes(ends: Ends) -> 
     assert news.got == []
 
 
+def test_group_without_history_gets_messages_from_now_on(ends: Ends) -> None:
+    one, two = ends.process(), ends.process()
+    first, late = Notes("prices"), Notes("prices")
+    one.follow(first)
+    one.publish("prices", b"1")
+    assert first.gets(b"1")
+    two.follow(late)
+    two.publish("prices", b"2")
+    assert late.gets(b"2")
+
+
 def test_subscriber_gets_messages_of_all_names(ends: Ends) -> None:
     bus = ends.process()
     got: list[tuple[str, bytes]] = []

@@ -165,6 +165,20 @@ def test_process_that_sends_anything_else_is_rejected(data: bytes) -> None:
         assert len(ends.rejected) == 1
 
 
+def test_earlier_messages_come_before_those_that_wait() -> None:
+    with Ends() as ends:
+        sock = ends.socket()
+        sock.settimeout(PATIENCE)
+        sock.sendall(frame(Kind.PUBLISH, MESSAGE))
+        eventually(lambda: ends.log.end == 1)
+        sock.sendall(frame(Kind.SUBSCRIBE) + RECALL + frame(Kind.PUBLISH, MESSAGE) * 2)
+        reader = FrameReader()
+        kinds: list[int] = []
+        while len(kinds) < 4:
+            kinds += [kind for kind, _ in reader.feed(sock.recv(LONG))]
+        assert kinds == [Kind.RECALLED, Kind.RECALL_END, Kind.MESSAGE, Kind.MESSAGE]
+
+
 def test_any_count_and_name_may_be_asked_for() -> None:
     with Ends() as ends:
         sock = ends.socket()

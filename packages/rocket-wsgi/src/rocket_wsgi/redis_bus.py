@@ -150,7 +150,7 @@ class RedisBus:
             length: the number of messages that Redis keeps, for processes that were disconnected,
                 and for the history of groups. All groups on the bus share it.
             on_missed: is called by the thread of the bus where messages may be missing. Groups with
-                history have begun it anew by then, and ended their event streams.
+                history have ended their event streams by then.
 
         Raises:
             ValueError: ``url`` is not a URL of Redis, or ``length`` is below 1.

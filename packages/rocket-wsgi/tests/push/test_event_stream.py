@@ -659,4 +659,19 @@ def test_stream_that_lapses_ends_and_its_client_makes_another_connection(
     assert client.chunk() == b""
     assert client.closed_by_server()
     assert stream.closed
-    assert len(group) == 0
+
+
+def test_stream_that_lapses_leaves_its_groups_at_once(serve: Serve, views: Views) -> None:
+    group = Group(history=1)
+    lengths = []
+
+    def view(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        stream = environ["rocket.events"].open()
+        group.add(stream)
+        stream.lapse()
+        lengths.append(len(group))
+        start_response("200 OK", EVENTS)
+        return []
+
+    serve(view).exchange(get())
+    assert lengths == [0]

@@ -18,9 +18,9 @@ So the member gets A and B once each, and in this order.
 
 A group on a bus only publishes what it is to send. The bus calls `Group._received` for each
 message, in the order that all groups of the name have in common. Where the bus may have lost
-messages (`Group._missed`), a history must not go on as if it had none missing: it begins anew, and
-the event streams of the group end, so that their clients come back with the ID of the last event
-that they have got. The history of the process that they reach may have more.
+messages (`Group._missed`), they are missing in the history, too. Then the event streams of the
+group end, so that their clients come back with the ID of the last event that they have got: the
+history of the process that they reach may have what is missing in this one.
 """
 
 from __future__ import annotations
@@ -100,10 +100,10 @@ class Group:
         process is connected to the others, such as at the import of a module.
 
         A group on a bus that remembers messages begins with the history of the others of its name,
-        for which the constructor waits a bounded time. If the bus may have lost messages, the
-        history begins anew, and the event streams of a group with history are ended, so that their
-        clients come back, with the ID of the last event that they have got, to this process or
-        another.
+        for which the constructor waits a bounded time. If the bus may have lost messages, they are
+        missing in the history, and the event streams of a group with history are ended, so that
+        their clients come back, with the ID of the last event that they have got, to this process
+        or to another, which may have all messages.
 
         Raises `ValueError` for a negative history, for a bus without a name or the reverse, for a
         shared group without a name, and for one with a bus of its own.
@@ -244,13 +244,12 @@ class Group:
             self._history.extend(messages)
 
     def _missed(self) -> None:
-        """Begin the history anew, and let event streams come back: messages may be missing."""
+        """Let event streams come back, since messages may be missing in the history."""
         sequencer = self._sequencer
         if not self._history.maxlen:
             return
         with sequencer.lock:
             sequencer.make_room()
-            self._history.clear()
             run = sequencer.add(_Delivery((), self._present(), gap=True))
         if run:
             sequencer.run()
