@@ -757,6 +757,17 @@ def test_ends_are_counted_once_by_kind_and_outcome() -> None:
         eventually(lambda: server.statistics().outcomes == {"recorder": ends})
 
 
+def test_protocol_without_a_kind_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recorder, "kind", "")
+    with sharing() as (server, worker), shared_with(server, worker) as (client, protocol):
+        assert server.statistics().connections == {"shared": 1}
+        assert server.statistics().shared == {}
+        client.close()
+        protocol.wait_for("ended")
+        eventually(lambda: not server.list_connections())
+        assert (server.statistics().messages, server.statistics().outcomes) == ({}, {})
+
+
 def test_outcomes_are_told_apart_up_to_a_number() -> None:
     tally = SharedTally()
     for number in range(MAX_OUTCOMES + 10):

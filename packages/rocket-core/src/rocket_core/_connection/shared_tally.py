@@ -84,6 +84,8 @@ class SharedTally:
 
     def count_outcome(self, kind: str, outcome: str) -> None:
         """Count how a connection of ``kind`` has ended. Any thread may call this."""
+        if not kind:
+            return
         with self._lock:
             counts = self._outcomes.setdefault(kind, {})
             if outcome not in counts and len(counts) >= MAX_OUTCOMES:
@@ -108,6 +110,8 @@ class SharedTally:
 
 def _add(counts: dict[str, MessageCounts], shared: Counted) -> None:
     kind = shared.protocol.kind
+    if not kind:
+        return
     before, more = counts.get(kind, _NONE), counts_of(shared)
     counts[kind] = MessageCounts(
         before.received + more.received, before.sent + more.sent, before.dropped + more.dropped

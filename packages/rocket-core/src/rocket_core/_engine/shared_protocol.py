@@ -29,7 +29,7 @@ class SharedProtocol(ABC):
     __slots__ = ()
 
     kind = "shared"
-    """What statistics call such a connection."""
+    """What statistics call such a connection. If it is empty, they count its state alone."""
 
     @abstractmethod
     def received(self, connection: Connection) -> None:

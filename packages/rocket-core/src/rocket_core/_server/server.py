@@ -714,7 +714,11 @@ class Server:
 
 
 def _count_shared(connections: Iterable[Connection]) -> dict[str, SharedCounts]:
-    shared = [each for connection in connections if (each := connection.shared) is not None]
+    shared = [
+        each
+        for connection in connections
+        if (each := connection.shared) is not None and each.protocol.kind
+    ]
     all_of = Counter(each.protocol.kind for each in shared)
     parked = Counter(each.protocol.kind for each in shared if each.turn_state is TurnState.RESTING)
     return {kind: SharedCounts(parked[kind], all_of[kind] - parked[kind]) for kind in all_of}

@@ -22,7 +22,7 @@ class UndoneProtocol(SharedProtocol):
     response, and the callback is the turn in which a protocol is told of the end.
     """
 
-    kind = "refusal"
+    kind = ""
 
     __slots__ = ("_begun", "_continuation")
 
