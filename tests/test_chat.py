@@ -17,7 +17,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from rocket_core.testing import eventually
+from rocket_core.testing import eventually, unused_port
 from systemtests.chromium import Chromium
 from systemtests.processes import EXAMPLES, PATIENCE, PLAIN, Server, assert_quiet, serve
 
@@ -141,7 +141,7 @@ def test_what_is_sent_again_is_stored_once(site: Server) -> None:
         assert ada.hear("message")["number"] == 2
 
 
-def test_many_who_speak_at_once_wait_for_nobody(site: Server) -> None:
+def test_many_visitors_speak_at_once(site: Server) -> None:
     with ExitStack() as stack, ThreadPoolExecutor(8) as threads:
         crowd = [stack.enter_context(enter(site, f"visitor {each}")) for each in range(8)]
 
@@ -298,6 +298,32 @@ def test_two_pages_chat(chromium: Chromium, site: Server) -> None:
         ada.wait_for("find('news').textContent", "Bob has left.")
 
 
+def test_what_is_lost_or_overtaken_on_the_way_is_asked_for(
+    chromium: Chromium, site: Server
+) -> None:
+    with visit(chromium, site, "Ada") as ada, visit(chromium, site, "Bob") as bob:
+        ada.wait_for(PRESENT, ["Ada", "Bob"])
+        ada.evaluate("""{
+            const late = [];
+            socket.onmessage = event => {
+                const heard = JSON.parse(event.data);
+                if (heard.text === "late") {
+                    late.push(heard);
+                } else if (heard.text !== "lost") {
+                    receive(heard);
+                    late.splice(0).forEach(receive);
+                }
+            };
+        }""")
+        for text in ("late", "lost", "at last"):
+            say(bob, text)
+        ada.wait_for(TEXTS, ["late", "lost", "at last"])
+        ada.evaluate('receive({ type: "roster", version: 1, names: ["Zoë"] })')
+        assert ada.evaluate(PRESENT) == ["Ada", "Bob"]
+        say(bob, "the end")
+        ada.wait_for(TEXTS, ["late", "lost", "at last", "the end"])
+
+
 def test_page_can_be_used_without_a_mouse_and_without_sight(
     chromium: Chromium, site: Server
 ) -> None:
@@ -315,7 +341,13 @@ def test_page_can_be_used_without_a_mouse_and_without_sight(
         assert ada.evaluate("document.querySelector('[aria-current]').textContent") == "lobby"
         ada.press("Tab")
         assert ada.evaluate("document.activeElement.textContent") == "Send"
-        assert ada.evaluate("find('messages').ariaBusy") == "false"
+        assert ada.evaluate("find('history').ariaBusy") == "false"
+        for number in range(20):
+            say(ada, f"message {number}")
+        ada.wait_for(f"{TEXTS}.length", 20)
+        below = "find('history').scrollHeight - find('history').clientHeight"
+        assert ada.evaluate(below) > 0
+        assert ada.evaluate(f"Math.abs(find('history').scrollTop - ({below})) <= 1")
 
 
 class Conversation:
@@ -375,8 +407,8 @@ def test_pages_come_back_after_a_reload_of_the_server(
 
 def test_pages_come_back_after_a_restart_of_the_server(chromium: Chromium, tmp_path: Path) -> None:
     with ExitStack() as stack:
-        server = stack.enter_context(serve_chat(tmp_path))
-        again = ["--bind", server.address.removeprefix("http://")]
+        bind = ["--bind", f"127.0.0.1:{unused_port()}"]
+        server = stack.enter_context(serve_chat(tmp_path, *bind))
         ada, bob = (stack.enter_context(visit(chromium, server, name)) for name in ("Ada", "Bob"))
         conversation = Conversation({"Ada": ada, "Bob": bob})
         conversation.wait_for_new_sockets()
@@ -386,7 +418,7 @@ def test_pages_come_back_after_a_restart_of_the_server(chromium: Chromium, tmp_p
             for page in (ada, bob):
                 page.wait_for("socket", None)
             conversation.speak(f"without a server {number}")
-            server = stack.enter_context(serve_chat(tmp_path, *again))
+            server = stack.enter_context(serve_chat(tmp_path, *bind))
             conversation.wait_for_new_sockets()
             conversation.speak(f"after start {number}")
             conversation.check()
@@ -395,12 +427,12 @@ def test_pages_come_back_after_a_restart_of_the_server(chromium: Chromium, tmp_p
 def test_a_page_whose_session_has_ended_asks_for_the_name(
     chromium: Chromium, tmp_path: Path
 ) -> None:
-    with serve_chat(tmp_path) as server:
-        again = ["--bind", server.address.removeprefix("http://")]
+    bind = ["--bind", f"127.0.0.1:{unused_port()}"]
+    with serve_chat(tmp_path, *bind) as server:
         page = chromium.visit(server.address)
         page.submit("#log-in", name="Ada")
         page.wait_for(CONNECTED)
     (tmp_path / "secret-key").unlink()
-    with serve_chat(tmp_path, *again):
+    with serve_chat(tmp_path, *bind):
         page.wait_for("document.getElementById('log-in') !== null")
     page.close()

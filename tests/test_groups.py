@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-import redis
 from websockets.sync.client import connect
 
 from rocket_core.testing import eventually
@@ -19,9 +17,9 @@ from systemtests.processes import (
     PLAIN,
     Server,
     assert_quiet,
-    find_tool,
     serve,
 )
+from systemtests.redis_server import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,40 +28,10 @@ if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
 
-class Redis:
-    """A Redis that a test kills and starts again."""
-
-    def __init__(self, directory: Path) -> None:
-        path = directory / "redis.sock"
-        self.url = f"unix://{path}"
-        self._command = [
-            *(find_tool("redis-server"), "--port", "0", "--unixsocket", str(path)),
-            *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),
-            *("--dir", str(directory)),
-        ]
-        self.start()
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        with redis.Redis.from_url(self.url) as client:
-
-            def answers() -> bool:
-                with suppress(redis.ConnectionError):
-                    return bool(client.ping())
-                return False
-
-            eventually(answers)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait(PATIENCE)
-
-
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Redis]:
-    store = Redis(tmp_path)
-    yield store
-    store.kill()
+def store(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path) as store:
+        yield store
 
 
 def rooms(*options: str, **variables: str) -> Server:
@@ -116,7 +84,7 @@ def test_websockets_of_all_processes_get_the_same_order(processes: int) -> None:
     assert_quiet(server.log)
 
 
-def test_websockets_of_two_servers_get_the_same_order_over_redis(store: Redis) -> None:
+def test_websockets_of_two_servers_get_the_same_order_over_redis(store: RedisServer) -> None:
     with (
         rooms("--processes", "2", REDIS_URL=store.url) as one,
         rooms("--processes", "2", "--preload", REDIS_URL=store.url) as two,
@@ -141,7 +109,7 @@ def says(socket: ClientConnection) -> bool:
     return True
 
 
-def test_feed_over_redis_goes_on_where_the_client_was(store: Redis) -> None:
+def test_feed_over_redis_goes_on_where_the_client_was(store: RedisServer) -> None:
     with (
         rooms("--processes", "2", REDIS_URL=store.url) as one,
         rooms(REDIS_URL=store.url) as two,

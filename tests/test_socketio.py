@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+import engineio.packet
 import engineio.server
 import engineio.socket
 import httpx
@@ -25,7 +26,7 @@ import socketio
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from rocket_wsgi.engineio import ParkedSocket, install
+from rocket_wsgi.engineio import ParkedSocket, _Poll, install
 from systemtests.processes import APPLICATIONS, PATIENCE, PLAIN, Server, assert_quiet, serve
 
 if TYPE_CHECKING:
@@ -207,6 +208,14 @@ def test_namespace_and_a_callback_of_the_server(client: socketio.Client) -> None
     client.on("question", lambda text: f"{text}!")
     client.emit("ask", "why")
     assert heard[1].get(timeout=PATIENCE) == "why!"
+
+
+def test_a_handler_may_wait_for_other_clients_only(site: Server, client: socketio.Client) -> None:
+    with client_of(site, ["websocket"]) as other:
+        other.on("question", lambda text: f"{text}!")
+        own = client.call("call me", client.get_sid(), timeout=PATIENCE)
+        assert own.startswith("a handler cannot wait for the answer of its own client")
+        assert client.call("call me", other.get_sid(), timeout=PATIENCE) == "really!"
 
 
 def test_the_server_disconnects(client: socketio.Client) -> None:
@@ -409,6 +418,14 @@ def test_of_two_polls_the_second_counts(site: Server) -> None:
         assert answer_on(second) == '430["in second"]'
 
 
+def test_a_poll_ends_with_the_session(site: Server) -> None:
+    with Polling(site) as client:
+        client.join()
+        waiting = client.wait()
+        assert client.post("1").text == "OK"
+        assert answer_on(waiting) == ""
+
+
 def test_a_client_that_leaves_its_poll_is_noticed(site: Server) -> None:
     before = len(state_of(site)["gone"])
     with Polling(site) as client:
@@ -422,15 +439,20 @@ def test_a_client_that_leaves_its_poll_is_noticed(site: Server) -> None:
 # -- pings -----------------------------------------------------------------------------------------
 
 
-def test_pings_are_sent_and_their_answers_awaited() -> None:
-    with impatient(0.2) as site, ExitStack() as stack:
-        client = stack.enter_context(Polling(site))
+def test_pings_by_polling() -> None:
+    with impatient(0.2) as site, Polling(site) as client:
         client.join()
         for _ in range(3):
             assert client.poll().text == "2"
             client.post("3")
-        websocket = stack.enter_context(Polling(site)).websocket()
-        with websocket:
+        assert client.poll().text == "2"
+        state = wait_until(site, lambda state: state["sockets"] == 0)
+        assert state["gone"] == ["ping timeout"]
+
+
+def test_pings_by_websocket() -> None:
+    with impatient(0.2) as site, Polling(site) as client:
+        with client.websocket() as websocket:
             upgrade(websocket)
             websocket.send("40")
             assert str(websocket.recv(PATIENCE)).startswith("40{")
@@ -443,8 +465,8 @@ def test_pings_are_sent_and_their_answers_awaited() -> None:
                 websocket.recv(PATIENCE)
             assert websocket.close_code == 1001
         state = wait_until(site, lambda state: state["sockets"] == 0)
-        assert state["gone"].count("ping timeout") == 2
-        assert len(state["threads"]) <= WORKERS + OTHERS
+        assert state["gone"] == ["ping timeout"]
+        assert state["handled_by"] == ["rocket-worker-"]
 
 
 @pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=list(TRANSPORTS))
@@ -510,14 +532,39 @@ def test_another_server_serves_in_its_own_way(transports: list[str]) -> None:
         site.kill()
 
 
-def test_install_is_needed() -> None:
-    """Without it each client takes threads, so that the tests above show what they should."""
-    options = ["socketio_rooms:app", *PLAIN, *THREADS]
+def test_without_install_each_websocket_has_four_threads() -> None:
+    """So the tests above show what they should, and the documentation is right."""
+    options = ["socketio_rooms:app", *PLAIN, "--threads", "2"]
     without = {"WITHOUT_INSTALL": "1"}
     with serve(*options, cwd=APPLICATIONS, variables=without) as site, ExitStack() as stack:
+        for _ in range(3):  # now each takes a thread of the pool in addition
+            stack.enter_context(client_of(site, ["websocket"]))
+        before = len(state_of(site)["threads"])
         for _ in range(5):
             stack.enter_context(client_of(site, ["websocket"]))
-        assert len(state_of(site)["threads"]) > WORKERS + OTHERS
+        assert len(state_of(site)["threads"]) == before + 20
+
+
+class TooLate:
+    """A deferred answer whose client has left."""
+
+    def __init__(self) -> None:
+        self.tried = 0
+
+    def answer(self, status: str, fields: object, body: bytes) -> bool:
+        self.tried += 1
+        return False
+
+
+def test_what_a_poll_could_not_be_answered_with_is_kept_in_order() -> None:
+    server = engineio.server.Server(async_mode="threading")
+    parked = ParkedSocket(server, "a")
+    late: Any = TooLate()
+    parked._poll = _Poll(late, None, [])
+    for text in ("one", "two"):
+        parked.send(engineio.packet.Packet(engineio.packet.MESSAGE, text))
+    assert late.tried == 2
+    assert [each.data for each in parked._take()] == ["one", "two"]
 
 
 def test_install_says_what_a_version_lacks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A chat in Flask: rooms, history, and who is there, over websockets that hold no thread.
+"""A chat in Flask: rooms with history and presence, over websockets that hold no thread.
 
 A websocket begins as an ordinary request, with its session. The view accepts it with a `Visit`,
 whose methods the server calls from then on, in threads of its pool.
@@ -60,7 +60,7 @@ def close_database(error: BaseException | None) -> None:
 
 
 def login_required(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Let only visitors in who have told their name; others get the page with its log-in form."""
+    """Answer visitors without a name with 401, and the page with its log-in form."""
 
     @functools.wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The storage of the chat: a SQLite database with the messages, and with who is in which room."""
+"""The storage of the chat: a SQLite database with the messages, and the visitors in each room."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ RETURNING version
 
 @dataclass(frozen=True)
 class Roster:
-    """Who is in a room. Of two rosters of a room, the one with the higher version is newer."""
+    """The visitors in a room. Of two rosters of a room, the one with a higher version is newer."""
 
     version: int
     names: list[str]
@@ -79,7 +79,7 @@ def prepare() -> sqlite3.Connection:
 
 
 def connect() -> sqlite3.Connection:
-    """Open a connection in autocommit mode. Readers wait for nobody, writers for each other."""
+    """Open a connection in autocommit mode. Readers do not wait, and writers for writers only."""
     connection = sqlite3.connect(DATA / "chat.db", timeout=20, isolation_level=None)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA synchronous = NORMAL")

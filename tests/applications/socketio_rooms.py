@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 from flask import Flask, jsonify, request, session
-from flask_socketio import SocketIO, disconnect, emit, join_room, send
+from flask_socketio import SocketIO, call, disconnect, emit, join_room, send
 
 import rocket_wsgi.engineio
 
@@ -122,6 +122,14 @@ def count(number: int) -> None:
 @socketio.on("ask")
 def ask(question: str) -> None:
     emit("question", question, callback=lambda answer: socketio.emit("answered", answer))
+
+
+@socketio.on("call me")
+def call_back(sid: str) -> str:
+    try:
+        return str(call("question", "really", to=sid, timeout=60))
+    except RuntimeError as error:
+        return str(error)
 
 
 @socketio.on("bye")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -20,6 +21,11 @@ socketio = SocketIO(app, async_mode="threading")
 @app.get("/")
 def page() -> str:
     return "a page"
+
+
+@app.get("/threads")
+def threads() -> str:
+    return str(threading.active_count())
 
 
 @sock.route("/echo")

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from importlib import import_module
 
 from django.conf import settings
 from django.core.management import call_command
@@ -16,3 +17,6 @@ application = get_wsgi_application()
 with (settings.DATA / "migration-lock").open("w") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
     call_command("migrate", verbosity=0)
+
+# Otherwise the first request imports the views, and has to wait for that.
+import_module(settings.ROOT_URLCONF)

@@ -15,14 +15,18 @@ from rocket_cli._admin.reply import Ask, AskError, Reply
 from rocket_cli._sockets.bound_sockets import bind_private
 from rocket_core import Listener, Server, TCPAddress, UnixAddress, Worker
 from rocket_core.testing import PATIENCE
-from rocket_wsgi import WSGIWorker
+from rocket_wsgi import WebSocket, WSGIWorker
 
 Environ = dict[str, Any]
 Start = Callable[..., object]
 
 
 class Sleeper:
-    """An application whose requests for /hold wait until `leave` is set."""
+    """An application whose requests for /hold wait until `leave` is set.
+
+    So does a websocket at /websocket that gets ``hold``; other messages come back. At /events is an
+    event stream with one event.
+    """
 
     def __init__(self) -> None:
         self.entered = threading.Semaphore(0)
@@ -31,8 +35,17 @@ class Sleeper:
     def __call__(self, environ: Environ, start_response: Start) -> list[bytes]:
         if environ["PATH_INFO"] == "/hold":
             self.hold()
+        if environ["PATH_INFO"] == "/websocket":
+            environ["rocket.websocket"].accept(self)
+        if environ["PATH_INFO"] == "/events":
+            environ["rocket.events"].open(retry=None).send("news")
         start_response("200 OK", [("Content-Length", "2")])
         return [b"ok"]
+
+    def on_message(self, ws: WebSocket, data: str | bytes) -> None:
+        if data == "hold":
+            self.hold()
+        ws.send(data)
 
     def hold(self) -> None:
         self.entered.release()
@@ -96,6 +109,7 @@ def stats(**changes: Any) -> dict[str, Any]:
         "queue": 2,
         "held": 1000,
         "connections": {"idle": 5, "active": 3},
+        "shared": {},
         "listeners": ["http://127.0.0.1:8000"],
         "certificates": [],
         "counters": counters(),
@@ -112,11 +126,29 @@ def counters(requests: int = 10, **changes: Any) -> dict[str, Any]:
         "requests": requests,
         "closes": {"client closed": 2},
         "tls_errors": {},
+        "messages": {},
+        "outcomes": {},
         "queue_time": {"sum": requests * 1e-5, "buckets": {"8": 0, "16": requests}},
         "service_time": {"sum": requests * 3e-3, "buckets": {"4096": requests}},
         "cpu": 1.5,
         **changes,
     }
+
+
+SHARED: dict[str, Any] = {
+    "websocket": {"parked": 1000, "active": 3},
+    "deferred answer": {"parked": 7, "active": 0},
+}
+"""The websockets and others of a process."""
+
+MESSAGES: dict[str, Any] = {
+    "messages": {
+        "websocket": {"received": 500, "sent": 4000, "dropped": 20},
+        "deferred answer": {"received": 0, "sent": 0, "dropped": 0},
+    },
+    "outcomes": {"websocket": {"1000": 40, "1013": 60}, "event stream": {"client closed": 9}},
+}
+"""Counters of its messages, and of what has ended."""
 
 
 def thread(**changes: Any) -> dict[str, Any]:

@@ -7,24 +7,32 @@ itself uses, `SHOWN` names a test of its effect.
 from __future__ import annotations
 
 import ast
+import socket
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import httpx
 import pytest
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import connect
 
 import rocket_tls
 from choosing import choose
+from conftest import Write
+from processes import Served
 from rocket_cli._application.site import Site
 from rocket_cli._application.welcome_page import welcome
 from rocket_cli._serving import listeners
 from rocket_cli._serving.access_log import open_access_log
 from rocket_cli._serving.server import make_server
 from rocket_cli._settings.all_settings import SETTINGS
-from rocket_cli._settings.kinds import Amount, Choice, FilePath, Flag, Whole, Words
+from rocket_cli._settings.kinds import Amount, AmountOrNone, Choice, FilePath, Flag, Whole, Words
 from rocket_cli._settings.setting import Part, Setting
+from rocket_core.testing import PATIENCE
 
 BY_NAME = {each.name: each for each in SETTINGS}
 
@@ -99,7 +107,7 @@ def other_value(setting: Setting) -> str:
     kind = setting.kind
     if setting.name in OTHER_VALUES:
         return OTHER_VALUES[setting.name]
-    if isinstance(kind, Whole | Amount):
+    if isinstance(kind, Whole | Amount | AmountOrNone):
         return str((setting.default or 6) + 1)
     if isinstance(kind, Choice):
         return next(word for word in kind.words if word != setting.default)
@@ -164,3 +172,97 @@ def test_named_test_exists(name: str) -> None:
     tests = [each.name for each in ast.walk(ast.parse(text)) if isinstance(each, ast.FunctionDef)]
     assert function in tests
     assert BY_NAME[name].argument or f'"--{name}"' in text
+
+
+# -- with a real client --------------------------------------------------------------------------
+
+ECHO = """
+    class Echo:
+        def on_message(self, ws, data):
+            ws.send(data)
+
+    def app(environ, start_response):
+        offer = environ.get("rocket.websocket")
+        if offer is not None:
+            options = {"max_message": 50} if environ["PATH_INFO"] == "/other" else {}
+            offer.accept(Echo(), **options)
+        start_response("200 OK", [])
+        return [b"a page"]
+"""
+
+ANY = ("--bind", "127.0.0.1:0", "--access-log", "-")
+
+
+@pytest.fixture
+def echo(tmp_path: Path, write: Write) -> Path:
+    write("echo.py", ECHO)
+    return tmp_path
+
+
+def test_maximum_size_of_messages(echo: Path) -> None:
+    """By the option, and by the settings file; the application has the last word."""
+    (echo / "rocket.toml").write_text("websocket-max-message = 30\n", encoding="utf-8")
+    for options, size in ((["--websocket-max-message", "10"], 10), ([], 30)):
+        with Served(echo, *ANY, *options, "echo") as served:
+            address = f"ws{served.location().removeprefix('http')}"
+            for path, allowed in (("/", size), ("/other", 50)):
+                with connect(address + path, proxy=None) as client:
+                    client.send("x" * allowed)
+                    assert client.recv(PATIENCE) == "x" * allowed
+                    client.send("x" * (allowed + 1))
+                    with pytest.raises(ConnectionClosedError):
+                        client.recv(PATIENCE)
+                    assert client.close_code == 1009
+            served.stop()
+
+
+def test_pings_of_websockets(echo: Path) -> None:
+    """A client that does not answer is closed, which none prevents."""
+    with Served(echo, *ANY, "--websocket-ping", "0.2", "echo") as served:
+        with silent(served.location()) as sock:
+            assert sock.recv(100) == b"\x89\x00"  # a ping
+            assert sock.recv(100) == b""
+        assert '"GET / HTTP/1.1" 101 0 ' in served.stop()
+    with Served(echo, *ANY, "echo", ROCKET_WEBSOCKET_PING="none") as served:
+        address = f"ws{served.location().removeprefix('http')}"
+        with connect(address, proxy=None) as client:
+            client.send("x")
+            assert client.recv(PATIENCE) == "x"
+        served.stop()
+
+
+@contextmanager
+def silent(url: str) -> Iterator[socket.socket]:
+    """Open a websocket whose client answers nothing."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port)), PATIENCE) as sock:
+        sock.sendall(
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += sock.recv(1)
+        assert head.startswith(b"HTTP/1.1 101 ")
+        yield sock
+
+
+@pytest.mark.parametrize("option", ["--evict-parked", "--no-evict-parked"])
+def test_parked_ones_make_room_where_the_setting_says_so(echo: Path, option: str) -> None:
+    """They count toward the limit in either case; an idle connection makes room in both."""
+    with Served(echo, *ANY, "--max-connections", "2", option, "echo") as served:
+        url = served.location()
+        with (
+            connect(f"ws{url.removeprefix('http')}", proxy=None) as parked,
+            httpx.Client(timeout=PATIENCE, trust_env=False) as idle,
+            httpx.Client(timeout=PATIENCE, trust_env=False) as newcomer,
+        ):
+            assert idle.get(url).text == "a page"
+            assert newcomer.get(url).text == "a page"
+            if option == "--evict-parked":  # it has been silent for longest
+                with pytest.raises(ConnectionClosedError):
+                    parked.recv(PATIENCE)
+            else:
+                parked.send("spared")
+                assert parked.recv(PATIENCE) == "spared"
+        served.stop()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from answering import Sleeper, serving, url
 from rocket_cli._admin.inspector import Inspector
@@ -118,10 +119,48 @@ def test_connections(server: Server, inspector: Inspector) -> None:
             "requests": 1,
             "held": 0,
             "secure": False,
+            "kind": "",
+            "active": False,
+            "messages": None,
         }
         for sort in ("age", "held", "state"):
             found = inspector.connections({"sort": sort})
             assert {each["peer"] for each in found["connections"]} == set(peers)
+
+
+def test_websockets_streams_and_answers(
+    server: Server, inspector: Inspector, application: Sleeper
+) -> None:
+    address = url(server).removeprefix("http://")
+    with (
+        connect(f"ws://{address}/websocket", proxy=None) as socket,
+        httpx.stream("GET", f"{url(server)}/events") as stream,
+    ):
+        socket.send("echo")
+        socket.send("hold")
+        assert socket.recv(PATIENCE) == "echo"
+        body = stream.iter_raw()  # which closes the connection at its end
+        assert next(body) == b"ok"
+        shared = {
+            "websocket": {"parked": 0, "active": 1},
+            "event stream": {"parked": 1, "active": 0},
+        }
+        eventually(lambda: inspector.stats({})["shared"] == shared)
+        assert inspector.counters()["messages"] == {
+            "websocket": {"received": 2, "sent": 1, "dropped": 0},
+            "event stream": {"received": 0, "sent": 1, "dropped": 0},
+        }
+        found = {each["kind"]: each for each in inspector.connections({})["connections"]}
+        assert found["websocket"]["active"]
+        assert found["websocket"]["messages"] == {"received": 2, "sent": 1, "dropped": 0}
+        assert not found["event stream"]["active"]
+        application.leave.set()
+        assert socket.recv(PATIENCE) == "hold"
+        json.dumps(inspector.stats({}))
+    eventually(lambda: len(inspector.counters()["outcomes"]) == 2)
+    outcomes = inspector.counters()["outcomes"]
+    assert outcomes["websocket"] == {"1000": 1}
+    assert list(outcomes["event stream"].values()) == [1]  # closed or reset, as httpx likes
 
 
 def test_resize(server: Server, inspector: Inspector) -> None:

@@ -12,7 +12,7 @@ from prometheus_client import openmetrics
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from answering import counters, serving, stats, url
+from answering import MESSAGES, SHARED, counters, serving, stats, url
 from rocket_cli._admin.metric_table import DEFINITIONS
 from rocket_cli._admin.metrics import metrics_application
 from rocket_cli._admin.reply import AskError, Reply
@@ -107,6 +107,23 @@ def test_all_processes_are_added_up(site: str) -> None:
         ]
         == 1
     )
+
+
+def test_what_is_shared_is_added_up_by_kind(site: str, processes: Processes) -> None:
+    for each in processes.answers:
+        each["shared"] = SHARED
+        each["counters"] |= MESSAGES
+    processes.ended |= MESSAGES
+    found = scrape(site)
+    assert found['rocket_shared_connections{kind="websocket",state="parked"}'] == 2000
+    assert found['rocket_shared_connections{kind="websocket",state="active"}'] == 6
+    assert found['rocket_shared_connections{kind="deferred answer",state="parked"}'] == 14
+    assert found['rocket_messages_received_total{kind="websocket"}'] == 1500
+    assert found['rocket_messages_sent_total{kind="websocket"}'] == 12000
+    assert found['rocket_messages_dropped_total{kind="websocket"}'] == 60
+    assert found['rocket_shared_connections_closed_total{code="1013",kind="websocket"}'] == 180
+    ended = 'rocket_shared_connections_closed_total{code="client closed",kind="event stream"}'
+    assert found[ended] == 27
 
 
 def test_histograms_are_cumulative_and_agree_with_their_count(site: str) -> None:

@@ -54,6 +54,8 @@ COUNTERS: Message = {
     "requests": 5,
     "closes": {"served": 2},
     "tls_errors": {},
+    "messages": {"websocket": {"received": 1, "sent": 2, "dropped": 0}},
+    "outcomes": {"websocket": {"1000": 1}},
     "queue_time": {"sum": 0.5, "buckets": {"16": 5}},
     "service_time": {"sum": 0.0, "buckets": {}},
     "cpu": 0.25,
@@ -75,6 +77,9 @@ SAID = {
     "no counters": b'{"event": "final", "statistics": 5}',
     "wrong counters": json.dumps(
         {"event": "final", "statistics": {**COUNTERS, "cpu": 1e400}}
+    ).encode(),
+    "messages that are no numbers": json.dumps(
+        {"event": "final", "statistics": {**COUNTERS, "messages": {"websocket": 5}}}
     ).encode(),
     "a question": b'{"ask": "drain", "id": 1, "arguments": {}}',
     "a question of no name": b'{"ask": [], "id": 1, "arguments": {}}',
@@ -101,6 +106,7 @@ REASONS = {
     "a wrong field": "the event retire has an invalid why",
     "no counters": "the event final has an invalid statistics",
     "wrong counters": "the event final has an invalid statistics",
+    "messages that are no numbers": "the event final has an invalid statistics",
     "a question": "a worker must not send {'ask': 'drain'",
     "a question of no name": "a worker must not send ",
     "more processes": "a worker must not send {'ask': 'resize-processes'",

@@ -12,6 +12,7 @@ import stat
 import textwrap
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ import httpx
 import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families as parse
+from websockets.exceptions import ConnectionClosedOK
+from websockets.sync.client import connect
 
 from choosing import choose
 from conftest import Write
@@ -47,9 +50,33 @@ HOLD = """
 """
 
 
+SHARE = """
+    class Echo:
+        def on_message(self, ws, data):
+            ws.send(data)
+            ws.send("again")
+            if data == "close":
+                ws.close(4000)
+
+    def app(environ, start_response):
+        path = environ["PATH_INFO"]
+        if path == "/websocket":
+            environ["rocket.websocket"].accept(Echo())
+        elif path == "/events":
+            stream = environ["rocket.events"].open(retry=None)
+            stream.send("one", id=1)
+            stream.comment("two")
+        elif path == "/poll":
+            environ["rocket.deferred"].hold()
+        start_response("200 OK", [("Content-Type", "text/event-stream")])
+        return []
+"""
+
+
 @pytest.fixture
 def site(tmp_path: Path, write: Write) -> Path:
     write("hold.py", HOLD)
+    write("share.py", SHARE)
     return tmp_path
 
 
@@ -59,9 +86,9 @@ def client() -> Iterator[httpx.Client]:
         yield client
 
 
-def start(site: Path, *options: str) -> tuple[Served, str, str]:
+def start(site: Path, *options: str, app: str = "hold:app") -> tuple[Served, str, str]:
     """Start a server; return it with its URL and that of its metrics."""
-    served = Served(site, *ANY, *options, "hold:app")
+    served = Served(site, *ANY, *options, app)
     url = served.location()
     return served, url, served.wait_for(r"metrics are at (\S+)")[1]
 
@@ -122,6 +149,71 @@ def test_thread_that_sleeps_is_shown_with_its_line(shared: Shared, client: httpx
     assert f"{site}/hold.py:13 wait_for" in text
     assert "time.sleep(0.01)  # the line that holds it" in text
     assert "7 idle threads" in text
+
+
+def listen(url: str, path: str, *, beginning: bytes) -> socket.socket:
+    """Ask as an EventSource does, and read up to ``beginning`` of the body."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    sock = socket.create_connection((host, int(port)), PATIENCE)
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n".encode())
+    received = b""
+    while beginning not in received:
+        received += sock.recv(4096)
+    return sock
+
+
+def test_websockets_streams_and_answers_of_all_processes(site: Path, client: httpx.Client) -> None:
+    """Their levels, messages and ends are added up, and stay when the processes are replaced."""
+    served, url, where = start(site, "--processes", "2", app="share:app")
+    with served, ExitStack() as stack:
+        address = f"ws{url.removeprefix('http')}/websocket"
+        sockets = [stack.enter_context(connect(address, proxy=None)) for _ in range(10)]
+        for each in sockets:
+            each.send("hello")
+            assert [each.recv(PATIENCE) for _ in range(2)] == ["hello", "again"]
+        for _ in range(4):
+            stack.enter_context(listen(url, "/events", beginning=b": two\n\n"))
+        for _ in range(3):
+            stack.enter_context(listen(url, "/poll", beginning=b""))
+
+        def parked(kind: str) -> float:
+            return metrics(client, where).get(f"rocket_shared_connections{kind}parked", 0)
+
+        eventually(lambda: parked("deferred answer") == 3)
+        assert (parked("websocket"), parked("event stream")) == (10, 4)
+        answers = json.loads(command(site, "stats", "--json"))["answers"]
+        found = [each["counters"]["messages"]["websocket"]["received"] for each in answers]
+        assert (len(found), sum(found)) == (2, 10)
+        found = json.loads(command(site, "connections", "--json"))["answers"]
+        kinds = [each["kind"] for answer in found for each in answer["connections"]]
+        assert sorted(set(kinds) - {""}) == ["deferred answer", "event stream", "websocket"]
+        text = command(site, "connections")
+        assert re.search(r"parked .* websocket +1 +2 *$", text, re.MULTILINE)
+        assert re.search(r"parked .* event stream +0 +2 *$", text, re.MULTILINE)
+        for each in sockets[:4]:
+            each.close(3999)
+        sockets[4].send("close")
+        counts = {
+            "rocket_messages_received_totalwebsocket": 11,
+            "rocket_messages_sent_totalwebsocket": 22,
+            "rocket_messages_dropped_totalwebsocket": 0,
+            "rocket_messages_sent_totalevent stream": 8,
+            "rocket_shared_connections_closed_total3999websocket": 4,
+            "rocket_shared_connections_closed_total4000websocket": 1,
+        }
+        eventually(lambda: counts.items() <= metrics(client, where).items())
+        assert re.search(
+            r"^websocket +5 +0 +11 +22 +0 +3999: 4, 4000: 1 *$",
+            command(site, "stats"),
+            re.MULTILINE,
+        )
+        assert command(site, "reload") == "reloaded\n"
+        for each in sockets[5:]:
+            with pytest.raises(ConnectionClosedOK):
+                each.recv(PATIENCE)
+        counts["rocket_shared_connections_closed_total1001websocket"] = 5
+        eventually(lambda: counts.items() <= metrics(client, where).items())
+        served.stop()
 
 
 def test_counters_include_all_processes_and_replaced_ones(site: Path, client: httpx.Client) -> None:

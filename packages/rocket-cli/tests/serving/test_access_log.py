@@ -32,6 +32,9 @@ def entry(**fields: object) -> str:
         "size": 5,
         "seconds": 0.0012,
         "error": None,
+        "messages_received": None,
+        "messages_sent": None,
+        "close_code": None,
     }
     return json.dumps({**usual, **fields}) + "\n"
 
@@ -46,6 +49,18 @@ def test_line_for_reading() -> None:
     assert on_terminal(entry(), entry(size=1234567, seconds=2.5, target="/a?b")) == (
         "2026-11-25T10:11:45.078+00:00 200 GET / 5 B in 1.20 ms to 127.0.0.1\n"
         "2026-11-25T10:11:45.078+00:00 200 GET /a?b 1.18 MiB in 2.50 s to 127.0.0.1\n"
+    )
+
+
+def test_line_of_a_websocket_and_of_an_event_stream() -> None:
+    messages = {"messages_received": 1234, "messages_sent": 5, "seconds": 65.0}
+    assert on_terminal(
+        entry(**messages, status=101, close_code=1000), entry(**messages, error="stopped")
+    ) == (
+        "2026-11-25T10:11:45.078+00:00 101 GET / 5 B in 65.0 s to 127.0.0.1, 5 messages sent, "
+        "1,234 received, closed with 1000\n"
+        "2026-11-25T10:11:45.078+00:00 200 GET / 5 B in 65.0 s to 127.0.0.1, 5 messages sent, "
+        "1,234 received stopped\n"
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from choosing import choose
 from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
+from rocket_cli._settings.printing import as_toml
 from rocket_cli._settings.setting import Part, Setting
 from rocket_core import Timeouts
 from rocket_tls import TLSSettings
@@ -22,6 +23,7 @@ GIVEN_OTHERWISE = {
     Part.SITE: {
         "application",
         "access_log",
+        "around",
         "at_thread_end",
         "challenges",
         "executor",
@@ -72,6 +74,20 @@ def test_defaults_change_nothing() -> None:
     chosen = choose()
     assert Timeouts(**chosen.arguments(Part.TIMEOUTS)) == Timeouts()
     assert TLSSettings(**chosen.arguments(Part.TLS_SETTINGS)) == TLSSettings()
+
+
+def test_none_is_a_value_of_its_own() -> None:
+    """It is None for the part, and a word for people and for settings files."""
+    for words, value, text in (
+        ((), 25.0, "websocket-ping = 25   # default"),
+        (("--websocket-ping", "none"), None, 'websocket-ping = "none"   # command line'),
+    ):
+        chosen = choose(*words)
+        assert chosen.arguments(Part.SITE)["websocket_ping"] == value
+        assert f"\n{text}" in as_toml(chosen)
+    setting = next(each for each in SETTINGS if each.name == "websocket-ping")
+    assert setting.complaint("none") is None
+    assert setting.complaint([]) == 'must be a number, or "none", not a list'
 
 
 @pytest.mark.parametrize(

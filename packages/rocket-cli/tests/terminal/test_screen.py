@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from answering import counters, stats, thread
+from answering import MESSAGES, SHARED, counters, stats, thread
 from rocket_cli._admin.reply import Reply
 from rocket_cli._terminal.screen import curve, screen
 from rocket_cli._terminal.trend import Look, Trend
@@ -73,6 +73,27 @@ def test_slowest_request_is_on_the_smallest_screen_among_many_processes() -> Non
     text = drawn(trend_of(*many), 80, 24)
     assert "GET /0" in text
     assert "GET /2" in text
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 50)])
+def test_websockets_streams_and_answers(width: int, height: int) -> None:
+    many = [stats(process=100 + n, shared=SHARED) for n in range(20)]
+    many[0]["counters"] = counters(0, **MESSAGES)
+    trend = trend_of(*many)
+    assert trend.look is not None
+    text = drawn(trend, width, height)
+    lines = [" ".join(line.strip("│ ").split()) for line in text.splitlines()]
+    assert "parked active received/s sent/s dropped/s closed/s" in lines
+    assert "websocket 20,000 60 500 4,000 20 100" in lines
+    assert "event stream 0 0 0 0 0 9" in lines
+    assert "deferred answer 140 0 0 0 0 0" in lines
+    assert "GET /0" in text
+
+
+def test_small_screen_leaves_out_what_is_shared() -> None:
+    text = drawn(trend_of(stats(shared=SHARED)), 80, 20)
+    assert "websocket" not in text
+    assert "GET /0" in text
 
 
 def test_trouble_and_pause_are_told() -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 from rich.console import Console, RenderableType
 
-from answering import counters, stats, thread
+from answering import MESSAGES, SHARED, counters, stats, thread
 from rocket_cli._admin.reply import Reply
 from rocket_cli._terminal.tables import connections_report, stats_report, threads_report
 
@@ -54,6 +54,22 @@ def test_times_are_those_of_all_processes() -> None:
     text = rendered(stats_report(Reply([stats()], {})))
     line = next(line for line in text.splitlines() if line.startswith("in the application"))
     assert " ".join(line.split()[3:]) == "3.07 ms 3.89 ms 4.08 ms 3.00 ms 30.0 ms"
+
+
+@WIDTHS
+def test_websockets_streams_and_answers(width: int) -> None:
+    answers = [stats(shared=SHARED, counters=counters(**MESSAGES)) for _ in range(2)]
+    lines = [
+        " ".join(each) for each in words(rendered(stats_report(Reply(answers, MESSAGES)), width))
+    ]
+    assert "Kind parked active received sent dropped closed" in lines
+    assert "websocket 2,000 6 1,500 12,000 60 1013: 180, 1000: 120" in lines
+    assert "deferred answer 14 0 0 0 0" in lines
+    assert "event stream 0 0 0 0 0 client closed: 27" in lines
+
+
+def test_there_is_no_table_without_them() -> None:
+    assert "parked" not in rendered(stats_report(Reply([stats()], {})))
 
 
 def test_certificates() -> None:
@@ -134,6 +150,9 @@ def test_connections(width: int) -> None:
         "requests": 1234,
         "held": 2048,
         "secure": True,
+        "kind": "",
+        "active": False,
+        "messages": None,
     }
     reply = Reply([{"process": 100, "generation": 1, "count": 7, "connections": [connection]}])
     found = words(rendered(connections_report(reply), width))
@@ -142,10 +161,27 @@ def test_connections(width: int) -> None:
     assert lines[-1] == "1 of 7 connections"
 
 
+def test_shared_connections_with_their_messages() -> None:
+    usual = {"local": "a:80", "age": 5.0, "requests": 1, "held": 0, "secure": False}
+    counts = {"received": 1234, "sent": 5, "dropped": 0}
+    connections = [
+        {**usual, "peer": "b:1", "state": "shared", "kind": "websocket", "active": False}
+        | {"messages": counts, "held": 2048},
+        {**usual, "peer": "b:2", "state": "shared", "kind": "event stream", "active": True}
+        | {"messages": counts},
+        {**usual, "peer": "b:3", "state": "idle", "kind": "", "active": False, "messages": None},
+    ]
+    reply = Reply([{"process": 9, "generation": 1, "count": 3, "connections": connections}])
+    lines = [" ".join(each) for each in words(rendered(connections_report(reply)))]
+    assert "9 b:1 a:80 parked 5s 1 2.00 KiB websocket 1,234 5" in lines
+    assert "9 b:2 a:80 active 5s 1 0 B event stream 1,234 5" in lines
+    assert "9 b:3 a:80 idle 5s 1 0 B" in lines
+
+
 def test_long_addresses_are_folded_and_not_cut() -> None:
     address = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"
     connection = {"peer": address, "local": address, "state": "idle", "age": 0.0}
-    connection |= {"requests": 0, "held": 0, "secure": False}
+    connection |= {"requests": 0, "held": 0, "secure": False, "kind": "", "messages": None}
     reply = Reply([{"process": 100, "generation": 1, "count": 1, "connections": [connection]}])
     text = rendered(connections_report(reply), 80)
     assert "\N{HORIZONTAL ELLIPSIS}" not in text

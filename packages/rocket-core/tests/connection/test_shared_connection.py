@@ -195,7 +195,7 @@ def test_push_while_another_thread_parks_is_sent(
     server: Server, protocol: SharingWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """1. The owner finds nothing to send. 2. A thread pushes. 3. The owner parks, and looks."""
-    skip_if_compiled("it replaces a method of the Monitor")
+    skip_if_compiled("it replaces a method of the Monitor")  # before it claims the connection
     with connect(server) as client:
         shared = share(client, protocol)
         eventually(lambda: server._monitor.claim(shared.connection))  # it is parked a moment later
@@ -451,7 +451,7 @@ def test_drain_that_begins_while_a_thread_owns_the_connection(
     server: Server, protocol: SharingWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """1. A thread owns it. 2. The drain claims what is parked. 3. The thread parks, and looks."""
-    skip_if_compiled("it replaces a method of the Monitor")
+    skip_if_compiled("it replaces a method of the Monitor")  # before it claims the connection
     with connect(server) as client:
         shared = share(client, protocol)
         eventually(lambda: server._monitor.claim(shared.connection))

@@ -9,8 +9,9 @@
         server.wait()
 
 `rocket_wsgi.compat` has the interface of the original Rocket, `rocket_wsgi.django` what callbacks
-need in a Django project, `rocket_wsgi.redis_bus` the bus between groups on several machines, and
-`rocket_wsgi.extending` the names for programs that are built on this package.
+need in a Django project, `rocket_wsgi.engineio` what Flask-SocketIO needs to hold no threads,
+`rocket_wsgi.redis_bus` the bus between groups on several machines, and `rocket_wsgi.extending` the
+names for programs that are built on this package.
 """
 
 import sys as _sys

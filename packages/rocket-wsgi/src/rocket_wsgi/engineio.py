@@ -65,8 +65,8 @@ _Packet: Final = engineio.packet.Packet
 
 _NEEDED: Final = {
     engineio.server.Server: (
-        *("_bad_request", "_cors_headers", "_handle_connect", "_ok", "handle_request", "reason"),
-        "start_background_task",
+        *("_bad_request", "_cors_headers", "_handle_connect", "_ok", "create_event"),
+        *("handle_request", "reason", "start_background_task"),
     ),
     engineio.socket.Socket: (
         *("_send_ping", "_upgrade_websocket", "check_ping_timeout", "close", "handle_get_request"),
@@ -103,39 +103,64 @@ def install() -> None:
         )
     engineio.socket.Socket = ParkedSocket
     engineio.server.Server.start_background_task = _start_background_task
+    engineio.server.Server.create_event = _create_event
 
 
 class _Here(threading.local):
     """What the present thread does."""
 
-    receiving = False
-    """Whether it handles what a client has sent, as a thread of the pool."""
+    socket: ParkedSocket | None = None
+    """The socket of the client whose packet this thread of the pool handles."""
+    asked = False
+    """Whether the handler has sent something to its own client since it has made an event."""
 
 
 _here: Final = _Here()
 
 _start_thread: Final = engineio.server.Server.start_background_task
+_make_event: Final = engineio.server.Server.create_event
 
 
 def _start_background_task(
     server: Any, target: Callable[..., object], *arguments: Any, **keywords: Any
 ) -> Any:
     """Call a handler at once if a thread of the pool receives; start a thread for all else."""
-    if _here.receiving and getattr(target, "__name__", "") in _HANDLERS:
+    if _here.socket is not None and getattr(target, "__name__", "") in _HANDLERS:
         package = (getattr(target, "__module__", None) or "").partition(".")[0]
         if package in {"engineio", "socketio"}:
             return target(*arguments, **keywords)
     return _start_thread(server, target, *arguments, **keywords)
 
 
+def _create_event(server: Any, *arguments: Any, **keywords: Any) -> Any:
+    """Make an event, as ``call()`` does, which waits for it when it has asked the client."""
+    if _here.socket is None:
+        return _make_event(server, *arguments, **keywords)
+    _here.asked = False
+    return _Answered()
+
+
+class _Answered(threading.Event):
+    """An event for which a handler may want to wait."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Raise `RuntimeError` instead of waiting for what cannot happen."""
+        if _here.socket is not None and _here.asked:
+            raise RuntimeError(
+                "a handler cannot wait for the answer of its own client, which is handled after it:"
+                " use emit() with a callback"
+            )
+        return super().wait(timeout)
+
+
 @contextmanager
-def _receiving() -> Iterator[None]:
-    """Have handlers called by the present thread."""
-    _here.receiving = True
+def _receiving(socket: ParkedSocket) -> Iterator[None]:
+    """Have the handlers of a client called by the present thread."""
+    _here.socket = socket
     try:
         yield
     finally:
-        _here.receiving = False
+        _here.socket = None
 
 
 class _Pings:
@@ -268,7 +293,7 @@ class _Carrier:
 
     def _receive(self, ws: WebSocket, packet: Any) -> None:
         try:
-            with _receiving():
+            with _receiving(self.socket):
                 self.socket.receive(packet)
         except SocketIsClosedError:
             ws.close()
@@ -348,11 +373,13 @@ class ParkedSocket(engineio.socket.Socket):  # type: ignore[misc] # engineio has
         if not self._parks or "rocket.deferred" not in environ:
             super().handle_post_request(environ)
             return
-        with _receiving():
+        with _receiving(self):
             super().handle_post_request(environ)
 
     def send(self, pkt: Any) -> None:
         """Send a packet as soon as the client can take it. Any thread may call this."""
+        if _here.socket is self:
+            _here.asked = True
         super().send(pkt)
         self._deliver()
 

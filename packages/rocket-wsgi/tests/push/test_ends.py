@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rocket_core import MessageCounts
-from rocket_core.testing import NARROW, PATIENCE, eventually
+from rocket_core.testing import NARROW, PATIENCE, descriptors, eventually
 from rocket_wsgi import AccessLog, WebSocket
 from views import Views, get, wait_for
 from websocket_peer import Notes, Peer
@@ -272,6 +272,19 @@ def test_stream_for_which_too_much_was_sent_before_the_response(site: Callable[.
     news.told()
     assert news.line()["error"] == "response taken too slowly"
     assert news.server.statistics().messages[STREAM].dropped == 1
+
+
+@EACH
+def test_one_descriptor_for_each_that_is_parked(site: Callable[..., Site], kind: str) -> None:
+    made = site(kind)
+    made.open()
+    before = descriptors()
+    for number in range(2, 12):
+        client = made.ask()
+        if kind != ANSWER:
+            client.head()
+        eventually(lambda number=number: made.parked == number)
+    assert descriptors() - before == 10 + 10  # those of the clients are in this process, too
 
 
 @EACH

@@ -348,10 +348,10 @@ def test_refused_origin_is_logged_with_both_values(
         ({"origins": "http://a"}, "ValueError(\"origins is 'http://a'"),
         ({"origins": ["a"]}, "ValueError(\"'a' is not an origin"),
         ({"slow": "wait"}, "ValueError(\"slow is 'wait': give 'close' or 'drop'"),
-        ({"ping": 0}, "ValueError('ping is 0"),
+        ({"ping": 0}, "ValueError('ping is 0"),  # compiled code makes it 0.0
         ({"max_message": 0}, "ValueError('max_message is 0: "),
         ({"read_ahead": 0}, "ValueError('read_ahead is 0: "),
-        ({"read_ahead": 1.5}, "TypeError('"),  # compiled code checks the type itself
+        ({"read_ahead": 1.5}, "TypeError("),  # compiled code has a message of its own
     ],
 )
 def test_arguments_that_are_an_error(
@@ -491,8 +491,8 @@ def test_defaults_of_the_defaults(serve: Serve, notes: Notes) -> None:
     ("settings", "error", "message"),
     [
         ({"websocket_max_message": 0}, ValueError, "websocket_max_message is 0: give a number"),
-        ({"websocket_max_message": 1.5}, TypeError, "websocket_max_message is 1.5: give an int"),
-        ({"websocket_ping": 0}, ValueError, "websocket_ping is 0: give a number of seconds"),
+        ({"websocket_max_message": 1.5}, TypeError, "int"),
+        ({"websocket_ping": 0}, ValueError, r"websocket_ping is 0(\.0)?: give a number of seconds"),
     ],
 )
 def test_invalid_defaults(settings: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -343,6 +343,34 @@ def test_messages_to_a_slow_client_are_dropped_if_so_agreed(
     assert peer.read() == "again"
 
 
+@pytest.mark.parametrize("way", ["close", "raise", "return"])
+def test_end_that_no_client_hears_of_is_not_the_first(
+    start: Callable[..., WebSocketServer], notes: Notes, way: str
+) -> None:
+    """1. The client leaves during a call of the handler. 2. The application closes, or fails."""
+    server = start(notes)
+    peer = server.open()
+    ws = notes.opened()
+
+    def act(ws: WebSocket, data: str | bytes) -> None:
+        if way == "raise":
+            raise LookupError(way)
+
+    notes.act = act
+    peer.send("hold")
+    notes.wait_held()
+    peer.send("next")
+    peer.client.half_close()
+    eventually(lambda: ws.closed)
+    if way == "close":
+        ws.close(4000)
+    notes.go_on.release()
+    assert notes.next() == ("message", "hold")
+    if way != "raise":  # which ends all
+        assert notes.next() == ("message", "next")
+    assert notes.next() == ("close", 1006, "")
+
+
 def test_bytes_in_the_hands_of_a_sending_thread_do_not_make_a_client_slow(
     start: Callable[..., WebSocketServer], notes: Notes
 ) -> None:

@@ -8,6 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from itertools import islice
 from traceback import walk_stack
 from types import FrameType
@@ -75,6 +76,8 @@ class Inspector:
             "requests": statistics.requests,
             "closes": statistics.closes,
             "tls_errors": tls,
+            "messages": {kind: asdict(counts) for kind, counts in statistics.messages.items()},
+            "outcomes": statistics.outcomes,
             "queue_time": _times(statistics.queue_time),
             "service_time": _times(statistics.service_time),
             "cpu": time.process_time(),
@@ -105,6 +108,7 @@ class Inspector:
             "queue": statistics.ready,
             "held": statistics.held,
             "connections": statistics.connections,
+            "shared": {kind: asdict(counts) for kind, counts in statistics.shared.items()},
             "listeners": [location(each) for each in self._server.listeners],
             "certificates": [
                 certificate
@@ -142,6 +146,9 @@ class Inspector:
                     "requests": each.requests,
                     "held": each.held,
                     "secure": each.secure,
+                    "kind": each.kind,
+                    "active": each.active,
+                    "messages": None if each.messages is None else asdict(each.messages),
                 }
                 for each in found[: arguments.get("limit", 100)]
             ],

@@ -98,6 +98,29 @@ def _connections(scrape: Scrape) -> Values:
     return (([state], count) for state, count in sorted(scrape.whole["connections"].items()))
 
 
+def _shared(scrape: Scrape) -> Values:
+    return (
+        ([kind, state], count)
+        for kind, counts in sorted(scrape.whole["shared"].items())
+        for state, count in counts.items()
+    )
+
+
+def _messages(key: str) -> Callable[[Scrape], Values]:
+    return lambda scrape: (
+        ([kind], counts.get(key, 0))
+        for kind, counts in sorted(scrape.counters.get("messages", {}).items())
+    )
+
+
+def _outcomes(scrape: Scrape) -> Values:
+    return (
+        ([kind, outcome], count)
+        for kind, counts in sorted(scrape.counters.get("outcomes", {}).items())
+        for outcome, count in sorted(counts.items())
+    )
+
+
 def _generations(scrape: Scrape) -> Values:
     found = Counter(str(each["generation"]) for each in scrape.stats)
     return (([generation], count) for generation, count in sorted(found.items()))
@@ -219,6 +242,42 @@ DEFINITIONS: Final = (
         "Connections that were closed at once because their peer is not an allowed proxy.",
         (),
         _counter("refused"),
+    ),
+    Definition(
+        "rocket_shared_connections",
+        GaugeMetricFamily,
+        "Open websockets, event streams and deferred answers that hold no thread, or have one that "
+        "works for them; state is parked or active.",
+        ("kind", "state"),
+        _shared,
+    ),
+    Definition(
+        "rocket_shared_connections_closed",
+        CounterMetricFamily,
+        "Closed websockets, by close code; ended event streams and deferred answers, by reason.",
+        ("kind", "code"),
+        _outcomes,
+    ),
+    Definition(
+        "rocket_messages_received",
+        CounterMetricFamily,
+        "Messages that clients of websockets have sent.",
+        ("kind",),
+        _messages("received"),
+    ),
+    Definition(
+        "rocket_messages_sent",
+        CounterMetricFamily,
+        "Messages to clients of websockets; events and comments to those of event streams.",
+        ("kind",),
+        _messages("sent"),
+    ),
+    Definition(
+        "rocket_messages_dropped",
+        CounterMetricFamily,
+        "Messages that were not sent because the client was too slow, or had just left.",
+        ("kind",),
+        _messages("dropped"),
     ),
     Definition(
         "rocket_accept_errors",

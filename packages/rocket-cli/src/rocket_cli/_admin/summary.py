@@ -18,6 +18,7 @@ def summary(found: Sequence[Answer]) -> dict[str, Any]:
     return {
         "processes": len(found),
         "connections": dict(connections),
+        "shared": total(each["shared"] for each in found),
         "threads": total(each["threads"] for each in found),
         "queue": sum(each["queue"] for each in found),
         "held": sum(each["held"] for each in found),

@@ -17,6 +17,7 @@ from rocket_cli._serving.server import make_server
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._sockets.bound_sockets import BoundSocket
 from rocket_cli._supervisor.children import Forked
+from rocket_cli._supervisor.open_files import raise_open_files
 from rocket_cli._supervisor.signal_orders import SIGNALS
 from rocket_cli._supervisor.supervisor import Supervisor
 from rocket_cli._supervisor.working_directory import WorkingDirectory
@@ -28,6 +29,7 @@ def run(chosen: Chosen) -> int:
     Raises `CommandError` if the server cannot start.
     """
     _check_reload(chosen)
+    raise_open_files()
     with caught_signals(SIGNALS, ()) as events:
         try:
             return Supervisor(chosen, events, _observers).run()

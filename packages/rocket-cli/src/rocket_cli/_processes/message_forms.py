@@ -65,6 +65,12 @@ def _numbers(value: Any) -> bool:
     )
 
 
+def _numbers_by_kind(value: Any) -> bool:
+    return (
+        isinstance(value, dict) and len(value) <= _MAX_NAMES and all(map(_numbers, value.values()))
+    )
+
+
 def _times(value: Any) -> bool:
     return (
         isinstance(value, dict)
@@ -82,6 +88,8 @@ _COUNTERS: Final[Forms] = {
     "requests": _number,
     "closes": _numbers,
     "tls_errors": _numbers,
+    "messages": _numbers_by_kind,
+    "outcomes": _numbers_by_kind,
     "queue_time": _times,
     "service_time": _times,
     "cpu": _number,

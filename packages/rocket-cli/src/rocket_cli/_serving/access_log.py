@@ -22,7 +22,10 @@ from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.setting import Part
 from rocket_wsgi import AccessLog
 
-_FORMAT: Final = "json:time,client,method,target,status,size,seconds,error"
+_FORMAT: Final = (
+    "json:time,client,method,target,status,size,seconds,error,"
+    "messages_received,messages_sent,close_code"
+)
 """The format that `Terminal` reads."""
 
 _COLOURS: Final = {2: GREEN, 3: CYAN, 4: YELLOW, 5: RED}
@@ -79,14 +82,23 @@ class Terminal:
         size: int,
         seconds: float,
         error: str | None,
+        messages_received: int | None,
+        messages_sent: int | None,
+        close_code: int | None,
     ) -> str:
         colour = RED if status is None else _COLOURS.get(status // 100, DIM)
         amount = f"{_units.size(size)} in {_units.seconds(seconds)}"
+        messages = ""
+        if messages_received is not None and messages_sent is not None:
+            sent, received = _units.number(messages_sent), _units.number(messages_received)
+            messages = f", {sent} messages sent, {received} received"
+        if close_code is not None:
+            messages += f", closed with {close_code}"
         parts = [
             self._paint(time, DIM),
             self._paint("---" if status is None else str(status), colour),
             _on_one_line(f"{method or '-'} {target or '-'}"),
-            self._paint(_on_one_line(f"{amount} to {client or '-'}"), DIM),
+            self._paint(_on_one_line(f"{amount} to {client or '-'}{messages}"), DIM),
         ]
         if error:
             parts.append(self._paint(_on_one_line(error), RED))

@@ -9,6 +9,7 @@ from typing import Any
 
 from rocket_cli._errors import CommandError
 from rocket_cli._settings.all_settings import SETTINGS
+from rocket_cli._settings.kinds import Nothing
 from rocket_cli._settings.origin import Origin
 from rocket_cli._settings.setting import Part
 
@@ -55,11 +56,14 @@ class Chosen:
         return self._origins[name]
 
     def arguments(self, part: Part) -> dict[str, Any]:
-        """Return the keyword arguments for ``part``, without the settings that have no value."""
+        """Return the keyword arguments for ``part``, without the settings that have no value.
+
+        None stands for the word ``none``.
+        """
         return {
-            each.keyword: self._values[each.name]
+            each.keyword: None if value is Nothing.NONE else value
             for each in SETTINGS
-            if each.part is part and self._values[each.name] is not None
+            if each.part is part and (value := self._values[each.name]) is not None
         }
 
     def require_needs(self) -> None:

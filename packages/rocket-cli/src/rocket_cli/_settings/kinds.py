@@ -142,6 +142,38 @@ class Amount(Kind):
         return int(value) if value.is_integer() else value
 
 
+class Nothing(Enum):
+    """The value of a setting that has a default, and can do without any value."""
+
+    NONE = "none"
+
+
+class AmountOrNone(Kind):
+    """A number greater than 0, or the word ``none``."""
+
+    types = (int, float, str)
+    wanted = 'a number, or "none"'
+    name = "number"
+
+    def __init__(self, amount: Amount) -> None:
+        self._amount = amount
+        self.unit = amount.unit
+        self.metavar = f"{amount.metavar}|none"
+
+    def parse(self, text: str) -> float | Nothing:
+        """Read decimal digits, with or without a decimal point, or the word."""
+        if text == Nothing.NONE.value:
+            return Nothing.NONE
+        try:
+            return self._amount.parse(text)
+        except ValueError as error:
+            raise ValueError(f"{error}, or none") from None
+
+    def plain(self, value: float | Nothing) -> float | str:
+        """Return the number, or the word."""
+        return value.value if isinstance(value, Nothing) else self._amount.plain(value)
+
+
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 _NO: Final = frozenset({"0", "false", "no", "off"})
 
@@ -299,6 +331,7 @@ class DirectoryAtPath(Text):
 BYTES: Final = Bytes()
 DIRECTORY_AT_PATH: Final = DirectoryAtPath(parse_mount)
 SECONDS: Final = Amount("seconds", _LONGEST)
+SECONDS_OR_NONE: Final = AmountOrNone(SECONDS)
 RATE: Final = Amount("bytes per second", 10**12)
 FLAG: Final = Flag()
 FILE: Final = FilePath()

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rocket_cli._admin.counters import mean, quantile
-from rocket_cli._terminal.tables import SHARES, STATES, doing, headline, plain
+from rocket_cli._terminal.tables import SHARES, STATES, doing, headline, kinds_of, plain
 from rocket_cli._terminal.trend import Trend
 from rocket_cli._units import age, number, seconds, size
 
@@ -30,6 +30,9 @@ _WIDE: Final = 110
 _TRAFFIC: Final = 9
 """Lines of the upper panels, including their frames."""
 
+_LEAST: Final = 24
+"""Lines of a terminal on which there is room for the panel of what is shared."""
+
 
 def screen(
     trend: Trend, width: int, height: int, *, trouble: str = "", paused: bool = False
@@ -37,12 +40,15 @@ def screen(
     """Return the whole screen; ``trouble`` is the reason why it is not up to date, or empty."""
     wide = width >= _WIDE
     count = len(trend.processes)
+    kinds = kinds_of(trend.whole, trend.whole["counters"]) if height >= _LEAST else []
+    lines = len(kinds) + 3 if kinds else 0
     # At least three lines are left to the slowest requests.
-    shown = max(min(count, height - _TRAFFIC - 2 - 3 - 6), 1)
+    shown = max(min(count, height - _TRAFFIC - lines - 2 - 3 - 6), 1)
     layout = Layout()
     layout.split_column(
         Layout(_headline(trend, trouble), size=1),
         Layout(name="upper", size=_TRAFFIC),
+        *([Layout(_panel("Without a thread", _shared(trend, kinds)), size=lines)] if kinds else []),
         Layout(_panel("Processes", _processes(trend, shown)), size=shown + 3),
         Layout(_panel("Slowest running requests", _slowest(trend, height))),
         Layout(_footer(trend, paused=paused), size=1),
@@ -177,6 +183,27 @@ def _bars(rows: Iterable[tuple[str, float, str]], most: float, style: str, *, wi
         if wide:
             cells.append(Text("█" * round(12 * value / most) if most else "", style))
         grid.add_row(*cells)
+    return grid
+
+
+def _shared(trend: Trend, kinds: Iterable[str]) -> Table:
+    """Return the websockets, event streams and deferred answers, and the rates of messages."""
+    grid = Table.grid(padding=(0, 2), expand=True)
+    names = ("", "parked", "active", "received/s", "sent/s", "dropped/s", "closed/s")
+    grid.add_column(no_wrap=True)
+    for _ in names[1:]:
+        grid.add_column(justify="right", no_wrap=True)
+    grid.add_row(*(Text(name, "dim") for name in names))
+    for kind in kinds:
+        levels = trend.whole["shared"].get(kind, {})
+        messages = trend.counted.get("messages", {}).get(kind, {})
+        closed = sum(trend.counted.get("outcomes", {}).get(kind, {}).values())
+        found = (*(messages.get(name, 0) for name in ("received", "sent", "dropped")), closed)
+        grid.add_row(
+            plain(kind),
+            *(number(levels.get(name, 0)) for name in ("parked", "active")),
+            *(number(each / trend.seconds) if trend.seconds else "-" for each in found),
+        )
     return grid
 
 

@@ -98,6 +98,9 @@ def stats_report(reply: Reply) -> RenderableType:
             _counts("Closed", sorted(closes.items(), key=lambda each: -each[1])),
         )
     )
+    shared = shared_table(whole, counters)
+    if shared is not None:
+        parts.append(shared)
     certificates = _certificates(found[0]["certificates"])
     if certificates is not None:
         parts.append(certificates)
@@ -174,6 +177,38 @@ def _counts(title: str, rows: Iterable[tuple[str, float]]) -> Table:
     return made
 
 
+def kinds_of(whole: Answer, counters: Answer) -> list[str]:
+    """Return the kinds of shared connections that there are, or were."""
+    names = ("messages", "outcomes")
+    return sorted(
+        whole["shared"].keys() | {kind for each in names for kind in counters.get(each, ())}
+    )
+
+
+def shared_table(whole: Answer, counters: Answer) -> Table | None:
+    """Return a table of websockets, event streams and deferred answers; None if there were none."""
+    kinds = kinds_of(whole, counters)
+    if not kinds:
+        return None
+    messages, outcomes = counters.get("messages", {}), counters.get("outcomes", {})
+    made = table("Kind", ">parked", ">active", ">received", ">sent", ">dropped", "closed")
+    for kind in kinds:
+        levels, counts = whole["shared"].get(kind, {}), messages.get(kind, {})
+        made.add_row(
+            plain(kind),
+            *(number(levels.get(name, 0)) for name in ("parked", "active")),
+            *(number(counts.get(name, 0)) for name in ("received", "sent", "dropped")),
+            plain(_ends(outcomes.get(kind, {}))),
+        )
+    return made
+
+
+def _ends(outcomes: Mapping[str, int]) -> str:
+    """Return the close codes or reasons with their numbers, the most frequent first."""
+    found = sorted(outcomes.items(), key=lambda each: (-each[1], each[0]))
+    return ", ".join(f"{outcome}: {number(count)}" for outcome, count in found)
+
+
 def _certificates(certificates: Sequence[Answer]) -> Table | None:
     if not certificates:
         return None
@@ -236,7 +271,12 @@ def _thread(thread: Answer) -> RenderableType:
 
 def connections_report(reply: Reply) -> RenderableType:
     """Return the report of ``rocket-cli connections``."""
-    made = table(">process", "client", "address", "state", ">age", ">requests", ">held", "TLS")
+    columns = [">process", "client", "address", "state", ">age", ">requests", ">held", "TLS"]
+    connections = [each for answer in reply.sound for each in answer["connections"]]
+    shared = any(each["kind"] for each in connections)
+    if shared:
+        columns += ["kind", ">received", ">sent"]
+    made = table(*columns)
     count = shown = 0
     for answer in reply.sound:
         count += answer["count"]
@@ -246,11 +286,27 @@ def connections_report(reply: Reply) -> RenderableType:
                 str(answer["process"]),
                 plain(each["peer"]),
                 plain(each["local"]),
-                each["state"],
+                _state(each),
                 age(each["age"]),
                 number(each["requests"]),
                 size(each["held"]),
                 "yes" if each["secure"] else "",
+                *(_messages(each) if shared else ()),
             )
     what = "connection" if count == 1 else "connections"
     return spaced([made, Text(f"{shown} of {count} {what}", "dim")])
+
+
+def _state(connection: Answer) -> str:
+    """Return the state of a connection, or what a thread does for a shared one."""
+    if connection["kind"]:
+        return "active" if connection["active"] else "parked"
+    return str(connection["state"])
+
+
+def _messages(connection: Answer) -> Iterable[RenderableType]:
+    """Return the cells for what is shared: the kind, and the messages in either direction."""
+    counts = connection["messages"]
+    if counts is None:
+        return ("", "", "")
+    return (plain(connection["kind"]), number(counts["received"]), number(counts["sent"]))

@@ -211,6 +211,7 @@ class WebSocketProtocol(SharedProtocol):
     def close(self, code: int, reason: str) -> None:
         """Close, with checked arguments."""
         with self._lock:
+            self._note_end()
             self._queue(self._session.close(code, reason, monotonic()))
             self._follow()
         self._leave_groups()
@@ -365,6 +366,7 @@ class WebSocketProtocol(SharedProtocol):
             self._shared.flush()  # messages are received while the handler is called
         returned = self._call(call)
         with self._lock:
+            self._note_end()
             if not returned:
                 self._queue(session.raised())
             self._queue(session.returned(monotonic()))
@@ -417,11 +419,21 @@ class WebSocketProtocol(SharedProtocol):
         """End at once. ``on_close`` follows when the present call has returned."""
         del shared
         with self._lock:
+            self._note_end()
             self._queue(self._session.raised())
             self._follow()
         self._leave_groups()
 
     # -- with the lock ---------------------------------------------------------------------------
+
+    def _note_end(self) -> None:
+        """Note that the connection has ended, before something else would be taken for the end.
+
+        1. The client leaves while the handler is called. 2. The handler, or another thread, closes,
+        of which no client hears. 3. `ended` is told, which is after the present call.
+        """
+        if self._shared.over:
+            self._session.gone()
 
     def _queue(self, data: bytes) -> None:
         if data:

@@ -300,8 +300,13 @@ class Session:
         return b"" if before is _AWAITING else close_frame(code, reason)
 
     def raised(self) -> bytes:
-        """End because a call raised an exception or takes too long; return what is to be sent."""
-        return self.fail(INTERNAL_ERROR, "")
+        """End because a call raised an exception or takes too long; return what is to be sent.
+
+        Nothing but ``on_close`` follows, even if the client has left before.
+        """
+        data = self.fail(INTERNAL_ERROR, "")
+        self._forget()
+        return data
 
     # Time. The Monitor calls tick when the deadline has come.
 

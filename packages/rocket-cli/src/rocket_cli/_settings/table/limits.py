@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rocket_cli._settings.kinds import BYTES, Whole
+from rocket_cli._settings.kinds import BYTES, FLAG, Bytes, Whole
 from rocket_cli._settings.setting import Part, Setting, setting
 
 LIMITS: Final[tuple[Setting, ...]] = (
@@ -15,6 +15,15 @@ LIMITS: Final[tuple[Setting, ...]] = (
         part=Part.SERVER,
         default_words="half the available file descriptors",
         gunicorn="worker_connections",
+    ),
+    setting(
+        "evict-parked",
+        FLAG,
+        "At --max-connections, also close websockets, event streams and deferred answers to make "
+        "room: those on which nothing has moved for longest.",
+        part=Part.SERVER,
+        keyword="evict_shared",
+        default=False,
     ),
     setting(
         "max-queue",
@@ -53,5 +62,13 @@ LIMITS: Final[tuple[Setting, ...]] = (
         "Maximum size of a request body. Larger ones are answered 413.",
         part=Part.SITE,
         default=1 << 30,
+    ),
+    setting(
+        "websocket-max-message",
+        Bytes(1),
+        "Maximum size of a message of a websocket's client, unless the application sets another. "
+        "Larger ones close the websocket with 1009.",
+        part=Part.SITE,
+        default=1 << 20,
     ),
 )

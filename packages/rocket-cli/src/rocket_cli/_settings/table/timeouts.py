@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rocket_cli._settings.kinds import RATE, SECONDS
+from rocket_cli._settings.kinds import RATE, SECONDS, SECONDS_OR_NONE
 from rocket_cli._settings.setting import Part, Setting, setting
 
 TIMEOUTS: Final[tuple[Setting, ...]] = (
@@ -72,6 +72,15 @@ TIMEOUTS: Final[tuple[Setting, ...]] = (
         part=Part.TIMEOUTS,
         keyword="silence",
         default=600,
+    ),
+    setting(
+        "websocket-ping",
+        SECONDS_OR_NONE,
+        "Ping the client of a websocket after this much silence, and close the websocket if no "
+        "answer arrives within the same time, unless the application says otherwise; none to send "
+        "no pings.",
+        part=Part.SITE,
+        default=25,
     ),
     setting(
         "minimum-rate",
