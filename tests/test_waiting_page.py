@@ -87,6 +87,7 @@ class Site:
 
         address = "ws" + self.address.removeprefix("http") + "/chat"
         options: Any = {"proxy": None, "ping_interval": None, "create_connection": Listening}
+        options["origin"] = self.address  # as a page of the site sends it
         opened: ClientConnection = connect(address, open_timeout=PATIENCE, **options)
         return opened
 

@@ -318,8 +318,8 @@ def _encoded(packet: Any) -> str | bytes:
 class ParkedSocket(engineio.socket.Socket):  # type: ignore[misc] # engineio has no types
     """A client's session, which holds no thread while nothing happens.
 
-    ``_lock`` guards ``_poll``, ``_kept``, ``_carrier`` and ``_over``, the taking of packets from
-    the queue, and the changes of ``upgrading`` and ``upgraded``.
+    ``_lock`` guards ``_poll``, ``_kept``, ``_carrier``, ``_over`` and ``_awaits_ping``, the taking
+    of packets from the queue, and the changes of ``upgrading`` and ``upgraded``.
     """
 
     def __init__(self, server: Any, sid: str) -> None:
@@ -336,6 +336,8 @@ class ParkedSocket(engineio.socket.Socket):  # type: ignore[misc] # engineio has
         """The handler of the websocket, if there is one."""
         self._over = False
         """Whether `close` was called."""
+        self._awaits_ping = False
+        """Whether a ping is to be sent later."""
         self._reason: str | None = None
         """Why the websocket is being closed, if it is the server's doing."""
 
@@ -408,12 +410,16 @@ class ParkedSocket(engineio.socket.Socket):  # type: ignore[misc] # engineio has
         self._deliver()
 
     def schedule_ping(self) -> None:
-        """Have a ping sent after the interval, unless the answer to another one is awaited."""
+        """Have a ping sent after the interval, unless another one is to be sent."""
         if not self._parks:
             super().schedule_ping()
-        elif self.last_ping:
+            return
+        with self._lock:
+            if self._awaits_ping:
+                return
+            self._awaits_ping = True
             self.last_ping = None
-            _pings.schedule(self.server.ping_interval, self)
+        _pings.schedule(self.server.ping_interval, self)
 
     def _upgrade_websocket(self, environ: Environ, start_response: StartResponse) -> Any:
         """Begin a websocket: the client's only transport, or one that is to replace polling."""
@@ -440,7 +446,9 @@ class ParkedSocket(engineio.socket.Socket):  # type: ignore[misc] # engineio has
     def ping(self) -> None:
         """Send a ping, whose answer is awaited from now on."""
         if not self.closing and not self.closed:
-            self.last_ping = time.time()
+            with self._lock:
+                self._awaits_ping = False
+                self.last_ping = time.time()
             with suppress(SocketIsClosedError):  # by another thread in the meantime
                 self.send(_Packet(engineio.packet.PING))
 

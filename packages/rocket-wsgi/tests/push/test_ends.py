@@ -104,6 +104,9 @@ class Site:
         counts = self.server.statistics().shared.get(self.kind)
         return 0 if counts is None else counts.parked
 
+    def wait_parked(self, count: int) -> None:
+        eventually(lambda: self.parked == count)
+
     def told(self) -> tuple[Any, ...]:
         """Wait until the application has been told of the end; return what it was told."""
         if self.kind != WEBSOCKET:
@@ -283,7 +286,7 @@ def test_one_descriptor_for_each_that_is_parked(site: Callable[..., Site], kind:
         client = made.ask()
         if kind != ANSWER:
             client.head()
-        eventually(lambda number=number: made.parked == number)
+        made.wait_parked(number)
     assert descriptors() - before == 10 + 10  # those of the clients are in this process, too
 
 
