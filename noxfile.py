@@ -344,34 +344,6 @@ FEW_CASES = [
 """The cases of Autobahn that CI has time for."""
 
 
-def add_soak(version: str, *, compiled: bool) -> None:
-    """Define the session that has crowds of clients come and go on one build."""
-
-    @nox.session(
-        name=f"soak-{version}{'-compiled' if compiled else ''}",
-        default=False,
-        python=INTERPRETERS[version] or False,
-        requires=[f"wheels({version})" if compiled else "build"],
-    )
-    def soak(session: nox.Session) -> None:
-        """Websockets, event streams and deferred answers: 200 rounds, or `-- ROUNDS`."""
-        require_interpreter(session, version)
-        local, _ = dependencies("wsgi")
-        own = built(session, local, compiled_for=version if compiled else None)
-        session.install(*own, "pytest>=9", "hypothesis")
-        check_build(session, local, compiled=compiled)
-        rounds = session.posargs[0] if session.posargs else "200"
-        test = ROOT / "packages/rocket-wsgi/tests/push/test_soak.py"
-        options = ["-c", str(ROOT / "pyproject.toml"), "-o", "faulthandler_timeout=0"]
-        command = ["pytest", *options, str(test)]
-        session.run(*command, env={"PYTHONPATH": None, "ROCKET_SOAK_ROUNDS": rounds})
-
-
-add_soak(VERSIONS[-1], compiled=False)
-add_soak(VERSIONS[-1], compiled=True)
-add_soak(FREE_THREADED, compiled=False)
-
-
 @nox.session(
     default=INTERPRETERS[OLD] is not None,
     python=INTERPRETERS[VERSIONS[0]] or False,

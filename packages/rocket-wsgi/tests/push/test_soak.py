@@ -1,6 +1,6 @@
 """Crowds of websockets, event streams and deferred answers come and go, and leave nothing behind.
 
-`nox -s soak-3.13 -- ROUNDS` runs many rounds.
+The variable ROCKET_SOAK_ROUNDS has them do so more often: see CONTRIBUTING.md.
 """
 
 from __future__ import annotations
