@@ -480,7 +480,7 @@ def test_callback_after_a_refusal_takes_neither_the_client_s_time_nor_a_thread_f
     assert client.answer().status == (500 if status == "raise" else 403)
     views.ended()
     assert client.answer().body == b"plain"  # by the thread that takes its place
-    assert "on_close of what was refused exceeded request_timeout" in caplog.text
+    eventually(lambda: "on_close of what was refused exceeded request_timeout" in caplog.text)
     go.set()
     assert views.closed.empty()
 

@@ -9,7 +9,7 @@ import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from wsproto import ConnectionType
@@ -20,12 +20,22 @@ from wsproto.extensions import Extension, PerMessageDeflate
 from rocket_core.testing import Client, descriptors, eventually
 from rocket_wsgi import Group
 from rocket_wsgi._websocket.deflate import AGREED
+from views import Views, get
 from websocket_peer import BINARY, DEFLATE, TEXT, Notes, Peer, WebSocketServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse
 
+    from conftest import Serve
+    from rocket_core import Server
     from rocket_wsgi import WebSocket
+
+
+@pytest.fixture
+def views() -> Views:
+    return Views()
+
 
 ROUNDS = int(os.environ.get("ROCKET_SOAK_ROUNDS", "5"))
 CLIENTS = 12
@@ -145,15 +155,15 @@ OWN = [
 """What the server has allocated, and not the clients."""
 
 
-def kept(server: WebSocketServer, open_one: Callable[[], object]) -> float:
+def kept(running: Server, open_one: Callable[[], object]) -> float:
     """Return the bytes that the server keeps for each connection that ``open_one`` makes."""
     count = 50
-    before = sum(server.running.statistics().connections.values())
+    before = sum(running.statistics().connections.values())
     gc.collect()
     tracemalloc.start()
     try:
         clients = [open_one() for _ in range(count)]
-        eventually(lambda: sum(server.running.statistics().connections.values()) == before + count)
+        eventually(lambda: sum(running.statistics().connections.values()) == before + count)
         gc.collect()
         snapshot = tracemalloc.take_snapshot().filter_traces(OWN)
     finally:
@@ -181,9 +191,44 @@ def test_silent_websocket_takes_at_most_4_kib_beyond_its_connection(notes: Notes
 
         open_websocket()
         open_connection()
-        connection = kept(server, open_connection)
+        connection = kept(server.running, open_connection)
         head = 300  # bytes of the request of the websocket
-        assert kept(server, open_websocket) < connection + head + 4096
+        assert kept(server.running, open_websocket) < connection + head + 4096
+
+
+def test_silent_event_stream_takes_at_most_4_kib_beyond_its_connection(
+    serve: Serve, views: Views
+) -> None:
+    group = Group(history=10)
+
+    def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        response = feed(environ, start_response)
+        if environ["PATH_INFO"] == "/":
+            group.add(views.stream())
+        return response
+
+    feed = views.feed()
+    served = serve(application)
+
+    def open_stream() -> Client:
+        client = served.open()
+        client.send(get())
+        assert client.head().status == 200
+        assert group.send("hello") == len(group)
+        assert client.chunk()
+        return client
+
+    def open_connection() -> Client:
+        client = served.open()
+        client.send(get("/other"))
+        assert client.answer().status == 200
+        return client
+
+    open_stream()
+    open_connection()
+    connection = kept(served.server, open_connection)
+    head = 300  # bytes of the request of the stream
+    assert kept(served.server, open_stream) < connection + head + 4096
 
 
 @pytest.mark.parametrize("compress", [False, True])

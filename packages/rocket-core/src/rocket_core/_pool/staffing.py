@@ -93,7 +93,8 @@ class Staffing:
         """Judge a pool of which up to ``pollers`` workers look for work at a time."""
         self._pollers = pollers
         self._demand = Demand() if demand is None else demand
-        self._last_head: tuple[Exchange, float] | None = None
+        self._last_head: tuple[int, float] | None = None
+        """The identity of the exchange, which is not kept alive here until the next look."""
         self._last_polls = 0
         self._calm_looks = 0
         self._polled_at = 0.0
@@ -103,10 +104,11 @@ class Staffing:
         """Judge what has happened since the last look."""
         polled = seen.polling or seen.polls != self._last_polls or seen.now - seen.left_at < ABSENCE
         # While there is a queue, whatever arrives comes behind it.
-        stuck = not polled if seen.head is None else seen.head == self._last_head
+        head = None if seen.head is None else (id(seen.head[0]), seen.head[1])
+        stuck = not polled if head is None else head == self._last_head
         waits = not polled or (seen.head is not None and seen.now - seen.head[1] > LOOK)
         self._last_polls = seen.polls
-        self._last_head = seen.head
+        self._last_head = head
         if polled:
             self._polled_at = seen.now
         # 1. Work waits, and a worker is called. 2. On a busy machine the worker does not get a

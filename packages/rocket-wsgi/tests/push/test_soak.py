@@ -1,0 +1,340 @@
+"""Crowds of websockets, event streams and deferred answers come and go, and leave nothing behind.
+
+The variable ROCKET_SOAK_ROUNDS has them do so more often: see CONTRIBUTING.md.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from rocket_core import Server, TCPAddress, Timeouts
+from rocket_core.testing import NARROW, PATIENCE, Client, NarrowListener, descriptors, eventually
+from rocket_wsgi import Group, WSGIWorker
+from views import EVENTS, get, plain
+from websocket_peer import BINARY, CLOSE, CONTINUATION, DEFLATE, FIN, PING, TEXT, Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pytest
+
+    from rocket_wsgi import DeferredAnswer, WebSocket
+
+ROUNDS = int(os.environ.get("ROCKET_SOAK_ROUNDS", "6"))
+CLIENTS = 16
+DRAIN_EVERY = 5
+"""In one of so many rounds the server drains while the clients are there, and starts again."""
+
+
+class Crowd:
+    """An application that does what paths and messages say.
+
+    Attributes:
+        begun: how often something was begun.
+        ended: how often ``on_close`` was called.
+        alive: what was begun and something still refers to.
+        waiting: the deferred answers that are to be given.
+    """
+
+    def __init__(self) -> None:
+        self.sockets = Group()
+        self.streams = Group(history=20)
+        self.waiting: list[DeferredAnswer] = []
+        self.alive: WeakSet[Any] = WeakSet()
+        self._lock = threading.Lock()
+        self.begun = 0
+        self.ended = 0
+        self._around = 0
+        self._events = 0
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """Fail now and then, as a connection to a database does."""
+        with self._lock:
+            self._around += 1
+            fails = self._around % 97 == 0
+        yield
+        if fails:
+            raise LookupError("the end of a callback failed")
+
+    def count(self, begun: Any) -> None:
+        with self._lock:
+            self.begun += 1
+            self.alive.add(begun)
+
+    def gone(self, begun: Any) -> None:
+        with self._lock:
+            self.ended += 1
+            if begun in self.waiting:
+                self.waiting.remove(begun)
+
+    def broadcast(self, chance: random.Random) -> None:
+        """Send to all that are there, and answer some."""
+        with self._lock:
+            self._events += 1
+            number = self._events
+            some = self.waiting[: chance.randrange(3)]
+        self.sockets.send("news" if chance.random() < 0.5 else bytes(30_000))
+        self.streams.send("x" * chance.choice([10, 30_000]), id=number)
+        for later in some:
+            later.answer("200 OK", [], b"news")
+
+    # -- views -----------------------------------------------------------------------------------
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        what, _, how = environ["PATH_INFO"].strip("/").partition("/")
+        offer = environ.get("rocket.websocket")
+        if what == "plain" or (what == "socket" and offer is None):
+            return plain(environ, start_response)
+        if offer is not None:
+            self.count(self)  # the websocket itself is not there yet
+            offer.accept(
+                self, slow=random.choice(["close", "drop"]), max_message=100_000, read_ahead=4
+            )
+        elif what == "stream":
+            stream = environ["rocket.events"].open(retry=0.5, ping=0.5, on_close=self.gone)
+            self.count(stream)
+            self.streams.add(stream, since=environ.get("HTTP_LAST_EVENT_ID"))
+            if how == "close":
+                stream.close()
+            del stream
+        else:
+            later = environ["rocket.deferred"].hold(
+                timeout=0.05 if how == "short" else PATIENCE, on_close=self.gone
+            )
+            self.count(later)
+            if how == "early":
+                later.answer("200 OK", [], b"at once")
+            else:
+                with self._lock:
+                    self.waiting.append(later)
+            del later
+        if how == "raise":
+            raise LookupError("as the client wished")
+        start_response("403 Forbidden" if how == "refuse" else "200 OK", list(EVENTS))
+        return [b": hello\n\n"]
+
+    # -- websockets ------------------------------------------------------------------------------
+
+    def on_open(self, ws: WebSocket) -> None:
+        self.alive.add(ws)
+        self.sockets.add(ws)
+
+    def on_message(self, ws: WebSocket, data: str | bytes) -> None:
+        if data == "fail":
+            raise LookupError("as the client wished")
+        if data == "close":
+            ws.close()
+        elif data == "all":
+            self.sockets.send("to all")
+        else:
+            ws.send(data)
+
+    def on_close(self, ws: WebSocket, code: int, reason: str) -> None:
+        del code, reason
+        assert ws.closed
+        self.gone(ws)
+
+
+# -- clients ---------------------------------------------------------------------------------------
+
+
+class Guest:
+    """One client, in a thread of its own."""
+
+    def __init__(self, address: TCPAddress, seed: int) -> None:
+        self.address = address
+        self.chance = random.Random(seed)
+
+    def live(self) -> None:
+        """Do one thing of all. A server that drains, or cuts, may end it at any time."""
+        websockets = [self.talk, self.fragments, self.misfortune, self.err, self.deaf]
+        streams = [self.listen, self.stall, self.end, self.refused]
+        answers = [self.poll, self.pipeline, self.leave_at_once]
+        way = self.chance.choice(self.chance.choice([websockets, streams, answers]))
+        with suppress(OSError, ValueError, AssertionError):
+            way()
+
+    def leave(self, client: Client) -> None:
+        self.chance.choice([client.close, client.reset, client.half_close])()
+
+    @contextmanager
+    def client(self, **options: Any) -> Iterator[Client]:
+        with Client(self.address, **options) as client:
+            yield client
+
+    @contextmanager
+    def websocket(self) -> Iterator[Peer]:
+        fields = self.chance.choice([(), (DEFLATE,)])
+        peer = Peer(self.address, *fields, path="/socket", receive_buffer=NARROW)
+        with peer.client:
+            yield peer
+
+    def talk(self) -> None:
+        with self.websocket() as peer:
+            for _ in range(self.chance.randrange(1, 5)):
+                peer.send(self.chance.choice(["hello", "all", "x" * 5000]))
+                peer.read_frame()
+            peer.send_close(self.chance.choice([None, 1000, 4000]))
+            while peer.read_frame() is not None:
+                pass
+
+    def fragments(self) -> None:
+        with self.websocket() as peer:
+            first = self.chance.choice([TEXT, BINARY])
+            for _ in range(self.chance.randrange(4)):
+                peer.send_frame(first, b"part" * self.chance.randrange(5000))
+                peer.send_frame(FIN | PING, b"between")
+                first = CONTINUATION
+            if self.chance.random() < 0.5:
+                peer.send_frame(FIN | first, b"last")
+                while (frame := peer.read_frame()) is not None and frame[0] != FIN | CLOSE:
+                    peer.send_close(1000)
+            self.leave(peer.client)
+
+    def misfortune(self) -> None:
+        with self.websocket() as peer:
+            peer.send(self.chance.choice(["fail", "close"]))
+            peer.client.read_all()
+
+    def err(self) -> None:
+        with self.websocket() as peer:
+            broken = [b"\xff\xff\xff", b"\x81\x01a", b"GET / HTTP/1.1\r\n\r\n"]
+            peer.client.send(self.chance.choice(broken))
+            peer.client.read_all()
+
+    def deaf(self) -> None:
+        with self.websocket() as peer:
+            for _ in range(self.chance.randrange(20)):
+                peer.send(bytes(20_000))
+            self.leave(peer.client)
+
+    def listen(self) -> None:
+        with self.client() as client:
+            last = [f"Last-Event-ID: {self.chance.randrange(100)}"]
+            version = self.chance.choice(["1.1", "1.0"])
+            client.send(get("/stream", *self.chance.choice([[], last]), version=version))
+            client.head()
+            client.read(self.chance.randrange(100_000))
+            self.leave(client)
+
+    def end(self) -> None:
+        with self.client() as client:
+            client.send(get("/stream/close") + get("/plain"))
+            client.answer()
+            client.answer()
+
+    def stall(self) -> None:
+        with self.client(receive_buffer=NARROW) as client:
+            client.send(get("/stream") + get("/plain"))
+            client.head()
+            time.sleep(self.chance.random() / 2)  # perhaps until it is cut
+            self.leave(client)
+
+    def refused(self) -> None:
+        with self.client() as client:
+            what = self.chance.choice(["/stream", "/poll"])
+            client.send(get(f"{what}/{self.chance.choice(['refuse', 'raise'])}") + get("/plain"))
+            client.answer()
+            client.answer()
+
+    def poll(self) -> None:
+        with self.client() as client:
+            for how in self.chance.choices(["", "/short", "/early"], k=3):
+                client.send(get(f"/poll{how}"))
+                client.answer()
+
+    def pipeline(self) -> None:
+        with self.client() as client:
+            client.send(get("/poll") + get("/poll/short") + get("/plain") + get("/stream/close"))
+            for _ in range(3):
+                client.answer()
+            self.leave(client)
+
+    def leave_at_once(self) -> None:
+        with self.client() as client:
+            client.send(get(self.chance.choice(["/plain", "/stream", "/poll"])))
+            self.leave(client)
+
+
+# -- the test --------------------------------------------------------------------------------------
+
+
+def test_crowds_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("CRITICAL")  # else tracebacks are kept, and in them what views have begun
+    crowd = Crowd()
+    server = Server(
+        lambda: WSGIWorker(crowd, around=crowd.around),
+        [NarrowListener("127.0.0.1:0")],
+        min_threads=4,
+        max_threads=4,
+        max_output=4 << 20,
+        timeouts=Timeouts(stall=2.0),
+    )
+    idle = threading.active_count()
+    threads = files = 0
+    for number in range(ROUNDS):
+        if not number or not (number % DRAIN_EVERY):
+            server.start()
+        play(server, crowd, number, drains=number % DRAIN_EVERY == DRAIN_EVERY - 1)
+        drained = number % DRAIN_EVERY == DRAIN_EVERY - 1
+        if drained:
+            assert server.wait(PATIENCE)
+            assert threading.active_count() == idle
+        expect_nothing(server, crowd, f"in round {number}")
+        if not drained:
+            threads = threads or threading.active_count()
+            files = files or descriptors()
+            assert (threading.active_count(), descriptors()) == (threads, files), number
+    server.stop()
+    assert server.wait(PATIENCE)
+    expect_nothing(server, crowd, "after the stop")
+    assert threading.active_count() == idle
+    assert crowd.begun > ROUNDS
+
+
+def play(server: Server, crowd: Crowd, number: int, *, drains: bool) -> None:
+    """Have a crowd come, and go; ``drains``: the server drains meanwhile."""
+    address = server.listeners[0].address
+    assert isinstance(address, TCPAddress)
+    over = threading.Event()
+
+    def broadcast() -> None:
+        chance = random.Random(-number)
+        while not over.wait(0.005):
+            crowd.broadcast(chance)
+
+    speaker = threading.Thread(target=broadcast)
+    speaker.start()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        guests = [Guest(address, number * CLIENTS + each) for each in range(CLIENTS)]
+        futures = [pool.submit(guest.live) for guest in guests]
+        if drains:
+            server.drain(PATIENCE)
+        for future in futures:
+            future.result()
+    over.set()
+    speaker.join()
+
+
+def expect_nothing(server: Server, crowd: Crowd, when: str) -> None:
+    """Wait until nothing is left of a crowd that has gone."""
+    state = server._server_state
+    eventually(lambda: not server.connections, f"for connections to end {when}")
+    eventually(lambda: not server._registry.leaving, f"for protocols to be told {when}")
+    eventually(lambda: crowd.ended == crowd.begun, f"for on_close {when}")
+    assert len(crowd.sockets) == len(crowd.streams) == len(crowd.waiting) == 0, when
+    held = (state.pushed.held, state.room.held, state.output.held, state.input.held)
+    assert held == (0, 0, 0, 0), when
+    assert not state.pushing, when
+    assert not server._pool.turns, when
+    crowd.alive.discard(crowd)
+    eventually(lambda: (gc.collect(), not crowd.alive)[1], f"for objects {when}: {[*crowd.alive]}")
