@@ -500,10 +500,10 @@ def test_refusal_that_the_client_takes_slowly_is_sent_whole(
     served = serve(view, narrow=True, threads=1)
     client = served.open(receive_buffer=NARROW)
     client.send(get(version=version))
-    eventually(lambda: served.server.statistics().shared)
+    eventually(lambda: "shared" in served.server.statistics().connections)
     assert client.answer().body == body
     views.ended()
-    eventually(lambda: not served.server.statistics().shared)
+    eventually(lambda: "shared" not in served.server.statistics().connections)
 
 
 @BOTH
