@@ -78,13 +78,13 @@ class _Worker(Task):
         raise NotImplementedError
 
 
-class Notes(Follower):
-    """A follower that notes what it is given."""
+class Notes:
+    """What a follower is given."""
 
     def __init__(self, name: str, history: int = 0) -> None:
         self.got: list[bytes] = []
         self.before: list[bytes] | None = None
-        super().__init__(
+        self.follower = Follower(
             name,
             history,
             received=self.got.append,

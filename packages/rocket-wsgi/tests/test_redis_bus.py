@@ -33,13 +33,13 @@ def buses(server: RedisServer) -> Iterator[Any]:
         yield lambda **options: stack.enter_context(RedisBus(server.url, **options))
 
 
-class Notes(Follower):
-    """A follower that notes what it is given."""
+class Notes:
+    """What a follower is given."""
 
     def __init__(self, name: str, history: int = 0) -> None:
         self.got: list[bytes] = []
         self.before: list[bytes] | None = None
-        super().__init__(
+        self.follower = Follower(
             name,
             history,
             received=self.got.append,
@@ -72,9 +72,9 @@ def publish_when_possible(bus: RedisBus, name: str, message: bytes) -> None:
 def test_message_reaches_the_groups_of_its_name_everywhere(buses: Any) -> None:
     one, two = buses(), buses()
     prices, others, news = Notes("prices"), Notes("prices"), Notes("Grüße")
-    one.follow(prices)
-    two.follow(others)
-    two.follow(news)
+    one.follow(prices.follower)
+    two.follow(others.follower)
+    two.follow(news.follower)
     one.publish("prices", b"1")
     two.publish("prices", b"\x00\xff")
     one.publish("Grüße", b"")
@@ -96,7 +96,7 @@ def test_subscriber_gets_messages_of_all_names(buses: Any) -> None:
 def test_streams_are_buses_of_their_own(buses: Any) -> None:
     one, two = buses(), buses(stream="another")
     notes = Notes("prices")
-    one.follow(notes)
+    one.follow(notes.follower)
     two.publish("prices", b"1")
     one.publish("prices", b"2")
     notes.gets(b"2")
@@ -105,7 +105,7 @@ def test_streams_are_buses_of_their_own(buses: Any) -> None:
 def test_large_messages_pass(buses: Any) -> None:
     bus = buses()
     notes = Notes("prices")
-    bus.follow(notes)
+    bus.follow(notes.follower)
     large = bytes(range(256)) * 4096
     bus.publish("prices", large)
     notes.gets(large)
@@ -115,7 +115,7 @@ def test_many_threads_of_many_processes_have_one_order(buses: Any) -> None:
     processes = [buses() for _ in range(3)]
     notes = [Notes("prices") for _ in processes]
     for process, each in zip(processes, notes, strict=True):
-        process.follow(each)
+        process.follow(each.follower)
 
     def publish(number: int) -> None:
         for message in range(150):
@@ -147,7 +147,7 @@ def test_group_that_is_made_late_begins_with_the_latest_messages(
         Notes("weather", history=3),
     )
     for each in (late, all_of_them, none):
-        two.follow(each)
+        two.follow(each.follower)
     assert late.before == [b"7", b"8", b"9"]
     assert all_of_them.before == [b"%d" % number for number in range(10)]
     assert none.before == []
@@ -157,7 +157,7 @@ def test_group_that_is_made_late_begins_with_the_latest_messages(
 
 def test_late_groups_have_no_gap_and_no_double_while_others_publish(buses: Any) -> None:
     one, two = buses(), buses()
-    two.follow(Notes("prices"))
+    two.follow(Notes("prices").follower)
     stop = threading.Event()
     published: list[bytes] = []
 
@@ -170,7 +170,7 @@ def test_late_groups_have_no_gap_and_no_double_while_others_publish(buses: Any) 
     thread.start()
     late = [Notes("prices", history=1_000_000) for _ in range(10)]
     for each in late:
-        two.follow(each)
+        two.follow(each.follower)
     stop.set()
     thread.join(PATIENCE)
     for each in late:
@@ -183,11 +183,11 @@ def test_late_groups_have_no_gap_and_no_double_while_others_publish(buses: Any) 
 def test_history_may_be_ahead_of_what_the_thread_has_handed_over(buses: Any) -> None:
     one, two = buses(), buses()
     first, late = Notes("prices"), Notes("prices", history=10)
-    two.follow(first)
+    two.follow(first.follower)
     with two._lock:  # the thread waits for it
         for message in (b"1", b"2", b"3"):
             one.publish("prices", message)
-        two.follow(late)
+        two.follow(late.follower)
         assert late.before == [b"1", b"2", b"3"]
     one.publish("prices", b"4")
     first.gets(b"1", b"2", b"3", b"4")
@@ -199,7 +199,7 @@ def test_message_that_comes_while_history_is_read_is_kept(
 ) -> None:
     bus = buses()
     first, late = Notes("prices"), Notes("prices", history=10)
-    bus.follow(first)
+    bus.follow(first.follower)
     bus.publish("prices", b"1")
     first.gets(b"1")
     recall = bus._recall
@@ -211,7 +211,7 @@ def test_message_that_comes_while_history_is_read_is_kept(
         return history
 
     monkeypatch.setattr(bus, "_recall", recall_slowly)
-    bus.follow(late)
+    bus.follow(late.follower)
     assert late.before == [b"1"]
     bus.publish("prices", b"3")
     late.gets(b"2", b"3")
@@ -228,8 +228,8 @@ def test_redis_that_is_killed_and_comes_back(
         RedisBus(server.url) as two,
     ):
         notes, others = Notes("prices"), Notes("prices")
-        one.follow(notes)
-        two.follow(others)
+        one.follow(notes.follower)
+        two.follow(others.follower)
         one.publish("prices", b"1")
         notes.gets(b"1")
         others.gets(b"1")
@@ -249,7 +249,7 @@ def test_redis_that_is_killed_and_comes_back(
 def test_process_that_was_disconnected_gets_what_it_has_not_read(server: RedisServer) -> None:
     with RedisBus(server.url) as one, RedisBus(server.url) as two, server.client() as client:
         notes = Notes("prices")
-        one.follow(notes)
+        one.follow(notes.follower)
         two.publish("prices", b"0")
         notes.gets(b"0")
         with one._lock:  # so that the thread goes on only later
@@ -264,7 +264,7 @@ def test_process_that_was_slower_than_the_stream_is_long_is_told(
 ) -> None:
     with RedisBus(server.url, length=1) as one, server.client() as client:
         notes = Notes("prices")
-        one.follow(notes)
+        one.follow(notes.follower)
         one.publish("prices", b"0")
         notes.gets(b"0")
         with one._lock:
@@ -285,7 +285,7 @@ def test_redis_that_has_lost_its_latest_messages_hands_over_none_twice(
     """As a Redis has that was restored from an older state: old entries, and then new ones."""
     with RedisBus(server.url) as one, server.client() as client:
         notes = Notes("prices")
-        one.follow(notes)
+        one.follow(notes.follower)
         for identity in ("90-0", "91-0", "92-0"):
             client.xadd("rocket:bus", {"n": "prices", "m": identity}, id=identity)
         notes.gets(b"90-0", b"91-0", b"92-0")
@@ -309,7 +309,7 @@ def test_bus_that_is_made_while_redis_is_away(
         server.kill()
         with RedisBus(server.url) as bus:
             notes = Notes("prices", history=5)
-            bus.follow(notes)
+            bus.follow(notes.follower)
             with pytest.raises(BusError, match="cannot be reached"):
                 bus.publish("prices", b"lost")
             server.start()
@@ -350,13 +350,13 @@ def test_redis_keeps_no_more_than_it_was_told(server: RedisServer) -> None:
 def test_entries_of_others_are_ignored(server: RedisServer) -> None:
     with RedisBus(server.url) as bus, server.client() as client:
         notes = Notes("prices", history=1)
-        bus.follow(notes)
+        bus.follow(notes.follower)
         client.xadd("rocket:bus", {"something": "else"})
         client.xadd("rocket:bus", {"n": "prices"})
         bus.publish("prices", b"1")
         notes.gets(b"1")
         again = Notes("prices", history=1)
-        bus.follow(again)
+        bus.follow(again.follower)
         assert again.before == [b"1"]
 
 
@@ -370,7 +370,7 @@ def test_error_of_a_subscriber_is_logged_and_concerns_no_other(
 
     bus.subscribe(fails)
     notes = Notes("prices")
-    bus.follow(notes)
+    bus.follow(notes.follower)
     bus.publish("prices", b"1")
     bus.publish("prices", b"2")
     notes.gets(b"1", b"2")
@@ -384,7 +384,7 @@ def test_closed_bus_has_no_thread_and_no_connection(
     with server.client() as client:
         before = len(client.client_list())
         bus = RedisBus(server.url)
-        bus.follow(Notes("prices"))
+        bus.follow(Notes("prices").follower)
         bus.publish("prices", b"")
         bus.close()
         bus.close()
@@ -397,7 +397,7 @@ def test_closed_bus_has_no_thread_and_no_connection(
 
 def test_bus_can_be_closed_while_redis_is_away(server: RedisServer) -> None:
     bus = RedisBus(server.url)
-    bus.follow(Notes("prices"))
+    bus.follow(Notes("prices").follower)
     server.kill()
     bus.close()
     assert not any(each.name == "rocket-redis" for each in threading.enumerate())

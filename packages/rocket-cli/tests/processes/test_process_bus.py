@@ -24,9 +24,9 @@ def ends() -> Iterator[Ends]:
 def test_message_reaches_the_groups_of_its_name_in_all_processes(ends: Ends) -> None:
     one, two = ends.process(), ends.process()
     prices, others, news = Notes("prices"), Notes("prices"), Notes("news")
-    one.follow(prices)
-    two.follow(others)
-    two.follow(news)
+    one.follow(prices.follower)
+    two.follow(others.follower)
+    two.follow(news.follower)
     one.publish("prices", b"1")
     two.publish("prices", b"2")
     eventually(lambda: len(prices.got) == len(others.got) == 2)
@@ -38,10 +38,10 @@ def test_message_reaches_the_groups_of_its_name_in_all_processes(ends: Ends) -> 
 def test_group_without_history_gets_messages_from_now_on(ends: Ends) -> None:
     one, two = ends.process(), ends.process()
     first, late = Notes("prices"), Notes("prices")
-    one.follow(first)
+    one.follow(first.follower)
     one.publish("prices", b"1")
     assert first.gets(b"1")
-    two.follow(late)
+    two.follow(late.follower)
     two.publish("prices", b"2")
     assert late.gets(b"2")
 
@@ -60,7 +60,7 @@ def test_many_threads_of_many_processes_have_one_order(ends: Ends) -> None:
     processes = [ends.process() for _ in range(3)]
     notes = [Notes("prices") for _ in processes]
     for process, each in zip(processes, notes, strict=True):
-        process.follow(each)
+        process.follow(each.follower)
 
     def publish(number: int, process: ProcessBus) -> None:
         for message in range(100):
@@ -84,7 +84,7 @@ def test_many_threads_of_many_processes_have_one_order(ends: Ends) -> None:
 def test_large_messages_pass(ends: Ends) -> None:
     bus = ends.process()
     notes = Notes("prices")
-    bus.follow(notes)
+    bus.follow(notes.follower)
     large = bytes(range(256)) * 4096
     largest = bytes(MAX_MESSAGE - len("prices"))
     bus.publish("prices", large)
@@ -98,7 +98,7 @@ def test_large_messages_pass(ends: Ends) -> None:
 def test_larger_messages_are_refused_and_nothing_is_lost(ends: Ends, name: str, size: int) -> None:
     bus = ends.process()
     notes = Notes("prices")
-    bus.follow(notes)
+    bus.follow(notes.follower)
     with pytest.raises(ValueError, match="at most 4194304 go between processes"):
         bus.publish(name, bytes(size))
     bus.publish("prices", b"1")
@@ -108,21 +108,21 @@ def test_larger_messages_are_refused_and_nothing_is_lost(ends: Ends, name: str, 
 def test_group_that_is_made_late_begins_with_the_latest_messages(ends: Ends) -> None:
     one, two = ends.process(), ends.process()
     first = Notes("prices")
-    one.follow(first)
+    one.follow(first.follower)
     for number in range(5):
         one.publish("prices", b"%d" % number)
         one.publish("news", b"")
     assert first.gets(b"0", b"1", b"2", b"3", b"4")
     late = Notes("prices", history=3)
-    two.follow(late)
+    two.follow(late.follower)
     assert late.before == [b"2", b"3", b"4"]
     one.publish("prices", b"5")
     assert late.gets(b"5")
     another = Notes("prices", history=100)
-    two.follow(another)
+    two.follow(another.follower)
     assert another.before == [b"0", b"1", b"2", b"3", b"4", b"5"]
     nothing = Notes("another name", history=100)
-    two.follow(nothing)
+    two.follow(nothing.follower)
     assert nothing.before == []
 
 
@@ -156,7 +156,7 @@ def test_late_groups_have_no_gap_and_no_double_while_others_publish(ends: Ends) 
 def test_process_that_only_publishes_does_not_subscribe(ends: Ends) -> None:
     one, two = ends.process(), ends.process()
     notes = Notes("prices")
-    one.follow(notes)
+    one.follow(notes.follower)
     two.publish("prices", b"1")
     assert notes.gets(b"1")
     assert [link.position is None for link in ends.links] == [False, True]
@@ -165,7 +165,7 @@ def test_process_that_only_publishes_does_not_subscribe(ends: Ends) -> None:
 def test_publishing_waits_a_second_for_a_supervisor_that_does_not_read(ends: Ends) -> None:
     bus = ends.process()
     notes = Notes("prices")
-    bus.follow(notes)
+    bus.follow(notes.follower)
     taken = 0
 
     def publish() -> None:
@@ -203,7 +203,7 @@ def test_error_of_a_subscriber_is_logged_and_concerns_no_other(
 
     bus.subscribe(fails)
     notes = Notes("prices")
-    bus.follow(notes)
+    bus.follow(notes.follower)
     bus.publish("prices", b"1")
     bus.publish("prices", b"2")
     assert notes.gets(b"1", b"2")
@@ -213,12 +213,12 @@ def test_error_of_a_subscriber_is_logged_and_concerns_no_other(
 def test_forked_process_is_not_on_the_bus(ends: Ends) -> None:
     bus = ends.process()
     notes = Notes("prices")
-    bus.follow(notes)
+    bus.follow(notes.follower)
     with bus._lock, bus._room:  # as other threads may hold them, which a child has not
         bus._forked()
         with pytest.raises(BusError, match="this process is not connected to the others"):
             bus.publish("prices", b"")
-        bus.follow(Notes("news"))
+        bus.follow(Notes("news").follower)
 
 
 def test_publishing_without_a_supervisor_fails() -> None:
@@ -239,7 +239,7 @@ def test_group_goes_on_without_a_history_that_does_not_come(
         bus = ends.process()
         notes = Notes("prices", history=3)
         with ends.lock:
-            bus.follow(notes)
+            bus.follow(notes.follower)
             assert notes.before is None
         assert "has not sent the history of group prices" in caplog.text
         eventually(lambda: notes.before == [])
@@ -251,7 +251,7 @@ def test_group_may_be_made_by_a_subscriber(ends: Ends, caplog: pytest.LogCapture
     caplog.set_level(logging.WARNING)
     bus = ends.process()
     notes = Notes("news", history=3)
-    bus.subscribe(lambda name, message: bus.follow(notes) if name == "prices" else None)
+    bus.subscribe(lambda name, message: bus.follow(notes.follower) if name == "prices" else None)
     bus.publish("prices", b"")
     eventually(lambda: notes.before == [])
     assert caplog.messages == []

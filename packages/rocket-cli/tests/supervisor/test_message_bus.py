@@ -50,7 +50,7 @@ def test_process_that_does_not_read_holds_nothing_up_and_takes_no_more_than_the_
         eventually(lambda: ends.links[0].position is not None)
         bus = ends.process()
         notes = Notes("prices")
-        bus.follow(notes)
+        bus.follow(notes.follower)
         for number in range(count):
             bus.publish("prices", b"%8d" % number + bytes(LONG))
             notes.gets_number(number + 1)
@@ -90,8 +90,8 @@ def test_process_that_was_too_slow_is_told_where_messages_are_missing(
         go_on = threading.Event()
         slow.subscribe(lambda name, message: go_on.wait(PATIENCE))
         notes, others = Notes("prices"), Notes("prices")
-        slow.follow(notes)
-        fast.follow(others)
+        slow.follow(notes.follower)
+        fast.follow(others.follower)
         for number in range(100):
             fast.publish("prices", b"%8d" % number + bytes(LONG))
             others.gets_number(number + 1)
@@ -110,7 +110,7 @@ def test_process_that_was_too_slow_is_told_where_messages_are_missing(
 def test_last_messages_of_a_process_are_passed_on_and_half_a_message_is_not() -> None:
     with Ends() as ends:
         notes = Notes("prices")
-        ends.process().follow(notes)
+        ends.process().follow(notes.follower)
         ended = ends.socket()
         with ends.lock:
             ended.sendall(frame(Kind.PUBLISH, MESSAGE) * 3 + frame(Kind.PUBLISH, MESSAGE)[:-1])
@@ -156,7 +156,7 @@ def test_process_that_sends_anything_else_is_rejected(data: bytes) -> None:
     with Ends() as ends:
         notes = Notes("prices")
         bus = ends.process()
-        bus.follow(notes)
+        bus.follow(notes.follower)
         ends.socket().sendall(frame(Kind.PUBLISH, MESSAGE) + data + frame(Kind.PUBLISH, MESSAGE))
         eventually(lambda: ends.rejected)
         assert ends.links[-1].ours.fileno() < 0
@@ -193,6 +193,6 @@ def test_name_that_is_no_text_harms_no_other_process() -> None:
     with Ends() as ends:
         bus = ends.process()
         notes = Notes("prices")
-        bus.follow(notes)
+        bus.follow(notes.follower)
         ends.socket().sendall(frame(Kind.PUBLISH, b"\x00\x01\xffx") + frame(Kind.PUBLISH, MESSAGE))
         assert notes.gets(b"x")
