@@ -136,6 +136,8 @@ def test_client_that_lacks_something_gets_no_close_notify(
 ) -> None:
     with connect(server, client_context) as client:
         (shared,) = worker.shared
+        # The worker that parks the connection would find what is queued before that, and send it.
+        eventually(lambda: shared.connection in server._monitor.parked())
         assert shared.queue(b"never sent")
         socket.socket.shutdown(client, socket.SHUT_WR)
         with pytest.raises(OSError, match=r"EOF|reset"):

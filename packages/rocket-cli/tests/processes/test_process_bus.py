@@ -140,7 +140,7 @@ def test_late_groups_have_no_gap_and_no_double_while_others_publish(ends: Ends) 
     thread = threading.Thread(target=publish)
     thread.start()
     late = [Notes("prices", history=1_000_000) for _ in range(20)]
-    makers = [threading.Thread(target=two.follow, args=(each,)) for each in late]
+    makers = [threading.Thread(target=two.follow, args=(each.follower,)) for each in late]
     for maker in makers:
         maker.start()
     for maker in makers:
