@@ -360,7 +360,7 @@ def autobahn(session: nox.Session) -> None:
     local, _ = dependencies("wsgi")
     # The last virtualenv that makes environments of that version, on the newest it runs on.
     session.install(*built(session, local), "virtualenv==20.21.1")
-    directory = Path(session.create_tmp())
+    directory = Path(session.create_tmp()).resolve()
     client = directory / "client"
     if not (client / "bin/wstest").exists():
         session.run("virtualenv", "--quiet", "-p", str(INTERPRETERS[OLD]), str(client))
