@@ -253,9 +253,10 @@ def check_build(session: nox.Session, packages: list[str], *, compiled: bool) ->
 def add_tests(package: str, version: str, *, compiled: bool) -> None:
     """Define the session that runs one package's tests on one version of Python.
 
-    Those on the oldest and the newest are run by default, the others by name. Pure packages are
-    tested on the oldest with the oldest releases of other packages that are declared; all other
-    sessions have the newest.
+    Those on the oldest and the newest are run by default, the others by name; of packages that are
+    never compiled, those on compiled ones on the newest only. Pure packages are tested on the
+    oldest with the oldest releases of other packages that are declared; all other sessions have the
+    newest.
     """
     requirements = group(PROJECTS[package], "test")
     oldest = version == VERSIONS[0] and not compiled
@@ -267,7 +268,8 @@ def add_tests(package: str, version: str, *, compiled: bool) -> None:
 
     @nox.session(
         name=f"{package}-{version}{'-compiled' if compiled else ''}",
-        default=version in (VERSIONS[0], VERSIONS[-1]),
+        default=version == VERSIONS[-1]
+        or (version == VERSIONS[0] and (package in COMPILED or not compiled)),
         python=INTERPRETERS[version] or False,
         venv_backend="uv" if oldest else None,  # other installers take the newest releases only
         requires=[f"wheels({version})" if compiled else "build"],
@@ -283,20 +285,20 @@ def add_tests(package: str, version: str, *, compiled: bool) -> None:
         run_pytest(session, ROOT / f"packages/rocket-{package}/tests")
 
 
-for _package in PACKAGES:
-    for _version in VERSIONS:
-        add_tests(_package, _version, compiled=False)
-        add_tests(_package, _version, compiled=True)
-for _package in ("core", "wsgi"):
-    add_tests(_package, FREE_THREADED, compiled=False)
-
-
 @nox.session(python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
 def system(session: nox.Session) -> None:
     """Tests of all packages together, with the applications and clients of others."""
     require_interpreter(session, VERSIONS[-1])
     session.install(*built(session, list(PACKAGES)), *group(TOOLS, "system"))
     session.run("pytest", *parallel(2), "tests", *session.posargs, env={"PYTHONPATH": None})
+
+
+for _package in PACKAGES:
+    for _version in VERSIONS:
+        add_tests(_package, _version, compiled=False)
+        add_tests(_package, _version, compiled=True)
+for _package in ("core", "wsgi"):
+    add_tests(_package, FREE_THREADED, compiled=False)
 
 
 def add_budget(version: str, *, compiled: bool) -> None:

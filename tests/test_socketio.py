@@ -6,6 +6,7 @@ With ROCKET_SOCKETIO_CLIENTS=1000 the crowd is of that size.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import queue
@@ -42,11 +43,21 @@ OTHERS = 8
 """The threads beside the workers: five of the command and the main thread, that of engineio which
 looks for clients that are gone, and that which sends pings."""
 
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+"""The threads of the client leave connections open where a server ends first."""
+
 TRANSPORTS = {
     "polling": ["polling"],
     "websocket": ["websocket"],
     "upgrade": ["polling", "websocket"],
 }
+
+
+@pytest.fixture(autouse=True)
+def _collect() -> Iterator[None]:
+    """Have what a client has left open collected while its warning is ignored."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
