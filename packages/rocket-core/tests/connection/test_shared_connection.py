@@ -422,6 +422,41 @@ def test_error_of_the_protocol_ends_its_connection_alone(
         share(client, protocol)
         share(other, protocol)
         client.send(b"fail\n")
+class Leaving(Lines):
+    """Leaves what comes to the requests that follow."""
+
+    def received(self, connection: Connection) -> None:
+        """Take nothing."""
+
+
+class LeavingWorker(SharingWorker):
+    def make(self) -> Lines:
+        return Leaving(self)
+
+
+def test_request_that_arrives_while_another_thread_ends_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """1. The owner is to read. 2. Another thread answers, and ends. 3. The owner reads."""
+    skip_if_compiled("it replaces a property of the connection")
+    protocol = LeavingWorker()
+    with serving(lambda: protocol) as server, connect(server) as client:
+        share(client, protocol)
+        reads = SharedConnection.__dict__["reads"].fget
+
+        def reads_before_the_end(shared: SharedConnection) -> object:
+            found = reads(shared)
+            monkeypatch.undo()
+            shared.queue(b"answer\n")
+            shared.end(State.IDLE)
+            return found
+
+        monkeypatch.setattr(SharedConnection, "reads", property(reads_before_the_end))
+        client.send(b"next\n")
+        assert client.read_line() == b"answer\n"
+        assert client.read_line() == b"shared\n"
+
+
         assert client.read_all() == b""
         expect_closes(server, {"error": 1})
         eventually(lambda: protocol.reasons == [CloseReason.ERROR])

@@ -329,8 +329,8 @@ class SharedConnection(TurnTaker):
             raise ValueError(f"a shared connection ends in IDLE or LINGER, not {after.name}")
         with self._lock:
             if self.phase is _OPEN:
+                self.after = after  # before the phase, which the owner reads without the lock
                 self.phase = _ENDING
-                self.after = after
                 self._new = True
 
     def call_at(self, when: float) -> None:
@@ -481,9 +481,18 @@ class SharedConnection(TurnTaker):
         """Whether the owner has to hear of what the client sends."""
         if self.phase is _OPEN:
             return self._reading and not self.waits_for_room
-        # What precedes the close is discarded, since a client that waits for its own bytes to be
-        # taken may take none. What is to be served afterwards has to wait.
-        return self.phase is _OVER or self.after is State.LINGER
+        return self.phase is _OVER or self.discards
+
+    @property
+    def discards(self) -> bool:
+        """Whether what the client sends is discarded, because the connection is about to close.
+
+        A client that waits for its own bytes to be taken may take none. What is to be served
+        afterwards has to wait.
+        """
+        # 1. The owner finds that it is to read. 2. Another thread ends in IDLE. 3. The owner asks
+        # this, whose answer does not depend on the first one: what it reads is a request.
+        return self.phase is _ENDING and self.after is State.LINGER
 
     @property
     def incomplete(self) -> bool:
