@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -313,6 +315,81 @@ def test_the_connection_that_holds_most_gives_way() -> None:
         eventually(lambda: server.statistics().held == less.pending <= 1_000_000)
 
 
+def test_message_that_is_too_large_for_all_connections_together_costs_its_own_alone() -> None:
+    protocol, options = narrow(1 << 30, max_output=2_000_000)
+    with (
+        serving(lambda: protocol, **options) as server,  # type: ignore[arg-type]
+        connect(server, receive_buffer=4096) as waiting,
+        connect(server) as client,
+    ):
+        other = share(waiting, protocol)
+        assert other.push(bytes(700_000))
+        assert not share(client, protocol).push(bytes(1_000_001))
+        expect_closes(server, {"response taken too slowly": 1})
+        eventually(lambda: protocol.reasons == [CloseReason.SEND_TIMEOUT])
+        assert len(waiting.read(700_000)) == 700_000
+        eventually(lambda: server.statistics().held == 0)
+        assert other.push(bytes(700_000))
+
+
+def test_what_is_refused_for_lack_of_room_is_followed_by_nothing() -> None:
+    """The room may be taken by threads that have not queued yet, so that no connection holds it."""
+    protocol, options = narrow(max_output=2_000_000)
+    with (
+        serving(lambda: protocol, **options) as server,  # type: ignore[arg-type]
+        connect(server) as client,
+    ):
+        shared = share(client, protocol)
+        assert server._server_state.pushed.lend(1_000_000)
+        assert not shared.queue(b"a response", control=True)
+        shared.end(State.IDLE)  # as a protocol does behind a response
+        shared.flush()
+        assert client.read_all() == b""
+        server._server_state.pushed.give_back(1_000_000)
+
+
+def test_many_short_pieces_take_little_more_memory_than_they_hold() -> None:
+    state = ServerState()
+
+    class Blocked:
+        server = state
+
+    shared = SharedConnection(Blocked(), Lines(SharingWorker()), 1 << 20)
+    count = 50_000
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            assert shared.queue(b"%02d" % (number % 100))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert shared.pending == 2 * count
+    assert held < 4 * count
+    assert shared.drop_queued() == 2 * count
+
+
+def test_client_that_writes_before_it_reads_gets_all_before_the_end() -> None:
+    """It waits for the server to take its bytes, and the server does not read when it ends."""
+    protocol, options = narrow()
+    with (
+        serving(lambda: protocol, **options) as server,  # type: ignore[arg-type]
+        connect(server, receive_buffer=4096) as client,
+    ):
+        shared = share(client, protocol)
+        total = fill(shared)
+        shared.stop_reading()
+        before = shared.connection.claimed_at
+        client.send(b"ignored\n")
+        eventually(lambda: shared.connection.claimed_at > before)  # from now on, not read any more
+        sent = threading.Thread(target=client.send, args=(bytes(16_000_000),), daemon=True)
+        sent.start()
+        shared.end()
+        shared.flush()
+        sent.join(PATIENCE)
+        assert not sent.is_alive()
+        assert len(client.read_all()) == total
+
+
 # -- the end ---------------------------------------------------------------------------------------
 
 
@@ -343,6 +420,41 @@ def test_close_follows_all_that_was_pushed() -> None:
         client.close()
         expect_closes(server, {"served": 1})
         assert server.statistics().held == 0
+
+
+class Leaving(Lines):
+    """Leaves what comes to the requests that follow."""
+
+    def received(self, connection: Connection) -> None:
+        """Take nothing."""
+
+
+class LeavingWorker(SharingWorker):
+    def make(self) -> Lines:
+        return Leaving(self)
+
+
+def test_request_that_arrives_while_another_thread_ends_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """1. The owner is to read. 2. Another thread answers, and ends. 3. The owner reads."""
+    skip_if_compiled("it replaces a property of the connection")
+    protocol = LeavingWorker()
+    with serving(lambda: protocol) as server, connect(server) as client:
+        share(client, protocol)
+        reads = SharedConnection.__dict__["reads"].fget
+
+        def reads_before_the_end(shared: SharedConnection) -> object:
+            found = reads(shared)
+            monkeypatch.undo()
+            shared.queue(b"answer\n")
+            shared.end(State.IDLE)
+            return found
+
+        monkeypatch.setattr(SharedConnection, "reads", property(reads_before_the_end))
+        client.send(b"next\n")
+        assert client.read_line() == b"answer\n"
+        assert client.read_line() == b"shared\n"
 
 
 def test_protocol_may_close_by_its_answer(server: Server, protocol: SharingWorker) -> None:
@@ -413,6 +525,23 @@ def test_what_is_cut_while_it_is_sent_is_given_back_once() -> None:
     assert shared.queue(b"x" * 100)
     assert shared.send() == 100
     assert (shared.pending, state.pushed.held, state.pushing) == (0, 0, set())
+
+
+def test_what_was_not_sent_is_not_kept_for_an_application_that_keeps_the_connection() -> None:
+    protocol, options = narrow(1 << 30)
+    with (
+        serving(lambda: protocol, **options) as server,  # type: ignore[arg-type]
+        connect(server, receive_buffer=4096) as client,
+    ):
+        shared = share(client, protocol)
+        data = bytes(5_000_000)
+        before = sys.getrefcount(data)
+        assert shared.push(data)
+        assert shared.pending
+        assert sys.getrefcount(data) > before
+        shared.cut()
+        eventually(lambda: protocol.reasons == [CloseReason.SEND_TIMEOUT])
+        eventually(lambda: sys.getrefcount(data) == before)
 
 
 def test_error_of_the_protocol_ends_its_connection_alone(

@@ -9,7 +9,7 @@ from rocket_wsgi._group.broadcast import Broadcast, MemberKind, from_bytes
 from rocket_wsgi._group.bus import Follower, LocalBus
 from rocket_wsgi._group.group import Group
 from rocket_wsgi._group.member import Leavable
-from rocket_wsgi._group.sequencer import BACKLOG, Sequencer
+from rocket_wsgi._group.sequencer import BACKLOG, SHARE, Sequencer
 
 
 class Stream:
@@ -304,6 +304,44 @@ def test_thread_that_adds_to_a_full_queue_waits_for_the_one_that_works() -> None
         thread.join(30)
         assert not thread.is_alive()
     assert handled == list(range(BACKLOG + 2))
+
+
+def test_thread_that_has_handled_its_share_is_relieved_by_one_that_adds() -> None:
+    begun = threading.Semaphore(0)
+    go_on = threading.Semaphore(0)
+    handled: list[tuple[int, str]] = []
+
+    def handle(entry: int) -> None:
+        begun.release()
+        assert go_on.acquire(timeout=30)
+        handled.append((entry, threading.current_thread().name))
+
+    sequencer: Sequencer[int] = Sequencer(handle)
+
+    def add(entry: int) -> bool:
+        with sequencer.lock:
+            return sequencer.add(entry)
+
+    assert add(0)
+    first = threading.Thread(target=sequencer.run, name="first")
+    first.start()
+    for entry in range(1, SHARE):
+        assert begun.acquire(timeout=30)
+        assert not add(entry)
+        go_on.release()
+    assert begun.acquire(timeout=30)
+    assert add(SHARE)
+    assert not add(SHARE + 1)  # one is enough
+    second = threading.Thread(target=sequencer.run, name="second")
+    second.start()
+    go_on.release()
+    first.join(30)
+    assert not first.is_alive()
+    go_on.release(2)
+    second.join(30)
+    assert not second.is_alive()
+    names = ["first"] * SHARE + ["second"] * 2
+    assert handled == list(enumerate(names))
 
 
 def test_queue_goes_on_after_an_entry_that_failed() -> None:

@@ -117,7 +117,27 @@ def test_extensions_are_read_with_quoted_values() -> None:
     ],
 )
 def test_offers_of_compression(offer: str, accepted: bool) -> None:
-    assert opening(HTTP_SEC_WEBSOCKET_EXTENSIONS=offer).deflate is accepted
+    assert bool(opening(HTTP_SEC_WEBSOCKET_EXTENSIONS=offer).deflate) is accepted
+
+
+@pytest.mark.parametrize(
+    ("offers", "answer"),
+    [
+        ("permessage-deflate; client_max_window_bits", AGREED),
+        ("permessage-deflate; server_max_window_bits=15", f"{AGREED}; server_max_window_bits=15"),
+        (
+            "permessage-deflate; server_max_window_bits=9, permessage-deflate; "
+            "server_max_window_bits=15, permessage-deflate",
+            f"{AGREED}; server_max_window_bits=15",
+        ),
+        ("permessage-deflate; server_max_window_bits=9, permessage-deflate", AGREED),
+    ],
+)
+def test_limit_of_the_window_of_the_server_is_in_the_answer(offers: str, answer: str) -> None:
+    """Clients that set one fail the connection otherwise (RFC 7692, section 7.1.2.1)."""
+    asked = opening(HTTP_SEC_WEBSOCKET_EXTENSIONS=offers)
+    fields = switching_fields(asked, [], None, deflate=True)
+    assert fields[-1] == ("Sec-WebSocket-Extensions", answer)
 
 
 def test_subprotocol_must_have_been_asked_for() -> None:

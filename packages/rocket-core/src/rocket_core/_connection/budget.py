@@ -75,11 +75,16 @@ class Budget:
         `give_back`.
         """
         with self._lock:
-            if self._counted + count > self._limit // 2:
+            if self._counted + count > self.lendable:
                 return False
             self.held += count
             self._counted += count
             return True
+
+    @property
+    def lendable(self) -> int:
+        """The number of bytes that `lend` gives at most, to all holders together."""
+        return self._limit // 2
 
     @property
     def ample(self) -> bool:

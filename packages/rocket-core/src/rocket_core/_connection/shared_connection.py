@@ -32,9 +32,10 @@ ended, are told in a turn (`TurnTaker`), on a thread of the pool, since the thre
 may be one of the application in the midst of something else.
 
 **Memory.** What is queued counts against a budget of its own (`ServerState.pushed`), of which half
-is given, as `Budget.lend` does. If there is no room, the connection for which most is held is cut.
-What is received and not handled counts against another one: see `InputRoom`. The client's pace is
-that of any response: `Connection.begin_transfer` sets the deadline while output is blocked.
+is given, as `Budget.lend` does. If there is no room, the connection for which most is held is cut;
+one that is to get more at once than all together may hold is cut itself. What is received and not
+handled counts against another one: see `InputRoom`. The client's pace is that of any response:
+`Connection.begin_transfer` sets the deadline while output is blocked.
 
 ``_lock`` guards the queue, ``pending``, and all that is noted, and the state of the turn. It is
 held for a few operations on them, never for a system call, with one exception at `cut`. ``_rest``,
@@ -60,6 +61,10 @@ QUEUE_BOUND: Final = 256 * 1024
 
 _JOINED: Final = 64 * 1024
 """Bytes of small pieces that are sent with one call of the system."""
+
+_SMALL: Final = 128
+_GATHERED: Final = 4 * 1024
+"""Bytes of a piece, and of the one before it in the queue, below which the two become one."""
 
 
 class Carrier(Protocol):
@@ -269,9 +274,7 @@ class SharedConnection(TurnTaker):
         with self._lock:
             accepted = self._accepts(control=control)  # others may have queued, or ended, meanwhile
             if accepted:
-                if self._queue is None:
-                    self._queue = deque()
-                self._queue.append(data)
+                self._append(data, size)
                 self.pending += size
                 self._new = True
                 connection.server.pushing.add(self)
@@ -284,6 +287,21 @@ class SharedConnection(TurnTaker):
             connection.server.pushed.give_back(size)
         return accepted
 
+    def _append(self, data: bytes, size: int) -> None:
+        """With the lock: put ``size`` bytes into the queue.
+
+        A small piece is joined to the one before it: a piece of its own takes about forty bytes
+        more than it holds, which a client that does not read could have the server hold for each
+        of many short answers.
+        """
+        queue = self._queue
+        if queue is None:
+            self._queue = deque((data,))
+        elif size < _SMALL and len(queue[-1]) < _GATHERED:
+            queue[-1] += data
+        else:
+            queue.append(data)
+
     def _accepts(self, *, control: bool) -> bool:
         return self.phase is _OPEN and (control or self.pending < self._limit)
 
@@ -291,10 +309,11 @@ class SharedConnection(TurnTaker):
         """Take ``size`` bytes of the budget; return False where this connection had to go."""
         server: ServerState = self._connection.server
         while not server.pushed.lend(size):
-            holders: list[Pushing] = list(server.pushing)
-            most = max(holders, key=_pending, default=None)
-            if most is None:
-                return False  # more than all connections together may hold
+            # What is too much for all connections together would be so without the others, too.
+            # Where no other holds anything, threads have taken the room for what they are about to
+            # queue. The caller counts on it that what is refused here is followed by nothing.
+            holders: list[Pushing] = list(server.pushing) if size <= server.pushed.lendable else []
+            most: Pushing = max(holders, key=_pending, default=self)
             most.cut()
             if most is self:
                 return False
@@ -329,9 +348,14 @@ class SharedConnection(TurnTaker):
             raise ValueError(f"a shared connection ends in IDLE or LINGER, not {after.name}")
         with self._lock:
             if self.phase is _OPEN:
+                self.after = after  # before the phase, which the owner reads without the lock
                 self.phase = _ENDING
-                self.after = after
                 self._new = True
+                if not self._reading or self.waits_for_room:
+                    # 1. The output is blocked, and the connection is parked for writing alone. 2.
+                    # The client waits for its own bytes to be taken before it takes any. 3. The
+                    # owner has to look again, to discard them: see `reads`.
+                    self._urgent = True
 
     def call_at(self, when: float) -> None:
         """Have `SharedProtocol.due` called once at ``when``, by `time.monotonic`.
@@ -481,9 +505,18 @@ class SharedConnection(TurnTaker):
         """Whether the owner has to hear of what the client sends."""
         if self.phase is _OPEN:
             return self._reading and not self.waits_for_room
-        # What precedes the close is discarded, since a client that waits for its own bytes to be
-        # taken may take none. What is to be served afterwards has to wait.
-        return self.phase is _OVER or self.after is State.LINGER
+        return self.phase is _OVER or self.discards
+
+    @property
+    def discards(self) -> bool:
+        """Whether what the client sends is discarded, because the connection is about to close.
+
+        A client that waits for its own bytes to be taken may take none. What is to be served
+        afterwards has to wait.
+        """
+        # 1. The owner finds that it is to read. 2. Another thread ends in IDLE. 3. The owner asks
+        # this, whose answer does not depend on the first one: what it reads is a request.
+        return self.phase is _ENDING and self.after is State.LINGER
 
     @property
     def incomplete(self) -> bool:
@@ -629,6 +662,7 @@ class SharedConnection(TurnTaker):
 
     def finish(self, reason: CloseReason | None) -> None:
         """Be over, and have the protocol told in a turn; called once, before the socket closes."""
+        self._rest = b""  # the application may keep what refers to this
         with self._lock:
             self.reason = reason
             held = self._drop()

@@ -548,7 +548,7 @@ class Engine:
             if connection.is_broken():
                 self._close_shared(connection, seat, CloseReason.RESET)
                 return
-        elif shared.phase is Phase.ENDING:
+        elif shared.discards:
             if connection.discard():
                 self._close_shared(connection, seat, CloseReason.CLIENT)
                 return

@@ -195,10 +195,11 @@ class Group:
         """Send a message to all members; return how many took it. Waits for no client.
 
         ``event`` and ``id`` are for event streams only. While another thread delivers messages of
-        this group, this one is left to it, and the result is the number of members. So it is with
-        a bus, to which the message is only published, and by which it comes back to all groups of
-        the name. Raises `TypeError` and `ValueError` for what the members cannot send, and
-        `BusError` if the bus does not take the message within about a second.
+        this group, this one is left to it, and the result is the number of members; unless that
+        thread has delivered many, and the calling one takes its place. With a bus, the message is
+        only published, and comes back by it to all groups of the name. Raises `TypeError` and
+        `ValueError` for what the members cannot send, and `BusError` if the bus does not take the
+        message within about a second.
         """
         message = Broadcast(data, event, id)
         if self._bus is not None and self._name is not None:

@@ -141,7 +141,7 @@ class WebSocketOffer:
         terms = Terms(
             subprotocol=subprotocol,
             max_message=max_message,
-            compressed=compress and self._opening.deflate,
+            compressed=compress and bool(self._opening.deflate),
             ping=ping,
             read_ahead=read_ahead,
             drop=slow == "drop",

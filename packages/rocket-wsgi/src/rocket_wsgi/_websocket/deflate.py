@@ -7,6 +7,7 @@ and a message to many clients is compressed once for all of them.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import Final
 
 MIN_SIZE: Final = 200
@@ -14,7 +15,7 @@ MIN_SIZE: Final = 200
 
 NAME: Final = "permessage-deflate"
 AGREED: Final = f"{NAME}; server_no_context_takeover; client_no_context_takeover"
-"""The answer to every offer that is accepted.
+"""The answer to an offer that is accepted.
 
 A server may demand both parameters, whether the client names them or not (RFC 7692, sections
 7.1.1.1 and 7.1.1.2).
@@ -22,6 +23,7 @@ A server may demand both parameters, whether the client names them or not (RFC 7
 
 _WINDOWS: Final = frozenset(str(bits) for bits in range(8, 16))
 _WIDEST: Final = "15"
+_SERVER_WINDOW: Final = "server_max_window_bits"
 _TAIL: Final = b"\x00\x00\xff\xff"
 """The end of each message after a flush, which is not sent (section 7.2.1)."""
 
@@ -29,7 +31,19 @@ Offer = tuple[str, list[tuple[str, str | None]]]
 """An extension's name and its parameters."""
 
 
-def acceptable(offer: Offer) -> bool:
+def agreement(offers: Iterable[Offer]) -> str:
+    """Return the answer to the first of ``offers`` that the server accepts; empty: it accepts none.
+
+    A client that limits the server's window must be told that this is accepted (section 7.1.2.1).
+    """
+    for offer in offers:
+        if _agrees(offer):
+            limited = any(parameter == _SERVER_WINDOW for parameter, _ in offer[1])
+            return f"{AGREED}; {_SERVER_WINDOW}={_WIDEST}" if limited else AGREED
+    return ""
+
+
+def _agrees(offer: Offer) -> bool:
     """Return whether the server can agree to ``offer`` (RFC 7692, section 7.1).
 
     An offer is declined if it has an unknown parameter, a wrong value, or a parameter twice. So is
@@ -47,7 +61,7 @@ def _acceptable(parameter: str, value: str | None) -> bool:
         return value is None
     if parameter == "client_max_window_bits":
         return value is None or value in _WINDOWS
-    return parameter == "server_max_window_bits" and value == _WIDEST
+    return parameter == _SERVER_WINDOW and value == _WIDEST
 
 
 def deflate(payload: bytes) -> bytes | None:

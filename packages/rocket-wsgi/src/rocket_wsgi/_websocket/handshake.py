@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from rocket_wsgi._environ.authority import split_host
 from rocket_wsgi._grammar import QUOTED, TOKEN, WHOLE_TOKEN
-from rocket_wsgi._websocket.deflate import AGREED, Offer, acceptable
+from rocket_wsgi._websocket.deflate import Offer, agreement
 
 if TYPE_CHECKING:
     from rocket_wsgi._types import Environ, Headers
@@ -47,13 +47,13 @@ class Opening:
         key: the value of ``Sec-WebSocket-Key``.
         subprotocols: the subprotocols that the client asks for, in its order.
         origin: the origin of the page whose script asks, or None.
-        deflate: whether the client offers permessage-deflate in a form that the server accepts.
+        deflate: the answer to an offer of permessage-deflate that the server accepts, or empty.
     """
 
     __slots__ = ("deflate", "key", "origin", "subprotocols")
 
     def __init__(
-        self, key: str, subprotocols: tuple[str, ...], origin: str | None, *, deflate: bool
+        self, key: str, subprotocols: tuple[str, ...], origin: str | None, *, deflate: str
     ) -> None:
         self.key = key
         self.subprotocols = subprotocols
@@ -117,8 +117,8 @@ def _read_fields(environ: Environ) -> Opening | Refusal:
     offers = read_extensions(environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS", ""))
     if offers is None:
         return _broken("Sec-WebSocket-Extensions is malformed")
-    deflate = any(acceptable(offer) for offer in offers)
-    return Opening(key, subprotocols, environ.get("HTTP_ORIGIN"), deflate=deflate)
+    origin = environ.get("HTTP_ORIGIN")
+    return Opening(key, subprotocols, origin, deflate=agreement(offers))
 
 
 def _lists(environ: Environ, name: str, item: str) -> bool:
@@ -242,7 +242,7 @@ def switching_fields(
     if subprotocol is not None:
         ours.append(("Sec-WebSocket-Protocol", subprotocol))
     if deflate and opening.deflate:
-        ours.append(("Sec-WebSocket-Extensions", AGREED))
+        ours.append(("Sec-WebSocket-Extensions", opening.deflate))
     kept = [(name, value) for name, value in fields if _kept(name.lower())]
     return ours + kept
 
