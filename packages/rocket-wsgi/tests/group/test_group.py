@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 
@@ -458,3 +459,40 @@ def test_group_goes_on_in_a_forked_process() -> None:
     assert member.got == []
     group.add(member, since=0)
     assert member.got == ["1", "2"]
+
+
+def test_other_threads_get_their_turns_while_a_message_is_sent_to_many() -> None:
+    """With an interval that never ends, they have only the pauses."""
+    began, seen = threading.Event(), threading.Event()
+    during: list[bool] = []
+
+    class Quick(Stream):
+        def send_encoded(self, message: Broadcast) -> bool:
+            del message
+            began.set()
+            return True
+
+    class Last(Stream):
+        def send_encoded(self, message: Broadcast) -> bool:
+            del message
+            during.append(seen.is_set())
+            return True
+
+    def look() -> None:
+        began.wait(30)
+        seen.set()
+
+    group = Group()
+    for _ in range(50_000):
+        group.add(Quick())
+    group.add(Last())
+    thread = threading.Thread(target=look)
+    thread.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        assert group.send("news") == 50_001
+    finally:
+        sys.setswitchinterval(interval)
+    thread.join(30)
+    assert during == [True]

@@ -28,6 +28,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator
+from time import sleep
 from typing import Final
 
 from rocket_wsgi._group.broadcast import Broadcast, MemberKind, from_bytes
@@ -37,6 +38,17 @@ from rocket_wsgi._group.sequencer import Sequencer
 from rocket_wsgi._group.shared_bus import SHARED
 
 _log = logging.getLogger("rocket_wsgi")
+
+_STRETCH: Final = 32
+"""The number of members after which a delivery pauses, about a millisecond's work.
+
+With the GIL a thread that sends to thousands releases it for each system call, and has it back
+before another thread has woken. So every step of an ordinary request would have to wait for the
+interpreter's interval of 5 ms.
+"""
+
+_PAUSE: Final = 1e-6
+"""Seconds of such a pause: the system makes it long enough for another thread to wake."""
 
 
 class _Membership:
@@ -297,7 +309,9 @@ def _deliver(delivery: _Delivery) -> None:
             if recipient.active:
                 recipient.member.lapse()
     for message in delivery.messages:
-        for recipient in delivery.recipients:
+        for number, recipient in enumerate(delivery.recipients, 1):
             if recipient.active and recipient.member.send_encoded(message):
                 taken += 1
+            if not number % _STRETCH:
+                sleep(_PAUSE)
     delivery.taken = taken
