@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,25 +16,39 @@ import pytest
 
 from rocket_core import Listener, Server, TCPAddress
 from rocket_core.testing import PATIENCE, Client, eventually
+from rocket_tls import TLSListener
 from rocket_wsgi import WSGIWorker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from wsgiref.types import WSGIApplication
+    from wsgiref.types import StartResponse, WSGIApplication
 
     from rocket_wsgi import DeferredAnswer, EventStream
+    from systemtests.certificates import Certificates
 
 
 @contextlib.contextmanager
-def client_of(application: WSGIApplication, **settings: Any) -> Iterator[Client]:
-    with Server(
-        lambda: WSGIWorker(application, **settings), [Listener("127.0.0.1:0")], min_threads=1
-    ) as server:
+def client_of(
+    application: WSGIApplication, certificates: Certificates | None = None, **settings: Any
+) -> Iterator[Client]:
+    """A client of a server, which speaks TLS if there are ``certificates``."""
+    listener: Listener
+    if certificates is None:
+        listener = Listener("127.0.0.1:0")
+    else:
+        listener = TLSListener("127.0.0.1:0", certificates.cert, certificates.key)
+    with Server(lambda: WSGIWorker(application, **settings), [listener], min_threads=1) as server:
         address = server.listeners[0].address
         assert isinstance(address, TCPAddress)
-        with Client(address) as client:
-            yield client
+        if certificates is None:
+            with Client(address) as client:
+                yield client
+            return
+        trust = ssl.create_default_context(cafile=certificates.ca)
+        sock = socket.create_connection((address.host, address.port), PATIENCE)
+        with trust.wrap_socket(sock, server_hostname="127.0.0.1") as secure, Client(secure) as one:
+            yield one
 
 
 def get(path: str, *fields: str) -> bytes:
@@ -136,6 +152,59 @@ def test_deferred_answer_through_flask() -> None:
         assert "Set-Cookie" in answer
 
 
+# -- TLS -------------------------------------------------------------------------------------------
+
+
+def test_event_stream_over_tls(certificates: Certificates) -> None:
+    begun: queue.SimpleQueue[EventStream] = queue.SimpleQueue()
+    told: queue.SimpleQueue[EventStream] = queue.SimpleQueue()
+
+    def view(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        begun.put(environ["rocket.events"].open(retry=None, on_close=told.put))
+        start_response("200 OK", [("Content-Type", "text/event-stream")])
+        return [b": welcome\n\n"]
+
+    with client_of(view, certificates) as client:
+        client.send(get("/"))
+        assert client.head().status == 200
+        assert client.chunk() == b": welcome\n\n"
+        stream = begun.get(timeout=PATIENCE)
+        assert stream.send("x" * 100_000)
+        assert client.chunk() == b"data: " + b"x" * 100_000 + b"\n\n"
+        stream.close()
+        assert client.chunk() == b""
+        assert told.get(timeout=PATIENCE) is stream
+        client.send(get("/"))  # on the same connection
+        assert client.head().status == 200
+        stream = begun.get(timeout=PATIENCE)
+        client.close()
+        assert told.get(timeout=PATIENCE) is stream
+        assert stream.environ["wsgi.url_scheme"] == "https"
+
+
+def test_deferred_answer_over_tls(certificates: Certificates) -> None:
+    begun: queue.SimpleQueue[DeferredAnswer] = queue.SimpleQueue()
+    told: queue.SimpleQueue[DeferredAnswer] = queue.SimpleQueue()
+
+    def view(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        begun.put(environ["rocket.deferred"].hold(on_close=told.put))
+        start_response("200 OK", [])
+        return []
+
+    with client_of(view, certificates) as client:
+        for body in (b"one", bytes(100_000)):
+            client.send(get("/"))
+            later = begun.get(timeout=PATIENCE)
+            assert later.answer("200 OK", [], body)
+            assert client.answer().body == body
+            assert told.get(timeout=PATIENCE) is later
+        client.send(get("/"))
+        later = begun.get(timeout=PATIENCE)
+        client.close()
+        assert told.get(timeout=PATIENCE) is later
+        assert later.gone
+
+
 # -- Django ----------------------------------------------------------------------------------------
 
 DJANGO = """
@@ -168,9 +237,10 @@ begun = []
 
 
 def count(stream):
+    before = connection.connection is not None
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    print("closed", connection.connection is not None, flush=True)
+    print("connected", before, connection.connection is not None, flush=True)
 
 
 def events(request):
@@ -197,7 +267,8 @@ def tell(request):
 urlpatterns = [path("events", events), path("poll", poll), path("tell", tell)]
 application = get_wsgi_application()
 listener = Listener("127.0.0.1:0")
-with Server(lambda: WSGIWorker(application, around=around), [listener], min_threads=1) as server:
+one = {"min_threads": 1, "max_threads": 1}
+with Server(lambda: WSGIWorker(application, around=around), [listener], **one) as server:
     print(listener.address, flush=True)
     with suppress(EOFError):
         input()
@@ -238,7 +309,19 @@ def test_event_stream_through_django(tmp_path: Path) -> None:
         assert other.answer().body == b"told"
         assert client.chunk() == b"data: news\n\n"
         client.close()
-        assert process.stdout.readline() == "closed True\n"
+        assert process.stdout.readline() == "connected False True\n"
+
+
+def test_callbacks_leave_no_old_connection_to_a_database(tmp_path: Path) -> None:
+    """Both callbacks run on the same thread, and no request of Django's comes between them."""
+    with django(tmp_path) as (*clients, process):
+        for client in clients:
+            client.send(get("/events"))
+            assert client.head().status == 200
+            assert client.chunk() == b":xxxxxxx\n\n"
+        for client in clients:
+            client.close()
+            assert process.stdout.readline() == "connected False True\n"
 
 
 def test_deferred_answer_through_django(tmp_path: Path) -> None:

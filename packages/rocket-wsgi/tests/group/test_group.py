@@ -135,6 +135,23 @@ def test_two_kinds_are_an_error_and_change_nothing() -> None:
         streams.send(1)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("data", "event", "identity"),
+    [("\ud800", None, None), ("\ud800", None, 1), ("\ud800", "news", None), ("x", "\ud800", None)],
+)
+def test_text_that_cannot_be_encoded_is_an_error_and_changes_nothing(
+    data: str, event: str | None, identity: int | None
+) -> None:
+    group = Group(history=3)
+    early, late = Stream(), Stream()
+    group.add(early)
+    with pytest.raises(ValueError, match="surrogates"):
+        group.send(data, event=event, id=identity)
+    group.send("x", id=2)
+    group.add(late, since=0)
+    assert early.got == late.got == ["2"]
+
+
 def test_member_gets_what_came_after_an_id() -> None:
     group = Group(history=3)
     for number in range(5):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -153,7 +154,7 @@ def test_write_of_the_view_is_not_sent(serve: Serve, views: Views) -> None:
     assert client.answer().body == b"late"
 
 
-@pytest.mark.parametrize("status", ["302 Found", "401 Unauthorized", "503 Service Unavailable"])
+@pytest.mark.parametrize("status", ["300 Multiple Choices", "302 Found", "503 Service Unavailable"])
 def test_status_of_300_and_more_is_sent_instead(serve: Serve, views: Views, status: str) -> None:
     client = serve(views.poll(status, body=[b"no"])).open()
     client.send(get())
@@ -226,6 +227,20 @@ def test_time_begins_with_hold(serve: Serve, views: Views) -> None:
         return []
 
     assert serve(view).get().status == 204
+
+
+def test_time_out_is_25_seconds_unless_the_application_says_otherwise(
+    serve: Serve, views: Views
+) -> None:
+    served = serve(views.poll())
+    client = served.open()
+    before = monotonic()
+    client.send(get())
+    eventually(lambda: parked(served) == 1)
+    after = monotonic()
+    shared = views.later()._shared
+    assert shared is not None
+    eventually(lambda: before + 25.0 <= shared.connection.deadline <= after + 25.0)
 
 
 def test_without_a_time_out_there_is_no_deadline(serve: Serve, views: Views) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -165,7 +166,7 @@ def test_status_without_a_body_is_an_ordinary_response(
     check_ordinary(serve(views.feed(status)), views, int(status[:3]))
 
 
-@pytest.mark.parametrize("status", ["302 Found", "403 Forbidden", "500 Internal Server Error"])
+@pytest.mark.parametrize("status", ["300 Multiple Choices", "302 Found", "500 Server Error"])
 def test_status_of_300_and_more_is_an_ordinary_response(
     serve: Serve, views: Views, status: str
 ) -> None:
@@ -326,6 +327,20 @@ def test_comments_are_sent_after_silence(serve: Serve, views: Views) -> None:
     assert client.chunk() == b":\n\n"
 
 
+def test_comment_is_due_after_15_seconds_unless_the_application_says_otherwise(
+    serve: Serve, views: Views
+) -> None:
+    served = serve(views.feed())
+    client = served.open()
+    before = monotonic()
+    opened(client)
+    eventually(lambda: parked(served) == 1)
+    after = monotonic()
+    shared = views.stream()._shared
+    assert shared is not None
+    eventually(lambda: before + 15.0 <= shared.connection.deadline <= after + 15.0)
+
+
 def test_no_comment_is_sent_without_ping(serve: Serve, views: Views) -> None:
     view = views.feed(ping=None)
     client = serve(view).open()
@@ -400,6 +415,20 @@ def test_client_that_does_not_read_is_cut_off_without_the_end(serve: Serve, view
             received += piece
         raise ConnectionError
     assert not received.endswith(b"0\r\n\r\n")
+
+
+def test_client_is_cut_off_once_256_kib_wait(serve: Serve, views: Views) -> None:
+    """Only this thread sends, so that what waits does not grow between two looks."""
+    served = serve(views.feed(), narrow=True)
+    client = served.open(receive_buffer=NARROW)
+    opened(client)
+    stream = views.stream()
+    eventually(lambda: parked(served) == 1)
+    waiting = 0
+    while stream.send("x" * 10_000):
+        waiting = stream.pending
+    assert 256 * 1024 <= waiting < 512 * 1024
+    assert views.ended() is stream
 
 
 def test_client_may_have_256_kib_waiting(serve: Serve, views: Views) -> None:

@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, ref
 from wsgiref.validate import validator
 
 import pytest
@@ -149,6 +149,15 @@ def test_broken_handshake_is_answered_400(
     assert app.results == []
 
 
+def test_handshake_with_a_body_is_answered_400(serve: Serve, notes: Notes) -> None:
+    app = App(notes)
+    client = serve(app).open()
+    lines = "".join(f"{field}\r\n" for field in (*HANDSHAKE, "Sec-WebSocket-Version: 13"))
+    client.send(f"GET / HTTP/1.1\r\n{lines}Content-Length: 1\r\n\r\nx".encode())
+    assert client.answer().status == 400
+    assert app.results == []
+
+
 def test_handshake_that_no_view_accepts_is_an_ordinary_request(serve: Serve) -> None:
     def application(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
         start_response("404 Not Found", [])
@@ -166,14 +175,19 @@ def test_offer_works_from_a_copy_of_the_environ(serve: Serve, notes: Notes) -> N
 
 
 def test_view_may_be_a_generator(serve: Serve, notes: Notes) -> None:
+    steps: list[str] = []
+
     def application(environ: Environ, start_response: Callable[..., Any]) -> Iterator[bytes]:
         environ["rocket.websocket"].accept(notes)
         start_response("200 OK", [])
         yield b"not sent"
+        yield b"nor this"
+        steps.append("end")
 
     peer = open_at(serve(application))
     assert peer.head.status == 101
     assert notes.opened().send("first")
+    assert steps == ["end"]
     assert peer.read() == "first"
 
 
@@ -207,6 +221,16 @@ def test_101_carries_the_fields_of_the_view_but_for_some(serve: Serve, notes: No
     assert peer.read() == "no body before this"
 
 
+@pytest.mark.parametrize("status", ["201 Created", "204 No Content", "299 Nearly"])
+def test_view_that_answers_below_300_lets_the_client_in(
+    serve: Serve, notes: Notes, status: str
+) -> None:
+    peer = open_at(serve(App(notes, status)))
+    assert (peer.head.status, peer.head.reason) == (101, "Switching Protocols")
+    assert notes.opened().send("hello")
+    assert peer.read() == "hello"
+
+
 @pytest.mark.parametrize("status", ["300 Multiple Choices", "302 Found", "403 Forbidden"])
 def test_view_that_answers_300_or_more_refuses(serve: Serve, notes: Notes, status: str) -> None:
     served = serve(App(notes, status))
@@ -236,6 +260,15 @@ def test_refused_websocket_is_closed_and_takes_nothing(serve: Serve) -> None:
     assert seen == [True, 0, False, "/there"]
 
 
+def test_handler_without_on_close_is_told_nothing_of_a_refusal(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = serve(App(object(), "403 Forbidden"))
+    assert open_at(served).head.status == 403
+    served.stop()
+    assert caplog.messages == []
+
+
 def test_view_that_fails_is_answered_500_and_the_websocket_undone(
     serve: Serve, notes: Notes
 ) -> None:
@@ -262,7 +295,9 @@ def test_view_that_takes_too_long_is_answered_504_and_the_websocket_undone(
 
 
 def test_views_response_is_closed_before_the_first_callback(serve: Serve) -> None:
+    """Nothing goes on before."""
     order: list[str] = []
+    shared: list[object] = []
 
     class Response:
         def __iter__(self) -> Iterator[bytes]:
@@ -270,6 +305,7 @@ def test_views_response_is_closed_before_the_first_callback(serve: Serve) -> Non
             return iter([b""])
 
         def close(self) -> None:
+            shared.append(served.server.statistics().shared)
             order.append("closed")
 
     class Handler:
@@ -281,9 +317,11 @@ def test_views_response_is_closed_before_the_first_callback(serve: Serve) -> Non
         start_response("200 OK", [])
         return Response()
 
-    open_at(serve(application))
+    served = serve(application)
+    open_at(served)
     eventually(lambda: len(order) == 3)
     assert order == ["asked", "closed", "open"]
+    assert shared == [{}]
 
 
 # -- origins ---------------------------------------------------------------------------------------
@@ -404,6 +442,32 @@ def test_offer_is_used_once_and_in_the_view(serve: Serve, notes: Notes) -> None:
     assert app.results == [True]
 
 
+@pytest.mark.parametrize("first", ["rocket.events", "rocket.deferred", "rocket.websocket"])
+def test_offer_excludes_the_others(serve: Serve, notes: Notes, first: str) -> None:
+    tried: list[str] = []
+
+    def use(environ: Environ, name: str) -> None:
+        offer = environ[name]
+        if name == "rocket.websocket":
+            offer.accept(notes)
+        elif name == "rocket.events":
+            offer.open()
+        else:
+            offer.hold()
+
+    def application(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+        use(environ, first)
+        for name in ("rocket.events", "rocket.deferred", "rocket.websocket"):
+            with pytest.raises(RuntimeError, match="only one offer"):
+                use(environ.copy(), name)
+            tried.append(name)
+        start_response("403 Forbidden", [])
+        return []
+
+    assert open_at(serve(application)).head.status == 403
+    assert len(tried) == 3
+
+
 # -- afterwards ------------------------------------------------------------------------------------
 
 
@@ -430,6 +494,25 @@ def test_environ_has_the_strings_as_they_were_when_the_view_had_returned(
     assert "changed" not in ws.environ
 
 
+def test_parked_websocket_keeps_nothing_of_the_framework(serve: Serve, notes: Notes) -> None:
+    class Request:
+        pass
+
+    kept: list[ref[Request]] = []
+
+    def note(environ: Environ) -> None:
+        request = environ["framework.request"] = Request()
+        kept.append(ref(request))
+
+    app = App(notes)
+    app.before = note
+    peer = open_at(serve(app))
+    ws = notes.opened()
+    eventually(lambda: (gc.collect(), kept[0]() is None)[1])
+    assert ws.send("still here")
+    assert peer.read() == "still here"
+
+
 def test_callbacks_run_around_and_each_in_a_fresh_context(serve: Serve) -> None:
     variable: ContextVar[str] = ContextVar("variable", default="fresh")
     seen: list[str] = []
@@ -452,14 +535,14 @@ def test_callbacks_run_around_and_each_in_a_fresh_context(serve: Serve) -> None:
             self.note()
 
         def note(self) -> None:
-            seen.append(f"{variable.get()} {inside.here}")
+            seen.append(f"{variable.get()} {inside.here} {threading.current_thread().name}")
             variable.set("used")
 
     peer = open_at(serve(App(Handler()), around=around, threads=1))
     peer.send("a")
     peer.close()
     eventually(lambda: len(seen) == 3)
-    assert seen == ["fresh True"] * 3
+    assert seen == ["fresh True rocket-worker-1"] * 3
 
 
 def test_defaults_of_the_site_hold_unless_the_application_says_otherwise(serve: Serve) -> None:

@@ -78,6 +78,27 @@ def test_methods_of_the_handler_are_optional(start: Callable[..., WebSocketServe
     peer.close()
 
 
+def test_handler_without_methods_takes_a_drain(start: Callable[..., WebSocketServer]) -> None:
+    server = start(object())
+    peer = server.open()
+    parked(server)
+    server.running.drain(PATIENCE)
+    peer.send("not handled")
+    assert peer.read_close() == 1001
+    peer.send_close(1001)
+    assert peer.client.closed_by_server()
+
+
+def test_what_is_sent_in_on_open_follows_the_101(start: Callable[..., WebSocketServer]) -> None:
+    class Greets:
+        def on_open(self, ws: WebSocket) -> None:
+            assert ws.send("welcome")
+
+    peer = start(Greets()).open()
+    assert peer.head.status == 101
+    assert peer.read() == "welcome"
+
+
 def test_what_follows_the_handshake_at_once_is_received(
     start: Callable[..., WebSocketServer], notes: Notes
 ) -> None:

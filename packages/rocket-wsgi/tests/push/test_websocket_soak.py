@@ -21,7 +21,17 @@ from rocket_core.testing import Client, descriptors, eventually
 from rocket_wsgi import Group
 from rocket_wsgi._websocket.deflate import AGREED
 from views import Views, get
-from websocket_peer import BINARY, DEFLATE, TEXT, Notes, Peer, WebSocketServer
+from websocket_peer import (
+    BINARY,
+    DEFLATE,
+    FIN,
+    RSV1,
+    TEXT,
+    Notes,
+    Peer,
+    WebSocketServer,
+    deflated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -194,6 +204,26 @@ def test_silent_websocket_takes_at_most_4_kib_beyond_its_connection(notes: Notes
         connection = kept(server.running, open_connection)
         head = 300  # bytes of the request of the websocket
         assert kept(server.running, open_websocket) < connection + head + 4096
+
+
+def test_silent_websocket_holds_no_state_of_compression(notes: Notes) -> None:
+    """Which would be 40 KiB at least, for either direction."""
+    notes.act = lambda ws, data: ws.send(data)
+    with WebSocketServer(notes) as server:
+
+        def open_websocket() -> Peer:
+            peer = server.open(DEFLATE)
+            notes.opened()
+            peer.send_frame(FIN | RSV1 | TEXT, deflated(b"hello" * 100))
+            assert notes.next() == ("message", "hello" * 100)
+            frame = peer.read_frame()
+            assert frame is not None
+            assert frame[0] == FIN | RSV1 | TEXT
+            notes.sockets.clear()
+            return peer
+
+        open_websocket()
+        assert kept(server.running, open_websocket) < 20_000
 
 
 def test_silent_event_stream_takes_at_most_4_kib_beyond_its_connection(

@@ -248,7 +248,9 @@ def test_without_pings_there_is_no_deadline() -> None:
 
 
 def test_slow_client_is_closed_or_messages_are_refused() -> None:
+    assert SLOW == 256 * 1024
     assert begin().admit(SLOW - 1) is Admission.SEND
+    assert begin(drop=True).admit(SLOW - 1) is Admission.SEND
     assert begin(drop=True).admit(SLOW) is Admission.REFUSE
     session = begin()
     assert session.admit(SLOW) is Admission.OVERFLOW
@@ -299,6 +301,11 @@ def test_shutdown_follows_what_waits_and_then_1001() -> None:
 def test_codes_that_cannot_be_sent(code: int) -> None:
     with pytest.raises(ValueError, match=f"close code {code}"):
         check_close(code, "")
+
+
+@pytest.mark.parametrize("code", [1000, 1003, 1007, 1014, 3000, 4999])
+def test_codes_at_the_bounds_of_what_can_be_sent(code: int) -> None:
+    check_close(code, "")
 
 
 def test_reason_has_at_most_123_bytes() -> None:

@@ -19,8 +19,8 @@ class MemberKind(Enum):
 class Broadcast:
     """A message to members of either kind.
 
-    Each encoding is made when it is first needed. Two threads may make the same one: both results
-    are equal, and one of them stays.
+    Each encoding is made when it is first needed, unless it is the only one. Two threads may make
+    the same one: both results are equal, and one of them stays.
 
     Attributes:
         kind: what the members must be; None for text, which both kinds can send.
@@ -36,9 +36,12 @@ class Broadcast:
         self._event = check_event(event)
         self.identity = check_id(identity)
         self.kind: MemberKind | None = None
+        self._stream: bytes | None = None
         if event is not None or identity is not None:
             data = check_data(data)
             self.kind = MemberKind.EVENT_STREAM
+            # At once: what cannot be encoded must not fail at members, or from the history.
+            self._stream = encode_event(data, event, self.identity)
         elif isinstance(data, bytes):
             self.kind = MemberKind.WEBSOCKET
         else:
@@ -47,7 +50,6 @@ class Broadcast:
         self._data = data
         self._plain: bytes | None = None
         self._compressed: bytes | None = None
-        self._stream: bytes | None = None
 
     def websocket_frame(self, *, compressed: bool) -> bytes:
         """Return the message as a frame, for websockets with compression or without."""
