@@ -126,8 +126,10 @@ def test_offers_of_compression(offer: str, accepted: bool) -> None:
         ("permessage-deflate; client_max_window_bits", AGREED),
         ("permessage-deflate; server_max_window_bits=15", f"{AGREED}; server_max_window_bits=15"),
         (
-            "permessage-deflate; server_max_window_bits=9, permessage-deflate; "
-            "server_max_window_bits=15, permessage-deflate",
+            (
+                "permessage-deflate; server_max_window_bits=9, permessage-deflate; "
+                "server_max_window_bits=15, permessage-deflate"
+            ),
             f"{AGREED}; server_max_window_bits=15",
         ),
         ("permessage-deflate; server_max_window_bits=9, permessage-deflate", AGREED),
