@@ -286,6 +286,14 @@ def test_drained_is_not_called_after_a_close() -> None:
     assert run(session) is None
 
 
+def test_drained_is_not_called_once_the_client_has_left() -> None:
+    session = begin()
+    session.sent()
+    session.gone()
+    session.drained()
+    assert run(session) == (CallKind.CLOSE, "", 1006)
+
+
 def test_shutdown_follows_what_waits_and_then_1001() -> None:
     session = begin()
     session.receive("a", 1, 0)
