@@ -14,6 +14,7 @@ import select
 import socket
 import sys
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from bench.measure import allow_descriptors
@@ -28,30 +29,39 @@ _BATCH: Final = 32
 _PATIENCE: Final = 5.0
 
 
-def send(port: int, index: int) -> socket.socket:
-    """Open one connection, from an address of its own for each few thousand, and use it once."""
+def send(port: int, index: int, request: bytes) -> socket.socket:
+    """Open one connection, from an address of its own for each few thousand, and ask."""
     client = socket.socket()
     try:
         client.settimeout(_PATIENCE)
         client.bind((f"127.0.0.{2 + index // _PER_ADDRESS}", 0))
         client.connect(("127.0.0.1", port))
-        client.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        client.sendall(request)
     except OSError:
         client.close()
         raise
     return client
 
 
-def open_all(port: int, count: int) -> tuple[list[socket.socket], str]:
-    """Up to ``count`` connections that got an answer, and why there are not more."""
+def open_all(
+    port: int, count: int, request: bytes, read: Callable[[socket.socket], object]
+) -> tuple[list[socket.socket], str]:
+    """Up to ``count`` connections that got an answer, and why there are not more.
+
+    Args:
+        port: of the server.
+        count: how many are wanted.
+        request: what each of them sends.
+        read: reads the answer to it. Raises `OSError` where there is none.
+    """
     clients: list[socket.socket] = []
     sent: deque[socket.socket] = deque()
     try:
         while len(clients) < count:
             while len(sent) < _BATCH and len(clients) + len(sent) < count:
-                sent.append(send(port, len(clients) + len(sent)))
+                sent.append(send(port, len(clients) + len(sent), request))
             while sent:
-                read_answer(sent[0])
+                read(sent[0])
                 clients.append(sent.popleft())
     except OSError as error:
         for client in sent:
@@ -75,7 +85,8 @@ def main() -> None:
     parser.add_argument("count", type=int)
     options = parser.parse_args()
     allow_descriptors(options.count + 100)
-    clients, error = open_all(options.port, options.count)
+    request = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{options.port}\r\n\r\n".encode()
+    clients, error = open_all(options.port, options.count, request, read_answer)
     print(json.dumps({"opened": len(clients), "error": error}), flush=True)
     sys.stdin.read()
     print(json.dumps({"closed": closed(clients)}), flush=True)

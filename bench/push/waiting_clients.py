@@ -15,19 +15,13 @@ import select
 import socket
 import sys
 import time
-from collections import deque
 from enum import Enum
+from functools import partial
 from typing import Final
 
-from bench.idle_clients import closed
+from bench.idle_clients import closed, open_all
 from bench.measure import allow_descriptors
 from bench.push.echo_clients import HANDSHAKE
-
-_PER_ADDRESS: Final = 4000
-"""Connections from one source address: a port serves one at a time, and there are 28,000."""
-
-_BATCH: Final = 32
-"""Connections whose first requests are on their way together."""
 
 _PATIENCE: Final = 20.0
 
@@ -40,23 +34,11 @@ class Kind(Enum):
     EVENTS = "/events"
 
 
-def send(port: int, index: int, kind: Kind) -> socket.socket:
-    """Open one connection, from an address of its own for each few thousand, and ask."""
-    client = socket.socket()
-    request = (
-        HANDSHAKE.format(path=kind.value, port=port)
-        if kind is Kind.WEBSOCKET
-        else f"GET {kind.value} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
-    )
-    try:
-        client.settimeout(_PATIENCE)
-        client.bind((f"127.0.0.{2 + index // _PER_ADDRESS}", 0))
-        client.connect(("127.0.0.1", port))
-        client.sendall(request.encode())
-    except OSError:
-        client.close()
-        raise
-    return client
+def _request(port: int, kind: Kind) -> bytes:
+    """The request that opens what a client waits on."""
+    if kind is Kind.WEBSOCKET:
+        return HANDSHAKE.format(path=kind.value, port=port).encode()
+    return f"GET {kind.value} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
 
 
 def _await_opened(client: socket.socket, kind: Kind) -> None:
@@ -70,26 +52,11 @@ def _await_opened(client: socket.socket, kind: Kind) -> None:
         data += piece
 
 
-def open_all(port: int, count: int, kind: Kind) -> tuple[list[socket.socket], str]:
-    """Up to ``count`` clients that wait, and why there are not more."""
-    clients: list[socket.socket] = []
-    sent: deque[socket.socket] = deque()
-    try:
-        while len(clients) < count:
-            while len(sent) < _BATCH and len(clients) + len(sent) < count:
-                sent.append(send(port, len(clients) + len(sent), kind))
-            while sent:
-                _await_opened(sent[0], kind)
-                clients.append(sent.popleft())
-    except OSError as error:
-        for client in sent:
-            client.close()
-        return clients, str(error) or type(error).__name__
-    return clients, ""
-
-
 def read_all(clients: list[socket.socket], size: int) -> float:
-    """Read ``size`` bytes on each client; the seconds until the last one had them."""
+    """Read ``size`` bytes on each client; the seconds until the last one had them.
+
+    Ends the program where some do not get them, since there is no such time then.
+    """
     began = time.monotonic()
     missing = {each.fileno(): size for each in clients}
     by_descriptor = {each.fileno(): each for each in clients}
@@ -103,6 +70,8 @@ def read_all(clients: list[socket.socket], size: int) -> float:
                 if not data or missing[descriptor] <= 0:
                     epoll.unregister(descriptor)
                     del missing[descriptor]
+    if missing:
+        sys.exit(f"{len(missing)} clients lack a part of {size} bytes after {_PATIENCE:g} s")
     return time.monotonic() - began
 
 
@@ -114,7 +83,9 @@ def main() -> None:
     parser.add_argument("kind", type=lambda name: Kind[name])
     options = parser.parse_args()
     allow_descriptors(options.count + 100)
-    clients, error = open_all(options.port, options.count, options.kind)
+    request = _request(options.port, options.kind)
+    read = partial(_await_opened, kind=options.kind)
+    clients, error = open_all(options.port, options.count, request, read)
     print(json.dumps({"opened": len(clients), "error": error}), flush=True)
     for line in sys.stdin:
         print(json.dumps({"seconds": read_all(clients, int(line))}), flush=True)
