@@ -260,9 +260,10 @@ def add_tests(package: str, version: str, *, compiled: bool) -> None:
     requirements = group(PROJECTS[package], "test")
     oldest = version == VERSIONS[0] and not compiled
     if version == FREE_THREADED:
-        # No release of httptools has a wheel for that, and the tests do without it. Of others the
+        # No release of these has a wheel for that, and the tests do without them. Of others the
         # newest may have none.
-        requirements = [each for each in requirements if Requirement(each).name != "httptools"]
+        absent = {"httptools", "ngh2"}
+        requirements = [each for each in requirements if Requirement(each).name not in absent]
         requirements.append("--only-binary=:all:")
 
     @nox.session(
