@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rocket_wsgi._http2.error_codes import ErrorCode
-from rocket_wsgi._http2.faults import SessionError
+from rocket_wsgi._http2.faults import SessionError, StreamError
 from rocket_wsgi._http2.hpack_decoder import FIELD_TOO_LONG, TOO_LONG, TOO_MANY, HpackDecoder
 from rocket_wsgi._http2.limits import MAX_FIELD, MAX_FIELDS, MAX_LIST, MAX_TABLE
+from rocket_wsgi._http2.request_head import RequestHead, read_head
 from rocket_wsgi._http2.static_table import STATIC
 
 GET = (":method", "GET")
@@ -234,10 +235,79 @@ def test_a_block_is_remembered_until_the_table_changes() -> None:
 
 def test_a_block_with_literals_is_remembered_when_it_comes_again() -> None:
     decoder = HpackDecoder()
-    block = literal(4, b"/path")
+    block = literal(b"a", b"b")
     first, second, third = (decoder.decode(block) for _ in range(3))
     assert first is not second
     assert second is third
+
+
+def request(path: bytes, *rest: bytes) -> bytes:
+    return indexed(2) + indexed(7) + literal(4, path) + literal(1, b"h") + b"".join(rest)
+
+
+def read(decoder: HpackDecoder, block: bytes) -> RequestHead:
+    """Return what a session makes of a block."""
+    decoded = decoder.decode(block)
+    if decoded.head is None:
+        decoded.head = read_head(decoded.fields)
+    return decoded.head
+
+
+def test_what_is_around_a_path_is_remembered() -> None:
+    decoder = HpackDecoder()
+    for path in (b"/1", b"/2", b"/3"):
+        assert read(decoder, request(path, literal(b"a", b"b"))).path == path.decode()
+    head = read(decoder, request(b"/4?q=1", literal(b"a", b"b")))
+    assert head.base is not None
+    assert head.base.path == "/2"
+    assert (head.method, head.scheme, head.authority, head.path) == ("GET", "https", "h", "/4?q=1")
+    assert [(field.name, field.value) for field in head.fields] == [("a", "b")]
+    assert read(decoder, request(b"/4?q=1", literal(b"a", b"b"))) is head
+    assert pairs(decoder.decode(request(b"/5", literal(b"a", b"b")))) == [
+        GET,
+        HTTPS,
+        (":path", "/5"),
+        (":authority", "h"),
+        ("a", "b"),
+    ]
+    assert read(decoder, request(b"/6", literal(b"a", b"c"))).base is None
+
+
+@pytest.mark.parametrize("path", [b"", b"a", b"*", b"/a b", b"/\xe9", b"/\n", b"/" + b"a" * 200])
+def test_an_unusual_path_is_not_taken_for_a_remembered_one(path: bytes) -> None:
+    results = []
+    for warm in (False, True):
+        decoder = HpackDecoder()
+        if warm:
+            for number in range(3):
+                read(decoder, request(b"/%d" % number))
+        try:
+            head = read(decoder, request(path))
+        except StreamError as error:
+            results.append(str(error))
+        else:
+            results.append(f"{head.path} {head.status}")
+            assert head.base is None
+    assert results[0] == results[1]
+
+
+def test_what_is_around_a_path_is_forgotten_when_the_table_changes() -> None:
+    decoder = HpackDecoder()
+    decoder.decode(literal(b"a", b"1", kind=0x40))
+    for path in (b"/1", b"/2", b"/3"):
+        head = read(decoder, request(path, indexed(62)))
+    assert head.base is not None
+    decoder.decode(literal(b"b", b"2", kind=0x40))
+    for path in (b"/3", b"/4"):
+        head = read(decoder, request(path, indexed(62)))
+        assert [(field.name, field.value) for field in head.fields] == [("b", "2")]
+
+
+def test_a_secret_beside_a_path_is_not_remembered() -> None:
+    decoder = HpackDecoder()
+    for path in (b"/1", b"/2", b"/3"):
+        assert read(decoder, request(path, literal(b"a", b"b", kind=0x10))).base is None
+    assert not decoder._others
 
 
 def test_a_block_with_a_secret_is_never_remembered() -> None:
@@ -270,6 +340,7 @@ def test_memories_are_bounded() -> None:
                 except SessionError:
                     assert block[1] == 0x83  # not in Huffman code
     assert len(decoder._blocks) <= 16
+    assert len(decoder._others) <= 16
     assert len(decoder._once) <= 16
     assert len(decoder._strings) <= 32
 

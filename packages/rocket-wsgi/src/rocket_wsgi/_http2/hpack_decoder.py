@@ -6,7 +6,9 @@ to the tables costs one look-up. Two things are remembered for each connection:
 - Blocks that do not change the table. Such a block means the same as long as the table stays as it
   is, so that a request which comes again costs one look-up, with everything that was concluded from
   it (`FieldBlock.head`). A block that contains literal strings is remembered when it comes the
-  second time, one with never-indexed strings not at all.
+  second time, one with never-indexed strings not at all. Browsers and many other clients send the
+  path as a literal without indexing, and all else as references: of such a block, what is around
+  the path is remembered in the same way.
 - Strings in Huffman code, except never-indexed ones: these are cookies, tokens and the like, and
   the time that a string takes must not tell anybody whether it was seen before. For the same reason
   no two connections share what they remember.
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 from rocket_wsgi._http2 import huffman
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.faults import SessionError
-from rocket_wsgi._http2.field import OVERHEAD, PSEUDO, Field
+from rocket_wsgi._http2.field import OVERHEAD, PSEUDO, Field, Role
 from rocket_wsgi._http2.limits import MAX_FIELD, MAX_FIELDS, MAX_LIST, MAX_TABLE
 from rocket_wsgi._http2.static_table import STATIC
 
@@ -38,9 +40,11 @@ _LAST_STATIC: Final = _INDEXED + len(STATIC)
 _TO_INDEX: Final = 0x40
 _RESIZE: Final = 0x20
 _NEVER: Final = 0x10
+_LITERAL_PATH: Final = 0x04
 _LITERAL: Final = 0x01
 """Any bit that does not mean something else, for fields of which nothing else is noted."""
 
+_PATH: Final = Role.PATH
 _MOST: Final = MAX_FIELDS + len(PSEUDO)
 _MOST_OF_FIELD: Final = MAX_FIELD + OVERHEAD - 2
 """A field counts with the colon and the space that it has in HTTP/1.1."""
@@ -63,23 +67,43 @@ class FieldBlock:
     """A field block, decoded.
 
     Attributes:
-        fields: the fields in their order; empty if there is an ``excess``.
         excess: which limit is exceeded; empty if none is.
-        head: what the fields mean as the head of a request, once somebody has found out.
+        head: what the fields mean as the head of a request, once it was found out.
     """
 
-    __slots__ = ("excess", "fields", "head")
+    __slots__ = ("_fields", "_path", "excess", "head")
 
-    def __init__(self, fields: list[Field], excess: str) -> None:
-        self.fields = fields
+    def __init__(self, fields: list[Field], excess: str, path: str = "") -> None:
+        """Keep ``fields``, in which ``path`` takes the place of another one if it is not empty."""
         self.excess = excess
         self.head: RequestHead | None = None
+        self._fields = fields
+        self._path = path
+
+    @property
+    def fields(self) -> list[Field]:
+        """The fields in their order; empty if there is an ``excess``."""
+        if self._path:
+            path = Field(":path", self._path)
+            self._fields = [path if field.role is _PATH else field for field in self._fields]
+            self._path = ""
+        return self._fields
 
 
 class HpackDecoder:
     """Decodes the field blocks of one connection, in their order."""
 
-    __slots__ = ("_blocks", "_limit", "_once", "_size", "_strings", "_table")
+    __slots__ = (
+        "_blocks",
+        "_latest",
+        "_latest_block",
+        "_limit",
+        "_once",
+        "_others",
+        "_size",
+        "_strings",
+        "_table",
+    )
 
     def __init__(self) -> None:
         self._table: list[Field] = []
@@ -89,6 +113,11 @@ class HpackDecoder:
         self._blocks: dict[bytes, FieldBlock] = {}
         self._once: set[int] = set()
         """The hashes of blocks with literals that came once."""
+        self._others: dict[bytes, FieldBlock] = {}
+        """Blocks by what is around their path."""
+        self._latest: bytes | None = None
+        self._latest_block: FieldBlock | None = None
+        """The latest block that was decoded by them."""
         self._strings: dict[bytes, str] = {}
 
     def decode(self, block: bytes) -> FieldBlock:
@@ -101,6 +130,12 @@ class HpackDecoder:
         if known is not None:
             return known
         try:
+            if self._others:
+                if block == self._latest and self._latest_block is not None:
+                    return self._latest_block
+                known = self._decode_path(block)
+                if known is not None:
+                    return known
             return self._decode(block)
         except IndexError:
             raise _fault("a field block is cut off, or has an index beyond the table") from None
@@ -139,9 +174,29 @@ class HpackDecoder:
         decoded = FieldBlock(fields, excess)
         if start or literals & _TO_INDEX:
             self._blocks.clear()
+            self._others.clear()
+            self._latest = None
             self._once.clear()
         elif not literals & _NEVER and end <= _LONGEST_BLOCK:
-            self._remember(block, decoded, literals != 0)
+            self._remember(block, decoded, literals)
+        return decoded
+
+    def _decode_path(self, block: bytes) -> FieldBlock | None:
+        """Return a block that differs from a remembered one by its path, which is sound."""
+        position = _path_position(block)
+        if position < 0:
+            return None
+        end = position + 2 + (block[position + 1] & 0x7F)
+        like = self._others.get(block[: position + 1] + block[end:])
+        if like is None or like.head is None or like.head.status:
+            return None
+        path, _ = self._string(block, position + 1, False)
+        if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path:
+            return None
+        decoded = FieldBlock(like.fields, "", path)
+        decoded.head = like.head.with_path(path)
+        self._latest = block
+        self._latest_block = decoded
         return decoded
 
     def _entry(self, index: int) -> Field:
@@ -229,17 +284,38 @@ class HpackDecoder:
                 self._strings[data] = text
         return text, end
 
-    def _remember(self, block: bytes, decoded: FieldBlock, literal: bool) -> None:
-        if literal:
+    def _remember(self, block: bytes, decoded: FieldBlock, literals: int) -> None:
+        """Remember a block without secrets that has not changed the table."""
+        memory = self._blocks
+        if literals:
+            position = _path_position(block)
+            if position >= 0 and not decoded.excess:
+                end = position + 2 + (block[position + 1] & 0x7F)
+                block = block[: position + 1] + block[end:]
+                memory = self._others
             mark = hash(block)
             if mark not in self._once:
                 if len(self._once) >= _BLOCKS:
                     self._once.clear()
                 self._once.add(mark)
                 return
-        if len(self._blocks) >= _BLOCKS:
-            self._blocks.clear()
-        self._blocks[block] = decoded
+        if len(memory) >= _BLOCKS:
+            memory.clear()
+        memory[block] = decoded
+
+
+def _path_position(block: bytes) -> int:
+    """Return where a literal path begins that is not indexed, behind references only; or -1.
+
+    Paths whose length takes more than one byte are left out.
+    """
+    for position, byte in enumerate(block):
+        if byte < _INDEXED:
+            short = position + 1 < len(block) and block[position + 1] & 0x7F != 0x7F
+            return position if byte == _LITERAL_PATH and short else -1
+        if byte == _LONG_INDEX:
+            break
+    return -1
 
 
 def _integer(block: bytes, position: int, prefix: int) -> tuple[int, int]:

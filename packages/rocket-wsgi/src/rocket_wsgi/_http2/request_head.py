@@ -60,11 +60,13 @@ class RequestHead:
         priority: the value of the field ``priority`` (RFC 9218), or None.
         status: with which status to refuse the request, or 0. Then the rest may be missing.
         reason: why, for the client.
+        base: a head that differs from this one in its ``path`` only, or None.
         environ: what the caller has made of it, to be copied when the head comes again.
     """
 
     __slots__ = (
         "authority",
+        "base",
         "environ",
         "fields",
         "length",
@@ -84,7 +86,24 @@ class RequestHead:
         self.priority: str | None = None
         self.status = 0
         self.reason = ""
+        self.base: RequestHead | None = None
         self.environ: Environ | None = None
+
+    def with_path(self, path: str) -> RequestHead:
+        """Return the same head with another path, which begins with a slash and is sound."""
+        head = RequestHead()
+        head.method = self.method
+        head.scheme = self.scheme
+        head.authority = self.authority
+        head.protocol = self.protocol
+        head.fields = self.fields
+        head.length = self.length
+        head.priority = self.priority
+        head.status = self.status
+        head.reason = self.reason
+        head.path = path
+        head.base = self
+        return head
 
 
 def refused_head(status: int, reason: str) -> RequestHead:
