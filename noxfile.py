@@ -326,15 +326,16 @@ add_budget(VERSIONS[-1], compiled=True)
 
 @nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
 def fuzz(session: nox.Session) -> None:
-    """Fuzz the parser of requests for ten minutes, or as told: `nox -s fuzz -- SECONDS`."""
+    """Fuzz the parser of requests and HTTP/2, ten minutes each, or `nox -s fuzz -- SECONDS`."""
     require_interpreter(session, VERSIONS[-1])
     local, _ = dependencies("wsgi")
     session.install(*built(session, local), *group(PROJECTS["wsgi"], "fuzz"))
     seconds = session.posargs[0] if session.posargs else "600"
     options = [f"-max_total_time={seconds}", "-print_final_stats=1"]
     with session.chdir(session.create_tmp()):
-        program = str(ROOT / "packages/rocket-wsgi/fuzz/parser.py")
-        session.run("python", program, "corpus", *options, env={"PYTHONPATH": None})
+        for name in ("parser", "http2"):
+            program = str(ROOT / f"packages/rocket-wsgi/fuzz/{name}.py")
+            session.run("python", program, f"corpus-{name}", *options, env={"PYTHONPATH": None})
 
 
 @nox.session(

@@ -118,6 +118,13 @@ class Peer:
             return [str(number_in(payload))]
         return ["ACK"] if flags & 1 else []
 
+    def forget(self) -> None:
+        """Forget what has happened."""
+        self.lines.clear()
+        self.bodies.clear()
+        self.sent.clear()
+        self._refused.clear()
+
     # The application.
 
     def take_event(self, event: Event) -> None:
@@ -139,14 +146,14 @@ class Peer:
                 self.complete[stream] = head.status or 200
         elif isinstance(event, BodyArrived):
             self.lines.append(f"{stream} body {len(event.data)}" + (" end" if event.ended else ""))
-            self.bodies[stream] += event.data
+            self.bodies[stream] = self.bodies.get(stream, b"") + event.data
             self._credits.append((stream, len(event.data)))
             if event.ended:
-                self.complete[stream] = self._refused[stream] or 200
+                self.complete[stream] = self._refused.get(stream) or 200
         elif isinstance(event, TrailersArrived):
             fields = [f"{field.name}={field.value}" for field in event.fields]
             self.lines.append(" ".join([f"{stream} trailers", *fields]))
-            self.complete[stream] = self._refused[stream] or 200
+            self.complete[stream] = self._refused.get(stream) or 200
         else:
             assert isinstance(event, StreamReset)
             self.lines.append(f"{stream} reset {event.code.name}")

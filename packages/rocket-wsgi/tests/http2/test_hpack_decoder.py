@@ -4,7 +4,8 @@ import gc
 
 import hpack
 import pytest
-from hpacksupport import LISTS, decoded, indexed, literal, pairs, resize
+from field_lists import LISTS
+from hpacksupport import decoded, indexed, literal, pairs, resize
 from hypothesis import given
 from hypothesis import strategies as st
 

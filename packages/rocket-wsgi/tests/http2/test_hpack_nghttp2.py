@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import ngh2
-from hpacksupport import LISTS, pairs
+from field_lists import LISTS
+from hpacksupport import pairs
 from hypothesis import given
 from hypothesis import strategies as st
 

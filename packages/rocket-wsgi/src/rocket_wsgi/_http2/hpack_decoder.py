@@ -175,7 +175,7 @@ class HpackDecoder:
         if start or literals & _TO_INDEX:
             self._blocks.clear()
             self._others.clear()
-            self._latest = None
+            self._latest = self._latest_block = None
             self._once.clear()
         elif not literals & _NEVER and end <= _LONGEST_BLOCK:
             self._remember(block, decoded, literals)

@@ -186,7 +186,7 @@ class Sender:
 
     def drop(self, stream: Stream) -> None:
         """Forget what has not been taken of a stream."""
-        self._scheduler.remove(stream)
+        self._unschedule(stream)
         self._unmetered.pop(stream.number, None)
         self.pending -= stream.pending
         stream.drop_output()
@@ -215,17 +215,21 @@ class Sender:
         stream.window_out = window
         if stream.pieces:
             if window > 0:
-                stream.blocked = False
                 self._scheduler.add(stream)
+                if stream.blocked:
+                    stream.blocked = False
+                    _pause(stream.outgoing, now)
             elif not stream.blocked:
-                self._scheduler.remove(stream)
+                self._unschedule(stream)
                 self._block_stream(stream, now)
         return True
 
-    def widen_connection(self, count: int) -> bool:
+    def widen_connection(self, count: int, now: float) -> bool:
         """Enlarge the window of the connection; return False if it would be too large."""
         if self.window + count > STREAM_MASK:
             return False
+        if self._stuck and self.window <= 0:
+            _pause(self.outgoing, now)
         self.window += count
         return True
 
@@ -298,6 +302,7 @@ class Sender:
         self._guard.sent(size)
         for transfer in (stream.outgoing, self.outgoing):
             if transfer is not None:
+                transfer.resume(now)  # since its window has opened, the client was not waited for
                 transfer.move(size, now)
         ends = stream.finished and not stream.pieces
         flags = END_STREAM if ends and not stream.trailers else 0
@@ -316,6 +321,12 @@ class Sender:
             self._scheduler.remove(stream)
             self._block_stream(stream, now)
         return size
+
+    def _unschedule(self, stream: Stream) -> None:
+        """Let a stream not wait for the window of the connection."""
+        self._scheduler.remove(stream)
+        if not self._scheduler:
+            self._stuck = False
 
     def _block_stream(self, stream: Stream, now: float) -> None:
         stream.blocked = True
@@ -340,3 +351,9 @@ class Sender:
         stream.step(_WE_END)
         stream.outgoing = None
         self.completed.append(stream)
+
+
+def _pause(transfer: Transfer | None, now: float) -> None:
+    """Note that a window has opened: the client is not waited for from ``now`` on."""
+    if transfer is not None:
+        transfer.pause(0, now)

@@ -113,9 +113,6 @@ _SETTINGS_ACK: Final = frame(SETTINGS, ACK, 0, b"")
 _DRAIN_PING: Final = b"draining"
 """The payload of the PING whose answer shows that the client has got the first GOAWAY."""
 
-_LONGEST_PRIORITY: Final = 64
-"""The bytes that are remembered of a priority; the usual ones have up to six."""
-
 _OF_CONNECTION: Final = frozenset({SETTINGS, PING, GOAWAY, PRIORITY_UPDATE})
 _OF_STREAMS: Final = frozenset({RST_STREAM, CONTINUATION, PRIORITY, PUSH_PROMISE})
 
@@ -207,7 +204,7 @@ class Session:
         self._closed: dict[int, End] = {}
         """How other streams were reset lately."""
         self._skipped: list[tuple[int, int]] = []
-        self._future: dict[int, str] = {}
+        self._future: dict[int, tuple[int, bool]] = {}
         """Priorities of streams that have not begun."""
         self._events: list[Event] = []
         self._rest = b""
@@ -270,6 +267,7 @@ class Session:
             return False
         if end:
             self._sender.whole(stream, block, body, now)
+            self._pace(stream)
             self._complete()
         else:
             stream.answered = True
@@ -565,19 +563,20 @@ class Session:
         stream.length = head.length
         if ended:
             stream.step(_CLIENT_ENDS)
-        elif not head.protocol:  # otherwise both sides may be silent
+        elif head.protocol:  # both sides may be silent
+            stream.tunnel = True
+        else:
             stream.incoming = Transfer(self._timeouts, self._now)
             self._paced[number] = stream
-        priority = head.priority
-        if self._future:
-            priority = self._future.pop(number, priority)
-        if priority is not None:
-            stream.urgency, stream.incremental = parse_priority(priority)
+        if head.priority is not None:
+            stream.urgency, stream.incremental = parse_priority(head.priority)
+        if number in self._future:
+            stream.urgency, stream.incremental = self._future.pop(number)
         return stream
 
     def _take_trailers(self, stream: Stream, decoded: FieldBlock, ended: bool) -> None:
-        if not ended:
-            raise StreamError(_PROTOCOL_ERROR, "trailers do not end the stream")
+        if not ended or stream.tunnel:
+            raise StreamError(_PROTOCOL_ERROR, "HEADERS are no trailers")
         if decoded.excess:
             raise StreamError(_ENHANCE_YOUR_CALM, "the trailers are too long")
         check_trailers(decoded.fields)
@@ -652,7 +651,7 @@ class Session:
             if not increment:
                 raise _protocol("the connection gets no credit")
             self._guard.update(self._now)
-            if not self._sender.widen_connection(increment):
+            if not self._sender.widen_connection(increment, self._now):
                 raise SessionError(_FLOW_CONTROL_ERROR, "the window of the connection is too large")
             return
         stream = self._streams.get(number)
@@ -754,17 +753,16 @@ class Session:
         if not number & 1:
             raise _protocol("a priority is for a stream that no client begins")
         self._guard.idle_frame(self._now)
-        value = payload[4:].decode("latin-1")
+        urgency, incremental = parse_priority(payload[4:].decode("latin-1"))
         stream = self._streams.get(number)
         if stream is not None:
-            urgency, incremental = parse_priority(value)
             self._sender.prioritize(stream, urgency, incremental)
         elif number > self._last:
             if len(self._future) >= MAX_FUTURE:
                 last = self._last
                 self._future = {each: kept for each, kept in self._future.items() if each > last}
             if len(self._future) < MAX_FUTURE:
-                self._future[number] = value[:_LONGEST_PRIORITY]
+                self._future[number] = (urgency, incremental)
 
     # What becomes of streams.
 

@@ -34,6 +34,7 @@ class Stream:
         state: the present state.
         end: how it ended, if it is CLOSED.
         released: whether the application is done with it.
+        tunnel: whether it carries another protocol (RFC 8441), and so has no trailers.
         length: the announced length of the request's body, or `NO_LENGTH`.
         received: the bytes of it that have arrived.
         credit: the bytes that are stored or read, and have not been announced to the client.
@@ -73,6 +74,7 @@ class Stream:
         "released",
         "state",
         "trailers",
+        "tunnel",
         "urgency",
         "window_in",
         "window_out",
@@ -83,6 +85,7 @@ class Stream:
         self.state = _OPEN
         self.end = End.COMPLETE
         self.released = False
+        self.tunnel = False
         self.length = NO_LENGTH
         self.received = 0
         self.credit = 0

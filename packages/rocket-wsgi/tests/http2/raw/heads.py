@@ -300,6 +300,15 @@ CASES = [
         "1 request CONNECT https://h/ protocol=websocket",
         "1 body 1",
     ),
+    resets(
+        "HEADERS on a stream with another protocol",
+        _EXTENDED,
+        headers(1, block(*_pseudo(method="CONNECT"), (":protocol", "websocket")), end=False)
+        + headers(1, b""),
+        "PROTOCOL_ERROR",
+        "1 request CONNECT https://h/ protocol=websocket",
+        "1 reset PROTOCOL_ERROR",
+    ),
     *(
         _malformed(
             f"CONNECT with a protocol and no {name}",
