@@ -234,7 +234,6 @@ class Session:
         except SessionError as error:
             self._fail(error.code, error.reason)
         self._events = []
-        self._settle()
         return events
 
     def gone(self) -> None:
@@ -357,7 +356,6 @@ class Session:
         """Take about ``limit`` bytes of output, at most a frame more; empty if there is none."""
         taken = self._sender.take(limit, now)
         self._complete()
-        self._settle()
         return taken
 
     def drain(self, now: float) -> None:
@@ -404,7 +402,6 @@ class Session:
         except SessionError as error:
             self._fail(error.code, error.reason)
         self._events = []
-        self._settle()
         return events
 
     # Frames.
@@ -420,7 +417,7 @@ class Session:
             self._step(SessionStep.PREFACE)
             position = len(PREFACE)
         end = len(data)
-        while end - position >= HEAD_SIZE:
+        while end - position >= HEAD_SIZE and self.state is not _CLOSED:
             high, low, kind, flags, stream = HEAD.unpack_from(data, position)
             size = high << 8 | low
             if size > MAX_FRAME:
@@ -838,6 +835,7 @@ class Session:
             self._note(stream.number, stream.end)
         if not self._streams:
             self._idle_since = self._now
+            self._settle()
 
     def _note(self, number: int, end: End) -> None:
         """Remember how a stream has ended."""
@@ -868,6 +866,7 @@ class Session:
             self._last_served = self._last
             self.failure = ErrorCode.NO_ERROR
             self._sender.frame(goaway(self._last, ErrorCode.NO_ERROR))
+            self._settle()
 
     def _end(self) -> None:
         """End a session with nothing left to do."""

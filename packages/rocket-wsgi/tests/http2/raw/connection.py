@@ -229,6 +229,12 @@ CASES = [
         *answered(),
     ),
     case("goaway before a request", _GOAWAY, frame(GOAWAY, 0, 0, number(0) * 2) + headers(), _BYE),
+    silent(
+        "goaway before an error",
+        _GOAWAY,
+        frame(GOAWAY, 0, 0, number(0) * 2) + headers(1, b"\x80"),
+        _BYE,
+    ),
     case(
         "goaway between two requests",
         _GOAWAY,
