@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._connection.shared_request import SharedRequest
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._pool.thread_pool import Role
 from rocket_core._pool.urgent_lanes import LONG_WAIT
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("rocket_core.pool")
 _faults: Final = FaultLog()
+
+_BLIND: Final = 0.001
+"""Seconds for which a worker serves the requests of shared connections before it looks at what has
+become ready on others."""
 
 IDLE_RETIREMENT: Final = 30.0
 """Seconds of sleep after which a thread beyond ``min_threads`` ends. What it has opened, such as a
@@ -37,6 +42,7 @@ class PoolThread:
         "_engine",
         "_idle_retirement",
         "_long_wait",
+        "_looked_at",
         "_pool",
         "_seats",
         "_sleep_lock",
@@ -59,6 +65,8 @@ class PoolThread:
         self._seats = seats
         self._long_wait = long_wait
         self._idle_retirement = idle_retirement
+        self._looked_at = 0.0
+        """When `ThreadPool.look_around` was called last, by `time.monotonic`."""
         self._sleep_lock = threading.Lock()
         self._sleep_lock.acquire()
         self.seat = seats.make()
@@ -148,12 +156,16 @@ class PoolThread:
         pool, seat = self._pool, self.seat
         if seat.turn is not None:
             seat.turn = None
-            taker.claimed_at = began
+            if not isinstance(taker, SharedRequest):
+                taker.claimed_at = began
             seat.busy = taker, began
         if pool.eager > 0 and (pool.ready or not pool.polling):
             pool.call_eagerly()
         if pool.watched:
             pool.rouse()
+        if isinstance(taker, SharedRequest):
+            self._serve_request(taker, began)
+            return
         taker.queue_time = waited = max(began - taker.claimed_at, 0.0)
         again = self._engine.serve_turn(taker, seat)
         ended = time.monotonic()
@@ -161,6 +173,18 @@ class PoolThread:
         seat.counters.service_time.add(ended - began)
         if again:
             pool.queue_behind(taker)
+
+    def _serve_request(self, request: SharedRequest, began: float) -> None:
+        """Serve a request of a shared connection, of which others may be queued next."""
+        seat = self.seat
+        if began - self._looked_at > _BLIND:
+            self._looked_at = began
+            self._pool.look_around()
+        request.queue_time = waited = max(began - request.claimed_at, 0.0)
+        self._engine.serve_request(request, seat)
+        ended = time.monotonic()
+        seat.counters.queue_time.add(waited)
+        seat.counters.service_time.add(ended - began)
 
     def _sleep(self) -> Role:
         """Sleep until woken; return what to do then: LEAVE when the thread is not needed."""

@@ -53,6 +53,7 @@ from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
+from rocket_core._connection.shared_request import SharedRequest
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._pool.absences import MAX_STALLED, MAX_UPGRADED, Absences
 from rocket_core._pool.staffing import Care, Snapshot, Staffing
@@ -362,7 +363,7 @@ class ThreadPool:
 
     # -- work from elsewhere -------------------------------------------------------------------
 
-    def submit(self, connection: Connection) -> None:
+    def submit(self, connection: Connection | SharedRequest) -> None:
         """Queue a connection for a worker, and see to it that one comes. Any thread may call."""
         self.ready.append(connection)
         self._bring_worker()
@@ -386,7 +387,26 @@ class ThreadPool:
         if alert:
             self._alert()
 
+    def leave_request(self, request: SharedRequest) -> None:
+        """Queue a request behind all others, on a worker that goes away to serve another one."""
+        self.ready.append(request)
+        self.rouse()  # for the interleaving see there
+
+    def look_around(self) -> None:
+        """Queue the connections that have become ready, while one has many requests.
+
+        Called by a worker that has another request of that connection at hand.
+        """
+        if self.polling <= 0 and not self._stopping:
+            self.ready.extend(self._monitor.poll(0))
+            with self._lock:
+                if self.polling > 0:
+                    self._monitor.wake()  # the poll may have taken its wake-up: see `queue_behind`
+
     def _queue_turn(self, taker: TurnTaker) -> None:
+        if isinstance(taker, SharedRequest):  # which counts as a request, and has waited already
+            self.ready.append(taker)
+            return
         taker.claimed_at = time.monotonic()
         self.turns.add(taker)  # before a worker can take it out
         self.ready.append(taker)

@@ -66,6 +66,14 @@ def encode_fields(fields: Iterable[tuple[str, str]]) -> bytes:
     return b"".join([encoded[field] for field in fields])
 
 
+def encode_once(name: str, value: str) -> bytes:
+    """Return the block of one field that hardly comes again, so that it is not remembered.
+
+    ``name`` is in lower case.
+    """
+    return _encode(name, value)
+
+
 def _encode(name: str, value: str) -> bytes:
     if name in _CONNECTION:
         return b""
