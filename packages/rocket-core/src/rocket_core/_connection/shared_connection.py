@@ -88,6 +88,7 @@ class Told(Protocol):
 
     kind: str
     supplies: bool
+    dry: bool
 
     def received(self, connection: Any, /) -> None:
         """Take from the buffer what has come."""
@@ -598,6 +599,8 @@ class SharedConnection(TurnTaker):
         if not carrier.flush():  # what was written before the connection was shared
             self._block(0)
             return 0
+        if self._supplies:
+            return self._send_supply()
         while self._take_next(sent):
             rest = self._rest
             sent = carrier.send_now(rest) or 0
@@ -628,20 +631,39 @@ class SharedConnection(TurnTaker):
                     self.ends = self.phase is _ENDING
         if counted:
             self._connection.server.pushed.give_back(counted)
-        if self._supplies and not self._rest:
-            self._rest = self._take_supply()
         return bool(self._rest)
 
-    def _take_supply(self) -> bytes:
-        """Return what the protocol supplies to be sent next."""
+    def _send_supply(self) -> int:
+        """Do the same with what the protocol supplies."""
+        carrier: Carrier = self._connection
+        protocol = self.protocol
+        moved = 0
         self.ends = False
-        data = self.protocol.output()
-        if not data:
-            with self._lock:
-                # 1. The protocol has nothing. 2. Another thread gives it something, notes that, and
-                # ends. 3. This does not end yet: the owner looks again after it has parked.
-                self.ends = self.phase is _ENDING and not self._new
-        return data
+        while True:
+            rest = self._rest
+            if not rest:
+                # 1. Another thread gives the protocol something to be sent. 2. It notes that. What
+                # is given before the protocol is asked here is sent now; what is given afterwards
+                # is noted afterwards, and found by the owner after it has parked.
+                self._new = False
+                rest = protocol.output()
+                if not rest:
+                    break
+            size = len(rest)
+            sent = carrier.send_now(rest) or 0
+            moved += sent
+            if sent < size:
+                self._rest = memoryview(rest)[sent:] if sent else rest
+                self.blocked = True
+                return moved
+            self._rest = b""
+            if protocol.dry and not self._new:
+                break
+        self.blocked = False
+        # 1. The protocol has nothing. 2. Another thread gives it something, notes that, and ends.
+        # 3. This does not end yet: the owner looks again after it has parked.
+        self.ends = self.phase is _ENDING and not self._new
+        return moved
 
     def _block(self, sent: int) -> None:
         """Note that the client takes no more for now than the ``sent`` bytes."""

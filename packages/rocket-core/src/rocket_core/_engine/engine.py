@@ -527,7 +527,6 @@ class Engine:
             self._report(request, error)
         if limit is not None and lease is not None:
             limit.end(lease, request)
-        self._admit()
         request.flush()
 
     def refuse_request(self, request: SharedRequest) -> None:

@@ -44,8 +44,12 @@ class SharedProtocol(ABC):
         from the buffer.
         """
 
+    dry = True
+    """Whether `output` has returned all that there was at that time. An attribute of the instance,
+    where it supplies."""
+
     def output(self) -> bytes:
-        """Return what is to be sent next; empty: nothing. The owner calls this.
+        """Return what is to be sent next, and set `dry`; empty: nothing. The owner calls this.
 
         It is called after `SharedConnection.supply`, and again whenever the client has taken what
         was returned before, until nothing is returned.

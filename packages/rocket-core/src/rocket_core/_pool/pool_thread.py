@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("rocket_core.pool")
 _faults: Final = FaultLog()
 
-_BLIND: Final = 0.001
-"""Seconds for which a worker serves the requests of shared connections before it looks at what has
-become ready on others."""
-
 IDLE_RETIREMENT: Final = 30.0
 """Seconds of sleep after which a thread beyond ``min_threads`` ends. What it has opened, such as a
 connection to a database, is of use until then."""
@@ -42,7 +38,6 @@ class PoolThread:
         "_engine",
         "_idle_retirement",
         "_long_wait",
-        "_looked_at",
         "_pool",
         "_seats",
         "_sleep_lock",
@@ -65,8 +60,6 @@ class PoolThread:
         self._seats = seats
         self._long_wait = long_wait
         self._idle_retirement = idle_retirement
-        self._looked_at = 0.0
-        """When `ThreadPool.look_around` was called last, by `time.monotonic`."""
         self._sleep_lock = threading.Lock()
         self._sleep_lock.acquire()
         self.seat = seats.make()
@@ -156,8 +149,7 @@ class PoolThread:
         pool, seat = self._pool, self.seat
         if seat.turn is not None:
             seat.turn = None
-            if not isinstance(taker, SharedRequest):
-                taker.claimed_at = began
+            taker.claimed_at = began
             seat.busy = taker, began
         if pool.eager > 0 and (pool.ready or not pool.polling):
             pool.call_eagerly()
@@ -177,10 +169,7 @@ class PoolThread:
     def _serve_request(self, request: SharedRequest, began: float) -> None:
         """Serve a request of a shared connection, of which others may be queued next."""
         seat = self.seat
-        if began - self._looked_at > _BLIND:
-            self._looked_at = began
-            self._pool.look_around()
-        request.queue_time = waited = max(began - request.claimed_at, 0.0)
+        request.queue_time = waited = max(began - request.arrived_at, 0.0)
         self._engine.serve_request(request, seat)
         ended = time.monotonic()
         seat.counters.queue_time.add(waited)

@@ -105,7 +105,7 @@ class StandIn:
     def _queue_request(self, request: SharedRequest, *, waiting: int) -> bool:
         """Queue a request of a shared connection, or refuse it; return whether it waits."""
         engine = self._engine
-        late = time.monotonic() - request.claimed_at > self._queue_timeout
+        late = time.monotonic() - request.arrived_at > self._queue_timeout
         if (
             not late
             and request.wanted

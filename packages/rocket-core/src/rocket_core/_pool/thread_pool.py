@@ -76,6 +76,10 @@ MAX_QUEUE: Final = 2048
 QUEUE_TIMEOUT: Final = 60.0
 """Seconds that a ready connection waits while all workers are busy, before it is refused."""
 
+BLIND: Final = 0.003
+"""Seconds for which workers serve the requests of shared connections, before one of them looks at
+what has become ready on others."""
+
 GROW_PAUSE: Final = 0.5
 """Seconds between attempts to make another worker when one has failed."""
 
@@ -176,6 +180,9 @@ class ThreadPool:
         """When the last worker that polled went away to serve, by `time.monotonic`."""
         self._stopping = False
         self._names = 0
+        self._looked_at = 0.0
+        """When a worker that serves requests of a shared connection last looked at what has become
+        ready on others, by `time.monotonic`. It does no harm if two look at the same time."""
         self._grow_after = 0.0
 
     # -- life ----------------------------------------------------------------------------------
@@ -388,27 +395,25 @@ class ThreadPool:
             self._alert()
 
     def leave_request(self, request: SharedRequest) -> None:
-        """Queue a request behind all others, on a worker that goes away to serve another one."""
-        self.ready.append(request)
-        self.rouse()  # for the interleaving see there
+        """Queue a request behind all others, on a worker that goes away to serve another one.
 
-    def look_around(self) -> None:
-        """Queue the connections that have become ready, while one has many requests.
-
-        Called by a worker that has another request of that connection at hand.
+        The others include, now and then, connections that have become ready and that no worker has
+        claimed yet.
         """
-        if self.polling <= 0 and not self._stopping:
+        request.claimed_at = now = time.monotonic()
+        if now - self._looked_at > BLIND and self.polling <= 0 and not self._stopping:
+            self._looked_at = now
             self.ready.extend(self._monitor.poll(0))
             with self._lock:
                 if self.polling > 0:
                     self._monitor.wake()  # the poll may have taken its wake-up: see `queue_behind`
+        self.ready.append(request)
+        self.rouse()  # for the interleaving see there
 
     def _queue_turn(self, taker: TurnTaker) -> None:
-        if isinstance(taker, SharedRequest):  # which counts as a request, and has waited already
-            self.ready.append(taker)
-            return
         taker.claimed_at = time.monotonic()
-        self.turns.add(taker)  # before a worker can take it out
+        if not isinstance(taker, SharedRequest):  # which counts as a request
+            self.turns.add(taker)  # before a worker can take it out
         self.ready.append(taker)
 
     def _bring_worker(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rocket_core import ClientGone
 from rocket_core.extending import SharedRequest
@@ -27,6 +27,12 @@ class Stage(Enum):
     __hash__ = object.__hash__
 
 
+NO_PARTS: Final[list[bytes]] = []
+"""What most exchanges have. It is not changed."""
+
+_RECEIVING: Final = Stage.RECEIVING  # a look-up of an attribute of an enum is expensive
+
+
 class HTTP2Exchange(SharedRequest):
     """A stream that becomes a request of the application.
 
@@ -35,6 +41,9 @@ class HTTP2Exchange(SharedRequest):
         order: the number of the request on its connection, from 1.
         request: the request.
         stage: where it is. The lock of the protocol guards it.
+        gone: whether nothing can be sent any more. Any thread may read it.
+        whole: the response, if it is complete: its head, and its body. It belongs to the thread
+            that serves the exchange.
         parts: the parts of a streamed body that the application has not read. Likewise.
         unread: the bytes of these. Likewise.
         fault: why a streamed body cannot be read to its end; empty if it can. Likewise.
@@ -43,12 +52,14 @@ class HTTP2Exchange(SharedRequest):
     __slots__ = (
         "_protocol",
         "fault",
+        "gone",
         "number",
         "order",
         "parts",
         "request",
         "stage",
         "unread",
+        "whole",
     )
 
     def __init__(
@@ -59,8 +70,10 @@ class HTTP2Exchange(SharedRequest):
         self.number = number
         self.order = order
         self.request = request
-        self.stage = Stage.RECEIVING
-        self.parts: list[bytes] = []
+        self.stage = _RECEIVING
+        self.gone = False
+        self.whole: tuple[bytes, bytes] | None = None
+        self.parts: list[bytes] = NO_PARTS
         self.unread = 0
         self.fault = ""
 
@@ -87,7 +100,7 @@ class HTTP2Exchange(SharedRequest):
     @property
     def wanted(self) -> bool:
         """Whether something can be sent on the stream."""
-        return self._protocol.is_open(self.number)
+        return not self.gone
 
     def drop(self) -> None:
         """End a stream that was reset before its turn."""
@@ -118,11 +131,11 @@ class HTTP2Exchange(SharedRequest):
 
     def break_off(self) -> None:
         """Reset the stream."""
-        self._protocol.break_off(self.number)
+        self._protocol.break_off(self)
 
     def failed(self) -> None:
         """Reset the stream, unless it is over: the server has failed."""
-        self._protocol.break_off(self.number)
+        self._protocol.break_off(self)
 
     def flush(self) -> None:
         """Send what was noted, or leave that to the next stream of the connection."""

@@ -46,7 +46,7 @@ from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.events import BodyArrived, Event, RequestArrived, StreamReset
 from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
-from rocket_wsgi._http2.http2_exchange import HTTP2Exchange, Stage
+from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
 from rocket_wsgi._http2.http2_request import HTTP2Body, HTTP2Request, RequestReader
 from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
@@ -94,6 +94,7 @@ class HTTP2Protocol(SharedProtocol):
 
     Attributes:
         connection: the connection, whose methods are for its owner.
+        dry: see `SharedProtocol`.
     """
 
     kind = "HTTP/2"
@@ -115,6 +116,7 @@ class HTTP2Protocol(SharedProtocol):
         "_waiters",
         "_waiting",
         "connection",
+        "dry",
     )
 
     def __init__(self, connection: Connection, site: Site, template: Environ, begun: bytes) -> None:
@@ -146,6 +148,7 @@ class HTTP2Protocol(SharedProtocol):
         self._waiters = 0
         self._armed = inf
         """The time for which `due` is ordered: never after that at which something is due."""
+        self.dry = False
         self._shared: SharedConnection = connection.share(self)
         with self._lock:
             self._arm()
@@ -189,10 +192,11 @@ class HTTP2Protocol(SharedProtocol):
                 self._give_back()
             if self._waiters:
                 self._wake()
+            self.dry = not session.waits
             if session.state is _CLOSED:
-                if not session.waits:
+                if self.dry:
                     self._shared.end()
-            elif session.deadline < self._armed:
+            elif session.pending and session.deadline < self._armed:
                 self._arm()
         return data
 
@@ -205,7 +209,11 @@ class HTTP2Protocol(SharedProtocol):
                 feed.close()
             self._feeds.clear()
             self._waiting.clear()
-            dropped = [each for each in self._exchanges.values() if each.stage in _UNSERVED]
+            dropped = []
+            for each in self._exchanges.values():
+                each.gone = True
+                if each.stage in _UNSERVED:
+                    dropped.append(each)
             self._wake()
         for exchange in dropped:
             self._discard(exchange)
@@ -219,8 +227,10 @@ class HTTP2Protocol(SharedProtocol):
 
     def _carry_out(self, events: list[Event], now: float) -> None:
         """Do what ``events`` say, and note what follows."""
+        arms = self._armed == inf
         for event in events:
             if type(event) is RequestArrived:
+                arms = arms or not event.ended
                 self._begin(event, now)
             elif type(event) is BodyArrived:
                 self._add_body(event.stream, event.data, now, ended=event.ended)
@@ -230,7 +240,7 @@ class HTTP2Protocol(SharedProtocol):
                 self._add_body(event.stream, b"", now, ended=True)
         session = self._session
         with self._lock:
-            if session.deadline < self._armed:
+            if arms and session.deadline < self._armed:
                 self._arm()
             if session.waits or session.state is _CLOSED:
                 self._shared.supply()
@@ -302,7 +312,7 @@ class HTTP2Protocol(SharedProtocol):
 
     def _make_ready(self, exchange: HTTP2Exchange, now: float) -> None:
         """Have a request served when it is the turn of this connection."""
-        exchange.claimed_at = now
+        exchange.arrived_at = now
         with self._lock:
             if self._queued:
                 exchange.stage = _WAITING
@@ -349,6 +359,8 @@ class HTTP2Protocol(SharedProtocol):
         body.store.add(data)
         with self._lock:
             if data:
+                if exchange.parts is NO_PARTS:
+                    exchange.parts = []
                 exchange.parts.append(data)
                 exchange.unread += len(data)
             body.complete = ended
@@ -366,6 +378,8 @@ class HTTP2Protocol(SharedProtocol):
             feed = self._feeds.pop(number, None)
             exchange = self._exchanges.get(number)
             dropped = exchange is not None and exchange.stage in _UNQUEUED
+            if exchange is not None:
+                exchange.gone = True
             if exchange is not None and exchange.stage is _WAITING:
                 self._waiting.remove(exchange)
             if feed is not None:
@@ -456,10 +470,6 @@ class HTTP2Protocol(SharedProtocol):
             following.stage = _QUEUED
             return following
 
-    def is_open(self, number: int) -> bool:
-        """Return whether something can be sent on a stream. Any thread may ask."""
-        return self._session.is_open(number)
-
     def inform(self, exchange: HTTP2Exchange, block: bytes) -> bool:
         """Send an interim response; return whether it can be."""
         with self._lock:
@@ -522,28 +532,48 @@ class HTTP2Protocol(SharedProtocol):
         if not sent:
             raise ClientGone("the client has reset the stream, or is gone")
 
-    def break_off(self, number: int) -> None:
+    def break_off(self, exchange: HTTP2Exchange) -> None:
         """Reset a stream: the server cannot complete its response."""
         with self._lock:
-            self._session.reset(number, ErrorCode.INTERNAL_ERROR)
+            exchange.gone = True
+            self._session.reset(exchange.number, ErrorCode.INTERNAL_ERROR)
             self._shared.supply()
             self._wake()
 
     def release(self, exchange: HTTP2Exchange) -> None:
         """Note that the application is done with a stream."""
         number = exchange.number
+        now = monotonic()
         with self._lock:
+            if exchange.whole is not None:
+                self._send_whole(exchange, exchange.whole, now)
             exchange.stage = _OVER
             self._exchanges.pop(number, None)
-            feed = self._feeds.get(number)
-            if feed is None:
-                self._session.release(number, monotonic())
+            if self._feeds and number in self._feeds:
+                self._feeds[number].released = True
             else:
-                feed.released = True
+                self._session.release(number, now)
+            if self._armed == inf:
+                self._arm()
             self._shared.supply()
         request = exchange.request
         if request.body is not None:
             request.body.store.close()
+
+    def complete(self, exchange: HTTP2Exchange) -> None:
+        """Send a response before its application is done."""
+        if exchange.whole is not None:
+            with self._lock:
+                self._send_whole(exchange, exchange.whole, monotonic())
+                self._shared.supply()
+        self.send_or_leave()
+
+    def _send_whole(self, exchange: HTTP2Exchange, whole: tuple[bytes, bytes], now: float) -> None:
+        """With the lock: put a complete response into the session."""
+        block, data = whole
+        exchange.whole = None
+        self._session.respond(exchange.number, block, data, now, end=True)
+        self._corked += len(block) + len(data)
 
     def send(self) -> None:
         """Send what was noted."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _SHARED: Final = State.SHARED
 
+WHOLE: Final = 16 * 1024
+"""The size up to which a response is put into the session when the application is done, in one
+step."""
+
 
 class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
     """A response on a stream."""
@@ -39,7 +43,7 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
 
     def __call__(self) -> bool:
         """``rocket.client_gone``: whether the client has reset the stream, or is gone."""
-        return self.over or not self._protocol.is_open(self._exchange.number)
+        return self.over or self._exchange.gone
 
     # -- for the worker --------------------------------------------------------------------------
 
@@ -47,7 +51,7 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
         """Send the result of the application. Raises what the iterator of ``result`` raises."""
         super().send(result)
         if hasattr(result, "close"):  # which may take its time
-            self._protocol.send_or_leave()
+            self._protocol.complete(self._exchange)
 
     def prefers_bytes(self, size: int) -> bool:
         """Whether a body of ``size`` bytes costs less as bytes in memory than as part of a file."""
@@ -78,8 +82,14 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
 
     def _send_whole(self, data: bytes, length: int) -> None:
         before = self._head.encode(length, self._heads.clock)
+        exchange = self._exchange
+        if len(data) == length <= WHOLE:
+            if exchange.gone:
+                raise ClientGone("the client has reset the stream, or is gone")
+            exchange.whole = before, data
+            return
         end = len(data) == length
-        self._protocol.write(self._exchange, before, data, end=end, in_memory=True)
+        self._protocol.write(exchange, before, data, end=end, in_memory=True)
 
     def _send_part(self, before: bytes, data: bytes, in_memory: bool) -> None:
         end = not self._left
