@@ -445,7 +445,7 @@ def test_reset_by_the_server_is_no_fault_of_the_client() -> None:
         peer.session.release(stream, peer.now)
         assert lines(peer)[1:] == [f"{stream} RST_STREAM CANCEL"]
     assert state(peer) is SessionState.OPEN
-    assert len(peer.session._closed) <= MAX_CLOSED
+    assert len(peer.session._numbers._resets) <= MAX_CLOSED
 
 
 def test_reset_by_the_client_drops_the_response() -> None:
