@@ -149,6 +149,7 @@ class Session:
     """
 
     __slots__ = (
+        "_ahead",
         "_begun",
         "_block",
         "_credit",
@@ -161,6 +162,7 @@ class Session:
         "_now",
         "_numbers",
         "_paced",
+        "_partial_since",
         "_rest",
         "_sender",
         "_settings",
@@ -196,6 +198,10 @@ class Session:
         self._events: list[Event] = []
         self._rest = b""
         """The beginning of a frame."""
+        self._ahead = 0
+        """The bytes of it that have been counted for the pace of the client."""
+        self._partial_since = inf
+        """Since when a frame, other than a part of a body, or a field block is incomplete."""
         self._block = BlockAssembly()
         self._credit = 0
         self._stalls = 0
@@ -362,7 +368,7 @@ class Session:
             return inf
         if self.state is _PREFACE or self.state is _GREETED:
             return self._begun + PREFACE_TIMEOUT
-        due = self._drain_ends
+        due = min(self._drain_ends, self._partial_since + self._timeouts.head)
         if not self._streams:
             due = min(due, self._idle_since + self._timeouts.keep_alive)
         if self._sender.outgoing is not None and self._sender.stuck:
@@ -395,18 +401,38 @@ class Session:
                 return
             self._step(SessionStep.PREFACE)
             position = len(PREFACE)
+        start = position
         end = len(data)
         while end - position >= HEAD_SIZE and self.state is not _CLOSED:
             high, low, kind, flags, stream = HEAD.unpack_from(data, position)
             size = high << 8 | low
             if size > MAX_FRAME:
                 raise SessionError(_FRAME_SIZE_ERROR, "a frame is too large")
-            start = position + HEAD_SIZE
-            if start + size > end:
+            begin = position + HEAD_SIZE
+            if begin + size > end:
                 break
-            position = start + size
-            self._frame(kind, flags, stream & STREAM_MASK, data[start:position])
+            position = begin + size
+            self._frame(kind, flags, stream & STREAM_MASK, data[begin:position])
         self._rest = data[position:]
+        if position < end or self._block.stream:
+            self._note_partial(position > start)
+        else:
+            self._partial_since = inf
+
+    def _note_partial(self, progress: bool) -> None:
+        """Note that a frame or a field block is incomplete; ``progress`` says that others came."""
+        rest = self._rest
+        if len(rest) >= HEAD_SIZE and rest[3] == DATA:
+            stream = self._streams.get(number_in(rest, 5) & STREAM_MASK)
+            if stream is not None and stream.receives:
+                ahead = len(rest) - HEAD_SIZE
+                if stream.incoming is not None:
+                    stream.incoming.move(ahead - self._ahead, self._now)
+                self._ahead = ahead
+                self._partial_since = inf
+                return
+        if self._partial_since == inf or (progress and not self._block.stream):
+            self._partial_since = self._now
 
     def _frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         if self._block.stream and (kind != CONTINUATION or number != self._block.stream):
@@ -553,6 +579,8 @@ class Session:
     def _take_data(self, flags: int, number: int, payload: bytes) -> None:
         if not number:
             raise _protocol("a frame about a stream has none")
+        ahead = self._ahead
+        self._ahead = 0
         data = payload
         if flags & PADDED:
             data = _content(PADDED, payload)
@@ -570,6 +598,8 @@ class Session:
         if stream is None or not stream.receives:
             self._misplaced(number, stream)
         else:
+            if stream.incoming is not None:
+                stream.incoming.move(size - ahead, self._now)
             self._add_data(stream, data, size, ended)
 
     def _add_data(self, stream: Stream, data: bytes, size: int, ended: bool) -> None:
@@ -583,8 +613,6 @@ class Session:
             stream.received > length or (ended and stream.received != length)
         ):
             raise StreamError(_PROTOCOL_ERROR, "a body differs from its content-length")
-        if stream.incoming is not None:
-            stream.incoming.move(len(data), self._now)
         if ended:
             self._client_ends(stream)
         elif stream.released:
@@ -850,6 +878,8 @@ class Session:
         now = self._now
         if self.state is _PREFACE or self.state is _GREETED:
             raise SessionError(ErrorCode.SETTINGS_TIMEOUT, "the connection preface is late")
+        if now >= self._partial_since + self._timeouts.head:
+            raise SessionError(_ENHANCE_YOUR_CALM, "a frame or a head arrives too slowly")
         if now >= self._drain_ends:
             self._leave()
         if not self._streams and now >= self._idle_since + self._timeouts.keep_alive:
