@@ -18,7 +18,7 @@ def check_session(peer: Peer) -> None:
     assert session.held == sum(stream.held for stream in session._streams.values())
     assert session.pending == sum(stream.pending for stream in session._streams.values())
     assert len(session._rest) < HEAD_SIZE + MAX_FRAME
-    assert sum(map(len, session._parts)) <= MAX_BLOCK
+    assert sum(map(len, session._block._parts)) <= MAX_BLOCK
     decoder = session._decoder
     assert decoder._size == sum(field.size for field in decoder._table) <= MAX_TABLE
     assert session._sender._control <= MAX_CONTROL + MAX_FRAME

@@ -13,6 +13,7 @@ from raw.case import (
     POST,
     answered,
     block,
+    continuation,
     data,
     headers,
     number,
@@ -445,7 +446,7 @@ def test_reset_by_the_server_is_no_fault_of_the_client() -> None:
         peer.session.release(stream, peer.now)
         assert lines(peer)[1:] == [f"{stream} RST_STREAM CANCEL"]
     assert state(peer) is SessionState.OPEN
-    assert len(peer.session._closed) <= MAX_CLOSED
+    assert len(peer.session._numbers._resets) <= MAX_CLOSED
 
 
 def test_reset_by_the_client_drops_the_response() -> None:
@@ -484,6 +485,24 @@ def test_credit_is_announced_by_half_a_window() -> None:
     session.credit(1, 1 << 30, peer.now)
     assert session.held == 0
     session.credit(3, 5, peer.now)
+
+
+def test_padding_needs_no_credit_of_the_application() -> None:
+    peer = begin(post())
+    for _ in range(600):
+        peer.session.receive(data(b"x", padding=255), peer.now)
+    assert peer.session.held == 600
+    assert "1 WINDOW_UPDATE 131072" in lines(peer)
+
+
+def test_credit_for_a_body_that_nobody_reads() -> None:
+    """The application is done, and its response waits for the client, which goes on sending."""
+    peer = begin(settings((4, 0)), post())
+    peer.session.respond(1, OK, b"x", peer.now, end=True)
+    peer.session.release(1, peer.now)
+    for _ in range(10):
+        assert peer.session.receive(data(b"x" * 16_384), peer.now) == []
+    assert "1 WINDOW_UPDATE 131072" in lines(peer)
 
 
 def test_held_bytes_of_a_stream_are_forgotten_with_it() -> None:
@@ -567,6 +586,54 @@ def test_another_protocol_on_a_stream_may_be_silent() -> None:
     )
     peer = begin(headers(1, head, end=False))
     peer.session.respond(1, OK, b"", peer.now, end=False)
+    assert peer.session.deadline == inf
+
+
+def test_a_slow_frame_of_a_body_counts_byte_by_byte() -> None:
+    peer = begin(post())
+    frame_of_body = data(b"x" * 16_384)
+    for at in range(0, len(frame_of_body), 2500):
+        assert peer.session.tick(peer.now) == []
+        peer.receive([frame_of_body[at : at + 2500]])
+        peer.now += 10
+        assert peer.session.deadline > peer.now
+    transfer = peer.session._streams[1].incoming
+    assert transfer is not None
+    assert transfer.moved == 16_384
+    peer.now = peer.session.deadline
+    assert len(peer.session.tick(peer.now)) == 1
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [headers(3)[:5]],
+        [headers(3)[:10]],
+        [headers(3, b"", flags=0)],
+        [headers(3, b"", flags=0), continuation(3, b"", end=False)],
+        [headers(3, b"", flags=0), continuation(3, b"")[:4]],
+        [ping()[:12]],
+        [data(b"late", 5)[:11]],
+    ],
+)
+def test_an_incomplete_frame_or_head_has_the_time_of_a_head(pieces: list[bytes]) -> None:
+    peer = begin(headers(1))  # a request is served meanwhile
+    peer.receive(pieces[:1])
+    due = peer.now + TIMEOUTS.head
+    peer.now += 20
+    peer.receive(pieces[1:])
+    assert peer.session.deadline == due
+    peer.session.tick(due)
+    assert peer.session.failure is ErrorCode.ENHANCE_YOUR_CALM
+
+
+def test_frames_that_are_complete_renew_that_time() -> None:
+    peer = begin(headers(1))
+    sent = ping() * 20
+    for at in range(0, len(sent), 10):
+        peer.now += 20
+        peer.receive([sent[at : at + 10]])
+        assert peer.session.deadline > peer.now
     assert peer.session.deadline == inf
 
 

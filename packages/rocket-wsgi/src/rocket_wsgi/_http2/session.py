@@ -40,6 +40,7 @@ from typing import Final
 
 from rocket_core import Timeouts
 from rocket_core.extending import Transfer
+from rocket_wsgi._http2.block_assembly import BlockAssembly
 from rocket_wsgi._http2.client_settings import ENTRY_SIZE, ClientSettings
 from rocket_wsgi._http2.error_codes import ErrorCode, error_code
 from rocket_wsgi._http2.events import (
@@ -83,9 +84,6 @@ from rocket_wsgi._http2.hpack_decoder import FieldBlock, HpackDecoder
 from rocket_wsgi._http2.limits import (
     CONNECTION_WINDOW,
     DRAIN_ROUND_TRIP,
-    MAX_BLOCK,
-    MAX_CLOSED,
-    MAX_CONTINUATIONS,
     MAX_FUTURE,
     MAX_REQUESTS,
     MAX_SETTINGS,
@@ -96,6 +94,7 @@ from rocket_wsgi._http2.limits import (
     STALL_TIMEOUT,
     STREAM_WINDOW,
 )
+from rocket_wsgi._http2.paced_streams import PacedStreams
 from rocket_wsgi._http2.priority import parse_priority
 from rocket_wsgi._http2.request_head import (
     NO_LENGTH,
@@ -107,6 +106,7 @@ from rocket_wsgi._http2.request_head import (
 from rocket_wsgi._http2.sender import Sender
 from rocket_wsgi._http2.session_state import TRANSITIONS, SessionState, SessionStep
 from rocket_wsgi._http2.stream import End, Stream
+from rocket_wsgi._http2.stream_numbers import StreamNumbers
 from rocket_wsgi._http2.stream_state import StreamState, StreamStep
 
 _SETTINGS_ACK: Final = frame(SETTINGS, ACK, 0, b"")
@@ -115,9 +115,6 @@ _DRAIN_PING: Final = b"draining"
 
 _OF_CONNECTION: Final = frozenset({SETTINGS, PING, GOAWAY, PRIORITY_UPDATE})
 _OF_STREAMS: Final = frozenset({RST_STREAM, CONTINUATION, PRIORITY, PUSH_PROMISE})
-
-_MAX_SKIPPED: Final = 32
-"""Gaps in the numbers of streams that are remembered. The usual clients leave none."""
 
 # Look-ups of attributes of an enum are expensive.
 _PREFACE: Final = SessionState.PREFACE
@@ -152,9 +149,9 @@ class Session:
     """
 
     __slots__ = (
+        "_ahead",
         "_begun",
-        "_closed",
-        "_continuations",
+        "_block",
         "_credit",
         "_decoder",
         "_drain_ends",
@@ -162,18 +159,13 @@ class Session:
         "_future",
         "_guard",
         "_idle_since",
-        "_last",
-        "_last_served",
         "_now",
+        "_numbers",
         "_paced",
-        "_parts",
-        "_parts_end",
-        "_parts_size",
-        "_parts_stream",
+        "_partial_since",
         "_rest",
         "_sender",
         "_settings",
-        "_skipped",
         "_stalls",
         "_streams",
         "_timeouts",
@@ -199,23 +191,18 @@ class Session:
         self._settings = ClientSettings()
         self._streams: dict[int, Stream] = {}
         """The streams that are not closed, or whose application is at work."""
-        self._paced: dict[int, Stream] = {}
-        """Those of whose client something is expected."""
-        self._closed: dict[int, End] = {}
-        """How other streams were reset lately."""
-        self._skipped: list[tuple[int, int]] = []
+        self._numbers = StreamNumbers()
+        self._paced = PacedStreams()
         self._future: dict[int, tuple[int, bool]] = {}
         """Priorities of streams that have not begun."""
         self._events: list[Event] = []
         self._rest = b""
         """The beginning of a frame."""
-        self._parts: list[bytes] = []
-        """The field block that is being continued, of ``_parts_stream``."""
-        self._parts_stream = self._parts_size = self._continuations = 0
-        self._parts_end = False
-        self._last = 0
-        """The highest number of a stream that was used."""
-        self._last_served = STREAM_MASK
+        self._ahead = 0
+        """The bytes of it that have been counted for the pace of the client."""
+        self._partial_since = inf
+        """Since when a frame, other than a part of a body, or a field block is incomplete."""
+        self._block = BlockAssembly()
         self._credit = 0
         self._stalls = 0
         self._drain_ends = inf
@@ -381,14 +368,12 @@ class Session:
             return inf
         if self.state is _PREFACE or self.state is _GREETED:
             return self._begun + PREFACE_TIMEOUT
-        due = self._drain_ends
+        due = min(self._drain_ends, self._partial_since + self._timeouts.head)
         if not self._streams:
             due = min(due, self._idle_since + self._timeouts.keep_alive)
         if self._sender.outgoing is not None and self._sender.stuck:
             due = min(due, self._sender.outgoing.deadline)
-        for stream in self._paced.values():
-            due = min(due, _deadline(stream))
-        return due
+        return min(due, self._paced.deadline)
 
     def tick(self, now: float) -> list[Event]:
         """Do what is due at ``now``; return the events of streams that end by it."""
@@ -416,21 +401,41 @@ class Session:
                 return
             self._step(SessionStep.PREFACE)
             position = len(PREFACE)
+        start = position
         end = len(data)
         while end - position >= HEAD_SIZE and self.state is not _CLOSED:
             high, low, kind, flags, stream = HEAD.unpack_from(data, position)
             size = high << 8 | low
             if size > MAX_FRAME:
                 raise SessionError(_FRAME_SIZE_ERROR, "a frame is too large")
-            start = position + HEAD_SIZE
-            if start + size > end:
+            begin = position + HEAD_SIZE
+            if begin + size > end:
                 break
-            position = start + size
-            self._frame(kind, flags, stream & STREAM_MASK, data[start:position])
+            position = begin + size
+            self._frame(kind, flags, stream & STREAM_MASK, data[begin:position])
         self._rest = data[position:]
+        if position < end or self._block.stream:
+            self._note_partial(position > start)
+        else:
+            self._partial_since = inf
+
+    def _note_partial(self, progress: bool) -> None:
+        """Note that a frame or a field block is incomplete; ``progress`` says that others came."""
+        rest = self._rest
+        if len(rest) >= HEAD_SIZE and rest[3] == DATA:
+            stream = self._streams.get(number_in(rest, 5) & STREAM_MASK)
+            if stream is not None and stream.receives:
+                ahead = len(rest) - HEAD_SIZE
+                if stream.incoming is not None:
+                    stream.incoming.move(ahead - self._ahead, self._now)
+                self._ahead = ahead
+                self._partial_since = inf
+                return
+        if self._partial_since == inf or (progress and not self._block.stream):
+            self._partial_since = self._now
 
     def _frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
-        if self._parts_stream and (kind != CONTINUATION or number != self._parts_stream):
+        if self._block.stream and (kind != CONTINUATION or number != self._block.stream):
             raise _protocol("a field block is not continued")
         if self.state is _GREETED and (kind != SETTINGS or flags & ACK):
             raise _protocol("the first frame is not SETTINGS")
@@ -492,45 +497,31 @@ class Session:
         if flags & END_HEADERS:
             self._take_block(number, payload, ended)
         else:
-            self._parts = [payload]
-            self._parts_stream = number
-            self._parts_end = ended
-            self._parts_size = len(payload)
-            self._continuations = 0
+            self._block.begin(number, payload, ended)
 
     def _take_continuation(self, flags: int, number: int, payload: bytes) -> None:
-        if not self._parts_stream:
+        block = self._block
+        if not block.stream:
             raise _protocol("CONTINUATION continues nothing")
-        self._continuations += 1
-        self._parts_size += len(payload)
-        if self._parts_size > MAX_BLOCK or self._continuations > MAX_CONTINUATIONS:
-            raise SessionError(_ENHANCE_YOUR_CALM, "a field block is too long")
-        self._parts.append(payload)
+        block.add(payload)
         if flags & END_HEADERS:
-            block = b"".join(self._parts)
-            self._parts = []
-            self._parts_stream = 0
-            self._take_block(number, block, self._parts_end)
+            self._take_block(number, block.take(), block.ended)
 
     def _take_block(self, number: int, block: bytes, ended: bool) -> None:
         """Take a whole field block. It is decoded in any case, so that the table is right."""
         decoded = self._decoder.decode(block)
         stream = self._streams.get(number)
-        if number > self._last:
+        if number > self._numbers.last:
             self._begin(number, decoded, ended)
         elif stream is not None and stream.receives:
             self._take_trailers(stream, decoded, ended)
-        elif stream is None and any(low <= number <= high for low, high in self._skipped):
-            raise _protocol("the number of a new stream is too low")
         else:
+            self._numbers.check_head(number)
             self._misplaced(number, stream)
 
     def _begin(self, number: int, decoded: FieldBlock, ended: bool) -> None:
         """Begin a stream with the head of a request."""
-        if number > self._last + 2:
-            self._skipped.append((self._last + 1, number - 1))
-            del self._skipped[:-_MAX_SKIPPED]
-        self._last = number
+        self._numbers.begin(number)
         if self.state is _LEAVING:
             self._guard.idle_frame(self._now)  # its number is in no GOAWAY: it was not served
             return
@@ -564,7 +555,7 @@ class Session:
             stream.tunnel = True
         else:
             stream.incoming = Transfer(self._timeouts, self._now)
-            self._paced[number] = stream
+            self._paced.add(stream)
         if head.priority is not None:
             stream.urgency, stream.incremental = parse_priority(head.priority)
         if number in self._future:
@@ -588,6 +579,8 @@ class Session:
     def _take_data(self, flags: int, number: int, payload: bytes) -> None:
         if not number:
             raise _protocol("a frame about a stream has none")
+        ahead = self._ahead
+        self._ahead = 0
         data = payload
         if flags & PADDED:
             data = _content(PADDED, payload)
@@ -605,6 +598,8 @@ class Session:
         if stream is None or not stream.receives:
             self._misplaced(number, stream)
         else:
+            if stream.incoming is not None:
+                stream.incoming.move(size - ahead, self._now)
             self._add_data(stream, data, size, ended)
 
     def _add_data(self, stream: Stream, data: bytes, size: int, ended: bool) -> None:
@@ -618,8 +613,6 @@ class Session:
             stream.received > length or (ended and stream.received != length)
         ):
             raise StreamError(_PROTOCOL_ERROR, "a body differs from its content-length")
-        if stream.incoming is not None:
-            stream.incoming.move(len(data), self._now)
         if ended:
             self._client_ends(stream)
         elif stream.released:
@@ -686,20 +679,18 @@ class Session:
 
     def _late(self, number: int) -> None:
         """Ignore a frame that was sent before the client knew of the end of its stream."""
-        if number > self._last or not number & 1:
-            raise _protocol("a frame is for a stream that has not begun")
+        self._numbers.check(number)
         self._guard.idle_frame(self._now)
 
     def _misplaced(self, number: int, stream: Stream | None) -> None:
         """Take DATA or HEADERS of a stream on which the client may not send (section 5.1)."""
         end = End.COMPLETE
         if stream is None:
-            if number > self._last_served:
+            if number > self._numbers.last_served:
                 self._guard.idle_frame(self._now)
                 return
-            if number > self._last or not number & 1:
-                raise _protocol("a frame is for a stream that has not begun")
-            end = self._closed.get(number, End.COMPLETE)
+            self._numbers.check(number)
+            end = self._numbers.end(number)
         elif stream.state is _STREAM_CLOSED:
             end = stream.end
         else:
@@ -754,9 +745,9 @@ class Session:
         stream = self._streams.get(number)
         if stream is not None:
             self._sender.prioritize(stream, urgency, incremental)
-        elif number > self._last:
+        elif number > self._numbers.last:
             if len(self._future) >= MAX_FUTURE:
-                last = self._last
+                last = self._numbers.last
                 self._future = {each: kept for each, kept in self._future.items() if each > last}
             if len(self._future) < MAX_FUTURE:
                 self._future[number] = (urgency, incremental)
@@ -768,7 +759,7 @@ class Session:
 
     def _pace(self, stream: Stream) -> None:
         if stream.pieces:
-            self._paced[stream.number] = stream
+            self._paced.add(stream)
 
     def _give(self, stream: Stream, count: int) -> None:
         """Let the client send more of a body, once it is worth a frame."""
@@ -793,7 +784,7 @@ class Session:
         self._sender.control(rst_stream(number, code))
         stream = self._streams.get(number)
         if stream is None:
-            self._note(number, End.RESET_SENT)
+            self._numbers.reset(number, End.RESET_SENT)
             return
         told = stream.state is _STREAM_CLOSED or stream.released
         self._cut(stream, End.RESET_SENT)
@@ -807,7 +798,7 @@ class Session:
         stream.step(_RESET)
         stream.end = end
         stream.incoming = None
-        self._paced.pop(stream.number, None)
+        self._paced.remove(stream)
 
     def _complete(self) -> None:
         """Look after the streams whose response has been taken."""
@@ -828,21 +819,14 @@ class Session:
                 return
         if self._streams.pop(stream.number, None) is None:
             return
-        self._paced.pop(stream.number, None)
+        self._paced.remove(stream)
         self.held -= stream.held
         stream.held = 0
         if stream.end is not End.COMPLETE:
-            self._note(stream.number, stream.end)
+            self._numbers.reset(stream.number, stream.end)
         if not self._streams:
             self._idle_since = self._now
             self._settle()
-
-    def _note(self, number: int, end: End) -> None:
-        """Remember how a stream has ended."""
-        closed = self._closed
-        closed[number] = end
-        if len(closed) > MAX_CLOSED:
-            del closed[next(iter(closed))]
 
     # What becomes of the session.
 
@@ -863,9 +847,9 @@ class Session:
         """Tell the client which request is the last."""
         if self._step(SessionStep.LAST):
             self._drain_ends = inf
-            self._last_served = self._last
+            self._numbers.last_served = self._numbers.last
             self.failure = ErrorCode.NO_ERROR
-            self._sender.frame(goaway(self._last, ErrorCode.NO_ERROR))
+            self._sender.frame(goaway(self._numbers.last, ErrorCode.NO_ERROR))
             self._settle()
 
     def _end(self) -> None:
@@ -873,7 +857,7 @@ class Session:
         said = self.state is _LEAVING
         if self._step(SessionStep.END) and not said:
             self.failure = ErrorCode.NO_ERROR
-            self._sender.frame(goaway(self._last, ErrorCode.NO_ERROR))
+            self._sender.frame(goaway(self._numbers.last, ErrorCode.NO_ERROR))
 
     def _fail(self, code: ErrorCode, reason: str) -> None:
         """End the session at once."""
@@ -882,17 +866,20 @@ class Session:
         self.failure = code
         self.reason = reason
         self._rest = b""
-        self._parts = []
+        self._block.clear()
         self._sender.drop_all()
         for stream in self._streams.values():
             stream.drop_output()
-        self._sender.frame(goaway(min(self._last, self._last_served), code, reason.encode()))
+        last = min(self._numbers.last, self._numbers.last_served)
+        self._sender.frame(goaway(last, code, reason.encode()))
 
     def _do_due(self) -> None:
         """Do what is due by now."""
         now = self._now
         if self.state is _PREFACE or self.state is _GREETED:
             raise SessionError(ErrorCode.SETTINGS_TIMEOUT, "the connection preface is late")
+        if now >= self._partial_since + self._timeouts.head:
+            raise SessionError(_ENHANCE_YOUR_CALM, "a frame or a head arrives too slowly")
         if now >= self._drain_ends:
             self._leave()
         if not self._streams and now >= self._idle_since + self._timeouts.keep_alive:
@@ -900,9 +887,8 @@ class Session:
         outgoing = self._sender.outgoing
         if outgoing is not None and self._sender.stuck and now >= outgoing.deadline:
             raise SessionError(_ENHANCE_YOUR_CALM, "the window of the connection opens too slowly")
-        for stream in [*self._paced.values()]:
-            if now >= _deadline(stream):
-                self._stall(stream)
+        for stream in self._paced.late(now):
+            self._stall(stream)
 
     def _stall(self, stream: Stream) -> None:
         """End a stream whose client is too slow."""
@@ -914,16 +900,6 @@ class Session:
         self._stalls += 1
         if self._stalls >= MAX_STALLS:
             raise SessionError(_ENHANCE_YOUR_CALM, "too many streams are too slow")
-
-
-def _deadline(stream: Stream) -> float:
-    """Return when the client is too slow with a stream."""
-    due = inf
-    if stream.incoming is not None and stream.window_in > 0:
-        due = stream.incoming.deadline
-    if stream.outgoing is not None and stream.blocked:
-        due = min(due, stream.outgoing.deadline)
-    return due
 
 
 def _content(flags: int, payload: bytes) -> bytes:

@@ -606,7 +606,7 @@ CASES = [
     resets(
         "padding beyond the window of a stream",
         "RFC 9113, 6.9.1",
-        post() + _fill(STREAM_WINDOW - 1) + data(b"", padding=0) + data(b"", padding=1),
+        post() + _fill(STREAM_WINDOW - 1) + data(b"", padding=0) * 2,
         "FLOW_CONTROL_ERROR",
         _POSTED,
         *_filled(STREAM_WINDOW - 1),
