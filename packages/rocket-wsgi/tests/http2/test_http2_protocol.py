@@ -509,7 +509,7 @@ def test_a_violation_ends_the_connection_and_is_counted(serve: Serve, connect: C
         client.receive()
     assert client.goaways == [(1, 1)]
     eventually(
-        lambda: served.server.statistics().shared_outcomes == {"HTTP/2": {"PROTOCOL_ERROR": 1}}
+        lambda: served.server.statistics().outcomes == {"HTTP/2": {"PROTOCOL_ERROR": 1}}
     )
 
 

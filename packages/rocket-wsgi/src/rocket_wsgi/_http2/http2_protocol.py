@@ -192,7 +192,7 @@ class HTTP2Protocol(SharedProtocol):
                 self._give_back()
             if self._waiters:
                 self._wake()
-            self.dry = not session.waits
+            self.dry = not session.waits and not self._feeds
             if session.state is _CLOSED:
                 if self.dry:
                     self._shared.end()
@@ -204,6 +204,11 @@ class HTTP2Protocol(SharedProtocol):
         """Give up all streams: nothing can be sent any more."""
         with self._lock:
             self._session.gone()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """End all exchanges, after the session has ended."""
+        with self._lock:
             self._give_back()
             for feed in self._feeds.values():
                 feed.close()
@@ -227,10 +232,8 @@ class HTTP2Protocol(SharedProtocol):
 
     def _carry_out(self, events: list[Event], now: float) -> None:
         """Do what ``events`` say, and note what follows."""
-        arms = self._armed == inf
         for event in events:
             if type(event) is RequestArrived:
-                arms = arms or not event.ended
                 self._begin(event, now)
             elif type(event) is BodyArrived:
                 self._add_body(event.stream, event.data, now, ended=event.ended)
@@ -240,10 +243,13 @@ class HTTP2Protocol(SharedProtocol):
                 self._add_body(event.stream, b"", now, ended=True)
         session = self._session
         with self._lock:
-            if arms and session.deadline < self._armed:
+            if session.deadline < self._armed:
                 self._arm()
-            if session.waits or session.state is _CLOSED:
+            closed = session.state is _CLOSED
+            if closed or session.waits:
                 self._shared.supply()
+        if closed:
+            self._give_up()
 
     def _arm(self) -> None:
         """With the lock: have `due` called when something is due."""
