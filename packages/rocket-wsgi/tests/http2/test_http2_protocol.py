@@ -336,6 +336,38 @@ def test_a_worker_that_waits_for_a_window_hears_of_the_end(
         assert ended.acquire(timeout=PATIENCE)
 
 
+def test_a_stream_that_has_to_give_way_ends_alone(serve: Serve, connect: Connect) -> None:
+    def application(environ: Environ, start: Start) -> Any:
+        start("200 OK", [])
+        return [b"quick"] if environ["PATH_INFO"] == "/quick" else generates(environ, start)
+
+    served = serve(application, h2c=True, threads=1, server={"max_stalled": 1})
+    client = connect(served, credits=False)
+    streams = [client.begin() for _ in range(2)]
+    client.until(lambda: [client.answers[each].reset for each in streams].count(CANCEL) == 1)
+    assert client.get("/quick").text == "quick"
+    assert not client.goaways
+
+
+def test_idle_connections_make_room(serve: Serve, connect: Connect) -> None:
+    application = Gated()
+    served = serve(application, h2c=True, server={"max_connections": 3})
+    busy = connect(served)
+    stream = busy.begin("/hold")
+    idle = [connect(served) for _ in range(2)]
+    assert [client.get().status for client in idle] == [200, 200]
+    assert connect(served).get().status == 200
+    assert sum(client.closed or bool(_closes(client)) for client in idle[:1]) == 1
+    application.gate.set()
+    assert busy.answer(stream).text == "/hold"
+
+
+def _closes(client: HTTP2Client) -> bool:
+    while not client.closed:
+        client.receive()
+    return True
+
+
 def test_a_failure_of_the_application_ends_one_stream(
     serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -114,6 +114,9 @@ class Told(Protocol):
     def ended(self, reason: CloseReason | None, /) -> None:
         """The connection is not shared any more."""
 
+    def gives_way(self, *, asked: bool) -> bool:
+        """Return whether the connection may be closed for a client that waits."""
+
     def overdue(self, shared: Any, /) -> None:
         """The present turn takes too long."""
 

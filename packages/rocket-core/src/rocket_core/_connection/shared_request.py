@@ -87,6 +87,10 @@ class SharedRequest(TurnTaker):
         """
         raise NotImplementedError
 
+    def give_way(self) -> None:
+        """End the wait of the worker, by ending this request alone. As `Exchange.give_way`."""
+        raise NotImplementedError
+
     @property
     def leaves(self) -> bool:
         """Return False: the connection is told that it is over, and not its requests."""

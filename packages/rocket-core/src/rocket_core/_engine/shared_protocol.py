@@ -103,6 +103,14 @@ class SharedProtocol(ABC):
         """
         return (CloseReason.SERVED if reason is None else reason).value
 
+    def gives_way(self, *, asked: bool) -> bool:
+        """Return whether the connection may be closed for a client that waits to be accepted.
+
+        ``asked`` is ``evict_shared`` of the server. The Monitor's thread calls this, for a
+        connection that has no turn. This implementation returns ``asked``.
+        """
+        return asked
+
     def overdue(self, shared: SharedConnection) -> None:
         """The present turn takes longer than ``request_timeout``. The Monitor's thread calls this.
 

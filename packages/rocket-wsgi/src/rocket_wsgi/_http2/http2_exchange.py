@@ -133,6 +133,10 @@ class HTTP2Exchange(SharedRequest):
         """Reset the stream."""
         self._protocol.break_off(self)
 
+    def give_way(self) -> None:
+        """Reset the stream, whose client is too slow."""
+        self._protocol.give_way(self)
+
     def failed(self) -> None:
         """Reset the stream, unless it is over: the server has failed."""
         self._protocol.break_off(self)

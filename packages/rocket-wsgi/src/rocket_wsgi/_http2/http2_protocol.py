@@ -223,6 +223,14 @@ class HTTP2Protocol(SharedProtocol):
         for exchange in dropped:
             self._discard(exchange)
 
+    def gives_way(self, *, asked: bool) -> bool:
+        """Return whether there is no stream: then the connection is as one of HTTP/1.1 that idles.
+
+        The other kinds of shared connections are spared unless the server is ``asked`` not to.
+        """
+        del asked
+        return not self._session.streams
+
     def outcome(self, reason: CloseReason | None) -> str:
         """Return the error code of the last GOAWAY frame, or the reason."""
         failure = self._session.failure
@@ -545,6 +553,15 @@ class HTTP2Protocol(SharedProtocol):
             self._session.reset(exchange.number, ErrorCode.INTERNAL_ERROR)
             self._shared.supply()
             self._wake()
+
+    def give_way(self, exchange: HTTP2Exchange) -> None:
+        """Reset a stream whose worker waits, and is needed by others."""
+        with self._lock:
+            exchange.gone = True
+            self._session.reset(exchange.number, ErrorCode.CANCEL)
+            self._shared.supply()
+            self._wake()
+        self._shared.leave()  # since a flush could need the lock of the pool, which the caller has
 
     def release(self, exchange: HTTP2Exchange) -> None:
         """Note that the application is done with a stream."""
