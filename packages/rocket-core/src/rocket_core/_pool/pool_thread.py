@@ -119,7 +119,8 @@ class PoolThread:
                 elif isinstance(exchange, TurnTaker):
                     pool.turns.discard(exchange)
                     self._serve_turn(exchange, began)
-                seat.now = time.monotonic()
+                else:
+                    seat.now = time.monotonic()
                 continue
             connection: Connection = exchange  # type: ignore[assignment] # turns are not READY
             if pool.eager > 0 and (ready or not pool.polling):
@@ -145,7 +146,10 @@ class PoolThread:
         seat.busy = None
 
     def _serve_turn(self, taker: TurnTaker, began: float) -> None:
-        """Let an object that was taken from the queue, or just received for, have its turn."""
+        """Let an object that was taken from the queue, or just received for, have its turn.
+
+        It ends with a look at the clock, which is the beginning of what follows.
+        """
         pool, seat = self._pool, self.seat
         if seat.turn is not None:
             seat.turn = None
@@ -160,7 +164,7 @@ class PoolThread:
             return
         taker.queue_time = waited = max(began - taker.claimed_at, 0.0)
         again = self._engine.serve_turn(taker, seat)
-        ended = time.monotonic()
+        seat.now = ended = time.monotonic()
         seat.counters.queue_time.add(waited)
         seat.counters.service_time.add(ended - began)
         if again:
@@ -171,7 +175,7 @@ class PoolThread:
         seat = self.seat
         request.queue_time = waited = max(began - request.arrived_at, 0.0)
         self._engine.serve_request(request, seat)
-        ended = time.monotonic()
+        seat.now = ended = time.monotonic()
         seat.counters.queue_time.add(waited)
         seat.counters.service_time.add(ended - began)
 
