@@ -111,10 +111,7 @@ def test_one_client_with_many_streams_and_another_one_take_turns(
     assert one.answer(single).text == "/one"
     assert many.answer(first).text == "/hold"
     assert all(many.answer(each).status == 200 for each in streams)
-    assert application.paths.index("/one") <= 2
-    assert application.paths[3:] == [f"/many/{number}" for number in range(1, 50)] or (
-        application.paths[2:3] != ["/one"]
-    )
+    assert application.paths[1:4] == ["/many/0", "/one", "/many/1"]
 
 
 def test_more_requests_than_threads_wait_without_one(serve: Serve, connect: Connect) -> None:
@@ -228,7 +225,7 @@ def generates(environ: Environ, start: Start) -> Iterator[bytes]:
 def test_clients_that_read_nothing_hold_no_thread(
     serve: Serve, connect: Connect, application: Any
 ) -> None:
-    served = serve(application, h2c=True, threads=2, static=None)
+    served = serve(application, h2c=True, threads=2)
     slow = connect(served, credits=False)
     streams = [slow.begin() for _ in range(20)]
     for each in streams[:3]:
@@ -551,15 +548,15 @@ def test_a_violation_ends_the_connection_and_is_counted(serve: Serve, connect: C
 def test_without_the_setting_the_preface_is_refused(serve: Serve) -> None:
     served = serve(Gated())
     answer = served.exchange(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-    assert answer.status.startswith("505")
+    assert answer.status == 505
 
 
 def test_the_preface_is_refused_after_another_request(serve: Serve) -> None:
     client = serve(Gated(), h2c=True).open()
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert client.answer().status.startswith("200")
+    assert client.answer().status == 200
     client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-    assert client.answer().status.startswith("505")
+    assert client.answer().status == 505
 
 
 def test_an_upgrade_is_ignored(serve: Serve) -> None:
@@ -567,7 +564,7 @@ def test_an_upgrade_is_ignored(serve: Serve) -> None:
         b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n"
         b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n"
     )
-    assert answer.status.startswith("200")
+    assert answer.status == 200
 
 
 def test_a_preface_may_arrive_in_pieces(serve: Serve, connect: Connect) -> None:
