@@ -14,7 +14,7 @@ import h2.settings
 from rocket_core.testing import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from rocket_core import TCPAddress
 
@@ -119,9 +119,7 @@ class HTTP2Client:
         """Send a part of a body, as the windows allow."""
         view = memoryview(data)
         while view:
-            room = min(
-                self.h2.local_flow_control_window(number), self.h2.max_outbound_frame_size
-            )
+            room = min(self.h2.local_flow_control_window(number), self.h2.max_outbound_frame_size)
             if not room:
                 if self.answers[number].ended or self.answers[number].reset is not None:
                     return
@@ -168,6 +166,22 @@ class HTTP2Client:
         for event in self.h2.receive_data(data):
             self._take(event)
         self.flush()
+
+    def send_raw(self, data: bytes) -> None:
+        """Send bytes without the library."""
+        self._socket.sendall(data)
+
+    def frames(self) -> Iterator[tuple[int, int, int, bytes]]:
+        """Receive without the library: yield type, flags, stream and payload, to the end."""
+        buffer = b""
+        while True:
+            data = self._socket.recv(65536)
+            if not data:
+                return
+            buffer += data
+            while len(buffer) >= 9 and len(buffer) >= (end := 9 + int.from_bytes(buffer[:3], "big")):
+                whole, buffer = buffer[:end], buffer[end:]
+                yield whole[3], whole[4], int.from_bytes(whole[5:9], "big"), whole[9:]
 
     def _take(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.ConnectionTerminated):

@@ -82,7 +82,7 @@ def test_an_environ(serve: Serve, connect: Connect) -> None:
         ({}, "/", "GET", [("expect", "miracles")], 417),
         ({"underscores": Underscores.REFUSE}, "/", "GET", [("a_b", "c")], 400),
         ({"trusted_proxies": ["127.0.0.1"]}, "/", "GET", [("x-forwarded-proto", "ftp")], 400),
-        ({}, "/" + "a" * 70_000, "GET", [], 414),
+        ({}, "/" + "a" * 10_000, "GET", [], 414),
         ({}, "/", "GET", [("a", "b" * 20_000)], 431),
         ({"max_body": 10}, "/", "POST", [("content-length", "11")], 413),
         ({"max_body": 10, "stream_bodies": True}, "/", "POST", [("content-length", "11")], 413),
@@ -193,7 +193,7 @@ def test_files(serve: Serve, connect: Connect, tmp_path: Path) -> None:
     assert client.get("/static/empty").body == b""
     assert client.get("/static/none").status == 404
     assert client.get("/static/large", "HEAD")["content-length"] == str(len(content))
-    ranges = client.get("/static/large", fields=[("range", "bytes=0-99999,100-200")])
+    ranges = client.get("/static/large", fields=[("range", "bytes=0-99999,100200-100300")])
     assert ranges.status == 206
     assert content[:100_000] in ranges.body
     etag = client.get("/static/small")["etag"]

@@ -90,6 +90,8 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
             return
         end = len(data) == length
         self._protocol.write(exchange, before, data, end=end, in_memory=True)
+        if not end:  # it is about to be broken off
+            self._protocol.send()
 
     def _send_part(self, before: bytes, data: bytes, in_memory: bool) -> None:
         end = not self._left
