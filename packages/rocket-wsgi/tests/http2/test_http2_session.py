@@ -189,8 +189,10 @@ def test_after_many_requests_the_connection_ends() -> None:
 
 
 def test_client_is_gone() -> None:
-    peer = begin(headers(), post(3))
+    peer = begin(headers(), post(3), headers(5))
+    peer.session.respond(5, OK, b"x" * 100_000, peer.now, end=True)
     peer.session.gone()
+    assert peer.session.pending == peer.session.stream_pending(5) == 0
     assert state(peer) is SessionState.CLOSED
     assert not peer.session.waits
     assert not peer.session.is_open(1)
@@ -202,7 +204,7 @@ def test_client_is_gone() -> None:
     peer.session.credit(3, 1, 0.0)
     peer.session.drain(0.0)
     peer.session.fail(ErrorCode.INTERNAL_ERROR, "late")
-    for stream in (1, 3):
+    for stream in (1, 3, 5):
         peer.session.release(stream, 0.0)
     assert peer.session.streams == 0
     assert peer.session.take(1000, 0.0) == b""
@@ -286,6 +288,21 @@ def test_small_pieces_share_a_frame_and_a_large_one_is_divided() -> None:
     peer.session.send(1, b"y" * 40_000, peer.now)
     assert lines(peer)[2:] == ["1 DATA 16384"] * 3 + [f"1 DATA {60_000 - 3 * 16_384}"]
     assert peer.sent[1] == b"0123456789" * 2000 + b"y" * 40_000
+
+
+def test_tiny_parts_take_no_more_memory_than_their_bytes() -> None:
+    peer = begin(settings((4, 0)), headers())
+    peer.session.respond(1, OK, b"", peer.now, end=False)
+    for _ in range(50_000):
+        peer.session.send(1, b"x", peer.now)
+    assert peer.session.stream_pending(1) == 50_000
+    assert len(peer.session._streams[1].pieces) < 100
+    peer.receive([update(49_000, 1)])
+    lines(peer)
+    peer.session.send(1, b"y" * 10, peer.now)
+    peer.receive([update(2000, 1)])
+    lines(peer)
+    assert peer.sent[1] == b"x" * 50_000 + b"y" * 10
 
 
 def test_output_is_taken_in_bounded_pieces() -> None:
@@ -489,10 +506,11 @@ def test_credit_is_announced_by_half_a_window() -> None:
 
 def test_padding_needs_no_credit_of_the_application() -> None:
     peer = begin(post())
-    for _ in range(600):
+    for _ in range(2100):
         peer.session.receive(data(b"x", padding=255), peer.now)
-    assert peer.session.held == 600
-    assert "1 WINDOW_UPDATE 131072" in lines(peer)
+    assert peer.session.held == 2100
+    updates = [line.split()[0] for line in lines(peer) if "WINDOW_UPDATE" in line]
+    assert sorted(updates) == ["0", "1", "1", "1", "1"]
 
 
 def test_credit_for_a_body_that_nobody_reads() -> None:

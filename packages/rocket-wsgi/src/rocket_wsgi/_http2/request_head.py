@@ -47,7 +47,9 @@ _LENGTH: Final = Role.LENGTH
 
 
 class RequestHead:
-    """What the head of a request says. The head of a block that comes again is the same object.
+    """What the head of a request says.
+
+    The head of a block that comes again is the same object, so nothing is changed but ``environ``.
 
     Attributes:
         method: the method, ``CONNECT`` if ``protocol`` is not empty.

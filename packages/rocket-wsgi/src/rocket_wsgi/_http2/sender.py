@@ -42,6 +42,9 @@ _SHORTCUT: Final = 16 * 1024
 """The bytes of whole frames from which responses wait for their turn. Beyond it they are counted
 with their stream, which keeps its slot until they are taken."""
 
+_SMALL: Final = 1024
+"""The bytes up to which parts of a body are joined: each costs some dozen bytes of its own."""
+
 
 class Sender:
     """What is to be sent on a connection.
@@ -167,7 +170,11 @@ class Sender:
 
     def body(self, stream: Stream, data: bytes, now: float) -> None:
         """Add a part of the body, which is not empty."""
-        stream.pieces.append(data)
+        pieces = stream.pieces
+        if pieces and len(pieces[-1]) + len(data) <= _SMALL:
+            pieces[-1] += data
+        else:
+            pieces.append(data)
         stream.pending += len(data)
         self.pending += len(data)
         if stream.window_out > 0:
@@ -198,8 +205,7 @@ class Sender:
         self.pending = 0
 
     def discard(self) -> None:
-        """Forget everything, because nothing can be sent any more."""
-        self.drop_all()
+        """Forget whole frames, too, because nothing can be sent any more."""
         self._frames.clear()
         self._size = self._control = 0
 

@@ -226,6 +226,7 @@ class Session:
     def gone(self) -> None:
         """Note that the client has left, or that the connection broke."""
         if self._step(SessionStep.END):
+            self._drop_all()
             self._sender.discard()
 
     # The application's side. Threads of the pool call these.
@@ -867,11 +868,15 @@ class Session:
         self.reason = reason
         self._rest = b""
         self._block.clear()
+        self._drop_all()
+        last = min(self._numbers.last, self._numbers.last_served)
+        self._sender.frame(goaway(last, code, reason.encode()))
+
+    def _drop_all(self) -> None:
+        """Forget all responses, because no more of them can be sent."""
         self._sender.drop_all()
         for stream in self._streams.values():
             stream.drop_output()
-        last = min(self._numbers.last, self._numbers.last_served)
-        self._sender.frame(goaway(last, code, reason.encode()))
 
     def _do_due(self) -> None:
         """Do what is due by now."""
