@@ -224,7 +224,7 @@ class TLSConnection(Connection):
         if self._held and not (version == _TLS_1_3 and self._has_early()) and not self._send_held():
             self.wants = WRITE
             return False
-        self.protocol = tls.selected_alpn_protocol()
+        self.protocol = tls.selected_alpn_protocol() or ""
         if self.protocol == ACME_TLS:
             # The CA has the certificate that it asked for, and sends no request.
             self.close_reason = CloseReason.SERVED
