@@ -134,18 +134,40 @@ def test_connections(width: int) -> None:
         "requests": 1234,
         "held": 2048,
         "secure": True,
+        "protocol": "h2",
+        "kind": "",
     }
     reply = Reply([{"process": 100, "generation": 1, "count": 7, "connections": [connection]}])
     found = words(rendered(connections_report(reply), width))
     lines = [" ".join(each) for each in found]
-    assert "100 10.0.0.1:4711 10.0.0.2:443 sending 1m15s 1,234 2.00 KiB yes" in lines
+    assert "100 10.0.0.1:4711 10.0.0.2:443 sending 1m15s 1,234 2.00 KiB h2" in lines
     assert lines[-1] == "1 of 7 connections"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ["idle", "0s"]),
+        ({"secure": True}, ["idle", "0s", "yes"]),
+        ({"secure": True, "protocol": "http/1.1"}, ["idle", "0s", "http/1.1"]),
+        ({"state": "shared", "kind": "websocket"}, ["websocket", "0s"]),
+        ({"protocol": "h2", "secure": True, "kind": "HTTP/2"}, ["HTTP/2", "0s", "h2"]),
+    ],
+)
+def test_what_a_connection_is_for(changes: dict[str, object], words: list[str]) -> None:
+    connection = {"peer": "unix:", "local": "unix:", "state": "idle", "age": 0.0}
+    connection |= {"requests": 0, "held": 0, "secure": False, "protocol": "", "kind": ""}
+    reply = Reply(
+        [{"process": 100, "generation": 1, "count": 1, "connections": [connection | changes]}]
+    )
+    line = rendered(connections_report(reply), 100).splitlines()[2].split()
+    assert [each for each in line if each not in ("100", "unix:", "0", "B")] == words
 
 
 def test_long_addresses_are_folded_and_not_cut() -> None:
     address = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"
     connection = {"peer": address, "local": address, "state": "idle", "age": 0.0}
-    connection |= {"requests": 0, "held": 0, "secure": False}
+    connection |= {"requests": 0, "held": 0, "secure": False, "protocol": "", "kind": ""}
     reply = Reply([{"process": 100, "generation": 1, "count": 1, "connections": [connection]}])
     text = rendered(connections_report(reply), 80)
     assert "\N{HORIZONTAL ELLIPSIS}" not in text

@@ -142,6 +142,8 @@ class Inspector:
                     "requests": each.requests,
                     "held": each.held,
                     "secure": each.secure,
+                    "protocol": each.protocol,
+                    "kind": each.kind,
                 }
                 for each in found[: arguments.get("limit", 100)]
             ],

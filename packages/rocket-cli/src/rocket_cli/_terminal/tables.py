@@ -246,11 +246,11 @@ def connections_report(reply: Reply) -> RenderableType:
                 str(answer["process"]),
                 plain(each["peer"]),
                 plain(each["local"]),
-                each["state"],
+                each["kind"] or each["state"],
                 age(each["age"]),
                 number(each["requests"]),
                 size(each["held"]),
-                "yes" if each["secure"] else "",
+                (each["protocol"] or "yes") if each["secure"] else "",
             )
     what = "connection" if count == 1 else "connections"
     return spaced([made, Text(f"{shown} of {count} {what}", "dim")])
