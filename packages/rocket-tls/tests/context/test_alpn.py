@@ -23,14 +23,15 @@ from helpers import (
     load_context,
     read_all,
 )
-from rocket_core import CloseReason, Connection, Peer
+from rocket_core import CloseReason, Connection, Peer, Timeouts
 from rocket_core.testing import eventually
-from rocket_tls import ACME, CertificateFiles, CertificateStore, TLSSettings
+from rocket_tls import ACME, CertificateFiles, CertificateStore, TLSListener, TLSSettings
 from rocket_tls._acme.challenges import Challenges
 from rocket_tls._acme.signing import make_validation
 from rocket_tls._connection.connection import TLSConnection
 from rocket_tls._context.alpn import Negotiation, forbids_http_2, validates
 from rocket_tls._context.client_hello import Offers
+from rocket_tls._context.server_side import ServerSide
 
 OPENSSL = shutil.which("openssl") or ""
 SOMEBODY = Peer("", 0)
@@ -51,6 +52,21 @@ def offering(served: Served, *protocols: str, version: ssl.TLSVersion | None = N
     if version is not None:
         served.context.minimum_version = served.context.maximum_version = version
     return served
+
+
+def begin_validation(directory: Path) -> None:
+    """Have a CA about to validate the control of www.example.org."""
+    name = "www.example.org"
+    Challenges(directory).put_certificate(name, make_validation(name, "token.thumbprint"))
+
+
+def validating(served: Served) -> ssl.SSLSocket:
+    """Connect as the CA."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["acme-tls/1"])
+    return context.wrap_socket(served.connect_plain(), server_hostname="www.example.org")
 
 
 @VERSIONS
@@ -243,6 +259,43 @@ def test_a_hello_that_arrives_in_pieces(serve: Serve, offered: str, step: int) -
         assert client.tls.selected_alpn_protocol() == "h2"
 
 
+def test_a_client_that_must_begin_again(serve: Serve, files: Files, tmp_path: Path) -> None:
+    """Its first key is of a group that the server does not have (RFC 8446, section 4.1.4)."""
+    acme = ACME(tmp_path / "acme", ["www.example.org"])
+    store = CertificateStore([CertificateFiles(files.certificate, files.key), acme])
+    served = offering(serve(store, None, settings=HTTP), "h2", version=V1_3)
+    served.listener._contexts.current().set_ecdh_curve("secp384r1")
+    begin_validation(tmp_path / "acme")
+    with served.connect() as client:
+        assert exchange(client, "tell protocol") == b"h2\n"
+    offering(served, "h3")
+    with pytest.raises(ssl.SSLError, match=REFUSED):
+        served.connect()
+    with validating(served) as client:
+        assert client.selected_alpn_protocol() == "acme-tls/1"
+
+
+def test_what_the_client_has_offered_is_not_kept(
+    files: Files, client_context: ssl.SSLContext
+) -> None:
+    listener = TLSListener("127.0.0.1:0", files.certificate, files.key, settings=HTTP)
+    ours, theirs = socket.socketpair()
+    client = MemoryClient(client_context)
+    connection = listener.connect(ours, SOMEBODY, Timeouts())
+    assert isinstance(connection, TLSConnection)
+    assert isinstance(connection._tls, ServerSide)
+    with theirs:
+        theirs.sendall(client.first_flight())
+        assert not connection.handshake()
+        assert connection._tls.hello
+        client.receive(theirs)
+        assert client.shake_hands()
+        theirs.sendall(client.outgoing.read())
+        assert connection.handshake()
+        assert vars(connection._tls)["hello"] is None
+        connection.close()
+
+
 def test_plain_http_gets_its_answer(serve: Serve) -> None:
     served = serve(settings=HTTP)
     with served.connect_plain() as sock:
@@ -259,17 +312,11 @@ def test_an_authority_validates_while_clients_speak_http_2(
     acme = ACME(tmp_path / "acme", ["www.example.org"])
     store = CertificateStore([CertificateFiles(files.certificate, files.key), acme])
     served = serve(store, None, settings=HTTP)
-    authority = ssl.create_default_context()
-    authority.check_hostname = False
-    authority.verify_mode = ssl.CERT_NONE
-    authority.set_alpn_protocols(["acme-tls/1"])
     with pytest.raises(ssl.SSLError, match=REFUSED):
-        authority.wrap_socket(served.connect_plain(), server_hostname="www.example.org")
+        validating(served)
     assert served.next_close() is CloseReason.TLS
-    Challenges(tmp_path / "acme").put_certificate(
-        "www.example.org", make_validation("www.example.org", "token.thumbprint")
-    )
-    with authority.wrap_socket(served.connect_plain(), server_hostname="www.example.org") as client:
+    begin_validation(tmp_path / "acme")
+    with validating(served) as client:
         assert client.selected_alpn_protocol() == "acme-tls/1"
         assert client.recv(1) == b""
     assert served.next_close() is CloseReason.SERVED
@@ -280,6 +327,20 @@ def test_an_authority_validates_while_clients_speak_http_2(
     with pytest.raises(ssl.SSLError, match=REFUSED):
         served.connect()
     eventually(lambda: served.tls_errors == {"no protocol in common": 2})
+
+
+def test_without_protocols_no_client_is_refused_while_an_authority_validates(
+    serve: Serve, files: Files, tmp_path: Path
+) -> None:
+    acme = ACME(tmp_path / "acme", ["www.example.org"])
+    store = CertificateStore([CertificateFiles(files.certificate, files.key), acme])
+    served = serve(store, None)
+    begin_validation(tmp_path / "acme")
+    for offered, agreed in (("h2", b"\n"), ("http/1.1", b"http/1.1\n")):
+        with offering(served, offered).connect() as client:
+            assert exchange(client, "tell protocol") == agreed
+    with validating(served) as client:
+        assert client.selected_alpn_protocol() == "acme-tls/1"
 
 
 @pytest.mark.parametrize(

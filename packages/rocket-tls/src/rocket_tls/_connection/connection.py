@@ -217,6 +217,8 @@ class TLSConnection(Connection):
         Raises `TLSError` if the connection must end here.
         """
         tls = self._tls
+        if isinstance(tls, ServerSide):
+            tls.hello = None  # which may take up a kilobyte or two
         version = tls.version() or ""
         # In TLS 1.3 what is held are session tickets, which no client waits for (RFC 8446, section
         # 4.6.1). If the client has sent its request already, they go with the response.
