@@ -28,6 +28,7 @@ from rocket_tls import (
     TLSListener,
     TLSSettings,
 )
+from rocket_tls._context.alpn import speak
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def replace_file(path: Path, content: bytes) -> None:
 def load_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
     """Return a server's context that serves one certificate with the default settings."""
     context = TLSSettings().make_context(None)
+    speak(context, ["http/1.1"])
     CertificateStore([CertificateFiles(certificate, key)]).chains[0].load_into(context)
     return context
 

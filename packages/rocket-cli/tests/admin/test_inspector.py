@@ -6,12 +6,15 @@ import json
 import logging
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import trustme
 from websockets.sync.client import connect
 
 from answering import Sleeper, serving, url
@@ -21,6 +24,11 @@ from rocket_cli._logging.loggers import ServerLogger
 from rocket_core import Server
 from rocket_core.testing import PATIENCE, eventually
 from rocket_tls import TLSListener
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 
 
 @pytest.fixture
@@ -119,6 +127,7 @@ def test_connections(server: Server, inspector: Inspector) -> None:
             "requests": 1,
             "held": 0,
             "secure": False,
+            "protocol": "",
             "kind": "",
             "active": False,
             "messages": None,
@@ -191,6 +200,34 @@ def test_certificates_and_failed_handshakes(certificate: Path, key: Path) -> Non
         assert found["expires"] == chain.expires.timestamp()
         assert found["names"] == ["127.0.0.1", "::1", "localhost"]
         assert found["listener"] == str(listener.address)
+
+
+def test_protocol_of_a_connection(
+    authority: trustme.CA, certificate: Path, key: Path, application: Sleeper
+) -> None:
+    def accept(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if "rocket.websocket" in environ:
+            environ["rocket.websocket"].accept(object())
+        return application(environ, start_response)
+
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    listener = TLSListener("127.0.0.1:0", certificate, key)
+    with serving(accept, listener) as server:
+        host, _, port = str(listener.address).rpartition(":")
+        with (
+            socket.create_connection((host, int(port)), PATIENCE) as plain,
+            context.wrap_socket(plain, server_hostname=host) as client,
+        ):
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.recv(1000)
+            (found,) = Inspector(server).connections({})["connections"]
+            assert (found["secure"], found["protocol"], found["kind"]) == (True, "http/1.1", "")
+            client.sendall(UPGRADE)
+            assert client.recv(1000).startswith(b"HTTP/1.1 101")
+            (found,) = Inspector(server).connections({})["connections"]
+            assert (found["protocol"], found["kind"]) == ("http/1.1", "websocket")
 
 
 def test_every_handler_answers_json(inspector: Inspector) -> None:

@@ -18,7 +18,7 @@ GIVEN_OTHERWISE = {
     Part.SERVER: {"worker", "listeners", "min_threads", "max_threads", "timeouts"},
     Part.TIMEOUTS: set(),
     Part.LISTENER: {"address"},
-    Part.TLS_SETTINGS: set(),
+    Part.TLS_SETTINGS: {"protocols"},
     Part.ACME: {"directory", "names", "external_account"},
     Part.SITE: {
         "application",

@@ -150,6 +150,7 @@ def test_connections(width: int) -> None:
         "requests": 1234,
         "held": 2048,
         "secure": True,
+        "protocol": "h2",
         "kind": "",
         "active": False,
         "messages": None,
@@ -157,12 +158,13 @@ def test_connections(width: int) -> None:
     reply = Reply([{"process": 100, "generation": 1, "count": 7, "connections": [connection]}])
     found = words(rendered(connections_report(reply), width))
     lines = [" ".join(each) for each in found]
-    assert "100 10.0.0.1:4711 10.0.0.2:443 sending 1m15s 1,234 2.00 KiB yes" in lines
+    assert "100 10.0.0.1:4711 10.0.0.2:443 sending 1m15s 1,234 2.00 KiB h2" in lines
     assert lines[-1] == "1 of 7 connections"
 
 
 def test_shared_connections_with_their_messages() -> None:
     usual = {"local": "a:80", "age": 5.0, "requests": 1, "held": 0, "secure": False}
+    usual |= {"protocol": ""}
     counts = {"received": 1234, "sent": 5, "dropped": 0}
     connections = [
         {**usual, "peer": "b:1", "state": "shared", "kind": "websocket", "active": False}
@@ -178,10 +180,37 @@ def test_shared_connections_with_their_messages() -> None:
     assert "9 b:3 a:80 idle 5s 1 0 B" in lines
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ["idle", "0s"]),
+        ({"secure": True}, ["idle", "0s", "yes"]),
+        ({"secure": True, "protocol": "http/1.1"}, ["idle", "0s", "http/1.1"]),
+        ({"protocol": "h2", "secure": True}, ["idle", "0s", "h2"]),
+    ],
+)
+def test_what_secures_a_connection(changes: dict[str, object], words: list[str]) -> None:
+    connection = {"peer": "unix:", "local": "unix:", "state": "idle", "age": 0.0}
+    connection |= {
+        "requests": 0,
+        "held": 0,
+        "secure": False,
+        "protocol": "",
+        "kind": "",
+        "messages": None,
+    }
+    reply = Reply(
+        [{"process": 100, "generation": 1, "count": 1, "connections": [connection | changes]}]
+    )
+    line = rendered(connections_report(reply), 100).splitlines()[2].split()
+    assert [each for each in line if each not in ("100", "unix:", "0", "B")] == words
+
+
 def test_long_addresses_are_folded_and_not_cut() -> None:
     address = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"
     connection = {"peer": address, "local": address, "state": "idle", "age": 0.0}
-    connection |= {"requests": 0, "held": 0, "secure": False, "kind": "", "messages": None}
+    connection |= {"requests": 0, "held": 0, "secure": False, "protocol": "", "kind": ""}
+    connection |= {"messages": None}
     reply = Reply([{"process": 100, "generation": 1, "count": 1, "connections": [connection]}])
     text = rendered(connections_report(reply), 80)
     assert "\N{HORIZONTAL ELLIPSIS}" not in text

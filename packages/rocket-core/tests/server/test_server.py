@@ -148,7 +148,37 @@ def test_list_connections_describes_each_connection() -> None:
         assert found.local == server.listeners[0].local
         assert found.requests == 1
         assert not found.secure
+        assert found.protocol == found.kind == ""
         assert found.created <= time.time()
+
+
+class AgreedConnection(Connection):
+    """A connection of a layer whose handshake agrees on a protocol."""
+
+    def handshake(self) -> bool:
+        assert self.protocol == ""
+        self.protocol = "line"
+        return True
+
+
+class AgreedListener(Listener):
+    def connect(self, sock: socket.socket, peer: Peer, timeouts: Timeouts) -> Connection:
+        connection = AgreedConnection(sock, peer, self.local, timeouts=timeouts)
+        connection.state = State.HANDSHAKE
+        return connection
+
+
+def test_the_protocol_that_a_layer_has_agreed_on_is_told_and_listed() -> None:
+    def answer(connection: Connection, line: bytes, body: bytes) -> State:
+        connection.write(f"{connection.protocol}\n".encode())
+        return State.IDLE
+
+    with (
+        serving(worker(answer), AgreedListener("127.0.0.1:0")) as server,
+        connect(server) as client,
+    ):
+        assert client.ask(b"x\n") == b"line\n"
+        assert [each.protocol for each in server.list_connections()] == ["line"]
 
 
 def test_bytes_that_a_client_does_not_take_are_listed_as_held() -> None:

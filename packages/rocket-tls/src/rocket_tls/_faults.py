@@ -17,6 +17,7 @@ NO_CERTIFICATE: Final = "no certificate yet"
 NOT_PENDING: Final = "no validation pending"
 UNREAD: Final = "answers not taken"
 UNREADABLE: Final = "unreadable client certificate"
+NO_PROTOCOL: Final = "no protocol in common"
 NO_CHOICE: Final = "no certificate could be chosen"
 _NOT_ASCII: Final = "server name not ASCII"
 

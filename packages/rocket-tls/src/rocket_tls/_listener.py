@@ -91,5 +91,5 @@ class TLSListener(Listener):
             self.local,
             timeouts=timeouts,
             faults=self._faults,
-            validation=self._contexts.expects_validation(),
+            reads_hello=self._contexts.reads_hello(),
         )

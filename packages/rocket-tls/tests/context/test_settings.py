@@ -63,6 +63,15 @@ def test_a_profile_by_name() -> None:
         ({"min_version": ssl.TLSVersion.MINIMUM_SUPPORTED}, "min_version must be"),
         ({"ciphers": "NO-SUCH-CIPHER"}, "ciphers 'NO-SUCH-CIPHER' select no cipher"),
         ({"client_certificates": "required"}, "client_certificates needs client_ca"),
+        ({"protocols": []}, "protocols must have at least one name"),
+        (
+            {"protocols": ["h2", "h2"]},
+            "protocols must have at least one name, and each of them once",
+        ),
+        ({"protocols": ["h2", ""]}, "protocols has '', which is not a name of ALPN"),
+        ({"protocols": ["h" * 256]}, "which is not a name of ALPN"),
+        ({"protocols": ["h\u00b2"]}, "which is not a name of ALPN"),
+        ({"protocols": ["acme-tls/1"]}, "protocols cannot have 'acme-tls/1'"),
         ({"client_ca": Path("ca.pem")}, "client_ca and client_crl need client_certificates"),
         ({"client_crl": Path("crl.pem")}, "client_ca and client_crl need client_certificates"),
     ],
@@ -70,6 +79,12 @@ def test_a_profile_by_name() -> None:
 def test_invalid_settings(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TLSSettings(**settings)
+
+
+def test_protocols_are_a_list() -> None:
+    assert TLSSettings(protocols=["h2", "http/1.1"]).protocols == ("h2", "http/1.1")
+    with pytest.raises(TypeError, match=r"protocols must be a list of names, such as \['h2'\]"):
+        TLSSettings(protocols="h2")
 
 
 def test_client_certificates_are_off_by_default() -> None:

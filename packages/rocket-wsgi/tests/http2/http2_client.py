@@ -179,7 +179,9 @@ class HTTP2Client:
             if not data:
                 return
             buffer += data
-            while len(buffer) >= 9 and len(buffer) >= (end := 9 + int.from_bytes(buffer[:3], "big")):
+            while len(buffer) >= 9 and len(buffer) >= (
+                end := 9 + int.from_bytes(buffer[:3], "big")
+            ):
                 whole, buffer = buffer[:end], buffer[end:]
                 yield whole[3], whole[4], int.from_bytes(whole[5:9], "big"), whole[9:]
 

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from http2_client import HTTP2Client
+
 from rocket_core import Peer, Timeouts
 from rocket_core.testing import PATIENCE, at_growing_scales, descriptors, eventually, within
 from rocket_wsgi import Site, StaticFiles
@@ -204,9 +204,7 @@ def test_a_response_is_sent_before_its_result_is_closed(serve: Serve, connect: C
 # -- the client's windows --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("window", "size"), [(1, 300), (1000, 300_000), (100_000, 3 * MEBIBYTE)]
-)
+@pytest.mark.parametrize(("window", "size"), [(1, 300), (1000, 300_000), (100_000, 3 * MEBIBYTE)])
 def test_a_response_fits_into_any_window(
     serve: Serve, connect: Connect, window: int, size: int
 ) -> None:

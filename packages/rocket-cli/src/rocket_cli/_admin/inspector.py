@@ -146,6 +146,7 @@ class Inspector:
                     "requests": each.requests,
                     "held": each.held,
                     "secure": each.secure,
+                    "protocol": each.protocol,
                     "kind": each.kind,
                     "active": each.active,
                     "messages": None if each.messages is None else asdict(each.messages),

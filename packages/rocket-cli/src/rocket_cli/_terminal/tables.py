@@ -290,7 +290,7 @@ def connections_report(reply: Reply) -> RenderableType:
                 age(each["age"]),
                 number(each["requests"]),
                 size(each["held"]),
-                "yes" if each["secure"] else "",
+                (each["protocol"] or "yes") if each["secure"] else "",
                 *(_messages(each) if shared else ()),
             )
     what = "connection" if count == 1 else "connections"

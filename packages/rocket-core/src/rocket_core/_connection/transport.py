@@ -59,7 +59,8 @@ class Transport(Exchange):
         local: the address that the client reached.
         peer: the client's address.
         protocol: the protocol that the TLS handshake has agreed on, by its ALPN name (RFC 7301),
-            such as ``http/1.1``; None where none was agreed, or before that.
+            such as ``h2`` or ``http/1.1``; empty where none was agreed on, before that, and without
+            TLS. A layer such as TLS sets it in `handshake`; it does not change afterwards.
         proxy: the other end of the socket, where that is a proxy that announced the client (see
             `Listener`); otherwise None.
         secure: whether TLS protects the connection, or the client's way to the proxy.
@@ -102,7 +103,7 @@ class Transport(Exchange):
         self.local = local if local is not None else peer_of(sock.getsockname())
         self.proxy: Peer | None = None
         self.secure = secure
-        self.protocol: str | None = None
+        self.protocol = ""
         self.environ: Mapping[str, str] | None = None
         self.close_reason: CloseReason | None = None
         self.drained = False

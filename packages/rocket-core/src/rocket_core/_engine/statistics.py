@@ -104,6 +104,7 @@ class ConnectionInfo:
         requests: how many requests a worker has served on it.
         held: bytes held for the client, which has not taken them yet.
         secure: whether TLS protects the connection, or the connection between client and proxy.
+        protocol: the protocol that the TLS handshake has agreed on, see `Connection`.
         kind: the kind of its protocol while it is shared; otherwise empty.
         active: whether it is shared, and a worker does something for it, or is to.
         messages: the messages on it while it is shared; otherwise None.
@@ -116,6 +117,7 @@ class ConnectionInfo:
     requests: int
     held: int
     secure: bool
+    protocol: str = ""
     kind: str = ""
     active: bool = False
     messages: MessageCounts | None = None

@@ -704,6 +704,7 @@ class Server:
                 requests=each.requests,
                 held=each.held + (0 if shared is None else shared.pending),
                 secure=each.secure,
+                protocol=each.protocol,
                 kind="" if shared is None else shared.protocol.kind,
                 active=shared is not None and shared.turn_state is not TurnState.RESTING,
                 messages=None if shared is None else counts_of(shared),

@@ -27,11 +27,11 @@ from typing import Final
 from rocket_core import CloseReason, Connection, Peer, State, Timeouts
 from rocket_core.extending import RECEIVE_SIZE, WRITE, NotYet
 from rocket_tls._connection.backlog import Backlog
-from rocket_tls._connection.client_hello import ClientHello
 from rocket_tls._connection.environ import tls_environ
 from rocket_tls._connection.memory_wire import memory_wire_of
 from rocket_tls._connection.plain_http import PLAIN_HTTP_RESPONSE
-from rocket_tls._context.alpn import ACME_TLS, purpose_of
+from rocket_tls._context.alpn import ACME_TLS
+from rocket_tls._context.client_hello import ClientHello
 from rocket_tls._context.server_side import ServerSide
 from rocket_tls._errors import TLSError
 from rocket_tls._faults import TIMEOUT, UNREAD, UNREADABLE, TLSFaults, reason_of
@@ -107,7 +107,7 @@ class TLSConnection(Connection):
         *,
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
         faults: TLSFaults | None = None,
-        validation: bool = False,
+        reads_hello: bool = False,
     ) -> None:
         """Take ``sock``, as the server's side of ``context``; the rest is as for `Connection`.
 
@@ -118,8 +118,8 @@ class TLSConnection(Connection):
             local: as for `Connection`.
             timeouts: as for `Connection`.
             faults: counts the failures of TLS.
-            validation: the client may be a CA that validates a name (RFC 8737), so the
-                connection parses its ClientHello.
+            reads_hello: what the client offers decides how it is answered, so that the
+                ClientHello must be complete before OpenSSL reads it.
 
         Raises:
             OSError: the client has left already.
@@ -130,7 +130,7 @@ class TLSConnection(Connection):
         if isinstance(self._tls, ServerSide):
             self._tls.began = time.monotonic()
         self._layer = _HANDSHAKE
-        self._hello = ClientHello() if validation else None
+        self._hello = ClientHello() if reads_hello else None
         self._faults = faults
         self._backlog: Backlog | None = None
         self._early = b""
@@ -173,7 +173,7 @@ class TLSConnection(Connection):
         """
         tls = self._tls
         if self._hello is not None:
-            received = self._parse_hello(received, self._hello)
+            received = self._collect_hello(received, self._hello)
             if self._hello is not None:
                 return b""
         if isinstance(tls, ServerSide):
@@ -203,13 +203,12 @@ class TLSConnection(Connection):
             raise self._failed(error) from error
         return b""
 
-    def _parse_hello(self, received: bytes, hello: ClientHello) -> bytes:
-        """Note what the handshake is for, once that is known; return all data received so far."""
-        protocols = hello.take(received)
-        if protocols is not None:
+    def _collect_hello(self, received: bytes, hello: ClientHello) -> bytes:
+        """Note the ClientHello, once it is complete; return all data received so far."""
+        if hello.take(received):
             self._hello = None
             if isinstance(self._tls, ServerSide):
-                self._tls.purpose = purpose_of(protocols)
+                self._tls.hello = hello.received
         return hello.received
 
     def _complete_handshake(self) -> bool:
@@ -218,13 +217,15 @@ class TLSConnection(Connection):
         Raises `TLSError` if the connection must end here.
         """
         tls = self._tls
+        if isinstance(tls, ServerSide):
+            tls.hello = None  # which may take up a kilobyte or two
         version = tls.version() or ""
         # In TLS 1.3 what is held are session tickets, which no client waits for (RFC 8446, section
         # 4.6.1). If the client has sent its request already, they go with the response.
         if self._held and not (version == _TLS_1_3 and self._has_early()) and not self._send_held():
             self.wants = WRITE
             return False
-        self.protocol = tls.selected_alpn_protocol()
+        self.protocol = tls.selected_alpn_protocol() or ""
         if self.protocol == ACME_TLS:
             # The CA has the certificate that it asked for, and sends no request.
             self.close_reason = CloseReason.SERVED

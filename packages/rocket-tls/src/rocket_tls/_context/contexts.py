@@ -58,9 +58,12 @@ class Contexts:
                 self._lock.release()
         return self._first.context
 
-    def expects_validation(self) -> bool:
-        """Return whether a CA may validate a name in a handshake now."""
-        return self._store.expects_validation()
+    def reads_hello(self) -> bool:
+        """Return whether the next connection must parse what its client offers.
+
+        A CA may validate a name in its handshake, or the protocols of the listener were set.
+        """
+        return self._first.negotiation.reads_hello or self._store.expects_validation()
 
     def reload(self) -> None:
         """Load everything now, changed or not. Raises `CertificateError`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 
 from rocket_core import Peer
-from rocket_tls._context.alpn import Purpose
 
 
 class ServerSide(ssl.SSLObject):
@@ -14,14 +13,15 @@ class ServerSide(ssl.SSLObject):
     Attributes:
         began: when the client connected, by `time.monotonic`; None for just now.
         local: the address that the client has reached, set before the handshake.
-        purpose: the purpose of the handshake, set before OpenSSL reads the ClientHello.
+        hello: the record with the ClientHello, set before OpenSSL reads it, if what the client
+            offers decides how it is answered; otherwise None.
         server_name: the host name that the client asks for (RFC 6066, section 3); None before the
             ClientHello has arrived, and if the client asks for none.
-        refusal: the reason, where no certificate was chosen.
+        refusal: the reason, where the client was refused.
     """
 
     began: float | None = None
     local: Peer | None = None
-    purpose: Purpose = Purpose.SERVICE
+    hello: bytes | None = None
     server_name: str | None = None
     refusal: str | None = None

@@ -4,12 +4,13 @@
 # the names of a class in the public module that its `__module__` names.
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from rocket_tls._context.alpn import Purpose, speak
+from rocket_tls._context.alpn import checked_protocols
 from rocket_tls._texts import member_of
 
 if TYPE_CHECKING:
@@ -66,9 +67,8 @@ _VERIFY_MODES: Final = {
 class TLSSettings:
     """What a listener offers its clients.
 
-    There is no compression and no renegotiation (RFC 9325, sections 3.3 and 3.5), and ALPN (RFC
-    7301) offers HTTP/1.1. The ciphers of TLS 1.3 and the groups of the key exchange are those of
-    OpenSSL.
+    There is no compression and no renegotiation (RFC 9325, sections 3.3 and 3.5). The ciphers of
+    TLS 1.3 and the groups of the key exchange are those of OpenSSL.
 
     Attributes:
         profile: the configuration that the other settings change, or its value.
@@ -78,8 +78,15 @@ class TLSSettings:
         client_ca: a PEM file with the CAs that issue clients' certificates.
         client_crl: a PEM file with certificate revocation lists, one of each CA that
             itself issues clients' certificates; None to check no revocation.
+        protocols: the names of the protocols among which ALPN (RFC 7301) chooses, the most
+            preferred first, such as ``["h2", "http/1.1"]``; a client that offers others only is
+            refused, and one that does not offer any is served. If a cipher of TLS 1.2 is not
+            allowed for HTTP/2 (RFC 9113, section 9.2.2), ``h2`` is for TLS 1.3 only. None: the
+            server speaks a protocol without such a name, or HTTP/1.1. ALPN then chooses
+            ``http/1.1`` if the client offers it, and no client is refused.
 
     Raises:
+        TypeError: ``protocols`` is a string.
         ValueError: a setting is unknown, or does not go with another one.
     """
 
@@ -89,6 +96,7 @@ class TLSSettings:
     client_certificates: ClientCertificates | str = ClientCertificates.OFF
     client_ca: Path | None = None
     client_crl: Path | None = None
+    protocols: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "profile", member_of(Profile, self.profile))
@@ -97,6 +105,8 @@ class TLSSettings:
         )
         if self.min_version is not None and self.min_version not in _VERSIONS:
             raise ValueError("min_version must be ssl.TLSVersion.TLSv1_2 or TLSv1_3")
+        if self.protocols is not None:
+            object.__setattr__(self, "protocols", checked_protocols(self.protocols))
         asked = self.client_certificates is not ClientCertificates.OFF
         if asked and self.client_ca is None:
             raise ValueError("client_certificates needs client_ca, the file of their CAs")
@@ -113,7 +123,10 @@ class TLSSettings:
             ) from error
 
     def make_context(self, trust: "Trust | None") -> ssl.SSLContext:
-        """Return a context with these settings and no certificate. Raises `ssl.SSLError`."""
+        """Return a context with these settings, but without a certificate and protocols.
+
+        Raises `ssl.SSLError`.
+        """
         offer = _OFFERS[Profile(self.profile)]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = self.min_version or offer.version
@@ -125,7 +138,6 @@ class TLSSettings:
         # By default OpenSSL makes two tickets in TLS 1.3, and making one takes six percent of the
         # whole handshake. Each resumption brings the client another ticket.
         context.num_tickets = 1
-        speak(context, Purpose.SERVICE)
         context.verify_mode = _VERIFY_MODES[ClientCertificates(self.client_certificates)]
         if trust is not None:
             trust.load_into(context)
