@@ -548,7 +548,7 @@ def test_a_broken_connection_leaves_nothing(serve: Serve, connect: Connect) -> N
     eventually(lambda: not served.server.connections)
     application.gate.set()
     assert connect(served).get().status == 200
-    assert application.gone == [True, True]
+    eventually(lambda: application.gone == [True, True])
     assert len(application.paths) == 3
 
 
