@@ -80,7 +80,7 @@ from rocket_wsgi._http2.frames import (
     window_update,
 )
 from rocket_wsgi._http2.guard import Guard
-from rocket_wsgi._http2.hpack_decoder import FieldBlock, HpackDecoder
+from rocket_wsgi._http2.hpack_decoder import TARGET_TOO_LONG, FieldBlock, HpackDecoder
 from rocket_wsgi._http2.limits import (
     CONNECTION_WINDOW,
     DRAIN_ROUND_TRIP,
@@ -542,7 +542,8 @@ class Session:
     def _read_head(self, decoded: FieldBlock) -> RequestHead:
         """Find out what a block means as the head of a request."""
         if decoded.excess:
-            return refused_head(431, decoded.excess)
+            status = 414 if decoded.excess == TARGET_TOO_LONG else 431
+            return refused_head(status, decoded.excess, decoded.fields)
         decoded.head = head = read_head(decoded.fields)
         return head
 
