@@ -43,11 +43,17 @@ from rocket_wsgi._clock import Clock
 from rocket_wsgi._environ.request import is_secure
 from rocket_wsgi._http2.encoded_block import EncodedBlock
 from rocket_wsgi._http2.error_codes import ErrorCode
-from rocket_wsgi._http2.events import BodyArrived, Event, RequestArrived, StreamReset
+from rocket_wsgi._http2.events import (
+    BodyArrived,
+    Event,
+    RequestArrived,
+    RequestMalformed,
+    StreamReset,
+)
 from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
 from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
-from rocket_wsgi._http2.http2_request import HTTP2Body, HTTP2Request, RequestReader
+from rocket_wsgi._http2.http2_request import VERSION, HTTP2Body, HTTP2Request, RequestReader
 from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
 from rocket_wsgi._http2.stream_body import StreamBody, StreamedBody
@@ -77,6 +83,9 @@ _UNCOUNTED: Final = 16 * 1024
 
 _OUTPUT: Final = 64 * 1024
 """Bytes that are sent by one call of the system. More would delay what is more urgent."""
+
+_MAX_LOGGED: Final = 512
+"""The number of bytes to log of a head that is malformed."""
 
 _CONTINUE: Final = encode_once(":status", "100")
 
@@ -246,7 +255,9 @@ class HTTP2Protocol(SharedProtocol):
             elif type(event) is BodyArrived:
                 self._add_body(event.stream, event.data, now, ended=event.ended)
             elif type(event) is StreamReset:
-                self._reset(event.stream)
+                self._reset(event.stream, event.reason)
+            elif type(event) is RequestMalformed:
+                self._log_unread(event.head, 0, event.reason)
             else:  # trailers
                 self._add_body(event.stream, b"", now, ended=True)
         session = self._session
@@ -269,7 +280,6 @@ class HTTP2Protocol(SharedProtocol):
     def _begin(self, event: RequestArrived, now: float) -> None:
         """Make a request of a head, and answer or accept it."""
         connection = self.connection
-        connection.requests += 1
         number, head = event.stream, event.head
         request: HTTP2Request | None = None
         try:
@@ -291,16 +301,17 @@ class HTTP2Protocol(SharedProtocol):
         self, number: int, request: HTTP2Request, now: float, *, ended: bool
     ) -> OwnAnswer | None:
         """Accept a request for the application; return how to refuse it instead, or None."""
-        site = self._site
-        exchange = HTTP2Exchange(self, number, self.connection.requests, request)
+        site, connection = self._site, self.connection
+        exchange = HTTP2Exchange(self, number, connection.requests + 1, request)
         exchange.client = self._reader.client
         if ended:
+            connection.requests += 1
             self._exchanges[number] = exchange
             self._make_ready(exchange, now)
             return None
         if site.mounts is not None and site.find_mount(request) is not None:
             return make_refusal(*refusal(request))
-        server = self.connection.server
+        server = connection.server
         if site.stream_bodies:
             if request.length > site.max_body:
                 raise HeadError(413, "the request body is too long")
@@ -310,12 +321,13 @@ class HTTP2Protocol(SharedProtocol):
         else:
             if request.length > min(site.max_body, server.disk.longest):
                 raise HeadError(413, "the request body is too long")
-            request.spool = spool = Spool(server.input, server.disk, self.connection)
+            request.spool = spool = Spool(server.input, server.disk, connection)
             request.body = HTTP2Body(spool)
             try:
                 spool.announce(max(request.length, 0))
             except SpoolError:
                 return NO_ROOM
+        connection.requests += 1
         self._exchanges[number] = exchange
         if request.expects:
             with self._lock:
@@ -386,8 +398,11 @@ class HTTP2Protocol(SharedProtocol):
         self.answer(exchange.number, answer, exchange.request)
         self.release(exchange)
 
-    def _reset(self, number: int) -> None:
-        """End a stream that was reset. If the application has it, it finds out."""
+    def _reset(self, number: int, reason: str) -> None:
+        """End a stream that was reset. If the application has it, it finds out.
+
+        ``reason`` is that of the server, or empty if the client has reset the stream.
+        """
         with self._lock:
             feed = self._feeds.pop(number, None)
             exchange = self._exchanges.get(number)
@@ -402,7 +417,7 @@ class HTTP2Protocol(SharedProtocol):
                     self._session.release(number, monotonic())
             self._wake()
         if dropped and exchange is not None:
-            self.drop(exchange)
+            self.drop(exchange, reason)
 
     # -- answers of the server's own: the owner, the Monitor's thread, and threads of the pool ----
 
@@ -410,10 +425,7 @@ class HTTP2Protocol(SharedProtocol):
         self, number: int, answer: OwnAnswer, request: HTTP2Request | None, head: RequestHead
     ) -> None:
         """Answer a request that does not become an exchange."""
-        raw = b""
-        if request is None and head.method:
-            raw = f"{head.method} {head.path} HTTP/2".encode("latin-1", "replace")
-        self.answer(number, answer, request, raw=raw, method=head.method)
+        self.answer(number, answer, request, head)
         now = monotonic()
         with self._lock:
             self._session.release(number, now)
@@ -423,40 +435,51 @@ class HTTP2Protocol(SharedProtocol):
         number: int,
         answer: OwnAnswer,
         request: HTTP2Request | None,
-        *,
-        raw: bytes = b"",
-        method: str = "",
+        head: RequestHead | None = None,
     ) -> None:
-        """Send an answer of the server's own, and log it. The stream is not released."""
+        """Send an answer of the server's own, and log it. The stream is not released.
+
+        Without a request, ``head`` has what is known of it.
+        """
         site, connection = self._site, self.connection
         environ = None if request is None else request.environ
         secure = is_secure(environ) if environ else connection.secure
         fields = site.own_fields(request, secure=secure)
-        body = b"" if (request.method if request else method) == "HEAD" else answer.body
-        head = EncodedBlock(answer.status, [PLAIN_TEXT, *answer.headers, *fields])
-        block = head.encode(len(answer.body), Clock())
+        known = request or head
+        body = b"" if known is not None and known.method == "HEAD" else answer.body
+        encoded = EncodedBlock(answer.status, [PLAIN_TEXT, *answer.headers, *fields])
+        block = encoded.encode(len(answer.body), Clock())
         now = monotonic()
         with self._lock:
             sent = self._session.respond(number, block, body, now, end=True)
             self._shared.supply()
-        log = site.access_log
-        if log is not None and answer.reason is not None:
-            log.refused(
-                connection,
-                request,
-                answer.code if sent else 0,
-                reason=answer.reason,
-                size=len(body) if sent else 0,
-                raw=raw,
-            )
+        if answer.reason is None:
+            return
+        status, size = (answer.code, len(body)) if sent else (0, 0)
+        if request is None:
+            if head is not None:
+                self._log_unread(head, status, answer.reason, size)
+        elif site.access_log is not None:
+            site.access_log.refused(connection, request, status, reason=answer.reason, size=size)
 
-    def drop(self, exchange: HTTP2Exchange) -> None:
-        """End a request that was not served, because its stream was reset."""
+    def _log_unread(self, head: RequestHead, status: int, reason: str, size: int = 0) -> None:
+        """Log a head that has not become a request."""
+        log = self._site.access_log
+        if log is not None:
+            line = f"{head.method} {head.path} {VERSION}" if head.method else ""
+            raw = line.encode("latin-1", "replace")[:_MAX_LOGGED]
+            log.refused(self.connection, None, status, reason=reason, size=size, raw=raw)
+
+    def drop(self, exchange: HTTP2Exchange, reason: str = "") -> None:
+        """End a request that was not served, because its stream was reset.
+
+        ``reason`` is that of the server, or empty if the client has reset the stream.
+        """
         with self._lock:
             self._session.release(exchange.number, monotonic())
-        self._discard(exchange)
+        self._discard(exchange, reason)
 
-    def _discard(self, exchange: HTTP2Exchange) -> None:
+    def _discard(self, exchange: HTTP2Exchange, reason: str = "") -> None:
         """Release and log a request that was not served."""
         with self._lock:
             if exchange.stage is _OVER:
@@ -467,8 +490,8 @@ class HTTP2Protocol(SharedProtocol):
         if request.body is not None:
             request.body.store.close()
         if self._site.access_log is not None:
-            reason = self.connection.close_reason or CloseReason.CLIENT
-            self._site.access_log.refused(self.connection, request, 0, reason=reason.value)
+            reason = reason or (self.connection.close_reason or CloseReason.CLIENT).value
+            self._site.access_log.refused(self.connection, request, 0, reason=reason)
 
     # -- responses: threads of the pool ----------------------------------------------------------
 

@@ -47,6 +47,7 @@ from rocket_wsgi._http2.events import (
     BodyArrived,
     Event,
     RequestArrived,
+    RequestMalformed,
     StreamReset,
     TrailersArrived,
 )
@@ -532,11 +533,16 @@ class Session:
             return
         if len(self._streams) >= MAX_STREAMS:
             raise StreamError(ErrorCode.REFUSED_STREAM, "too many streams at a time")
-        head = decoded.head or self._read_head(decoded)
+        try:
+            head = decoded.head or self._read_head(decoded)
+            if ended and head.length > 0:
+                raise StreamError(_PROTOCOL_ERROR, "a body is shorter than its content-length")
+        except StreamError as error:
+            known = refused_head(400, error.reason, decoded.fields)
+            self._events.append(RequestMalformed(number, known, error.reason))
+            raise
         if head.status:
             self._guard.reset(self._now)
-        if ended and head.length > 0:
-            raise StreamError(_PROTOCOL_ERROR, "a body is shorter than its content-length")
         self._streams[number] = self._open(number, head, ended)
         self._events.append(RequestArrived(number, head, ended))
         self.requests += 1
