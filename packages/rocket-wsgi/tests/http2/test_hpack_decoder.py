@@ -364,7 +364,7 @@ def test_a_bomb_takes_no_memory() -> None:
     gc.collect()
     block = decoder.decode(bomb)
     assert block.excess == TOO_LONG
-    assert block.fields == []
+    assert len(block.fields) <= 5
     assert bomb not in decoder._blocks
 
 
