@@ -120,7 +120,7 @@ class HTTP2Protocol(SharedProtocol):
     )
 
     def __init__(self, connection: Connection, site: Site, template: Environ, begun: bytes) -> None:
-        """Share ``connection``, from which ``begun``, the beginning of the preface, was taken.
+        """Share ``connection``, from which ``begun`` was taken, which is to begin the preface.
 
         ``template`` is that of the environs at the connection's address. The owner of the
         connection calls this, and leaves it in ``State.SHARED``.
