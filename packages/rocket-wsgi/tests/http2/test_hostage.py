@@ -18,11 +18,12 @@ import pytest
 from attacks import FLOODS, MADE
 from hpacksupport import indexed, literal
 from http2_client import HTTP2Client
-from raw.case import GET, HELLO, block, continuation, headers, post, reset, settings
+from raw.case import GET, HELLO, block, continuation, data, headers, post, reset, settings
 from raw.case import update as window_update
 
 from rocket_core.testing import PATIENCE, eventually
 from rocket_wsgi._http2.error_codes import ErrorCode
+from rocket_wsgi._http2.limits import MAX_STREAMS
 
 if TYPE_CHECKING:
     from conftest import Serve
@@ -280,4 +281,84 @@ def test_an_attack_ends_by_its_limit(serve: Serve, kind: str, deaf: bool) -> Non
     after = served.server.statistics()
     assert after.threads == before.threads  # nobody had to be replaced
     assert after.stalled == 0
+    expect_nothing_held(served)
+
+
+# -- attacks by waiting ----------------------------------------------------------------------------
+
+PATHS = ["/large", "/parts"]
+
+
+def closed_windows(path: str) -> bytes:
+    """A hundred large responses, for which no window is open."""
+    return settings((INITIAL_WINDOW, 0)) + requests(path)
+
+
+def open_windows(path: str) -> bytes:
+    return WIDE + requests(path)
+
+
+def narrow_connection(path: str) -> bytes:
+    """The windows of the streams are open, and that of the connection stays as it is."""
+    return settings((INITIAL_WINDOW, 0x7FFFFFFF)) + requests(path)
+
+
+def requests(path: str) -> bytes:
+    head = b"\x82\x86\x01\x01h\x04" + bytes([len(path)]) + path.encode()
+    return b"".join(headers(stream, head) for stream in odd(MAX_STREAMS))
+
+
+def slow_uploads(path: str) -> bytes:
+    """The beginnings of a hundred bodies."""
+    head = b"\x83\x86\x01\x01h\x04" + bytes([len(path)]) + path.encode()
+    return b"".join(
+        headers(stream, head, end=False) + data(b"x" * 1000, stream) for stream in odd(MAX_STREAMS)
+    )
+
+
+WAITING = {
+    "no window": closed_windows,
+    "no window of the connection": narrow_connection,
+    "never reads": open_windows,
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("kind", WAITING)
+def test_a_client_that_takes_nothing_holds_no_thread(serve: Serve, kind: str, path: str) -> None:
+    served = serve(Fort(), h2c=True, threads=THREADS, narrow=True)
+    expect_free(served)
+    deaf = kind == "never reads"
+    with bounded_memory(200 << 20), attackers(served, deaf=deaf) as clients:
+        for client in clients:
+            client.send([HELLO, WAITING[kind](path)])
+        for _ in range(3):
+            expect_free(served)
+        statistics = served.server.statistics()
+        assert statistics.threads <= THREADS + 256 + 8
+    expect_nothing_held(served)
+
+
+def test_slow_uploads_hold_no_thread(serve: Serve) -> None:
+    served = serve(Fort(), h2c=True, threads=THREADS)
+    expect_free(served)
+    before = served.server.statistics()
+    with bounded_memory(), attackers(served) as clients:
+        for client in clients:
+            client.send([HELLO, slow_uploads("/upload")])
+        expect_free(served)
+        assert served.server.statistics().threads == before.threads
+        assert served.server.statistics().requests == before.requests + 2 * THREADS
+    expect_nothing_held(served)
+
+
+def test_slow_streamed_uploads_hold_no_thread(serve: Serve) -> None:
+    served = serve(Fort(), h2c=True, threads=THREADS, stream_bodies=True)
+    expect_free(served)
+    with bounded_memory(), attackers(served) as clients:
+        for client in clients:
+            client.send([HELLO, slow_uploads("/upload")])
+        for _ in range(3):
+            expect_free(served)
+        assert served.server.statistics().threads <= THREADS + 256 + 8
     expect_nothing_held(served)
