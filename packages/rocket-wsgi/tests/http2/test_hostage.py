@@ -24,9 +24,11 @@ from raw.case import update as window_update
 from rocket_core.testing import PATIENCE, eventually
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.limits import MAX_STREAMS
+from websocket_peer import Peer
 
 if TYPE_CHECKING:
     from conftest import Serve
+    from rocket_wsgi import WebSocket
     from served import Served
 
 Environ = dict[str, Any]
@@ -43,6 +45,11 @@ what applications have made."""
 INITIAL_WINDOW = 4
 WIDE = settings((INITIAL_WINDOW, 0x7FFFFFFF)) + window_update(0x7FFFFFFF - 65_535)
 """Windows that no response exceeds."""
+
+
+class Echo:
+    def on_message(self, ws: WebSocket, data: str | bytes) -> None:
+        ws.send(data)
 
 
 class Fort:
@@ -71,6 +78,8 @@ class Fort:
     def _answer(self, environ: Environ, start: Start) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         body = b"quick"
+        if "rocket.websocket" in environ:
+            environ["rocket.websocket"].accept(Echo())
         if path == "/together":
             self.together.wait(PATIENCE)
         elif path == "/large":
@@ -362,3 +371,17 @@ def test_slow_streamed_uploads_hold_no_thread(serve: Serve) -> None:
             expect_free(served)
         assert served.server.statistics().threads <= THREADS + 256 + 8
     expect_nothing_held(served)
+
+
+def test_responses_that_nobody_takes_cost_no_other_kind_its_connection(serve: Serve) -> None:
+    """The memory for what websockets send is not that of responses, for which nobody is cut."""
+    served = serve(Fort(), h2c=True, threads=THREADS, server={"max_output": 4 * LARGE})
+    websocket = Peer(served.address)
+    with attackers(served) as clients, websocket.client:
+        for client in clients:
+            client.send([HELLO, closed_windows("/large")])
+        expect_free(served)
+        assert served.server.statistics().held >= LARGE
+        for _ in range(3):
+            websocket.send("x" * 50_000)
+            assert websocket.read() == "x" * 50_000
