@@ -128,6 +128,9 @@ class Told(Protocol):
     def outcome(self, reason: CloseReason | None, /) -> str:
         """Return what statistics call such an end."""
 
+    def pace(self, now: float, /) -> float:
+        """Return the bytes per second that have come lately of what has begun to arrive."""
+
     def doing(self) -> str:
         """Return what the present turn is busy with."""
 
@@ -340,6 +343,14 @@ class SharedConnection(TurnTaker):
                 return False
         return True
 
+    def input_pace(self, now: float) -> float:
+        """Return the bytes per second that have come lately, for `InputRoom`."""
+        return self.protocol.pace(now)
+
+    def cut_input(self) -> None:
+        """Disconnect the client, which is slower than others, for which there is no room."""
+        self.cut(CloseReason.BODY_TIMEOUT)
+
     def drop_message(self) -> None:
         """Count a message that the protocol refuses itself, because the client takes too little."""
         with self._lock:
@@ -410,14 +421,18 @@ class SharedConnection(TurnTaker):
                 self._reading = True
                 self._resume()
 
-    def hold(self, count: int) -> None:
+    def hold(self, count: int, begun: int = 0) -> None:
         """Note that the protocol holds ``count`` bytes that it has received and not handled.
 
-        While all connections together hold too much, the connection is not read; see `InputRoom`.
+        Of these, ``begun`` bytes wait for the client to send more. While all connections together
+        hold too much, the connection is not read; see `InputRoom`. If clients keep the room
+        occupied, the slowest is disconnected, see `SharedProtocol.pace`.
         To be called in `SharedProtocol.received` and `SharedProtocol.turn`, which are followed by a
         look at the connections that wait.
         """
-        self._connection.server.room.hold(self, count)
+        server: ServerState = self._connection.server
+        if server.room.hold(self, count, begun):
+            server.pool.rouse()
 
     def call(self) -> None:
         """Have `SharedProtocol.turn` called. Several calls before it are one."""

@@ -355,7 +355,11 @@ class Server:
                 mailbox.post(self._stop_if_empty)
 
         registry = Registry(most, on_room=self._wake_listeners, on_empty=emptied)
-        watchers: list[Watcher] = [SilentUpgrades(pool, self._timeouts.silence), state.corks]
+        watchers: list[Watcher] = [
+            SilentUpgrades(pool, self._timeouts.silence),
+            state.corks,
+            state.room,
+        ]
         if self._watchdog is not None:
             watchers.append(Watchdog(self._list_activities, self._watchdog, state.faults))
         seconds = self._request_timeout

@@ -120,7 +120,7 @@ class HTTP2Protocol(SharedProtocol):
     )
 
     def __init__(self, connection: Connection, site: Site, template: Environ, begun: bytes) -> None:
-        """Share ``connection``, from which ``begun``, the beginning of the preface, was taken.
+        """Share ``connection``, from which ``begun`` was taken, which is to begin the preface.
 
         ``template`` is that of the environs at the connection's address. The owner of the
         connection calls this, and leaves it in ``State.SHARED``.
@@ -690,7 +690,7 @@ class HTTP2Protocol(SharedProtocol):
         pending = session.pending
         lacking = pending - self._lent
         if pending > _UNCOUNTED and lacking > 0:
-            if not self.connection.server.pushed.lend(lacking):
+            if not self.connection.server.output.lend(lacking):
                 return False
             self._lent = pending
         return in_memory or (mine <= STREAM_BOUND and pending <= CONNECTION_BOUND)
@@ -702,7 +702,7 @@ class HTTP2Protocol(SharedProtocol):
         excess = self._lent - self._session.pending
         if excess > 0:
             self._lent -= excess
-            self.connection.server.pushed.give_back(excess)
+            self.connection.server.output.give_back(excess)
 
     def _feed(self, now: float) -> None:
         """Read on in the files whose streams can send."""
