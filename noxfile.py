@@ -260,9 +260,10 @@ def add_tests(package: str, version: str, *, compiled: bool) -> None:
     requirements = group(PROJECTS[package], "test")
     oldest = version == VERSIONS[0] and not compiled
     if version == FREE_THREADED:
-        # No release of httptools has a wheel for that, and the tests do without it. Of others the
+        # No release of these has a wheel for that, and the tests do without them. Of others the
         # newest may have none.
-        requirements = [each for each in requirements if Requirement(each).name != "httptools"]
+        absent = {"httptools", "ngh2"}
+        requirements = [each for each in requirements if Requirement(each).name not in absent]
         requirements.append("--only-binary=:all:")
 
     @nox.session(
@@ -325,15 +326,16 @@ add_budget(VERSIONS[-1], compiled=True)
 
 @nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
 def fuzz(session: nox.Session) -> None:
-    """Fuzz the parser of requests for ten minutes, or as told: `nox -s fuzz -- SECONDS`."""
+    """Fuzz the parser of requests and HTTP/2, ten minutes each, or `nox -s fuzz -- SECONDS`."""
     require_interpreter(session, VERSIONS[-1])
     local, _ = dependencies("wsgi")
     session.install(*built(session, local), *group(PROJECTS["wsgi"], "fuzz"))
     seconds = session.posargs[0] if session.posargs else "600"
     options = [f"-max_total_time={seconds}", "-print_final_stats=1"]
     with session.chdir(session.create_tmp()):
-        program = str(ROOT / "packages/rocket-wsgi/fuzz/parser.py")
-        session.run("python", program, "corpus", *options, env={"PYTHONPATH": None})
+        for name in ("parser", "http2"):
+            program = str(ROOT / f"packages/rocket-wsgi/fuzz/{name}.py")
+            session.run("python", program, f"corpus-{name}", *options, env={"PYTHONPATH": None})
 
 
 @nox.session(

@@ -51,6 +51,7 @@ PUBLIC = {
         "parse_address",
     },
     "rocket_core.extending": {
+        "Exchange",
         "FaultLog",
         "Hold",
         "Lease",
@@ -59,6 +60,7 @@ PUBLIC = {
         "READ",
         "RECEIVE_SIZE",
         "RareLog",
+        "SharedRequest",
         "SocketFile",
         "Spool",
         "SpoolError",

@@ -24,8 +24,8 @@ settings.load_profile("wsgi")
 Serve = Callable[..., Served]
 
 if not getattr(sys, "_is_gil_enabled", lambda: True)():
-    # Compares with httptools, which has no wheel for Python without the GIL.
-    collect_ignore = ["conformance/test_differential.py"]
+    # These compare with httptools and ngh2, which have no wheel for Python without the GIL.
+    collect_ignore = ["conformance/test_differential.py", "http2/test_hpack_nghttp2.py"]
 
 
 @pytest.fixture

@@ -125,3 +125,9 @@ class Exchange:
         if self.stalled_request != number:
             self.stalled_request = number
             self.stalled_since = now
+
+    def give_way(self) -> None:
+        """End the wait of the worker, by cutting its client off. The caller has the pool's lock."""
+        connection = self.connection
+        connection.close_reason = connection.slow_reason
+        connection.abort()

@@ -5,11 +5,13 @@ These names are public, too, and follow the same versions as `rocket_core`.
 
 from rocket_core._connection.buffers import RECEIVE_SIZE
 from rocket_core._connection.output import OUTPUT_BOUND
+from rocket_core._connection.shared_request import SharedRequest
 from rocket_core._connection.spool import Spool
 from rocket_core._connection.transfer import Transfer
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._connection.upgraded_socket import UpgradedSocket
 from rocket_core._errors import NotYet, SpoolError
+from rocket_core._exchange import Exchange
 from rocket_core._lease import Hold, Lease
 from rocket_core._native_classes import mypyc_attr
 from rocket_core._network.binding import SocketFile, bind_socket
@@ -22,11 +24,13 @@ __all__ = [
     "READ",
     "RECEIVE_SIZE",
     "WRITE",
+    "Exchange",
     "FaultLog",
     "Hold",
     "Lease",
     "NotYet",
     "RareLog",
+    "SharedRequest",
     "SocketFile",
     "Spool",
     "SpoolError",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypedDict
 from wsgiref.types import WSGIApplication
 
-from rocket_core import Peer
+from rocket_core import Connection, Networks, Peer
 from rocket_wsgi._access_log.access_log import AccessLog
 from rocket_wsgi._clock import SERVER
 from rocket_wsgi._environ.field_names import EnvironNames, Underscores
@@ -33,6 +33,8 @@ _HSTS_VALUE: Final = re.compile(
     r"max-age=[0-9]{1,10}(?P<subdomains>; ?includeSubDomains)?(?P<preload>; ?preload)?",
     re.ASCII | re.IGNORECASE,
 )
+
+_LOOPBACK: Final = Networks(["127.0.0.0/8", "::1"])
 
 _SET_BY_REQUESTS: Final = dict.fromkeys(
     (
@@ -77,6 +79,7 @@ class SiteSettings(TypedDict, total=False):
     around: Around | None
     websocket_max_message: int
     websocket_ping: float | None
+    h2c: bool
 
 
 class Site:
@@ -131,6 +134,7 @@ class Site:
         around: Around | None = None,
         websocket_max_message: int = 1 << 20,
         websocket_ping: float | None = 25.0,
+        h2c: bool = False,
     ) -> None:
         """Check the settings with which ``application`` is to be served.
 
@@ -181,6 +185,9 @@ class Site:
                 application accepts a websocket without ``max_message``.
             websocket_ping: the seconds of silence after which the client of a websocket is asked
                 for an answer, where the application accepts it without ``ping``. None: never.
+            h2c: whether clients may speak HTTP/2 without TLS, if they know that the server does:
+                all clients at a loopback address or on a Unix socket, at other addresses trusted
+                proxies only.
 
         Raises:
             AddressError: an entry of ``trusted_proxies`` is malformed.
@@ -210,6 +217,7 @@ class Site:
         self.at_thread_end = at_thread_end
         self.around: Final = around
         self.websockets: Final = WebSocketDefaults(websocket_max_message, websocket_ping)
+        self._h2c = h2c
         self._multithread = multithread
         self._multiprocess = multiprocess
         self._request_ids = request_ids
@@ -245,6 +253,17 @@ class Site:
             template["wsgiorg.executor"] = self.executor
             template["wsgiorg.futures"] = self.executor.futures
         return template
+
+    def speaks_http2(self, connection: Connection) -> bool:
+        """Return whether ``connection``, which begins with the preface of HTTP/2, may speak it."""
+        if connection.protocol == "h2":
+            return True
+        if not self._h2c or connection.secure:
+            return False
+        local = connection.local
+        if connection.proxy is None and (local.is_unix or local.host in _LOOPBACK):
+            return True
+        return self.proxies is not None and self.proxies.trusts(connection.proxy or connection.peer)
 
     def make_ids(self) -> IdSource | None:
         """Make the source of request IDs for one thread; None if requests have no IDs."""

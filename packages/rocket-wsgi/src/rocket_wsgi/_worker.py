@@ -33,19 +33,27 @@ from typing import Any, Final, Unpack
 from wsgiref.types import WSGIApplication
 
 from rocket_core import ClientGone, CloseReason, Connection, State, Worker
-from rocket_core.extending import mypyc_attr
-from rocket_wsgi._environ.request import ENDED, is_secure
+from rocket_core.extending import Exchange, mypyc_attr
+from rocket_wsgi._environ.request import ENDED, Request, is_secure
 from rocket_wsgi._http1.encoded_head import EncodedHead
 from rocket_wsgi._http1.http1_request import HTTP1Request
 from rocket_wsgi._http1.http1_response import HTTP1Response
-from rocket_wsgi._http1.receiver import Receiver
+from rocket_wsgi._http1.receiver import PREFACE_HEAD, Receiver
 from rocket_wsgi._http1.upgrade import offer_upgrade
+from rocket_wsgi._http2.encoded_block import EncodedBlock
+from rocket_wsgi._http2.frames import PREFACE
+from rocket_wsgi._http2.http2_exchange import HTTP2Exchange
+from rocket_wsgi._http2.http2_protocol import HTTP2Protocol
+from rocket_wsgi._http2.http2_response import HTTP2Response
 from rocket_wsgi._offers.begun import Begun, Refused
 from rocket_wsgi._offers.continuation import Continuation
 from rocket_wsgi._offers.undone import UndoneProtocol
 from rocket_wsgi._own_answers import CRASHED, NOT_RECEIVED, OVERDUE, OVERLOADED, TOO_LATE
+from rocket_wsgi._response.response import AnyResponse
 from rocket_wsgi._response.response_head import ResponseHeads
 from rocket_wsgi._site import Site, SiteSettings
+from rocket_wsgi._static.mounts import Mount
+from rocket_wsgi._types import Environ
 
 _log = logging.getLogger("rocket_wsgi")
 
@@ -54,7 +62,7 @@ _IDLE: Final = State.IDLE  # a look-up of an attribute of an enum is expensive
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class WSGIWorker(Worker):
-    """Serves HTTP/1.1 and HTTP/1.0 requests with a WSGI application (PEP 3333).
+    """Serves requests over HTTP/2, HTTP/1.1 and HTTP/1.0 with a WSGI application (PEP 3333).
 
     The application gets a request when the head and the body have arrived, so no thread waits for
     an upload. Malformed requests are answered without the application.
@@ -81,7 +89,8 @@ class WSGIWorker(Worker):
         self._adds_fields = site.adds_fields
         self._mounts = site.mounts
         self._heads = ResponseHeads(EncodedHead)
-        self._receiver = Receiver(site, self._heads.clock)
+        self._blocks = ResponseHeads(EncodedBlock)
+        self._receiver = Receiver(site, self._heads.clock, self._begin_http2)
         self._doing = "", ""
         """The method and the target of the present request, or of the last one."""
 
@@ -103,11 +112,21 @@ class WSGIWorker(Worker):
 
     def urgent(self, connection: Connection) -> bool:
         """Return whether the request is for a file, or urgent by ``reserved``."""
-        request: HTTP1Request = connection.context
+        return self.is_urgent(connection.context)
+
+    def is_urgent(self, request: Request) -> bool:
+        """Return the same for ``request``."""
         if self._site.find_mount(request) is not None:
             return True
         reserved = self._site.reserved
         return reserved is not None and reserved(request.environ)
+
+    def _begin_http2(self, connection: Connection, template: Environ) -> bool:
+        """Begin to speak HTTP/2, if that is allowed; return whether it is."""
+        if not self._site.speaks_http2(connection):
+            return False
+        HTTP2Protocol(connection, self._site, template, PREFACE[: len(PREFACE_HEAD) + 4])
+        return True
 
     def overdue(self, connection: Connection, context: Any) -> State:
         """Answer 504 to the request ``context``, which runs for too long, and still runs."""
@@ -158,22 +177,50 @@ class WSGIWorker(Worker):
         self._doing = request.method, request.target
         environ = request.environ
         response = HTTP1Response(connection, request, self._heads)
-        if self._adds_fields:
-            response.own_fields = self._site.own_fields(request, secure=is_secure(environ))
         if self._access_log is not None:
             request.record = self._access_log.begin(connection, request.line, environ)
-        if connection.lease is not None:
-            connection.lease.offer(request)
         mount = None if self._mounts is None else self._mounts.find(environ["PATH_INFO"])
+        if mount is None:
+            environ["rocket.events"] = environ["rocket.deferred"] = response
+            if "HTTP_UPGRADE" in environ:
+                offer_upgrade(connection, request, response, self._site.websockets)
+        return self._answer(connection, connection, request, response, mount)
+
+    def serve_stream(self, exchange: HTTP2Exchange) -> None:
+        """Call the application for the request of a stream. Raises `ClientGone`."""
+        connection, request = exchange.connection, exchange.request
+        environ = request.environ
+        response = HTTP2Response(exchange, request, self._blocks)
+        if self._access_log is not None:
+            request.record = record = self._access_log.begin(connection, request.line, environ)
+            record.requests = exchange.order
+            record.queued = exchange.queue_time
+        mount = self._site.find_mount(request)
+        self._answer(exchange, connection, request, response, mount)
+
+    def _answer(
+        self,
+        exchange: Exchange,
+        connection: Connection,
+        request: Request,
+        response: AnyResponse,
+        mount: Mount | None,
+    ) -> State:
+        """Call the application, or have a file of ``mount`` sent; return the next state.
+
+        Over HTTP/1.1 the exchange is the connection.
+        """
+        environ = request.environ
+        if self._adds_fields:
+            response.own_fields = self._site.own_fields(request, secure=is_secure(environ))
+        if exchange.lease is not None:
+            exchange.lease.offer(request)
         result: Any = None
         try:
             if mount is None:
                 environ["wsgi.early_hints"] = response.hint
                 environ["rocket.client_gone"] = response
-                environ["rocket.events"] = environ["rocket.deferred"] = response
-                environ["rocket.queue_time"] = connection.queue_time
-                if "HTTP_UPGRADE" in environ:
-                    offer_upgrade(connection, request, response, self._site.websockets)
+                environ["rocket.queue_time"] = exchange.queue_time
                 result = self._application(environ, response.start)
                 response.send(result)
             else:
@@ -192,8 +239,8 @@ class WSGIWorker(Worker):
     def _crashed(
         self,
         connection: Connection,
-        request: HTTP1Request,
-        response: HTTP1Response,
+        request: Request,
+        response: AnyResponse,
         error: BaseException,
     ) -> None:
         """Log an exception of the application, and answer 500 or cut the response off.
@@ -220,8 +267,8 @@ class WSGIWorker(Worker):
         self,
         result: Any,
         connection: Connection,
-        request: HTTP1Request,
-        response: HTTP1Response,
+        request: Request,
+        response: AnyResponse,
     ) -> None:
         """Close what the request has opened, and write it to the access log."""
         try:
@@ -247,8 +294,8 @@ class WSGIWorker(Worker):
     def _settle(
         self,
         connection: Connection,
-        request: HTTP1Request,
-        response: HTTP1Response,
+        request: Request,
+        response: AnyResponse,
         begun: Begun,
     ) -> None:
         """Let what the application has begun go on, or undo it."""

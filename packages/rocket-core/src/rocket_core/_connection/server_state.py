@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rocket_core._connection.budget import TOTAL_INPUT, Budget
+from rocket_core._connection.corks import Corks
 from rocket_core._connection.disk_budget import DiskBudget
 from rocket_core._connection.input_room import InputRoom
 from rocket_core._connection.shared_tally import SharedTally
@@ -40,6 +41,9 @@ class WorkerPool(Protocol):
 
     def downgrade(self, taken: TakenOver, /) -> None:
         """Note that the application is done with a connection that it has taken over."""
+
+    def rouse(self) -> None:
+        """Have the Monitor's thread look at what has just been noted. Any thread may call this."""
 
 
 class Pushing(Protocol):
@@ -79,6 +83,9 @@ class NoPool:
     def downgrade(self, taken: TakenOver, /) -> None:
         """Do nothing."""
 
+    def rouse(self) -> None:
+        """Do nothing."""
+
 
 @dataclass(slots=True, eq=False)
 class ServerState:
@@ -92,6 +99,7 @@ class ServerState:
             of its limit is given, see `SharedConnection`.
         pushing: the shared connections for which something is held.
         tally: what is counted on shared connections.
+        corks: the shared connections with output that was left for a moment.
         room: the bound in memory for all that shared connections have received and not handled.
         disk: the disk space for all large request bodies together; see `Spool`.
         faults: the log of errors that clients can provoke again and again.
@@ -106,6 +114,7 @@ class ServerState:
     pushed: Budget = field(default_factory=Budget)
     pushing: set[Pushing] = field(default_factory=set)
     tally: SharedTally = field(default_factory=SharedTally)
+    corks: Corks = field(default_factory=Corks)
     room: InputRoom = field(default_factory=InputRoom)
     disk: DiskBudget = field(default_factory=DiskBudget)
     faults: FaultLog = field(default_factory=FaultLog)

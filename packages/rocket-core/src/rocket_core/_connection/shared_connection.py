@@ -26,6 +26,10 @@ is to be the one thread that carries out, and there is no second flag that could
   connection for reading and writing. A worker, or the Monitor's thread, which finds the socket
   writable, sends on. Until then what is queued stays in the queue: no thread tries in vain.
 
+**Output on demand.** A protocol that *supplies* queues nothing. It keeps what it has to send, notes
+that there is something (`SharedConnection.supply`), and is asked for it by the owner, a piece at a
+time, when that can be sent. So what is more urgent can still overtake what waits for the client.
+
 **To the protocol**, things are told in two ways. What has come, a deadline and a drain are told by
 the owner, at once. That the client has taken all that had to wait, and that the connection has
 ended, are told in a turn (`TurnTaker`), on a thread of the pool, since the thread that finds out
@@ -54,6 +58,7 @@ from rocket_core._state import CloseReason, State
 
 if TYPE_CHECKING:
     from rocket_core._connection.server_state import Pushing, ServerState
+    from rocket_core._connection.shared_request import SharedRequest
 
 QUEUE_BOUND: Final = 256 * 1024
 """Bytes that wait for a client, from which on `SharedConnection.queue` refuses more."""
@@ -82,9 +87,17 @@ class Told(Protocol):
     """The protocol, as the server calls it: see `SharedProtocol`."""
 
     kind: str
+    supplies: bool
+    dry: bool
 
     def received(self, connection: Any, /) -> None:
         """Take from the buffer what has come."""
+
+    def output(self) -> bytes:
+        """Return what is to be sent next; empty: nothing."""
+
+    def lost(self) -> None:
+        """Nothing can be sent or received any more."""
 
     def due(self, now: float, /) -> None:
         """The time that was noted has come."""
@@ -100,6 +113,9 @@ class Told(Protocol):
 
     def ended(self, reason: CloseReason | None, /) -> None:
         """The connection is not shared any more."""
+
+    def gives_way(self, *, asked: bool) -> bool:
+        """Return whether the connection may be closed for a client that waits."""
 
     def overdue(self, shared: Any, /) -> None:
         """The present turn takes too long."""
@@ -154,6 +170,7 @@ class SharedConnection(TurnTaker):
             requests again.
         recalled: whether the protocol is to be told of what it has left in the buffer. For the
             owner.
+        request: a request that no thread has put into the queue of the pool yet. For the owner.
         waits_for_room: see `InputRoom`.
     """
 
@@ -170,6 +187,7 @@ class SharedConnection(TurnTaker):
         "_reading",
         "_rest",
         "_resumed",
+        "_supplies",
         "_told",
         "_unqueued",
         "_urgent",
@@ -187,6 +205,7 @@ class SharedConnection(TurnTaker):
         "protocol",
         "reason",
         "recalled",
+        "request",
         "waits_for_room",
     )
 
@@ -202,6 +221,8 @@ class SharedConnection(TurnTaker):
         self.blocked = False
         self.ends = False
         self.recalled = False
+        self.request: SharedRequest | None = None
+        self._supplies = protocol.supplies
         self.drain_at = inf
         self.drain_told = False
         self.held_input = 0
@@ -380,6 +401,26 @@ class SharedConnection(TurnTaker):
             if self._want():
                 self._unqueued = True
 
+    def supply(self) -> None:
+        """Note that `SharedProtocol.output` has something to be sent."""
+        self._new = True
+
+    def serve(self, request: SharedRequest) -> None:
+        """Have ``request`` put into the queue of the pool. To be called in what the owner calls.
+
+        No other request of the connection may be there; see `SharedRequest.follow`.
+        """
+        self.request = request
+
+    def leave(self) -> None:
+        """Have what was noted carried out within a few milliseconds, unless it is flushed before.
+
+        To be called on a thread of the pool.
+        """
+        server: ServerState = self._connection.server
+        server.corks.leave(self)
+        server.pool.rouse()
+
     # -- any thread: to carry out, without a lock ------------------------------------------------
 
     def flush(self) -> None:
@@ -498,6 +539,13 @@ class SharedConnection(TurnTaker):
             unqueued, self._unqueued = self._unqueued, False
             return unqueued
 
+    def take_request(self) -> SharedRequest | None:
+        """Return a request that the caller is to put into the queue of the pool, or to serve."""
+        request = self.request
+        if request is not None:
+            self.request = None
+        return request
+
     def take_resumed(self) -> bool:
         """Return whether reading goes on, and the protocol must look at what it has left."""
         if not self._resumed:
@@ -535,6 +583,8 @@ class SharedConnection(TurnTaker):
 
     def note_drained(self) -> None:
         """Have the protocol told in a turn that the client has taken all that had to wait."""
+        if self._supplies:  # it was asked for more
+            return
         with self._lock:
             self._drained = True
             if self._want():
@@ -552,6 +602,8 @@ class SharedConnection(TurnTaker):
         if not carrier.flush():  # what was written before the connection was shared
             self._block(0)
             return 0
+        if self._supplies:
+            return self._send_supply()
         while self._take_next(sent):
             rest = self._rest
             sent = carrier.send_now(rest) or 0
@@ -583,6 +635,38 @@ class SharedConnection(TurnTaker):
         if counted:
             self._connection.server.pushed.give_back(counted)
         return bool(self._rest)
+
+    def _send_supply(self) -> int:
+        """Do the same with what the protocol supplies."""
+        carrier: Carrier = self._connection
+        protocol = self.protocol
+        moved = 0
+        self.ends = False
+        while True:
+            rest = self._rest
+            if not rest:
+                # 1. Another thread gives the protocol something to be sent. 2. It notes that. What
+                # is given before the protocol is asked here is sent now; what is given afterwards
+                # is noted afterwards, and found by the owner after it has parked.
+                self._new = False
+                rest = protocol.output()
+                if not rest:
+                    break
+            size = len(rest)
+            sent = carrier.send_now(rest) or 0
+            moved += sent
+            if sent < size:
+                self._rest = memoryview(rest)[sent:] if sent else rest
+                self.blocked = True
+                return moved
+            self._rest = b""
+            if protocol.dry and not self._new:
+                break
+        self.blocked = False
+        # 1. The protocol has nothing. 2. Another thread gives it something, notes that, and ends.
+        # 3. This does not end yet: the owner looks again after it has parked.
+        self.ends = self.phase is _ENDING and not self._new
+        return moved
 
     def _block(self, sent: int) -> None:
         """Note that the client takes no more for now than the ``sent`` bytes."""

@@ -12,7 +12,8 @@ until the connection has another owner again:
   and the Monitor's thread while no worker has time.
 - `Engine.serve` lets the application answer a READY connection. Only threads of the pool and the
   urgent lanes call it, since it may take as long as the application likes.
-- `Engine.serve_turn` lets the application do one thing for a shared connection, likewise.
+- `Engine.serve_turn` lets the application do one thing for a shared connection, likewise, and
+  `Engine.serve_request` lets it answer one of the requests there.
 - `Engine.flush` carries out what was noted on a shared connection, for any thread.
 - `Engine.expire`, `refuse`, `left` and `overtake` end what has lasted too long.
 
@@ -39,6 +40,7 @@ from typing import Final, Protocol
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.server_state import ServerState
 from rocket_core._connection.shared_connection import Phase, SharedConnection
+from rocket_core._connection.shared_request import SharedRequest
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._engine.counters import Counters
@@ -106,6 +108,9 @@ class WorkQueue(Protocol):
     def leave_turn(self, taker: TurnTaker, /) -> None:
         """Queue a turn, for the calling thread itself or for another one that is about to look."""
 
+    def leave_request(self, request: SharedRequest, /) -> None:
+        """Queue a request behind all others, on a thread that goes away to serve."""
+
 
 class NoQueue:
     """A `WorkQueue` without threads, which loses all."""
@@ -121,6 +126,10 @@ class NoQueue:
     def leave_turn(self, taker: TurnTaker, /) -> None:
         """Do nothing."""
         del taker
+
+    def leave_request(self, request: SharedRequest, /) -> None:
+        """Do nothing."""
+        del request
 
 
 NO_QUEUE: Final = NoQueue()
@@ -497,6 +506,51 @@ class Engine:
             self._registry.end_leaving(taker)
         return queued
 
+    def serve_request(self, request: SharedRequest, seat: Seat) -> None:
+        """Let the application answer a request on a shared connection.
+
+        Called by a thread of the pool, or an urgent lane, that has taken it from the queue.
+        """
+        following = request.follow()
+        if following is not None:
+            self._queue.leave_request(following)
+        if not request.wanted:
+            request.drop()
+            request.flush()
+            return
+        limit = self._limit
+        seat.counters.requests += 1
+        lease = None if limit is None else limit.begin(request)
+        try:
+            request.serve(seat.worker)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
+            self._report(request, error)
+        if limit is not None and lease is not None:
+            limit.end(lease, request)
+        request.flush()
+
+    def refuse_request(self, request: SharedRequest) -> None:
+        """Turn away a request on a shared connection that was taken from the queue."""
+        following = request.follow()
+        if following is not None:
+            self._queue.leave_turn(following)
+        try:
+            if request.wanted:
+                request.refuse()
+            else:
+                request.drop()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
+            self._report(request, error)
+        request.flush()
+
+    def is_request_urgent(self, request: SharedRequest, seat: Seat) -> bool:
+        """Return whether a request is to be served even while all workers are busy."""
+        try:
+            return request.is_urgent(seat.worker)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
+            self._report(request, error)
+            return False
+
     def _tell_overdue(self, taker: TurnTaker) -> None:
         try:
             taker.overdue()
@@ -536,6 +590,7 @@ class Engine:
             return
         if connection.buffered:
             shared.protocol.received(connection)
+            self._after_telling(shared)
         self._park_shared(connection, shared)
 
     def _receive_shared(self, connection: Connection, seat: Seat) -> None:
@@ -560,10 +615,10 @@ class Engine:
             if count is not None or shared.recalled:
                 shared.recalled = False
                 shared.protocol.received(connection)
-                if seat.pooled and shared.take_unqueued():
+                if seat.pooled:
                     # The thread serves this turn as soon as the connection is parked. It need not
                     # be queued: the thread has claimed something, and is known not to poll.
-                    seat.turn = shared
+                    seat.turn = shared if shared.take_unqueued() else shared.take_request()
                 self._after_telling(shared)
         self._park_shared(connection, shared)
 
@@ -571,6 +626,9 @@ class Engine:
         """See to what the protocol has noted for the pool, on a thread that is about to look."""
         if shared.take_unqueued():
             self._queue.leave_turn(shared)
+        request = shared.take_request()
+        if request is not None:
+            self._queue.leave_turn(request)
         self._admit()
 
     def _close_shared(self, connection: Connection, seat: Seat, reason: CloseReason) -> None:
@@ -723,6 +781,7 @@ class Engine:
         # In this order a stop, which looks for both, finds one of them until the turn is over.
         self._registry.begin_leaving(shared)
         shared.finish(reason)
+        shared.protocol.lost()
         self._server.tally.close(connection)
         if shared.take_unqueued():
             self._queue.submit_turn(shared)

@@ -31,6 +31,9 @@ class SharedProtocol(ABC):
     kind = "shared"
     """What statistics call such a connection."""
 
+    supplies = False
+    """Whether `output` supplies all that is to be sent, so that nothing is queued."""
+
     @abstractmethod
     def received(self, connection: Connection) -> None:
         """Take from the buffer of ``connection`` what has come. The owner calls this.
@@ -39,6 +42,25 @@ class SharedProtocol(ABC):
         `SharedConnection.go_on_reading`, too, whether or not more has come. This is the only method
         that may call methods of the connection, and only `Connection.take` and others that take
         from the buffer.
+        """
+
+    dry = True
+    """Whether `output` has returned all that there was at that time. An attribute of the instance,
+    where it supplies."""
+
+    def output(self) -> bytes:
+        """Return what is to be sent next, and set `dry`; empty: nothing. The owner calls this.
+
+        It is called after `SharedConnection.supply`, and again whenever the client has taken what
+        was returned before, until nothing is returned.
+        """
+        return b""
+
+    def lost(self) -> None:  # noqa: B027 - most need not know before `ended`
+        """The connection is not shared any more, which `ended` will tell in a turn.
+
+        The owner calls this. It wakes threads of the pool that wait for the client, of which there
+        may be so many that none is left for the turn.
         """
 
     def due(self, now: float) -> None:
@@ -80,6 +102,14 @@ class SharedProtocol(ABC):
         This implementation returns the name of the reason.
         """
         return (CloseReason.SERVED if reason is None else reason).value
+
+    def gives_way(self, *, asked: bool) -> bool:
+        """Return whether the connection may be closed for a client that waits to be accepted.
+
+        ``asked`` is ``evict_shared`` of the server. The Monitor's thread calls this, for a
+        connection that has no turn. This implementation returns ``asked``.
+        """
+        return asked
 
     def overdue(self, shared: SharedConnection) -> None:
         """The present turn takes longer than ``request_timeout``. The Monitor's thread calls this.

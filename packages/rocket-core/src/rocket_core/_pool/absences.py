@@ -118,12 +118,11 @@ class Absences:
         victim = min(candidates, key=lambda each: _standing(each, now))
         self._cut.add(victim)
         self._by_origin[self._stalls[victim]].discard(victim)
-        victim.connection.close_reason = victim.connection.slow_reason
         # 1. The victim is chosen, and the lock of the pool is held. 2. Its worker notices that the
         # client moves, and would go on, close the connection, and free the descriptor, which the
         # system gives to another client. 3. The worker calls `resume` first, and waits for the
         # lock. So this is done with the lock.
-        victim.connection.abort()
+        victim.give_way()
 
     # -- overdue requests ----------------------------------------------------------------------
 

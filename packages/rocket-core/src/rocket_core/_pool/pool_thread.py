@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._connection.shared_request import SharedRequest
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._pool.thread_pool import Role
 from rocket_core._pool.urgent_lanes import LONG_WAIT
@@ -118,7 +119,8 @@ class PoolThread:
                 elif isinstance(exchange, TurnTaker):
                     pool.turns.discard(exchange)
                     self._serve_turn(exchange, began)
-                seat.now = time.monotonic()
+                else:
+                    seat.now = time.monotonic()
                 continue
             connection: Connection = exchange  # type: ignore[assignment] # turns are not READY
             if pool.eager > 0 and (ready or not pool.polling):
@@ -144,7 +146,10 @@ class PoolThread:
         seat.busy = None
 
     def _serve_turn(self, taker: TurnTaker, began: float) -> None:
-        """Let an object that was taken from the queue, or just received for, have its turn."""
+        """Let an object that was taken from the queue, or just received for, have its turn.
+
+        It ends with a look at the clock, which is the beginning of what follows.
+        """
         pool, seat = self._pool, self.seat
         if seat.turn is not None:
             seat.turn = None
@@ -154,13 +159,25 @@ class PoolThread:
             pool.call_eagerly()
         if pool.watched:
             pool.rouse()
+        if isinstance(taker, SharedRequest):
+            self._serve_request(taker, began)
+            return
         taker.queue_time = waited = max(began - taker.claimed_at, 0.0)
         again = self._engine.serve_turn(taker, seat)
-        ended = time.monotonic()
+        seat.now = ended = time.monotonic()
         seat.counters.queue_time.add(waited)
         seat.counters.service_time.add(ended - began)
         if again:
             pool.queue_behind(taker)
+
+    def _serve_request(self, request: SharedRequest, began: float) -> None:
+        """Serve a request of a shared connection, of which others may be queued next."""
+        seat = self.seat
+        request.queue_time = waited = max(began - request.arrived_at, 0.0)
+        self._engine.serve_request(request, seat)
+        seat.now = ended = time.monotonic()
+        seat.counters.queue_time.add(waited)
+        seat.counters.service_time.add(ended - began)
 
     def _sleep(self) -> Role:
         """Sleep until woken; return what to do then: LEAVE when the thread is not needed."""

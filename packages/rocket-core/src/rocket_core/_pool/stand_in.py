@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._connection.shared_request import SharedRequest
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._engine.monitor import BATCH
 from rocket_core._pool.urgent_lanes import LONG_WAIT
@@ -79,6 +80,9 @@ class StandIn:
         crowded = count - len(self._pool.turns) >= self._max_queue
         now = time.monotonic()
         for connection in self._take(count):
+            if isinstance(connection, SharedRequest):
+                waiting += self._queue_request(connection, waiting=waiting)
+                continue
             if isinstance(connection, TurnTaker):
                 self._pool.ready.append(connection)  # which waits for a worker, however long
                 continue
@@ -97,6 +101,23 @@ class StandIn:
         with suppress(IndexError):
             for _ in range(count):
                 yield self._pool.ready.popleft()
+
+    def _queue_request(self, request: SharedRequest, *, waiting: int) -> bool:
+        """Queue a request of a shared connection, or refuse it; return whether it waits."""
+        engine = self._engine
+        late = time.monotonic() - request.arrived_at > self._queue_timeout
+        if (
+            not late
+            and request.wanted
+            and engine.is_request_urgent(request, self._seat)
+            and self._urgent_lanes.submit(request)
+        ):
+            return False
+        if late or not request.wanted or (waiting >= self._max_queue and not self._pool.polling):
+            engine.refuse_request(request)
+            return False
+        self._pool.ready.append(request)
+        return True
 
     def _queue(self, connection: Connection, *, waiting: int) -> bool:
         """Do what needs no worker, and queue a connection that needs one; return whether it does.

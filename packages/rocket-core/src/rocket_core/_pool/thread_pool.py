@@ -53,6 +53,7 @@ from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
+from rocket_core._connection.shared_request import SharedRequest
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._pool.absences import MAX_STALLED, MAX_UPGRADED, Absences
 from rocket_core._pool.staffing import Care, Snapshot, Staffing
@@ -74,6 +75,10 @@ MAX_QUEUE: Final = 2048
 
 QUEUE_TIMEOUT: Final = 60.0
 """Seconds that a ready connection waits while all workers are busy, before it is refused."""
+
+BLIND: Final = 0.003
+"""Seconds for which workers serve the requests of shared connections, before one of them looks at
+what has become ready on others."""
 
 GROW_PAUSE: Final = 0.5
 """Seconds between attempts to make another worker when one has failed."""
@@ -175,6 +180,9 @@ class ThreadPool:
         """When the last worker that polled went away to serve, by `time.monotonic`."""
         self._stopping = False
         self._names = 0
+        self._looked_at = 0.0
+        """When a worker that serves requests of a shared connection last looked at what has become
+        ready on others, by `time.monotonic`. It does no harm if two look at the same time."""
         self._grow_after = 0.0
 
     # -- life ----------------------------------------------------------------------------------
@@ -362,7 +370,7 @@ class ThreadPool:
 
     # -- work from elsewhere -------------------------------------------------------------------
 
-    def submit(self, connection: Connection) -> None:
+    def submit(self, connection: Connection | SharedRequest) -> None:
         """Queue a connection for a worker, and see to it that one comes. Any thread may call."""
         self.ready.append(connection)
         self._bring_worker()
@@ -386,9 +394,26 @@ class ThreadPool:
         if alert:
             self._alert()
 
+    def leave_request(self, request: SharedRequest) -> None:
+        """Queue a request behind all others, on a worker that goes away to serve another one.
+
+        The others include, now and then, connections that have become ready and that no worker has
+        claimed yet.
+        """
+        request.claimed_at = now = time.monotonic()
+        if now - self._looked_at > BLIND and self.polling <= 0 and not self._stopping:
+            self._looked_at = now
+            self.ready.extend(self._monitor.poll(0))
+            with self._lock:
+                if self.polling > 0:
+                    self._monitor.wake()  # the poll may have taken its wake-up: see `queue_behind`
+        self.ready.append(request)
+        self.rouse()  # for the interleaving see there
+
     def _queue_turn(self, taker: TurnTaker) -> None:
         taker.claimed_at = time.monotonic()
-        self.turns.add(taker)  # before a worker can take it out
+        if not isinstance(taker, SharedRequest):  # which counts as a request
+            self.turns.add(taker)  # before a worker can take it out
         self.ready.append(taker)
 
     def _bring_worker(self) -> None:

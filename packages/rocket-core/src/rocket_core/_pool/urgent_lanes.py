@@ -8,6 +8,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._connection.shared_request import SharedRequest
 from rocket_core._system.fault_log import FaultLog
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ class UrgentLanes:
     thread.
     """
 
-    def __init__(self, engine: Engine, seats: Seats, pass_on: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, engine: Engine, seats: Seats, pass_on: Callable[[Connection | SharedRequest], None]
+    ) -> None:
         """Begin without threads.
 
         Args:
@@ -57,7 +60,7 @@ class UrgentLanes:
         self._makes_seats = seats
         self._pass_on = pass_on
         self._changed = threading.Condition(threading.Lock())
-        self._waiting: deque[tuple[Connection, float]] = deque()
+        self._waiting: deque[tuple[Connection | SharedRequest, float]] = deque()
         self._seats: list[Seat] = []
         self._leaving: list[threading.Thread] = []
         self._stopping = False
@@ -65,7 +68,7 @@ class UrgentLanes:
 
     # -- the Monitor's thread ------------------------------------------------------------------
 
-    def submit(self, connection: Connection) -> bool:
+    def submit(self, connection: Connection | SharedRequest) -> bool:
         """Have a READY connection served; return False when there is no lane for it."""
         seats = self._seats
         if (len(seats) == LANES and _are_held(seats)) or (not seats and not self._open()):
@@ -133,14 +136,14 @@ class UrgentLanes:
             thread.join(max(until - time.monotonic(), 0))
         return [thread.name for thread in threads if thread.is_alive()]
 
-    def abandoned(self) -> list[Connection]:
+    def abandoned(self) -> list[Connection | SharedRequest]:
         """Take all that waits for a lane; the caller owns it then."""
         with self._changed:
             found = [connection for connection, _ in self._waiting]
             self._waiting.clear()
         return found
 
-    def _put(self, connection: Connection) -> None:
+    def _put(self, connection: Connection | SharedRequest) -> None:
         with self._changed:
             self._waiting.append((connection, time.monotonic()))
             self._changed.notify()
@@ -152,6 +155,9 @@ class UrgentLanes:
         self._makes_seats.begin(seat)
         try:
             while (connection := self._next(seat)) is not None:
+                if isinstance(connection, SharedRequest):
+                    engine.serve_request(connection, seat)
+                    continue
                 if connection.queue_time > LONG_WAIT and engine.left(connection, seat):
                     continue
                 # What follows a request on its connection need not be as urgent.
@@ -166,7 +172,7 @@ class UrgentLanes:
         finally:
             self._makes_seats.end(seat)
 
-    def _next(self, seat: Seat) -> Connection | None:
+    def _next(self, seat: Seat) -> Connection | SharedRequest | None:
         """Wait for a connection to serve; return None when the thread and its lane end."""
         with self._changed:
             seat.busy = None

@@ -129,8 +129,10 @@ class Eviction:
             return idle if idle >= MIN_TRANSFER * self._share else 0.0
         if state is State.SHARED:
             shared = connection.shared
-            if not self._shared or shared is None or shared.turn_state is not TurnState.RESTING:
-                return 0.0  # spared, or the application is busy with it
+            if shared is None or shared.turn_state is not TurnState.RESTING:
+                return 0.0  # the application is busy with it
+            if not shared.protocol.gives_way(asked=self._shared):
+                return 0.0
             idle = now - connection.claimed_at
             return idle if idle >= MIN_IDLE * self._share else 0.0
         seconds = self._seconds.get(state)

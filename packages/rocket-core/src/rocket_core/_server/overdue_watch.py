@@ -8,6 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from rocket_core._connection.connection import Connection
+from rocket_core._connection.shared_request import SharedRequest
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._lease import Hold, Lease
 from rocket_core._state import CloseReason
@@ -82,6 +83,9 @@ class OverdueWatch:
         connection = exchange.connection
 
         def abort() -> None:
+            if isinstance(exchange, SharedRequest):
+                exchange.break_off()
+                return
             connection.close_reason = CloseReason.REQUEST_TIMEOUT
             connection.abort()
 
@@ -104,6 +108,8 @@ class OverdueWatch:
             "was replaced" if replaced else "was not replaced, because max_stalled threads are",
             self._faults.stack_of(_log, lease.thread),
         )
+        if hold is Hold.CUT and isinstance(exchange, SharedRequest):
+            exchange.flush()
         if hold is Hold.OVERTAKEN:
             self._engine.overtake(exchange, self._seat)
 
@@ -115,6 +121,8 @@ def _doing(lease: Lease, exchange: Connection | TurnTaker) -> object:
 
 
 def _consequence(exchange: Connection | TurnTaker, hold: Hold) -> str:
+    if isinstance(exchange, SharedRequest):
+        return "answered without it" if hold is Hold.OVERTAKEN else "broke its response off"
     if isinstance(exchange, TurnTaker):
         return "told its protocol"
     return "answered without it" if hold is Hold.OVERTAKEN else "closed its connection"

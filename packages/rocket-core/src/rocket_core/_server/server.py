@@ -355,7 +355,7 @@ class Server:
                 mailbox.post(self._stop_if_empty)
 
         registry = Registry(most, on_room=self._wake_listeners, on_empty=emptied)
-        watchers: list[Watcher] = [SilentUpgrades(pool, self._timeouts.silence)]
+        watchers: list[Watcher] = [SilentUpgrades(pool, self._timeouts.silence), state.corks]
         if self._watchdog is not None:
             watchers.append(Watchdog(self._list_activities, self._watchdog, state.faults))
         seconds = self._request_timeout
@@ -615,8 +615,8 @@ class Server:
         self._ended.let_go()
 
     def _close_unowned(self) -> None:
-        queued = self._pool.abandoned() + self._urgent_lanes.abandoned()
-        for connection in self._monitor.claim_all() + queued:
+        urgent = [each for each in self._urgent_lanes.abandoned() if isinstance(each, Connection)]
+        for connection in self._monitor.claim_all() + self._pool.abandoned() + urgent:
             connection.close_reason = CloseReason.STOPPED
             self._engine.close(connection, self._seat)
 

@@ -103,6 +103,10 @@ class Proxies:
         """Return the environ keys of the fields of a request from ``peer``."""
         return self.trusted_names if peer.host in self._networks else self._other_names
 
+    def trusts(self, peer: Peer) -> bool:
+        """Return whether ``peer`` is a trusted proxy."""
+        return peer.host in self._networks
+
     def apply(self, environ: Environ, peer: Peer) -> None:
         """Describe the client by the fields that the trusted proxy ``peer`` has sent.
 

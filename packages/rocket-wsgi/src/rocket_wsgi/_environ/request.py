@@ -56,6 +56,7 @@ class Request:
         environ: the WSGI environ. ``wsgi.input`` is set when the body is complete, or when the
             application is to read the body as it arrives. `ENDED` after the request.
         method: the request method as sent, because methods are case-sensitive.
+        modern: whether the client speaks HTTP/1.1 or later (RFC 9110, section 2.5).
         keep_alive: whether the client allows another request on the connection.
         expects: whether the client waits for ``100 Continue`` before it sends the body (RFC 9110,
             section 10.1.1).
@@ -74,6 +75,7 @@ class Request:
         "expects",
         "keep_alive",
         "method",
+        "modern",
         "record",
         "request_id",
         "spool",
@@ -86,6 +88,7 @@ class Request:
     method: str
     target: str
     version: str
+    modern: bool
     keep_alive: bool
     expects: bool
     body: RequestBody | None

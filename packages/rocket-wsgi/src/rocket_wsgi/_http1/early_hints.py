@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rocket_wsgi._errors import ApplicationError
-from rocket_wsgi._response.response_head import field_line
+from rocket_wsgi._response.response_head import check_hints, field_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,15 +14,9 @@ if TYPE_CHECKING:
 def encode_hints(headers: Iterable[tuple[str, str]]) -> bytes:
     """Return a whole 103 response; empty if there are no ``headers``.
 
-    Raises `ApplicationError` for a field that is invalid in the head of a response, and for
-    Content-Length, which an interim response must not have (RFC 9110, section 8.6).
+    Raises `ApplicationError` as `check_hints`.
     """
-    lines = []
-    for name, value in headers:
-        line = field_line(name, value)
-        if name.lower() == "content-length":
-            raise ApplicationError("Content-Length has no place in early hints")
-        lines.append(line)
+    lines = [field_line(name, value) for name, value in check_hints(headers)]
     if not lines:
         return b""
     text = "".join(["HTTP/1.1 103 Early Hints\r\n", *lines, "\r\n"])

@@ -30,12 +30,11 @@ class HTTP1Request(Request):
     """A request over HTTP/1.1 or HTTP/1.0.
 
     Attributes:
-        modern: whether the client speaks HTTP/1.1, or a later version 1.x (RFC 9110, section 2.5).
         framing: how the end of the body is found.
         length: the length of the body in bytes if ``framing`` is LENGTH, otherwise 0.
     """
 
-    __slots__ = ("framing", "length", "modern")
+    __slots__ = ("framing", "length")
 
     def __init__(
         self,

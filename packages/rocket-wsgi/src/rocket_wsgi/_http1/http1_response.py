@@ -204,6 +204,9 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
             ending += b"Connection: keep-alive\r\n"
         return head.encode(ending + b"\r\n", self._heads.clock)
 
+    def _send_head(self, before: bytes) -> None:
+        self._connection.write(before)
+
     def _send_whole(self, data: bytes, length: int) -> None:
         if self._request.modern and (self.keep_alive or self.status != _UPGRADE_REQUIRED):
             self._framing = _LENGTH

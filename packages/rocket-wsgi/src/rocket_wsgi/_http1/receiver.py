@@ -50,12 +50,17 @@ from rocket_wsgi._own_answers import NO_ROOM, make_refusal
 from rocket_wsgi._static.answers import refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rocket_core import Connection, Peer
     from rocket_wsgi._clock import Clock
     from rocket_wsgi._environ.request import Store
     from rocket_wsgi._own_answers import OwnAnswer, OwnAnswers
     from rocket_wsgi._site import Site
     from rocket_wsgi._types import Environ, Headers
+
+PREFACE_HEAD: Final = b"PRI * HTTP/2.0"
+"""What `take_head` returns of the preface of HTTP/2 (RFC 9113, section 3.4)."""
 
 _MAX_LOGGED: Final = 512
 """The number of bytes to log of a head that is malformed."""
@@ -82,14 +87,22 @@ class Receiver:
     No method waits for a client.
     """
 
-    def __init__(self, site: Site, clock: Clock) -> None:
-        """Receive requests for ``site``. ``clock`` is that of the thread."""
+    def __init__(
+        self, site: Site, clock: Clock, begin_http2: Callable[[Connection, Environ], bool]
+    ) -> None:
+        """Receive requests for ``site``. ``clock`` is that of the thread.
+
+        ``begin_http2`` is called for a connection that begins with the preface of HTTP/2, after its
+        first part, which looks like a head, and with the template of environs. It returns whether
+        the connection speaks HTTP/2 from then on, and is shared.
+        """
         self._site = site
         # An attribute of the site costs each request a search; these never change.
         self._own_answers = site.own_answers
         self._proxies = site.proxies
         self._names = site.names
         self._clock = clock
+        self._begin_http2 = begin_http2
         self._ids = site.make_ids()
         self._cache = HeadCache()
         self._templates: tuple[dict[Peer, Environ], dict[Peer, Environ]] = {}, {}
@@ -122,10 +135,20 @@ class Receiver:
                 else:
                     state = self._begin_body(connection, request)
             except HeadError as error:
-                return self.answer(connection, make_refusal(error.status, error.reason), raw=head)
+                return self._refuse(connection, head, error)
             # After an own answer, the client may have sent the next request already.
             if state is not _IDLE or not connection.buffered or connection.unsent:
                 return state
+
+    def _refuse(self, connection: Connection, head: bytes | None, error: HeadError) -> State:
+        """Refuse a request, or find that the connection speaks HTTP/2."""
+        if head == PREFACE_HEAD and not connection.requests:
+            template = self._templates[connection.secure].get(connection.local)
+            if template is None:
+                template = self._remember_template(connection.local, connection.secure)
+            if self._begin_http2(connection, template):
+                return State.SHARED
+        return self.answer(connection, make_refusal(error.status, error.reason), raw=head)
 
     def _read(self, head: bytes, connection: Connection) -> HTTP1Request:
         """Make a request of its head and of what is known of its client. Raises `HeadError`."""

@@ -6,10 +6,11 @@ How it works
 `Response` has the rules of PEP 3333 and the semantics of HTTP that all versions share (RFC 9110):
 when the head may still change, how Content-Length limits the body, and which responses have no
 body. It does not know how a head and a body look on the wire. That is the protocol's task: a
-subclass such as `HTTP1Response` implements seven methods, the framing.
+subclass such as `HTTP1Response` implements eight methods, the framing.
 
     method           sends
     _begin           nothing; returns the encoded head, which precedes the first part of the body
+    _send_head       the head of a response without a body
     _send_whole      the head and all of the body, in one go: the usual response
     _send_part       a part of the body
     _send_end        the end of a body whose length was not announced
@@ -50,7 +51,7 @@ from rocket_core import ClientGone
 from rocket_core.extending import Hold, mypyc_attr
 from rocket_wsgi._environ.request import Request
 from rocket_wsgi._errors import ApplicationError
-from rocket_wsgi._offers.begun import Begun
+from rocket_wsgi._offers.begun import Begun, Refused
 from rocket_wsgi._response.file_wrapper import FileSpan, FileWrapper
 from rocket_wsgi._response.response_head import ResponseHead, ResponseHeads
 from rocket_wsgi._types import ExcInfo, Headers
@@ -302,7 +303,7 @@ class Response(ABC, Generic[_Request, _Head]):
         """
         before = self._begin(self._commit(span.size))
         if self._bodiless:
-            self._connection.write(before)
+            self._send_head(before)
             return
         count = min(span.size, self._left)
         self._left -= count
@@ -336,6 +337,14 @@ class Response(ABC, Generic[_Request, _Head]):
         self.keep_alive = False
 
     @abstractmethod
+    def take_back(self) -> None:
+        """End the offer of the connection to the application, or its use of the connection."""
+
+    @abstractmethod
+    def refuse(self, refused: Refused) -> None:
+        """Send the answer of the server's own to a request that it refuses. Raises as `claim`."""
+
+    @abstractmethod
     def ending(self) -> State:
         """Return the next state of a connection on which no further request may follow.
 
@@ -352,6 +361,10 @@ class Response(ABC, Generic[_Request, _Head]):
         to be announced; `WITHHELD` if nothing is sent, so that nothing is returned either. If
         ``_bodiless`` is true, no body follows.
         """
+
+    @abstractmethod
+    def _send_head(self, before: bytes) -> None:
+        """Send the head ``before`` of a response, without a body or before it."""
 
     @abstractmethod
     def _send_whole(self, data: bytes, length: int) -> None:
@@ -434,7 +447,7 @@ class Response(ABC, Generic[_Request, _Head]):
         """Send the head alone, unless it is withheld."""
         before = self._begin(announced)
         if before:
-            self._connection.write(before)
+            self._send_head(before)
 
     def _send_first(self, data: bytes) -> None:
         """Send the head, and a body to which something else is added afterwards."""
@@ -477,7 +490,7 @@ class Response(ABC, Generic[_Request, _Head]):
         before = b"" if self.began else self._begin(self._commit(None))
         if self._bodiless:
             if before:
-                self._connection.write(before)
+                self._send_head(before)
             return False
         excess = False
         left = self._left

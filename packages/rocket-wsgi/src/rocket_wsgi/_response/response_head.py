@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
 from rocket_core.extending import mypyc_attr
@@ -219,6 +219,21 @@ def field_line(name: Any, value: Any) -> str:
         raise ApplicationError(f"the value of header {name!r} is not a str")
     _check_value(name, value)
     return f"{name}: {value}\r\n"
+
+
+def check_hints(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the fields of a 103 response.
+
+    Raises `ApplicationError` for a field that is invalid in the head of a response, and for
+    Content-Length, which an interim response must not have (RFC 9110, section 8.6).
+    """
+    fields = []
+    for name, value in headers:
+        field_line(name, value)
+        if name.lower() == "content-length":
+            raise ApplicationError("Content-Length has no place in early hints")
+        fields.append((name, value))
+    return fields
 
 
 def _check_value(name: Any, value: Any) -> None:

@@ -1,0 +1,41 @@
+"""Output that is left for the next request of its connection, so that it leaves with more."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Protocol
+
+
+class Corked(Protocol):
+    """A shared connection with output that no thread is about to send."""
+
+    def flush(self) -> None:
+        """Carry out what was noted. Any thread may call this."""
+
+    def __hash__(self) -> int: ...
+
+
+class Corks:
+    """The shared connections whose output was left. Any thread may call `leave`.
+
+    A worker that has served a request leaves its output where another request of the connection is
+    about to be served, and the worker of that one sends both. That may take long, so the Monitor's
+    thread looks after all that was left, every few milliseconds while the pool is busy.
+
+    There is no lock, since single operations on a set are atomic.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left: set[Corked] = set()
+
+    def leave(self, shared: Corked) -> None:
+        """Note that there is output on ``shared``. The caller then rouses the Monitor's thread."""
+        self._left.add(shared)
+
+    def look(self) -> float:
+        """Send all that was left; return an infinite time. The Monitor's thread calls this."""
+        while self._left:
+            self._left.pop().flush()
+        return inf

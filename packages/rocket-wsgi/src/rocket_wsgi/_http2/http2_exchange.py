@@ -1,0 +1,146 @@
+"""One stream as an exchange: a request and its response, on a thread of the pool."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from rocket_core import ClientGone
+from rocket_core.extending import SharedRequest
+from rocket_wsgi._own_answers import OVERDUE, OVERLOADED
+
+if TYPE_CHECKING:
+    from rocket_core import Connection
+    from rocket_wsgi._http2.http2_protocol import HTTP2Protocol
+    from rocket_wsgi._http2.http2_request import HTTP2Request
+
+
+class Stage(Enum):
+    """Where an exchange is. Each stage is followed by one below it."""
+
+    RECEIVING = "its body arrives"
+    WAITING = "it waits until it is its turn to be queued"
+    QUEUED = "it is in the queue of the pool, or about to be"
+    SERVED = "the application runs, or what it has left is sent"
+    OVER = "it is over"
+
+    __hash__ = object.__hash__
+
+
+NO_PARTS: Final[list[bytes]] = []
+"""What most exchanges have. It is not changed."""
+
+_RECEIVING: Final = Stage.RECEIVING  # a look-up of an attribute of an enum is expensive
+
+
+class HTTP2Exchange(SharedRequest):
+    """A stream that becomes a request of the application.
+
+    Attributes:
+        number: the number of the stream.
+        order: the number of the request on its connection, from 1.
+        request: the request.
+        stage: where it is. The lock of the protocol guards it.
+        gone: whether nothing can be sent any more. Any thread may read it.
+        whole: the response, if it is complete: its head, and its body. It belongs to the thread
+            that serves the exchange.
+        parts: the parts of a streamed body that the application has not read. Likewise.
+        unread: the bytes of these. Likewise.
+        fault: why a streamed body cannot be read to its end; empty if it can. Likewise.
+    """
+
+    __slots__ = (
+        "_protocol",
+        "fault",
+        "gone",
+        "number",
+        "order",
+        "parts",
+        "request",
+        "stage",
+        "unread",
+        "whole",
+    )
+
+    def __init__(
+        self, protocol: HTTP2Protocol, number: int, order: int, request: HTTP2Request
+    ) -> None:
+        SharedRequest.__init__(self)
+        self._protocol = protocol
+        self.number = number
+        self.order = order
+        self.request = request
+        self.stage = _RECEIVING
+        self.gone = False
+        self.whole: tuple[bytes, bytes] | None = None
+        self.parts: list[bytes] = NO_PARTS
+        self.unread = 0
+        self.fault = ""
+
+    @property
+    def connection(self) -> Connection:
+        """The connection of the stream."""
+        return self._protocol.connection
+
+    @property
+    def protocol(self) -> HTTP2Protocol:
+        """The connection, as HTTP/2 has it."""
+        return self._protocol
+
+    def doing(self) -> str:
+        """Return the method and the target."""
+        return str(self.request)
+
+    # -- for the pool ----------------------------------------------------------------------------
+
+    def follow(self) -> HTTP2Exchange | None:
+        """Return the stream of the same connection to be queued next, or None."""
+        return self._protocol.next_exchange(self)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether something can be sent on the stream."""
+        return not self.gone
+
+    def drop(self) -> None:
+        """End a stream that was reset before its turn."""
+        self._protocol.drop(self)
+
+    def serve(self, worker: Any) -> None:
+        """Have ``worker``, a `WSGIWorker`, call the application."""
+        try:
+            worker.serve_stream(self)
+        except ClientGone:
+            pass
+        finally:
+            self._protocol.release(self)
+
+    def is_urgent(self, worker: Any) -> bool:
+        """Return whether the request is for a file, or urgent by ``reserved``."""
+        urgent: bool = worker.is_urgent(self.request)
+        return urgent
+
+    def refuse(self) -> None:
+        """Answer 503."""
+        self._protocol.answer(self.number, OVERLOADED, self.request)
+        self._protocol.release(self)
+
+    def overdue(self) -> None:
+        """Answer 504. The application still runs, and its stream still counts."""
+        self._protocol.answer(self.number, OVERDUE, self.request)
+
+    def break_off(self) -> None:
+        """Reset the stream."""
+        self._protocol.break_off(self)
+
+    def give_way(self) -> None:
+        """Reset the stream, whose client is too slow."""
+        self._protocol.give_way(self)
+
+    def failed(self) -> None:
+        """Reset the stream, unless it is over: the server has failed."""
+        self._protocol.break_off(self)
+
+    def flush(self) -> None:
+        """Send what was noted, or leave that to the next stream of the connection."""
+        self._protocol.send_or_leave()

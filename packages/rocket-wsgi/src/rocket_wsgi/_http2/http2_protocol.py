@@ -1,0 +1,724 @@
+"""A connection of HTTP/2: its session, and its streams as exchanges on the threads of the pool.
+
+Theory of operation
+-------------------
+Three parties meet here, each on threads of its own:
+
+- *The owner of the connection*, one thread at a time, feeds what arrives to the `Session`, makes
+  requests of the heads, and stores the bodies. A request that is complete becomes an
+  `HTTP2Exchange`, and is handed to the pool; how they take turns is told at `SharedRequest`. The
+  owner also takes from the session what is to be sent (`output`), a piece at a time.
+- *Threads of the pool* serve the exchanges, each of them one. They put responses into the session.
+- *The Monitor's thread* ends what takes too long.
+
+``_lock`` guards the session, and all that is named below. It is held for short steps, and never
+while the application runs or a thread waits for its client. A step that has put something into the
+session notes that on the `SharedConnection`, and whoever can sends it: nobody sends for a step
+alone while the next stream of the connection is about to be served (`send_or_leave`).
+
+**Bodies of requests** are stored as over HTTP/1.1, in a `Spool`, and the client is given credit for
+what is stored. If the application reads them while they arrive, it is given credit for what was
+read.
+
+**Bodies of responses** wait in the session until the windows of the client open. A worker waits,
+and is replaced meanwhile, where it has more to add and more than `STREAM_BOUND` wait on its stream,
+or `CONNECTION_BOUND` on the connection, or the budget of the server is used up (`ServerState`). A
+response that is in memory already needs room in that budget only. A file is read as the windows
+open (`FileFeed`), and no worker waits for it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from math import inf
+from threading import Condition, Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Final, final
+
+from rocket_core import ClientGone, CloseReason, Connection, SharedConnection, SharedProtocol
+from rocket_core.extending import Spool, SpoolError
+from rocket_core.http1 import HeadError
+from rocket_wsgi._clock import Clock
+from rocket_wsgi._environ.request import is_secure
+from rocket_wsgi._http2.encoded_block import EncodedBlock
+from rocket_wsgi._http2.error_codes import ErrorCode
+from rocket_wsgi._http2.events import BodyArrived, Event, RequestArrived, StreamReset
+from rocket_wsgi._http2.file_feed import PIECE, FileFeed
+from rocket_wsgi._http2.hpack_encoder import encode_once
+from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
+from rocket_wsgi._http2.http2_request import HTTP2Body, HTTP2Request, RequestReader
+from rocket_wsgi._http2.session import Session, stream_timeouts
+from rocket_wsgi._http2.session_state import SessionState
+from rocket_wsgi._http2.stream_body import StreamBody, StreamedBody
+from rocket_wsgi._own_answers import NO_ROOM, make_refusal
+from rocket_wsgi._response.response import PLAIN_TEXT
+from rocket_wsgi._static.answers import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rocket_wsgi._http2.request_head import RequestHead
+    from rocket_wsgi._own_answers import OwnAnswer
+    from rocket_wsgi._site import Site
+    from rocket_wsgi._types import Environ
+
+STREAM_BOUND: Final = 256 * 1024
+"""Bytes of a response that wait for the client, beyond which its worker waits."""
+
+CONNECTION_BOUND: Final = 1024 * 1024
+"""The same for all responses of a connection."""
+
+_CORKED: Final = 16 * 1024
+"""Bytes that are left for the next stream of the connection to be sent with its own."""
+
+_UNCOUNTED: Final = 16 * 1024
+"""Bytes that wait on a connection and need no room in the budget."""
+
+_OUTPUT: Final = 64 * 1024
+"""Bytes that are sent by one call of the system. More would delay what is more urgent."""
+
+_CONTINUE: Final = encode_once(":status", "100")
+
+# A look-up of an attribute of an enum is expensive.
+_WAITING: Final = Stage.WAITING
+_QUEUED: Final = Stage.QUEUED
+_SERVED: Final = Stage.SERVED
+_OVER: Final = Stage.OVER
+_CLOSED: Final = SessionState.CLOSED
+
+
+@final
+class HTTP2Protocol(SharedProtocol):
+    """One connection.
+
+    Attributes:
+        connection: the connection, whose methods are for its owner.
+        dry: see `SharedProtocol`.
+    """
+
+    kind = "HTTP/2"
+    supplies = True
+
+    __slots__ = (
+        "_armed",
+        "_corked",
+        "_exchanges",
+        "_feeds",
+        "_lent",
+        "_lock",
+        "_queued",
+        "_reader",
+        "_room",
+        "_session",
+        "_shared",
+        "_site",
+        "_waiters",
+        "_waiting",
+        "connection",
+        "dry",
+    )
+
+    def __init__(self, connection: Connection, site: Site, template: Environ, begun: bytes) -> None:
+        """Share ``connection``, from which ``begun``, the beginning of the preface, was taken.
+
+        ``template`` is that of the environs at the connection's address. The owner of the
+        connection calls this, and leaves it in ``State.SHARED``.
+        """
+        now = monotonic()
+        self.connection = connection
+        self._site = site
+        self._reader = RequestReader(site, connection, template)
+        self._lock = Lock()
+        self._session = Session(now, stream_timeouts(connection.timeouts))
+        self._session.receive(begun, now)
+        self._exchanges: dict[int, HTTP2Exchange] = {}
+        """The streams that have become requests, until the application is done with them."""
+        self._waiting: deque[HTTP2Exchange] = deque()
+        """Those that are complete, behind the one that is queued."""
+        self._queued = False
+        """Whether one of them is in the queue of the pool, or about to be."""
+        self._feeds: dict[int, FileFeed] = {}
+        self._corked = 0
+        """The bytes that were added since the owner took the output last."""
+        self._lent = 0
+        """The bytes of the budget that are taken for what waits in the session."""
+        self._room: Condition | None = None
+        """What workers wait on; made for the first one."""
+        self._waiters = 0
+        self._armed = inf
+        """The time for which `due` is ordered: never after that at which something is due."""
+        self.dry = False
+        self._shared: SharedConnection = connection.share(self)
+        with self._lock:
+            self._arm()
+            self._shared.supply()
+
+    # -- the owner of the connection -------------------------------------------------------------
+
+    def received(self, connection: Connection) -> None:
+        """Take what has come, and have requests served."""
+        data = connection.take()
+        now = monotonic()
+        with self._lock:
+            events = self._session.receive(data, now)
+        self._carry_out(events, now)
+
+    def due(self, now: float) -> None:
+        """Do what is due."""
+        with self._lock:
+            self._armed = inf
+            events = self._session.tick(now)
+        self._carry_out(events, now)
+
+    def draining(self, shared: SharedConnection) -> None:
+        """Tell the client to begin no further request."""
+        now = monotonic()
+        with self._lock:
+            self._session.drain(now)
+            self._arm()
+            shared.supply()
+
+    def output(self) -> bytes:
+        """Return the next frames to be sent."""
+        now = monotonic()
+        session = self._session
+        with self._lock:
+            if self._feeds:
+                self._feed(now)
+            data = session.take(_OUTPUT, now)
+            self._corked = 0
+            if self._lent:
+                self._give_back()
+            if self._waiters:
+                self._wake()
+            self.dry = not session.waits and not self._feeds
+            if session.state is _CLOSED:
+                if self.dry:
+                    self._shared.end()
+            elif session.pending and session.deadline < self._armed:
+                self._arm()
+        return data
+
+    def lost(self) -> None:
+        """Give up all streams: nothing can be sent any more."""
+        with self._lock:
+            self._session.gone()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """End all exchanges, after the session has ended."""
+        with self._lock:
+            self._give_back()
+            for feed in self._feeds.values():
+                feed.close()
+            self._feeds.clear()
+            self._waiting.clear()
+            dropped = []
+            for each in self._exchanges.values():
+                each.gone = True
+                if each.stage in _UNSERVED:
+                    dropped.append(each)
+            self._wake()
+        for exchange in dropped:
+            self._discard(exchange)
+
+    def gives_way(self, *, asked: bool) -> bool:
+        """Return whether there is no stream: then the connection is as one of HTTP/1.1 that idles.
+
+        The other kinds of shared connections are spared unless the server is ``asked`` not to.
+        """
+        del asked
+        return not self._session.streams
+
+    def outcome(self, reason: CloseReason | None) -> str:
+        """Return the error code of the last GOAWAY frame, or the reason."""
+        failure = self._session.failure
+        if failure is not None and failure is not ErrorCode.NO_ERROR:
+            return failure.name
+        return super().outcome(reason)
+
+    def _carry_out(self, events: list[Event], now: float) -> None:
+        """Do what ``events`` say, and note what follows."""
+        for event in events:
+            if type(event) is RequestArrived:
+                self._begin(event, now)
+            elif type(event) is BodyArrived:
+                self._add_body(event.stream, event.data, now, ended=event.ended)
+            elif type(event) is StreamReset:
+                self._reset(event.stream)
+            else:  # trailers
+                self._add_body(event.stream, b"", now, ended=True)
+        session = self._session
+        with self._lock:
+            if session.deadline < self._armed:
+                self._arm()
+            closed = session.state is _CLOSED
+            if closed or session.waits:
+                self._shared.supply()
+        if closed:
+            self._give_up()
+
+    def _arm(self) -> None:
+        """With the lock: have `due` called when something is due."""
+        self._armed = self._session.deadline
+        self._shared.call_at(self._armed)
+
+    # -- requests: the owner ---------------------------------------------------------------------
+
+    def _begin(self, event: RequestArrived, now: float) -> None:
+        """Make a request of a head, and answer or accept it."""
+        connection = self.connection
+        connection.requests += 1
+        number, head = event.stream, event.head
+        request: HTTP2Request | None = None
+        try:
+            if head.protocol:
+                raise HeadError(501, "this server knows no such protocol")
+            request = self._reader.read(head, ended=event.ended)
+            own_answers = self._site.own_answers
+            answer = None
+            if own_answers is not None:
+                answer = own_answers.find(request, draining=connection.draining)
+            if answer is None:
+                answer = self._accept(number, request, now, ended=event.ended)
+        except HeadError as error:
+            answer = make_refusal(error.status, error.reason)
+        if answer is not None:
+            self._answer_at_once(number, answer, request, head)
+
+    def _accept(
+        self, number: int, request: HTTP2Request, now: float, *, ended: bool
+    ) -> OwnAnswer | None:
+        """Accept a request for the application; return how to refuse it instead, or None."""
+        site = self._site
+        exchange = HTTP2Exchange(self, number, self.connection.requests, request)
+        exchange.client = self._reader.client
+        if ended:
+            self._exchanges[number] = exchange
+            self._make_ready(exchange, now)
+            return None
+        if site.mounts is not None and site.find_mount(request) is not None:
+            return make_refusal(*refusal(request))
+        server = self.connection.server
+        if site.stream_bodies:
+            if request.length > site.max_body:
+                raise HeadError(413, "the request body is too long")
+            request.body = HTTP2Body(StreamedBody())
+            request.stream = io.BufferedReader(StreamBody(exchange))
+            request.environ["wsgi.input"] = request.stream
+        else:
+            if request.length > min(site.max_body, server.disk.longest):
+                raise HeadError(413, "the request body is too long")
+            request.spool = spool = Spool(server.input, server.disk, self.connection)
+            request.body = HTTP2Body(spool)
+            try:
+                spool.announce(max(request.length, 0))
+            except SpoolError:
+                return NO_ROOM
+        self._exchanges[number] = exchange
+        if request.expects:
+            with self._lock:
+                self._session.inform(number, _CONTINUE)
+        if request.spool is None:
+            self._make_ready(exchange, now)
+        return None
+
+    def _make_ready(self, exchange: HTTP2Exchange, now: float) -> None:
+        """Have a request served when it is the turn of this connection."""
+        exchange.arrived_at = now
+        with self._lock:
+            if self._queued:
+                exchange.stage = _WAITING
+                self._waiting.append(exchange)
+                return
+            self._queued = True
+            exchange.stage = _QUEUED
+        self._shared.serve(exchange)
+
+    def _add_body(self, number: int, data: bytes, now: float, *, ended: bool) -> None:
+        """Add a part to the body of a request."""
+        exchange = self._exchanges.get(number)
+        if exchange is None:
+            return
+        request = exchange.request
+        body = request.body
+        if type(body) is not HTTP2Body:
+            return
+        if request.spool is None:
+            self._add_streamed(exchange, body, data, ended=ended)
+            return
+        try:
+            if data:
+                server = self.connection.server
+                request.spool.add(data)
+                if request.spool.size > min(self._site.max_body, server.disk.longest):
+                    raise HeadError(413, "the request body is too long")
+                with self._lock:
+                    self._session.credit(number, len(data), now)
+            if ended:
+                body.complete = True
+                request.environ["wsgi.input"] = request.spool.open()
+                request.environ["CONTENT_LENGTH"] = str(request.spool.size)
+                self._make_ready(exchange, now)
+        except HeadError as error:
+            self._refuse_body(exchange, make_refusal(error.status, error.reason))
+        except SpoolError:
+            self._refuse_body(exchange, NO_ROOM)
+
+    def _add_streamed(
+        self, exchange: HTTP2Exchange, body: HTTP2Body, data: bytes, *, ended: bool
+    ) -> None:
+        """Add a part to a body that the application reads while it arrives."""
+        body.store.add(data)
+        with self._lock:
+            if data:
+                if exchange.parts is NO_PARTS:
+                    exchange.parts = []
+                exchange.parts.append(data)
+                exchange.unread += len(data)
+            body.complete = ended
+            if body.store.size > self._site.max_body:
+                exchange.fault = "the request body is too long"
+            self._wake()
+
+    def _refuse_body(self, exchange: HTTP2Exchange, answer: OwnAnswer) -> None:
+        self.answer(exchange.number, answer, exchange.request)
+        self.release(exchange)
+
+    def _reset(self, number: int) -> None:
+        """End a stream that was reset. If the application has it, it finds out."""
+        with self._lock:
+            feed = self._feeds.pop(number, None)
+            exchange = self._exchanges.get(number)
+            dropped = exchange is not None and exchange.stage in _UNQUEUED
+            if exchange is not None:
+                exchange.gone = True
+            if exchange is not None and exchange.stage is _WAITING:
+                self._waiting.remove(exchange)
+            if feed is not None:
+                feed.close()
+                if feed.released:
+                    self._session.release(number, monotonic())
+            self._wake()
+        if dropped and exchange is not None:
+            self.drop(exchange)
+
+    # -- answers of the server's own: the owner, the Monitor's thread, and threads of the pool ----
+
+    def _answer_at_once(
+        self, number: int, answer: OwnAnswer, request: HTTP2Request | None, head: RequestHead
+    ) -> None:
+        """Answer a request that does not become an exchange."""
+        raw = b""
+        if request is None and head.method:
+            raw = f"{head.method} {head.path} HTTP/2".encode("latin-1", "replace")
+        self.answer(number, answer, request, raw=raw, method=head.method)
+        now = monotonic()
+        with self._lock:
+            self._session.release(number, now)
+
+    def answer(
+        self,
+        number: int,
+        answer: OwnAnswer,
+        request: HTTP2Request | None,
+        *,
+        raw: bytes = b"",
+        method: str = "",
+    ) -> None:
+        """Send an answer of the server's own, and log it. The stream is not released."""
+        site, connection = self._site, self.connection
+        environ = None if request is None else request.environ
+        secure = is_secure(environ) if environ else connection.secure
+        fields = site.own_fields(request, secure=secure)
+        body = b"" if (request.method if request else method) == "HEAD" else answer.body
+        head = EncodedBlock(answer.status, [PLAIN_TEXT, *answer.headers, *fields])
+        block = head.encode(len(answer.body), Clock())
+        now = monotonic()
+        with self._lock:
+            sent = self._session.respond(number, block, body, now, end=True)
+            self._shared.supply()
+        log = site.access_log
+        if log is not None and answer.reason is not None:
+            log.refused(
+                connection,
+                request,
+                answer.code if sent else 0,
+                reason=answer.reason,
+                size=len(body) if sent else 0,
+                raw=raw,
+            )
+
+    def drop(self, exchange: HTTP2Exchange) -> None:
+        """End a request that was not served, because its stream was reset."""
+        with self._lock:
+            self._session.release(exchange.number, monotonic())
+        self._discard(exchange)
+
+    def _discard(self, exchange: HTTP2Exchange) -> None:
+        """Release and log a request that was not served."""
+        with self._lock:
+            if exchange.stage is _OVER:
+                return
+            exchange.stage = _OVER
+            self._exchanges.pop(exchange.number, None)
+        request = exchange.request
+        if request.body is not None:
+            request.body.store.close()
+        if self._site.access_log is not None:
+            reason = self.connection.close_reason or CloseReason.CLIENT
+            self._site.access_log.refused(self.connection, request, 0, reason=reason.value)
+
+    # -- responses: threads of the pool ----------------------------------------------------------
+
+    def next_exchange(self, exchange: HTTP2Exchange) -> HTTP2Exchange | None:
+        """Return the exchange to be queued next, now that ``exchange`` is about to be served."""
+        with self._lock:
+            if exchange.stage is _QUEUED:
+                exchange.stage = _SERVED
+            if not self._waiting:
+                self._queued = False
+                return None
+            following = self._waiting.popleft()
+            following.stage = _QUEUED
+            return following
+
+    def inform(self, exchange: HTTP2Exchange, block: bytes) -> bool:
+        """Send an interim response; return whether it can be."""
+        with self._lock:
+            self._shared.supply()
+            return self._session.inform(exchange.number, block)
+
+    def write(
+        self, exchange: HTTP2Exchange, block: bytes, data: bytes, *, end: bool, in_memory: bool
+    ) -> None:
+        """Send a part of a response, behind its head if ``block`` is not empty.
+
+        ``end`` says that it is the last one, and ``in_memory`` that the rest is in memory, too. May
+        wait for the client. Raises `ClientGone` if nothing can be sent.
+        """
+        number, session = exchange.number, self._session
+        size = len(data)
+        now = monotonic()
+        with self._lock:
+            if block:
+                sent = session.respond(number, block, data, now, end=end)
+            else:
+                sent = session.send(number, data, now) and (not end or session.finish(number))
+            self._corked += len(block) + size
+            self._shared.supply()
+            waits = size > 0 and not self._has_room(number, in_memory=in_memory)
+        if not sent:
+            raise ClientGone("the client has reset the stream, or is gone")
+        if waits:
+            self._shared.flush()
+            self._wait_for_room(exchange, in_memory=in_memory)
+
+    def finish(self, exchange: HTTP2Exchange) -> None:
+        """End a response."""
+        with self._lock:
+            self._session.finish(exchange.number)
+            self._shared.supply()
+
+    def write_file(
+        self,
+        exchange: HTTP2Exchange,
+        block: bytes,
+        descriptor: int,
+        spans: Sequence[tuple[bytes, int, int]],
+    ) -> None:
+        """Send the head ``block``, and parts of a file as the client takes them. Never waits.
+
+        Raises `ClientGone`, and `OSError` if the process has no descriptor left.
+        """
+        number = exchange.number
+        feed = FileFeed(descriptor, spans)
+        now = monotonic()
+        with self._lock:
+            sent = self._session.respond(number, block, b"", now, end=feed.ended)
+            self._shared.supply()
+            kept = sent and not feed.ended
+            if kept:
+                self._feeds[number] = feed
+        if not kept:
+            feed.close()
+        if not sent:
+            raise ClientGone("the client has reset the stream, or is gone")
+
+    def break_off(self, exchange: HTTP2Exchange) -> None:
+        """Reset a stream: the server cannot complete its response."""
+        with self._lock:
+            exchange.gone = True
+            self._session.reset(exchange.number, ErrorCode.INTERNAL_ERROR)
+            self._shared.supply()
+            self._wake()
+
+    def give_way(self, exchange: HTTP2Exchange) -> None:
+        """Reset a stream whose worker waits, and is needed by others."""
+        with self._lock:
+            exchange.gone = True
+            self._session.reset(exchange.number, ErrorCode.CANCEL)
+            self._shared.supply()
+            self._wake()
+        self._shared.leave()  # since a flush could need the lock of the pool, which the caller has
+
+    def release(self, exchange: HTTP2Exchange) -> None:
+        """Note that the application is done with a stream."""
+        number = exchange.number
+        now = monotonic()
+        with self._lock:
+            if exchange.whole is not None:
+                self._send_whole(exchange, exchange.whole, now)
+            exchange.stage = _OVER
+            self._exchanges.pop(number, None)
+            if self._feeds and number in self._feeds:
+                self._feeds[number].released = True
+            else:
+                self._session.release(number, now)
+            if self._armed == inf:
+                self._arm()
+            self._shared.supply()
+        request = exchange.request
+        if request.body is not None:
+            request.body.store.close()
+
+    def complete(self, exchange: HTTP2Exchange) -> None:
+        """Send a response before its application is done."""
+        if exchange.whole is not None:
+            with self._lock:
+                self._send_whole(exchange, exchange.whole, monotonic())
+                self._shared.supply()
+        self.send_or_leave()
+
+    def _send_whole(self, exchange: HTTP2Exchange, whole: tuple[bytes, bytes], now: float) -> None:
+        """With the lock: put a complete response into the session."""
+        block, data = whole
+        exchange.whole = None
+        self._session.respond(exchange.number, block, data, now, end=True)
+        self._corked += len(block) + len(data)
+
+    def send(self) -> None:
+        """Send what was noted."""
+        self._shared.flush()
+
+    def send_or_leave(self) -> None:
+        """Send what was noted, or leave it to the next stream, which is about to be served."""
+        if self._queued and self._corked < _CORKED:
+            self._shared.leave()
+        else:
+            self._shared.flush()
+
+    # -- waiting for the client: threads of the pool ----------------------------------------------
+
+    def read_body(self, exchange: HTTP2Exchange, size: int) -> bytes:
+        """Return up to ``size`` bytes of a streamed body; empty at its end. Waits for the client.
+
+        Raises `ClientGone`, and `OSError` if the body is too long.
+        """
+        if not exchange.unread and not exchange.request.received:
+            self._wait_for_body(exchange)
+        now = monotonic()
+        with self._lock:
+            if exchange.fault:
+                raise OSError(f"malformed request body: {exchange.fault}")
+            data = b"".join(exchange.parts)
+            if not data and not exchange.request.received:
+                raise ClientGone("the client has reset the stream, or is gone")
+            exchange.parts = [data[size:]] if len(data) > size else []
+            data = data[:size]
+            exchange.unread -= len(data)
+            self._session.credit(exchange.number, len(data), now)
+            waits = self._session.waits
+            if waits:
+                self._shared.supply()
+        if waits:
+            self._shared.flush()
+        return data
+
+    def _wait_for_body(self, exchange: HTTP2Exchange) -> None:
+        self._shared.flush()
+        number = exchange.number
+        with self.connection.server.pool.stalled(exchange), self._lock:
+            room = self._begin_wait()
+            while not (
+                exchange.unread
+                or exchange.fault
+                or exchange.request.received
+                or not self._session.is_open(number)
+            ):
+                room.wait()
+            self._waiters -= 1
+
+    def _wait_for_room(self, exchange: HTTP2Exchange, *, in_memory: bool) -> None:
+        """Wait until the client has taken enough. Raises `ClientGone`."""
+        number, session = exchange.number, self._session
+        with self.connection.server.pool.stalled(exchange), self._lock:
+            room = self._begin_wait()
+            while not self._has_room(number, in_memory=in_memory) and session.state is not _CLOSED:
+                room.wait()
+            self._waiters -= 1
+            if session.stream_pending(number) and session.state is _CLOSED:
+                raise ClientGone("the client is gone")
+
+    def _begin_wait(self) -> Condition:
+        """With the lock: return what to wait on."""
+        if self._room is None:
+            self._room = Condition(self._lock)
+        self._waiters += 1
+        return self._room
+
+    def _wake(self) -> None:
+        """With the lock: have the workers that wait look again."""
+        if self._waiters and self._room is not None:
+            self._room.notify_all()
+
+    def _has_room(self, number: int, *, in_memory: bool) -> bool:
+        """With the lock: return whether the worker of a stream may go on.
+
+        What waits beyond a little is taken from the budget; without room there, the worker waits
+        until what it has added is sent.
+        """
+        session = self._session
+        mine = session.stream_pending(number)
+        if not mine:
+            return True
+        pending = session.pending
+        lacking = pending - self._lent
+        if pending > _UNCOUNTED and lacking > 0:
+            if not self.connection.server.pushed.lend(lacking):
+                return False
+            self._lent = pending
+        return in_memory or (mine <= STREAM_BOUND and pending <= CONNECTION_BOUND)
+
+    # -- with the lock ----------------------------------------------------------------------------
+
+    def _give_back(self) -> None:
+        """Give back to the budget what is not needed any more."""
+        excess = self._lent - self._session.pending
+        if excess > 0:
+            self._lent -= excess
+            self.connection.server.pushed.give_back(excess)
+
+    def _feed(self, now: float) -> None:
+        """Read on in the files whose streams can send."""
+        session = self._session
+        for number, feed in [*self._feeds.items()]:
+            if session.stream_pending(number) >= PIECE:
+                continue
+            try:
+                session.send(number, feed.read(), now)
+            except OSError:
+                session.reset(number, ErrorCode.INTERNAL_ERROR)
+            else:
+                if not feed.ended:
+                    continue
+                session.finish(number)
+            feed.close()
+            del self._feeds[number]
+            if feed.released:
+                session.release(number, now)
+
+
+_UNQUEUED: Final = frozenset({Stage.RECEIVING, Stage.WAITING})
+_UNSERVED: Final = frozenset({Stage.RECEIVING, Stage.WAITING, Stage.QUEUED})

@@ -1,0 +1,646 @@
+"""Streams are exchanges of the pool, each of them on a thread of its own, and none holds one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from http2_client import HTTP2Client
+from rocket_core import Peer, Timeouts
+from rocket_core.testing import PATIENCE, at_growing_scales, descriptors, eventually, within
+from rocket_wsgi import Site, StaticFiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Serve
+    from served import Served
+
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+Connect = Callable[..., HTTP2Client]
+
+MEBIBYTE = 1024 * 1024
+CANCEL = 8
+NO_ERROR = 0
+INTERNAL_ERROR = 2
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Connects clients, which are closed with the test."""
+    with ExitStack() as stack:
+        yield lambda served, **options: stack.enter_context(HTTP2Client(served.address, **options))
+
+
+class Gated:
+    """An application whose requests below ``/hold`` wait for a gate; records all paths.
+
+    Attributes:
+        paths: the paths in the order in which the application was called.
+        gate: lets those that wait go on.
+        gone: the results of ``rocket.client_gone`` after the gate.
+    """
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.gate = threading.Event()
+        self.gone: list[bool] = []
+
+    def __call__(self, environ: Environ, start: Start) -> list[bytes]:
+        path = environ["PATH_INFO"]
+        self.paths.append(path)
+        if path.startswith("/hold"):
+            assert self.gate.wait(PATIENCE)
+            self.gone.append(environ["rocket.client_gone"]())
+        start("200 OK", [("Content-Type", "text/plain")])
+        return [path.encode()]
+
+
+def body_of(size: int) -> Callable[[Environ, Start], list[bytes]]:
+    def application(environ: Environ, start: Start) -> list[bytes]:
+        start("200 OK", [])
+        return [b"x" * size]
+
+    return application
+
+
+def queued(served: Served) -> int:
+    """The number of exchanges that wait in the queue of the pool."""
+    return served.server._pool.waiting
+
+
+# -- turns -----------------------------------------------------------------------------------------
+
+
+def test_streams_of_one_connection_are_served_at_the_same_time(
+    serve: Serve, connect: Connect
+) -> None:
+    all_here = threading.Barrier(6)
+
+    def application(environ: Environ, start: Start) -> list[bytes]:
+        all_here.wait(PATIENCE)
+        start("200 OK", [])
+        return [environ["PATH_INFO"].encode()]
+
+    client = connect(serve(application, h2c=True, threads=8))
+    streams = [client.begin(f"/{number}") for number in range(6)]
+    assert [client.answer(each).text for each in streams] == [f"/{n}" for n in range(6)]
+
+
+def test_one_client_with_many_streams_and_another_one_take_turns(
+    serve: Serve, connect: Connect
+) -> None:
+    application = Gated()
+    served = serve(application, h2c=True, threads=1)
+    many, one = connect(served), connect(served)
+    first = many.begin("/hold")
+    eventually(lambda: application.paths == ["/hold"])
+    streams = [many.begin(f"/many/{number}", flush=False) for number in range(50)]
+    many.flush()
+    eventually(lambda: queued(served) == 1)
+    single = one.begin("/one")
+    eventually(lambda: queued(served) == 2)  # one of each connection
+    application.gate.set()
+    assert one.answer(single).text == "/one"
+    assert many.answer(first).text == "/hold"
+    assert all(many.answer(each).status == 200 for each in streams)
+    assert application.paths[1:4] == ["/many/0", "/one", "/many/1"]
+
+
+def test_more_requests_than_threads_wait_without_one(serve: Serve, connect: Connect) -> None:
+    application = Gated()
+    served = serve(application, h2c=True, threads=2, server={"max_queue": 500})
+    client = connect(served)
+    streams = [client.begin(f"/hold/{number}") for number in range(100)]
+    eventually(lambda: len(application.paths) == 2)
+    application.gate.set()
+    assert {client.answer(each).status for each in streams} == {200}
+    assert len(application.paths) == 100
+
+
+def test_a_stream_that_is_reset_before_its_turn_is_not_served(
+    serve: Serve, connect: Connect
+) -> None:
+    application = Gated()
+    served = serve(application, h2c=True, threads=1)
+    client = connect(served)
+    first = client.begin("/hold")
+    eventually(lambda: application.paths == ["/hold"])
+    others = [client.begin(f"/reset/{number}") for number in range(5)]
+    eventually(lambda: queued(served) == 1)
+    for each in others:
+        client.reset(each)
+    last = client.begin("/last")
+    application.gate.set()
+    assert client.answer(first).status == 200
+    assert client.answer(last).text == "/last"
+    assert [path for path in application.paths if "/reset/" in path] == []
+
+
+def test_a_part_of_a_response_is_sent_while_the_next_one_is_made(
+    serve: Serve, connect: Connect
+) -> None:
+    gate = threading.Event()
+
+    def application(environ: Environ, start: Start) -> Iterator[bytes]:
+        start("200 OK", [])
+        yield b"first"
+        assert gate.wait(PATIENCE)
+        yield b"second"
+
+    client = connect(serve(application, h2c=True))
+    stream = client.begin()
+    client.until(lambda: client.answers[stream].body == b"first")
+    gate.set()
+    assert client.answer(stream).body == b"firstsecond"
+
+
+def test_a_response_is_sent_while_the_next_stream_takes_its_time(
+    serve: Serve, connect: Connect
+) -> None:
+    application = Gated()
+    client = connect(serve(application, h2c=True, threads=1))
+    quick = client.begin("/quick", flush=False)
+    slow = client.begin("/hold", flush=False)
+    client.flush()
+    assert client.answer(quick).text == "/quick"  # which was left to the other one
+    application.gate.set()
+    assert client.answer(slow).text == "/hold"
+
+
+def test_a_response_is_sent_before_its_result_is_closed(serve: Serve, connect: Connect) -> None:
+    gate = threading.Event()
+
+    class Closing(list[bytes]):
+        def close(self) -> None:
+            assert gate.wait(PATIENCE)
+
+    def application(environ: Environ, start: Start) -> Closing:
+        start("200 OK", [])
+        return Closing([b"before"])
+
+    client = connect(serve(application, h2c=True))
+    assert client.get().text == "before"
+    gate.set()
+
+
+# -- the client's windows --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("window", [1, 1000, 100_000])
+def test_a_response_fits_into_any_window(serve: Serve, connect: Connect, window: int) -> None:
+    size = min(window * 3000, 3 * MEBIBYTE)
+    client = connect(serve(body_of(size), h2c=True), window=window)
+    assert len(client.get().body) == size
+
+
+def test_large_bodies_go_both_ways(serve: Serve, connect: Connect) -> None:
+    def application(environ: Environ, start: Start) -> list[bytes]:
+        body = environ["wsgi.input"].read()
+        start("200 OK", [("X-Length", environ["CONTENT_LENGTH"])])
+        return [body]
+
+    body = bytes(range(256)) * 16 * 1024
+    client = connect(serve(application, h2c=True), window=20_000)
+    stream = client.begin("/", "POST", end=False)
+    client.send(stream, body)
+    answer = client.answer(stream)
+    assert answer["x-length"] == str(len(body))
+    assert answer.body == body
+
+
+def generates(environ: Environ, start: Start) -> Iterator[bytes]:
+    start("200 OK", [])
+    return (b"x" * 16_384 for _ in range(200))
+
+
+@pytest.mark.parametrize("application", [body_of(3_276_800), generates])
+def test_clients_that_read_nothing_hold_no_thread(
+    serve: Serve, connect: Connect, application: Any
+) -> None:
+    served = serve(application, h2c=True, threads=2)
+    slow = connect(served, credits=False)
+    streams = [slow.begin() for _ in range(20)]
+    for each in streams[:3]:
+        slow.until(lambda each=each: slow.answers[each].status)
+    other = connect(served)
+    for _ in range(5):
+        assert len(other.get().body) == 3_276_800
+    slow.credits = True
+    for each in streams:
+        if slow.answers[each].body:
+            slow.credit(each, len(slow.answers[each].body))
+    for each in streams:
+        assert len(slow.answer(each).body) == 3_276_800
+
+
+def test_a_file_is_sent_as_the_window_opens(
+    serve: Serve, connect: Connect, tmp_path: Path
+) -> None:
+    content = bytes(range(256)) * 4096
+    (tmp_path / "large").write_bytes(content)
+    before = descriptors()
+    served = serve(
+        Gated(), h2c=True, threads=1, static={"/static": StaticFiles(tmp_path)}
+    )
+    client = connect(served, window=0)
+    streams = [client.begin("/static/large") for _ in range(30)]
+    for each in streams:
+        client.until(lambda each=each: client.answers[each].status)
+    assert connect(served).get("/").status == 200  # on the only thread
+    for each in streams:
+        client.h2.increment_flow_control_window(len(content), each)
+    client.flush()
+    assert all(client.answer(each).body == content for each in streams)
+    client.close()
+    eventually(lambda: descriptors() <= before + 20)
+
+
+def test_a_file_that_is_reset_in_its_midst_is_closed(
+    serve: Serve, connect: Connect, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(bytes(MEBIBYTE))
+    served = serve(Gated(), h2c=True, static={"/static": StaticFiles(tmp_path)})
+    client = connect(served, window=1000)
+    assert client.get("/").status == 200
+    before = descriptors()
+    streams = [client.begin("/static/large") for _ in range(10)]
+    client.credits = False
+    for each in streams:
+        client.until(lambda each=each: client.answers[each].body)
+    assert descriptors() == before + 10
+    for each in streams:
+        client.reset(each)
+    eventually(lambda: descriptors() == before)
+
+
+# -- ends of streams and connections ------------------------------------------------------------------
+
+
+def test_an_application_hears_at_once_of_a_reset(serve: Serve, connect: Connect) -> None:
+    heard = threading.Event()
+
+    def application(environ: Environ, start: Start) -> list[bytes]:
+        if environ["PATH_INFO"] == "/":
+            eventually(environ["rocket.client_gone"])
+            heard.set()
+        start("200 OK", [])
+        return [b"done"]
+
+    client = connect(serve(application, h2c=True))
+    stream = client.begin("/")
+    other = client.begin("/other")
+    assert client.answer(other).text == "done"
+    client.reset(stream)
+    assert heard.wait(PATIENCE)
+    assert client.get("/again").text == "done"
+
+
+@pytest.mark.parametrize("generator", [False, True])
+def test_a_worker_that_waits_for_a_window_hears_of_the_end(
+    serve: Serve, connect: Connect, generator: bool
+) -> None:
+    ended = threading.Semaphore(0)
+
+    def parts() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 65_536
+        finally:
+            ended.release()
+
+    def application(environ: Environ, start: Start) -> Any:
+        start("200 OK", [])
+        return parts()
+
+    served = serve(application, h2c=True, threads=2)
+    client = connect(served, credits=False)
+    streams = [client.begin() for _ in range(3)]
+    for each in streams:
+        client.until(lambda each=each: client.answers[each].status)
+    client.reset(streams[0])
+    assert ended.acquire(timeout=PATIENCE)
+    if generator:
+        client.close()
+        assert ended.acquire(timeout=PATIENCE)
+        assert ended.acquire(timeout=PATIENCE)
+
+
+def test_a_stream_that_has_to_give_way_ends_alone(serve: Serve, connect: Connect) -> None:
+    def application(environ: Environ, start: Start) -> Any:
+        start("200 OK", [])
+        return [b"quick"] if environ["PATH_INFO"] == "/quick" else generates(environ, start)
+
+    served = serve(application, h2c=True, threads=1, server={"max_stalled": 1})
+    client = connect(served, credits=False)
+    streams = [client.begin() for _ in range(2)]
+    client.until(lambda: [client.answers[each].reset for each in streams].count(CANCEL) == 1)
+    assert client.get("/quick").text == "quick"
+    assert not client.goaways
+
+
+def test_idle_connections_make_room(serve: Serve, connect: Connect) -> None:
+    application = Gated()
+    served = serve(application, h2c=True, server={"max_connections": 3})
+    busy = connect(served)
+    stream = busy.begin("/hold")
+    idle = [connect(served) for _ in range(2)]
+    assert [client.get().status for client in idle] == [200, 200]
+    assert connect(served).get().status == 200
+    assert sum(client.closed or bool(_closes(client)) for client in idle[:1]) == 1
+    application.gate.set()
+    assert busy.answer(stream).text == "/hold"
+
+
+def _closes(client: HTTP2Client) -> bool:
+    while not client.closed:
+        client.receive()
+    return True
+
+
+def test_a_failure_of_the_application_ends_one_stream(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    def application(environ: Environ, start: Start) -> Any:
+        if environ["PATH_INFO"] == "/early":
+            raise LookupError("early")
+        start("200 OK", [])
+        return late()
+
+    def late() -> Iterator[bytes]:
+        yield b"a part"
+        raise LookupError("late")
+
+    client = connect(serve(application, h2c=True))
+    assert client.get("/early").status == 500
+    answer = client.get("/late")
+    assert (answer.status, answer.body, answer.reset) == (200, b"a part", INTERNAL_ERROR)
+    assert client.get("/early").status == 500
+    assert not client.goaways
+
+
+def test_a_request_that_takes_too_long_ends_alone(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    application = Gated()
+    served = serve(application, h2c=True, server={"request_timeout": 0.2})
+    client = connect(served)
+    stream = client.begin("/hold")
+    assert client.answer(stream).status == 504
+    assert client.get("/quick").text == "/quick"
+    application.gate.set()
+    assert client.get("/quick").text == "/quick"
+    assert not client.goaways
+
+
+def test_a_response_that_takes_too_long_is_broken_off_alone(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = threading.Event()
+
+    def application(environ: Environ, start: Start) -> Any:
+        start("200 OK", [])
+        return parts() if environ["PATH_INFO"] == "/parts" else [b"quick"]
+
+    def parts() -> Iterator[bytes]:
+        yield b"first"
+        assert gate.wait(PATIENCE)
+        yield b"second"
+
+    client = connect(serve(application, h2c=True, server={"request_timeout": 0.2}))
+    answer = client.get("/parts")
+    assert (answer.body, answer.reset) == (b"first", INTERNAL_ERROR)
+    assert client.get("/quick").text == "quick"
+    gate.set()
+
+
+def test_requests_beyond_the_queue_are_refused(serve: Serve, connect: Connect) -> None:
+    application = Gated()
+    served = serve(application, h2c=True, threads=1, server={"max_queue": 2})
+    clients = [connect(served) for _ in range(4)]
+    held = clients[0].begin("/hold")
+    eventually(lambda: application.paths == ["/hold"])
+    streams = [(client, client.begin("/more")) for client in clients]
+    answered: list[int] = []
+
+    def refused() -> bool:
+        for client, stream in streams:
+            client._socket.settimeout(0.01)
+            try:
+                client.receive()
+            except TimeoutError:
+                pass
+            finally:
+                client._socket.settimeout(PATIENCE)
+            answered.append(client.answers[stream].status)
+        return answered[-4:].count(503) == 2
+
+    eventually(refused)
+    application.gate.set()
+    assert clients[0].answer(held).status == 200
+    assert sorted(client.answer(stream).status for client, stream in streams) == [
+        200,
+        200,
+        503,
+        503,
+    ]
+
+
+def test_urgent_requests_are_served_while_all_workers_are_busy(
+    serve: Serve, connect: Connect
+) -> None:
+    application = Gated()
+    served = serve(
+        application,
+        h2c=True,
+        threads=1,
+        reserved=lambda environ: environ["PATH_INFO"] == "/urgent",
+        health="/healthz",
+    )
+    client = connect(served)
+    held = client.begin("/hold")
+    eventually(lambda: application.paths == ["/hold"])
+    assert client.get("/urgent").text == "/urgent"
+    assert client.get("/healthz").text == "ok\n"
+    application.gate.set()
+    assert client.answer(held).status == 200
+
+
+def test_a_drain_lets_streams_finish(serve: Serve, connect: Connect) -> None:
+    application = Gated()
+    served = serve(application, h2c=True)
+    client = connect(served)
+    stream = client.begin("/hold")
+    eventually(lambda: application.paths == ["/hold"])
+    served.server.drain(PATIENCE)
+    client.until(lambda: len(client.goaways) == 2)
+    assert client.goaways == [(0x7FFF_FFFF, NO_ERROR), (stream, NO_ERROR)]
+    application.gate.set()
+    assert client.answer(stream).text == "/hold"
+    client.until(lambda: client.closed or client.receive() or client.closed)
+    assert served.server.wait(PATIENCE)
+
+
+def test_an_idle_connection_ends_after_its_time(serve: Serve, connect: Connect) -> None:
+    def ends(scale: float) -> None:
+        served = serve(Gated(), h2c=True, timeouts=Timeouts(keep_alive=0.3 * scale))
+        client = connect(served)
+        assert client.get().status == 200
+        with within(30 * scale):
+            while not client.closed:
+                client.receive()
+        assert client.goaways == [(1, NO_ERROR)]
+
+    at_growing_scales(ends)
+
+
+def test_a_stop_ends_connections(serve: Serve, connect: Connect) -> None:
+    application = Gated()
+    served = serve(application, h2c=True)
+    client = connect(served)
+    assert client.get().status == 200
+    served.stop()
+    while not client.closed:
+        client.receive()
+
+
+def test_a_broken_connection_leaves_nothing(serve: Serve, connect: Connect) -> None:
+    application = Gated()
+    served = serve(application, h2c=True, threads=2)
+    client = connect(served)
+    for number in range(5):
+        client.begin(f"/hold/{number}")
+    upload = client.begin("/upload", "POST", end=False)
+    client.h2.send_data(upload, b"a part")
+    client.flush()
+    eventually(lambda: len(application.paths) == 2)
+    client.close()
+    eventually(lambda: not served.server.connections())
+    application.gate.set()
+    assert connect(served).get().status == 200
+    assert application.gone == [True, True]
+    assert len(application.paths) == 3
+
+
+def test_a_violation_ends_the_connection_and_is_counted(serve: Serve, connect: Connect) -> None:
+    served = serve(Gated(), h2c=True)
+    client = connect(served)
+    assert client.get().status == 200
+    client._socket.sendall(b"\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+    while not client.closed:
+        client.receive()
+    assert client.goaways == [(1, 1)]
+    eventually(
+        lambda: served.server.statistics().outcomes == {"HTTP/2": {"PROTOCOL_ERROR": 1}}
+    )
+
+
+# -- which connections speak it ------------------------------------------------------------------------
+
+
+def test_without_the_setting_the_preface_is_refused(serve: Serve) -> None:
+    served = serve(Gated())
+    answer = served.exchange(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    assert answer.status == 505
+
+
+def test_the_preface_is_refused_after_another_request(serve: Serve) -> None:
+    client = serve(Gated(), h2c=True).open()
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert client.answer().status == 200
+    client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    assert client.answer().status == 505
+
+
+def test_an_upgrade_is_ignored(serve: Serve) -> None:
+    answer = serve(Gated(), h2c=True).exchange(
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n"
+    )
+    assert answer.status == 200
+
+
+def test_a_preface_may_arrive_in_pieces(serve: Serve, connect: Connect) -> None:
+    served = serve(Gated(), h2c=True)
+    client = served.open()
+    for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":
+        client.send(bytes([byte]))
+    client.send(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+    assert client.read(9)[3] == 4  # SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("options", "connection", "speaks"),
+    [
+        ({}, {}, False),
+        ({"h2c": True}, {}, True),
+        ({"h2c": True}, {"local": Peer("::1", 80)}, True),
+        ({"h2c": True}, {"local": Peer("/run/socket", 0)}, True),
+        ({"h2c": True}, {"local": Peer("192.0.2.1", 80)}, False),
+        (
+            {"h2c": True, "trusted_proxies": ["192.0.2.0/24"]},
+            {"local": Peer("192.0.2.1", 80), "peer": Peer("192.0.2.2", 1)},
+            True,
+        ),
+        (
+            {"h2c": True, "trusted_proxies": ["192.0.2.0/24"]},
+            {"local": Peer("192.0.2.1", 80), "peer": Peer("198.51.100.1", 1)},
+            False,
+        ),
+        (
+            {"h2c": True, "trusted_proxies": ["192.0.2.0/24"]},
+            {"peer": Peer("198.51.100.1", 1), "proxy": Peer("192.0.2.2", 1)},
+            True,
+        ),
+        (
+            {"h2c": True, "trusted_proxies": ["192.0.2.0/24"]},
+            {"peer": Peer("192.0.2.2", 1), "proxy": Peer("198.51.100.1", 1)},
+            False,
+        ),
+        ({"h2c": True}, {"secure": True}, False),
+        ({}, {"secure": True, "protocol": "h2"}, True),
+        ({"h2c": True}, {"secure": True, "protocol": "http/1.1"}, False),
+    ],
+)
+def test_who_may_speak_it(
+    options: dict[str, Any], connection: dict[str, Any], speaks: bool
+) -> None:
+    local = {
+        "local": Peer("127.0.0.1", 80),
+        "peer": Peer("127.0.0.1", 1),
+        "proxy": None,
+        "protocol": "",
+        "secure": False,
+    }
+    site = Site(Gated(), **options)
+    fake: Any = SimpleNamespace(**{**local, **connection})
+    assert site.speaks_http2(fake) is speaks
+
+
+def test_each_request_is_logged(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    from rocket_wsgi import AccessLog
+
+    caplog.set_level(logging.INFO, "access")
+    log = AccessLog(
+        logging.getLogger("access"), "{method} {target} {protocol} {status} {size} {requests}"
+    )
+    served = serve(Gated(), h2c=True, access_log=log)
+    client = connect(served)
+    for path in ("/a", "/b"):
+        assert client.get(path).status == 200
+    client.get("/c", "POST", fields=[("content-type", "a\x00b")])
+    served.stop()
+    log.close()
+    assert [record.getMessage() for record in caplog.records][:2] == [
+        "GET /a HTTP/2 200 2 1",
+        "GET /b HTTP/2 200 2 2",
+    ]
