@@ -835,7 +835,8 @@ def test_connection_on_which_something_was_sent_makes_room_last() -> None:
 # -- stopping --------------------------------------------------------------------------------------
 
 
-def test_stop_tells_each_protocol_of_its_end() -> None:
+def test_stop_tells_each_protocol_of_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rocket_core._server.server._STOP_PATIENCE", PATIENCE)
     with sharing() as (server, worker), ExitStack() as stack:
         clients = [stack.enter_context(connect(server)) for _ in range(20)]
         protocols = [share(client, worker) for client in clients]
