@@ -1,4 +1,4 @@
-"""The memory for what shared connections have received and not handled yet.
+"""The memory for what shared connections, and streams, have received and not handled yet.
 
 Theory of operation
 -------------------
@@ -22,7 +22,9 @@ from rocket_core._connection.budget import GRAIN, TOTAL_INPUT
 
 
 class Holder(Protocol):
-    """A connection that holds what it has received. The room's lock guards both attributes.
+    """A connection, or a stream of one, that holds what it has received.
+
+    The room's lock guards both attributes.
 
     Attributes:
         held_input: bytes that it holds.
@@ -31,6 +33,12 @@ class Holder(Protocol):
 
     held_input: int
     waits_for_room: bool
+
+    def read_again(self) -> None:
+        """Note that there is room again for what is received. Any thread may call this."""
+
+    def flush(self) -> None:
+        """Carry that out. Any thread may call this."""
 
     def __hash__(self) -> int: ...
 
