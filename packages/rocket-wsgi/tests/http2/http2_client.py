@@ -48,7 +48,7 @@ class StreamAnswer:
 
 
 class HTTP2Client:
-    """One connection. It gives credit for what it reads, unless ``credits`` is false.
+    """One connection. It gives credit for what it reads, unless ``gives_credit`` is false.
 
     Attributes:
         answers: what has come, by stream.
@@ -60,7 +60,7 @@ class HTTP2Client:
         address: TCPAddress,
         *,
         window: int | None = None,
-        credits: bool = True,
+        gives_credit: bool = True,
         receive_buffer: int | None = None,
     ) -> None:
         self._socket = socket.socket()
@@ -73,7 +73,7 @@ class HTTP2Client:
         self.h2.initiate_connection()
         if window is not None:
             self.h2.update_settings({INITIAL_WINDOW: window})
-        self.credits = credits
+        self.gives_credit = gives_credit
         self.answers: dict[int, StreamAnswer] = {}
         self.goaways: list[tuple[int, int]] = []
         self.closed = False
@@ -179,9 +179,10 @@ class HTTP2Client:
             if not data:
                 return
             buffer += data
-            while len(buffer) >= 9 and len(buffer) >= (
-                end := 9 + int.from_bytes(buffer[:3], "big")
-            ):
+            while len(buffer) >= 9:
+                end = 9 + int.from_bytes(buffer[:3], "big")
+                if len(buffer) < end:
+                    break
                 whole, buffer = buffer[:end], buffer[end:]
                 yield whole[3], whole[4], int.from_bytes(whole[5:9], "big"), whole[9:]
 
@@ -193,15 +194,25 @@ class HTTP2Client:
         if answer is None:
             return
         if isinstance(event, h2.events.InformationalResponseReceived):
-            answer.hints.append(list(event.headers))
+            answer.hints.append(_texts(event.headers))
         elif isinstance(event, h2.events.ResponseReceived):
-            answer.fields = list(event.headers)
+            answer.fields = _texts(event.headers)
             answer.status = int(answer[":status"])
         elif isinstance(event, h2.events.DataReceived):
             answer.body += event.data
-            if self.credits:
+            if self.gives_credit:
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         elif isinstance(event, h2.events.StreamEnded):
             answer.ended = True
         elif isinstance(event, h2.events.StreamReset):
             answer.reset = int(event.error_code)
+
+
+def _texts(fields: Iterable[tuple[str | bytes, str | bytes]]) -> list[tuple[str, str]]:
+    """Return ``fields`` as strings, which they are where the library decodes them."""
+    found = []
+    for name, value in fields:
+        assert isinstance(name, str)
+        assert isinstance(value, str)
+        found.append((name, value))
+    return found
