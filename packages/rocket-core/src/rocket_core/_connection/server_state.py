@@ -155,6 +155,26 @@ class ServerState:
     drain_spread: float = 0.0
     stopped: bool = False
 
+    def take_room(self, holder: Pushing, size: int) -> bool:
+        """Take ``size`` bytes of `pushed` for ``holder``; return False where that had to go.
+
+        Any thread may call this, without the lock of ``holder``.
+        """
+        while not self.pushed.lend(size):
+            # What is too much for all connections together would be so without the others, too.
+            # Where no other holds anything, threads have taken the room for what they are about to
+            # queue. The caller counts on it that what is refused here is followed by nothing.
+            holders: list[Pushing] = list(self.pushing) if size <= self.pushed.lendable else []
+            most: Pushing = max(holders, key=_pending, default=holder)
+            most.cut()
+            if most is holder:
+                return False
+        return True
+
+
+def _pending(holder: Pushing) -> int:
+    return holder.pending
+
 
 NO_SERVER: Final = ServerState()
 """The state of connections outside of any server."""

@@ -57,7 +57,7 @@ from rocket_core._connection.shared_turns import Phase, SharedTurns, Told
 from rocket_core._state import CloseReason, State
 
 if TYPE_CHECKING:
-    from rocket_core._connection.server_state import Pushing, ServerState
+    from rocket_core._connection.server_state import ServerState
     from rocket_core._connection.shared_request import SharedRequest
 
 QUEUE_BOUND: Final = 256 * 1024
@@ -183,7 +183,7 @@ class SharedConnection(SharedTurns):
         size = len(data)
         if not size:
             return self.phase is _OPEN
-        if not self._accepts(control=control) or not self._take_room(size):
+        if not self._accepts(control=control) or not self._connection.server.take_room(self, size):
             if message:
                 self.drop_message()
             return False
@@ -221,20 +221,6 @@ class SharedConnection(SharedTurns):
 
     def _accepts(self, *, control: bool) -> bool:
         return self.phase is _OPEN and (control or self.pending < self._limit)
-
-    def _take_room(self, size: int) -> bool:
-        """Take ``size`` bytes of the budget; return False where this connection had to go."""
-        server: ServerState = self._connection.server
-        while not server.pushed.lend(size):
-            # What is too much for all connections together would be so without the others, too.
-            # Where no other holds anything, threads have taken the room for what they are about to
-            # queue. The caller counts on it that what is refused here is followed by nothing.
-            holders: list[Pushing] = list(server.pushing) if size <= server.pushed.lendable else []
-            most: Pushing = max(holders, key=_pending, default=self)
-            most.cut()
-            if most is self:
-                return False
-        return True
 
     def drop_queued(self) -> int:
         """Drop all that was queued and whose sending has not begun; return how many bytes.
@@ -596,7 +582,3 @@ class SharedConnection(SharedTurns):
         held, self.pending = self.pending, 0
         self._connection.server.pushing.discard(self)
         return held
-
-
-def _pending(holder: Pushing) -> int:
-    return holder.pending
