@@ -57,17 +57,18 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Serve]:
             *,
             threads: int = 2,
             narrow: bool = False,
+            listener: type[Listener] = Listener,
             timeouts: Timeouts | None = None,
             server: dict[str, Any] | None = None,
             **worker: Any,
         ) -> Served:
-            listener = (NarrowListener if narrow else Listener)("127.0.0.1:0")
+            listening = (NarrowListener if narrow else listener)("127.0.0.1:0")
             if http2:
                 worker["h2c"] = True
             site = Site(application, **worker)
             running = Server(
                 lambda: WSGIWorker(site),
-                [listener],
+                [listening],
                 min_threads=threads,
                 max_threads=threads,
                 timeouts=timeouts,

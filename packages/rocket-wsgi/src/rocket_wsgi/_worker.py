@@ -38,10 +38,9 @@ from rocket_wsgi._environ.request import ENDED, Request, is_secure
 from rocket_wsgi._http1.encoded_head import EncodedHead
 from rocket_wsgi._http1.http1_request import HTTP1Request
 from rocket_wsgi._http1.http1_response import HTTP1Response
-from rocket_wsgi._http1.receiver import PREFACE_HEAD, Receiver
+from rocket_wsgi._http1.receiver import Receiver
 from rocket_wsgi._http1.upgrade import offer_upgrade
 from rocket_wsgi._http2.encoded_block import EncodedBlock
-from rocket_wsgi._http2.frames import PREFACE
 from rocket_wsgi._http2.http2_exchange import HTTP2Exchange
 from rocket_wsgi._http2.http2_protocol import HTTP2Protocol
 from rocket_wsgi._http2.http2_response import HTTP2Response
@@ -122,11 +121,11 @@ class WSGIWorker(Worker):
         reserved = self._site.reserved
         return reserved is not None and reserved(request.environ)
 
-    def _begin_http2(self, connection: Connection, template: Environ) -> bool:
+    def _begin_http2(self, connection: Connection, template: Environ, begun: bytes) -> bool:
         """Begin to speak HTTP/2, if that is allowed; return whether it is."""
         if not self._site.speaks_http2(connection):
             return False
-        HTTP2Protocol(connection, self._site, template, PREFACE[: len(PREFACE_HEAD) + 4])
+        HTTP2Protocol(connection, self._site, template, begun)
         return True
 
     def overdue(self, connection: Connection, context: Any) -> State:

@@ -121,7 +121,9 @@ def test_one_client_with_many_streams_and_another_one_take_turns(
     assert one.answer(single).text == "/one"
     assert many.answer(first).text == "/hold"
     assert all(many.answer(each).status == 200 for each in streams)
-    assert application.paths[1:4] == ["/many/0", "/one", "/many/1"]
+    # The Monitor's thread may hold one of the two for a moment, when the worker comes back.
+    assert sorted(application.paths[1:3]) == ["/many/0", "/one"]
+    assert application.paths[3] == "/many/1"
 
 
 def test_more_requests_than_threads_wait_without_one(serve: Serve, connect: Connect) -> None:
@@ -625,6 +627,16 @@ def test_a_preface_may_arrive_in_pieces(serve: Serve, connect: Connect) -> None:
             {"peer": Peer("192.0.2.2", 1), "proxy": Peer("198.51.100.1", 1)},
             False,
         ),
+        (
+            {"h2c": True, "trusted_proxies": ["192.0.2.0/24"]},
+            {"peer": Peer("198.51.100.1", 1), "proxy": Peer("192.0.2.2", 1), "secure": True},
+            True,
+        ),
+        (
+            {"h2c": True, "trusted_proxies": ["192.0.2.0/24"]},
+            {"proxy": Peer("192.0.2.2", 1), "secure": True, "environ": {"HTTPS": "on"}},
+            False,
+        ),
         ({"h2c": True}, {"secure": True}, False),
         ({}, {"secure": True, "protocol": "h2"}, True),
         ({"h2c": True}, {"secure": True, "protocol": "http/1.1"}, False),
@@ -638,6 +650,7 @@ def test_who_may_speak_it(
         "peer": Peer("127.0.0.1", 1),
         "proxy": None,
         "protocol": "",
+        "environ": None,
         "secure": False,
     }
     site = Site(Gated(), **options)

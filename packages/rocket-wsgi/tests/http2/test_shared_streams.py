@@ -405,8 +405,8 @@ def test_many_threads_send_on_many_streams(serve: Serve, connect: Connect, views
     ]
     for each in threads:
         each.start()
+    client.until(lambda: all(answer.text.count("\n\n") == 200 for answer, _ in begun))
     for answer, _ in begun:
-        client.until(lambda answer=answer: answer.text.count("\n\n") == 200)
         events = answer.text.split("\n\n")
         for thread in range(2):
             mine = [each for each in events if each.startswith(f"data: {thread} ")]

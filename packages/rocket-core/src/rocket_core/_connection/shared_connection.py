@@ -222,6 +222,10 @@ class SharedConnection(SharedTurns):
     def _accepts(self, *, control: bool) -> bool:
         return self.phase is _OPEN and (control or self.pending < self._limit)
 
+    def cut_input(self) -> None:
+        """Disconnect the client, which is slower than others, for which there is no room."""
+        self.cut(CloseReason.BODY_TIMEOUT)
+
     def drop_queued(self) -> int:
         """Drop all that was queued and whose sending has not begun; return how many bytes.
 

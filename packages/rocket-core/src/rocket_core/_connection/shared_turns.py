@@ -58,6 +58,9 @@ class Told(Protocol):
     def outcome(self, reason: CloseReason | None, /) -> str:
         """Return what statistics call such an end."""
 
+    def pace(self, now: float, /) -> float:
+        """Return the bytes per second that have come lately of what has begun to arrive."""
+
     def doing(self) -> str:
         """Return what the present turn is busy with."""
 
@@ -153,14 +156,22 @@ class SharedTurns(TurnTaker):
         with self._lock:
             self.messages_dropped += 1
 
-    def hold(self, count: int) -> None:
+    def hold(self, count: int, begun: int = 0) -> None:
         """Note that the protocol holds ``count`` bytes that it has received and not handled.
 
-        While all connections together hold too much, nothing is read; see `InputRoom`. To be called
-        in `SharedProtocol.received` and `SharedProtocol.turn`, which are followed by a look at what
+        Of these, ``begun`` bytes wait for the client to send more. While all connections together
+        hold too much, nothing is read; see `InputRoom`. If clients keep the room occupied, the
+        slowest is disconnected, see `SharedProtocol.pace`. To be called in
+        `SharedProtocol.received` and `SharedProtocol.turn`, which are followed by a look at what
         waits for room.
         """
-        self._connection.server.room.hold(self, count)
+        server = self._connection.server
+        if server.room.hold(self, count, begun):
+            server.pool.rouse()
+
+    def input_pace(self, now: float) -> float:
+        """Return the bytes per second that have come lately, for `InputRoom`."""
+        return self.protocol.pace(now)
 
     # -- for the pool, as a `TurnTaker` ----------------------------------------------------------
 

@@ -357,7 +357,11 @@ class Server:
             pushed=Budget(self._max_output),
             disk=DiskBudget(self._max_spool, self._spool_free),
         )
-        watchers: list[Watcher] = [SilentUpgrades(pool, self._timeouts.silence), state.corks]
+        watchers: list[Watcher] = [
+            SilentUpgrades(pool, self._timeouts.silence),
+            state.corks,
+            state.room,
+        ]
         if self._watchdog is not None:
             watchers.append(Watchdog(self._list_activities, self._watchdog, state.faults))
         seconds = self._request_timeout

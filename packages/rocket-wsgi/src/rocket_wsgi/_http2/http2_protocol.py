@@ -123,7 +123,7 @@ class HTTP2Protocol(SharedProtocol):
     )
 
     def __init__(self, connection: Connection, site: Site, template: Environ, begun: bytes) -> None:
-        """Share ``connection``, from which ``begun``, the beginning of the preface, was taken.
+        """Share ``connection``, from which ``begun`` was taken, which is to begin the preface.
 
         ``template`` is that of the environs at the connection's address. The owner of the
         connection calls this, and leaves it in ``State.SHARED``.
@@ -564,16 +564,20 @@ class HTTP2Protocol(SharedProtocol):
         block: bytes,
         descriptor: int,
         spans: Sequence[tuple[bytes, int, int]],
+        *,
+        complete: bool,
     ) -> None:
         """Send the head ``block``, and parts of a file as the client takes them. Never waits.
 
-        Raises `ClientGone`, and `OSError` if the process has no descriptor left.
+        ``complete`` says that the parts are all of the body. Raises `ClientGone`, and `OSError` if
+        the process has no descriptor left.
         """
         number = exchange.number
-        feed = FileFeed(descriptor, spans)
+        feed = FileFeed(descriptor, spans, complete=complete)
         now = monotonic()
         with self._lock:
-            sent = self._session.respond(number, block, b"", now, end=feed.ended)
+            end = complete and feed.ended
+            sent = self._session.respond(number, block, b"", now, end=end)
             self._shared.supply()
             kept = sent and not feed.ended
             if kept:
@@ -742,7 +746,7 @@ class HTTP2Protocol(SharedProtocol):
         pending = self._pending
         lacking = pending - self._lent
         if pending > _UNCOUNTED and lacking > 0:
-            if not self.connection.server.pushed.lend(lacking):
+            if not self.connection.server.output.lend(lacking):
                 return False
             self._lent = pending
         return in_memory or (mine <= STREAM_BOUND and pending <= CONNECTION_BOUND)
@@ -760,7 +764,7 @@ class HTTP2Protocol(SharedProtocol):
         excess = self._lent - self._pending
         if excess > 0:
             self._lent -= excess
-            self.connection.server.pushed.give_back(excess)
+            self.connection.server.output.give_back(excess)
 
     def _feed(self, now: float) -> None:
         """Read on in the files whose streams can send."""
@@ -775,7 +779,8 @@ class HTTP2Protocol(SharedProtocol):
             else:
                 if not feed.ended:
                     continue
-                session.finish(number)
+                if feed.complete:
+                    session.finish(number)
             feed.close()
             del self._feeds[number]
             if feed.released:

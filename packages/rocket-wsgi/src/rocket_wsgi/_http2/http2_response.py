@@ -94,7 +94,7 @@ class HTTP2Response(OfferingResponse[HTTP2Request, EncodedBlock]):
         return self._head.encode(NO_LENGTH, self._heads.clock)
 
     def _send_head(self, before: bytes) -> None:
-        end = not self._left  # otherwise something follows that the application has begun
+        end = not self._left  # otherwise a body is announced, or something goes on
         self._protocol.write(self._exchange, before, b"", end=end, in_memory=True)
         if not end:
             self._protocol.send()
@@ -109,8 +109,6 @@ class HTTP2Response(OfferingResponse[HTTP2Request, EncodedBlock]):
             return
         end = len(data) == length
         self._protocol.write(exchange, before, data, end=end, in_memory=True)
-        if not end:  # it is about to be broken off
-            self._protocol.send()
 
     def _send_part(self, before: bytes, data: bytes, in_memory: bool) -> None:
         end = not self._left
@@ -119,17 +117,18 @@ class HTTP2Response(OfferingResponse[HTTP2Request, EncodedBlock]):
             self._protocol.send()
 
     def _send_end(self) -> None:
-        if self._left:  # otherwise the last part was the end
+        if self._left < 0:  # otherwise the last part was the end, or the body is too short
             self._protocol.finish(self._exchange)
 
     def _send_file(self, before: bytes, descriptor: int, offset: int, count: int) -> None:
         spans = [(b"", offset, count)] if count else []
-        self._protocol.write_file(self._exchange, before, descriptor, spans)
+        complete = not self._left
+        self._protocol.write_file(self._exchange, before, descriptor, spans, complete=complete)
 
     def _send_spans(
         self, before: bytes, descriptor: int, spans: Sequence[tuple[bytes, int, int]]
     ) -> None:
-        self._protocol.write_file(self._exchange, before, descriptor, spans)
+        self._protocol.write_file(self._exchange, before, descriptor, spans, complete=True)
 
     def _send_hints(self, headers: Iterable[tuple[str, str]]) -> None:
         fields = check_hints(headers)

@@ -240,6 +240,10 @@ class SharedStream(SharedTurns):
         server.corks.leave(self)
         server.pool.rouse()
 
+    def cut_input(self) -> None:
+        """Reset the stream: others wait for the room that its client keeps occupied."""
+        self.cut(CloseReason.BODY_TIMEOUT)
+
     def failed(self) -> None:
         """Reset the stream: the protocol raised an exception."""
         self.cut(CloseReason.ERROR)

@@ -74,8 +74,11 @@ class Channel(Protocol):
     def go_on_reading(self) -> None:
         """Receive again, and have `SharedProtocol.received` called in any case."""
 
-    def hold(self, count: int) -> None:
-        """Note that the protocol holds ``count`` bytes that it has received and not handled."""
+    def hold(self, count: int, begun: int = 0) -> None:
+        """Note that the protocol holds ``count`` bytes that it has received and not handled.
+
+        Of these, ``begun`` bytes wait for the client to send more.
+        """
 
     def call(self) -> None:
         """Have `SharedProtocol.turn` called. Several calls before it are one."""

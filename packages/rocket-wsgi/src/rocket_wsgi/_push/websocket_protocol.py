@@ -98,8 +98,8 @@ class Terms:
 class WebSocketProtocol(SharedProtocol):
     """One websocket after its opening handshake.
 
-    ``_lock`` guards ``_session``, ``_armed``, ``_stopped``, ``_unread``, ``_held``, ``_size`` and
-    ``_groups``.
+    ``_lock`` guards ``_session``, ``_armed``, ``_stopped``, ``_unread``, ``_held``, ``_begun``,
+    ``_size`` and ``_groups``.
 
     Attributes:
         compressed: whether compression is agreed.
@@ -110,6 +110,7 @@ class WebSocketProtocol(SharedProtocol):
 
     __slots__ = (
         "_armed",
+        "_begun",
         "_continuation",
         "_doing",
         "_groups",
@@ -162,8 +163,9 @@ class WebSocketProtocol(SharedProtocol):
         """The time for which `due` is ordered: never after that at which something is due."""
         self._unread = 0
         """The bytes that the reader holds."""
-        self._held = 0
-        """The received bytes of which the server was told."""
+        self._held = self._begun = 0
+        """The received bytes of which the server was told, and those of a message that has begun
+        among them."""
         self._groups: list[Leavable] | None = None
         self._doing = CallKind.OPEN
         self._size = 0
@@ -233,6 +235,11 @@ class WebSocketProtocol(SharedProtocol):
         with self._lock:
             if self._groups is not None and group in self._groups:
                 self._groups.remove(group)
+
+    def pace(self, now: float) -> float:
+        """Return the rate at which the message arrives that has begun."""
+        transfer = self._transfer
+        return 0.0 if transfer is None else transfer.pace(now)
 
     def doing(self) -> str:
         """Return which method of the handler is called, and for which request."""
@@ -476,9 +483,11 @@ class WebSocketProtocol(SharedProtocol):
         held = self._session.held + self._unread
         if held > _LITTLE or self._held:
             held = held if held > _LITTLE else 0
-            if held != self._held:
+            begun = self._unread if held else 0
+            if held != self._held or begun != self._begun:
                 self._held = held
-                self._shared.hold(held)
+                self._begun = begun
+                self._shared.hold(held, begun)
 
     # -- without the lock ------------------------------------------------------------------------
 
