@@ -16,6 +16,7 @@ from rocket_core._connection.connection import Connection
 from rocket_core._connection.disk_budget import TOTAL_SPOOLED, DiskBudget
 from rocket_core._connection.server_state import ServerState
 from rocket_core._connection.shared_tally import counts_of
+from rocket_core._connection.shared_turns import SharedTurns
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.turn_taker import TurnState, TurnTaker
 from rocket_core._engine.counters import Counters, Tally
@@ -343,18 +344,19 @@ class Server:
             watched=self._watchdog is not None,
             alert=mailbox.alert,
         )
-        state = ServerState(
-            pool=pool,
-            output=Budget(self._max_output),
-            pushed=Budget(self._max_output),
-            disk=DiskBudget(self._max_spool, self._spool_free),
-        )
 
         def emptied() -> None:
             if state.draining and not state.stopped:
                 mailbox.post(self._stop_if_empty)
 
         registry = Registry(most, on_room=self._wake_listeners, on_empty=emptied)
+        state = ServerState(
+            pool=pool,
+            leaving=registry,
+            output=Budget(self._max_output),
+            pushed=Budget(self._max_output),
+            disk=DiskBudget(self._max_spool, self._spool_free),
+        )
         watchers: list[Watcher] = [
             SilentUpgrades(pool, self._timeouts.silence),
             state.corks,
@@ -676,7 +678,7 @@ class Server:
             queue_time=total.queue_time,
             service_time=total.service_time,
             turns=total.turns,
-            shared=_count_shared(connections),
+            shared=_count_shared(connections, self._server_state.tally.streams()),
             messages=self._server_state.tally.messages(connections),
             outcomes=self._server_state.tally.outcomes(),
         )
@@ -723,12 +725,12 @@ class Server:
         ]
 
 
-def _count_shared(connections: Iterable[Connection]) -> dict[str, SharedCounts]:
-    shared = [
-        each
-        for connection in connections
-        if (each := connection.shared) is not None and each.protocol.kind
-    ]
+def _count_shared(
+    connections: Iterable[Connection], streams: Iterable[SharedTurns]
+) -> dict[str, SharedCounts]:
+    found: list[SharedTurns] = [*streams]
+    found += [each for connection in connections if (each := connection.shared) is not None]
+    shared = [each for each in found if each.protocol.kind]
     all_of = Counter(each.protocol.kind for each in shared)
     parked = Counter(each.protocol.kind for each in shared if each.turn_state is TurnState.RESTING)
     return {kind: SharedCounts(parked[kind], all_of[kind] - parked[kind]) for kind in all_of}
