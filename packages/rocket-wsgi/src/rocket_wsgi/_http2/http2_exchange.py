@@ -46,6 +46,7 @@ class HTTP2Exchange(SharedRequest):
             that serves the exchange.
         parts: the parts of a streamed body that the application has not read. Likewise.
         unread: the bytes of these. Likewise.
+        urgency: how urgent it is while it waits, see `TurnOrder`.
         fault: why a streamed body cannot be read to its end; empty if it can. Likewise.
     """
 
@@ -59,6 +60,7 @@ class HTTP2Exchange(SharedRequest):
         "request",
         "stage",
         "unread",
+        "urgency",
         "whole",
     )
 
@@ -75,6 +77,7 @@ class HTTP2Exchange(SharedRequest):
         self.whole: tuple[bytes, bytes] | None = None
         self.parts: list[bytes] = NO_PARTS
         self.unread = 0
+        self.urgency = 0
         self.fault = ""
 
     @property

@@ -30,7 +30,6 @@ open (`FileFeed`), and no worker waits for it.
 from __future__ import annotations
 
 import io
-from collections import deque
 from math import inf
 from threading import Condition, Lock
 from time import monotonic
@@ -43,7 +42,13 @@ from rocket_wsgi._clock import Clock
 from rocket_wsgi._environ.request import is_secure
 from rocket_wsgi._http2.encoded_block import EncodedBlock
 from rocket_wsgi._http2.error_codes import ErrorCode
-from rocket_wsgi._http2.events import BodyArrived, Event, RequestArrived, StreamReset
+from rocket_wsgi._http2.events import (
+    BodyArrived,
+    Event,
+    PriorityChanged,
+    RequestArrived,
+    StreamReset,
+)
 from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
 from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
@@ -51,6 +56,7 @@ from rocket_wsgi._http2.http2_request import HTTP2Body, HTTP2Request, RequestRea
 from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
 from rocket_wsgi._http2.stream_body import StreamBody, StreamedBody
+from rocket_wsgi._http2.turn_order import TurnOrder
 from rocket_wsgi._own_answers import NO_ROOM, make_refusal
 from rocket_wsgi._response.response import PLAIN_TEXT
 from rocket_wsgi._static.answers import refusal
@@ -134,7 +140,7 @@ class HTTP2Protocol(SharedProtocol):
         self._session.receive(begun, now)
         self._exchanges: dict[int, HTTP2Exchange] = {}
         """The streams that have become requests, until the application is done with them."""
-        self._waiting: deque[HTTP2Exchange] = deque()
+        self._waiting = TurnOrder()
         """Those that are complete, behind the one that is queued."""
         self._queued = False
         """Whether one of them is in the queue of the pool, or about to be."""
@@ -247,6 +253,8 @@ class HTTP2Protocol(SharedProtocol):
                 self._add_body(event.stream, event.data, now, ended=event.ended)
             elif type(event) is StreamReset:
                 self._reset(event.stream)
+            elif type(event) is PriorityChanged:
+                self._prioritize(event.stream, event.urgency)
             else:  # trailers
                 self._add_body(event.stream, b"", now, ended=True)
         session = self._session
@@ -330,7 +338,7 @@ class HTTP2Protocol(SharedProtocol):
         with self._lock:
             if self._queued:
                 exchange.stage = _WAITING
-                self._waiting.append(exchange)
+                self._waiting.add(exchange, self._session.urgency(exchange.number))
                 return
             self._queued = True
             exchange.stage = _QUEUED
@@ -385,6 +393,13 @@ class HTTP2Protocol(SharedProtocol):
     def _refuse_body(self, exchange: HTTP2Exchange, answer: OwnAnswer) -> None:
         self.answer(exchange.number, answer, exchange.request)
         self.release(exchange)
+
+    def _prioritize(self, number: int, urgency: int) -> None:
+        """Have a stream that waits taken sooner, or later."""
+        with self._lock:
+            exchange = self._exchanges.get(number)
+            if exchange is not None and exchange.stage is _WAITING:
+                self._waiting.move(exchange, urgency)
 
     def _reset(self, number: int) -> None:
         """End a stream that was reset. If the application has it, it finds out."""
@@ -480,7 +495,7 @@ class HTTP2Protocol(SharedProtocol):
             if not self._waiting:
                 self._queued = False
                 return None
-            following = self._waiting.popleft()
+            following = self._waiting.take()
             following.stage = _QUEUED
             return following
 

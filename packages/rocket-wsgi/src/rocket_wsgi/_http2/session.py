@@ -8,8 +8,8 @@ How it is used on a shared connection:
 
 - The thread that owns the connection passes what has come to `receive`, and gets the events. It
   queues the streams of `RequestArrived` for the pool, adds `BodyArrived` to the body of its stream,
-  and marks the exchange of a `StreamReset`. ``held`` is what is to be told to the server
-  (`SharedConnection.hold`).
+  marks the exchange of a `StreamReset`, and moves one that waits after `PriorityChanged`. ``held``
+  is what is to be told to the server (`SharedConnection.hold`).
 - When a part of a body has been stored, or the application has read it, `credit` lets the client
   send as much again on that stream. The connection as a whole gets its credit at once: so a stream
   whose application does not read stalls no other.
@@ -46,6 +46,7 @@ from rocket_wsgi._http2.error_codes import ErrorCode, error_code
 from rocket_wsgi._http2.events import (
     BodyArrived,
     Event,
+    PriorityChanged,
     RequestArrived,
     StreamReset,
     TrailersArrived,
@@ -95,7 +96,7 @@ from rocket_wsgi._http2.limits import (
     STREAM_WINDOW,
 )
 from rocket_wsgi._http2.paced_streams import PacedStreams
-from rocket_wsgi._http2.priority import parse_priority
+from rocket_wsgi._http2.priority import DEFAULT_URGENCY, parse_priority
 from rocket_wsgi._http2.request_head import (
     NO_LENGTH,
     RequestHead,
@@ -317,6 +318,11 @@ class Session:
         if self._sends(stream) and self.state is not _CLOSED:
             self._reset(stream, ErrorCode.INTERNAL_ERROR)
         self._free(stream)
+
+    def urgency(self, number: int) -> int:
+        """Return how urgent a stream is; lower is more urgent (RFC 9218)."""
+        stream = self._streams.get(number)
+        return DEFAULT_URGENCY if stream is None else stream.urgency
 
     def stream_pending(self, number: int) -> int:
         """Return how many bytes of the body of a response wait to be taken."""
@@ -745,6 +751,8 @@ class Session:
         urgency, incremental = parse_priority(payload[4:].decode("latin-1"))
         stream = self._streams.get(number)
         if stream is not None:
+            if urgency != stream.urgency and not stream.released:
+                self._events.append(PriorityChanged(number, urgency))
             self._sender.prioritize(stream, urgency, incremental)
         elif number > self._numbers.last:
             if len(self._future) >= MAX_FUTURE:
