@@ -623,10 +623,13 @@ def test_drain_is_told_over_a_part_of_its_time() -> None:
         for client in clients:
             share(client, worker)
         protocols = list(worker.protocols)
+        began = time.monotonic()
         server.drain(PATIENCE)
         eventually(lambda: all(each.shared.drain_at < inf for each in protocols))
+        drawn = time.monotonic()  # when each has its time, counted from a moment since the drain
         times = sorted(each.shared.drain_at for each in protocols)
-        assert 0.1 < times[-1] - times[0] <= count * 0.01
+        assert began <= times[0]
+        assert times[0] + 0.1 < times[-1] <= drawn + count * 0.01
         assert server._server_state.drain_spread == count * 0.01
         eventually(lambda: all("draining" in each.told for each in protocols))
         for client in clients:

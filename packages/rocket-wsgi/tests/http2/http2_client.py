@@ -50,6 +50,8 @@ class StreamAnswer:
 class HTTP2Client:
     """One connection. It gives credit for what it reads, unless ``gives_credit`` is false.
 
+    Without ``checks`` it sends fields that are malformed, too.
+
     Attributes:
         answers: what has come, by stream.
         goaways: the last streams and error codes of the GOAWAY frames.
@@ -62,13 +64,19 @@ class HTTP2Client:
         window: int | None = None,
         gives_credit: bool = True,
         receive_buffer: int | None = None,
+        checks: bool = True,
     ) -> None:
         self._socket = socket.socket()
         if receive_buffer is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._socket.settimeout(PATIENCE)
         self._socket.connect((address.host, address.port))
-        config = h2.config.H2Configuration(client_side=True, header_encoding="latin-1")
+        config = h2.config.H2Configuration(
+            client_side=True,
+            header_encoding="latin-1",
+            validate_outbound_headers=checks,
+            normalize_outbound_headers=checks,
+        )
         self.h2 = h2.connection.H2Connection(config)
         self.h2.initiate_connection()
         if window is not None:

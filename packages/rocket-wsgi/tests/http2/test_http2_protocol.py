@@ -121,7 +121,9 @@ def test_one_client_with_many_streams_and_another_one_take_turns(
     assert one.answer(single).text == "/one"
     assert many.answer(first).text == "/hold"
     assert all(many.answer(each).status == 200 for each in streams)
-    assert application.paths[1:4] == ["/many/0", "/one", "/many/1"]
+    # The Monitor's thread may hold one of the two for a moment, when the worker comes back.
+    assert sorted(application.paths[1:3]) == ["/many/0", "/one"]
+    assert application.paths[3] == "/many/1"
 
 
 def test_more_requests_than_threads_wait_without_one(serve: Serve, connect: Connect) -> None:

@@ -257,6 +257,7 @@ class Engine:
                     if not connection.buffered:
                         seat.now = now = monotonic()
                         connection.deadline = now + self._keep_alive
+                        seat.busy = None  # before parking: see `_park`
                         self._monitor.park(connection)
                         if self._server.draining:  # looked at after parking: see `_park`
                             self._reconsider(connection, seat)
@@ -415,6 +416,10 @@ class Engine:
         if target is not connection.state:
             connection.enter(target)
             self._set_deadline(connection)
+        # 1. This thread parks. 2. Another worker claims the connection, and serves it. 3. A look at
+        # what this thread does would find that request. So the note, which a look begins with, is
+        # erased before the first step: see `Seat`.
+        seat.busy = None
         self._monitor.park(connection)
         # 1. This thread, about to park, has found no drain. 2. A drain begins: the Monitor's thread
         # sets `draining` and claims everything that is parked. 3. This thread parks, too late to be
@@ -501,6 +506,7 @@ class Engine:
             limit.end(lease, taker)
         self._admit()
         taker.flush()
+        seat.busy = None  # before another worker may have the next turn: see `_park`
         queued = taker.end_turn(again=again)
         if not queued and taker.leaves:
             self._registry.end_leaving(taker)
@@ -591,6 +597,7 @@ class Engine:
         if connection.buffered:
             shared.protocol.received(connection)
             self._after_telling(shared)
+        seat.busy = None  # before parking: see `_park`
         self._park_shared(connection, shared)
 
     def _receive_shared(self, connection: Connection, seat: Seat) -> None:
@@ -620,6 +627,7 @@ class Engine:
                     # be queued: the thread has claimed something, and is known not to poll.
                     seat.turn = shared if shared.take_unqueued() else shared.take_request()
                 self._after_telling(shared)
+        seat.busy = None  # before parking: see `_park`
         self._park_shared(connection, shared)
 
     def _after_telling(self, shared: SharedConnection) -> None:

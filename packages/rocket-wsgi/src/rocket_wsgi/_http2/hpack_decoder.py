@@ -61,6 +61,7 @@ _LONGEST_STRING: Final = 128
 TOO_MANY: Final = "the request has too many header fields"
 TOO_LONG: Final = "the request head is too long"
 FIELD_TOO_LONG: Final = "a header field is too long"
+TARGET_TOO_LONG: Final = "the request target is too long"
 
 
 class FieldBlock:
@@ -82,7 +83,7 @@ class FieldBlock:
 
     @property
     def fields(self) -> list[Field]:
-        """The fields in their order; empty if there is an ``excess``."""
+        """The fields in their order; only the first few if there is an ``excess``."""
         if self._path:
             path = Field(":path", self._path)
             self._fields = [path if field.role is _PATH else field for field in self._fields]
@@ -172,7 +173,7 @@ class HpackDecoder:
                 fields.append(field)
             else:
                 excess = _excess(field, size)
-                fields = []
+                del fields[len(PSEUDO) :]
         decoded = FieldBlock(fields, excess)
         if start or literals & _TO_INDEX:
             self._blocks.clear()
@@ -344,7 +345,7 @@ def _check_bomb(size: int) -> None:
 def _excess(field: Field, size: int) -> str:
     """Return which limit is exceeded by a field, with which the list has ``size`` bytes."""
     if field.size > _MOST_OF_FIELD:
-        return FIELD_TOO_LONG
+        return TARGET_TOO_LONG if field.role is _PATH else FIELD_TOO_LONG
     return TOO_LONG if size > MAX_LIST else TOO_MANY
 
 

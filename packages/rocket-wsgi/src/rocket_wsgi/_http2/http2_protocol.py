@@ -542,16 +542,20 @@ class HTTP2Protocol(SharedProtocol):
         block: bytes,
         descriptor: int,
         spans: Sequence[tuple[bytes, int, int]],
+        *,
+        complete: bool,
     ) -> None:
         """Send the head ``block``, and parts of a file as the client takes them. Never waits.
 
-        Raises `ClientGone`, and `OSError` if the process has no descriptor left.
+        ``complete`` says that the parts are all of the body. Raises `ClientGone`, and `OSError` if
+        the process has no descriptor left.
         """
         number = exchange.number
-        feed = FileFeed(descriptor, spans)
+        feed = FileFeed(descriptor, spans, complete=complete)
         now = monotonic()
         with self._lock:
-            sent = self._session.respond(number, block, b"", now, end=feed.ended)
+            end = complete and feed.ended
+            sent = self._session.respond(number, block, b"", now, end=end)
             self._shared.supply()
             kept = sent and not feed.ended
             if kept:
@@ -728,7 +732,8 @@ class HTTP2Protocol(SharedProtocol):
             else:
                 if not feed.ended:
                     continue
-                session.finish(number)
+                if feed.complete:
+                    session.finish(number)
             feed.close()
             del self._feeds[number]
             if feed.released:

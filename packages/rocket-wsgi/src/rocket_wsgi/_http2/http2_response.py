@@ -78,7 +78,8 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
         return self._head.encode(NO_LENGTH, self._heads.clock)
 
     def _send_head(self, before: bytes) -> None:
-        self._protocol.write(self._exchange, before, b"", end=True, in_memory=True)
+        end = not self._left  # otherwise a body is announced, and none of it comes
+        self._protocol.write(self._exchange, before, b"", end=end, in_memory=True)
 
     def _send_whole(self, data: bytes, length: int) -> None:
         before = self._head.encode(length, self._heads.clock)
@@ -90,8 +91,6 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
             return
         end = len(data) == length
         self._protocol.write(exchange, before, data, end=end, in_memory=True)
-        if not end:  # it is about to be broken off
-            self._protocol.send()
 
     def _send_part(self, before: bytes, data: bytes, in_memory: bool) -> None:
         end = not self._left
@@ -100,17 +99,18 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
             self._protocol.send()
 
     def _send_end(self) -> None:
-        if self._left:  # otherwise the last part was the end
+        if self._left < 0:  # otherwise the last part was the end, or the body is too short
             self._protocol.finish(self._exchange)
 
     def _send_file(self, before: bytes, descriptor: int, offset: int, count: int) -> None:
         spans = [(b"", offset, count)] if count else []
-        self._protocol.write_file(self._exchange, before, descriptor, spans)
+        complete = not self._left
+        self._protocol.write_file(self._exchange, before, descriptor, spans, complete=complete)
 
     def _send_spans(
         self, before: bytes, descriptor: int, spans: Sequence[tuple[bytes, int, int]]
     ) -> None:
-        self._protocol.write_file(self._exchange, before, descriptor, spans)
+        self._protocol.write_file(self._exchange, before, descriptor, spans, complete=True)
 
     def _send_hints(self, headers: Iterable[tuple[str, str]]) -> None:
         fields = check_hints(headers)

@@ -25,18 +25,20 @@ from rocket_wsgi._http2.frames import (
     MAX_FRAME,
     STREAM_MASK,
     headers_frames,
+    rst_stream,
 )
 from rocket_wsgi._http2.hpack_encoder import NO_TABLE
 from rocket_wsgi._http2.limits import MAX_CONTROL
 from rocket_wsgi._http2.scheduler import Scheduler
+from rocket_wsgi._http2.stream import End, Stream
 from rocket_wsgi._http2.stream_state import StreamStep
 
 if TYPE_CHECKING:
     from rocket_core import Timeouts
     from rocket_wsgi._http2.guard import Guard
-    from rocket_wsgi._http2.stream import Stream
 
 _WE_END: Final = StreamStep.WE_END
+_RESET: Final = StreamStep.RESET
 
 _SHORTCUT: Final = 16 * 1024
 """The bytes of whole frames from which responses wait for their turn. Beyond it they are counted
@@ -162,7 +164,7 @@ class Sender:
                 self._guard.sent(size)
             self._frames.append(frames)
             self._size += len(frames)
-            self._complete(stream)
+            self._complete(stream, self._frames)
             return
         self.head(stream, block)
         if body:
@@ -186,6 +188,12 @@ class Sender:
         """Note that the response is complete with the block ``trailers``, which may be empty."""
         stream.finished = True
         stream.trailers = trailers
+        if not stream.pieces:
+            self._unmetered[stream.number] = stream
+
+    def break_off(self, stream: Stream) -> None:
+        """Note that the response ends here, and is not complete: a reset follows what there is."""
+        stream.finished = stream.broken = True
         if not stream.pieces:
             self._unmetered[stream.number] = stream
 
@@ -268,14 +276,14 @@ class Sender:
         ends = stream.finished and not stream.pieces
         last = len(blocks) - 1
         for number, block in enumerate(blocks):
-            end = ends and not stream.trailers and number == last
+            end = ends and not stream.trailers and number == last and not stream.broken
             frames.append(headers_frames(stream.number, self._block(block), end=end))
         if ends:
             if stream.trailers:
                 frames.append(headers_frames(stream.number, self._block(stream.trailers), end=True))
-            elif not blocks:
+            elif not blocks and not stream.broken:
                 frames.append(HEAD.pack(0, 0, DATA, END_STREAM, stream.number))
-            self._complete(stream)
+            self._complete(stream, frames)
         stream.blocks = []
         return sum(map(len, frames[count:]))
 
@@ -311,7 +319,7 @@ class Sender:
                 transfer.resume(now)  # since its window has opened, the client was not waited for
                 transfer.move(size, now)
         ends = stream.finished and not stream.pieces
-        flags = END_STREAM if ends and not stream.trailers else 0
+        flags = END_STREAM if ends and not stream.trailers and not stream.broken else 0
         frames.append(HEAD.pack(size >> 8, size & 0xFF, DATA, flags, stream.number))
         frames += parts
         size += len(frames[-1 - len(parts)])
@@ -322,7 +330,7 @@ class Sender:
                     block = self._block(stream.trailers)
                     frames.append(headers_frames(stream.number, block, end=True))
                     size += len(frames[-1])
-                self._complete(stream)
+                self._complete(stream, frames)
         elif stream.window_out <= 0:
             self._scheduler.remove(stream)
             self._block_stream(stream, now)
@@ -353,8 +361,14 @@ class Sender:
             return NO_TABLE + block
         return block
 
-    def _complete(self, stream: Stream) -> None:
-        stream.step(_WE_END)
+    def _complete(self, stream: Stream, frames: list[bytes]) -> None:
+        """Note that all that there is of a response is in ``frames``."""
+        if stream.broken:
+            frames.append(rst_stream(stream.number, ErrorCode.INTERNAL_ERROR))
+            stream.step(_RESET)
+            stream.end = End.RESET_SENT
+        else:
+            stream.step(_WE_END)
         stream.outgoing = None
         self.completed.append(stream)
 

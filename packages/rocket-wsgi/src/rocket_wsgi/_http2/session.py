@@ -81,7 +81,7 @@ from rocket_wsgi._http2.frames import (
     window_update,
 )
 from rocket_wsgi._http2.guard import Guard
-from rocket_wsgi._http2.hpack_decoder import FieldBlock, HpackDecoder
+from rocket_wsgi._http2.hpack_decoder import TARGET_TOO_LONG, FieldBlock, HpackDecoder
 from rocket_wsgi._http2.limits import (
     CONNECTION_WINDOW,
     DRAIN_ROUND_TRIP,
@@ -307,8 +307,9 @@ class Session:
     def release(self, number: int, now: float) -> None:
         """Note that the application is done with a stream, which frees its slot.
 
-        A response that was not finished is cut off with INTERNAL_ERROR. If the client has not sent
-        all of its request by the end of the response, it is told to stop (section 8.1).
+        A response that was not finished is cut off with INTERNAL_ERROR, behind what there is of it.
+        If the client has not sent all of its request by the end of the response, it is told to stop
+        (section 8.1).
         """
         stream = self._streams.get(number)
         if stream is None or stream.released:
@@ -316,7 +317,10 @@ class Session:
         self._now = now
         stream.released = True
         if self._sends(stream) and self.state is not _CLOSED:
-            self._reset(stream, ErrorCode.INTERNAL_ERROR)
+            if stream.answered:
+                self._sender.break_off(stream)
+            else:
+                self._reset(stream, ErrorCode.INTERNAL_ERROR)
         self._free(stream)
 
     def urgency(self, number: int) -> int:
@@ -548,7 +552,8 @@ class Session:
     def _read_head(self, decoded: FieldBlock) -> RequestHead:
         """Find out what a block means as the head of a request."""
         if decoded.excess:
-            return refused_head(431, decoded.excess)
+            status = 414 if decoded.excess == TARGET_TOO_LONG else 431
+            return refused_head(status, decoded.excess, decoded.fields)
         decoded.head = head = read_head(decoded.fields)
         return head
 
