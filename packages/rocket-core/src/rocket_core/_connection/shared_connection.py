@@ -428,7 +428,7 @@ class SharedConnection(TurnTaker):
         hold too much, the connection is not read; see `InputRoom`. If clients keep the room
         occupied, the slowest is disconnected, see `SharedProtocol.pace`.
         To be called in `SharedProtocol.received` and `SharedProtocol.turn`, which are followed by a
-        look at the connections that wait.
+        look at the connections that wait; so is `flush`.
         """
         server: ServerState = self._connection.server
         if server.room.hold(self, count, begun):

@@ -18,7 +18,8 @@ alone while the next stream of the connection is about to be served (`send_or_le
 
 **Bodies of requests** are stored as over HTTP/1.1, in a `Spool`, and the client is given credit for
 what is stored. If the application reads them while they arrive, it is given credit for what was
-read.
+read. What was not counts against the bound for all connections (`InputRoom`): beyond it, nothing is
+read of the connection, and the time of its client stands still.
 
 **Bodies of responses** wait in the session until the windows of the client open. A worker waits,
 and is replaced meanwhile, where it has more to add and more than `STREAM_BOUND` wait on its stream,
@@ -119,6 +120,7 @@ class HTTP2Protocol(SharedProtocol):
         "_session",
         "_shared",
         "_site",
+        "_unread",
         "_waiters",
         "_waiting",
         "connection",
@@ -152,6 +154,8 @@ class HTTP2Protocol(SharedProtocol):
         self._room: Condition | None = None
         """What workers wait on; made for the first one."""
         self._waiters = 0
+        self._unread = 0
+        """The bytes of streamed bodies that the applications have yet to read."""
         self._armed = inf
         """The time for which `due` is ordered: never after that at which something is due."""
         self.dry = False
@@ -167,6 +171,7 @@ class HTTP2Protocol(SharedProtocol):
         data = connection.take()
         now = monotonic()
         with self._lock:
+            self._session.go_on(now)
             events = self._session.receive(data, now)
         self._carry_out(events, now)
 
@@ -174,6 +179,10 @@ class HTTP2Protocol(SharedProtocol):
         """Do what is due."""
         with self._lock:
             self._armed = inf
+            if self._shared.waits_for_room:
+                # A thread of the pool has found that too much is held. It does not look after the
+                # time.
+                self._session.stop_time(now)
             events = self._session.tick(now)
         self._carry_out(events, now)
 
@@ -259,6 +268,8 @@ class HTTP2Protocol(SharedProtocol):
                 self._add_body(event.stream, b"", now, ended=True)
         session = self._session
         with self._lock:
+            if self._shared.waits_for_room:
+                session.stop_time(now)
             if session.deadline < self._armed:
                 self._arm()
             closed = session.state is _CLOSED
@@ -385,6 +396,7 @@ class HTTP2Protocol(SharedProtocol):
                     exchange.parts = []
                 exchange.parts.append(data)
                 exchange.unread += len(data)
+                self._hold(len(data))
             body.complete = ended
             if body.store.size > self._site.max_body:
                 exchange.fault = "the request body is too long"
@@ -478,6 +490,7 @@ class HTTP2Protocol(SharedProtocol):
                 return
             exchange.stage = _OVER
             self._exchanges.pop(exchange.number, None)
+            self._forget_parts(exchange)
         request = exchange.request
         if request.body is not None:
             request.body.store.close()
@@ -591,6 +604,7 @@ class HTTP2Protocol(SharedProtocol):
                 self._send_whole(exchange, exchange.whole, now)
             exchange.stage = _OVER
             self._exchanges.pop(number, None)
+            self._forget_parts(exchange)
             if self._feeds and number in self._feeds:
                 self._feeds[number].released = True
             else:
@@ -647,11 +661,12 @@ class HTTP2Protocol(SharedProtocol):
             exchange.parts = [data[size:]] if len(data) > size else []
             data = data[:size]
             exchange.unread -= len(data)
+            self._hold(-len(data))
             self._session.credit(exchange.number, len(data), now)
             waits = self._session.waits
             if waits:
                 self._shared.supply()
-        if waits:
+        if waits or self.connection.server.room.crowded:
             self._shared.flush()
         return data
 
@@ -711,6 +726,18 @@ class HTTP2Protocol(SharedProtocol):
         return in_memory or (mine <= STREAM_BOUND and pending <= CONNECTION_BOUND)
 
     # -- with the lock ----------------------------------------------------------------------------
+
+    def _hold(self, count: int) -> None:
+        """Note that ``count`` bytes of streamed bodies more, or fewer, wait to be read."""
+        self._unread += count
+        self._shared.hold(self._unread)
+
+    def _forget_parts(self, exchange: HTTP2Exchange) -> None:
+        """Forget what the application has not read of a streamed body, and will not."""
+        if exchange.unread:
+            self._hold(-exchange.unread)
+            exchange.unread = 0
+            exchange.parts = NO_PARTS
 
     def _give_back(self) -> None:
         """Give back to the budget what is not needed any more."""

@@ -168,6 +168,7 @@ class Session:
         "_sender",
         "_settings",
         "_stalls",
+        "_stopped_at",
         "_streams",
         "_timeouts",
         "failure",
@@ -207,6 +208,8 @@ class Session:
         self._credit = 0
         self._stalls = 0
         self._drain_ends = inf
+        self._stopped_at = inf
+        """Since when the time of the client stands still; infinite: it does not."""
 
     # The client's side. The thread that owns the connection calls these.
 
@@ -368,6 +371,24 @@ class Session:
         elif self.state is _PREFACE or self.state is _GREETED:
             self._end()
 
+    def stop_time(self, now: float) -> None:
+        """Let the time of the client stand still, because from ``now`` on nothing is read.
+
+        Neither what it sends nor the credit that it gives arrives meanwhile.
+        """
+        if self._stopped_at == inf:
+            self._stopped_at = now
+            self._paced.pause(now)
+            self._sender.pause(now)
+
+    def go_on(self, now: float) -> None:
+        """Let the time of the client go on, if it stands still, because something is read again."""
+        if self._stopped_at != inf:
+            self._partial_since += now - self._stopped_at
+            self._stopped_at = inf
+            self._paced.resume(now)
+            self._sender.resume(now)
+
     def fail(self, code: ErrorCode, reason: str) -> None:
         """End the session at once, by the server's wish."""
         self._fail(code, reason)
@@ -379,6 +400,8 @@ class Session:
             return inf
         if self.state is _PREFACE or self.state is _GREETED:
             return self._begun + PREFACE_TIMEOUT
+        if self._stopped_at != inf:
+            return self._drain_ends
         due = min(self._drain_ends, self._partial_since + self._timeouts.head)
         if not self._streams:
             due = min(due, self._idle_since + self._timeouts.keep_alive)
@@ -896,6 +919,10 @@ class Session:
         now = self._now
         if self.state is _PREFACE or self.state is _GREETED:
             raise SessionError(ErrorCode.SETTINGS_TIMEOUT, "the connection preface is late")
+        if self._stopped_at != inf:
+            if now >= self._drain_ends:
+                self._leave()
+            return
         if now >= self._partial_since + self._timeouts.head:
             raise SessionError(_ENHANCE_YOUR_CALM, "a frame or a head arrives too slowly")
         if now >= self._drain_ends:
