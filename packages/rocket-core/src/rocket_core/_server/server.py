@@ -40,7 +40,7 @@ from rocket_core._server.monitor_thread import MonitorThread, Watcher
 from rocket_core._server.overdue_watch import OverdueWatch
 from rocket_core._server.silent_upgrades import SilentUpgrades
 from rocket_core._server.watchdog import Watchdog
-from rocket_core._state import CloseReason, State
+from rocket_core._state import OWNERS, CloseReason, Owner, State
 from rocket_core._system.descriptor_limit import default_max_connections
 from rocket_core._system.forks import hold, release
 from rocket_core._system.signal_safe_event import SignalSafeEvent
@@ -582,7 +582,10 @@ class Server:
         # 1. A thread of the application flushes, and owns a shared connection. 2. The connection is
         # not found above. 3. The thread parks it. It never waits meanwhile, so that it is soon.
         # 4. Its last turn is queued, or another one is not over yet. The pool goes on until all of
-        # them are, since the application is told of the ends by its threads.
+        # them are, since the application is told of the ends by its threads. The third step may
+        # come last, too: what the thread has flushed may be the end of the sharing. It queues the
+        # turn, which a worker takes at once, and then parks a connection that is not shared any
+        # more, which nothing would find after the end.
         while time.monotonic() < until and self._has_shared():
             time.sleep(_PUSH)
             self._close_unowned()
@@ -605,9 +608,11 @@ class Server:
             _log.exception("the worker's stopped() failed")
 
     def _has_shared(self) -> bool:
-        """Return whether a connection is shared, or its protocol has yet to be told of the end."""
-        shared = any(each.shared is not None for each in self._registry.snapshot())
-        return shared or self._registry.leaving > 0
+        """Return whether a connection is shared or about to be parked, or its protocol untold."""
+        return self._registry.leaving > 0 or any(
+            each.shared is not None or OWNERS[each.state] is Owner.MONITOR
+            for each in self._registry.snapshot()
+        )
 
     def _let_go(self) -> None:
         """In a process that the application forked: close the copies that it has inherited."""
