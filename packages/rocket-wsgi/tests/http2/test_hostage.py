@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attacks import FLOODS, MADE
 from hpacksupport import indexed, literal
-from http2_client import HTTP2Client
 from raw.case import GET, HELLO, block, continuation, data, headers, post, reset, settings
 from raw.case import update as window_update
 
+from http2_client import HTTP2Client
 from rocket_core.testing import PATIENCE, eventually
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.limits import MAX_STREAMS

@@ -663,7 +663,9 @@ class HTTP2Protocol(SharedProtocol):
         """Have ``protocol`` go on with a stream once the application is done with it."""
         with self._lock:
             pushes = self._find_pushes()
-        return pushes.share(exchange.number, protocol, listens=exchange.request.tunnel)
+        return pushes.share(
+            exchange.number, protocol, listens=exchange.request.tunnel, gone=exchange.gone
+        )
 
     def _find_pushes(self) -> SharedStreams:
         """With the lock: return the streams that go on."""
