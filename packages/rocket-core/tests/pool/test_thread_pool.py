@@ -37,7 +37,7 @@ from rocket_core._pool.urgent_lanes import UrgentLanes
 from rocket_core._server.mailbox import Mailbox
 from rocket_core._server.monitor_thread import MonitorThread
 from rocket_core._system.poller import default_poller
-from rocket_core.extending import READ
+from rocket_core.extending import READ, SharedRequest
 from rocket_core.testing import PATIENCE, NarrowListener, eventually
 
 if TYPE_CHECKING:
@@ -806,10 +806,10 @@ def test_urgent_lane_is_not_busy_with_what_it_has_passed_on(sockets: Sockets) ->
         def urgent(self, connection: Connection) -> bool:
             return not connection.requests
 
-    def pass_on(connection: Connection) -> None:
-        passed.append((connection, [each.busy for each in lanes.seats()]))
+    def pass_on(exchange: Connection | SharedRequest) -> None:
+        passed.append((exchange, [each.busy for each in lanes.seats()]))
 
-    passed: list[tuple[Connection, list[object]]] = []
+    passed: list[tuple[object, list[object]]] = []
     parts = Fixture(OnceUrgent, threads=1)
     lanes = UrgentLanes(parts.engine, parts.seats, pass_on)
     connection = ready_connection(parts, sockets, b"x\n" * 2)
