@@ -29,7 +29,7 @@ from systemtests.processes import (
     rocket_cli,
     serve,
 )
-from systemtests.recipes import RECIPES, haproxy, nginx, recipe
+from systemtests.recipes import RECIPES, haproxy, nghttpx, nginx, recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,8 @@ def test_haproxy(tmp_path: Path, certificates: Certificates) -> None:
             "unix@/run/mysite/rocket.sock": f"unix@{tmp_path}/rocket.sock",
             "10.1.0.5:8443": secure.address.removeprefix("https://"),
         }
-        with haproxy(tmp_path, changes, ["bind :80", "bind :443"]) as (http, https):
+        binds = ["bind :80", "bind :443"]
+        with haproxy(tmp_path, "haproxy.cfg", changes, binds) as (http, https):
             with client_of(http) as client:
                 for number in (1, 2, 3):
                     assert_client_is_seen(seen(client, f"/{number}"))
@@ -153,6 +154,125 @@ def test_nginx_that_passes_bytes_on(tmp_path: Path, certificates: Certificates) 
         ):
             assert seen(client)["REMOTE_ADDR"] == CLIENT
     assert_quiet(server.log)
+
+
+# -- HTTP/2 --------------------------------------------------------------------------------------
+
+
+def fetch(address: tuple[str, int], certificates: Certificates, path: str) -> dict[str, Any]:
+    """What the application has seen of a request by HTTP/2 over TLS, from `CLIENT`."""
+    host, port = address
+    command = [find_tool("curl"), "--silent", "--show-error", "--fail", "--http2"]
+    command += ["--interface", CLIENT, "--cacert", str(certificates.ca), "--max-time", "10"]
+    for name, value in {"Host": "mysite.example", **FORGED}.items():
+        command += ["--header", f"{name}: {value}"]
+    command += ["--write-out", "\n%{http_version}", f"https://{host}:{port}{path}"]
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    body, _, version = done.stdout.rpartition("\n")
+    assert version == "2"
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def assert_client_of_http2_is_seen(found: dict[str, Any]) -> None:
+    assert found["SERVER_PROTOCOL"] == "HTTP/2"
+    assert found["REMOTE_ADDR"] == CLIENT
+    assert found["wsgi.url_scheme"] == "https"
+    assert found["HTTP_HOST"] == "mysite.example"
+    assert found["HTTP_FORWARDED"] is None
+    assert found["HTTP_X_FORWARDED_FOR"] is None
+
+
+@pytest.fixture
+def pem(tmp_path: Path, certificates: Certificates) -> Path:
+    """Certificate and key in one file, as HAProxy wants them."""
+    path = tmp_path / "mysite.pem"
+    path.write_text(certificates.cert.read_text() + certificates.key.read_text())
+    return path
+
+
+def test_haproxy_with_http2(tmp_path: Path, certificates: Certificates, pem: Path) -> None:
+    """Without TLS over a Unix socket, and with TLS."""
+    options = options_of("haproxy-http2.cfg", "--bind https:")
+    for old, new in {
+        "10.1.0.5:8443": "127.0.0.1:0",
+        "fullchain.pem": str(certificates.cert),
+        "privkey.pem": str(certificates.key),
+        "10.1.0.0/16": "127.0.0.0/8",
+    }.items():
+        options = [each.replace(old, new) for each in options]
+    with (
+        behind_socket(tmp_path, options_of("haproxy-http2.cfg", "--bind unix:")) as plain,
+        serve(SEEN, *options, cwd=APPLICATIONS) as secure,
+    ):
+        changes = {
+            "unix@/run/mysite/rocket.sock": f"unix@{tmp_path}/rocket.sock",
+            "10.1.0.5:8443": secure.address.removeprefix("https://"),
+            "/etc/haproxy/mysite.pem": str(pem),
+            "/etc/ssl/certs/ca-certificates.crt": str(certificates.ca),
+        }
+        binds = ["bind :443", "bind :8443"]
+        with haproxy(tmp_path, "haproxy-http2.cfg", changes, binds) as (first, second):
+            for number in (1, 2, 3):
+                assert_client_of_http2_is_seen(fetch(first, certificates, f"/{number}"))
+                plain.wait_for(f" /{number}")
+            assert_client_of_http2_is_seen(fetch(second, certificates, "/"))
+    assert_quiet(plain.log + secure.log)
+
+
+def test_nghttpx(tmp_path: Path, certificates: Certificates) -> None:
+    """Over a Unix socket, without TLS."""
+    changes = {
+        "unix:/run/mysite/rocket.sock": f"unix:{tmp_path}/rocket.sock",
+        "/etc/nghttpx/privkey.pem": str(certificates.key),
+        "/etc/nghttpx/fullchain.pem": str(certificates.cert),
+    }
+    with (
+        behind_socket(tmp_path, options_of("nghttpx.conf", "--bind unix:")) as server,
+        nghttpx(tmp_path, changes) as address,
+    ):
+        for number in (1, 2, 3):
+            assert_client_of_http2_is_seen(fetch(address, certificates, f"/{number}"))
+            server.wait_for(f" /{number}")
+    assert_quiet(server.log)
+
+
+def test_nginx_that_passes_http2_on(tmp_path: Path, certificates: Certificates) -> None:
+    """Client and server agree on HTTP/2 by themselves."""
+    options = [
+        *certificates.options,
+        "--proxy-protocol",
+        "127.0.0.0/8",
+        "--trusted-proxies",
+        "none",
+    ]
+    with serve(SEEN, *options, cwd=APPLICATIONS) as server:
+        changes = {"10.1.0.5:8443": server.address.removeprefix("https://")}
+        with nginx(tmp_path, "nginx-stream.conf", changes, "listen 443;") as address:
+            assert_client_of_http2_is_seen(fetch(address, certificates, "/"))
+    assert_quiet(server.log)
+
+
+def test_envoy() -> None:
+    """The syntax, and the command, without Envoy."""
+    found = yaml.safe_load((RECIPES / "envoy.yaml").read_text(encoding="utf-8"))
+    (cluster,) = found["static_resources"]["clusters"]
+    (options,) = cluster["typed_extension_protocol_options"].values()
+    assert options["explicit_http_config"] == {"http2_protocol_options": {}}
+    command = ["rocket-cli", "check", SEEN, *options_of("envoy.yaml", "--bind 10.1.0.5:")]
+    done = subprocess.run(
+        [rocket_cli(), *command[1:]],
+        cwd=APPLICATIONS,
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # -- systemd -------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ KEYS = (
     "PATH_INFO",
     "HTTP_FORWARDED",
     "HTTP_X_FORWARDED_FOR",
+    "SERVER_PROTOCOL",
     "rocket.peer",
 )
 

@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from systemtests.processes import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
 _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -57,12 +57,12 @@ def _find_chromium() -> str:
 
 
 @contextmanager
-def _run(command: str, profile: Path) -> Iterator[str]:
+def _run(command: str, options: Sequence[str], profile: Path) -> Iterator[str]:
     """Run Chromium, with its data in a folder; yield the address of its DevTools protocol."""
     log, notice = profile / "log", profile / "DevToolsActivePort"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [command, *_OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+            [command, *_OPTIONS, *options, f"--user-data-dir={profile}", "about:blank"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -83,8 +83,10 @@ def _run(command: str, profile: Path) -> Iterator[str]:
 class Chromium:
     """A browser; a context manager that starts it and ends it. One thread uses it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        """Find the program, which is started with further ``options``."""
         self._command = _find_chromium()
+        self._further_options = options
         self._numbers = itertools.count(1)
         self._resources = ExitStack()
 
@@ -92,7 +94,7 @@ class Chromium:
         with ExitStack() as stack:
             profile = Path(tempfile.mkdtemp(prefix="rocket-chromium-"))
             stack.callback(shutil.rmtree, profile, ignore_errors=True)
-            address = stack.enter_context(_run(self._command, profile))
+            address = stack.enter_context(_run(self._command, self._further_options, profile))
             self._socket = stack.enter_context(
                 connect(address, proxy=None, max_size=None, compression=None)
             )

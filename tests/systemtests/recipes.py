@@ -78,9 +78,9 @@ def nginx(
 
 @contextmanager
 def haproxy(
-    directory: Path, changes: Mapping[str, str], binds: Sequence[str]
+    directory: Path, name: str, changes: Mapping[str, str], binds: Sequence[str]
 ) -> Iterator[list[tuple[str, int]]]:
-    """Run HAProxy with the recipe, with a port of its own for each of ``binds``; yield these."""
+    """Run HAProxy with a recipe, with a port of its own for each of ``binds``; yield these."""
     program = find_tool("haproxy")
     with listening() as first, listening() as second:
         sockets = [first, second]
@@ -88,9 +88,25 @@ def haproxy(
             bind: f"bind fd@{sock.fileno()}" for bind, sock in zip(binds, sockets, strict=True)
         }
         configuration = directory / "haproxy.cfg"
-        configuration.write_text(recipe("haproxy.cfg", {**changes, **inherited}))
+        configuration.write_text(recipe(name, {**changes, **inherited}))
         with _running([program, "-db", "-f", str(configuration)], sockets, {}):
             yield [sock.getsockname() for sock in sockets]
+
+
+@contextmanager
+def nghttpx(directory: Path, changes: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    """Run nghttpx with its recipe, with a port of its own; yield its address."""
+    program = find_tool("nghttpx")
+    with listening() as sock:
+        host, port = sock.getsockname()
+        configuration = directory / "nghttpx.conf"
+        changes = {**changes, "frontend=*,443": f"frontend={host},{port}"}
+        configuration.write_text(recipe("nghttpx.conf", changes))
+        command = [program, f"--conf={configuration}", "--errorlog-file=/dev/stderr"]
+        # As for a new nghttpx that takes over from an old one.
+        variables = {"NGHTTPX_ACCEPT_1": f"tcp,{sock.fileno()}"}
+        with _running([*command, "--accesslog-file=/dev/null"], [sock], variables):
+            yield host, port
 
 
 @contextmanager

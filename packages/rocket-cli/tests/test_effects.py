@@ -66,6 +66,7 @@ SHOWN = {
     "executor-threads": "serving/test_server.py::test_executor_threads",
     "graceful-timeout": "serving/test_server.py::test_graceful_timeout",
     "group": "settings/test_identity.py::test_user_and_group_by_number",
+    "http2": "serving/test_http2.py::test_protocols_that_tls_offers",
     "log-format": "serving/test_access_log.py::test_json_of_both_logs",
     "log-level": "commands/test_main.py::test_debug_shows_the_traceback_first",
     "max-rss": "supervisor/test_memory_limit.py::test_process_that_grows_is_replaced",

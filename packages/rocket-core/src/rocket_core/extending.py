@@ -5,13 +5,14 @@ These names are public, too, and follow the same versions as `rocket_core`.
 
 from rocket_core._connection.buffers import RECEIVE_SIZE
 from rocket_core._connection.output import OUTPUT_BOUND
+from rocket_core._connection.shared_connection import QUEUE_BOUND
 from rocket_core._connection.shared_request import SharedRequest
+from rocket_core._connection.shared_turns import Phase, SharedTurns
 from rocket_core._connection.spool import Spool
 from rocket_core._connection.transfer import Transfer
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._connection.upgraded_socket import UpgradedSocket
 from rocket_core._errors import NotYet, SpoolError
-from rocket_core._exchange import Exchange
 from rocket_core._lease import Hold, Lease
 from rocket_core._native_classes import mypyc_attr
 from rocket_core._network.binding import SocketFile, bind_socket
@@ -21,16 +22,18 @@ from rocket_core._system.rare_log import RareLog
 
 __all__ = [
     "OUTPUT_BOUND",
+    "QUEUE_BOUND",
     "READ",
     "RECEIVE_SIZE",
     "WRITE",
-    "Exchange",
     "FaultLog",
     "Hold",
     "Lease",
     "NotYet",
+    "Phase",
     "RareLog",
     "SharedRequest",
+    "SharedTurns",
     "SocketFile",
     "Spool",
     "SpoolError",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import h2.exceptions
-from http2_client import HTTP2Client, StreamAnswer
 
+from http2_client import HTTP2Client, StreamAnswer
 from rocket_core.testing import Client
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from http2_client import HTTP2Client
 
+from http2_client import HTTP2Client
 from rocket_core import Peer, Timeouts
 from rocket_core.testing import PATIENCE, at_growing_scales, descriptors, eventually, within
 from rocket_wsgi import AccessLog, Site, StaticFiles
@@ -627,6 +627,16 @@ def test_a_preface_may_arrive_in_pieces(serve: Serve, connect: Connect) -> None:
             {"peer": Peer("192.0.2.2", 1), "proxy": Peer("198.51.100.1", 1)},
             False,
         ),
+        (
+            {"h2c": True, "trusted_proxies": ["192.0.2.0/24"]},
+            {"peer": Peer("198.51.100.1", 1), "proxy": Peer("192.0.2.2", 1), "secure": True},
+            True,
+        ),
+        (
+            {"h2c": True, "trusted_proxies": ["192.0.2.0/24"]},
+            {"proxy": Peer("192.0.2.2", 1), "secure": True, "environ": {"HTTPS": "on"}},
+            False,
+        ),
         ({"h2c": True}, {"secure": True}, False),
         ({}, {"secure": True, "protocol": "h2"}, True),
         ({"h2c": True}, {"secure": True, "protocol": "http/1.1"}, False),
@@ -640,6 +650,7 @@ def test_who_may_speak_it(
         "peer": Peer("127.0.0.1", 1),
         "proxy": None,
         "protocol": "",
+        "environ": None,
         "secure": False,
     }
     site = Site(Gated(), **options)

@@ -124,8 +124,8 @@ def failing_midway() -> Iterator[bytes]:
 
 
 def failing_first() -> Iterator[bytes]:
-    raise LookupError("at first")
-    yield b""
+    parts: dict[str, bytes] = {}
+    yield parts["at first"]
 
 
 def failing(environ: Environ, start: Start) -> Any:
@@ -326,7 +326,7 @@ RESPONSES = {
     ),
     "a length that is no number": fails(with_field("Content-Length", "x")),
     "an exception": fails(failing, "LookupError: at once"),
-    "an exception of the first part": fails(returning(failing_first), "LookupError: at first"),
+    "an exception of the first part": fails(returning(failing_first), "KeyError: 'at first'"),
     "SystemExit": fails(leaving, "SystemExit: 3"),
     "start_response twice": fails(starting_twice, "called twice"),
     "an exception of a later part": Response(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rocket_cli._errors import CommandError
 from rocket_cli._serving.certificates import has_certificate, make_store
+from rocket_cli._serving.http2 import check_cleartext, tls_protocols
 from rocket_cli._settings.bind import Bind
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.setting import Part
@@ -33,13 +34,17 @@ def make_listeners(
         places = [(bind, bind.address) for bind in chosen["bind"]]
     if not places:
         raise CommandError(f"{chosen.origin('bind')}: no address is given: give at least one")
+    certificate = has_certificate(chosen)
+    check_cleartext(
+        chosen, [bind for bind, _ in places if not bind.secure(certificate=certificate)]
+    )
     store = None
     listeners: list[Listener] = []
     for bind, where in places:
-        if not bind.secure(certificate=has_certificate(chosen)):
+        if not bind.secure(certificate=certificate):
             listeners.append(Listener(where, **chosen.arguments(Part.LISTENER)))
             continue
-        if not has_certificate(chosen):
+        if not certificate:
             raise CommandError(
                 f"{chosen.origin('bind')}: {bind} needs a certificate: give --tls-cert, too; "
                 "rocket-cli cert makes a certificate for development"
@@ -55,7 +60,9 @@ def _secure_listener(
     from rocket_tls import CertificateError, TLSListener, TLSSettings
 
     try:
-        settings = TLSSettings(**chosen.arguments(Part.TLS_SETTINGS))
+        settings = TLSSettings(
+            protocols=tls_protocols(chosen), **chosen.arguments(Part.TLS_SETTINGS)
+        )
     except ValueError as error:
         raise CommandError(f"{chosen.origin('tls-client-certificates')}: {error}") from error
     try:

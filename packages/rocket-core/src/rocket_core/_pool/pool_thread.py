@@ -142,6 +142,7 @@ class PoolThread:
             count_service(ended - began)
             if again:
                 connection.claimed_at = ended
+                seat.busy = None  # before another thread may serve it: see `Seat`
                 pool.queue_behind(connection)
         seat.busy = None
 

@@ -25,7 +25,7 @@ from rocket_wsgi._http2 import huffman
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.faults import SessionError
 from rocket_wsgi._http2.field import OVERHEAD, PSEUDO, Field, Role
-from rocket_wsgi._http2.limits import MAX_FIELD, MAX_FIELDS, MAX_LIST, MAX_TABLE
+from rocket_wsgi._http2.limits import MAX_DECODED, MAX_FIELD, MAX_FIELDS, MAX_LIST, MAX_TABLE
 from rocket_wsgi._http2.static_table import STATIC
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ class HpackDecoder:
         """Return the fields of a block.
 
         Raises `SessionError` with COMPRESSION_ERROR if it is not encoded correctly: the table
-        is then no longer that of the client.
+        is then no longer that of the client. So it is if the rest is not decoded, because too much
+        has come out already; then the code is ENHANCE_YOUR_CALM.
         """
         known = self._blocks.get(block)
         if known is not None:
@@ -164,9 +165,10 @@ class HpackDecoder:
                 raise _fault("a field has the index 0")
             else:
                 field = STATIC[first - _INDEXED - 1]
-            if excess:
-                continue
             size += field.size
+            if excess:
+                _check_bomb(size)
+                continue
             if field.size <= _MOST_OF_FIELD and size <= MAX_LIST and len(fields) < _MOST:
                 fields.append(field)
             else:
@@ -332,6 +334,12 @@ def _integer(block: bytes, position: int, prefix: int) -> tuple[int, int]:
         shift += 7
         if shift > _MAX_CONTINUED:
             raise _fault("an integer is too long")
+
+
+def _check_bomb(size: int) -> None:
+    """Raise `SessionError` if a block with ``size`` bytes is decoded no further."""
+    if size > MAX_DECODED:
+        raise SessionError(ErrorCode.ENHANCE_YOUR_CALM, "a field block grows without end")
 
 
 def _excess(field: Field, size: int) -> str:

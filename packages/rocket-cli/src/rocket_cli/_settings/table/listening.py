@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rocket_cli._settings.kinds import Text, Whole
+from rocket_cli._settings.kinds import FLAG, Text, Whole
 from rocket_cli._settings.setting import Part, Setting, setting
 from rocket_cli._settings.values import bind
 
@@ -28,5 +28,21 @@ LISTENING: Final[tuple[Setting, ...]] = (
         part=Part.LISTENER,
         default=2048,
         gunicorn="backlog",
+    ),
+    setting(
+        "http2",
+        FLAG,
+        "Offer HTTP/2 to the clients of HTTPS, beside HTTP/1.1.",
+        default=True,
+        gunicorn="http_protocols",
+    ),
+    setting(
+        "h2c",
+        FLAG,
+        "Accept HTTP/2 without TLS, too (prior knowledge): from --trusted-proxies, and from all "
+        "clients at a Unix socket or a loopback address.",
+        part=Part.SITE,
+        default=False,
+        gunicorn="http2_cleartext",
     ),
 )

@@ -18,14 +18,6 @@ REQUESTS: Final[tuple[Setting, ...]] = (
         default=False,
     ),
     setting(
-        "h2c",
-        FLAG,
-        "Speak HTTP/2 without TLS to clients that know that the server does: to all at a loopback "
-        "address or on a Unix socket, elsewhere to --trusted-proxies only.",
-        part=Part.SITE,
-        default=False,
-    ),
-    setting(
         "underscores",
         Choice(["drop", "refuse", "allow"], underscores),
         "Drop header fields with an underscore in their name, refuse requests that contain one, or "
