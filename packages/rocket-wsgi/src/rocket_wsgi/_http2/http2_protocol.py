@@ -31,6 +31,7 @@ open (`FileFeed`), and no worker waits for it.
 from __future__ import annotations
 
 import io
+import logging
 from math import inf
 from threading import Condition, Lock
 from time import monotonic
@@ -73,6 +74,8 @@ if TYPE_CHECKING:
     from rocket_wsgi._site import Site
     from rocket_wsgi._types import Environ
 
+_log = logging.getLogger("rocket_wsgi")
+
 STREAM_BOUND: Final = 256 * 1024
 """Bytes of a response that wait for the client, beyond which its worker waits."""
 
@@ -96,6 +99,7 @@ _CONTINUE: Final = encode_once(":status", "100")
 # A look-up of an attribute of an enum is expensive.
 _WAITING: Final = Stage.WAITING
 _QUEUED: Final = Stage.QUEUED
+_AHEAD: Final = Stage.AHEAD
 _SERVED: Final = Stage.SERVED
 _OVER: Final = Stage.OVER
 _CLOSED: Final = SessionState.CLOSED
@@ -390,14 +394,24 @@ class HTTP2Protocol(SharedProtocol):
     def _make_ready(self, exchange: HTTP2Exchange, now: float) -> None:
         """Have a request served when it is the turn of this connection."""
         exchange.arrived_at = now
+        reserved = self._site.reserves and self._is_reserved(exchange.request)
         with self._lock:
             if self._queued:
                 exchange.stage = _WAITING
+                exchange.reserved = reserved
                 self._waiting.add(exchange, self._session.urgency(exchange.number))
                 return
             self._queued = True
             exchange.stage = _QUEUED
         self._shared.serve(exchange)
+
+    def _is_reserved(self, request: HTTP2Request) -> bool:
+        """Return whether a request is served even while all workers are busy."""
+        try:
+            return self._site.is_urgent(request)
+        except BaseException as error:  # noqa: BLE001 - `reserved` is not the server's
+            self.connection.server.faults.report(_log, error, "%s: reserved() failed", request)
+            return False
 
     def _add_body(self, number: int, data: bytes, now: float, *, ended: bool) -> None:
         """Add a part to the body of a request."""
@@ -560,6 +574,9 @@ class HTTP2Protocol(SharedProtocol):
     def next_exchange(self, exchange: HTTP2Exchange) -> HTTP2Exchange | None:
         """Return the exchange to be queued next, now that ``exchange`` is about to be served."""
         with self._lock:
+            if exchange.stage is _AHEAD:  # another one is in the queue
+                exchange.stage = _SERVED
+                return None
             if exchange.stage is _QUEUED:
                 exchange.stage = _SERVED
             if not self._waiting:
@@ -568,6 +585,23 @@ class HTTP2Protocol(SharedProtocol):
             following = self._waiting.take()
             following.stage = _QUEUED
             return following
+
+    def take_reserved(self) -> HTTP2Exchange | None:
+        """Return an exchange to be served ahead of its turn, or None. The Monitor's thread asks."""
+        with self._lock:
+            exchange = self._waiting.take_reserved()
+            if exchange is not None:
+                exchange.stage = _AHEAD
+            return exchange
+
+    def put_back(self, exchange: HTTP2Exchange) -> None:
+        """Have an exchange wait for its turn again: nobody can serve it ahead of that."""
+        with self._lock:
+            if not exchange.gone and exchange.stage is _AHEAD:
+                exchange.stage = _WAITING
+                self._waiting.add(exchange, exchange.urgency)
+                return
+        self.drop(exchange)
 
     def inform(self, exchange: HTTP2Exchange, block: bytes) -> bool:
         """Send an interim response; return whether it can be."""
@@ -860,4 +894,4 @@ def _reset_reason(event: StreamReset) -> CloseReason:
 
 
 _UNQUEUED: Final = frozenset({Stage.RECEIVING, Stage.WAITING})
-_UNSERVED: Final = frozenset({Stage.RECEIVING, Stage.WAITING, Stage.QUEUED})
+_UNSERVED: Final = frozenset({Stage.RECEIVING, Stage.WAITING, Stage.QUEUED, Stage.AHEAD})
