@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rocket_core import TCPAddress
 
+GOAWAY = 7
 INITIAL_WINDOW = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
 
 
@@ -85,6 +86,7 @@ class HTTP2Client:
         self.answers: dict[int, StreamAnswer] = {}
         self.goaways: list[tuple[int, int]] = []
         self.closed = False
+        self._buffer = b""
         self.flush()
 
     def __enter__(self) -> Self:
@@ -105,14 +107,23 @@ class HTTP2Client:
         self,
         path: str = "/",
         method: str = "GET",
-        fields: Iterable[tuple[str, str]] = (),
+        fields: Iterable[tuple[str | bytes, str | bytes]] = (),
         *,
         end: bool = True,
         flush: bool = True,
+        protocol: str = "",
+        authority: str = "a",
     ) -> int:
         """Send the head of a request; return the number of its stream."""
         number: int = self.h2.get_next_available_stream_id()
-        head = [(":method", method), (":scheme", "http"), (":authority", "a"), (":path", path)]
+        head = [
+            (":method", method),
+            (":scheme", "http"),
+            (":authority", authority),
+            (":path", path),
+        ]
+        if protocol:
+            head.append((":protocol", protocol))
         self.h2.send_headers(number, [*head, *fields], end_stream=end)
         self.answers[number] = StreamAnswer()
         if flush:
@@ -171,8 +182,17 @@ class HTTP2Client:
         if not data:
             self.closed = True
             return
-        for event in self.h2.receive_data(data):
-            self._take(event)
+        self._buffer += data
+        while len(self._buffer) >= 9 and len(self._buffer) >= (
+            end := 9 + int.from_bytes(self._buffer[:3], "big")
+        ):
+            whole, self._buffer = self._buffer[:end], self._buffer[end:]
+            if whole[3] == GOAWAY:  # after which the library would take no frame
+                last, code = int.from_bytes(whole[9:13], "big"), int.from_bytes(whole[13:17], "big")
+                self.goaways.append((last & 0x7FFF_FFFF, code))
+                continue
+            for event in self.h2.receive_data(whole):
+                self._take(event)
         self.flush()
 
     def send_raw(self, data: bytes) -> None:
@@ -195,9 +215,6 @@ class HTTP2Client:
                 yield whole[3], whole[4], int.from_bytes(whole[5:9], "big"), whole[9:]
 
     def _take(self, event: h2.events.Event) -> None:
-        if isinstance(event, h2.events.ConnectionTerminated):
-            self.goaways.append((event.last_stream_id or 0, int(event.error_code or 0)))
-            return
         answer = self.answers.get(getattr(event, "stream_id", 0) or 0)
         if answer is None:
             return

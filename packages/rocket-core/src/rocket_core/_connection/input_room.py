@@ -1,4 +1,4 @@
-"""The memory for what shared connections have received and not handled yet.
+"""The memory for what shared connections, and streams, have received and not handled yet.
 
 Theory of operation
 -------------------
@@ -36,7 +36,9 @@ the slowest of all is cut."""
 
 
 class Holder(Protocol):
-    """A connection that holds what it has received. The room's lock guards both attributes.
+    """A connection, or a stream of one, that holds what it has received.
+
+    The room's lock guards both attributes.
 
     Attributes:
         held_input: bytes that it holds.
@@ -45,6 +47,12 @@ class Holder(Protocol):
 
     held_input: int
     waits_for_room: bool
+
+    def read_again(self) -> None:
+        """Note that there is room again for what is received. Any thread may call this."""
+
+    def flush(self) -> None:
+        """Carry that out. Any thread may call this."""
 
     def input_pace(self, now: float) -> float:
         """Return the bytes per second that have come lately. Any thread may call this."""

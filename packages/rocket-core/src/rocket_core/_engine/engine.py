@@ -39,8 +39,9 @@ from typing import Final, Protocol
 
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.server_state import ServerState
-from rocket_core._connection.shared_connection import Phase, SharedConnection
+from rocket_core._connection.shared_connection import SharedConnection
 from rocket_core._connection.shared_request import SharedRequest
+from rocket_core._connection.shared_turns import Phase
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._engine.counters import Counters
@@ -571,11 +572,10 @@ class Engine:
         taker.failed()
 
     def _admit(self) -> None:
-        """Have the connections read again for which there is room now."""
+        """Have the connections and streams read again for which there is room now."""
         for holder in self._server.room.admit():
-            if isinstance(holder, SharedConnection):
-                holder.read_again()
-                holder.flush()
+            holder.read_again()
+            holder.flush()
 
     def _begin_sharing(self, connection: Connection, seat: Seat) -> None:
         """Enter SHARED, with a connection that was READY, ACTIVE or received from until now."""

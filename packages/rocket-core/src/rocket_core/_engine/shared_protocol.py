@@ -1,4 +1,4 @@
-"""What a protocol does with a shared connection: the methods that the server calls."""
+"""What a protocol does with a shared connection, or stream: the methods that the server calls."""
 
 from __future__ import annotations
 

@@ -56,6 +56,7 @@ from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
 from rocket_wsgi._http2.http2_request import HTTP2Body, HTTP2Request, RequestReader
 from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
+from rocket_wsgi._http2.shared_streams import SharedStreams
 from rocket_wsgi._http2.stream_body import StreamBody, StreamedBody
 from rocket_wsgi._http2.turn_order import TurnOrder
 from rocket_wsgi._own_answers import NO_ROOM, make_refusal
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rocket_wsgi._http2.request_head import RequestHead
+    from rocket_wsgi._http2.shared_stream import SharedStream
     from rocket_wsgi._own_answers import OwnAnswer
     from rocket_wsgi._site import Site
     from rocket_wsgi._types import Environ
@@ -114,6 +116,7 @@ class HTTP2Protocol(SharedProtocol):
         "_feeds",
         "_lent",
         "_lock",
+        "_pushes",
         "_queued",
         "_reader",
         "_room",
@@ -151,6 +154,8 @@ class HTTP2Protocol(SharedProtocol):
         """The bytes that were added since the owner took the output last."""
         self._lent = 0
         """The bytes of the budget that are taken for what waits in the session."""
+        self._pushes: SharedStreams | None = None
+        """The streams that go on after their views have returned; made for the first one."""
         self._room: Condition | None = None
         """What workers wait on; made for the first one."""
         self._waiters = 0
@@ -173,6 +178,8 @@ class HTTP2Protocol(SharedProtocol):
         with self._lock:
             self._session.go_on(now)
             events = self._session.receive(data, now)
+        if self._pushes is not None:
+            self._pushes.tell_recalled()
         self._carry_out(events, now)
 
     def due(self, now: float) -> None:
@@ -184,6 +191,8 @@ class HTTP2Protocol(SharedProtocol):
                 # time.
                 self._session.stop_time(now)
             events = self._session.tick(now)
+        if self._pushes is not None:
+            self._pushes.tell_due(now)
         self._carry_out(events, now)
 
     def draining(self, shared: SharedConnection) -> None:
@@ -193,16 +202,23 @@ class HTTP2Protocol(SharedProtocol):
             self._session.drain(now)
             self._arm()
             shared.supply()
+            pushes = self._find_pushes()
+        pushes.tell_draining()
 
     def output(self) -> bytes:
         """Return the next frames to be sent."""
         now = monotonic()
         session = self._session
         with self._lock:
+            pushes = self._pushes
+            if pushes is not None and self._shared.blocked:
+                pushes.note_waiting()
             if self._feeds:
                 self._feed(now)
             data = session.take(_OUTPUT, now)
             self._corked = 0
+            if pushes is not None:
+                pushes.note_taken()
             if self._lent:
                 self._give_back()
             if self._waiters:
@@ -213,6 +229,8 @@ class HTTP2Protocol(SharedProtocol):
                     self._shared.end()
             elif session.pending and session.deadline < self._armed:
                 self._arm()
+        if pushes is not None:
+            pushes.queue_turns()
         return data
 
     def lost(self) -> None:
@@ -235,16 +253,21 @@ class HTTP2Protocol(SharedProtocol):
                 if each.stage in _UNSERVED:
                     dropped.append(each)
             self._wake()
+            pushes = self._pushes
         for exchange in dropped:
             self._discard(exchange)
+        if pushes is not None:
+            pushes.give_up()
+            pushes.queue_turns()
 
     def gives_way(self, *, asked: bool) -> bool:
         """Return whether there is no stream: then the connection is as one of HTTP/1.1 that idles.
 
-        The other kinds of shared connections are spared unless the server is ``asked`` not to.
+        If all streams are event streams and such, the server has to be ``asked`` for it, as for the
+        other kinds of shared connections.
         """
-        del asked
-        return not self._session.streams
+        streams = self._session.streams
+        return not streams or (asked and self._pushes is not None and len(self._pushes) == streams)
 
     def outcome(self, reason: CloseReason | None) -> str:
         """Return the error code of the last GOAWAY frame, or the reason."""
@@ -261,7 +284,7 @@ class HTTP2Protocol(SharedProtocol):
             elif type(event) is BodyArrived:
                 self._add_body(event.stream, event.data, now, ended=event.ended)
             elif type(event) is StreamReset:
-                self._reset(event.stream)
+                self._reset(event)
             elif type(event) is PriorityChanged:
                 self._prioritize(event.stream, event.urgency)
             else:  # trailers
@@ -280,8 +303,17 @@ class HTTP2Protocol(SharedProtocol):
 
     def _arm(self) -> None:
         """With the lock: have `due` called when something is due."""
-        self._armed = self._session.deadline
-        self._shared.call_at(self._armed)
+        deadline = self._session.deadline
+        if self._pushes is not None:
+            deadline = min(deadline, self._pushes.due)
+        self._armed = deadline
+        self._shared.call_at(deadline)
+
+    def _arm_by(self, when: float) -> None:
+        """With the lock: have `due` called by ``when``."""
+        if when < self._armed:
+            self._armed = when
+            self._shared.call_at(when)
 
     # -- requests: the owner ---------------------------------------------------------------------
 
@@ -359,6 +391,8 @@ class HTTP2Protocol(SharedProtocol):
         """Add a part to the body of a request."""
         exchange = self._exchanges.get(number)
         if exchange is None:
+            if self._pushes is not None:
+                self._pushes.receive(number, data, ended=ended)
             return
         request = exchange.request
         body = request.body
@@ -413,8 +447,11 @@ class HTTP2Protocol(SharedProtocol):
             if exchange is not None and exchange.stage is _WAITING:
                 self._waiting.move(exchange, urgency)
 
-    def _reset(self, number: int) -> None:
+    def _reset(self, event: StreamReset) -> None:
         """End a stream that was reset. If the application has it, it finds out."""
+        number = event.stream
+        if self._pushes is not None:
+            self._pushes.reset(number, _reset_reason(event))
         with self._lock:
             feed = self._feeds.pop(number, None)
             exchange = self._exchanges.get(number)
@@ -604,17 +641,37 @@ class HTTP2Protocol(SharedProtocol):
                 self._send_whole(exchange, exchange.whole, now)
             exchange.stage = _OVER
             self._exchanges.pop(number, None)
+            parts = exchange.parts
             self._forget_parts(exchange)
-            if self._feeds and number in self._feeds:
+            pushes, shared = self._pushes, exchange.shared
+            if shared is not None and pushes is not None:
+                pushes.attach(shared, parts, ended=False, gone=exchange.gone)
+            elif self._feeds and number in self._feeds:
                 self._feeds[number].released = True
             else:
                 self._session.release(number, now)
             if self._armed == inf:
                 self._arm()
             self._shared.supply()
+        if shared is not None and pushes is not None:
+            pushes.queue_turns()
         request = exchange.request
         if request.body is not None:
             request.body.store.close()
+
+    def share(self, exchange: HTTP2Exchange, protocol: SharedProtocol) -> SharedStream:
+        """Have ``protocol`` go on with a stream once the application is done with it."""
+        with self._lock:
+            pushes = self._find_pushes()
+        return pushes.share(exchange.number, protocol, listens=exchange.request.tunnel)
+
+    def _find_pushes(self) -> SharedStreams:
+        """With the lock: return the streams that go on."""
+        if self._pushes is None:
+            self._pushes = SharedStreams(
+                self.connection, self._shared, self._session, self._lock, self._arm_by
+            )
+        return self._pushes
 
     def complete(self, exchange: HTTP2Exchange) -> None:
         """Send a response before its application is done."""
@@ -717,7 +774,7 @@ class HTTP2Protocol(SharedProtocol):
         mine = session.stream_pending(number)
         if not mine:
             return True
-        pending = session.pending
+        pending = self._pending
         lacking = pending - self._lent
         if pending > _UNCOUNTED and lacking > 0:
             if not self.connection.server.output.lend(lacking):
@@ -739,9 +796,15 @@ class HTTP2Protocol(SharedProtocol):
             exchange.unread = 0
             exchange.parts = NO_PARTS
 
+    @property
+    def _pending(self) -> int:
+        """The bytes that wait in the session, without those of streams that have room of theirs."""
+        pending = self._session.pending
+        return pending if self._pushes is None else pending - self._pushes.lent
+
     def _give_back(self) -> None:
         """Give back to the budget what is not needed any more."""
-        excess = self._lent - self._session.pending
+        excess = self._lent - self._pending
         if excess > 0:
             self._lent -= excess
             self.connection.server.output.give_back(excess)
@@ -765,6 +828,13 @@ class HTTP2Protocol(SharedProtocol):
             del self._feeds[number]
             if feed.released:
                 session.release(number, now)
+
+
+def _reset_reason(event: StreamReset) -> CloseReason:
+    """Return how statistics and the access log call the end of a stream that was reset."""
+    if not event.reason:  # as a client does that wants no more: over HTTP/1.1 it disconnects
+        return CloseReason.CLIENT
+    return CloseReason.SEND_TIMEOUT if event.code is ErrorCode.CANCEL else CloseReason.RESET
 
 
 _UNQUEUED: Final = frozenset({Stage.RECEIVING, Stage.WAITING})

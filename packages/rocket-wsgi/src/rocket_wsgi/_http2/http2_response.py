@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rocket_core import ClientGone, State
 from rocket_wsgi._http2.encoded_block import NO_LENGTH, EncodedBlock, encode_hints
+from rocket_wsgi._http2.http2_framing import framing_for
 from rocket_wsgi._http2.http2_request import HTTP2Request
-from rocket_wsgi._response.response import JOIN_BOUND, WITHHELD, Response
+from rocket_wsgi._push.framing import Framing
+from rocket_wsgi._push.offering_response import OfferingResponse
+from rocket_wsgi._response.response import JOIN_BOUND, WITHHELD
 from rocket_wsgi._response.response_head import check_hints
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ WHOLE: Final = 16 * 1024
 step."""
 
 
-class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
+class HTTP2Response(OfferingResponse[HTTP2Request, EncodedBlock]):
     """A response on a stream."""
 
     __slots__ = ("_exchange", "_protocol")
@@ -53,9 +56,19 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
         if hasattr(result, "close"):  # which may take its time
             self._protocol.complete(self._exchange)
 
+    def give_up(self) -> None:
+        """Reset the stream, since the body is not complete."""
+        super().give_up()
+        self._protocol.break_off(self._exchange)
+
     def prefers_bytes(self, size: int) -> bool:
         """Whether a body of ``size`` bytes costs less as bytes in memory than as part of a file."""
         return size <= JOIN_BOUND
+
+    def hand_on(self) -> bool:
+        """Return True: how a stream ends decides nothing about its connection."""
+        self.keep_alive = False
+        return True
 
     def take_back(self) -> None:
         """Do nothing: no stream is taken over."""
@@ -68,6 +81,9 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
         """Return SHARED: the connection goes on."""
         return _SHARED
 
+    def _late_framing(self) -> Framing:
+        return framing_for(self._request)
+
     # -- the framing -----------------------------------------------------------------------------
 
     def _begin(self, length: int | None) -> bytes:
@@ -78,8 +94,10 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
         return self._head.encode(NO_LENGTH, self._heads.clock)
 
     def _send_head(self, before: bytes) -> None:
-        end = not self._left  # otherwise a body is announced, and none of it comes
+        end = not self._left  # otherwise a body is announced, or something goes on
         self._protocol.write(self._exchange, before, b"", end=end, in_memory=True)
+        if not end:
+            self._protocol.send()
 
     def _send_whole(self, data: bytes, length: int) -> None:
         before = self._head.encode(length, self._heads.clock)

@@ -206,6 +206,26 @@ class Sender:
         self.pending -= stream.pending
         stream.drop_output()
 
+    def shorten(self, stream: Stream, keep: int, now: float) -> None:
+        """Forget what waits of the body behind the first ``keep`` bytes."""
+        left = keep + stream.offset
+        pieces: list[bytes] = []
+        for piece in stream.pieces:
+            if left <= 0:
+                break
+            pieces.append(piece[:left])
+            left -= len(piece)
+        self.pending -= stream.pending - keep
+        stream.pending = keep
+        stream.pieces = pieces
+        if not keep:
+            stream.pieces = []
+            stream.offset = 0
+            self._unschedule(stream)
+            if stream.blocked:
+                stream.blocked = False
+                _pause(stream.outgoing, now)
+
     def drop_all(self) -> None:
         """Forget all responses. Whole frames are still sent."""
         self._scheduler = Scheduler()

@@ -336,6 +336,37 @@ class Session:
         stream = self._streams.get(number)
         return 0 if stream is None else stream.pending
 
+    def is_answered(self, number: int) -> bool:
+        """Return whether the head of the response, not of an interim one, was given."""
+        stream = self._streams.get(number)
+        return stream is not None and stream.answered
+
+    def is_complete(self, number: int) -> bool:
+        """Return whether all of the response was taken, or nothing more can be."""
+        stream = self._streams.get(number)
+        return stream is None or not stream.sends
+
+    def is_blocked(self, number: int) -> bool:
+        """Return whether a part of a body waits for the client's windows."""
+        stream = self._streams.get(number)
+        return (
+            stream is not None
+            and stream.pending > 0
+            and (stream.window_out <= 0 or self._sender.window <= 0)
+        )
+
+    def take_turns(self, number: int) -> None:
+        """Have a stream take turns with others of its urgency, since its body goes on for long."""
+        stream = self._streams.get(number)
+        if stream is not None:
+            self._sender.prioritize(stream, stream.urgency, True)
+
+    def shorten(self, number: int, keep: int, now: float) -> None:
+        """Forget what waits of a body, but for the first ``keep`` bytes."""
+        stream = self._streams.get(number)
+        if stream is not None:
+            self._sender.shorten(stream, keep, now)
+
     # The connection's side.
 
     @property
