@@ -49,7 +49,7 @@ class Crowd:
 
     Attributes:
         requests: how many requests were served, by protocol and by what they asked for.
-        begun: how often something was begun, by its kind.
+        begun: how often something was begun, by its kind and protocol.
         ended: how often ``on_close`` was called.
         alive: what was begun and something still refers to.
         waiting: the deferred answers that are to be given.
@@ -62,7 +62,7 @@ class Crowd:
         self.alive: WeakSet[Any] = WeakSet()
         self._lock = threading.Lock()
         self.requests: Counter[tuple[str, str]] = Counter()
-        self.begun: Counter[str] = Counter()
+        self.begun: Counter[tuple[str, str]] = Counter()
         self.ended = 0
         self._around = 0
         self._events = 0
@@ -77,9 +77,9 @@ class Crowd:
         if fails:
             raise LookupError("the end of a callback failed")
 
-    def count(self, kind: str, begun: Any) -> None:
+    def count(self, kind: str, protocol: str, begun: Any) -> None:
         with self._lock:
-            self.begun[kind] += 1
+            self.begun[kind, protocol] += 1
             self.alive.add(begun)
 
     def gone(self, begun: Any) -> None:
@@ -105,21 +105,22 @@ class Crowd:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         what, _, how = environ["PATH_INFO"].strip("/").partition("/")
+        protocol = environ["SERVER_PROTOCOL"]
         with self._lock:
-            self.requests[environ["SERVER_PROTOCOL"], what] += 1
+            self.requests[protocol, what] += 1
         if what in {"large", "parts", "upload"}:
             return self._answer(what, environ, start_response)
         offer = environ.get("rocket.websocket")
         if what == "plain" or (what == "socket" and offer is None):
             return plain(environ, start_response)
         if offer is not None:
-            self.count("websocket", self)  # the websocket itself is not there yet
+            self.count("websocket", protocol, self)  # the websocket itself is not there yet
             offer.accept(
                 self, slow=random.choice(["close", "drop"]), max_message=100_000, read_ahead=4
             )
         elif what == "stream":
             stream = environ["rocket.events"].open(retry=0.5, ping=0.5, on_close=self.gone)
-            self.count("event stream", stream)
+            self.count("event stream", protocol, stream)
             self.streams.add(stream, since=environ.get("HTTP_LAST_EVENT_ID"))
             if how == "close":
                 stream.close()
@@ -128,7 +129,7 @@ class Crowd:
             later = environ["rocket.deferred"].hold(
                 timeout=0.05 if how == "short" else PATIENCE, on_close=self.gone
             )
-            self.count("deferred answer", later)
+            self.count("deferred answer", protocol, later)
             if how == "early":
                 later.answer("200 OK", [], b"at once")
             else:
@@ -449,7 +450,9 @@ def expect_all_kinds(diary: Diary, crowd: Crowd) -> None:
     kinds = [*Guest(TCPAddress("", 0), 0, diary).ways]
     done = Counter(kind for kind, _ in diary.done.elements())
     assert min(done[kind] for kind in kinds) > 0, diary
-    assert min(crowd.begun[kind] for kind in kinds[:3]) > 0, crowd.begun
+    begun = {*crowd.begun}
+    assert {kind for kind, _ in begun} == {*kinds[:3]}, crowd.begun
+    assert {kind for kind, protocol in begun if protocol == "HTTP/2"} >= {*kinds[1:3]}, crowd.begun
     served = {what for protocol, what in crowd.requests if protocol == "HTTP/2"}
     assert served >= {"plain", "large", "parts", "upload", "stream", "poll"}, crowd.requests
 
