@@ -276,6 +276,10 @@ class HTTP2Protocol(SharedProtocol):
             return failure.name
         return super().outcome(reason)
 
+    def pace_of(self, number: int, now: float) -> float:
+        """Return the rate at which the client sends on a stream, or takes. Any thread may ask."""
+        return self._session.pace(number, now)
+
     def _carry_out(self, events: list[Event], now: float) -> None:
         """Do what ``events`` say, and note what follows."""
         for event in events:
@@ -361,7 +365,7 @@ class HTTP2Protocol(SharedProtocol):
         else:
             if request.length > min(site.max_body, server.disk.longest):
                 raise HeadError(413, "the request body is too long")
-            request.spool = spool = Spool(server.input, server.disk, self.connection)
+            request.spool = spool = Spool(server.input, server.disk, exchange)
             request.body = HTTP2Body(spool)
             try:
                 spool.announce(max(request.length, 0))
