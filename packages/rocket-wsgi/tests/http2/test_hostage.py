@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attacks import FLOODS, MADE
 from hpacksupport import indexed, literal
-from http2_client import HTTP2Client
 from raw.case import GET, HELLO, block, continuation, data, headers, post, reset, settings
 from raw.case import update as window_update
 
+from http2_client import HTTP2Client
 from rocket_core.testing import PATIENCE, eventually
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.limits import MAX_STREAMS
@@ -191,8 +191,10 @@ def outcomes(served: Served) -> dict[str, int]:
     return served.server.statistics().outcomes.get("HTTP/2", {})
 
 
-def expect_outcome(served: Served, name: str, count: int) -> None:
-    eventually(lambda: outcomes(served).get(name) == count, f"for {name}: {outcomes(served)}")
+def closes(served: Served) -> int:
+    """The connections that were closed because of what their clients have done."""
+    reasons = served.server.statistics().closes
+    return reasons.get("limit exceeded", 0) + reasons.get("protocol violated", 0)
 
 
 def expect_nothing_held(served: Served) -> None:
@@ -287,6 +289,7 @@ def test_an_attack_ends_by_its_limit(serve: Serve, kind: str, deaf: bool) -> Non
             lambda: sum(outcomes(served).get(name, 0) for name in names) == ATTACKERS,
             "for the attackers to be counted",
         )
+    eventually(lambda: closes(served) == ATTACKERS, "for their connections to be closed")
     after = served.server.statistics()
     assert after.threads == before.threads  # nobody had to be replaced
     assert after.stalled == 0

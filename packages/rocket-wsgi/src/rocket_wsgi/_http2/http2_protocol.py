@@ -303,7 +303,16 @@ class HTTP2Protocol(SharedProtocol):
             if closed or session.waits:
                 self._shared.supply()
         if closed:
+            self._note_reason()
             self._give_up()
+
+    def _note_reason(self) -> None:
+        """Have the connection close for what the client has done, if that has ended the session."""
+        failure = self._session.failure
+        connection = self.connection
+        if failure is None or failure is ErrorCode.NO_ERROR or connection.close_reason is not None:
+            return
+        connection.close_reason = _REASONS.get(failure, CloseReason.VIOLATION)
 
     def _arm(self) -> None:
         """With the lock: have `due` called when something is due."""
@@ -843,3 +852,9 @@ def _reset_reason(event: StreamReset) -> CloseReason:
 
 _UNQUEUED: Final = frozenset({Stage.RECEIVING, Stage.WAITING})
 _UNSERVED: Final = frozenset({Stage.RECEIVING, Stage.WAITING, Stage.QUEUED})
+
+_REASONS: Final = {
+    ErrorCode.ENHANCE_YOUR_CALM: CloseReason.ABUSE,
+    ErrorCode.SETTINGS_TIMEOUT: CloseReason.HEAD_TIMEOUT,
+}
+"""The reasons for which connections close after a GOAWAY frame, where these are not errors."""
