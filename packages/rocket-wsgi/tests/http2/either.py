@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from http2_client import HTTP2Client, StreamAnswer
-
 from rocket_core.testing import Client
 
 if TYPE_CHECKING:

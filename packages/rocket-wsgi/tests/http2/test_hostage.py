@@ -84,6 +84,12 @@ class Fort:
             self.together.wait(PATIENCE)
         elif path == "/large":
             body = BODY
+        elif path == "/events":
+            stream = environ["rocket.events"].open()
+            for _ in range(5):
+                stream.send("x" * 8000)
+            start("200 OK", [("Content-Type", "text/event-stream")])
+            return []
         start("200 OK", [])
         if path == "/parts":
             return (bytes(16 * 1024) for _ in range(64))
@@ -388,3 +394,16 @@ def test_responses_that_nobody_takes_cost_no_other_kind_its_connection(serve: Se
         for _ in range(3):
             websocket.send("x" * 50_000)
             assert websocket.read() == "x" * 50_000
+
+
+def test_what_waits_on_both_kinds_of_streams_is_given_back_once(serve: Serve) -> None:
+    served = serve(Fort(), h2c=True)
+    state = served.server._server_state
+    with HTTP2Client(served.address, window=0) as client:
+        for path in ("/events", "/large"):
+            stream = client.begin(path)
+            client.until(lambda stream=stream: client.answers[stream].status)
+        eventually(lambda: state.output.held >= LARGE)
+        assert state.pushed.held > 0
+    eventually(lambda: not served.server.connections)
+    eventually(lambda: (state.output.held, state.pushed.held) == (0, 0))

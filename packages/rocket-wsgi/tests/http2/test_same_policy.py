@@ -13,12 +13,12 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from http2_client import HTTP2Client, StreamAnswer
 
 from conformance.case import Case
 from conformance.echo import MAX_BODY, echo, read_echo
 from conformance.over_http2 import NoMeaningError, Translated, translate
 from conformance.table import CASES
+from http2_client import HTTP2Client, StreamAnswer
 from rocket_core import Listener, Server
 from rocket_wsgi import WSGIWorker
 from rocket_wsgi._http2.error_codes import ErrorCode

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from http2_client import HTTP2Client
 
+from http2_client import HTTP2Client
 from rocket_core import Timeouts
 from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.input_room import InputRoom

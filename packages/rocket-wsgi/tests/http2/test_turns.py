@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from http2_client import HTTP2Client
 
+from http2_client import HTTP2Client
 from rocket_core.testing import PATIENCE, eventually
 from rocket_wsgi._http2.frames import DATA, PRIORITY_UPDATE, frame
 

@@ -676,7 +676,9 @@ class HTTP2Protocol(SharedProtocol):
         """Have ``protocol`` go on with a stream once the application is done with it."""
         with self._lock:
             pushes = self._find_pushes()
-        return pushes.share(exchange.number, protocol, listens=exchange.request.tunnel)
+        return pushes.share(
+            exchange.number, protocol, listens=exchange.request.tunnel, gone=exchange.gone
+        )
 
     def _find_pushes(self) -> SharedStreams:
         """With the lock: return the streams that go on."""
@@ -797,6 +799,14 @@ class HTTP2Protocol(SharedProtocol):
 
     # -- with the lock ----------------------------------------------------------------------------
 
+    @property
+    def _pending(self) -> int:
+        """The bytes that wait in the session, without those of streams that have room of theirs."""
+        pending = self._session.pending
+        # 1. The session drops what waits on a stream, or on all, as at a reset. 2. This is asked.
+        # 3. The room of the stream is given back. In the second step it exceeds what waits.
+        return pending if self._pushes is None else max(pending - self._pushes.lent, 0)
+
     def _hold(self, count: int) -> None:
         """Note that ``count`` bytes of streamed bodies more, or fewer, wait to be read."""
         self._unread += count
@@ -808,12 +818,6 @@ class HTTP2Protocol(SharedProtocol):
             self._hold(-exchange.unread)
             exchange.unread = 0
             exchange.parts = NO_PARTS
-
-    @property
-    def _pending(self) -> int:
-        """The bytes that wait in the session, without those of streams that have room of theirs."""
-        pending = self._session.pending
-        return pending if self._pushes is None else pending - self._pushes.lent
 
     def _give_back(self) -> None:
         """Give back to the budget what is not needed any more."""

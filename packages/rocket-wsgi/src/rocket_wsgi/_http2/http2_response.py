@@ -57,9 +57,9 @@ class HTTP2Response(OfferingResponse[HTTP2Request, EncodedBlock]):
             self._protocol.complete(self._exchange)
 
     def give_up(self) -> None:
-        """Reset the stream, since the body is not complete."""
+        """End the response without its end: the stream is reset when it is released."""
         super().give_up()
-        self._protocol.break_off(self._exchange)
+        self._exchange.gone = True
 
     def prefers_bytes(self, size: int) -> bool:
         """Whether a body of ``size`` bytes costs less as bytes in memory than as part of a file."""

@@ -93,14 +93,16 @@ class SharedStream(SharedTurns):
     )
 
     def __init__(
-        self, streams: Keeper, number: int, protocol: SharedProtocol, *, listens: bool
+        self, streams: Keeper, number: int, protocol: SharedProtocol, *, listens: bool, gone: bool
     ) -> None:
-        """Begin open, behind what the view has sent.
+        """Begin open, behind what the view has sent. ``gone``: nothing can be sent on the stream.
 
         ``listens``: the protocol receives what the client sends. Otherwise that is the body of the
         request, of which the view has read what it wanted.
         """
         SharedTurns.__init__(self, streams.connection, protocol)
+        if gone:  # it is over when it is attached
+            self.phase = _ENDING
         self._lock = streams.lock
         self._streams: Final = streams
         self.number: Final = number

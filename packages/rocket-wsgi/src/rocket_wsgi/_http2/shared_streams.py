@@ -113,9 +113,11 @@ class SharedStreams:
 
     # -- a thread of the pool, which serves the request ------------------------------------------
 
-    def share(self, number: int, protocol: SharedProtocol, *, listens: bool) -> SharedStream:
+    def share(
+        self, number: int, protocol: SharedProtocol, *, listens: bool, gone: bool
+    ) -> SharedStream:
         """Let ``protocol`` have a stream, once that is attached. See `SharedStream`."""
-        stream = SharedStream(self, number, protocol, listens=listens)
+        stream = SharedStream(self, number, protocol, listens=listens, gone=gone)
         self.connection.server.tally.open_stream(stream)
         return stream
 
