@@ -284,6 +284,10 @@ class HTTP2Protocol(SharedProtocol):
             return failure.name
         return super().outcome(reason)
 
+    def pace_of(self, number: int, now: float) -> float:
+        """Return the rate at which the client sends on a stream, or takes. Any thread may ask."""
+        return self._session.pace(number, now)
+
     def _carry_out(self, events: list[Event], now: float) -> None:
         """Do what ``events`` say, and note what follows."""
         for event in events:
@@ -303,6 +307,7 @@ class HTTP2Protocol(SharedProtocol):
             if closed or session.waits:
                 self._shared.supply()
         if closed:
+            self._note_reason()
             self._give_up()
 
     def _carry_out_other(self, event: Event, now: float) -> None:
@@ -315,6 +320,14 @@ class HTTP2Protocol(SharedProtocol):
             self._prioritize(event.stream, event.urgency)
         else:  # trailers
             self._add_body(event.stream, b"", now, ended=True)
+
+    def _note_reason(self) -> None:
+        """Have the connection close for what the client has done, if that has ended the session."""
+        failure = self._session.failure
+        connection = self.connection
+        if failure is None or failure is ErrorCode.NO_ERROR or connection.close_reason is not None:
+            return
+        connection.close_reason = _REASONS.get(failure, CloseReason.VIOLATION)
 
     def _arm(self) -> None:
         """With the lock: have `due` called when something is due."""
@@ -376,7 +389,7 @@ class HTTP2Protocol(SharedProtocol):
         else:
             if request.length > min(site.max_body, server.disk.longest):
                 raise HeadError(413, "the request body is too long")
-            request.spool = spool = Spool(server.input, server.disk, connection)
+            request.spool = spool = Spool(server.input, server.disk, exchange)
             request.body = HTTP2Body(spool)
             try:
                 spool.announce(max(request.length, 0))
@@ -844,7 +857,9 @@ class HTTP2Protocol(SharedProtocol):
     def _pending(self) -> int:
         """The bytes that wait in the session, without those of streams that have room of theirs."""
         pending = self._session.pending
-        return pending if self._pushes is None else pending - self._pushes.lent
+        # 1. The session drops what waits on a stream, or on all, as at a reset. 2. This is asked.
+        # 3. The room of the stream is given back. In the second step it exceeds what waits.
+        return pending if self._pushes is None else max(pending - self._pushes.lent, 0)
 
     def _hold(self, count: int) -> None:
         """Note that ``count`` bytes of streamed bodies more, or fewer, wait to be read."""
@@ -895,3 +910,9 @@ def _reset_reason(event: StreamReset) -> CloseReason:
 
 _UNQUEUED: Final = frozenset({Stage.RECEIVING, Stage.WAITING})
 _UNSERVED: Final = frozenset({Stage.RECEIVING, Stage.WAITING, Stage.QUEUED, Stage.AHEAD})
+
+_REASONS: Final = {
+    ErrorCode.ENHANCE_YOUR_CALM: CloseReason.ABUSE,
+    ErrorCode.SETTINGS_TIMEOUT: CloseReason.HEAD_TIMEOUT,
+}
+"""The reasons for which connections close after a GOAWAY frame, where these are not errors."""

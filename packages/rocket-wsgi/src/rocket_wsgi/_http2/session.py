@@ -327,6 +327,15 @@ class Session:
                 self._reset(stream, ErrorCode.INTERNAL_ERROR)
         self._free(stream)
 
+    def pace(self, number: int, now: float) -> float:
+        """Return the bytes per second that the client sends of a body, or else takes of one.
+
+        Any thread may call this, without the lock.
+        """
+        stream = self._streams.get(number)
+        transfer = None if stream is None else stream.incoming or stream.outgoing
+        return 0.0 if transfer is None else transfer.pace(now)
+
     def urgency(self, number: int) -> int:
         """Return how urgent a stream is; lower is more urgent (RFC 9218)."""
         stream = self._streams.get(number)
