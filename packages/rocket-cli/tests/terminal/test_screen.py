@@ -83,10 +83,10 @@ def test_websockets_streams_and_answers(width: int, height: int) -> None:
     assert trend.look is not None
     text = drawn(trend, width, height)
     lines = [" ".join(line.strip("│ ").split()) for line in text.splitlines()]
-    assert "parked active received/s sent/s dropped/s closed/s" in lines
-    assert "websocket 20,000 60 500 4,000 20 100" in lines
-    assert "event stream 0 0 0 0 0 9" in lines
-    assert "deferred answer 140 0 0 0 0 0" in lines
+    assert "parked active streams received/s sent/s dropped/s closed/s" in lines
+    assert "websocket 20,000 60 0 500 4,000 20 100" in lines
+    assert "event stream 0 0 0 0 0 0 9" in lines
+    assert "deferred answer 140 0 0 0 0 0 0" in lines
     assert "GET /0" in text
 
 

@@ -187,9 +187,9 @@ def _bars(rows: Iterable[tuple[str, float, str]], most: float, style: str, *, wi
 
 
 def _shared(trend: Trend, kinds: Iterable[str]) -> Table:
-    """Return the websockets, event streams and deferred answers, and the rates of messages."""
+    """Return HTTP/2, websockets, event streams and the like, and the rates of messages."""
     grid = Table.grid(padding=(0, 2), expand=True)
-    names = ("", "parked", "active", "received/s", "sent/s", "dropped/s", "closed/s")
+    names = ("", "parked", "active", "streams", "received/s", "sent/s", "dropped/s", "closed/s")
     grid.add_column(no_wrap=True)
     for _ in names[1:]:
         grid.add_column(justify="right", no_wrap=True)
@@ -201,7 +201,7 @@ def _shared(trend: Trend, kinds: Iterable[str]) -> Table:
         found = (*(messages.get(name, 0) for name in ("received", "sent", "dropped")), closed)
         grid.add_row(
             plain(kind),
-            *(number(levels.get(name, 0)) for name in ("parked", "active")),
+            *(number(levels.get(name, 0)) for name in ("parked", "active", "streams")),
             *(number(each / trend.seconds) if trend.seconds else "-" for each in found),
         )
     return grid

@@ -17,6 +17,7 @@ from rocket_core._connection.disk_budget import TOTAL_SPOOLED, DiskBudget
 from rocket_core._connection.server_state import ServerState
 from rocket_core._connection.shared_tally import counts_of
 from rocket_core._connection.timeouts import Timeouts
+from rocket_core._connection.shared_connection import SharedConnection
 from rocket_core._connection.turn_taker import TurnState, TurnTaker
 from rocket_core._engine.counters import Counters, Tally
 from rocket_core._engine.engine import Engine
@@ -706,8 +707,9 @@ class Server:
                 secure=each.secure,
                 protocol=each.protocol,
                 kind="" if shared is None else shared.protocol.kind,
-                active=shared is not None and shared.turn_state is not TurnState.RESTING,
+                active=shared is not None and _is_active(shared),
                 messages=None if shared is None else counts_of(shared),
+                streams=None if shared is None else shared.protocol.streams(),
             )
             for each in self._registry.snapshot()
             for shared in [each.shared]  # which may end meanwhile
@@ -721,8 +723,19 @@ def _count_shared(connections: Iterable[Connection]) -> dict[str, SharedCounts]:
         if (each := connection.shared) is not None and each.protocol.kind
     ]
     all_of = Counter(each.protocol.kind for each in shared)
-    parked = Counter(each.protocol.kind for each in shared if each.turn_state is TurnState.RESTING)
-    return {kind: SharedCounts(parked[kind], all_of[kind] - parked[kind]) for kind in all_of}
+    active = Counter(each.protocol.kind for each in shared if _is_active(each))
+    streams: Counter[str] = Counter()
+    for each in shared:
+        streams[each.protocol.kind] += each.protocol.streams() or 0
+    return {
+        kind: SharedCounts(all_of[kind] - active[kind], active[kind], streams[kind])
+        for kind in all_of
+    }
+
+
+def _is_active(shared: SharedConnection) -> bool:
+    """Return whether a worker does something for a shared connection, or is to."""
+    return shared.turn_state is not TurnState.RESTING or shared.protocol.busy()
 
 
 def _check_threads(least: int, most: int) -> None:
