@@ -4,7 +4,6 @@ import signal
 import socket
 import subprocess
 import textwrap
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import httpx
 import pytest
 import trustme
 
+from rocket_core.testing import eventually, listening
 from systemtests.processes import (
     APPLICATIONS,
     PATIENCE,
@@ -161,26 +161,15 @@ def test_request_in_flight_is_completed() -> None:
             answer = threads.submit(httpx.get, server.address, timeout=PATIENCE, trust_env=False)
             running, _ = gate.accept()
             with running:
+                port = httpx.URL(server.address).port or 0
+                sockets = listening(port)
+                assert sockets
                 server.send(signal.SIGTERM)
-                wait_until_closed(server.address)
+                eventually(lambda: not sockets & listening(port))
             response = answer.result(PATIENCE)
             assert (response.status_code, response.text) == (200, "complete\n")
             assert server.wait() == 0
     assert_quiet(server.log)
-
-
-def wait_until_closed(address: str) -> None:
-    """Return when nothing listens at `address` any more."""
-    deadline = time.monotonic() + PATIENCE
-    host, port = address.removeprefix("http://").split(":")
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection((host, int(port)), timeout=PATIENCE).close()
-        except ConnectionRefusedError:
-            return
-        except ConnectionResetError:
-            continue  # the socket was closed before the server accepted this connection
-    pytest.fail(f"{address} still accepts connections")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)

@@ -246,7 +246,7 @@ def behind(
             host, port = stack.enter_context(running)
         else:
             changes = {**changes, "unix@/run/mysite/rocket.sock": f"unix@{path}"}
-            binds = haproxy(directory, changes, ["bind :80", "bind :443"])
+            binds = haproxy(directory, "haproxy.cfg", changes, ["bind :80", "bind :443"])
             (host, port), _ = stack.enter_context(binds)
         yield Site(f"http://{host}:{port}")
     assert_quiet(server.log)

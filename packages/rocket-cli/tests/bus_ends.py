@@ -30,6 +30,7 @@ class Ends:
         self._over = False
         self._sockets: list[socket.socket] = []
         self.links: list[Link] = []
+        self._link_of: dict[ProcessBus, Link] = {}
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Self:
@@ -67,7 +68,18 @@ class Ends:
 
     def process(self) -> ProcessBus:
         """The end of a new process."""
-        return ProcessBus(self.socket())
+        bus = ProcessBus(self.socket())
+        self._link_of[bus] = self.links[-1]
+        return bus
+
+    def follow(self, bus: ProcessBus, notes: Notes) -> None:
+        """Have ``bus`` follow, and wait until it gets what any other process publishes.
+
+        The supervisor hears of it on a socket of its own, and so perhaps after a message that
+        another process publishes later.
+        """
+        bus.follow(notes.follower)
+        eventually(lambda: self._link_of[bus].position is not None)
 
 
 class _Worker(Task):

@@ -100,6 +100,7 @@ PUBLIC = {
         "at_growing_scales",
         "descriptors",
         "eventually",
+        "listening",
         "many_descriptors",
         "report_to_parent",
         "resident",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import resource
 import signal
 import socket
@@ -25,6 +26,7 @@ from rocket_core.testing import (
     at_growing_scales,
     descriptors,
     eventually,
+    listening,
     many_descriptors,
     resident,
     unused_port,
@@ -33,6 +35,8 @@ from rocket_core.testing import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+IPV6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -310,6 +314,25 @@ def test_a_port_that_the_system_gives_to_nothing_else() -> None:
     port = unused_port()
     with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", 0)) as given:
         assert 1024 <= port < given.getsockname()[1]
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, pytest.param(socket.AF_INET6, marks=IPV6)])
+def test_a_socket_listens_until_it_is_shut_down(family: socket.AddressFamily) -> None:
+    with socket.create_server(("", 0), family=family) as first:
+        port = first.getsockname()[1]
+        inode = os.fstat(first.fileno()).st_ino
+        assert inode in listening(port)
+        assert inode not in listening(port - 1)
+        with first.dup():
+            first.shutdown(socket.SHUT_RDWR)
+            assert inode not in listening(port)
+
+
+def test_a_connection_does_not_listen() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)), server.accept()[0] as connection:
+            assert os.fstat(connection.fileno()).st_ino not in listening(port)
 
 
 def test_a_port_in_use_is_not_unused(monkeypatch: pytest.MonkeyPatch) -> None:

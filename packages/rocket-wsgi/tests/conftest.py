@@ -12,6 +12,7 @@ from rocket_core import Listener, Server, Timeouts
 from rocket_core.testing import NarrowListener
 from rocket_wsgi import Site, WSGIWorker
 from served import Served
+from stream_client import ServedStreams
 from websocket_peer import Notes, WebSocketServer
 
 if TYPE_CHECKING:
@@ -28,9 +29,27 @@ if not getattr(sys, "_is_gil_enabled", lambda: True)():
     collect_ignore = ["conformance/test_differential.py", "http2/test_hpack_nghttp2.py"]
 
 
+_BOTH = frozenset({"test_deferred_answer", "test_ends", "test_event_stream", "test_offers"})
+"""The modules whose tests are run over HTTP/1.1 and over HTTP/2, where they are not marked."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "http1: what is tested is a matter of HTTP/1 alone")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "serve" in metafunc.fixturenames and metafunc.module.__name__ in _BOTH:
+        alone = metafunc.definition.get_closest_marker("http1") is not None
+        metafunc.parametrize("serve", ["http/1.1"] if alone else ["http/1.1", "h2"], indirect=True)
+
+
 @pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Serves an application; returns a client for it. Everything ends with the test."""
+def serve(request: pytest.FixtureRequest) -> Iterator[Serve]:
+    """Serves an application; returns a client for it. Everything ends with the test.
+
+    Tests that have a parameter for it are given clients that speak HTTP/2.
+    """
+    http2 = getattr(request, "param", "http/1.1") == "h2"
     with ExitStack() as stack:
 
         def start(
@@ -38,22 +57,25 @@ def serve() -> Iterator[Serve]:
             *,
             threads: int = 2,
             narrow: bool = False,
+            listener: type[Listener] = Listener,
             timeouts: Timeouts | None = None,
             server: dict[str, Any] | None = None,
             **worker: Any,
         ) -> Served:
-            listener = (NarrowListener if narrow else Listener)("127.0.0.1:0")
+            listening = (NarrowListener if narrow else listener)("127.0.0.1:0")
+            if http2:
+                worker["h2c"] = True
             site = Site(application, **worker)
             running = Server(
                 lambda: WSGIWorker(site),
-                [listener],
+                [listening],
                 min_threads=threads,
                 max_threads=threads,
                 timeouts=timeouts,
                 **(server or {}),
             )
             stack.enter_context(running)
-            return stack.enter_context(Served(running))
+            return stack.enter_context((ServedStreams if http2 else Served)(running))
 
         yield start
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rocket_core.testing import PATIENCE
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from served import Served
 
 View = Callable[[dict[str, Any], "StartResponse"], Iterable[bytes]]
+
+T = TypeVar("T")
 
 EVENTS = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache")]
 
@@ -84,9 +86,20 @@ def get(path: str = "/", *fields: str, version: str = "1.1", method: str = "GET"
 
 def parked(served: Served) -> int:
     """The number of event streams and deferred answers that hold no thread now."""
-    return sum(each.parked for each in served.server.statistics().shared.values())
+    return sum(each.parked for each in pushed(served.server.statistics().shared).values())
+
+
+def pushed(counts: Mapping[str, T]) -> dict[str, T]:
+    """The counts of websockets, event streams and deferred answers alone, by kind."""
+    return {kind: count for kind, count in counts.items() if kind != "HTTP/2"}
 
 
 def wait_for(event: threading.Event) -> None:
     """Wait for an event, which must come."""
     assert event.wait(PATIENCE)
+
+
+def due(shared: Any) -> float:
+    """When something is due for what goes on, on a connection or a stream, unless it moves."""
+    deadline: float = shared.due if hasattr(shared, "due") else shared.connection.deadline
+    return deadline

@@ -62,10 +62,16 @@ def held(server: Server, application: Sleeper) -> Iterator[threading.Thread]:
 
 
 def test_stats(server: Server, inspector: Inspector) -> None:
+    def served() -> int:
+        buckets: dict[str, int] = inspector.counters()["service_time"]["buckets"]
+        return sum(buckets.values())
+
     with httpx.Client() as client:
         for _ in range(3):
             assert client.get(url(server)).text == "ok"
+        # A worker parks the connection, is idle, and counts the request after the response.
         eventually(lambda: inspector.stats({})["connections"] == {"idle": 1})
+        eventually(lambda: not inspector.stats({})["threads"]["busy"] and served() == 3)
         answer = inspector.stats({})
     assert answer["threads"] == {"count": 2, "min": 2, "max": 4, "busy": 0, "stalled": 0}
     assert answer["listeners"] == [url(server)]
@@ -82,7 +88,14 @@ def test_stats(server: Server, inspector: Inspector) -> None:
 def test_thread_that_is_held_by_the_application(
     inspector: Inspector, held: threading.Thread
 ) -> None:
-    first, second = inspector.threads({"stacks": True})["threads"]
+    def threads() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = inspector.threads({"stacks": True})["threads"]
+        return found
+
+    # The application says that it is there one line before the one that holds it.
+    held_at = "assert self.leave.wait(PATIENCE)  # here it is held"
+    eventually(lambda: threads()[0]["stack"][1]["code"] == held_at)
+    first, second = threads()
     assert first["request"] == "GET /hold?a=1"
     assert first["client"].startswith("127.0.0.1:")
     assert first["state"] == "active"
@@ -90,9 +103,7 @@ def test_thread_that_is_held_by_the_application(
     assert Path(f"/proc/self/task/{first['native_id']}").exists() or not Path("/proc").exists()
     names = [each["function"] for each in first["stack"]]
     assert names[:2] == ["Sleeper.__call__", "Sleeper.hold"]
-    place = first["stack"][1]
-    assert place["file"].endswith("answering.py")
-    assert place["code"] == "assert self.leave.wait(PATIENCE)  # here it is held"
+    assert first["stack"][1]["file"].endswith("answering.py")
     assert (second["client"], second["request"], second["seconds"]) == (None, "", None)
     assert "stack" not in second
 

@@ -11,7 +11,6 @@ import subprocess
 import sysconfig
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -23,7 +22,7 @@ from processes import Served, refuse, run
 from rocket_cli import __version__
 from rocket_cli._admin.vitals import build
 from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
-from rocket_core.testing import PATIENCE, eventually
+from rocket_core.testing import PATIENCE, eventually, listening
 
 ANY = ["--bind", "127.0.0.1:0"]
 
@@ -302,15 +301,6 @@ def test_access_log_on_standard_output(site: Path, client: httpx.Client) -> None
 # -- how it ends -------------------------------------------------------------------------------
 
 
-def eventually_refused(url: str) -> None:
-    """Return once connections are refused, which shows that the server is draining or stopping."""
-    address = httpx.URL(url)
-    assert address.port is not None
-    with suppress(ConnectionRefusedError, ConnectionResetError):
-        while True:
-            socket.create_connection((address.host, address.port), PATIENCE).close()
-
-
 def test_sigterm_lets_running_requests_finish(
     site: Path, client: httpx.Client, gate: socket.socket
 ) -> None:
@@ -319,12 +309,15 @@ def test_sigterm_lets_running_requests_finish(
         ThreadPoolExecutor(1) as threads,
     ):
         url = served.location()
+        number = httpx.URL(url).port or 0
+        sockets = listening(number)
+        assert sockets
         answer = threads.submit(client.get, url)
         running, _ = gate.accept()
         with running:
             served.send(signal.SIGTERM)
             served.wait_for("SIGTERM: requests in flight")
-            eventually_refused(url)
+            eventually(lambda: not sockets & listening(number))
             assert not answer.done()
         assert answer.result(PATIENCE).text == "complete"
         assert served.wait()[0] == 0

@@ -24,9 +24,9 @@ def ends() -> Iterator[Ends]:
 def test_message_reaches_the_groups_of_its_name_in_all_processes(ends: Ends) -> None:
     one, two = ends.process(), ends.process()
     prices, others, news = Notes("prices"), Notes("prices"), Notes("news")
-    one.follow(prices.follower)
-    two.follow(others.follower)
-    two.follow(news.follower)
+    ends.follow(one, prices)
+    ends.follow(two, others)
+    ends.follow(two, news)
     one.publish("prices", b"1")
     two.publish("prices", b"2")
     eventually(lambda: len(prices.got) == len(others.got) == 2)
@@ -60,7 +60,7 @@ def test_many_threads_of_many_processes_have_one_order(ends: Ends) -> None:
     processes = [ends.process() for _ in range(3)]
     notes = [Notes("prices") for _ in processes]
     for process, each in zip(processes, notes, strict=True):
-        process.follow(each.follower)
+        ends.follow(process, each)
 
     def publish(number: int, process: ProcessBus) -> None:
         for message in range(100):
@@ -156,7 +156,7 @@ def test_late_groups_have_no_gap_and_no_double_while_others_publish(ends: Ends) 
 def test_process_that_only_publishes_does_not_subscribe(ends: Ends) -> None:
     one, two = ends.process(), ends.process()
     notes = Notes("prices")
-    one.follow(notes.follower)
+    ends.follow(one, notes)
     two.publish("prices", b"1")
     assert notes.gets(b"1")
     assert [link.position is None for link in ends.links] == [False, True]

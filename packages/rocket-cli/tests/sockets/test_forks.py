@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from conftest import Write
 from processes import Served
+from rocket_core.testing import listening
 
 APPLICATION = """
 import os, signal
@@ -47,11 +47,14 @@ def test_address_is_free_though_a_child_lives(
     try:
         with Served(directory, "--bind", "127.0.0.1:0", *options, "app") as served:
             url = served.location()
+            port = httpx.URL(url).port or 0
+            sockets = listening(port)
+            assert sockets
             assert client.get(f"{url}/fork").text == "hello"
             served.send(signal.SIGTERM)
             served.wait_for("stopped$")
-            with socket.create_server(("127.0.0.1", httpx.URL(url).port or 0)):
-                pass
+            # Another process may have the port by now: these sockets must not listen any more.
+            assert not sockets & listening(port)
             _end_children(directory)
     finally:
         _end_children(directory)

@@ -90,8 +90,8 @@ def test_process_that_was_too_slow_is_told_where_messages_are_missing(
         go_on = threading.Event()
         slow.subscribe(lambda name, message: go_on.wait(PATIENCE))
         notes, others = Notes("prices"), Notes("prices")
-        slow.follow(notes.follower)
-        fast.follow(others.follower)
+        ends.follow(slow, notes)
+        ends.follow(fast, others)
         for number in range(100):
             fast.publish("prices", b"%8d" % number + bytes(LONG))
             others.gets_number(number + 1)
@@ -110,7 +110,7 @@ def test_process_that_was_too_slow_is_told_where_messages_are_missing(
 def test_last_messages_of_a_process_are_passed_on_and_half_a_message_is_not() -> None:
     with Ends() as ends:
         notes = Notes("prices")
-        ends.process().follow(notes.follower)
+        ends.follow(ends.process(), notes)
         ended = ends.socket()
         with ends.lock:
             ended.sendall(frame(Kind.PUBLISH, MESSAGE) * 3 + frame(Kind.PUBLISH, MESSAGE)[:-1])
@@ -156,7 +156,7 @@ def test_process_that_sends_anything_else_is_rejected(data: bytes) -> None:
     with Ends() as ends:
         notes = Notes("prices")
         bus = ends.process()
-        bus.follow(notes.follower)
+        ends.follow(bus, notes)
         ends.socket().sendall(frame(Kind.PUBLISH, MESSAGE) + data + frame(Kind.PUBLISH, MESSAGE))
         eventually(lambda: ends.rejected)
         assert ends.links[-1].ours.fileno() < 0
@@ -191,8 +191,7 @@ def test_any_count_and_name_may_be_asked_for() -> None:
 
 def test_name_that_is_no_text_harms_no_other_process() -> None:
     with Ends() as ends:
-        bus = ends.process()
         notes = Notes("prices")
-        bus.follow(notes.follower)
+        ends.follow(ends.process(), notes)
         ends.socket().sendall(frame(Kind.PUBLISH, b"\x00\x01\xffx") + frame(Kind.PUBLISH, MESSAGE))
         assert notes.gets(b"x")

@@ -5,7 +5,9 @@ These names are public, too, and follow the same versions as `rocket_core`.
 
 from rocket_core._connection.buffers import RECEIVE_SIZE
 from rocket_core._connection.output import OUTPUT_BOUND
+from rocket_core._connection.shared_connection import QUEUE_BOUND
 from rocket_core._connection.shared_request import SharedRequest
+from rocket_core._connection.shared_turns import Phase, SharedTurns
 from rocket_core._connection.spool import Spool
 from rocket_core._connection.transfer import Transfer
 from rocket_core._connection.turn_taker import TurnTaker
@@ -21,6 +23,7 @@ from rocket_core._system.rare_log import RareLog
 
 __all__ = [
     "OUTPUT_BOUND",
+    "QUEUE_BOUND",
     "READ",
     "RECEIVE_SIZE",
     "WRITE",
@@ -29,8 +32,10 @@ __all__ = [
     "Hold",
     "Lease",
     "NotYet",
+    "Phase",
     "RareLog",
     "SharedRequest",
+    "SharedTurns",
     "SocketFile",
     "Spool",
     "SpoolError",

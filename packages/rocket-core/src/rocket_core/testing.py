@@ -43,6 +43,7 @@ __all__ = [
     "at_growing_scales",
     "descriptors",
     "eventually",
+    "listening",
     "many_descriptors",
     "report_to_parent",
     "resident",
@@ -62,6 +63,7 @@ NARROW: Final = 16 * 1024
 _SCALES: Final = (1.0, 3.0, 9.0)
 _PIECE: Final = 64 * 1024
 _BODILESS: Final = frozenset({204, 304})
+_LISTENS: Final = 10  # TCP_LISTEN in Linux's net/tcp_states.h
 
 
 def eventually(condition: Callable[[], object], what: str = "") -> None:
@@ -163,6 +165,27 @@ def unused_port() -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+def listening(port: int) -> set[int]:
+    """The sockets that listen on ``port`` of any address now, in any process (Linux).
+
+    Each is told by its inode, from proc_net_tcp(5). A port that a server has left may be another
+    program's soon, so that an attempt to connect or to bind tells nothing of the server. The inode
+    is that of no other socket. So a server has left if none of its sockets is here any more::
+
+        sockets = listening(port)
+        server.stop()
+        assert not sockets & listening(port)
+    """
+    found = set()
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        lines = table.read_text(encoding="ascii").splitlines() if table.exists() else []
+        for line in lines[1:]:
+            _, local, _, state, _, _, _, _, _, inode, *_ = line.split()
+            if int(state, 16) == _LISTENS and int(local.rpartition(":")[2], 16) == port:
+                found.add(int(inode))
+    return found
 
 
 def _spooled() -> list[int]:

@@ -623,10 +623,13 @@ def test_drain_is_told_over_a_part_of_its_time() -> None:
         for client in clients:
             share(client, worker)
         protocols = list(worker.protocols)
+        began = time.monotonic()
         server.drain(PATIENCE)
         eventually(lambda: all(each.shared.drain_at < inf for each in protocols))
+        drawn = time.monotonic()  # when each has its time, counted from a moment since the drain
         times = sorted(each.shared.drain_at for each in protocols)
-        assert 0.1 < times[-1] - times[0] <= count * 0.01
+        assert began <= times[0]
+        assert times[0] + 0.1 < times[-1] <= drawn + count * 0.01
         assert server._server_state.drain_spread == count * 0.01
         eventually(lambda: all("draining" in each.told for each in protocols))
         for client in clients:
@@ -832,7 +835,8 @@ def test_connection_on_which_something_was_sent_makes_room_last() -> None:
 # -- stopping --------------------------------------------------------------------------------------
 
 
-def test_stop_tells_each_protocol_of_its_end() -> None:
+def test_stop_tells_each_protocol_of_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rocket_core._server.server._STOP_PATIENCE", PATIENCE)
     with sharing() as (server, worker), ExitStack() as stack:
         clients = [stack.enter_context(connect(server)) for _ in range(20)]
         protocols = [share(client, worker) for client in clients]
@@ -917,10 +921,13 @@ def test_stop_tells_a_protocol_that_is_shared_meanwhile(
         assert client.read_all() == b""
 
 
-def test_stop_waits_for_the_turn_of_a_connection_that_ends_meanwhile() -> None:
+def test_stop_waits_for_the_turn_of_a_connection_that_ends_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """1. A thread of the application ends a shared connection. 2. The server stops, and finds no
     shared connection. 3. The thread queues the last turn, which a worker has to take."""
     skip_if_compiled("it replaces a method of the pool")
+    monkeypatch.setattr("rocket_core._server.server._STOP_PATIENCE", PATIENCE)
     entered, go_on = threading.Event(), threading.Event()
     with (
         sharing(threads=1) as (server, worker),
@@ -947,6 +954,42 @@ def test_stop_waits_for_the_turn_of_a_connection_that_ends_meanwhile() -> None:
         thread.join()
         assert server.wait(PATIENCE)
         assert protocol.told == ["ended", "turn"]
+
+
+def test_stop_waits_for_the_thread_that_has_ended_the_sharing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """1. A thread of the application ends a shared connection, and queues the last turn. 2. The
+    server stops, and a worker takes the turn. 3. The thread parks the connection."""
+    skip_if_compiled("it replaces a method of the pool")
+    monkeypatch.setattr("rocket_core._server.server._STOP_PATIENCE", PATIENCE)
+    entered, go_on = threading.Event(), threading.Event()
+    with (
+        sharing(threads=1) as (server, worker),
+        releasing(go_on),
+        shared_with(server, worker) as (_, protocol),
+    ):
+        submit = server._pool.submit_turn
+
+        def submit_and_pause(taker: TurnTaker) -> None:
+            submit(taker)
+            entered.set()
+            wait_for(go_on)
+
+        server._pool.submit_turn = submit_and_pause  # type: ignore[method-assign]
+        protocol.shared.end()
+        thread = threading.Thread(target=protocol.shared.flush)
+        thread.start()
+        wait_for(entered)
+        server._pool.submit_turn = submit  # type: ignore[method-assign]
+        protocol.wait_for("turn")
+        eventually(lambda: not server._registry.leaving)
+        server.stop()
+        assert not server.wait(0.1)
+        go_on.set()
+        thread.join()
+        assert server.wait(PATIENCE)
+        assert not server.connections
 
 
 def test_turn_that_ends_after_the_server_is_followed_by_the_last_one(

@@ -23,7 +23,7 @@ from coresupport import (
 from rocket_core import Connection, State, Timeouts, Worker
 from rocket_core._connection.server_state import ServerState
 from rocket_core._engine.counters import Tally
-from rocket_core._engine.engine import Engine
+from rocket_core._engine.engine import FAIR_SHARE, Engine
 from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.registry import Registry
 from rocket_core._engine.seat import Seat, Seats
@@ -763,4 +763,81 @@ def test_no_request_is_one_too_many_while_a_worker_polls(sockets: Sockets) -> No
     parts.monitor_thread.start()
     parts.pool.start()
     assert clients[0].recv(100) == b"X\n"
+    parts.stop()
+
+
+# -- what a thread is said to do, once it has given a connection away: see `Seat` ------------------
+
+
+def ready_connection(parts: Fixture, sockets: Sockets, requests: bytes) -> Connection:
+    """Return a connection that the caller owns, and whose client has sent ``requests``."""
+    server, client = sockets()
+    client.sendall(requests)
+    connection = Connection(server)
+    parts.engine.begin(connection, parts.tally.open())
+    connection.claimed_at = time.monotonic()
+    return connection
+
+
+def test_thread_is_not_busy_with_what_it_has_queued_behind_others(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+
+    def look(mailbox: Mailbox) -> None:
+        del mailbox
+        if connection in parts.pool.ready:  # just now, or by this test
+            seen.append([seat.busy for seat in parts.pool.seats()])
+
+    monkeypatch.setattr(Mailbox, "alert", look)
+    parts = Fixture(worker(), threads=1)
+    connection = ready_connection(parts, sockets, b"x\n" * 2 * FAIR_SHARE)
+    parts.start()
+    eventually(lambda: parts.pool.polling == 1)
+    parts.pool.submit(connection)
+    eventually(lambda: connection.requests == 2 * FAIR_SHARE)
+    parts.stop()
+    assert seen
+    assert set(map(str, seen)) == {"[None]"}
+
+
+def test_urgent_lane_is_not_busy_with_what_it_has_passed_on(sockets: Sockets) -> None:
+    class OnceUrgent(LineWorker):
+        def urgent(self, connection: Connection) -> bool:
+            return not connection.requests
+
+    def pass_on(connection: Connection) -> None:
+        passed.append((connection, [each.busy for each in lanes.seats()]))
+
+    passed: list[tuple[Connection, list[object]]] = []
+    parts = Fixture(OnceUrgent, threads=1)
+    lanes = UrgentLanes(parts.engine, parts.seats, pass_on)
+    connection = ready_connection(parts, sockets, b"x\n" * 2)
+    assert parts.engine.advance(connection, parts.seats.make())
+    assert lanes.submit(connection)
+    eventually(lambda: passed == [(connection, [None])])
+    lanes.stop()
+    assert lanes.join(PATIENCE) == []
+    parts.start()
+    parts.stop()
+
+
+def test_monitors_thread_is_not_busy_with_what_it_has_queued(sockets: Sockets) -> None:
+    parts = Fixture(worker(), threads=1)
+    seat = Seat(worker()(), parts.tally.open())
+    lanes = UrgentLanes(parts.engine, parts.seats, parts.pool.submit)
+    stand_in = StandIn(
+        parts.monitor,
+        parts.pool,
+        parts.engine,
+        lanes,
+        seat,
+        max_queue=MAX_QUEUE,
+        queue_timeout=QUEUE_TIMEOUT,
+    )
+    connection = ready_connection(parts, sockets, b"x\n")
+    stand_in._take_in([connection])
+    assert connection in parts.pool.ready
+    assert seat.busy is None
+    parts.start()
     parts.stop()

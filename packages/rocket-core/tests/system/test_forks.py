@@ -14,7 +14,7 @@ import pytest
 from coresupport import connect, port_of, serving, shout, states, worker
 from rocket_core import Connection, Listener, State, Timeouts
 from rocket_core.extending import UpgradedSocket
-from rocket_core.testing import PATIENCE, at_growing_scales, eventually, within
+from rocket_core.testing import PATIENCE, at_growing_scales, eventually, listening, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,6 +97,7 @@ def test_child_keeps_no_connection_and_no_address() -> None:
             timeouts = Timeouts(keep_alive=limit)
             with serving(worker(children), listener, timeouts=timeouts) as server:
                 port = port_of(listener)
+                sockets = listening(port)
                 with ExitStack() as clients:
                     with within(limit):
                         neighbour, asking = (
@@ -108,8 +109,9 @@ def test_child_keeps_no_connection_and_no_address() -> None:
                     assert len(children.inherited()) == before + 2
                     assert neighbour.closed_by_server()
                     assert asking.closed_by_server()
-            with socket.create_server(("127.0.0.1", port)):
-                pass
+            # Another process may have the port by now: these sockets must not listen any more.
+            assert sockets
+            assert not sockets & listening(port)
 
     at_growing_scales(forked)
 

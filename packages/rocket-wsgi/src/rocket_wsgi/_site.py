@@ -255,10 +255,15 @@ class Site:
         return template
 
     def speaks_http2(self, connection: Connection) -> bool:
-        """Return whether ``connection``, which begins with the preface of HTTP/2, may speak it."""
+        """Return whether ``connection``, which begins with the preface of HTTP/2, may speak it.
+
+        Over TLS it may if the handshake has agreed on that (RFC 9113, section 3.2). That a proxy
+        has announced a client that uses TLS says nothing about the proxy's own connection.
+        """
         if connection.protocol == "h2":
             return True
-        if not self._h2c or connection.secure:
+        own_tls = connection.environ is not None or (connection.secure and connection.proxy is None)
+        if not self._h2c or own_tls:
             return False
         local = connection.local
         if connection.proxy is None and (local.is_unix or local.host in _LOOPBACK):

@@ -33,19 +33,19 @@ from typing import Any, Final, Unpack
 from wsgiref.types import WSGIApplication
 
 from rocket_core import ClientGone, CloseReason, Connection, State, Worker
-from rocket_core.extending import Exchange, mypyc_attr
+from rocket_core.extending import mypyc_attr
 from rocket_wsgi._environ.request import ENDED, Request, is_secure
 from rocket_wsgi._http1.encoded_head import EncodedHead
 from rocket_wsgi._http1.http1_request import HTTP1Request
 from rocket_wsgi._http1.http1_response import HTTP1Response
-from rocket_wsgi._http1.receiver import PREFACE_HEAD, Receiver
+from rocket_wsgi._http1.receiver import Receiver
 from rocket_wsgi._http1.upgrade import offer_upgrade
 from rocket_wsgi._http2.encoded_block import EncodedBlock
-from rocket_wsgi._http2.frames import PREFACE
 from rocket_wsgi._http2.http2_exchange import HTTP2Exchange
 from rocket_wsgi._http2.http2_protocol import HTTP2Protocol
 from rocket_wsgi._http2.http2_response import HTTP2Response
 from rocket_wsgi._offers.begun import Begun, Refused
+from rocket_wsgi._offers.channel import Sharable
 from rocket_wsgi._offers.continuation import Continuation
 from rocket_wsgi._offers.undone import UndoneProtocol
 from rocket_wsgi._own_answers import CRASHED, NOT_RECEIVED, OVERDUE, OVERLOADED, TOO_LATE
@@ -121,11 +121,11 @@ class WSGIWorker(Worker):
         reserved = self._site.reserved
         return reserved is not None and reserved(request.environ)
 
-    def _begin_http2(self, connection: Connection, template: Environ) -> bool:
+    def _begin_http2(self, connection: Connection, template: Environ, begun: bytes) -> bool:
         """Begin to speak HTTP/2, if that is allowed; return whether it is."""
         if not self._site.speaks_http2(connection):
             return False
-        HTTP2Protocol(connection, self._site, template, PREFACE[: len(PREFACE_HEAD) + 4])
+        HTTP2Protocol(connection, self._site, template, begun)
         return True
 
     def overdue(self, connection: Connection, context: Any) -> State:
@@ -196,11 +196,13 @@ class WSGIWorker(Worker):
             record.requests = exchange.order
             record.queued = exchange.queue_time
         mount = self._site.find_mount(request)
+        if mount is None:
+            environ["rocket.events"] = environ["rocket.deferred"] = response
         self._answer(exchange, connection, request, response, mount)
 
     def _answer(
         self,
-        exchange: Exchange,
+        exchange: Connection | HTTP2Exchange,
         connection: Connection,
         request: Request,
         response: AnyResponse,
@@ -233,7 +235,7 @@ class WSGIWorker(Worker):
         except BaseException as error:  # noqa: BLE001 - an application must not end a thread
             self._crashed(connection, request, response, error)
         finally:
-            self._finish(result, connection, request, response)
+            self._finish(result, exchange, connection, request, response)
         return _IDLE if response.keep_alive else response.ending()
 
     def _crashed(
@@ -266,6 +268,7 @@ class WSGIWorker(Worker):
     def _finish(
         self,
         result: Any,
+        exchange: Connection | HTTP2Exchange,
         connection: Connection,
         request: Request,
         response: AnyResponse,
@@ -285,7 +288,7 @@ class WSGIWorker(Worker):
             response.take_back()
         log, record = self._access_log, request.record
         if response.begun is not None:
-            self._settle(connection, request, response, response.begun)
+            self._settle(exchange, connection, request, response, response.begun)
         elif log is not None and record is not None and not response.overtaken:
             log.end(record, request.environ, response)
         # The environ refers to the response, and the response to the request: this ends the circle.
@@ -293,6 +296,7 @@ class WSGIWorker(Worker):
 
     def _settle(
         self,
+        exchange: Sharable,
         connection: Connection,
         request: Request,
         response: AnyResponse,
@@ -301,10 +305,9 @@ class WSGIWorker(Worker):
         """Let what the application has begun go on, or undo it."""
         around, log, record = self._site.around, self._access_log, request.record
         if response.goes_on:
-            keep_alive, response.keep_alive = response.keep_alive, False
             continuation = Continuation(request, connection, around, log)
             try:
-                begun.go_on(connection, continuation, response.sent, keep_alive=keep_alive)
+                begun.go_on(exchange, continuation, response.sent, keep_alive=response.hand_on())
             except ClientGone:
                 continuation.end(0, 0, "the client is gone")
                 begun.undo(continuation)
@@ -318,5 +321,4 @@ class WSGIWorker(Worker):
         if response.overtaken:  # the connection is not this worker's, nor counts its thread
             begun.tell(continuation)
             return
-        keep_alive, response.keep_alive = response.keep_alive, False
-        UndoneProtocol(begun, continuation).begin(connection, keep_alive=keep_alive)
+        UndoneProtocol(begun, continuation).begin(exchange, keep_alive=response.hand_on())

@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
+from attacks import FLOODS, MADE
 from hpacksupport import indexed, literal
 from peer import Peer
 from raw.case import (
@@ -25,7 +26,7 @@ from raw.case import (
 )
 
 from rocket_wsgi._http2.error_codes import ErrorCode
-from rocket_wsgi._http2.frames import DATA, GOAWAY, PRIORITY, PRIORITY_UPDATE, WINDOW_UPDATE, frame
+from rocket_wsgi._http2.frames import DATA, GOAWAY, WINDOW_UPDATE
 from rocket_wsgi._http2.limits import (
     CONNECTION_WINDOW,
     MAX_CONTROL,
@@ -122,20 +123,6 @@ def test_a_slow_client_may_reset_for_ever() -> None:
     assert state(peer.session) is SessionState.OPEN
 
 
-MADE = {
-    "credit of 0": lambda stream: headers(stream) + update(0, stream),
-    "too much credit": lambda stream: headers(stream) + update(0x7FFFFFFF, stream),
-    "DATA behind the end": lambda stream: headers(stream) + data(b"x", stream),
-    "PRIORITY of a wrong size": lambda stream: headers(stream) + frame(PRIORITY, 0, stream, b"x"),
-    "a body longer than its length": lambda stream: (
-        post(stream, ("content-length", "1")) + data(b"xy", stream)
-    ),
-    "HEADERS behind the end": lambda stream: headers(stream) + headers(stream),
-    "malformed heads": lambda stream: headers(stream, block(("A", "b"))),
-    "heads that are refused": lambda stream: headers(stream, GET + block(*[("a", "b")] * 101)),
-}
-
-
 @pytest.mark.parametrize("kind", MADE)
 @pytest.mark.parametrize("answers", [False, True], ids=["the application works", "it is quick"])
 def test_made_you_reset(kind: str, answers: bool) -> None:  # CVE-2025-8671
@@ -173,23 +160,6 @@ def test_hpack_bombs() -> None:  # CVE-2016-6581
     peer, count = attack(bombs(), answers=True)
     assert calmed(peer)
     assert count <= MAX_RESETS + 2
-
-
-FLOODS = {
-    "PING": ping(),  # CVE-2019-9512
-    "answers to PING": ping(flags=1),
-    "SETTINGS": settings(),  # CVE-2019-9515
-    "acknowledgements of SETTINGS": settings(flags=1),
-    "PRIORITY": frame(PRIORITY, 0, 7, b"\0\0\0\3\0"),  # CVE-2019-9513
-    "PRIORITY_UPDATE": frame(PRIORITY_UPDATE, 0, 0, number(9) + b"u=1"),
-    "unknown types": frame(0x77, 0, 0, b""),
-    "credit for the connection": update(1),
-    "credit for a stream": update(1, 1),
-    "credit for an ended stream": update(1, 3),
-    "empty DATA": data(b"", 1),  # CVE-2019-9518
-    "nothing but padding": data(b"", 1, padding=10),
-    "resets of an ended stream": reset(3),
-}
 
 
 @pytest.mark.parametrize("kind", FLOODS)

@@ -6,15 +6,16 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from http2_client import HTTP2Client
 
+from http2_client import HTTP2Client
 from rocket_core import Peer, Timeouts
 from rocket_core.testing import PATIENCE, at_growing_scales, descriptors, eventually, within
-from rocket_wsgi import Site, StaticFiles
+from rocket_wsgi import AccessLog, Site, StaticFiles
 from rocket_wsgi._http2.frames import ACK, DATA, GOAWAY, PING, frame
 
 if TYPE_CHECKING:
@@ -120,7 +121,9 @@ def test_one_client_with_many_streams_and_another_one_take_turns(
     assert one.answer(single).text == "/one"
     assert many.answer(first).text == "/hold"
     assert all(many.answer(each).status == 200 for each in streams)
-    assert application.paths[1:4] == ["/many/0", "/one", "/many/1"]
+    # The Monitor's thread may hold one of the two for a moment, when the worker comes back.
+    assert sorted(application.paths[1:3]) == ["/many/0", "/one"]
+    assert application.paths[3] == "/many/1"
 
 
 def test_more_requests_than_threads_wait_without_one(serve: Serve, connect: Connect) -> None:
@@ -237,14 +240,14 @@ def test_clients_that_read_nothing_hold_no_thread(
     serve: Serve, connect: Connect, application: Any
 ) -> None:
     served = serve(application, h2c=True, threads=2)
-    slow = connect(served, credits=False)
+    slow = connect(served, gives_credit=False)
     streams = [slow.begin() for _ in range(20)]
     for each in streams[:3]:
-        slow.until(lambda each=each: slow.answers[each].status)
+        slow.until(partial(getattr, slow.answers[each], "status"))
     other = connect(served)
     for _ in range(5):
         assert len(other.get().body) == 3_276_800
-    slow.credits = True
+    slow.gives_credit = True
     for each in streams:
         if slow.answers[each].body:
             slow.credit(each, len(slow.answers[each].body))
@@ -260,7 +263,7 @@ def test_a_file_is_sent_as_the_window_opens(serve: Serve, connect: Connect, tmp_
     client = connect(served, window=0)
     streams = [client.begin("/static/large") for _ in range(30)]
     for each in streams:
-        client.until(lambda each=each: client.answers[each].status)
+        client.until(partial(getattr, client.answers[each], "status"))
     assert connect(served).get("/").status == 200  # on the only thread
     for each in streams:
         client.h2.increment_flow_control_window(len(content), each)
@@ -279,16 +282,16 @@ def test_a_file_that_is_reset_in_its_midst_is_closed(
     assert client.get("/").status == 200
     before = descriptors()
     streams = [client.begin("/static/large") for _ in range(10)]
-    client.credits = False
+    client.gives_credit = False
     for each in streams:
-        client.until(lambda each=each: client.answers[each].body)
+        client.until(partial(getattr, client.answers[each], "body"))
     assert descriptors() == before + 10
     for each in streams:
         client.reset(each)
     eventually(lambda: descriptors() == before)
 
 
-# -- ends of streams and connections ------------------------------------------------------------------
+# -- ends of streams and connections ---------------------------------------------------------------
 
 
 def test_an_application_hears_at_once_of_a_reset(serve: Serve, connect: Connect) -> None:
@@ -328,10 +331,10 @@ def test_a_worker_that_waits_for_a_window_hears_of_the_end(
         return parts()
 
     served = serve(application, h2c=True, threads=2)
-    client = connect(served, credits=False)
+    client = connect(served, gives_credit=False)
     streams = [client.begin() for _ in range(3)]
     for each in streams:
-        client.until(lambda each=each: client.answers[each].status)
+        client.until(partial(getattr, client.answers[each], "status"))
     client.reset(streams[0])
     assert ended.acquire(timeout=PATIENCE)
     if generator:
@@ -348,7 +351,7 @@ def test_a_stream_that_has_to_give_way_ends_alone(serve: Serve, connect: Connect
         return [b"quick"]
 
     served = serve(application, h2c=True, threads=1, server={"max_stalled": 1})
-    client = connect(served, credits=False)
+    client = connect(served, gives_credit=False)
     client.h2.increment_flow_control_window(10 * MEBIBYTE)  # of the connection: the streams wait
     streams = [client.begin() for _ in range(2)]
     client.until(lambda: [client.answers[each].reset for each in streams].count(CANCEL) == 1)
@@ -547,7 +550,7 @@ def test_a_broken_connection_leaves_nothing(serve: Serve, connect: Connect) -> N
     eventually(lambda: not served.server.connections)
     application.gate.set()
     assert connect(served).get().status == 200
-    assert application.gone == [True, True]
+    eventually(lambda: application.gone == [True, True])
     assert len(application.paths) == 3
 
 
@@ -562,7 +565,7 @@ def test_a_violation_ends_the_connection_and_is_counted(serve: Serve, connect: C
     eventually(lambda: served.server.statistics().outcomes == {"HTTP/2": {"PROTOCOL_ERROR": 1}})
 
 
-# -- which connections speak it ------------------------------------------------------------------------
+# -- which connections speak it --------------------------------------------------------------------
 
 
 def test_without_the_setting_the_preface_is_refused(serve: Serve) -> None:
@@ -624,6 +627,16 @@ def test_a_preface_may_arrive_in_pieces(serve: Serve, connect: Connect) -> None:
             {"peer": Peer("192.0.2.2", 1), "proxy": Peer("198.51.100.1", 1)},
             False,
         ),
+        (
+            {"h2c": True, "trusted_proxies": ["192.0.2.0/24"]},
+            {"peer": Peer("198.51.100.1", 1), "proxy": Peer("192.0.2.2", 1), "secure": True},
+            True,
+        ),
+        (
+            {"h2c": True, "trusted_proxies": ["192.0.2.0/24"]},
+            {"proxy": Peer("192.0.2.2", 1), "secure": True, "environ": {"HTTPS": "on"}},
+            False,
+        ),
         ({"h2c": True}, {"secure": True}, False),
         ({}, {"secure": True, "protocol": "h2"}, True),
         ({"h2c": True}, {"secure": True, "protocol": "http/1.1"}, False),
@@ -637,6 +650,7 @@ def test_who_may_speak_it(
         "peer": Peer("127.0.0.1", 1),
         "proxy": None,
         "protocol": "",
+        "environ": None,
         "secure": False,
     }
     site = Site(Gated(), **options)
@@ -647,8 +661,6 @@ def test_who_may_speak_it(
 def test_each_request_is_logged(
     serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from rocket_wsgi import AccessLog
-
     caplog.set_level(logging.INFO, "access")
     log = AccessLog(
         logging.getLogger("access"), "{method} {target} {protocol} {status} {size} {requests}"

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from http2_client import HTTP2Client
 
+from http2_client import HTTP2Client
 from rocket_core.testing import PATIENCE, eventually
 from rocket_wsgi import RequestIds, StaticFiles, Underscores
 
@@ -88,7 +88,7 @@ def test_an_environ(serve: Serve, connect: Connect) -> None:
         ({"max_body": 10, "stream_bodies": True}, "/", "POST", [("content-length", "11")], 413),
     ],
 )
-def test_a_request_is_refused_as_over_http1(
+def test_a_request_is_refused_as_over_http1(  # noqa: PLR0917
     serve: Serve,
     connect: Connect,
     options: dict[str, Any],
@@ -228,8 +228,10 @@ def test_a_streamed_body_is_read_as_it_arrives(serve: Serve, connect: Connect) -
 
 def test_a_streamed_body_ends_with_its_stream(serve: Serve, connect: Connect) -> None:
     errors: list[BaseException] = []
+    begun = threading.Event()
 
     def application(environ: Environ, start: Start) -> list[bytes]:
+        begun.set()
         try:
             environ["wsgi.input"].read()
         except BaseException as error:
@@ -241,6 +243,7 @@ def test_a_streamed_body_ends_with_its_stream(serve: Serve, connect: Connect) ->
     client = connect(serve(application, h2c=True, stream_bodies=True, max_body=300_000))
     stream = client.begin("/", "POST", end=False)
     client.send(stream, b"a part", end=False)
+    assert begun.wait(PATIENCE)
     client.reset(stream)
     eventually(lambda: len(errors) == 1)
     assert type(errors[0]).__name__ == "ClientGone"

@@ -83,7 +83,6 @@ def test_server_says_what_it_allows() -> None:
         3: number(MAX_STREAMS),
         4: number(STREAM_WINDOW),
         6: number(65_536),
-        8: number(1),
         9: number(1),
     }
     assert (stream, credit) == (0, number(CONNECTION_WINDOW - 65_535))
@@ -413,13 +412,36 @@ def test_release_frees_the_slot_and_no_earlier() -> None:
 
 
 def test_release_of_an_unfinished_response_resets_the_stream() -> None:
-    peer = begin(headers(1), headers(3))
+    peer = begin(headers(1), headers(3), post(5))
     peer.session.respond(3, OK, b"part", peer.now, end=False)
-    peer.session.release(1, peer.now)
-    peer.session.release(3, peer.now)
-    assert lines(peer)[2:] == ["1 RST_STREAM INTERNAL_ERROR", "3 RST_STREAM INTERNAL_ERROR"]
+    peer.session.respond(5, OK, b"", peer.now, end=False)
+    for stream in (1, 3, 5):
+        peer.session.release(stream, peer.now)
+    assert lines(peer)[3:] == [
+        "1 RST_STREAM INTERNAL_ERROR",
+        "3 HEADERS 200",
+        "5 HEADERS 200",
+        "5 RST_STREAM INTERNAL_ERROR",
+        "3 DATA 4",
+        "3 RST_STREAM INTERNAL_ERROR",
+    ]
     assert peer.session.streams == 0
     assert peer.session.pending == 0
+    peer.receive([data(b"late", 5)])  # which is no error, as the client may not know yet
+    assert state(peer) is SessionState.OPEN
+
+
+def test_an_unfinished_response_is_sent_as_far_as_it_goes() -> None:
+    """What there is waits for the window as ever, and the reset waits behind it."""
+    peer = begin(settings((4, 10)), headers())
+    peer.session.respond(1, OK, b"x" * 15, peer.now, end=False)
+    peer.session.release(1, peer.now)
+    assert lines(peer)[2:] == ["1 HEADERS 200", "1 DATA 10"]
+    assert not peer.session.send(1, b"more", peer.now)
+    assert peer.session.streams == 1
+    peer.receive([update(10, 1)])
+    assert lines(peer) == ["1 DATA 5", "1 RST_STREAM INTERNAL_ERROR"]
+    assert peer.session.streams == 0
 
 
 def test_a_client_whose_body_is_not_needed_is_told_to_stop() -> None:

@@ -12,7 +12,7 @@ import pytest
 from rocket_core import MessageCounts
 from rocket_core.testing import NARROW, PATIENCE, descriptors, eventually
 from rocket_wsgi import AccessLog, WebSocket
-from views import Views, get, wait_for
+from views import Views, get, pushed, wait_for
 from websocket_peer import Notes, Peer
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Site:
 
     def outcomes(self) -> dict[str, int]:
         """Return how many have ended, by outcome, once the server has stopped."""
-        outcomes = self.server.statistics().outcomes
+        outcomes = pushed(self.server.statistics().outcomes)
         assert outcomes.keys() <= {self.kind}
         return outcomes.get(self.kind, {})
 
@@ -155,7 +155,7 @@ def test_websocket_with_its_messages(site: Callable[..., Site]) -> None:
     assert peer.read() == "12345678"
     assert peer.read() == b""
     expected = {WEBSOCKET: MessageCounts(received=3, sent=2, dropped=0)}
-    assert chat.server.statistics().messages == expected
+    assert pushed(chat.server.statistics().messages) == expected
     peer.close(4321)
     assert chat.told() == ("close", 4321, "")
     line = chat.line()
@@ -164,9 +164,9 @@ def test_websocket_with_its_messages(site: Callable[..., Site]) -> None:
     assert line["close_code"] == 4321
     assert line["seconds"] > 0
     assert chat.outcomes() == {"4321": 1}
-    assert chat.server.statistics().messages == expected
+    assert pushed(chat.server.statistics().messages) == expected
     assert not ws.send("too late")
-    assert chat.server.statistics().messages == expected
+    assert pushed(chat.server.statistics().messages) == expected
 
 
 def test_event_stream_with_its_messages(site: Callable[..., Site]) -> None:
@@ -180,7 +180,7 @@ def test_event_stream_with_its_messages(site: Callable[..., Site]) -> None:
     stream.send("one", id=1)
     stream.comment("two")
     expected = {STREAM: MessageCounts(received=0, sent=2, dropped=0)}
-    assert news.server.statistics().messages == expected
+    assert pushed(news.server.statistics().messages) == expected
     stream.close()
     news.told()
     line = news.line()
@@ -188,7 +188,7 @@ def test_event_stream_with_its_messages(site: Callable[..., Site]) -> None:
     assert line["size"] >= len(b"retry: 1000\n\nid: 1\ndata: one\n\n: two\n\n")
     assert (line["messages_received"], line["messages_sent"], line["close_code"]) == (0, 2, None)
     assert news.outcomes() == {"served": 1}
-    assert news.server.statistics().messages == expected
+    assert pushed(news.server.statistics().messages) == expected
 
 
 def test_events_that_were_sent_before_the_response_are_counted(site: Callable[..., Site]) -> None:
@@ -204,7 +204,7 @@ def test_events_that_were_sent_before_the_response_are_counted(site: Callable[..
     news.after = send
     news.open()
     counts = MessageCounts(received=0, sent=2, dropped=0)
-    assert news.server.statistics().messages == {STREAM: counts}
+    assert pushed(news.server.statistics().messages) == {STREAM: counts}
 
 
 def test_deferred_answer_has_no_messages(site: Callable[..., Site]) -> None:
@@ -229,7 +229,7 @@ def test_messages_to_a_slow_client_are_dropped(site: Callable[..., Site]) -> Non
         sent += 1
     assert not ws.send("again")
     counts = MessageCounts(received=0, sent=sent, dropped=2)
-    assert chat.server.statistics().messages == {WEBSOCKET: counts}
+    assert pushed(chat.server.statistics().messages) == {WEBSOCKET: counts}
 
 
 def test_client_that_is_too_slow(site: Callable[..., Site]) -> None:
@@ -240,7 +240,7 @@ def test_client_that_is_too_slow(site: Callable[..., Site]) -> None:
     while ws.send(bytes(100_000)):
         sent += 1
     counts = MessageCounts(received=0, sent=sent, dropped=1)
-    assert chat.server.statistics().messages == {WEBSOCKET: counts}
+    assert pushed(chat.server.statistics().messages) == {WEBSOCKET: counts}
     assert chat.told() == ("close", 1013, "the client is too slow")
     assert chat.line()["close_code"] == 1013
     assert chat.outcomes() == {"1013": 1}
@@ -259,7 +259,7 @@ def test_event_stream_that_is_too_slow(site: Callable[..., Site]) -> None:
     assert (line["messages_sent"], line["error"]) == (sent, "response taken too slowly")
     assert news.outcomes() == {"response taken too slowly": 1}
     counts = MessageCounts(received=0, sent=sent, dropped=1)
-    assert news.server.statistics().messages == {STREAM: counts}
+    assert pushed(news.server.statistics().messages) == {STREAM: counts}
 
 
 def test_stream_for_which_too_much_was_sent_before_the_response(site: Callable[..., Site]) -> None:

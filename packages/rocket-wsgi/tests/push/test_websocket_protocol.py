@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rocket_core import CloseReason, Timeouts
+from rocket_core import CloseReason, SharedConnection, Timeouts
 from rocket_core.testing import NARROW, PATIENCE, Client, at_growing_scales, eventually, within
 from rocket_wsgi._websocket.session import SLOW
 from websocket_peer import (
@@ -401,6 +401,7 @@ def test_bytes_in_the_hands_of_a_sending_thread_do_not_make_a_client_slow(
     ws = notes.opened()
     parked(server)
     shared = link(ws)._shared
+    assert isinstance(shared, SharedConnection)
     # This thread owns the connection now, as a worker that receives does.
     eventually(lambda: server.running._monitor.claim(shared.connection))
     for _ in range(5):

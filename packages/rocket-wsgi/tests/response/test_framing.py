@@ -14,6 +14,7 @@ from rocket_wsgi._response.response_head import ResponseHead, ResponseHeads
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from rocket_wsgi._offers.begun import Refused
     from rocket_wsgi._types import Headers
 
 
@@ -60,8 +61,17 @@ class Framed(Response[Any, Any]):
     def ending(self) -> State:
         return State.CLOSED
 
+    def take_back(self) -> None:
+        self._connection.frames.append("taken back")
+
+    def refuse(self, refused: Refused) -> None:
+        self._connection.frames.append(refused)
+
     def _begin(self, length: int | None) -> bytes:
         return b"head %d" % (-1 if length is None else length)
+
+    def _send_head(self, before: bytes) -> None:
+        self._connection.frames.append(before)
 
     def _send_whole(self, data: bytes, length: int) -> None:
         self._connection.frames.append(("whole", data, length))

@@ -30,7 +30,8 @@ from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.buffers import Buffers
 from rocket_core._connection.proxy_preamble import ProxyPreamble
 from rocket_core._connection.server_state import NO_SERVER
-from rocket_core._connection.shared_connection import QUEUE_BOUND, SharedConnection, Told
+from rocket_core._connection.shared_connection import QUEUE_BOUND, SharedConnection
+from rocket_core._connection.shared_turns import Told
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.transfer import Transfer
 from rocket_core._errors import ClientGone, WaitError

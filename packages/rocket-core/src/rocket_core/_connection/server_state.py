@@ -14,6 +14,7 @@ from rocket_core._connection.shared_tally import SharedTally
 from rocket_core._system.fault_log import FaultLog
 
 if TYPE_CHECKING:
+    from rocket_core._connection.turn_taker import TurnTaker
     from rocket_core._exchange import Exchange, TakenOver
     from rocket_core._lease import Lease
 
@@ -42,12 +43,25 @@ class WorkerPool(Protocol):
     def downgrade(self, taken: TakenOver, /) -> None:
         """Note that the application is done with a connection that it has taken over."""
 
+    def submit_turn(self, taker: TurnTaker, /) -> None:
+        """Queue a turn for a worker, and see to it that one comes. Any thread may call this."""
+
+    def leave_turn(self, taker: TurnTaker, /) -> None:
+        """Queue a turn, on a thread that is about to look at the queue, as that of an owner is."""
+
     def rouse(self) -> None:
         """Have the Monitor's thread look at what has just been noted. Any thread may call this."""
 
 
+class LeavingTurns(Protocol):
+    """The registry of a server, as far as a stream that ends deals with it."""
+
+    def begin_leaving(self, taker: TurnTaker, /) -> None:
+        """Note that ``taker`` is about to be over, and has to be told. Any thread may call this."""
+
+
 class Pushing(Protocol):
-    """A shared connection, as far as others that need its memory deal with it."""
+    """A shared connection, or stream, as far as others that need its memory deal with it."""
 
     @property
     def pending(self) -> int:
@@ -83,8 +97,24 @@ class NoPool:
     def downgrade(self, taken: TakenOver, /) -> None:
         """Do nothing."""
 
+    def submit_turn(self, taker: TurnTaker, /) -> None:
+        """Do nothing."""
+        del taker
+
+    def leave_turn(self, taker: TurnTaker, /) -> None:
+        """Do nothing."""
+        del taker
+
     def rouse(self) -> None:
         """Do nothing."""
+
+
+class NoRegistry:
+    """A registry that no thread waits for."""
+
+    def begin_leaving(self, taker: TurnTaker, /) -> None:
+        """Do nothing."""
+        del taker
 
 
 @dataclass(slots=True, eq=False)
@@ -92,15 +122,17 @@ class ServerState:
     """State that all connections of a server share.
 
     Attributes:
-        pool: what a worker tells that it will be away.
+        pool: what a worker tells that it will be away, and what takes turns.
+        leaving: what is told of the streams whose protocols have yet to be told of their ends.
         input: the budget in memory for all large requests together; see `Spool`.
         output: the budget in memory for all responses that clients have yet to take.
         pushed: the budget in memory for all that shared connections hold for their clients; half
             of its limit is given, see `SharedConnection`.
-        pushing: the shared connections for which something is held.
-        tally: what is counted on shared connections.
+        pushing: the shared connections, and streams, for which something is held.
+        tally: what is counted on shared connections and streams.
         corks: the shared connections with output that was left for a moment.
-        room: the bound in memory for all that shared connections have received and not handled.
+        room: the bound in memory for all that shared connections and streams have received and not
+            handled.
         disk: the disk space for all large request bodies together; see `Spool`.
         faults: the log of errors that clients can provoke again and again.
         draining: whether idle connections are closed instead of kept.
@@ -109,6 +141,7 @@ class ServerState:
     """
 
     pool: WorkerPool = field(default_factory=NoPool)
+    leaving: LeavingTurns = field(default_factory=NoRegistry)
     input: Budget = field(default_factory=lambda: Budget(TOTAL_INPUT))
     output: Budget = field(default_factory=Budget)
     pushed: Budget = field(default_factory=Budget)
@@ -121,6 +154,26 @@ class ServerState:
     draining: bool = False
     drain_spread: float = 0.0
     stopped: bool = False
+
+    def take_room(self, holder: Pushing, size: int) -> bool:
+        """Take ``size`` bytes of `pushed` for ``holder``; return False where that had to go.
+
+        Any thread may call this, without the lock of ``holder``.
+        """
+        while not self.pushed.lend(size):
+            # What is too much for all connections together would be so without the others, too.
+            # Where no other holds anything, threads have taken the room for what they are about to
+            # queue. The caller counts on it that what is refused here is followed by nothing.
+            holders: list[Pushing] = list(self.pushing) if size <= self.pushed.lendable else []
+            most: Pushing = max(holders, key=_pending, default=holder)
+            most.cut()
+            if most is holder:
+                return False
+        return True
+
+
+def _pending(holder: Pushing) -> int:
+    return holder.pending
 
 
 NO_SERVER: Final = ServerState()

@@ -50,15 +50,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
-from rocket_core._connection.turn_taker import TurnTaker
+from rocket_core._connection.shared_turns import Phase, SharedTurns, Told
 from rocket_core._state import CloseReason, State
 
 if TYPE_CHECKING:
-    from rocket_core._connection.server_state import Pushing, ServerState
+    from rocket_core._connection.server_state import ServerState
     from rocket_core._connection.shared_request import SharedRequest
 
 QUEUE_BOUND: Final = 256 * 1024
@@ -88,70 +87,13 @@ class Carrier(Protocol):
         """Send once; return the number of bytes taken, or None: not yet. Raises `OSError`."""
 
 
-class Told(Protocol):
-    """The protocol, as the server calls it: see `SharedProtocol`."""
-
-    kind: str
-    supplies: bool
-    dry: bool
-
-    def received(self, connection: Any, /) -> None:
-        """Take from the buffer what has come."""
-
-    def output(self) -> bytes:
-        """Return what is to be sent next; empty: nothing."""
-
-    def lost(self) -> None:
-        """Nothing can be sent or received any more."""
-
-    def due(self, now: float, /) -> None:
-        """The time that was noted has come."""
-
-    def draining(self, shared: Any, /) -> None:
-        """The server drains."""
-
-    def turn(self) -> bool:
-        """Do one thing; return whether others are left."""
-
-    def drained(self) -> None:
-        """The client has taken all that had to wait."""
-
-    def ended(self, reason: CloseReason | None, /) -> None:
-        """The connection is not shared any more."""
-
-    def gives_way(self, *, asked: bool) -> bool:
-        """Return whether the connection may be closed for a client that waits."""
-
-    def overdue(self, shared: Any, /) -> None:
-        """The present turn takes too long."""
-
-    def outcome(self, reason: CloseReason | None, /) -> str:
-        """Return what statistics call such an end."""
-
-    def doing(self) -> str:
-        """Return what the present turn is busy with."""
-
-
-class Phase(Enum):
-    """The life of a shared connection."""
-
-    OPEN = "open"
-    """Anything may be queued."""
-    ENDING = "ending"
-    """Nothing may be queued any more; what is, is sent."""
-    OVER = "over"
-    """The connection is not shared any more, or is broken."""
-
-    __hash__ = object.__hash__
-
-
 _OPEN: Final = Phase.OPEN
 _ENDING: Final = Phase.ENDING
 _OVER: Final = Phase.OVER
 
 
 @final
-class SharedConnection(TurnTaker):
+class SharedConnection(SharedTurns):
     """One connection for as long as it is shared. Any thread may call the public methods.
 
     Attributes:
@@ -162,29 +104,15 @@ class SharedConnection(TurnTaker):
             `time.monotonic`; infinite: the drain was not noticed yet. For the owner.
         drain_told: whether the protocol was told. For the owner.
         ends: whether all is sent that is to be, and the state `after` follows. For the owner.
-        held_input: see `InputRoom`.
-        messages_dropped: the messages that were refused. Any thread may read it; ``_lock`` guards
-            it.
-        messages_received: the messages that have arrived completely. The protocol counts them in
-            `SharedProtocol.received`, so that the owner alone changes it; any thread may read it.
-        messages_sent: the messages that were queued. Any thread may read it; ``_lock`` guards it.
         pending: bytes that were queued and the client has yet to take. Any thread may read it.
-        phase: whether it is still open.
-        protocol: what is told.
-        reason: once it is over, the reason for which the connection closes; None: it serves
-            requests again.
         recalled: whether the protocol is to be told of what it has left in the buffer. For the
             owner.
         request: a request that no thread has put into the queue of the pool yet. For the owner.
-        waits_for_room: see `InputRoom`.
     """
 
     __slots__ = (
-        "_connection",
         "_deadline",
-        "_drained",
         "_due",
-        "_ended",
         "_flush",
         "_limit",
         "_new",
@@ -193,36 +121,22 @@ class SharedConnection(TurnTaker):
         "_rest",
         "_resumed",
         "_supplies",
-        "_told",
-        "_unqueued",
         "_urgent",
         "after",
         "blocked",
         "drain_at",
         "drain_told",
         "ends",
-        "held_input",
-        "messages_dropped",
-        "messages_received",
-        "messages_sent",
         "pending",
-        "phase",
-        "protocol",
-        "reason",
         "recalled",
         "request",
-        "waits_for_room",
     )
 
     def __init__(self, connection: Any, protocol: Told, limit: int) -> None:
         """Begin open, with ``connection``, which is a `Connection`."""
-        TurnTaker.__init__(self)
-        self._connection: Any = connection
-        self.protocol = protocol
+        SharedTurns.__init__(self, connection, protocol)
         self.pending = 0
-        self.phase = _OPEN
         self.after = State.LINGER
-        self.reason: CloseReason | None = None
         self.blocked = False
         self.ends = False
         self.recalled = False
@@ -230,11 +144,6 @@ class SharedConnection(TurnTaker):
         self._supplies = protocol.supplies
         self.drain_at = inf
         self.drain_told = False
-        self.held_input = 0
-        self.messages_dropped = 0
-        self.messages_received = 0
-        self.messages_sent = 0
-        self.waits_for_room = False
         self._limit = limit
         self._queue: deque[bytes] | None = None
         """What is to be sent; None while that is nothing, since an empty deque is large."""
@@ -252,14 +161,6 @@ class SharedConnection(TurnTaker):
         self._reading = True
         self._resumed = False
         """Whether `go_on_reading` was called since the owner last looked."""
-        self._unqueued = False
-        """Whether a turn is wanted that no thread has put into the queue of the pool yet."""
-        self._drained = False
-        """Whether the protocol is to be told in its next turn that the client has taken all."""
-        self._ended = False
-        """Whether the protocol is to be told in its next turn that this is over."""
-        self._told = False
-        """Whether it has been told."""
 
     def __repr__(self) -> str:
         return f"<SharedConnection {self._connection.peer} {self.protocol.kind} {self.phase.value}>"
@@ -270,11 +171,6 @@ class SharedConnection(TurnTaker):
         return self._connection
 
     # -- any thread: to note, with or without a lock of its own ----------------------------------
-
-    @property
-    def over(self) -> bool:
-        """Whether the connection is not shared any more, or broken: see `reason`."""
-        return self.phase is _OVER
 
     def queue(self, data: bytes, *, control: bool = False, message: bool = False) -> bool:
         """Append ``data`` to what is to be sent; return False where it is refused.
@@ -287,7 +183,7 @@ class SharedConnection(TurnTaker):
         size = len(data)
         if not size:
             return self.phase is _OPEN
-        if not self._accepts(control=control) or not self._take_room(size):
+        if not self._accepts(control=control) or not self._connection.server.take_room(self, size):
             if message:
                 self.drop_message()
             return False
@@ -326,24 +222,9 @@ class SharedConnection(TurnTaker):
     def _accepts(self, *, control: bool) -> bool:
         return self.phase is _OPEN and (control or self.pending < self._limit)
 
-    def _take_room(self, size: int) -> bool:
-        """Take ``size`` bytes of the budget; return False where this connection had to go."""
-        server: ServerState = self._connection.server
-        while not server.pushed.lend(size):
-            # What is too much for all connections together would be so without the others, too.
-            # Where no other holds anything, threads have taken the room for what they are about to
-            # queue. The caller counts on it that what is refused here is followed by nothing.
-            holders: list[Pushing] = list(server.pushing) if size <= server.pushed.lendable else []
-            most: Pushing = max(holders, key=_pending, default=self)
-            most.cut()
-            if most is self:
-                return False
-        return True
-
-    def drop_message(self) -> None:
-        """Count a message that the protocol refuses itself, because the client takes too little."""
-        with self._lock:
-            self.messages_dropped += 1
+    def cut_input(self) -> None:
+        """Disconnect the client, which is slower than others, for which there is no room."""
+        self.cut(CloseReason.BODY_TIMEOUT)
 
     def drop_queued(self) -> int:
         """Drop all that was queued and whose sending has not begun; return how many bytes.
@@ -410,21 +291,6 @@ class SharedConnection(TurnTaker):
                 self._reading = True
                 self._resume()
 
-    def hold(self, count: int) -> None:
-        """Note that the protocol holds ``count`` bytes that it has received and not handled.
-
-        While all connections together hold too much, the connection is not read; see `InputRoom`.
-        To be called in `SharedProtocol.received` and `SharedProtocol.turn`, which are followed by a
-        look at the connections that wait.
-        """
-        self._connection.server.room.hold(self, count)
-
-    def call(self) -> None:
-        """Have `SharedProtocol.turn` called. Several calls before it are one."""
-        with self._lock:
-            if self._want():
-                self._unqueued = True
-
     def supply(self) -> None:
         """Note that `SharedProtocol.output` has something to be sent."""
         self._new = True
@@ -473,44 +339,9 @@ class SharedConnection(TurnTaker):
             held = self._drop()
         self._connection.server.pushed.give_back(held)
 
-    # -- for the pool, as a `TurnTaker` ----------------------------------------------------------
-
-    def take_turn(self) -> bool:
-        """Tell the protocol what has happened, and have it do one thing; return if more is left."""
-        drained = ended = False
-        if self._drained or self._ended:
-            with self._lock:
-                drained, self._drained = self._drained, False
-                ended, self._ended = self._ended, False
-        if ended:
-            self._told = True
-            protocol = self.protocol
-            protocol.ended(self.reason)
-            tally = self._connection.server.tally
-            tally.count_outcome(protocol.kind, protocol.outcome(self.reason))
-        elif drained:
-            self.protocol.drained()
-        again = self.protocol.turn()
-        if not again and self.phase is _OVER and self.held_input:
-            self.hold(0)
-        return again
-
-    @property
-    def leaves(self) -> bool:
-        """Whether the protocol has been told that this is over."""
-        return self._told
-
     def failed(self) -> None:
         """Disconnect the client: the protocol raised an exception."""
         self.cut(CloseReason.ERROR)
-
-    def overdue(self) -> None:
-        """The present turn takes too long."""
-        self.protocol.overdue(self)
-
-    def doing(self) -> str:
-        """Return what the present turn is busy with."""
-        return self.protocol.doing()
 
     # -- the owner -----------------------------------------------------------------------------
 
@@ -564,14 +395,6 @@ class SharedConnection(TurnTaker):
         """Whether the client lacks something that was queued."""
         return bool(self._rest) or self.pending > 0
 
-    def take_unqueued(self) -> bool:
-        """Return whether the caller is to put the turn into the queue of the pool."""
-        if not self._unqueued:
-            return False
-        with self._lock:
-            unqueued, self._unqueued = self._unqueued, False
-            return unqueued
-
     def take_request(self) -> SharedRequest | None:
         """Return a request that the caller is to put into the queue of the pool, or to serve."""
         request = self.request
@@ -588,7 +411,11 @@ class SharedConnection(TurnTaker):
             return resumed
 
     def read_again(self) -> None:
-        """Note that there is room again for what is received. Any thread may call this."""
+        """Have the protocol told again of what has come, unless reading is stopped.
+
+        There is room again, or a stream of the connection has to be looked at. Any thread may call
+        this.
+        """
         with self._lock:
             if self._reading and self.phase is not _OVER:
                 self._resume()
@@ -619,9 +446,7 @@ class SharedConnection(TurnTaker):
         if self._supplies:  # it was asked for more
             return
         with self._lock:
-            self._drained = True
-            if self._want():
-                self._unqueued = True
+            self._tell_drained()
 
     def send(self) -> int:
         """Send until all is sent or the client takes no more, which `blocked` tells then.
@@ -748,11 +573,8 @@ class SharedConnection(TurnTaker):
         """Be over, and have the protocol told in a turn; called once, before the socket closes."""
         self._rest = b""  # the application may keep what refers to this
         with self._lock:
-            self.reason = reason
             held = self._drop()
-            self._ended = True
-            if self._want():
-                self._unqueued = True
+            self._tell_ended(reason)
         self._connection.server.pushed.give_back(held)
 
     def _drop(self) -> int:
@@ -764,7 +586,3 @@ class SharedConnection(TurnTaker):
         held, self.pending = self.pending, 0
         self._connection.server.pushing.discard(self)
         return held
-
-
-def _pending(holder: Pushing) -> int:
-    return holder.pending

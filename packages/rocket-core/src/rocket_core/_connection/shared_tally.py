@@ -1,11 +1,14 @@
-"""What is counted on the shared connections of a server."""
+"""What is counted on the shared connections of a server, and on their shared streams."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from rocket_core._connection.shared_turns import SharedTurns
 
 MAX_OUTCOMES: Final = 64
 """The number of outcomes of each kind that are counted by name. Clients may choose the names."""
@@ -65,13 +68,31 @@ class SharedTally:
 
     ``_lock`` guards them, and the moment at which a connection is not shared any more: its counts
     are among those of open connections or in this tally, so that no sum ever decreases. A message
-    costs no lock of this: it is counted on its connection. A connection takes the lock twice.
+    costs no lock of this: it is counted on its connection. A connection takes the lock twice. All
+    that holds for the shared streams of connections, too, which are kept here while they are open.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._messages: dict[str, MessageCounts] = {}
         self._outcomes: dict[str, dict[str, int]] = {}
+        self._streams: set[SharedTurns] = set()
+
+    def open_stream(self, stream: SharedTurns) -> None:
+        """Begin to count on ``stream``. Any thread may call this."""
+        with self._lock:
+            self._streams.add(stream)
+
+    def close_stream(self, stream: SharedTurns) -> None:
+        """End that. The counts of ``stream`` do not change any more. Any thread may call this."""
+        with self._lock:
+            self._streams.discard(stream)
+            _add(self._messages, stream)
+
+    def streams(self) -> list[SharedTurns]:
+        """Return the shared streams that are open now. Any thread may call this."""
+        with self._lock:
+            return list(self._streams)
 
     def close(self, connection: Any) -> None:
         """End the sharing of a `Connection`, whose counts do not change any more.
@@ -96,6 +117,8 @@ class SharedTally:
         """Return the counts by kind, given the open ``connections``. Any thread may call this."""
         with self._lock:
             found = dict(self._messages)
+            for stream in self._streams:
+                _add(found, stream)
             for each in connections:
                 shared = each.shared
                 if shared is not None:

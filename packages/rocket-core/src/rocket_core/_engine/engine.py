@@ -39,8 +39,9 @@ from typing import Final, Protocol
 
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.server_state import ServerState
-from rocket_core._connection.shared_connection import Phase, SharedConnection
+from rocket_core._connection.shared_connection import SharedConnection
 from rocket_core._connection.shared_request import SharedRequest
+from rocket_core._connection.shared_turns import Phase
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._engine.counters import Counters
@@ -257,6 +258,7 @@ class Engine:
                     if not connection.buffered:
                         seat.now = now = monotonic()
                         connection.deadline = now + self._keep_alive
+                        seat.busy = None  # before parking: see `_park`
                         self._monitor.park(connection)
                         if self._server.draining:  # looked at after parking: see `_park`
                             self._reconsider(connection, seat)
@@ -415,6 +417,10 @@ class Engine:
         if target is not connection.state:
             connection.enter(target)
             self._set_deadline(connection)
+        # 1. This thread parks. 2. Another worker claims the connection, and serves it. 3. A look at
+        # what this thread does would find that request. So the note, which a look begins with, is
+        # erased before the first step: see `Seat`.
+        seat.busy = None
         self._monitor.park(connection)
         # 1. This thread, about to park, has found no drain. 2. A drain begins: the Monitor's thread
         # sets `draining` and claims everything that is parked. 3. This thread parks, too late to be
@@ -480,6 +486,8 @@ class Engine:
         if shared.calls and self._claim_shared(connection, shared):
             connection.claimed_at = monotonic()  # something moves: see `Eviction`
             self._park_shared(connection, shared)
+        if self._server.room.crowded:
+            self._admit()
 
     def serve_turn(self, taker: TurnTaker, seat: Seat) -> bool:
         """Let the application do one thing; return whether the turn is to be queued again.
@@ -501,6 +509,7 @@ class Engine:
             limit.end(lease, taker)
         self._admit()
         taker.flush()
+        seat.busy = None  # before another worker may have the next turn: see `_park`
         queued = taker.end_turn(again=again)
         if not queued and taker.leaves:
             self._registry.end_leaving(taker)
@@ -563,11 +572,10 @@ class Engine:
         taker.failed()
 
     def _admit(self) -> None:
-        """Have the connections read again for which there is room now."""
+        """Have the connections and streams read again for which there is room now."""
         for holder in self._server.room.admit():
-            if isinstance(holder, SharedConnection):
-                holder.read_again()
-                holder.flush()
+            holder.read_again()
+            holder.flush()
 
     def _begin_sharing(self, connection: Connection, seat: Seat) -> None:
         """Enter SHARED, with a connection that was READY, ACTIVE or received from until now."""
@@ -591,6 +599,7 @@ class Engine:
         if connection.buffered:
             shared.protocol.received(connection)
             self._after_telling(shared)
+        seat.busy = None  # before parking: see `_park`
         self._park_shared(connection, shared)
 
     def _receive_shared(self, connection: Connection, seat: Seat) -> None:
@@ -620,6 +629,7 @@ class Engine:
                     # be queued: the thread has claimed something, and is known not to poll.
                     seat.turn = shared if shared.take_unqueued() else shared.take_request()
                 self._after_telling(shared)
+        seat.busy = None  # before parking: see `_park`
         self._park_shared(connection, shared)
 
     def _after_telling(self, shared: SharedConnection) -> None:

@@ -1,4 +1,20 @@
-"""What each thread that deals with connections has for itself."""
+"""What each thread that deals with connections has for itself.
+
+Theory of operation
+-------------------
+Only the thread of a seat writes to it, and any thread may read what the seat notes: which exchange
+the thread is busy with. The state of that exchange, and what is done for it, are those of its
+present owner. They describe the thread only while it is the owner, so a note must not outlast the
+ownership:
+
+- A thread erases its note *before* it parks the exchange, queues it, or ends its turn. From then on
+  another thread may own the exchange, and serve it, before this one gets any further.
+- A thread that reads looks at the note once more *after* it has read the rest; the interleaving is
+  at `Seat.activity`.
+
+An exchange that was closed, or answered by the Monitor's thread, has no other owner any more; the
+thread erases that note when it looks for other work.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +46,7 @@ class Seat:
             `Engine.serve` as well, so that the end of a request and the beginning of the next one
             share a look: a look costs as much as all that is counted for a request.
         busy: the exchange that the thread receives or serves, and since when, by `time.monotonic`;
-            None: it has nothing to do.
+            None: it has nothing to do, or is about to give away what it had.
         turn: what the thread has received for, and serves next where it is of the pool, as it knows
             of it first; otherwise None.
         pooled: whether the thread serves turns: it is of the pool.
@@ -50,19 +66,25 @@ class Seat:
 
     def activity(self) -> Activity | None:
         """Return what the thread does now; None: there is no thread. Any thread may call this."""
-        busy, thread = self.busy, self.thread
+        thread = self.thread
         if thread is None:
             return None
         name, ident, native_id = thread.name, thread.ident, thread.native_id
-        if busy is None:
-            return Activity(name, ident, native_id, None, 0.0, None, "")
-        exchange, since = busy
-        connection = exchange.connection
-        if isinstance(exchange, TurnTaker):
-            doing = exchange.doing()
-        else:
-            doing = self.worker.doing() if _is_served(exchange) else ""
-        return Activity(name, ident, native_id, connection.peer, since, connection.state, doing)
+        while (busy := self.busy) is not None:
+            exchange, since = busy
+            connection = exchange.connection
+            state = connection.state
+            if isinstance(exchange, TurnTaker):
+                doing = exchange.doing()
+            else:
+                doing = self.worker.doing() if _is_served(exchange) else ""
+            # 1. The calling thread has read that this one is busy with a connection. 2. This one
+            # receives nothing, erases its note, and parks the connection. 3. The request comes, and
+            # another worker serves it. 4. The calling thread finds the connection active, and asks
+            # a worker that does not serve it. 5. It finds that note no more, and begins again.
+            if self.busy == busy:
+                return Activity(name, ident, native_id, connection.peer, since, state, doing)
+        return Activity(name, ident, native_id, None, 0.0, None, "")
 
 
 def _is_served(exchange: Exchange) -> bool:

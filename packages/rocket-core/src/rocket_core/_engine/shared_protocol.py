@@ -1,4 +1,4 @@
-"""What a protocol does with a shared connection: the methods that the server calls."""
+"""What a protocol does with a shared connection, or stream: the methods that the server calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class SharedProtocol(ABC):
       likes. What is noted is carried out when the method returns, or by `SharedConnection.flush`.
     - *The Monitor's thread* calls `overdue` while another thread is in `turn`. It may do what the
       owner may.
-    - *Any thread* may call `doing`, `streams` and `busy`. `outcome` is called by the thread that has called `ended`.
+    - *Any thread* may call `doing`, `pace`, `streams` and `busy`. `outcome` is called by the thread
+      that has called `ended`.
     """
 
     __slots__ = ()
@@ -102,6 +103,15 @@ class SharedProtocol(ABC):
         This implementation returns the name of the reason.
         """
         return (CloseReason.SERVED if reason is None else reason).value
+
+    def pace(self, now: float) -> float:
+        """Return the bytes per second that have come lately of what has begun to arrive.
+
+        If it is the slowest of all, it may be disconnected: see `SharedConnection.hold`. Any thread
+        may call this.
+        """
+        del now
+        return 0.0
 
     def gives_way(self, *, asked: bool) -> bool:
         """Return whether the connection may be closed for a client that waits to be accepted.

@@ -98,7 +98,7 @@ class PoolThread:
             self._seats.end(seat)
 
     # In one piece, because every request passes through it and each call costs.
-    def _serve_ready(self) -> None:  # noqa: C901
+    def _serve_ready(self) -> None:  # noqa: C901, PLR0912
         """Serve connections until there are none, or the pool wants a worker fewer."""
         pool, engine, seat = self._pool, self._engine, self.seat
         ready, advance, serve = pool.ready, engine.advance, engine.serve
@@ -142,6 +142,7 @@ class PoolThread:
             count_service(ended - began)
             if again:
                 connection.claimed_at = ended
+                seat.busy = None  # before another thread may serve it: see `Seat`
                 pool.queue_behind(connection)
         seat.busy = None
 

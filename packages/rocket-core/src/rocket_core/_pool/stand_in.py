@@ -131,6 +131,7 @@ class StandIn:
             return False
         late = now - connection.claimed_at > self._queue_timeout
         urgent = engine.is_urgent(connection, seat)
+        seat.busy = None  # before another thread may serve it: see `Seat`
         if urgent is None or (urgent and not late and self._urgent_lanes.submit(connection)):
             return False
         # 1. This thread polls, since all workers are away. 2. A worker comes back, and polls, too.

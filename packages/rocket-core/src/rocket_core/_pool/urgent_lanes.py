@@ -165,6 +165,7 @@ class UrgentLanes:
                     continue
                 connection.claimed_at = time.monotonic()
                 urgent = engine.is_urgent(connection, seat)
+                seat.busy = None  # before another thread may serve it: see `Seat`
                 if urgent:
                     self._put(connection)
                 elif urgent is not None:

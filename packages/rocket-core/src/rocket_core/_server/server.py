@@ -16,6 +16,7 @@ from rocket_core._connection.connection import Connection
 from rocket_core._connection.disk_budget import TOTAL_SPOOLED, DiskBudget
 from rocket_core._connection.server_state import ServerState
 from rocket_core._connection.shared_tally import counts_of
+from rocket_core._connection.shared_turns import SharedTurns
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._connection.shared_connection import SharedConnection
 from rocket_core._connection.turn_taker import TurnState, TurnTaker
@@ -40,7 +41,7 @@ from rocket_core._server.monitor_thread import MonitorThread, Watcher
 from rocket_core._server.overdue_watch import OverdueWatch
 from rocket_core._server.silent_upgrades import SilentUpgrades
 from rocket_core._server.watchdog import Watchdog
-from rocket_core._state import CloseReason, State
+from rocket_core._state import OWNERS, CloseReason, Owner, State
 from rocket_core._system.descriptor_limit import default_max_connections
 from rocket_core._system.forks import hold, release
 from rocket_core._system.signal_safe_event import SignalSafeEvent
@@ -344,19 +345,24 @@ class Server:
             watched=self._watchdog is not None,
             alert=mailbox.alert,
         )
-        state = ServerState(
-            pool=pool,
-            output=Budget(self._max_output),
-            pushed=Budget(self._max_output),
-            disk=DiskBudget(self._max_spool, self._spool_free),
-        )
 
         def emptied() -> None:
             if state.draining and not state.stopped:
                 mailbox.post(self._stop_if_empty)
 
         registry = Registry(most, on_room=self._wake_listeners, on_empty=emptied)
-        watchers: list[Watcher] = [SilentUpgrades(pool, self._timeouts.silence), state.corks]
+        state = ServerState(
+            pool=pool,
+            leaving=registry,
+            output=Budget(self._max_output),
+            pushed=Budget(self._max_output),
+            disk=DiskBudget(self._max_spool, self._spool_free),
+        )
+        watchers: list[Watcher] = [
+            SilentUpgrades(pool, self._timeouts.silence),
+            state.corks,
+            state.room,
+        ]
         if self._watchdog is not None:
             watchers.append(Watchdog(self._list_activities, self._watchdog, state.faults))
         seconds = self._request_timeout
@@ -577,7 +583,10 @@ class Server:
         # 1. A thread of the application flushes, and owns a shared connection. 2. The connection is
         # not found above. 3. The thread parks it. It never waits meanwhile, so that it is soon.
         # 4. Its last turn is queued, or another one is not over yet. The pool goes on until all of
-        # them are, since the application is told of the ends by its threads.
+        # them are, since the application is told of the ends by its threads. The third step may
+        # come last, too: what the thread has flushed may be the end of the sharing. It queues the
+        # turn, which a worker takes at once, and then parks a connection that is not shared any
+        # more, which nothing would find after the end.
         while time.monotonic() < until and self._has_shared():
             time.sleep(_PUSH)
             self._close_unowned()
@@ -600,9 +609,11 @@ class Server:
             _log.exception("the worker's stopped() failed")
 
     def _has_shared(self) -> bool:
-        """Return whether a connection is shared, or its protocol has yet to be told of the end."""
-        shared = any(each.shared is not None for each in self._registry.snapshot())
-        return shared or self._registry.leaving > 0
+        """Return whether a connection is shared or about to be parked, or its protocol untold."""
+        return self._registry.leaving > 0 or any(
+            each.shared is not None or OWNERS[each.state] is Owner.MONITOR
+            for each in self._registry.snapshot()
+        )
 
     def _let_go(self) -> None:
         """In a process that the application forked: close the copies that it has inherited."""
@@ -668,7 +679,7 @@ class Server:
             queue_time=total.queue_time,
             service_time=total.service_time,
             turns=total.turns,
-            shared=_count_shared(connections),
+            shared=_count_shared(connections, self._server_state.tally.streams()),
             messages=self._server_state.tally.messages(connections),
             outcomes=self._server_state.tally.outcomes(),
         )
@@ -716,12 +727,12 @@ class Server:
         ]
 
 
-def _count_shared(connections: Iterable[Connection]) -> dict[str, SharedCounts]:
-    shared = [
-        each
-        for connection in connections
-        if (each := connection.shared) is not None and each.protocol.kind
-    ]
+def _count_shared(
+    connections: Iterable[Connection], streams: Iterable[SharedTurns]
+) -> dict[str, SharedCounts]:
+    found: list[SharedTurns] = [*streams]
+    found += [each for connection in connections if (each := connection.shared) is not None]
+    shared = [each for each in found if each.protocol.kind]
     all_of = Counter(each.protocol.kind for each in shared)
     active = Counter(each.protocol.kind for each in shared if _is_active(each))
     streams: Counter[str] = Counter()

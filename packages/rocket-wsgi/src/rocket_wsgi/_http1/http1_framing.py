@@ -34,8 +34,8 @@ class HTTP1Framing(Framing):
 
     def whole(
         self, status: str, fields: Headers, body: bytes, *, keep_alive: bool
-    ) -> tuple[bytes, int]:
-        """Return a whole response, and the size of its body."""
+    ) -> tuple[list[bytes], int]:
+        """Return a whole response in one piece, and the size of its body."""
         head = EncodedHead(status, fields)
         if head.bodiless:
             ending = b""
@@ -49,8 +49,8 @@ class HTTP1Framing(Framing):
             ending += b"Connection: keep-alive\r\n"
         data = head.encode(ending + b"\r\n", Clock())
         if head.bodiless or not self._body:
-            return data, 0
-        return data + body, len(body)
+            return [data], 0
+        return [data + body], len(body)
 
     def check(self, status: str, fields: Headers, size: int) -> None:
         """Check the arguments of `whole`. Raises `ApplicationError`."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
-from math import inf
-from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from rocket_core import CloseReason, State
@@ -13,13 +10,9 @@ from rocket_wsgi._http1.early_hints import encode_hints
 from rocket_wsgi._http1.encoded_head import CHUNKS, EncodedHead
 from rocket_wsgi._http1.http1_framing import framing_for
 from rocket_wsgi._http1.http1_request import HTTP1Request
-from rocket_wsgi._offers.continuation import strings_of
-from rocket_wsgi._offers.seconds import check_seconds
-from rocket_wsgi._push.begun_deferred import BegunDeferred
-from rocket_wsgi._push.begun_stream import BegunStream
-from rocket_wsgi._push.deferred_answer import DeferredAnswer, check_answer
-from rocket_wsgi._push.event_stream import EventStream
-from rocket_wsgi._response.response import JOIN_BOUND, PLAIN_TEXT, WITHHELD, Response
+from rocket_wsgi._push.framing import Framing as LateFraming
+from rocket_wsgi._push.offering_response import OfferingResponse
+from rocket_wsgi._response.response import JOIN_BOUND, PLAIN_TEXT, WITHHELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +20,7 @@ if TYPE_CHECKING:
     from rocket_wsgi._clock import Clock
     from rocket_wsgi._offers.begun import Refused
     from rocket_wsgi._own_answers import OwnAnswer
-    from rocket_wsgi._types import Environ, Headers
+    from rocket_wsgi._types import Headers
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 """Asks the client to send the body (RFC 9110, section 15.2.1)."""
@@ -35,9 +28,6 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _UPGRADE_REQUIRED: Final = 426
 """The response has to name the protocol to upgrade to (RFC 9110, section 15.5.22)."""
-
-_NO_NEWS: Final[tuple[str, Headers, bytes]] = ("204 No Content", [], b"")
-"""What a client gets that has waited for nothing, unless the application says otherwise."""
 
 
 class _Framing(Enum):
@@ -54,12 +44,8 @@ _CHUNKED: Final = _Framing.CHUNKED
 _CLOSE: Final = _Framing.CLOSE
 
 
-class HTTP1Response(Response[HTTP1Request, EncodedHead]):
-    """A response over HTTP/1.1 or HTTP/1.0.
-
-    It is what applications find as ``rocket.events`` and ``rocket.deferred``, with one method for
-    each.
-    """
+class HTTP1Response(OfferingResponse[HTTP1Request, EncodedHead]):
+    """A response over HTTP/1.1 or HTTP/1.0."""
 
     __slots__ = ("_chunk_line", "_chunk_size", "_framing")
 
@@ -69,64 +55,6 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
     """The size of the latest chunk; set with the framing, if that is chunked."""
     _chunk_line: bytes
     """The first line of a chunk of that size: many parts of a body are of the same size."""
-
-    # -- the offers: any thread of the application -----------------------------------------------
-
-    def open(
-        self,
-        *,
-        retry: float | None = 3.0,
-        ping: float | None = 15.0,
-        on_close: Callable[[EventStream], object] | None = None,
-    ) -> EventStream:
-        """``rocket.events``: begin an event stream, which goes on after the view has returned.
-
-        Args:
-            retry: seconds after which clients come back that have lost the connection; None: they
-                are not told.
-            ping: seconds of silence after which a comment is sent; None: never.
-            on_close: is called with the stream, once, when it has ended.
-
-        Raises:
-            RuntimeError: the view has returned, or has begun something by an offer before.
-            ValueError: ``retry`` or ``ping`` is not such a time.
-        """
-        check_seconds("ping", ping)
-        stream = EventStream(self._strings, framing_for(self._request), retry)
-        self.begin(BegunStream(stream, on_close, ping))
-        return stream
-
-    def hold(
-        self,
-        *,
-        timeout: float | None = 25.0,
-        otherwise: tuple[str, Headers, bytes] = _NO_NEWS,
-        on_close: Callable[[DeferredAnswer], object] | None = None,
-    ) -> DeferredAnswer:
-        """``rocket.deferred``: have the client wait for an answer after the view has returned.
-
-        Args:
-            timeout: seconds after which ``otherwise`` is sent; None: the client may wait for ever.
-            otherwise: the status, the header fields and the body of the answer that is sent then,
-                and when the server drains.
-            on_close: is called with the deferred answer, once, when it has ended.
-
-        Raises:
-            ApplicationError: ``otherwise`` cannot be sent.
-            RuntimeError: the view has returned, or has begun something by an offer before.
-            ValueError: ``timeout`` is not such a time.
-        """
-        check_seconds("timeout", timeout)
-        framing = framing_for(self._request)
-        instead = check_answer(framing, *otherwise)
-        later = DeferredAnswer(framing, self)
-        deadline = inf if timeout is None else monotonic() + timeout
-        self.begin(BegunDeferred(later, deadline, instead, on_close))
-        return later
-
-    def _strings(self) -> Environ:
-        """Return the strings of the environ while the view runs."""
-        return strings_of(self._request.environ)
 
     # -- for the worker --------------------------------------------------------------------------
 
@@ -173,6 +101,9 @@ class HTTP1Response(Response[HTTP1Request, EncodedHead]):
     def _ends_with_connection(self) -> bool:
         """Return whether the end of the connection is the end of the body that was sent."""
         return self.began and not self._bodiless and self._framing is _CLOSE
+
+    def _late_framing(self) -> LateFraming:
+        return framing_for(self._request)
 
     # -- the framing -----------------------------------------------------------------------------
 

@@ -62,6 +62,12 @@ if TYPE_CHECKING:
 PREFACE_HEAD: Final = b"PRI * HTTP/2.0"
 """What `take_head` returns of the preface of HTTP/2 (RFC 9113, section 3.4)."""
 
+HEAD_END: Final = b"\r\n\r\n"
+"""What `take_head` has taken behind the head that it returns."""
+
+_H2: Final = "h2"
+"""The name of HTTP/2 over TLS (RFC 9113, section 3.2)."""
+
 _MAX_LOGGED: Final = 512
 """The number of bytes to log of a head that is malformed."""
 
@@ -88,13 +94,14 @@ class Receiver:
     """
 
     def __init__(
-        self, site: Site, clock: Clock, begin_http2: Callable[[Connection, Environ], bool]
+        self, site: Site, clock: Clock, begin_http2: Callable[[Connection, Environ, bytes], bool]
     ) -> None:
         """Receive requests for ``site``. ``clock`` is that of the thread.
 
-        ``begin_http2`` is called for a connection that begins with the preface of HTTP/2, after its
-        first part, which looks like a head, and with the template of environs. It returns whether
-        the connection speaks HTTP/2 from then on, and is shared.
+        ``begin_http2`` is called for a connection that begins with the preface of HTTP/2, or has to
+        since TLS has agreed on it; with the template of environs, and what was taken from the
+        buffer: a head, or nothing. It returns whether the connection speaks HTTP/2 from then on,
+        and is shared.
         """
         self._site = site
         # An attribute of the site costs each request a search; these never change.
@@ -124,7 +131,7 @@ class Receiver:
             try:
                 head = _take_head(connection)
                 if head is None:
-                    return _HEAD
+                    return self._begin_agreed(connection) or _HEAD
                 request = self._read(head, connection)
                 own_answers = self._own_answers
                 if own_answers is not None:
@@ -142,13 +149,29 @@ class Receiver:
 
     def _refuse(self, connection: Connection, head: bytes | None, error: HeadError) -> State:
         """Refuse a request, or find that the connection speaks HTTP/2."""
-        if head == PREFACE_HEAD and not connection.requests:
-            template = self._templates[connection.secure].get(connection.local)
-            if template is None:
-                template = self._remember_template(connection.local, connection.secure)
-            if self._begin_http2(connection, template):
+        if connection.protocol == _H2 or (head == PREFACE_HEAD and not connection.requests):
+            begun = b"" if head is None else head + HEAD_END
+            if self._begin_http2(connection, self._template(connection), begun):
                 return State.SHARED
         return self.answer(connection, make_refusal(error.status, error.reason), raw=head)
+
+    def _begin_agreed(self, connection: Connection) -> State | None:
+        """Let a connection speak HTTP/2 if TLS has agreed on it; return None otherwise.
+
+        What it begins with is the session's to judge: anything but the preface is an error there
+        (RFC 9113, section 3.4).
+        """
+        if connection.protocol != _H2:
+            return None
+        self._begin_http2(connection, self._template(connection), b"")
+        return State.SHARED
+
+    def _template(self, connection: Connection) -> Environ:
+        """Return the template of the environs at the address that the client has reached."""
+        template = self._templates[connection.secure].get(connection.local)
+        if template is None:
+            template = self._remember_template(connection.local, connection.secure)
+        return template
 
     def _read(self, head: bytes, connection: Connection) -> HTTP1Request:
         """Make a request of its head and of what is known of its client. Raises `HeadError`."""
@@ -166,6 +189,8 @@ class Receiver:
         if connection.proxy is not None:
             environ["rocket.peer"] = str(connection.proxy)
         if connection.environ is not None:
+            if connection.protocol == _H2:
+                raise HeadError(505, "this connection has agreed on HTTP/2")
             environ.update(connection.environ)
         if proxies is not None and names is proxies.trusted_names:
             proxies.apply(environ, peer)

@@ -16,15 +16,19 @@ class FileFeed:
     """Parts of one file, each with bytes before it. The lock of the protocol guards it.
 
     Attributes:
+        complete: whether the parts are all of the body.
         released: whether the application is done with the stream.
     """
 
-    __slots__ = ("_descriptor", "_left", "_spans", "released")
+    __slots__ = ("_descriptor", "_spans", "complete", "released")
 
-    def __init__(self, descriptor: int, spans: Sequence[tuple[bytes, int, int]]) -> None:
+    def __init__(
+        self, descriptor: int, spans: Sequence[tuple[bytes, int, int]], *, complete: bool
+    ) -> None:
         """Duplicate ``descriptor``. Raises `OSError` if the process has none left."""
         self._descriptor = os.dup(descriptor)
         self._spans = list(spans)
+        self.complete = complete
         self.released = False
 
     @property

@@ -25,7 +25,7 @@ from rocket_wsgi._http2 import huffman
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.faults import SessionError
 from rocket_wsgi._http2.field import OVERHEAD, PSEUDO, Field, Role
-from rocket_wsgi._http2.limits import MAX_FIELD, MAX_FIELDS, MAX_LIST, MAX_TABLE
+from rocket_wsgi._http2.limits import MAX_DECODED, MAX_FIELD, MAX_FIELDS, MAX_LIST, MAX_TABLE
 from rocket_wsgi._http2.static_table import STATIC
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ _LONGEST_STRING: Final = 128
 TOO_MANY: Final = "the request has too many header fields"
 TOO_LONG: Final = "the request head is too long"
 FIELD_TOO_LONG: Final = "a header field is too long"
+TARGET_TOO_LONG: Final = "the request target is too long"
 
 
 class FieldBlock:
@@ -82,7 +83,7 @@ class FieldBlock:
 
     @property
     def fields(self) -> list[Field]:
-        """The fields in their order; empty if there is an ``excess``."""
+        """The fields in their order; only the first few if there is an ``excess``."""
         if self._path:
             path = Field(":path", self._path)
             self._fields = [path if field.role is _PATH else field for field in self._fields]
@@ -124,7 +125,8 @@ class HpackDecoder:
         """Return the fields of a block.
 
         Raises `SessionError` with COMPRESSION_ERROR if it is not encoded correctly: the table
-        is then no longer that of the client.
+        is then no longer that of the client. So it is if the rest is not decoded, because too much
+        has come out already; then the code is ENHANCE_YOUR_CALM.
         """
         known = self._blocks.get(block)
         if known is not None:
@@ -163,14 +165,15 @@ class HpackDecoder:
                 raise _fault("a field has the index 0")
             else:
                 field = STATIC[first - _INDEXED - 1]
-            if excess:
-                continue
             size += field.size
+            if excess:
+                _check_bomb(size)
+                continue
             if field.size <= _MOST_OF_FIELD and size <= MAX_LIST and len(fields) < _MOST:
                 fields.append(field)
             else:
                 excess = _excess(field, size)
-                fields = []
+                del fields[len(PSEUDO) :]
         decoded = FieldBlock(fields, excess)
         if start or literals & _TO_INDEX:
             self._blocks.clear()
@@ -333,10 +336,16 @@ def _integer(block: bytes, position: int, prefix: int) -> tuple[int, int]:
             raise _fault("an integer is too long")
 
 
+def _check_bomb(size: int) -> None:
+    """Raise `SessionError` if a block with ``size`` bytes is decoded no further."""
+    if size > MAX_DECODED:
+        raise SessionError(ErrorCode.ENHANCE_YOUR_CALM, "a field block grows without end")
+
+
 def _excess(field: Field, size: int) -> str:
     """Return which limit is exceeded by a field, with which the list has ``size`` bytes."""
     if field.size > _MOST_OF_FIELD:
-        return FIELD_TOO_LONG
+        return TARGET_TOO_LONG if field.role is _PATH else FIELD_TOO_LONG
     return TOO_LONG if size > MAX_LIST else TOO_MANY
 
 

@@ -77,6 +77,7 @@ def encode_once(name: str, value: str) -> bytes:
 def _encode(name: str, value: str) -> bytes:
     if name in _CONNECTION:
         return b""
+    value = value.strip(" \t")  # section 8.2.1 of RFC 9113
     whole = _WHOLE.get((name, value))
     if whole is not None:
         return whole

@@ -10,9 +10,10 @@ from rocket_core.extending import SharedRequest
 from rocket_wsgi._own_answers import OVERDUE, OVERLOADED
 
 if TYPE_CHECKING:
-    from rocket_core import Connection
+    from rocket_core import Connection, SharedProtocol
     from rocket_wsgi._http2.http2_protocol import HTTP2Protocol
     from rocket_wsgi._http2.http2_request import HTTP2Request
+    from rocket_wsgi._http2.shared_stream import SharedStream
 
 
 class Stage(Enum):
@@ -46,7 +47,9 @@ class HTTP2Exchange(SharedRequest):
             that serves the exchange.
         parts: the parts of a streamed body that the application has not read. Likewise.
         unread: the bytes of these. Likewise.
+        urgency: how urgent it is while it waits, see `TurnOrder`.
         fault: why a streamed body cannot be read to its end; empty if it can. Likewise.
+        shared: what goes on with the stream after the view has returned, or None. Likewise.
     """
 
     __slots__ = (
@@ -57,8 +60,10 @@ class HTTP2Exchange(SharedRequest):
         "order",
         "parts",
         "request",
+        "shared",
         "stage",
         "unread",
+        "urgency",
         "whole",
     )
 
@@ -75,7 +80,9 @@ class HTTP2Exchange(SharedRequest):
         self.whole: tuple[bytes, bytes] | None = None
         self.parts: list[bytes] = NO_PARTS
         self.unread = 0
+        self.urgency = 0
         self.fault = ""
+        self.shared: SharedStream | None = None
 
     @property
     def connection(self) -> Connection:
@@ -90,6 +97,11 @@ class HTTP2Exchange(SharedRequest):
     def doing(self) -> str:
         """Return the method and the target."""
         return str(self.request)
+
+    def share(self, protocol: SharedProtocol) -> SharedStream:
+        """Have ``protocol`` go on with the stream when the view is done with it."""
+        self.shared = shared = self._protocol.share(self, protocol)
+        return shared
 
     # -- for the pool ----------------------------------------------------------------------------
 

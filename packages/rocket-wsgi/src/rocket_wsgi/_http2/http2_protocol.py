@@ -18,7 +18,8 @@ alone while the next stream of the connection is about to be served (`send_or_le
 
 **Bodies of requests** are stored as over HTTP/1.1, in a `Spool`, and the client is given credit for
 what is stored. If the application reads them while they arrive, it is given credit for what was
-read.
+read. What was not counts against the bound for all connections (`InputRoom`): beyond it, nothing is
+read of the connection, and the time of its client stands still.
 
 **Bodies of responses** wait in the session until the windows of the client open. A worker waits,
 and is replaced meanwhile, where it has more to add and more than `STREAM_BOUND` wait on its stream,
@@ -30,7 +31,6 @@ open (`FileFeed`), and no worker waits for it.
 from __future__ import annotations
 
 import io
-from collections import deque
 from math import inf
 from threading import Condition, Lock
 from time import monotonic
@@ -43,14 +43,22 @@ from rocket_wsgi._clock import Clock
 from rocket_wsgi._environ.request import is_secure
 from rocket_wsgi._http2.encoded_block import EncodedBlock
 from rocket_wsgi._http2.error_codes import ErrorCode
-from rocket_wsgi._http2.events import BodyArrived, Event, RequestArrived, StreamReset
+from rocket_wsgi._http2.events import (
+    BodyArrived,
+    Event,
+    PriorityChanged,
+    RequestArrived,
+    StreamReset,
+)
 from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
 from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
 from rocket_wsgi._http2.http2_request import HTTP2Body, HTTP2Request, RequestReader
 from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
+from rocket_wsgi._http2.shared_streams import SharedStreams
 from rocket_wsgi._http2.stream_body import StreamBody, StreamedBody
+from rocket_wsgi._http2.turn_order import TurnOrder
 from rocket_wsgi._own_answers import NO_ROOM, make_refusal
 from rocket_wsgi._response.response import PLAIN_TEXT
 from rocket_wsgi._static.answers import refusal
@@ -59,6 +67,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rocket_wsgi._http2.request_head import RequestHead
+    from rocket_wsgi._http2.shared_stream import SharedStream
     from rocket_wsgi._own_answers import OwnAnswer
     from rocket_wsgi._site import Site
     from rocket_wsgi._types import Environ
@@ -107,12 +116,14 @@ class HTTP2Protocol(SharedProtocol):
         "_feeds",
         "_lent",
         "_lock",
+        "_pushes",
         "_queued",
         "_reader",
         "_room",
         "_session",
         "_shared",
         "_site",
+        "_unread",
         "_waiters",
         "_waiting",
         "connection",
@@ -120,7 +131,7 @@ class HTTP2Protocol(SharedProtocol):
     )
 
     def __init__(self, connection: Connection, site: Site, template: Environ, begun: bytes) -> None:
-        """Share ``connection``, from which ``begun``, the beginning of the preface, was taken.
+        """Share ``connection``, from which ``begun`` was taken, which is to begin the preface.
 
         ``template`` is that of the environs at the connection's address. The owner of the
         connection calls this, and leaves it in ``State.SHARED``.
@@ -134,7 +145,7 @@ class HTTP2Protocol(SharedProtocol):
         self._session.receive(begun, now)
         self._exchanges: dict[int, HTTP2Exchange] = {}
         """The streams that have become requests, until the application is done with them."""
-        self._waiting: deque[HTTP2Exchange] = deque()
+        self._waiting = TurnOrder()
         """Those that are complete, behind the one that is queued."""
         self._queued = False
         """Whether one of them is in the queue of the pool, or about to be."""
@@ -143,9 +154,13 @@ class HTTP2Protocol(SharedProtocol):
         """The bytes that were added since the owner took the output last."""
         self._lent = 0
         """The bytes of the budget that are taken for what waits in the session."""
+        self._pushes: SharedStreams | None = None
+        """The streams that go on after their views have returned; made for the first one."""
         self._room: Condition | None = None
         """What workers wait on; made for the first one."""
         self._waiters = 0
+        self._unread = 0
+        """The bytes of streamed bodies that the applications have yet to read."""
         self._armed = inf
         """The time for which `due` is ordered: never after that at which something is due."""
         self.dry = False
@@ -161,14 +176,23 @@ class HTTP2Protocol(SharedProtocol):
         data = connection.take()
         now = monotonic()
         with self._lock:
+            self._session.go_on(now)
             events = self._session.receive(data, now)
+        if self._pushes is not None:
+            self._pushes.tell_recalled()
         self._carry_out(events, now)
 
     def due(self, now: float) -> None:
         """Do what is due."""
         with self._lock:
             self._armed = inf
+            if self._shared.waits_for_room:
+                # A thread of the pool has found that too much is held. It does not look after the
+                # time.
+                self._session.stop_time(now)
             events = self._session.tick(now)
+        if self._pushes is not None:
+            self._pushes.tell_due(now)
         self._carry_out(events, now)
 
     def draining(self, shared: SharedConnection) -> None:
@@ -178,16 +202,23 @@ class HTTP2Protocol(SharedProtocol):
             self._session.drain(now)
             self._arm()
             shared.supply()
+            pushes = self._find_pushes()
+        pushes.tell_draining()
 
     def output(self) -> bytes:
         """Return the next frames to be sent."""
         now = monotonic()
         session = self._session
         with self._lock:
+            pushes = self._pushes
+            if pushes is not None and self._shared.blocked:
+                pushes.note_waiting()
             if self._feeds:
                 self._feed(now)
             data = session.take(_OUTPUT, now)
             self._corked = 0
+            if pushes is not None:
+                pushes.note_taken()
             if self._lent:
                 self._give_back()
             if self._waiters:
@@ -198,6 +229,8 @@ class HTTP2Protocol(SharedProtocol):
                     self._shared.end()
             elif session.pending and session.deadline < self._armed:
                 self._arm()
+        if pushes is not None:
+            pushes.queue_turns()
         return data
 
     def lost(self) -> None:
@@ -220,16 +253,21 @@ class HTTP2Protocol(SharedProtocol):
                 if each.stage in _UNSERVED:
                     dropped.append(each)
             self._wake()
+            pushes = self._pushes
         for exchange in dropped:
             self._discard(exchange)
+        if pushes is not None:
+            pushes.give_up()
+            pushes.queue_turns()
 
     def gives_way(self, *, asked: bool) -> bool:
         """Return whether there is no stream: then the connection is as one of HTTP/1.1 that idles.
 
-        The other kinds of shared connections are spared unless the server is ``asked`` not to.
+        If all streams are event streams and such, the server has to be ``asked`` for it, as for the
+        other kinds of shared connections.
         """
-        del asked
-        return not self._session.streams
+        streams = self._session.streams
+        return not streams or (asked and self._pushes is not None and len(self._pushes) == streams)
 
     def streams(self) -> int:
         """Return how many streams are open, or served though they were reset."""
@@ -256,11 +294,15 @@ class HTTP2Protocol(SharedProtocol):
             elif type(event) is BodyArrived:
                 self._add_body(event.stream, event.data, now, ended=event.ended)
             elif type(event) is StreamReset:
-                self._reset(event.stream)
+                self._reset(event)
+            elif type(event) is PriorityChanged:
+                self._prioritize(event.stream, event.urgency)
             else:  # trailers
                 self._add_body(event.stream, b"", now, ended=True)
         session = self._session
         with self._lock:
+            if self._shared.waits_for_room:
+                session.stop_time(now)
             if session.deadline < self._armed:
                 self._arm()
             closed = session.state is _CLOSED
@@ -271,8 +313,17 @@ class HTTP2Protocol(SharedProtocol):
 
     def _arm(self) -> None:
         """With the lock: have `due` called when something is due."""
-        self._armed = self._session.deadline
-        self._shared.call_at(self._armed)
+        deadline = self._session.deadline
+        if self._pushes is not None:
+            deadline = min(deadline, self._pushes.due)
+        self._armed = deadline
+        self._shared.call_at(deadline)
+
+    def _arm_by(self, when: float) -> None:
+        """With the lock: have `due` called by ``when``."""
+        if when < self._armed:
+            self._armed = when
+            self._shared.call_at(when)
 
     # -- requests: the owner ---------------------------------------------------------------------
 
@@ -340,7 +391,7 @@ class HTTP2Protocol(SharedProtocol):
         with self._lock:
             if self._queued:
                 exchange.stage = _WAITING
-                self._waiting.append(exchange)
+                self._waiting.add(exchange, self._session.urgency(exchange.number))
                 return
             self._queued = True
             exchange.stage = _QUEUED
@@ -350,6 +401,8 @@ class HTTP2Protocol(SharedProtocol):
         """Add a part to the body of a request."""
         exchange = self._exchanges.get(number)
         if exchange is None:
+            if self._pushes is not None:
+                self._pushes.receive(number, data, ended=ended)
             return
         request = exchange.request
         body = request.body
@@ -387,6 +440,7 @@ class HTTP2Protocol(SharedProtocol):
                     exchange.parts = []
                 exchange.parts.append(data)
                 exchange.unread += len(data)
+                self._hold(len(data))
             body.complete = ended
             if body.store.size > self._site.max_body:
                 exchange.fault = "the request body is too long"
@@ -396,8 +450,18 @@ class HTTP2Protocol(SharedProtocol):
         self.answer(exchange.number, answer, exchange.request)
         self.release(exchange)
 
-    def _reset(self, number: int) -> None:
+    def _prioritize(self, number: int, urgency: int) -> None:
+        """Have a stream that waits taken sooner, or later."""
+        with self._lock:
+            exchange = self._exchanges.get(number)
+            if exchange is not None and exchange.stage is _WAITING:
+                self._waiting.move(exchange, urgency)
+
+    def _reset(self, event: StreamReset) -> None:
         """End a stream that was reset. If the application has it, it finds out."""
+        number = event.stream
+        if self._pushes is not None:
+            self._pushes.reset(number, _reset_reason(event))
         with self._lock:
             feed = self._feeds.pop(number, None)
             exchange = self._exchanges.get(number)
@@ -473,6 +537,7 @@ class HTTP2Protocol(SharedProtocol):
                 return
             exchange.stage = _OVER
             self._exchanges.pop(exchange.number, None)
+            self._forget_parts(exchange)
         request = exchange.request
         if request.body is not None:
             request.body.store.close()
@@ -490,7 +555,7 @@ class HTTP2Protocol(SharedProtocol):
             if not self._waiting:
                 self._queued = False
                 return None
-            following = self._waiting.popleft()
+            following = self._waiting.take()
             following.stage = _QUEUED
             return following
 
@@ -537,16 +602,20 @@ class HTTP2Protocol(SharedProtocol):
         block: bytes,
         descriptor: int,
         spans: Sequence[tuple[bytes, int, int]],
+        *,
+        complete: bool,
     ) -> None:
         """Send the head ``block``, and parts of a file as the client takes them. Never waits.
 
-        Raises `ClientGone`, and `OSError` if the process has no descriptor left.
+        ``complete`` says that the parts are all of the body. Raises `ClientGone`, and `OSError` if
+        the process has no descriptor left.
         """
         number = exchange.number
-        feed = FileFeed(descriptor, spans)
+        feed = FileFeed(descriptor, spans, complete=complete)
         now = monotonic()
         with self._lock:
-            sent = self._session.respond(number, block, b"", now, end=feed.ended)
+            end = complete and feed.ended
+            sent = self._session.respond(number, block, b"", now, end=end)
             self._shared.supply()
             kept = sent and not feed.ended
             if kept:
@@ -582,16 +651,39 @@ class HTTP2Protocol(SharedProtocol):
                 self._send_whole(exchange, exchange.whole, now)
             exchange.stage = _OVER
             self._exchanges.pop(number, None)
-            if self._feeds and number in self._feeds:
+            parts = exchange.parts
+            self._forget_parts(exchange)
+            pushes, shared = self._pushes, exchange.shared
+            if shared is not None and pushes is not None:
+                pushes.attach(shared, parts, ended=False, gone=exchange.gone)
+            elif self._feeds and number in self._feeds:
                 self._feeds[number].released = True
             else:
                 self._session.release(number, now)
             if self._armed == inf:
                 self._arm()
             self._shared.supply()
+        if shared is not None and pushes is not None:
+            pushes.queue_turns()
         request = exchange.request
         if request.body is not None:
             request.body.store.close()
+
+    def share(self, exchange: HTTP2Exchange, protocol: SharedProtocol) -> SharedStream:
+        """Have ``protocol`` go on with a stream once the application is done with it."""
+        with self._lock:
+            pushes = self._find_pushes()
+        return pushes.share(
+            exchange.number, protocol, listens=exchange.request.tunnel, gone=exchange.gone
+        )
+
+    def _find_pushes(self) -> SharedStreams:
+        """With the lock: return the streams that go on."""
+        if self._pushes is None:
+            self._pushes = SharedStreams(
+                self.connection, self._shared, self._session, self._lock, self._arm_by
+            )
+        return self._pushes
 
     def complete(self, exchange: HTTP2Exchange) -> None:
         """Send a response before its application is done."""
@@ -638,11 +730,12 @@ class HTTP2Protocol(SharedProtocol):
             exchange.parts = [data[size:]] if len(data) > size else []
             data = data[:size]
             exchange.unread -= len(data)
+            self._hold(-len(data))
             self._session.credit(exchange.number, len(data), now)
             waits = self._session.waits
             if waits:
                 self._shared.supply()
-        if waits:
+        if waits or self.connection.server.room.crowded:
             self._shared.flush()
         return data
 
@@ -693,22 +786,40 @@ class HTTP2Protocol(SharedProtocol):
         mine = session.stream_pending(number)
         if not mine:
             return True
-        pending = session.pending
+        pending = self._pending
         lacking = pending - self._lent
         if pending > _UNCOUNTED and lacking > 0:
-            if not self.connection.server.pushed.lend(lacking):
+            if not self.connection.server.output.lend(lacking):
                 return False
             self._lent = pending
         return in_memory or (mine <= STREAM_BOUND and pending <= CONNECTION_BOUND)
 
     # -- with the lock ----------------------------------------------------------------------------
 
+    @property
+    def _pending(self) -> int:
+        """The bytes that wait in the session, without those of streams that have room of theirs."""
+        pending = self._session.pending
+        return pending if self._pushes is None else pending - self._pushes.lent
+
+    def _hold(self, count: int) -> None:
+        """Note that ``count`` bytes of streamed bodies more, or fewer, wait to be read."""
+        self._unread += count
+        self._shared.hold(self._unread)
+
+    def _forget_parts(self, exchange: HTTP2Exchange) -> None:
+        """Forget what the application has not read of a streamed body, and will not."""
+        if exchange.unread:
+            self._hold(-exchange.unread)
+            exchange.unread = 0
+            exchange.parts = NO_PARTS
+
     def _give_back(self) -> None:
         """Give back to the budget what is not needed any more."""
-        excess = self._lent - self._session.pending
+        excess = self._lent - self._pending
         if excess > 0:
             self._lent -= excess
-            self.connection.server.pushed.give_back(excess)
+            self.connection.server.output.give_back(excess)
 
     def _feed(self, now: float) -> None:
         """Read on in the files whose streams can send."""
@@ -723,11 +834,19 @@ class HTTP2Protocol(SharedProtocol):
             else:
                 if not feed.ended:
                     continue
-                session.finish(number)
+                if feed.complete:
+                    session.finish(number)
             feed.close()
             del self._feeds[number]
             if feed.released:
                 session.release(number, now)
+
+
+def _reset_reason(event: StreamReset) -> CloseReason:
+    """Return how statistics and the access log call the end of a stream that was reset."""
+    if not event.reason:  # as a client does that wants no more: over HTTP/1.1 it disconnects
+        return CloseReason.CLIENT
+    return CloseReason.SEND_TIMEOUT if event.code is ErrorCode.CANCEL else CloseReason.RESET
 
 
 _UNQUEUED: Final = frozenset({Stage.RECEIVING, Stage.WAITING})

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 VERSION: Final = "HTTP/2"
 
-_ONLY_HTTP1: Final = ("rocket.deferred", "rocket.events")
-"""What the environ of a request over HTTP/2 lacks."""
-
 
 class HTTP2Body:
     """The body of a request.
@@ -47,9 +44,10 @@ class HTTP2Request(Request):
 
     Attributes:
         length: the announced length of the body, or `NO_LENGTH`.
+        tunnel: whether the client asks for another protocol on the stream (RFC 8441).
     """
 
-    __slots__ = ("length",)
+    __slots__ = ("length", "tunnel")
 
     def __init__(self, head: RequestHead, environ: Environ, *, ended: bool) -> None:
         """Take over ``environ``. ``ended`` tells that there is no body."""
@@ -61,6 +59,7 @@ class HTTP2Request(Request):
         self.expects = "HTTP_EXPECT" in environ and not ended
         self.environ = environ
         self.length = head.length
+        self.tunnel = bool(head.protocol)
         self.body: RequestBody | None = None
         self.spool: Spool | None = None
         self.stream: io.BufferedReader | None = None
@@ -90,8 +89,6 @@ class RequestReader:
         self._proxied = proxies is not None and self._names is proxies.trusted_names
         self.client: str | None = None
         self._template = environ = template.copy()
-        for key in _ONLY_HTTP1:
-            del environ[key]
         environ["SERVER_PROTOCOL"] = VERSION
         environ["REMOTE_ADDR"] = peer.host
         environ["REMOTE_PORT"] = str(peer.port)

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rocket_core import ClientGone, State
 from rocket_wsgi._http2.encoded_block import NO_LENGTH, EncodedBlock, encode_hints
+from rocket_wsgi._http2.http2_framing import framing_for
 from rocket_wsgi._http2.http2_request import HTTP2Request
-from rocket_wsgi._response.response import JOIN_BOUND, WITHHELD, Response
+from rocket_wsgi._push.framing import Framing
+from rocket_wsgi._push.offering_response import OfferingResponse
+from rocket_wsgi._response.response import JOIN_BOUND, WITHHELD
 from rocket_wsgi._response.response_head import check_hints
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ WHOLE: Final = 16 * 1024
 step."""
 
 
-class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
+class HTTP2Response(OfferingResponse[HTTP2Request, EncodedBlock]):
     """A response on a stream."""
 
     __slots__ = ("_exchange", "_protocol")
@@ -53,9 +56,19 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
         if hasattr(result, "close"):  # which may take its time
             self._protocol.complete(self._exchange)
 
+    def give_up(self) -> None:
+        """End the response without its end: the stream is reset when it is released."""
+        super().give_up()
+        self._exchange.gone = True
+
     def prefers_bytes(self, size: int) -> bool:
         """Whether a body of ``size`` bytes costs less as bytes in memory than as part of a file."""
         return size <= JOIN_BOUND
+
+    def hand_on(self) -> bool:
+        """Return True: how a stream ends decides nothing about its connection."""
+        self.keep_alive = False
+        return True
 
     def take_back(self) -> None:
         """Do nothing: no stream is taken over."""
@@ -68,6 +81,9 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
         """Return SHARED: the connection goes on."""
         return _SHARED
 
+    def _late_framing(self) -> Framing:
+        return framing_for(self._request)
+
     # -- the framing -----------------------------------------------------------------------------
 
     def _begin(self, length: int | None) -> bytes:
@@ -78,7 +94,10 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
         return self._head.encode(NO_LENGTH, self._heads.clock)
 
     def _send_head(self, before: bytes) -> None:
-        self._protocol.write(self._exchange, before, b"", end=True, in_memory=True)
+        end = not self._left  # otherwise a body is announced, or something goes on
+        self._protocol.write(self._exchange, before, b"", end=end, in_memory=True)
+        if not end:
+            self._protocol.send()
 
     def _send_whole(self, data: bytes, length: int) -> None:
         before = self._head.encode(length, self._heads.clock)
@@ -90,8 +109,6 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
             return
         end = len(data) == length
         self._protocol.write(exchange, before, data, end=end, in_memory=True)
-        if not end:  # it is about to be broken off
-            self._protocol.send()
 
     def _send_part(self, before: bytes, data: bytes, in_memory: bool) -> None:
         end = not self._left
@@ -100,17 +117,18 @@ class HTTP2Response(Response[HTTP2Request, EncodedBlock]):
             self._protocol.send()
 
     def _send_end(self) -> None:
-        if self._left:  # otherwise the last part was the end
+        if self._left < 0:  # otherwise the last part was the end, or the body is too short
             self._protocol.finish(self._exchange)
 
     def _send_file(self, before: bytes, descriptor: int, offset: int, count: int) -> None:
         spans = [(b"", offset, count)] if count else []
-        self._protocol.write_file(self._exchange, before, descriptor, spans)
+        complete = not self._left
+        self._protocol.write_file(self._exchange, before, descriptor, spans, complete=complete)
 
     def _send_spans(
         self, before: bytes, descriptor: int, spans: Sequence[tuple[bytes, int, int]]
     ) -> None:
-        self._protocol.write_file(self._exchange, before, descriptor, spans)
+        self._protocol.write_file(self._exchange, before, descriptor, spans, complete=True)
 
     def _send_hints(self, headers: Iterable[tuple[str, str]]) -> None:
         fields = check_hints(headers)

@@ -52,6 +52,11 @@ checked while a block is decoded, so that a small block with many references to 
 no memory (CVE-2016-6581, HPACK bomb). A request that exceeds this, or another limit of heads, is to
 be answered with 431 or 414."""
 
+MAX_DECODED: Final = 4 * MAX_LIST
+"""The bytes of a decoded block, counted likewise, beyond which the rest is not decoded. A block
+that is a little too long has to be, because the table follows from all blocks. But 16 KiB can be
+made to grow to 64 MiB, which would take 2 ms for each block."""
+
 MAX_CONTROL: Final = 64 * 1024
 """Unsent bytes of acknowledgements, resets and window updates: more of them wait only if a client
 provokes them without taking them (CVE-2019-9512)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rocket_wsgi._environ.authority import valid_host
+from rocket_wsgi._environ.authority import split_host, valid_host
 from rocket_wsgi._grammar import WHOLE_TOKEN
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.faults import StreamError
@@ -24,6 +24,10 @@ NO_LENGTH: Final = -1
 
 _MAX_LENGTH_DIGITS: Final = 19
 """The maximum number of digits of a Content-Length: more would not fit into 63 bits."""
+
+_NO_TRAILERS: Final = frozenset({Role.HOST, Role.LENGTH})
+"""The fields that must not be trailers, because they determine the framing or the routing of the
+request (RFC 9110, section 6.5.1)."""
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 """The usual methods, which are tokens without a closer look."""
@@ -108,11 +112,19 @@ class RequestHead:
         return head
 
 
-def refused_head(status: int, reason: str) -> RequestHead:
-    """Return the head of a request that is refused without a closer look."""
+def refused_head(status: int, reason: str, fields: list[Field]) -> RequestHead:
+    """Return the head of a request that is refused without a closer look.
+
+    ``fields`` are the first few. They tell the method, since a response to HEAD has no body.
+    """
     head = RequestHead()
     head.status = status
     head.reason = reason
+    for field in fields:
+        if field.role is _METHOD:
+            head.method = field.value
+        elif field.role is _PATH:
+            head.path = field.value
     return head
 
 
@@ -135,7 +147,8 @@ def read_head(fields: list[Field]) -> RequestHead:
         plain.append(Field("cookie", "; ".join([crumb.value for crumb in crumbs])))
     head.fields = plain
     _read_target(head, found)
-    if not head.status and len(plain) > MAX_FIELDS:
+    # The authority counts, as Host does over HTTP/1.1.
+    if not head.status and len(plain) >= MAX_FIELDS:
         _refuse(head, 431, "the request has too many header fields")
     if _LENGTH in found:
         _read_length(head, found[_LENGTH])
@@ -145,11 +158,15 @@ def read_head(fields: list[Field]) -> RequestHead:
 
 def check_trailers(fields: list[Field]) -> None:
     """Check the trailers of a request (section 8.1). Raises `StreamError` if they are malformed."""
+    if len(fields) > MAX_FIELDS:
+        raise StreamError(ErrorCode.ENHANCE_YOUR_CALM, "the request has too many trailer fields")
     for field in fields:
         if field.fault:
             raise _malformed(field.fault)
         if field.role in PSEUDO:
             raise _malformed("trailers have a pseudo-header field")
+        if field.role in _NO_TRAILERS:
+            raise _malformed("a trailer field tells the length or the host")
 
 
 def _sort(field: Field, found: dict[Role, str], crumbs: list[Field], plain: list[Field]) -> None:
@@ -200,6 +217,8 @@ def _read_protocol(head: RequestHead, found: dict[Role, str]) -> None:
     if protocol is None:
         if _SCHEME in found or _PATH in found:
             raise _malformed("CONNECT has a scheme or a path")
+        if not split_host(head.authority)[1]:
+            _refuse(head, 400, "the authority of CONNECT has no port")
         _refuse(head, 501, "this server is not a proxy")
     elif not WHOLE_TOKEN.match(protocol):
         raise _malformed("the protocol is not a token")

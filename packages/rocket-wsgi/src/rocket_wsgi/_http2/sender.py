@@ -25,18 +25,20 @@ from rocket_wsgi._http2.frames import (
     MAX_FRAME,
     STREAM_MASK,
     headers_frames,
+    rst_stream,
 )
 from rocket_wsgi._http2.hpack_encoder import NO_TABLE
 from rocket_wsgi._http2.limits import MAX_CONTROL
 from rocket_wsgi._http2.scheduler import Scheduler
+from rocket_wsgi._http2.stream import End, Stream
 from rocket_wsgi._http2.stream_state import StreamStep
 
 if TYPE_CHECKING:
     from rocket_core import Timeouts
     from rocket_wsgi._http2.guard import Guard
-    from rocket_wsgi._http2.stream import Stream
 
 _WE_END: Final = StreamStep.WE_END
+_RESET: Final = StreamStep.RESET
 
 _SHORTCUT: Final = 16 * 1024
 """The bytes of whole frames from which responses wait for their turn. Beyond it they are counted
@@ -162,7 +164,7 @@ class Sender:
                 self._guard.sent(size)
             self._frames.append(frames)
             self._size += len(frames)
-            self._complete(stream)
+            self._complete(stream, self._frames)
             return
         self.head(stream, block)
         if body:
@@ -189,6 +191,12 @@ class Sender:
         if not stream.pieces:
             self._unmetered[stream.number] = stream
 
+    def break_off(self, stream: Stream) -> None:
+        """Note that the response ends here, and is not complete: a reset follows what there is."""
+        stream.finished = stream.broken = True
+        if not stream.pieces:
+            self._unmetered[stream.number] = stream
+
     # What becomes of that.
 
     def drop(self, stream: Stream) -> None:
@@ -197,6 +205,26 @@ class Sender:
         self._unmetered.pop(stream.number, None)
         self.pending -= stream.pending
         stream.drop_output()
+
+    def shorten(self, stream: Stream, keep: int, now: float) -> None:
+        """Forget what waits of the body behind the first ``keep`` bytes."""
+        left = keep + stream.offset
+        pieces: list[bytes] = []
+        for piece in stream.pieces:
+            if left <= 0:
+                break
+            pieces.append(piece[:left])
+            left -= len(piece)
+        self.pending -= stream.pending - keep
+        stream.pending = keep
+        stream.pieces = pieces
+        if not keep:
+            stream.pieces = []
+            stream.offset = 0
+            self._unschedule(stream)
+            if stream.blocked:
+                stream.blocked = False
+                _pause(stream.outgoing, now)
 
     def drop_all(self) -> None:
         """Forget all responses. Whole frames are still sent."""
@@ -239,6 +267,16 @@ class Sender:
         self.window += count
         return True
 
+    def pause(self, now: float) -> None:
+        """Let the time stand still in which bodies wait for the window of the connection."""
+        if self.stuck:
+            _pause(self.outgoing, now)
+
+    def resume(self, now: float) -> None:
+        """Let it go on."""
+        if self.stuck and self.outgoing is not None:
+            self.outgoing.resume(now)
+
     def take(self, limit: int, now: float) -> bytes:
         """Take ``limit`` bytes to be sent, and up to a frame more, as far as there are.
 
@@ -268,14 +306,14 @@ class Sender:
         ends = stream.finished and not stream.pieces
         last = len(blocks) - 1
         for number, block in enumerate(blocks):
-            end = ends and not stream.trailers and number == last
+            end = ends and not stream.trailers and number == last and not stream.broken
             frames.append(headers_frames(stream.number, self._block(block), end=end))
         if ends:
             if stream.trailers:
                 frames.append(headers_frames(stream.number, self._block(stream.trailers), end=True))
-            elif not blocks:
+            elif not blocks and not stream.broken:
                 frames.append(HEAD.pack(0, 0, DATA, END_STREAM, stream.number))
-            self._complete(stream)
+            self._complete(stream, frames)
         stream.blocks = []
         return sum(map(len, frames[count:]))
 
@@ -311,7 +349,7 @@ class Sender:
                 transfer.resume(now)  # since its window has opened, the client was not waited for
                 transfer.move(size, now)
         ends = stream.finished and not stream.pieces
-        flags = END_STREAM if ends and not stream.trailers else 0
+        flags = END_STREAM if ends and not stream.trailers and not stream.broken else 0
         frames.append(HEAD.pack(size >> 8, size & 0xFF, DATA, flags, stream.number))
         frames += parts
         size += len(frames[-1 - len(parts)])
@@ -322,7 +360,7 @@ class Sender:
                     block = self._block(stream.trailers)
                     frames.append(headers_frames(stream.number, block, end=True))
                     size += len(frames[-1])
-                self._complete(stream)
+                self._complete(stream, frames)
         elif stream.window_out <= 0:
             self._scheduler.remove(stream)
             self._block_stream(stream, now)
@@ -353,8 +391,14 @@ class Sender:
             return NO_TABLE + block
         return block
 
-    def _complete(self, stream: Stream) -> None:
-        stream.step(_WE_END)
+    def _complete(self, stream: Stream, frames: list[bytes]) -> None:
+        """Note that all that there is of a response is in ``frames``."""
+        if stream.broken:
+            frames.append(rst_stream(stream.number, ErrorCode.INTERNAL_ERROR))
+            stream.step(_RESET)
+            stream.end = End.RESET_SENT
+        else:
+            stream.step(_WE_END)
         stream.outgoing = None
         self.completed.append(stream)
 

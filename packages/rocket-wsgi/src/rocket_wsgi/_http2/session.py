@@ -8,8 +8,8 @@ How it is used on a shared connection:
 
 - The thread that owns the connection passes what has come to `receive`, and gets the events. It
   queues the streams of `RequestArrived` for the pool, adds `BodyArrived` to the body of its stream,
-  and marks the exchange of a `StreamReset`. ``held`` is what is to be told to the server
-  (`SharedConnection.hold`).
+  marks the exchange of a `StreamReset`, and moves one that waits after `PriorityChanged`. ``held``
+  is what is to be told to the server (`SharedConnection.hold`).
 - When a part of a body has been stored, or the application has read it, `credit` lets the client
   send as much again on that stream. The connection as a whole gets its credit at once: so a stream
   whose application does not read stalls no other.
@@ -46,6 +46,7 @@ from rocket_wsgi._http2.error_codes import ErrorCode, error_code
 from rocket_wsgi._http2.events import (
     BodyArrived,
     Event,
+    PriorityChanged,
     RequestArrived,
     StreamReset,
     TrailersArrived,
@@ -80,7 +81,7 @@ from rocket_wsgi._http2.frames import (
     window_update,
 )
 from rocket_wsgi._http2.guard import Guard
-from rocket_wsgi._http2.hpack_decoder import FieldBlock, HpackDecoder
+from rocket_wsgi._http2.hpack_decoder import TARGET_TOO_LONG, FieldBlock, HpackDecoder
 from rocket_wsgi._http2.limits import (
     CONNECTION_WINDOW,
     DRAIN_ROUND_TRIP,
@@ -95,7 +96,7 @@ from rocket_wsgi._http2.limits import (
     STREAM_WINDOW,
 )
 from rocket_wsgi._http2.paced_streams import PacedStreams
-from rocket_wsgi._http2.priority import parse_priority
+from rocket_wsgi._http2.priority import DEFAULT_URGENCY, parse_priority
 from rocket_wsgi._http2.request_head import (
     NO_LENGTH,
     RequestHead,
@@ -167,6 +168,7 @@ class Session:
         "_sender",
         "_settings",
         "_stalls",
+        "_stopped_at",
         "_streams",
         "_timeouts",
         "failure",
@@ -206,6 +208,8 @@ class Session:
         self._credit = 0
         self._stalls = 0
         self._drain_ends = inf
+        self._stopped_at = inf
+        """Since when the time of the client stands still; infinite: it does not."""
 
     # The client's side. The thread that owns the connection calls these.
 
@@ -306,8 +310,9 @@ class Session:
     def release(self, number: int, now: float) -> None:
         """Note that the application is done with a stream, which frees its slot.
 
-        A response that was not finished is cut off with INTERNAL_ERROR. If the client has not sent
-        all of its request by the end of the response, it is told to stop (section 8.1).
+        A response that was not finished is cut off with INTERNAL_ERROR, behind what there is of it.
+        If the client has not sent all of its request by the end of the response, it is told to stop
+        (section 8.1).
         """
         stream = self._streams.get(number)
         if stream is None or stream.released:
@@ -315,13 +320,52 @@ class Session:
         self._now = now
         stream.released = True
         if self._sends(stream) and self.state is not _CLOSED:
-            self._reset(stream, ErrorCode.INTERNAL_ERROR)
+            if stream.answered:
+                self._sender.break_off(stream)
+            else:
+                self._reset(stream, ErrorCode.INTERNAL_ERROR)
         self._free(stream)
+
+    def urgency(self, number: int) -> int:
+        """Return how urgent a stream is; lower is more urgent (RFC 9218)."""
+        stream = self._streams.get(number)
+        return DEFAULT_URGENCY if stream is None else stream.urgency
 
     def stream_pending(self, number: int) -> int:
         """Return how many bytes of the body of a response wait to be taken."""
         stream = self._streams.get(number)
         return 0 if stream is None else stream.pending
+
+    def is_answered(self, number: int) -> bool:
+        """Return whether the head of the response, not of an interim one, was given."""
+        stream = self._streams.get(number)
+        return stream is not None and stream.answered
+
+    def is_complete(self, number: int) -> bool:
+        """Return whether all of the response was taken, or nothing more can be."""
+        stream = self._streams.get(number)
+        return stream is None or not stream.sends
+
+    def is_blocked(self, number: int) -> bool:
+        """Return whether a part of a body waits for the client's windows."""
+        stream = self._streams.get(number)
+        return (
+            stream is not None
+            and stream.pending > 0
+            and (stream.window_out <= 0 or self._sender.window <= 0)
+        )
+
+    def take_turns(self, number: int) -> None:
+        """Have a stream take turns with others of its urgency, since its body goes on for long."""
+        stream = self._streams.get(number)
+        if stream is not None:
+            self._sender.prioritize(stream, stream.urgency, True)
+
+    def shorten(self, number: int, keep: int, now: float) -> None:
+        """Forget what waits of a body, but for the first ``keep`` bytes."""
+        stream = self._streams.get(number)
+        if stream is not None:
+            self._sender.shorten(stream, keep, now)
 
     # The connection's side.
 
@@ -358,6 +402,24 @@ class Session:
         elif self.state is _PREFACE or self.state is _GREETED:
             self._end()
 
+    def stop_time(self, now: float) -> None:
+        """Let the time of the client stand still, because from ``now`` on nothing is read.
+
+        Neither what it sends nor the credit that it gives arrives meanwhile.
+        """
+        if self._stopped_at == inf:
+            self._stopped_at = now
+            self._paced.pause(now)
+            self._sender.pause(now)
+
+    def go_on(self, now: float) -> None:
+        """Let the time of the client go on, if it stands still, because something is read again."""
+        if self._stopped_at != inf:
+            self._partial_since += now - self._stopped_at
+            self._stopped_at = inf
+            self._paced.resume(now)
+            self._sender.resume(now)
+
     def fail(self, code: ErrorCode, reason: str) -> None:
         """End the session at once, by the server's wish."""
         self._fail(code, reason)
@@ -369,6 +431,8 @@ class Session:
             return inf
         if self.state is _PREFACE or self.state is _GREETED:
             return self._begun + PREFACE_TIMEOUT
+        if self._stopped_at != inf:
+            return self._drain_ends
         due = min(self._drain_ends, self._partial_since + self._timeouts.head)
         if not self._streams:
             due = min(due, self._idle_since + self._timeouts.keep_alive)
@@ -542,7 +606,8 @@ class Session:
     def _read_head(self, decoded: FieldBlock) -> RequestHead:
         """Find out what a block means as the head of a request."""
         if decoded.excess:
-            return refused_head(431, decoded.excess)
+            status = 414 if decoded.excess == TARGET_TOO_LONG else 431
+            return refused_head(status, decoded.excess, decoded.fields)
         decoded.head = head = read_head(decoded.fields)
         return head
 
@@ -745,6 +810,8 @@ class Session:
         urgency, incremental = parse_priority(payload[4:].decode("latin-1"))
         stream = self._streams.get(number)
         if stream is not None:
+            if urgency != stream.urgency and not stream.released:
+                self._events.append(PriorityChanged(number, urgency))
             self._sender.prioritize(stream, urgency, incremental)
         elif number > self._numbers.last:
             if len(self._future) >= MAX_FUTURE:
@@ -883,6 +950,10 @@ class Session:
         now = self._now
         if self.state is _PREFACE or self.state is _GREETED:
             raise SessionError(ErrorCode.SETTINGS_TIMEOUT, "the connection preface is late")
+        if self._stopped_at != inf:
+            if now >= self._drain_ends:
+                self._leave()
+            return
         if now >= self._partial_since + self._timeouts.head:
             raise SessionError(_ENHANCE_YOUR_CALM, "a frame or a head arrives too slowly")
         if now >= self._drain_ends:

@@ -44,7 +44,8 @@ class Stream:
         urgency: the priority of the response; lower is more urgent.
         incremental: whether the client can use a part of the response.
         answered: whether the head of the response, not of an interim one, is in ``blocks`` or sent.
-        finished: whether the response is complete, sent or not.
+        finished: whether nothing is added to the response any more, sent or not.
+        broken: whether it is incomplete then, so that the stream is to be reset behind it.
         blocks: field blocks of heads to be sent.
         pieces: parts of the body to be sent. Of the first, ``offset`` bytes have been.
         pending: the bytes of the body to be sent.
@@ -58,6 +59,7 @@ class Stream:
         "answered",
         "blocked",
         "blocks",
+        "broken",
         "credit",
         "end",
         "finished",
@@ -96,6 +98,7 @@ class Stream:
         self.incremental = False
         self.answered = False
         self.finished = False
+        self.broken = False
         self.blocks: list[bytes] = []
         self.pieces: list[bytes] = []
         self.offset = 0

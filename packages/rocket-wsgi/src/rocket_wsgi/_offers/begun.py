@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rocket_core.extending import mypyc_attr
 
 if TYPE_CHECKING:
-    from rocket_core import Connection
     from rocket_wsgi._environ.request import Request
+    from rocket_wsgi._offers.channel import Sharable
     from rocket_wsgi._offers.continuation import Continuation
     from rocket_wsgi._types import Headers
 
@@ -62,9 +62,9 @@ class Begun(ABC):
 
     @abstractmethod
     def go_on(
-        self, connection: Connection, continuation: Continuation, size: int, *, keep_alive: bool
+        self, sharable: Sharable, continuation: Continuation, size: int, *, keep_alive: bool
     ) -> None:
-        """Share ``connection``, which the caller owns, and so go on without a thread.
+        """Share ``sharable``, which the caller owns, and so go on without a thread.
 
         ``size`` is the number of bytes of the response's body that were sent. ``keep_alive`` tells
         whether the connection may serve requests again afterwards. From the moment at which the

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from rocket_core import CloseReason, Connection, SharedProtocol, State
+from rocket_core import CloseReason, SharedProtocol, State
 
 if TYPE_CHECKING:
-    from rocket_core import SharedConnection
     from rocket_wsgi._offers.begun import Begun
+    from rocket_wsgi._offers.channel import Sharable, Source
     from rocket_wsgi._offers.continuation import Continuation
 
 
@@ -31,17 +31,16 @@ class UndoneProtocol(SharedProtocol):
         self._begun: Final = begun
         self._continuation: Final = continuation
 
-    def begin(self, connection: Connection, *, keep_alive: bool) -> None:
-        """Share ``connection``, and end that at once.
+    def begin(self, sharable: Sharable, *, keep_alive: bool) -> None:
+        """Share ``sharable``, and end that at once.
 
         ``keep_alive`` tells whether the connection serves requests again afterwards.
         """
-        shared: SharedConnection = connection.share(self)
-        shared.end(State.IDLE if keep_alive else State.LINGER)
+        sharable.share(self).end(State.IDLE if keep_alive else State.LINGER)
 
     # -- the owner of the connection -------------------------------------------------------------
 
-    def received(self, connection: Connection) -> None:
+    def received(self, source: Source) -> None:
         """Leave what the client has sent to the requests that follow."""
 
     # -- a thread of the pool --------------------------------------------------------------------

@@ -9,8 +9,8 @@ from rocket_wsgi._push.deferred_answer import Answer, DeferredAnswer
 from rocket_wsgi._push.deferred_protocol import DeferredProtocol, tell_over
 
 if TYPE_CHECKING:
-    from rocket_core import Connection
     from rocket_wsgi._environ.request import Request
+    from rocket_wsgi._offers.channel import Sharable
     from rocket_wsgi._offers.continuation import Continuation
     from rocket_wsgi._push.deferred_protocol import OnClose
     from rocket_wsgi._types import Headers
@@ -42,12 +42,12 @@ class BegunDeferred(Begun):
         return status < 300
 
     def go_on(
-        self, connection: Connection, continuation: Continuation, size: int, *, keep_alive: bool
+        self, sharable: Sharable, continuation: Continuation, size: int, *, keep_alive: bool
     ) -> None:
-        """Share ``connection``, and wait for the answer."""
+        """Share ``sharable``, and wait for the answer."""
         del size
         protocol = DeferredProtocol(self.later, continuation, self._otherwise, self._on_close)
-        protocol.begin(connection, self._fields, self._deadline, keep_alive=keep_alive)
+        protocol.begin(sharable, self._fields, self._deadline, keep_alive=keep_alive)
 
     def undo(self, continuation: Continuation) -> bool:
         """Take no answer any more."""

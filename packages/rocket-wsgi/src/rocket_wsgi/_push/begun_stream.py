@@ -10,8 +10,8 @@ from rocket_wsgi._push.event_stream import EventStream
 from rocket_wsgi._push.event_stream_protocol import EventStreamProtocol, tell_closed
 
 if TYPE_CHECKING:
-    from rocket_core import Connection
     from rocket_wsgi._environ.request import Request
+    from rocket_wsgi._offers.channel import Sharable
     from rocket_wsgi._offers.continuation import Continuation
     from rocket_wsgi._push.event_stream_protocol import OnClose
 
@@ -47,11 +47,11 @@ class BegunStream(Begun):
         return True
 
     def go_on(
-        self, connection: Connection, continuation: Continuation, size: int, *, keep_alive: bool
+        self, sharable: Sharable, continuation: Continuation, size: int, *, keep_alive: bool
     ) -> None:
-        """Share ``connection`` and send what was kept."""
+        """Share ``sharable``, and send what was kept."""
         protocol = EventStreamProtocol(self.stream, continuation, self._on_close, self._ping)
-        protocol.begin(connection, self._status, size, keep_alive=keep_alive)
+        protocol.begin(sharable, self._status, size, keep_alive=keep_alive)
 
     def undo(self, continuation: Continuation) -> bool:
         """Close the stream."""

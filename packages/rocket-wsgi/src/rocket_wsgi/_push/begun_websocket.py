@@ -13,8 +13,8 @@ from rocket_wsgi._websocket.handshake import Opening, switching_fields
 from rocket_wsgi._websocket.session import CallKind
 
 if TYPE_CHECKING:
-    from rocket_core import Connection
     from rocket_wsgi._environ.request import Request
+    from rocket_wsgi._offers.channel import Sharable
     from rocket_wsgi._offers.continuation import Continuation
     from rocket_wsgi._types import Headers
 
@@ -42,15 +42,15 @@ class BegunWebSocket(Begun):
         return status < 300
 
     def go_on(
-        self, connection: Connection, continuation: Continuation, size: int, *, keep_alive: bool
+        self, sharable: Sharable, continuation: Continuation, size: int, *, keep_alive: bool
     ) -> None:
-        """Complete the handshake, and share ``connection``."""
+        """Complete the handshake, and share ``sharable``."""
         del size, keep_alive
         terms = self._terms
         fields = switching_fields(
             self._opening, self._fields, terms.subprotocol, deflate=terms.compressed
         )
-        WebSocketProtocol(connection, self._encode(fields), self._handler, terms, continuation)
+        WebSocketProtocol(sharable, self._encode(fields), self._handler, terms, continuation)
 
     def undo(self, continuation: Continuation) -> bool:
         """Return whether there is an ``on_close``, which is all that the handler hears."""
@@ -80,7 +80,7 @@ class StrangeWebSocket(Begun):
         raise Refused("403 Forbidden", self._text)
 
     def go_on(
-        self, connection: Connection, continuation: Continuation, size: int, *, keep_alive: bool
+        self, sharable: Sharable, continuation: Continuation, size: int, *, keep_alive: bool
     ) -> None:
         """Is not called, since nothing is admitted."""
 

@@ -7,8 +7,9 @@ from enum import Enum
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
-from rocket_core import SharedConnection, State
+from rocket_core import State
 from rocket_core.extending import mypyc_attr
+from rocket_wsgi._offers.channel import Channel
 from rocket_wsgi._push.framing import Framing
 from rocket_wsgi._types import Headers
 
@@ -81,7 +82,7 @@ class DeferredAnswer:
         self._keep_alive = False
         self._left: Any = client_gone
         """Whether the client has left; `client_gone` until the view has returned."""
-        self._shared: SharedConnection | None = None
+        self._shared: Channel | None = None
         self._size = 0
         """The size of the body that was sent."""
 
@@ -120,7 +121,7 @@ class DeferredAnswer:
 
     # -- for the protocol ------------------------------------------------------------------------
 
-    def begin(self, shared: SharedConnection, fields: Headers, *, keep_alive: bool) -> bool:
+    def begin(self, shared: Channel, fields: Headers, *, keep_alive: bool) -> bool:
         """Wait for the answer, to be sent by ``shared``; return whether it is still to be given.
 
         ``fields`` are those of the view's response. ``keep_alive`` tells whether the connection may
@@ -173,10 +174,10 @@ class DeferredAnswer:
         self._answer = answer
         keep_alive = self._keep_alive and not shared.connection.draining
         fields = _merge(self._fields, answer.fields)
-        data, self._size = self._framing.whole(
+        pieces, self._size = self._framing.whole(
             answer.status, fields, answer.body, keep_alive=keep_alive
         )
-        taken = shared.queue(data, control=True)
+        taken = all(shared.queue(piece, control=True) for piece in pieces)
         shared.end(State.IDLE if keep_alive else State.LINGER)
         return taken
 

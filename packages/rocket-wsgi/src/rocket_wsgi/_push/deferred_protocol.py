@@ -1,14 +1,15 @@
-"""A deferred answer on a shared connection, which holds no thread while it is not given."""
+"""A deferred answer on a connection or a stream, which holds no thread while it is not given."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
-from rocket_core import CloseReason, Connection, SharedConnection, SharedProtocol
+from rocket_core import CloseReason, SharedProtocol
 from rocket_wsgi._push.received import leave_in_buffer
 
 if TYPE_CHECKING:
+    from rocket_wsgi._offers.channel import Channel, Sharable, Source
     from rocket_wsgi._offers.continuation import Continuation
     from rocket_wsgi._push.deferred_answer import Answer, DeferredAnswer
     from rocket_wsgi._types import Headers
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     OnClose = Callable[[DeferredAnswer], object]
 
 _LEFT: Final = frozenset({CloseReason.CLIENT, CloseReason.RESET, CloseReason.SEND_TIMEOUT})
-"""The reasons for which a connection closes without its client."""
+"""The reasons for which a connection or a stream ends without its client."""
 
 
 @final
@@ -42,32 +43,32 @@ class DeferredProtocol(SharedProtocol):
         self._continuation: Final = continuation
         self._otherwise: Final = otherwise
         self._on_close = on_close
-        self._shared: SharedConnection | None = None
+        self._shared: Channel | None = None
 
     def begin(
-        self, connection: Connection, fields: Headers, deadline: float, *, keep_alive: bool
+        self, sharable: Sharable, fields: Headers, deadline: float, *, keep_alive: bool
     ) -> None:
-        """Share ``connection`` until the answer is given, or the ``deadline`` has come.
+        """Share ``sharable`` until the answer is given, or the ``deadline`` has come.
 
         ``fields`` are those of the view's response.
         """
-        self._shared = shared = connection.share(self)
+        self._shared = shared = sharable.share(self)
         if self._later.begin(shared, fields, keep_alive=keep_alive):
             shared.call_at(deadline)
 
     # -- the owner of the connection -------------------------------------------------------------
 
-    def received(self, connection: Connection) -> None:
+    def received(self, source: Source) -> None:
         """Leave what the client sends to the requests that follow."""
         if self._shared is not None:
-            leave_in_buffer(connection, self._shared)
+            leave_in_buffer(source, self._shared)
 
     def due(self, now: float) -> None:
         """Answer, since the application has not done so in time."""
         del now
         self._later.give(self._otherwise, last=False)
 
-    def draining(self, shared: SharedConnection) -> None:
+    def draining(self, shared: Channel) -> None:
         """Answer, since the server drains."""
         del shared
         self._later.give(self._otherwise, last=True)

@@ -10,7 +10,7 @@ from threading import Lock
 from time import monotonic
 from typing import Any, Final
 
-from rocket_core import SharedConnection, State
+from rocket_core import State
 from rocket_core.extending import mypyc_attr
 from rocket_wsgi._events.event_format import (
     KEEP_ALIVE,
@@ -23,6 +23,7 @@ from rocket_wsgi._events.event_format import (
 )
 from rocket_wsgi._group.broadcast import Broadcast, MemberKind
 from rocket_wsgi._group.member import Leavable
+from rocket_wsgi._offers.channel import Channel
 from rocket_wsgi._push.framing import Framing
 from rocket_wsgi._types import Environ
 
@@ -95,7 +96,7 @@ class EventStream:
         self._retry = _RETRY if retry is None else retry
         self._opening = b"" if retry is None else encode_retry(retry)
         self._kept: list[bytes] | None = []
-        self._shared: SharedConnection | None = None
+        self._shared: Channel | None = None
         self._groups: list[Leavable] | None = None
         self._keep_alive = False
         self._last = 0.0
@@ -196,7 +197,7 @@ class EventStream:
 
     def begin(
         self,
-        shared: SharedConnection,
+        shared: Channel,
         environ: Callable[[], Environ],
         now: float,
         *,
@@ -306,7 +307,7 @@ class EventStream:
         self._sent += len(data)
         return True
 
-    def _queue(self, data: bytes, shared: SharedConnection, *, message: bool) -> bool:
+    def _queue(self, data: bytes, shared: Channel, *, message: bool) -> bool:
         """With the lock: have ``data`` sent, unless too much waits for the client.
 
         ``message``: it is an event or a comment of the application.
@@ -320,7 +321,7 @@ class EventStream:
             self._sent += len(data)
         return taken
 
-    def _end(self, last: bytes = b"") -> SharedConnection | None:
+    def _end(self, last: bytes = b"") -> Channel | None:
         """End the stream, after ``last``; return what is to be flushed without the lock."""
         with self._lock:
             phase, shared = self._phase, self._shared
@@ -333,7 +334,7 @@ class EventStream:
                 self._finish(shared)
             return shared
 
-    def _finish(self, shared: SharedConnection) -> None:
+    def _finish(self, shared: Channel) -> None:
         """With the lock: queue the end."""
         shared.queue(self._framing.end(), control=True)
         draining = shared.connection.draining

@@ -1,4 +1,4 @@
-"""An event stream on a shared connection, which holds no thread until it ends."""
+"""An event stream on a connection or a stream, which holds no thread until it ends."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final, final
 
-from rocket_core import CloseReason, Connection, SharedConnection, SharedProtocol
+from rocket_core import CloseReason, SharedProtocol
 from rocket_wsgi._environ.request_record import Messages
 from rocket_wsgi._push.reasons import unusual
 from rocket_wsgi._push.received import leave_in_buffer
 
 if TYPE_CHECKING:
+    from rocket_wsgi._offers.channel import Channel, Sharable, Source
     from rocket_wsgi._offers.continuation import Continuation
     from rocket_wsgi._push.event_stream import EventStream
 
@@ -41,33 +42,33 @@ class EventStreamProtocol(SharedProtocol):
         self._continuation: Final = continuation
         self._on_close = on_close
         self._ping: Final = ping
-        self._shared: SharedConnection | None = None
+        self._shared: Channel | None = None
         self._status = 0
         self._size = 0
 
-    def begin(self, connection: Connection, status: int, size: int, *, keep_alive: bool) -> None:
-        """Share ``connection``, behind a response with ``status`` and ``size`` bytes of body."""
+    def begin(self, sharable: Sharable, status: int, size: int, *, keep_alive: bool) -> None:
+        """Share ``sharable``, behind a response with ``status`` and ``size`` bytes of body."""
         now = monotonic()
         self._status = status
         self._size = size
-        self._shared = shared = connection.share(self)
+        self._shared = shared = sharable.share(self)
         self._stream.begin(shared, self._continuation.environ, now, keep_alive=keep_alive)
         if self._ping is not None:
             shared.call_at(now + self._ping)
 
     # -- the owner of the connection -------------------------------------------------------------
 
-    def received(self, connection: Connection) -> None:
+    def received(self, source: Source) -> None:
         """Leave what the client sends to the requests that follow."""
         if self._shared is not None:
-            leave_in_buffer(connection, self._shared)
+            leave_in_buffer(source, self._shared)
 
     def due(self, now: float) -> None:
         """Send a comment, if nothing was sent for so long."""
         if self._ping is not None and self._shared is not None:
             self._shared.call_at(self._stream.ping(now, self._ping))
 
-    def draining(self, shared: SharedConnection) -> None:
+    def draining(self, shared: Channel) -> None:
         """End the stream."""
         del shared
         self._stream.end_at_drain()

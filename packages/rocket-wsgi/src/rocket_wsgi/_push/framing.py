@@ -23,8 +23,10 @@ class Framing(ABC):
     @abstractmethod
     def whole(
         self, status: str, fields: Headers, body: bytes, *, keep_alive: bool
-    ) -> tuple[bytes, int]:
-        """Return a whole response, and the size of the part of ``body`` that is in it.
+    ) -> tuple[list[bytes], int]:
+        """Return a whole response in pieces, and the size of the part of ``body`` that is in it.
+
+        The first piece is the head, or begins with it.
 
         There is no body if the request was HEAD, or if the status excludes it. The arguments are
         valid: see `check`.

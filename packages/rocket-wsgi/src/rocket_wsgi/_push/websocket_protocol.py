@@ -1,4 +1,4 @@
-"""A websocket on a shared connection, which holds a thread only while its handler is called.
+"""A websocket on a connection or a stream, which holds a thread only while its handler is called.
 
 Theory of operation
 -------------------
@@ -12,9 +12,9 @@ Three parties meet here, each on threads of its own:
 - *Any thread* sends and closes.
 
 What they share is the `Session`, which decides. ``_lock`` guards it, and the fields named below at
-`WebSocketProtocol`. What a session has decided is noted on the `SharedConnection` under the same
+`WebSocketProtocol`. What a session has decided is noted on the `Channel` under the same
 lock, so that frames leave in the order of the decisions. It is carried out after the lock has been
-released: by `SharedConnection.flush`, or by the server once a method that it has called returns.
+released: by `Channel.flush`, or by the server once a method that it has called returns.
 
 *Bytes wait for the client* only while the output is blocked. Otherwise they are in the hands of a
 thread that is sending them right now, and say nothing about the client: eight threads that send a
@@ -28,7 +28,7 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Final, final
 
-from rocket_core import CloseReason, Connection, SharedConnection, SharedProtocol, Timeouts
+from rocket_core import CloseReason, SharedProtocol, Timeouts
 from rocket_core.extending import Transfer
 from rocket_wsgi._environ.request_record import Messages
 from rocket_wsgi._group.member import Leavable
@@ -39,6 +39,7 @@ from rocket_wsgi._websocket.session import Admission, Call, CallKind, Session
 from rocket_wsgi._websocket.state import State
 
 if TYPE_CHECKING:
+    from rocket_wsgi._offers.channel import Channel, Sharable, Source
     from rocket_wsgi._offers.continuation import Continuation
 
 _METHODS: Final = {kind: kind.value for kind in CallKind}
@@ -97,8 +98,8 @@ class Terms:
 class WebSocketProtocol(SharedProtocol):
     """One websocket after its opening handshake.
 
-    ``_lock`` guards ``_session``, ``_armed``, ``_stopped``, ``_unread``, ``_held``, ``_size`` and
-    ``_groups``.
+    ``_lock`` guards ``_session``, ``_armed``, ``_stopped``, ``_unread``, ``_held``, ``_begun``,
+    ``_size`` and ``_groups``.
 
     Attributes:
         compressed: whether compression is agreed.
@@ -109,6 +110,7 @@ class WebSocketProtocol(SharedProtocol):
 
     __slots__ = (
         "_armed",
+        "_begun",
         "_continuation",
         "_doing",
         "_groups",
@@ -129,15 +131,15 @@ class WebSocketProtocol(SharedProtocol):
 
     def __init__(
         self,
-        connection: Connection,
+        sharable: Sharable,
         head: bytes,
         handler: object,
         terms: Terms,
         continuation: Continuation,
     ) -> None:
-        """Share ``connection``, complete the handshake by ``head``, and have ``on_open`` called.
+        """Share ``sharable``, complete the handshake by ``head``, and have ``on_open`` called.
 
-        The owner of the connection calls this, and leaves it in ``State.SHARED``.
+        The thread that serves the request calls this.
         """
         now = monotonic()
         self.compressed = terms.compressed
@@ -156,20 +158,21 @@ class WebSocketProtocol(SharedProtocol):
         self._paused = False
         """Whether the time stands still, because nothing is read. For the owner."""
         self._stopped = False
-        """Whether `SharedConnection.stop_reading` is in force."""
+        """Whether `Channel.stop_reading` is in force."""
         self._armed = inf
         """The time for which `due` is ordered: never after that at which something is due."""
         self._unread = 0
         """The bytes that the reader holds."""
-        self._held = 0
-        """The received bytes of which the server was told."""
+        self._held = self._begun = 0
+        """The received bytes of which the server was told, and those of a message that has begun
+        among them."""
         self._groups: list[Leavable] | None = None
         self._doing = CallKind.OPEN
         self._size = 0
         """The bytes of the frames that were sent."""
         self._continuation: Final = continuation
         self.websocket = WebSocket(self, continuation.environ, terms.subprotocol)
-        self._shared: SharedConnection = connection.share(self)
+        self._shared: Channel = sharable.share(self)
         with self._lock:
             self._queue(head)
             self._arm(self._session.deadline)
@@ -233,16 +236,21 @@ class WebSocketProtocol(SharedProtocol):
             if self._groups is not None and group in self._groups:
                 self._groups.remove(group)
 
+    def pace(self, now: float) -> float:
+        """Return the rate at which the message arrives that has begun."""
+        transfer = self._transfer
+        return 0.0 if transfer is None else transfer.pace(now)
+
     def doing(self) -> str:
         """Return which method of the handler is called, and for which request."""
         return f"{self._continuation}: {CALLBACKS[self._doing]}"
 
     # -- the owner of the connection -------------------------------------------------------------
 
-    def received(self, connection: Connection) -> None:
+    def received(self, source: Source) -> None:
         """Take what has come, and turn it into calls of the handler as far as they may wait."""
         now = monotonic()
-        data = connection.take()
+        data = source.take()
         reader, session = self._reader, self._session
         if data:
             reader.feed(data)
@@ -263,7 +271,7 @@ class WebSocketProtocol(SharedProtocol):
                     self._queue(session.receive(event, reader.size, self.pending))
                 more = event is not None and session.reading and reader.begun
                 if not more:
-                    self._measure(connection.timeouts, len(data), now, complete=complete)
+                    self._measure(source.timeouts, len(data), now, complete=complete)
                     self._read_on(now)
                     self._follow()
         self._leave_groups()
@@ -291,7 +299,7 @@ class WebSocketProtocol(SharedProtocol):
                 self._arm_all()
         self._leave_groups()
 
-    def draining(self, shared: SharedConnection) -> None:
+    def draining(self, shared: Channel) -> None:
         """Have ``on_shutdown`` called, after which the websocket is closed."""
         del shared
         with self._lock:
@@ -415,7 +423,7 @@ class WebSocketProtocol(SharedProtocol):
 
     # -- the Monitor's thread --------------------------------------------------------------------
 
-    def overdue(self, shared: SharedConnection) -> None:
+    def overdue(self, shared: Channel) -> None:
         """End at once. ``on_close`` follows when the present call has returned."""
         del shared
         with self._lock:
@@ -475,9 +483,11 @@ class WebSocketProtocol(SharedProtocol):
         held = self._session.held + self._unread
         if held > _LITTLE or self._held:
             held = held if held > _LITTLE else 0
-            if held != self._held:
+            begun = self._unread if held else 0
+            if held != self._held or begun != self._begun:
                 self._held = held
-                self._shared.hold(held)
+                self._begun = begun
+                self._shared.hold(held, begun)
 
     # -- without the lock ------------------------------------------------------------------------
 

@@ -336,6 +336,14 @@ class Response(ABC, Generic[_Request, _Head]):
         self.cut = True
         self.keep_alive = False
 
+    def hand_on(self) -> bool:
+        """Leave the connection to what was begun; return whether it may serve requests after that.
+
+        Called once, instead of `ending`.
+        """
+        keep_alive, self.keep_alive = self.keep_alive, False
+        return keep_alive
+
     @abstractmethod
     def take_back(self) -> None:
         """End the offer of the connection to the application, or its use of the connection."""

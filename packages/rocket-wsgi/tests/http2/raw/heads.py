@@ -65,6 +65,7 @@ def _pseudo(**changes: str | None) -> list[tuple[str, str]]:
 
 
 _LARGE = block(*_ALL, ("a", "b" * 16_384))
+_LONG_PATH = block(_M, _S, _A, (":path", "/" * 16_384))
 
 CASES = [
     _served("pseudo-header fields in another order", _PSEUDO, _P, _A, _S, _M, line=seen()),
@@ -289,6 +290,8 @@ CASES = [
     ),
     # CONNECT.
     _refused("CONNECT", _CONNECT, 501, (":method", "CONNECT"), (":authority", "h:443")),
+    _refused("CONNECT without a port", _CONNECT, 400, (":method", "CONNECT"), (":authority", "h")),
+    _refused("CONNECT with no digit", _CONNECT, 400, (":method", "CONNECT"), (":authority", "h:")),
     _malformed("CONNECT with a path", _CONNECT, (":method", "CONNECT"), _A, _P),
     _malformed("CONNECT with a scheme", _CONNECT, (":method", "CONNECT"), _A, _S),
     _malformed("CONNECT without an authority", _CONNECT, (":method", "CONNECT"), ("a", "b")),
@@ -337,10 +340,23 @@ CASES = [
     ),
     # Limits.
     _served(
-        "100 fields", _LIMIT, *_with(*[("a", "b")] * 100), line=seen(1, "GET", "/", *["a=b"] * 100)
+        "100 fields with the authority",
+        _LIMIT,
+        *_with(*[("a", "b")] * 99),
+        line=seen(1, "GET", "/", *["a=b"] * 99),
     ),
-    _refused("101 fields", _LIMIT, 431, *_with(*[("a", "b")] * 101)),
+    _refused("101 fields with the authority", _LIMIT, 431, *_with(*[("a", "b")] * 100)),
+    _refused(
+        "101 fields with the host", _LIMIT, 431, _M, _S, _P, ("host", "h"), *[("a", "b")] * 100
+    ),
     _refused("1,000 fields", _LIMIT, 431, *_with(*[("a", "b")] * 1000)),
+    case(
+        "a path of more than 16 KiB",
+        _LIMIT,
+        headers(1, _LONG_PATH[:16_384], flags=0) + continuation(1, _LONG_PATH[16_384:]),
+        "1 refuse 414 end",
+        *answered(1, "414"),
+    ),
     case(
         "a field of more than 16 KiB",
         _LIMIT,
@@ -356,14 +372,24 @@ CASES = [
         seen(3),
     ),
     silent(
+        "a head that is a little too long",
+        _BOMB,
+        headers(1, GET + literal(b"a", b"b" * 4000, kind=0x40))
+        + headers(3, GET + indexed(62) * 30)
+        + headers(5),
+        seen(1, "GET", "/", "a=" + "b" * 4000),
+        "3 refuse 431 end",
+        seen(5),
+    ),
+    fails(
         "a bomb",
         _BOMB,
         headers(1, GET + literal(b"a", b"b" * 4000, kind=0x40))
         + headers(3, GET + indexed(62) * 16_000)
         + headers(5),
+        "ENHANCE_YOUR_CALM",
         seen(1, "GET", "/", "a=" + "b" * 4000),
-        "3 refuse 431 end",
-        seen(5),
+        last=1,
     ),
     # Compression: the kinds of faults are in test_hpack_decoder.
     *(

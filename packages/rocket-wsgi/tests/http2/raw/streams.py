@@ -553,15 +553,28 @@ CASES = [
             ("connection", "x"),
             ("a", "b\n"),
             ("te", "gzip"),
+            ("content-length", "0"),
+            ("host", "h"),
         )
     ),
-    resets(
-        "trailers that are too long",
+    case(
+        "100 trailer fields",
         _TRAILERS,
-        post() + headers(1, block(*[("a", "b")] * 106)),
-        "ENHANCE_YOUR_CALM",
+        post() + headers(1, block(*[("a", "b")] * 100)),
         _POSTED,
-        "1 reset ENHANCE_YOUR_CALM",
+        "1 trailers " + " ".join(["a=b"] * 100),
+        *answered(),
+    ),
+    *(
+        resets(
+            f"{count} trailer fields",
+            _TRAILERS,
+            post() + headers(1, block(*[("a", "b")] * count)),
+            "ENHANCE_YOUR_CALM",
+            _POSTED,
+            "1 reset ENHANCE_YOUR_CALM",
+        )
+        for count in (101, 106)
     ),
     resets(
         "DATA behind trailers",

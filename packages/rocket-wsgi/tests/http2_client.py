@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rocket_core import TCPAddress
 
+GOAWAY = 7
 INITIAL_WINDOW = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
 
 
@@ -48,7 +49,9 @@ class StreamAnswer:
 
 
 class HTTP2Client:
-    """One connection. It gives credit for what it reads, unless ``credits`` is false.
+    """One connection. It gives credit for what it reads, unless ``gives_credit`` is false.
+
+    Without ``checks`` it sends fields that are malformed, too.
 
     Attributes:
         answers: what has come, by stream.
@@ -60,23 +63,30 @@ class HTTP2Client:
         address: TCPAddress,
         *,
         window: int | None = None,
-        credits: bool = True,
+        gives_credit: bool = True,
         receive_buffer: int | None = None,
+        checks: bool = True,
     ) -> None:
         self._socket = socket.socket()
         if receive_buffer is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._socket.settimeout(PATIENCE)
         self._socket.connect((address.host, address.port))
-        config = h2.config.H2Configuration(client_side=True, header_encoding="latin-1")
+        config = h2.config.H2Configuration(
+            client_side=True,
+            header_encoding="latin-1",
+            validate_outbound_headers=checks,
+            normalize_outbound_headers=checks,
+        )
         self.h2 = h2.connection.H2Connection(config)
         self.h2.initiate_connection()
         if window is not None:
             self.h2.update_settings({INITIAL_WINDOW: window})
-        self.credits = credits
+        self.gives_credit = gives_credit
         self.answers: dict[int, StreamAnswer] = {}
         self.goaways: list[tuple[int, int]] = []
         self.closed = False
+        self._buffer = b""
         self.flush()
 
     def __enter__(self) -> Self:
@@ -97,14 +107,23 @@ class HTTP2Client:
         self,
         path: str = "/",
         method: str = "GET",
-        fields: Iterable[tuple[str, str]] = (),
+        fields: Iterable[tuple[str | bytes, str | bytes]] = (),
         *,
         end: bool = True,
         flush: bool = True,
+        protocol: str = "",
+        authority: str = "a",
     ) -> int:
         """Send the head of a request; return the number of its stream."""
         number: int = self.h2.get_next_available_stream_id()
-        head = [(":method", method), (":scheme", "http"), (":authority", "a"), (":path", path)]
+        head = [
+            (":method", method),
+            (":scheme", "http"),
+            (":authority", authority),
+            (":path", path),
+        ]
+        if protocol:
+            head.append((":protocol", protocol))
         self.h2.send_headers(number, [*head, *fields], end_stream=end)
         self.answers[number] = StreamAnswer()
         if flush:
@@ -163,8 +182,17 @@ class HTTP2Client:
         if not data:
             self.closed = True
             return
-        for event in self.h2.receive_data(data):
-            self._take(event)
+        self._buffer += data
+        while len(self._buffer) >= 9 and len(self._buffer) >= (
+            end := 9 + int.from_bytes(self._buffer[:3], "big")
+        ):
+            whole, self._buffer = self._buffer[:end], self._buffer[end:]
+            if whole[3] == GOAWAY:  # after which the library would take no frame
+                last, code = int.from_bytes(whole[9:13], "big"), int.from_bytes(whole[13:17], "big")
+                self.goaways.append((last & 0x7FFF_FFFF, code))
+                continue
+            for event in self.h2.receive_data(whole):
+                self._take(event)
         self.flush()
 
     def send_raw(self, data: bytes) -> None:
@@ -179,29 +207,37 @@ class HTTP2Client:
             if not data:
                 return
             buffer += data
-            while len(buffer) >= 9 and len(buffer) >= (
-                end := 9 + int.from_bytes(buffer[:3], "big")
-            ):
+            while len(buffer) >= 9:
+                end = 9 + int.from_bytes(buffer[:3], "big")
+                if len(buffer) < end:
+                    break
                 whole, buffer = buffer[:end], buffer[end:]
                 yield whole[3], whole[4], int.from_bytes(whole[5:9], "big"), whole[9:]
 
     def _take(self, event: h2.events.Event) -> None:
-        if isinstance(event, h2.events.ConnectionTerminated):
-            self.goaways.append((event.last_stream_id or 0, int(event.error_code or 0)))
-            return
         answer = self.answers.get(getattr(event, "stream_id", 0) or 0)
         if answer is None:
             return
         if isinstance(event, h2.events.InformationalResponseReceived):
-            answer.hints.append(list(event.headers))
+            answer.hints.append(_texts(event.headers))
         elif isinstance(event, h2.events.ResponseReceived):
-            answer.fields = list(event.headers)
+            answer.fields = _texts(event.headers)
             answer.status = int(answer[":status"])
         elif isinstance(event, h2.events.DataReceived):
             answer.body += event.data
-            if self.credits:
+            if self.gives_credit:
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         elif isinstance(event, h2.events.StreamEnded):
             answer.ended = True
         elif isinstance(event, h2.events.StreamReset):
             answer.reset = int(event.error_code)
+
+
+def _texts(fields: Iterable[tuple[str | bytes, str | bytes]]) -> list[tuple[str, str]]:
+    """Return ``fields`` as strings, which they are where the library decodes them."""
+    found = []
+    for name, value in fields:
+        assert isinstance(name, str)
+        assert isinstance(value, str)
+        found.append((name, value))
+    return found

@@ -1,0 +1,387 @@
+"""Attacks on a server with eight threads, over real sockets: none of them holds a thread.
+
+Eight clients attack at the same time, so that a server would have no thread left if each client
+could hold one. Then all threads must be obtainable at one moment, by other clients.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attacks import FLOODS, MADE
+from hpacksupport import indexed, literal
+from raw.case import GET, HELLO, block, continuation, data, headers, post, reset, settings
+from raw.case import update as window_update
+
+from http2_client import HTTP2Client
+from rocket_core.testing import PATIENCE, eventually
+from rocket_wsgi._http2.error_codes import ErrorCode
+from rocket_wsgi._http2.limits import MAX_STREAMS
+from websocket_peer import Peer
+
+if TYPE_CHECKING:
+    from conftest import Serve
+    from rocket_wsgi import WebSocket
+    from served import Served
+
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+
+THREADS = 8
+ATTACKERS = 8
+LARGE = 1024 * 1024
+BODY = bytes(LARGE)
+CALM = ErrorCode.ENHANCE_YOUR_CALM
+MEMORY = 12 * 1024 * 1024
+"""The bytes that the server and the clients of a test may take during an attack, in addition to
+what applications have made."""
+INITIAL_WINDOW = 4
+WIDE = settings((INITIAL_WINDOW, 0x7FFFFFFF)) + window_update(0x7FFFFFFF - 65_535)
+"""Windows that no response exceeds."""
+
+
+class Echo:
+    def on_message(self, ws: WebSocket, data: str | bytes) -> None:
+        ws.send(data)
+
+
+class Fort:
+    """An application, some of whose requests wait for each other.
+
+    Attributes:
+        most: the largest number of requests that it has had at a time.
+    """
+
+    def __init__(self) -> None:
+        self.together = threading.Barrier(THREADS)
+        self.most = 0
+        self._now = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        try:
+            return self._answer(environ, start)
+        finally:
+            with self._lock:
+                self._now -= 1
+
+    def _answer(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        body = b"quick"
+        if "rocket.websocket" in environ:
+            environ["rocket.websocket"].accept(Echo())
+        if path == "/together":
+            self.together.wait(PATIENCE)
+        elif path == "/large":
+            body = BODY
+        start("200 OK", [])
+        if path == "/parts":
+            return (bytes(16 * 1024) for _ in range(64))
+        if path == "/upload":
+            body = str(len(environ["wsgi.input"].read())).encode()
+        return [body]
+
+
+class Attacker:
+    """A client that sends what it likes, and reads what is sent to it unless it is ``deaf``."""
+
+    def __init__(self, served: Served, *, deaf: bool = False) -> None:
+        self._socket = socket.socket()
+        if deaf:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.connect((served.address.host, served.address.port))
+        self._socket.setblocking(False)
+        self._deaf = deaf
+        self._selector = selectors.DefaultSelector()
+        self._received = bytearray()
+        self.over = False
+
+    def close(self) -> None:
+        self._selector.close()
+        self._socket.close()
+
+    def send(self, pieces: Iterable[bytes]) -> None:
+        """Send until the server has closed the connection, or all is sent."""
+        buffer = bytearray()
+        for piece in pieces:
+            buffer += piece
+            if len(buffer) >= 32_768:
+                self._pump(buffer)
+            if self.over:
+                return
+        self._pump(buffer)
+
+    def _pump(self, buffer: bytearray) -> None:
+        events = selectors.EVENT_WRITE | (0 if self._deaf else selectors.EVENT_READ)
+        self._selector.register(self._socket, events)
+        try:
+            while buffer and not self.over:
+                ready = self._selector.select(PATIENCE)
+                assert ready, "the server neither reads nor closes the connection"
+                if ready[0][1] & selectors.EVENT_WRITE:
+                    try:
+                        del buffer[: self._socket.send(buffer[:65_536])]
+                    except OSError:
+                        self.over = True
+                if ready[0][1] & selectors.EVENT_READ:
+                    self._receive()
+        finally:
+            self._selector.unregister(self._socket)
+
+    def _receive(self) -> None:
+        try:
+            received = self._socket.recv(65_536)
+        except OSError:
+            received = b""
+        self.over = self.over or not received
+        self._received = (self._received + received)[-65_536:]
+
+    def end(self) -> None:
+        """Read until the server closes the connection."""
+        self._selector.register(self._socket, selectors.EVENT_READ)
+        while not self.over:
+            assert self._selector.select(PATIENCE), "the server does not close the connection"
+            self._receive()
+
+
+@contextmanager
+def attackers(served: Served, count: int = ATTACKERS, **options: Any) -> Iterator[list[Attacker]]:
+    with ExitStack() as stack:
+        clients = [Attacker(served, **options) for _ in range(count)]
+        for each in clients:
+            stack.callback(each.close)
+        yield clients
+
+
+@contextmanager
+def bounded_memory(most: int = MEMORY) -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < most
+
+
+def expect_free(served: Served) -> None:
+    """Have all threads of the server at one moment: for HTTP/1.1, and for streams of HTTP/2."""
+    clients = [served.open() for _ in range(THREADS)]
+    for client in clients:
+        client.send(b"GET /together HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert [client.answer().status for client in clients] == [200] * THREADS
+    for client in clients:
+        client.close()
+    with HTTP2Client(served.address) as neighbour:
+        streams = [neighbour.begin("/together") for _ in range(THREADS)]
+        assert [neighbour.answer(each).status for each in streams] == [200] * THREADS
+
+
+def outcomes(served: Served) -> dict[str, int]:
+    return served.server.statistics().outcomes.get("HTTP/2", {})
+
+
+def expect_outcome(served: Served, name: str, count: int) -> None:
+    eventually(lambda: outcomes(served).get(name) == count, f"for {name}: {outcomes(served)}")
+
+
+def expect_nothing_held(served: Served) -> None:
+    """Nothing of the attackers is left in the budgets that all clients share."""
+    state = served.server._server_state
+
+    def held() -> tuple[int, ...]:
+        return (state.pushed.held, state.room.held, state.output.held, state.input.held)
+
+    eventually(lambda: not any(held()), f"for what is held: {held()}")
+    eventually(lambda: not served.server.statistics().stalled)
+
+
+def odd(count: int) -> Iterator[int]:
+    return iter(range(1, 2 * count, 2))
+
+
+# -- attacks that are ended by a limit -------------------------------------------------------------
+
+
+def rapid_reset() -> Iterator[bytes]:
+    for stream in odd(100_000 // ATTACKERS):
+        yield headers(stream) + reset(stream)
+
+
+def continuation_flood() -> Iterator[bytes]:
+    yield headers(1, b"", flags=0)
+    for _ in range(1000):
+        yield continuation(1, b"\x82" * 8000, end=False)
+
+
+def empty_continuation_flood() -> Iterator[bytes]:
+    yield headers(1, b"", flags=0)
+    for _ in range(10_000):
+        yield continuation(1, b"", end=False)
+
+
+def hpack_bombs() -> Iterator[bytes]:
+    yield headers(1, GET + literal(b"a", b"b" * 4000, kind=0x40))
+    for stream in range(3, 1000, 2):
+        yield headers(stream, GET + indexed(62) * 16_000)
+
+
+def refused_streams() -> Iterator[bytes]:
+    for stream in odd(1000):
+        yield post(stream)
+
+
+def flood(kind: str) -> Callable[[], Iterator[bytes]]:
+    def frames() -> Iterator[bytes]:
+        yield post(1) + headers(3, block(("A", "b")))
+        for _ in range(20_000):
+            yield FLOODS[kind]
+
+    return frames
+
+
+def made_you_reset(kind: str) -> Callable[[], Iterator[bytes]]:
+    return lambda: (MADE[kind](stream) for stream in odd(5_000))
+
+
+LIMITED = {
+    "rapid reset": rapid_reset,
+    **{f"MadeYouReset: {kind}": made_you_reset(kind) for kind in MADE},
+    "CONTINUATION flood": continuation_flood,
+    "flood of empty CONTINUATION": empty_continuation_flood,
+    "HPACK bombs": hpack_bombs,
+    "more streams than allowed": refused_streams,
+    **{f"flood of {kind}": flood(kind) for kind in FLOODS},
+}
+
+
+OTHERWISE = {"MadeYouReset: PRIORITY of a wrong size": ErrorCode.FRAME_SIZE_ERROR.name}
+"""Where the connection may end otherwise: for a refused stream, such a frame is an error of it."""
+
+
+@pytest.mark.parametrize("kind", LIMITED)
+@pytest.mark.parametrize("deaf", [False, True], ids=["it reads", "it does not"])
+def test_an_attack_ends_by_its_limit(serve: Serve, kind: str, deaf: bool) -> None:
+    application = Fort()
+    served = serve(application, h2c=True, threads=THREADS)
+    expect_free(served)
+    before = served.server.statistics()
+    with bounded_memory(), attackers(served, deaf=deaf) as clients:
+        for client in clients:
+            client.send([HELLO])
+        for client in clients:
+            client.send(LIMITED[kind]())
+        expect_free(served)
+        names = {CALM.name, OTHERWISE.get(kind, CALM.name)}
+        eventually(
+            lambda: sum(outcomes(served).get(name, 0) for name in names) == ATTACKERS,
+            "for the attackers to be counted",
+        )
+    after = served.server.statistics()
+    assert after.threads == before.threads  # nobody had to be replaced
+    assert after.stalled == 0
+    expect_nothing_held(served)
+
+
+# -- attacks by waiting ----------------------------------------------------------------------------
+
+PATHS = ["/large", "/parts"]
+
+
+def closed_windows(path: str) -> bytes:
+    """A hundred large responses, for which no window is open."""
+    return settings((INITIAL_WINDOW, 0)) + requests(path)
+
+
+def open_windows(path: str) -> bytes:
+    return WIDE + requests(path)
+
+
+def narrow_connection(path: str) -> bytes:
+    """The windows of the streams are open, and that of the connection stays as it is."""
+    return settings((INITIAL_WINDOW, 0x7FFFFFFF)) + requests(path)
+
+
+def requests(path: str) -> bytes:
+    head = b"\x82\x86\x01\x01h\x04" + bytes([len(path)]) + path.encode()
+    return b"".join(headers(stream, head) for stream in odd(MAX_STREAMS))
+
+
+def slow_uploads(path: str) -> bytes:
+    """The beginnings of a hundred bodies."""
+    head = b"\x83\x86\x01\x01h\x04" + bytes([len(path)]) + path.encode()
+    return b"".join(
+        headers(stream, head, end=False) + data(b"x" * 1000, stream) for stream in odd(MAX_STREAMS)
+    )
+
+
+WAITING = {
+    "no window": closed_windows,
+    "no window of the connection": narrow_connection,
+    "never reads": open_windows,
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("kind", WAITING)
+def test_a_client_that_takes_nothing_holds_no_thread(serve: Serve, kind: str, path: str) -> None:
+    served = serve(Fort(), h2c=True, threads=THREADS, narrow=True)
+    expect_free(served)
+    deaf = kind == "never reads"
+    with bounded_memory(200 << 20), attackers(served, deaf=deaf) as clients:
+        for client in clients:
+            client.send([HELLO, WAITING[kind](path)])
+        for _ in range(3):
+            expect_free(served)
+        statistics = served.server.statistics()
+        assert statistics.threads <= THREADS + 256 + 8
+    expect_nothing_held(served)
+
+
+def test_slow_uploads_hold_no_thread(serve: Serve) -> None:
+    served = serve(Fort(), h2c=True, threads=THREADS)
+    expect_free(served)
+    before = served.server.statistics()
+    with bounded_memory(), attackers(served) as clients:
+        for client in clients:
+            client.send([HELLO, slow_uploads("/upload")])
+        expect_free(served)
+        assert served.server.statistics().threads == before.threads
+        assert served.server.statistics().requests == before.requests + 2 * THREADS
+    expect_nothing_held(served)
+
+
+def test_slow_streamed_uploads_hold_no_thread(serve: Serve) -> None:
+    served = serve(Fort(), h2c=True, threads=THREADS, stream_bodies=True)
+    expect_free(served)
+    with bounded_memory(), attackers(served) as clients:
+        for client in clients:
+            client.send([HELLO, slow_uploads("/upload")])
+        for _ in range(3):
+            expect_free(served)
+        assert served.server.statistics().threads <= THREADS + 256 + 8
+    expect_nothing_held(served)
+
+
+def test_responses_that_nobody_takes_cost_no_other_kind_its_connection(serve: Serve) -> None:
+    """The memory for what websockets send is not that of responses, for which nobody is cut."""
+    served = serve(Fort(), h2c=True, threads=THREADS, server={"max_output": 4 * LARGE})
+    websocket = Peer(served.address)
+    with attackers(served) as clients, websocket.client:
+        for client in clients:
+            client.send([HELLO, closed_windows("/large")])
+        expect_free(served)
+        assert served.server.statistics().held >= LARGE
+        for _ in range(3):
+            websocket.send("x" * 50_000)
+            assert websocket.read() == "x" * 50_000
