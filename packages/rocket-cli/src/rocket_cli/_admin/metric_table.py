@@ -251,8 +251,8 @@ DEFINITIONS: Final = (
     Definition(
         "rocket_shared_connections",
         GaugeMetricFamily,
-        "Connections of HTTP/2, websockets, event streams and deferred answers that hold no thread, "
-        "or have one that works for them; state is parked or active.",
+        "Connections of HTTP/2, websockets, event streams and deferred answers that hold no "
+        "thread, or have one that works for them; state is parked or active.",
         ("kind", "state"),
         _shared,
     ),

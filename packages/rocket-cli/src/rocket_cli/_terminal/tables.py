@@ -185,19 +185,26 @@ def kinds_of(whole: Answer, counters: Answer) -> list[str]:
     )
 
 
+def described(kind: str, levels: Mapping[str, int]) -> Text:
+    """Return a kind of shared connections, with the number of their open requests, if any."""
+    streams = levels.get("streams", 0)
+    if not streams:
+        return plain(kind)
+    return plain(f"{kind}: {number(streams)} open")
+
+
 def shared_table(whole: Answer, counters: Answer) -> Table | None:
     """Return a table of HTTP/2, websockets, event streams and the like; None if there were none."""
     kinds = kinds_of(whole, counters)
     if not kinds:
         return None
     messages, outcomes = counters.get("messages", {}), counters.get("outcomes", {})
-    names = (">parked", ">active", ">streams", ">received", ">sent", ">dropped")
-    made = table("Kind", *names, "closed")
+    made = table("Kind", ">parked", ">active", ">received", ">sent", ">dropped", "closed")
     for kind in kinds:
         levels, counts = whole["shared"].get(kind, {}), messages.get(kind, {})
         made.add_row(
-            plain(kind),
-            *(number(levels.get(name, 0)) for name in ("parked", "active", "streams")),
+            described(kind, levels),
+            *(number(levels.get(name, 0)) for name in ("parked", "active")),
             *(number(counts.get(name, 0)) for name in ("received", "sent", "dropped")),
             plain(_ends(outcomes.get(kind, {}))),
         )

@@ -18,7 +18,6 @@ from rocket_core._connection.server_state import ServerState
 from rocket_core._connection.shared_tally import counts_of
 from rocket_core._connection.shared_turns import SharedTurns
 from rocket_core._connection.timeouts import Timeouts
-from rocket_core._connection.shared_connection import SharedConnection
 from rocket_core._connection.turn_taker import TurnState, TurnTaker
 from rocket_core._engine.counters import Counters, Tally
 from rocket_core._engine.engine import Engine
@@ -735,17 +734,17 @@ def _count_shared(
     shared = [each for each in found if each.protocol.kind]
     all_of = Counter(each.protocol.kind for each in shared)
     active = Counter(each.protocol.kind for each in shared if _is_active(each))
-    streams: Counter[str] = Counter()
-    for each in shared:
-        streams[each.protocol.kind] += each.protocol.streams() or 0
+    served: Counter[str] = Counter()
+    for one in shared:
+        served[one.protocol.kind] += one.protocol.streams() or 0
     return {
-        kind: SharedCounts(all_of[kind] - active[kind], active[kind], streams[kind])
+        kind: SharedCounts(all_of[kind] - active[kind], active[kind], served[kind])
         for kind in all_of
     }
 
 
-def _is_active(shared: SharedConnection) -> bool:
-    """Return whether a worker does something for a shared connection, or is to."""
+def _is_active(shared: SharedTurns) -> bool:
+    """Return whether a worker does something for what is shared, or is to."""
     return shared.turn_state is not TurnState.RESTING or shared.protocol.busy()
 
 
