@@ -277,6 +277,16 @@ class HTTP2Protocol(SharedProtocol):
         streams = self._session.streams
         return not streams or (asked and self._pushes is not None and len(self._pushes) == streams)
 
+    def streams(self) -> int:
+        """Return how many streams are open, or served though they were reset."""
+        with self._lock:
+            return self._session.streams
+
+    def busy(self) -> bool:
+        """Return whether the application is to answer one of them, or does."""
+        with self._lock:
+            return any(each.stage in _FOR_WORKERS for each in self._exchanges.values())
+
     def outcome(self, reason: CloseReason | None) -> str:
         """Return the error code of the last GOAWAY frame, or the reason."""
         failure = self._session.failure
@@ -909,6 +919,7 @@ def _reset_reason(event: StreamReset) -> CloseReason:
 
 
 _UNQUEUED: Final = frozenset({Stage.RECEIVING, Stage.WAITING})
+_FOR_WORKERS: Final = frozenset({Stage.WAITING, Stage.QUEUED, Stage.AHEAD, Stage.SERVED})
 _UNSERVED: Final = frozenset({Stage.RECEIVING, Stage.WAITING, Stage.QUEUED, Stage.AHEAD})
 
 _REASONS: Final = {
