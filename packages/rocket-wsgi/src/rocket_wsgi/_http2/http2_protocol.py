@@ -90,6 +90,7 @@ _OUTPUT: Final = 64 * 1024
 _CONTINUE: Final = encode_once(":status", "100")
 
 # A look-up of an attribute of an enum is expensive.
+_RECEIVING: Final = Stage.RECEIVING
 _WAITING: Final = Stage.WAITING
 _QUEUED: Final = Stage.QUEUED
 _SERVED: Final = Stage.SERVED
@@ -111,6 +112,7 @@ class HTTP2Protocol(SharedProtocol):
 
     __slots__ = (
         "_armed",
+        "_arrived",
         "_corked",
         "_exchanges",
         "_feeds",
@@ -147,6 +149,8 @@ class HTTP2Protocol(SharedProtocol):
         """The streams that have become requests, until the application is done with them."""
         self._waiting = TurnOrder()
         """Those that are complete, behind the one that is queued."""
+        self._arrived: list[HTTP2Exchange] = []
+        """Those that the owner of the connection has found complete, and not added to them yet."""
         self._queued = False
         """Whether one of them is in the queue of the pool, or about to be."""
         self._feeds: dict[int, FileFeed] = {}
@@ -223,7 +227,8 @@ class HTTP2Protocol(SharedProtocol):
                 self._give_back()
             if self._waiters:
                 self._wake()
-            self.dry = not session.waits and not self._feeds
+            # Where less was taken than was asked for, nothing else can be sent now.
+            self.dry = not self._feeds and (len(data) < _OUTPUT or not session.waits)
             if session.state is _CLOSED:
                 if self.dry:
                     self._shared.end()
@@ -276,7 +281,7 @@ class HTTP2Protocol(SharedProtocol):
             return failure.name
         return super().outcome(reason)
 
-    def _carry_out(self, events: list[Event], now: float) -> None:
+    def _carry_out(self, events: list[Event], now: float) -> None:  # noqa: C901
         """Do what ``events`` say, and note what follows."""
         for event in events:
             if type(event) is RequestArrived:
@@ -291,6 +296,8 @@ class HTTP2Protocol(SharedProtocol):
                 self._add_body(event.stream, b"", now, ended=True)
         session = self._session
         with self._lock:
+            if self._arrived:
+                self._queue_arrived()
             if self._shared.waits_for_room:
                 session.stop_time(now)
             if session.deadline < self._armed:
@@ -332,23 +339,23 @@ class HTTP2Protocol(SharedProtocol):
             if own_answers is not None:
                 answer = own_answers.find(request, draining=connection.draining)
             if answer is None:
-                answer = self._accept(number, request, now, ended=event.ended)
+                exchange = HTTP2Exchange(self, number, connection.requests, request)
+                exchange.client = self._reader.client
+                if event.ended:
+                    self._exchanges[number] = exchange
+                    self._make_ready(exchange, now)
+                    return
+                answer = self._accept(exchange, request, now)
         except HeadError as error:
             answer = make_refusal(error.status, error.reason)
         if answer is not None:
             self._answer_at_once(number, answer, request, head)
 
     def _accept(
-        self, number: int, request: HTTP2Request, now: float, *, ended: bool
+        self, exchange: HTTP2Exchange, request: HTTP2Request, now: float
     ) -> OwnAnswer | None:
-        """Accept a request for the application; return how to refuse it instead, or None."""
-        site = self._site
-        exchange = HTTP2Exchange(self, number, self.connection.requests, request)
-        exchange.client = self._reader.client
-        if ended:
-            self._exchanges[number] = exchange
-            self._make_ready(exchange, now)
-            return None
+        """Accept a request with a body; return how to refuse it instead, or None."""
+        site, number = self._site, exchange.number
         if site.mounts is not None and site.find_mount(request) is not None:
             return make_refusal(*refusal(request))
         server = self.connection.server
@@ -378,14 +385,21 @@ class HTTP2Protocol(SharedProtocol):
     def _make_ready(self, exchange: HTTP2Exchange, now: float) -> None:
         """Have a request served when it is the turn of this connection."""
         exchange.arrived_at = now
-        with self._lock:
-            if self._queued:
+        self._arrived.append(exchange)
+
+    def _queue_arrived(self) -> None:
+        """With the lock: have the requests wait that are complete now, one of them in the queue."""
+        waiting, urgency = self._waiting, self._session.urgency
+        for exchange in self._arrived:
+            if exchange.stage is _RECEIVING:  # and not reset meanwhile
                 exchange.stage = _WAITING
-                self._waiting.add(exchange, self._session.urgency(exchange.number))
-                return
+                waiting.add(exchange, urgency(exchange.number))
+        self._arrived = []
+        if waiting and not self._queued:
             self._queued = True
-            exchange.stage = _QUEUED
-        self._shared.serve(exchange)
+            first = waiting.take()
+            first.stage = _QUEUED
+            self._shared.serve(first)
 
     def _add_body(self, number: int, data: bytes, now: float, *, ended: bool) -> None:
         """Add a part to the body of a request."""
@@ -636,15 +650,20 @@ class HTTP2Protocol(SharedProtocol):
         """Note that the application is done with a stream."""
         number = exchange.number
         now = monotonic()
+        whole, shared = exchange.whole, exchange.shared
         with self._lock:
-            if exchange.whole is not None:
-                self._send_whole(exchange, exchange.whole, now)
             exchange.stage = _OVER
             self._exchanges.pop(number, None)
             parts = exchange.parts
-            self._forget_parts(exchange)
-            pushes, shared = self._pushes, exchange.shared
-            if shared is not None and pushes is not None:
+            if exchange.unread:
+                self._forget_parts(exchange)
+            pushes = self._pushes
+            if whole is not None and shared is None:
+                block, data = whole
+                exchange.whole = None
+                self._corked += len(block) + len(data)
+                self._session.answer(number, block, data, now)
+            elif shared is not None and pushes is not None:
                 pushes.attach(shared, parts, ended=False, gone=exchange.gone)
             elif self._feeds and number in self._feeds:
                 self._feeds[number].released = True
@@ -678,17 +697,13 @@ class HTTP2Protocol(SharedProtocol):
     def complete(self, exchange: HTTP2Exchange) -> None:
         """Send a response before its application is done."""
         if exchange.whole is not None:
+            block, data = exchange.whole
+            exchange.whole = None
             with self._lock:
-                self._send_whole(exchange, exchange.whole, monotonic())
+                self._session.respond(exchange.number, block, data, monotonic(), end=True)
+                self._corked += len(block) + len(data)
                 self._shared.supply()
         self.send_or_leave()
-
-    def _send_whole(self, exchange: HTTP2Exchange, whole: tuple[bytes, bytes], now: float) -> None:
-        """With the lock: put a complete response into the session."""
-        block, data = whole
-        exchange.whole = None
-        self._session.respond(exchange.number, block, data, now, end=True)
-        self._corked += len(block) + len(data)
 
     def send(self) -> None:
         """Send what was noted."""
@@ -696,10 +711,11 @@ class HTTP2Protocol(SharedProtocol):
 
     def send_or_leave(self) -> None:
         """Send what was noted, or leave it to the next stream, which is about to be served."""
-        if self._queued and self._corked < _CORKED:
-            self._shared.leave()
-        else:
-            self._shared.flush()
+        shared = self._shared
+        if not self._queued or self._corked >= _CORKED:
+            shared.flush()
+        elif not shared.left:
+            shared.leave()
 
     # -- waiting for the client: threads of the pool ----------------------------------------------
 

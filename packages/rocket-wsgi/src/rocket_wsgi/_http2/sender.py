@@ -21,6 +21,7 @@ from rocket_wsgi._http2.frames import (
     END_HEADERS,
     END_STREAM,
     HEAD,
+    HEAD_SIZE,
     HEADERS,
     MAX_FRAME,
     STREAM_MASK,
@@ -63,7 +64,9 @@ class Sender:
         "_control",
         "_frames",
         "_guard",
+        "_scheduled",
         "_scheduler",
+        "_sent",
         "_shrink",
         "_shrunk",
         "_size",
@@ -83,9 +86,13 @@ class Sender:
         self._size = len(GREETING)
         self._control = 0
         """The bytes of frames that the client has provoked, in ``_frames``."""
+        self._sent = 0
+        """The bytes of bodies in ``_frames``."""
         self._unmetered: dict[int, Stream] = {}
         """Streams with something to be sent that needs no window."""
         self._scheduler = Scheduler()
+        self._scheduled = self._scheduler.levels
+        """It is empty if no stream is in ``_scheduler``."""
         self._shrink = self._shrunk = False
         """Whether the next block is to say that there is no table, and whether one has said so."""
         self._stuck = False
@@ -101,13 +108,13 @@ class Sender:
         return (
             bool(self._frames)
             or bool(self._unmetered)
-            or (self.window > 0 and bool(self._scheduler))
+            or (self.window > 0 and bool(self._scheduled))
         )
 
     @property
     def stuck(self) -> bool:
         """Whether bodies wait for the window of the connection."""
-        return self._stuck and self.window <= 0 and bool(self._scheduler)
+        return self._stuck and self.window <= 0 and bool(self._scheduled)
 
     # What is to be sent.
 
@@ -137,38 +144,49 @@ class Sender:
 
     def whole(self, stream: Stream, block: bytes, body: bytes, now: float) -> None:
         """Add the last head and all of the body; the response is finished by it."""
-        size = len(body)
         stream.answered = stream.finished = True
-        if (
-            self._size < _SHORTCUT
-            and size <= MAX_FRAME
-            and (size == 0 or (size <= stream.window_out and size <= self.window))
-            and not self._unmetered
-            and not self._scheduler
-            and not self._shrink
-            and len(block) <= MAX_FRAME
-        ):
-            frames = HEAD.pack(
-                len(block) >> 8,
-                len(block) & 0xFF,
-                HEADERS,
-                END_HEADERS if size else END_HEADERS | END_STREAM,
-                stream.number,
-            )
-            frames += block
-            if size:
-                frames += HEAD.pack(size >> 8, size & 0xFF, DATA, END_STREAM, stream.number)
-                frames += body
-                self.window -= size
-                stream.window_out -= size
-                self._guard.sent(size)
-            self._frames.append(frames)
-            self._size += len(frames)
+        if self.shortcut(stream, block, body):
             self._complete(stream, self._frames)
             return
         self.head(stream, block)
         if body:
             self.body(stream, body, now)
+
+    def shortcut(self, stream: Stream, block: bytes, body: bytes) -> bool:
+        """Add a whole response as frames, unless something else waits or a window is too small.
+
+        Returns whether it was added. What becomes of the stream is up to the caller.
+        """
+        length = len(block)
+        size = len(body)
+        if (
+            self._size >= _SHORTCUT
+            or size > stream.window_out
+            or size > self.window
+            or self._unmetered
+            or self._scheduled
+            or size > MAX_FRAME
+            or length > MAX_FRAME
+            or self._shrink
+        ):
+            return False
+        number = stream.number
+        if size:
+            self._frames += (
+                HEAD.pack(length >> 8, length & 0xFF, HEADERS, END_HEADERS, number),
+                block,
+                HEAD.pack(size >> 8, size & 0xFF, DATA, END_STREAM, number),
+                body,
+            )
+            self._size += length + size + 2 * HEAD_SIZE
+            self.window -= size
+            stream.window_out -= size
+            self._sent += size
+        else:
+            ends = END_HEADERS | END_STREAM
+            self._frames += (HEAD.pack(length >> 8, length & 0xFF, HEADERS, ends, number), block)
+            self._size += length + HEAD_SIZE
+        return True
 
     def body(self, stream: Stream, data: bytes, now: float) -> None:
         """Add a part of the body, which is not empty."""
@@ -228,7 +246,7 @@ class Sender:
 
     def drop_all(self) -> None:
         """Forget all responses. Whole frames are still sent."""
-        self._scheduler = Scheduler()
+        self._scheduler.clear()
         self._unmetered.clear()
         self.pending = 0
 
@@ -286,15 +304,18 @@ class Sender:
         size = self._size
         self._frames = []
         self._size = self._control = 0
+        if self._sent:
+            self._guard.sent(self._sent)
+            self._sent = 0
         while self._unmetered and size < limit:
             for stream in [*self._unmetered.values()]:
                 if size >= limit:
                     break
                 del self._unmetered[stream.number]
                 size += self._take_heads(stream, frames)
-        while self._scheduler and size < limit and self.window > 0:
+        while self._scheduled and size < limit and self.window > 0:
             size += self._take_part(self._scheduler.next(), frames, now)
-        if self.window <= 0 and self._scheduler and not self._stuck:
+        if self._scheduled and self.window <= 0 and not self._stuck:
             self._stuck = True
             self.outgoing = self._begin_wait(self.outgoing, now)
         return b"".join(frames)
@@ -369,7 +390,7 @@ class Sender:
     def _unschedule(self, stream: Stream) -> None:
         """Let a stream not wait for the window of the connection."""
         self._scheduler.remove(stream)
-        if not self._scheduler:
+        if not self._scheduled:
             self._stuck = False
 
     def _block_stream(self, stream: Stream, now: float) -> None:
