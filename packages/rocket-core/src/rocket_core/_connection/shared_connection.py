@@ -439,6 +439,33 @@ class SharedConnection(SharedTurns):
         with self._lock:
             self._tell_drained()
 
+    def send_usual(self, carrier: Carrier) -> bool:
+        """Send what the protocol supplies, where nothing else was noted; return if that was all.
+
+        Otherwise the owner looks after all the rest, by `send` and so on. Raises as `send`.
+        """
+        if (
+            not self._supplies
+            or self.urgent
+            or self.blocked
+            or self.resumed
+            or self._rest
+            or self.phase is not _OPEN
+            or not self._reading
+            or self.waits_for_room
+            or carrier.unsent
+        ):
+            return False
+        self.noted = False  # before the protocol is asked: see `_send_supply`
+        protocol = self.protocol
+        data = protocol.output()
+        if data:
+            sent = carrier.send_now(data) or 0
+            if sent < len(data):
+                self._rest = memoryview(data)[sent:]
+                return False
+        return protocol.dry and not self.noted and self.phase is _OPEN
+
     def send(self) -> int:
         """Send until all is sent or the client takes no more, which `blocked` tells then.
 

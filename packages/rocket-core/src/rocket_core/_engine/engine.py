@@ -684,7 +684,7 @@ class Engine:
         """
         owned = True
         while owned:
-            idle = shared.quiet and not self._server.draining
+            idle = not shared.noted and shared.quiet and not self._server.draining
             if not idle and not self._carry_out(connection, shared):
                 return
             self._monitor.park(connection)
@@ -716,9 +716,14 @@ class Engine:
 
     def _carry_out(self, connection: Connection, shared: SharedConnection) -> bool:
         """Do all that was noted; return whether the connection is to be parked, or given away."""
+        try:
+            if not self._server.draining and shared.send_usual(connection):
+                return True
+        except OSError:
+            self._break(connection, shared)
         waited = shared.blocked
         drained = self._send_shared(connection, shared)
-        if connection.state is not State.SHARED:
+        if connection.state is not _SHARED:
             self._follow_sharing(connection, shared)
             return False
         if drained:
@@ -769,16 +774,22 @@ class Engine:
                 if connection.state is State.LINGER:
                     connection.shut_down()
         except OSError:
-            # The client is gone. The thread may have no seat, so it leaves the close to the thread
-            # that receives next. That the socket has ended is an event, whichever thread polls: it
-            # finds the connection parked, or leaves word for this thread (`Monitor.park`).
-            if connection.close_reason is None:
-                connection.close_reason = CloseReason.RESET
-            connection.state = State.SHARED
-            shared.breaks()
-            connection.abort()
+            self._break(connection, shared)
             return False
-        return waited and connection.state is State.SHARED
+        return waited and connection.state is _SHARED
+
+    def _break(self, connection: Connection, shared: SharedConnection) -> None:
+        """Note that the client is found to be gone.
+
+        The thread may have no seat, so it leaves the close to the thread that receives next. That
+        the socket has ended is an event, whichever thread polls: it finds the connection parked, or
+        leaves word for this thread (`Monitor.park`).
+        """
+        if connection.close_reason is None:
+            connection.close_reason = CloseReason.RESET
+        connection.state = _SHARED
+        shared.breaks()
+        connection.abort()
 
     def _follow_sharing(self, connection: Connection, shared: SharedConnection) -> None:
         """Give away a connection that is not shared any more, and lingers or serves requests."""

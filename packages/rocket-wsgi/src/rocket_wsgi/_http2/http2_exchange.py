@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rocket_core import ClientGone
 from rocket_core.extending import SharedRequest
+from rocket_wsgi._http2.priority import DEFAULT_URGENCY
 from rocket_wsgi._own_answers import OVERDUE, OVERLOADED
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class HTTP2Exchange(SharedRequest):
         self.whole: tuple[bytes, bytes] | None = None
         self.parts: list[bytes] = NO_PARTS
         self.unread = 0
-        self.urgency = 0
+        self.urgency = DEFAULT_URGENCY
         self.fault = ""
         self.shared: SharedStream | None = None
 

@@ -54,6 +54,7 @@ from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
 from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
 from rocket_wsgi._http2.http2_request import HTTP2Body, HTTP2Request, RequestReader
+from rocket_wsgi._http2.priority import DEFAULT_URGENCY
 from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
 from rocket_wsgi._http2.shared_streams import SharedStreams
@@ -341,6 +342,7 @@ class HTTP2Protocol(SharedProtocol):
             if answer is None:
                 exchange = HTTP2Exchange(self, number, connection.requests, request)
                 exchange.client = self._reader.client
+                exchange.urgency = event.urgency
                 if event.ended:
                     self._exchanges[number] = exchange
                     self._make_ready(exchange, now)
@@ -389,17 +391,22 @@ class HTTP2Protocol(SharedProtocol):
 
     def _queue_arrived(self) -> None:
         """With the lock: have the requests wait that are complete now, one of them in the queue."""
-        waiting, urgency = self._waiting, self._session.urgency
+        waiting = self._waiting
+        usual = waiting.usual
         for exchange in self._arrived:
             if exchange.stage is _RECEIVING:  # and not reset meanwhile
                 exchange.stage = _WAITING
-                waiting.add(exchange, urgency(exchange.number))
+                if exchange.urgency == DEFAULT_URGENCY:
+                    usual.append(exchange)
+                else:
+                    waiting.add(exchange)
         self._arrived = []
-        if waiting and not self._queued:
-            self._queued = True
+        if not self._queued:
             first = waiting.take()
-            first.stage = _QUEUED
-            self._shared.serve(first)
+            if first is not None:
+                self._queued = True
+                first.stage = _QUEUED
+                self._shared.serve(first)
 
     def _add_body(self, number: int, data: bytes, now: float, *, ended: bool) -> None:
         """Add a part to the body of a request."""
@@ -458,8 +465,12 @@ class HTTP2Protocol(SharedProtocol):
         """Have a stream that waits taken sooner, or later."""
         with self._lock:
             exchange = self._exchanges.get(number)
-            if exchange is not None and exchange.stage is _WAITING:
+            if exchange is None:
+                return
+            if exchange.stage is _WAITING:
                 self._waiting.move(exchange, urgency)
+            elif exchange.stage is _RECEIVING:
+                exchange.urgency = urgency
 
     def _reset(self, event: StreamReset) -> None:
         """End a stream that was reset. If the application has it, it finds out."""
@@ -556,10 +567,10 @@ class HTTP2Protocol(SharedProtocol):
         with self._lock:
             if exchange.stage is _QUEUED:
                 exchange.stage = _SERVED
-            if not self._waiting:
+            following = self._waiting.take()
+            if following is None:
                 self._queued = False
                 return None
-            following = self._waiting.take()
             following.stage = _QUEUED
             return following
 
@@ -648,22 +659,39 @@ class HTTP2Protocol(SharedProtocol):
 
     def release(self, exchange: HTTP2Exchange) -> None:
         """Note that the application is done with a stream."""
+        whole = exchange.whole
+        if whole is None or exchange.shared is not None:
+            self._release(exchange)
+        else:
+            block, data = whole
+            exchange.whole = None
+            number = exchange.number
+            now = monotonic()
+            with self._lock:
+                exchange.stage = _OVER
+                self._exchanges.pop(number, None)
+                if exchange.unread:
+                    self._forget_parts(exchange)
+                self._corked = self._session.answer(number, block, data, now)
+                if self._armed == inf:
+                    self._arm()
+                self._shared.supply()
+        body = exchange.request.body
+        if body is not None:
+            body.store.close()
+
+    def _release(self, exchange: HTTP2Exchange) -> None:
+        """Do so if the response was sent already, or something goes on with the stream."""
         number = exchange.number
         now = monotonic()
-        whole, shared = exchange.whole, exchange.shared
         with self._lock:
+            self._send_whole(exchange, now)
             exchange.stage = _OVER
             self._exchanges.pop(number, None)
             parts = exchange.parts
-            if exchange.unread:
-                self._forget_parts(exchange)
-            pushes = self._pushes
-            if whole is not None and shared is None:
-                block, data = whole
-                exchange.whole = None
-                self._corked += len(block) + len(data)
-                self._session.answer(number, block, data, now)
-            elif shared is not None and pushes is not None:
+            self._forget_parts(exchange)
+            pushes, shared = self._pushes, exchange.shared
+            if shared is not None and pushes is not None:
                 pushes.attach(shared, parts, ended=False, gone=exchange.gone)
             elif self._feeds and number in self._feeds:
                 self._feeds[number].released = True
@@ -674,9 +702,6 @@ class HTTP2Protocol(SharedProtocol):
             self._shared.supply()
         if shared is not None and pushes is not None:
             pushes.queue_turns()
-        request = exchange.request
-        if request.body is not None:
-            request.body.store.close()
 
     def share(self, exchange: HTTP2Exchange, protocol: SharedProtocol) -> SharedStream:
         """Have ``protocol`` go on with a stream once the application is done with it."""
@@ -697,13 +722,18 @@ class HTTP2Protocol(SharedProtocol):
     def complete(self, exchange: HTTP2Exchange) -> None:
         """Send a response before its application is done."""
         if exchange.whole is not None:
-            block, data = exchange.whole
-            exchange.whole = None
             with self._lock:
-                self._session.respond(exchange.number, block, data, monotonic(), end=True)
-                self._corked += len(block) + len(data)
+                self._send_whole(exchange, monotonic())
                 self._shared.supply()
         self.send_or_leave()
+
+    def _send_whole(self, exchange: HTTP2Exchange, now: float) -> None:
+        """With the lock: put a response into the session if it is complete and not there yet."""
+        if exchange.whole is not None:
+            block, data = exchange.whole
+            exchange.whole = None
+            self._session.respond(exchange.number, block, data, now, end=True)
+            self._corked += len(block) + len(data)
 
     def send(self) -> None:
         """Send what was noted."""

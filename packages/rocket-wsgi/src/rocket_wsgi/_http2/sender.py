@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rocket_core import Timeouts
     from rocket_wsgi._http2.guard import Guard
 
+_pack: Final = HEAD.pack
 _WE_END: Final = StreamStep.WE_END
 _RESET: Final = StreamStep.RESET
 
@@ -53,6 +54,7 @@ class Sender:
     """What is to be sent on a connection.
 
     Attributes:
+        size: the bytes of the whole frames that wait.
         window: the bytes of bodies that the client allows for the connection.
         pending: the bytes of bodies that wait.
         outgoing: the pace of the client with the window of the connection, once it has made the
@@ -69,13 +71,13 @@ class Sender:
         "_sent",
         "_shrink",
         "_shrunk",
-        "_size",
         "_stuck",
         "_timeouts",
         "_unmetered",
         "completed",
         "outgoing",
         "pending",
+        "size",
         "window",
     )
 
@@ -83,7 +85,7 @@ class Sender:
         self._guard = guard
         self._timeouts = timeouts
         self._frames: list[bytes] = [GREETING]
-        self._size = len(GREETING)
+        self.size = len(GREETING)
         self._control = 0
         """The bytes of frames that the client has provoked, in ``_frames``."""
         self._sent = 0
@@ -121,7 +123,7 @@ class Sender:
     def control(self, frame: bytes) -> None:
         """Add a frame that the client has provoked. Raises `SessionError` if too many wait."""
         self._frames.append(frame)
-        self._size += len(frame)
+        self.size += len(frame)
         self._control += len(frame)
         if self._control > MAX_CONTROL:
             raise SessionError(
@@ -131,7 +133,7 @@ class Sender:
     def frame(self, frame: bytes) -> None:
         """Add another whole frame."""
         self._frames.append(frame)
-        self._size += len(frame)
+        self.size += len(frame)
 
     def shrink_table(self) -> None:
         """Have the next block say that there is no table, as the client has demanded less."""
@@ -160,32 +162,30 @@ class Sender:
         length = len(block)
         size = len(body)
         if (
-            self._size >= _SHORTCUT
+            self.size + length + size >= _SHORTCUT  # which is no more than a frame holds
             or size > stream.window_out
             or size > self.window
             or self._unmetered
             or self._scheduled
-            or size > MAX_FRAME
-            or length > MAX_FRAME
             or self._shrink
         ):
             return False
         number = stream.number
         if size:
             self._frames += (
-                HEAD.pack(length >> 8, length & 0xFF, HEADERS, END_HEADERS, number),
+                _pack(length << 8 | HEADERS, END_HEADERS, number),
                 block,
-                HEAD.pack(size >> 8, size & 0xFF, DATA, END_STREAM, number),
+                _pack(size << 8 | DATA, END_STREAM, number),
                 body,
             )
-            self._size += length + size + 2 * HEAD_SIZE
+            self.size += length + size + 2 * HEAD_SIZE
             self.window -= size
             stream.window_out -= size
             self._sent += size
         else:
             ends = END_HEADERS | END_STREAM
-            self._frames += (HEAD.pack(length >> 8, length & 0xFF, HEADERS, ends, number), block)
-            self._size += length + HEAD_SIZE
+            self._frames += (_pack(length << 8 | HEADERS, ends, number), block)
+            self.size += length + HEAD_SIZE
         return True
 
     def body(self, stream: Stream, data: bytes, now: float) -> None:
@@ -253,7 +253,7 @@ class Sender:
     def discard(self) -> None:
         """Forget whole frames, too, because nothing can be sent any more."""
         self._frames.clear()
-        self._size = self._control = 0
+        self.size = self._control = 0
 
     def prioritize(self, stream: Stream, urgency: int, incremental: bool) -> None:
         """Change the priority of a stream."""
@@ -301,9 +301,9 @@ class Sender:
         The bytes are whole frames. Empty if there is nothing to be sent.
         """
         frames = self._frames
-        size = self._size
+        size = self.size
         self._frames = []
-        self._size = self._control = 0
+        self.size = self._control = 0
         if self._sent:
             self._guard.sent(self._sent)
             self._sent = 0
@@ -333,7 +333,7 @@ class Sender:
             if stream.trailers:
                 frames.append(headers_frames(stream.number, self._block(stream.trailers), end=True))
             elif not blocks and not stream.broken:
-                frames.append(HEAD.pack(0, 0, DATA, END_STREAM, stream.number))
+                frames.append(_pack(DATA, END_STREAM, stream.number))
             self._complete(stream, frames)
         stream.blocks = []
         return sum(map(len, frames[count:]))
@@ -371,7 +371,7 @@ class Sender:
                 transfer.move(size, now)
         ends = stream.finished and not stream.pieces
         flags = END_STREAM if ends and not stream.trailers and not stream.broken else 0
-        frames.append(HEAD.pack(size >> 8, size & 0xFF, DATA, flags, stream.number))
+        frames.append(_pack(size << 8 | DATA, flags, stream.number))
         frames += parts
         size += len(frames[-1 - len(parts)])
         if not stream.pieces:

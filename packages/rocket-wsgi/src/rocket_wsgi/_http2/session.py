@@ -96,7 +96,7 @@ from rocket_wsgi._http2.limits import (
     STREAM_WINDOW,
 )
 from rocket_wsgi._http2.paced_streams import PacedStreams
-from rocket_wsgi._http2.priority import DEFAULT_URGENCY, parse_priority
+from rocket_wsgi._http2.priority import parse_priority
 from rocket_wsgi._http2.request_head import (
     NO_LENGTH,
     RequestHead,
@@ -274,8 +274,11 @@ class Session:
                 self._pace(stream)
         return True
 
-    def answer(self, number: int, block: bytes, body: bytes, now: float) -> bool:
-        """`respond` with all of the response, and `release`, as most applications end a stream."""
+    def answer(self, number: int, block: bytes, body: bytes, now: float) -> int:
+        """`respond` with all of the response, and `release`, as most applications end a stream.
+
+        Returns how many bytes of output wait, without those that wait for a window.
+        """
         stream = self._streams.get(number)
         if (
             stream is None
@@ -285,15 +288,15 @@ class Session:
             or self.state is _CLOSED
             or not self._sender.shortcut(stream, block, body)
         ):
-            sent = self.respond(number, block, body, now, end=True)
+            self.respond(number, block, body, now, end=True)
             self.release(number, now)
-            return sent
+            return self._sender.size
         # What follows is what becomes of the stream by the usual steps.
         stream.answered = stream.finished = stream.released = True
         stream.state = _STREAM_CLOSED
         self._now = now
         self._forget(stream)
-        return True
+        return self._sender.size
 
     def send(self, number: int, data: bytes, now: float) -> bool:
         """Send a part of the body."""
@@ -352,11 +355,6 @@ class Session:
             else:
                 self._reset(stream, ErrorCode.INTERNAL_ERROR)
         self._free(stream)
-
-    def urgency(self, number: int) -> int:
-        """Return how urgent a stream is; lower is more urgent (RFC 9218)."""
-        stream = self._streams.get(number)
-        return DEFAULT_URGENCY if stream is None else stream.urgency
 
     def stream_pending(self, number: int) -> int:
         """Return how many bytes of the body of a response wait to be taken."""
@@ -455,19 +453,20 @@ class Session:
     @property
     def deadline(self) -> float:
         """When `tick` is due, as things stand; infinite if never."""
+        if (
+            self.state is _SERVING
+            and self._streams
+            and not self._paced.streams
+            and self._partial_since == inf
+            and self._sender.outgoing is None
+        ):
+            return inf  # as below: only the application is waited for
         if self.state is _CLOSED:
             return inf
         if self.state is _PREFACE or self.state is _GREETED:
             return self._begun + PREFACE_TIMEOUT
         if self._stopped_at != inf:
             return self._drain_ends
-        if (
-            self._streams
-            and not self._paced.streams
-            and self._partial_since == self._drain_ends == inf
-            and self._sender.outgoing is None
-        ):
-            return inf  # as below: only the application is waited for
         due = min(self._drain_ends, self._partial_since + self._timeouts.head)
         if not self._streams:
             due = min(due, self._idle_since + self._timeouts.keep_alive)
@@ -504,10 +503,11 @@ class Session:
             position = len(PREFACE)
         start = position
         end = len(data)
-        decoder, streams, numbers = self._decoder, self._streams, self._numbers
-        while end - position >= HEAD_SIZE and self.state is not _CLOSED:
-            high, low, kind, flags, stream = _unpack(data, position)
-            size = high << 8 | low
+        streams, numbers, recall = self._streams, self._numbers, self._decoder.recall
+        usual = self.state is _SERVING and not self._block.stream
+        while end - position >= HEAD_SIZE:
+            first, flags, number = _unpack(data, position)
+            size = first >> 8
             if size > MAX_FRAME:
                 raise SessionError(_FRAME_SIZE_ERROR, "a frame is too large")
             begin = position + HEAD_SIZE
@@ -515,26 +515,25 @@ class Session:
                 break
             position = begin + size
             payload = data[begin:position]
-            number = stream & STREAM_MASK
+            kind = first & 0xFF
             if (
-                kind == HEADERS
+                usual
                 and flags == _WHOLE_HEAD
-                and number > numbers.last
-                and number & 1
-                and self.state is _SERVING
-                and not self._block.stream
+                and kind == HEADERS
+                and number == numbers.last + 2
                 and len(streams) < MAX_STREAMS
             ):
                 # The usual request: it is whole, and its head is known. `_frame` would do the same.
-                head = decoder.recall(payload)
+                head = recall(payload)
                 if head is not None and not head.status and head.length <= 0:
-                    if number == numbers.last + 2:
-                        numbers.last = number
-                    else:
-                        numbers.begin(number)
+                    numbers.last = number
                     self._open(number, head, True)
+                    usual = self.state is _SERVING
                     continue
-            self._frame(kind, flags, number, payload)
+            self._frame(kind, flags, number & STREAM_MASK, payload)
+            if self.state is _CLOSED:
+                break
+            usual = self.state is _SERVING and not self._block.stream
         self._rest = data[position:]
         if position < end or self._block.stream:
             self._note_partial(position > start)
@@ -680,7 +679,7 @@ class Session:
             stream.urgency, stream.incremental = head.urgency, head.incremental
         if self._future and number in self._future:
             stream.urgency, stream.incremental = self._future.pop(number)
-        self._events.append(RequestArrived(number, head, ended))
+        self._events.append(RequestArrived(number, head, ended, stream.urgency))
         self.requests += 1
         if self.requests == MAX_REQUESTS:
             self.drain(self._now)

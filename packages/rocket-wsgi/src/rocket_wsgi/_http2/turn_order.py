@@ -9,54 +9,68 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from rocket_wsgi._http2.priority import DEFAULT_URGENCY
+
 if TYPE_CHECKING:
     from rocket_wsgi._http2.http2_exchange import HTTP2Exchange
 
 
 class TurnOrder:
-    """The streams that are complete and wait. The lock of the protocol guards it."""
+    """The streams that are complete and wait. The lock of the protocol guards it.
 
-    __slots__ = ("_levels",)
+    Attributes:
+        usual: those of the default urgency, which most have, in the order of their requests.
+        others: the rest by urgency, of which lower numbers come first. No level is empty.
+    """
+
+    __slots__ = ("others", "usual")
 
     def __init__(self) -> None:
-        self._levels: dict[int, deque[HTTP2Exchange]] = {}
-        """By urgency, of which lower numbers come first. No level is empty."""
+        self.usual: deque[HTTP2Exchange] = deque()
+        self.others: dict[int, deque[HTTP2Exchange]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._levels)
-
-    def add(self, exchange: HTTP2Exchange, urgency: int) -> None:
+    def add(self, exchange: HTTP2Exchange) -> None:
         """Add a stream behind those that are as urgent."""
-        exchange.urgency = urgency
-        level = self._levels.get(urgency)
-        if level is None:
-            self._levels[urgency] = deque((exchange,))
+        urgency = exchange.urgency
+        if urgency == DEFAULT_URGENCY:
+            self.usual.append(exchange)
+        elif urgency in self.others:
+            self.others[urgency].append(exchange)
         else:
-            level.append(exchange)
+            self.others[urgency] = deque((exchange,))
 
-    def take(self) -> HTTP2Exchange:
-        """Remove and return the stream whose turn it is. There must be one."""
-        levels = self._levels
-        urgency = min(levels) if len(levels) > 1 else next(iter(levels))
-        level = levels[urgency]
-        exchange = level.popleft()
-        if not level:
-            del levels[urgency]
-        return exchange
+    def take(self) -> HTTP2Exchange | None:
+        """Remove and return the stream whose turn it is; None if none waits."""
+        others = self.others
+        if others:
+            urgency = min(others)
+            if urgency < DEFAULT_URGENCY or not self.usual:
+                level = others[urgency]
+                exchange = level.popleft()
+                if not level:
+                    del others[urgency]
+                return exchange
+        return self.usual.popleft() if self.usual else None
 
     def remove(self, exchange: HTTP2Exchange) -> None:
         """Remove a stream, which waits."""
-        level = self._levels[exchange.urgency]
+        urgency = exchange.urgency
+        if urgency == DEFAULT_URGENCY:
+            self.usual.remove(exchange)
+            return
+        level = self.others[urgency]
         level.remove(exchange)
         if not level:
-            del self._levels[exchange.urgency]
+            del self.others[urgency]
 
     def move(self, exchange: HTTP2Exchange, urgency: int) -> None:
         """Give a stream, which waits, another urgency."""
         if urgency != exchange.urgency:
             self.remove(exchange)
-            self.add(exchange, urgency)
+            exchange.urgency = urgency
+            self.add(exchange)
 
     def clear(self) -> None:
         """Remove all streams."""
-        self._levels.clear()
+        self.usual.clear()
+        self.others.clear()
