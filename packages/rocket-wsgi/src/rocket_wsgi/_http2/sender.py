@@ -69,6 +69,7 @@ class Sender:
         "_scheduled",
         "_scheduler",
         "_sent",
+        "_sent_frames",
         "_shrink",
         "_shrunk",
         "_stuck",
@@ -88,8 +89,8 @@ class Sender:
         self.size = len(GREETING)
         self._control = 0
         """The bytes of frames that the client has provoked, in ``_frames``."""
-        self._sent = 0
-        """The bytes of bodies in ``_frames``."""
+        self._sent = self._sent_frames = 0
+        """The bytes of bodies in ``_frames``, and of how many frames."""
         self._unmetered: dict[int, Stream] = {}
         """Streams with something to be sent that needs no window."""
         self._scheduler = Scheduler()
@@ -182,6 +183,7 @@ class Sender:
             self.window -= size
             stream.window_out -= size
             self._sent += size
+            self._sent_frames += 1
         else:
             ends = END_HEADERS | END_STREAM
             self._frames += (_pack(length << 8 | HEADERS, ends, number), block)
@@ -305,8 +307,8 @@ class Sender:
         self._frames = []
         self.size = self._control = 0
         if self._sent:
-            self._guard.sent(self._sent)
-            self._sent = 0
+            self._guard.sent(self._sent, cut=False, frames=self._sent_frames)
+            self._sent = self._sent_frames = 0
         while self._unmetered and size < limit:
             for stream in [*self._unmetered.values()]:
                 if size >= limit:
@@ -364,7 +366,7 @@ class Sender:
         self.pending -= size
         self.window -= size
         self._stuck = False
-        self._guard.sent(size)
+        self._guard.sent(size, cut=size == most < MAX_FRAME and bool(stream.pieces))
         for transfer in (stream.outgoing, self.outgoing):
             if transfer is not None:
                 transfer.resume(now)  # since its window has opened, the client was not waited for

@@ -19,49 +19,72 @@ class TurnOrder:
     """The streams that are complete and wait. The lock of the protocol guards it.
 
     Attributes:
-        usual: those of the default urgency, which most have, in the order of their requests.
-        others: the rest by urgency, of which lower numbers come first. No level is empty.
+        usual: those of the default urgency, which most have, in the order of their requests. The
+            caller may append one that is not reserved, as `add` does.
     """
 
-    __slots__ = ("others", "usual")
+    __slots__ = ("_others", "_reserved", "usual")
 
     def __init__(self) -> None:
         self.usual: deque[HTTP2Exchange] = deque()
-        self.others: dict[int, deque[HTTP2Exchange]] = {}
+        self._others: dict[int, deque[HTTP2Exchange]] = {}
+        """The rest by urgency, of which lower numbers come first. No level is empty."""
+        self._reserved = 0
+        """The number of those that are served even while all workers are busy."""
 
     def add(self, exchange: HTTP2Exchange) -> None:
         """Add a stream behind those that are as urgent."""
+        self._reserved += exchange.reserved
         urgency = exchange.urgency
         if urgency == DEFAULT_URGENCY:
             self.usual.append(exchange)
-        elif urgency in self.others:
-            self.others[urgency].append(exchange)
+        elif urgency in self._others:
+            self._others[urgency].append(exchange)
         else:
-            self.others[urgency] = deque((exchange,))
+            self._others[urgency] = deque((exchange,))
 
     def take(self) -> HTTP2Exchange | None:
         """Remove and return the stream whose turn it is; None if none waits."""
-        others = self.others
-        if others:
-            urgency = min(others)
-            if urgency < DEFAULT_URGENCY or not self.usual:
-                level = others[urgency]
-                exchange = level.popleft()
-                if not level:
-                    del others[urgency]
-                return exchange
-        return self.usual.popleft() if self.usual else None
+        others, usual = self._others, self.usual
+        urgency = min(others) if others else DEFAULT_URGENCY
+        if urgency < DEFAULT_URGENCY or (others and not usual):
+            level = others[urgency]
+            exchange = level.popleft()
+            if not level:
+                del others[urgency]
+        elif usual:
+            exchange = usual.popleft()
+        else:
+            return None
+        if self._reserved:
+            self._reserved -= exchange.reserved
+        return exchange
+
+    def take_reserved(self) -> HTTP2Exchange | None:
+        """Remove and return the first stream that is served even while all workers are busy."""
+        if not self._reserved:
+            return None
+        levels = {**self._others, DEFAULT_URGENCY: self.usual}
+        found = next(
+            exchange
+            for _, level in sorted(levels.items())
+            for exchange in level
+            if exchange.reserved
+        )
+        self.remove(found)
+        return found
 
     def remove(self, exchange: HTTP2Exchange) -> None:
         """Remove a stream, which waits."""
+        self._reserved -= exchange.reserved
         urgency = exchange.urgency
         if urgency == DEFAULT_URGENCY:
             self.usual.remove(exchange)
             return
-        level = self.others[urgency]
+        level = self._others[urgency]
         level.remove(exchange)
         if not level:
-            del self.others[urgency]
+            del self._others[urgency]
 
     def move(self, exchange: HTTP2Exchange, urgency: int) -> None:
         """Give a stream, which waits, another urgency."""
@@ -73,4 +96,5 @@ class TurnOrder:
     def clear(self) -> None:
         """Remove all streams."""
         self.usual.clear()
-        self.others.clear()
+        self._others.clear()
+        self._reserved = 0
