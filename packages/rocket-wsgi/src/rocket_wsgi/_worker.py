@@ -185,14 +185,14 @@ class WSGIWorker(Worker):
 
     def serve_stream(self, exchange: HTTP2Exchange) -> None:
         """Call the application for the request of a stream. Raises `ClientGone`."""
-        connection, request = exchange.connection, exchange.request
+        connection, request = exchange.protocol.connection, exchange.request
         environ = request.environ
         response = HTTP2Response(exchange, request, self._blocks)
         if self._access_log is not None:
             request.record = record = self._access_log.begin(connection, request.line, environ)
             record.requests = exchange.order
             record.queued = exchange.queue_time
-        mount = self._site.find_mount(request)
+        mount = None if self._mounts is None else self._mounts.find(environ["PATH_INFO"])
         if mount is None:
             environ["rocket.events"] = environ["rocket.deferred"] = response
         self._answer(exchange, connection, request, response, mount)

@@ -108,12 +108,11 @@ class RequestReader:
         if environ is None:
             head.environ = environ = self._make_environ(head)
         request = HTTP2Request(head, environ.copy(), ended=ended)
-        peer = self._connection.peer
         if self._proxied:
             client = environ["REMOTE_ADDR"]
-            self.client = "" if client == peer.host else client
+            self.client = "" if client == self._connection.peer.host else client
         if self._ids is not None:
-            request.request_id = self._ids.assign(request.environ, peer)
+            request.request_id = self._ids.assign(request.environ, self._connection.peer)
         return request
 
     def _make_environ(self, head: RequestHead) -> Environ:

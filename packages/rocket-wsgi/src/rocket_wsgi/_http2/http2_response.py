@@ -39,9 +39,10 @@ class HTTP2Response(OfferingResponse[HTTP2Request, EncodedBlock]):
         heads: ResponseHeads[EncodedBlock],
     ) -> None:
         """Respond to ``request`` on the stream of ``exchange``."""
-        super().__init__(exchange.connection, request, heads)
+        protocol = exchange.protocol
+        OfferingResponse.__init__(self, protocol.connection, request, heads)
         self._exchange = exchange
-        self._protocol = exchange.protocol
+        self._protocol = protocol
         self._lease = exchange.lease
 
     def __call__(self) -> bool:
