@@ -223,6 +223,7 @@ class WSGIWorker(Worker):
                 environ["wsgi.early_hints"] = response.hint
                 environ["rocket.client_gone"] = response
                 environ["rocket.queue_time"] = exchange.queue_time
+                environ["rocket.send_trailers"] = response.send_trailers
                 result = self._application(environ, response.start)
                 response.send(result)
             else:

@@ -41,9 +41,16 @@ from rocket_core.extending import Spool, SpoolError
 from rocket_core.http1 import HeadError
 from rocket_wsgi._clock import Clock
 from rocket_wsgi._environ.request import is_secure
+from rocket_wsgi._environ.trailers import add_trailer
 from rocket_wsgi._http2.encoded_block import EncodedBlock
 from rocket_wsgi._http2.error_codes import ErrorCode
-from rocket_wsgi._http2.events import BodyArrived, Event, RequestArrived, StreamReset
+from rocket_wsgi._http2.events import (
+    BodyArrived,
+    Event,
+    RequestArrived,
+    StreamReset,
+    TrailersArrived,
+)
 from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
 from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
@@ -270,7 +277,8 @@ class HTTP2Protocol(SharedProtocol):
                 self._add_body(event.stream, event.data, now, ended=event.ended)
             elif type(event) is StreamReset:
                 self._reset(event)
-            else:  # trailers
+            elif type(event) is TrailersArrived:
+                self._add_trailers(event)
                 self._add_body(event.stream, b"", now, ended=True)
         session = self._session
         with self._lock:
@@ -333,6 +341,7 @@ class HTTP2Protocol(SharedProtocol):
         if site.mounts is not None and site.find_mount(request) is not None:
             return make_refusal(*refusal(request))
         server = self.connection.server
+        request.environ["rocket.trailers"] = {}
         if site.stream_bodies:
             if request.length > site.max_body:
                 raise HeadError(413, "the request body is too long")
@@ -399,6 +408,14 @@ class HTTP2Protocol(SharedProtocol):
             self._refuse_body(exchange, make_refusal(error.status, error.reason))
         except SpoolError:
             self._refuse_body(exchange, NO_ROOM)
+
+    def _add_trailers(self, event: TrailersArrived) -> None:
+        """Let the application have the trailers of a request."""
+        exchange = self._exchanges.get(event.stream)
+        if exchange is not None and exchange.request.body is not None:
+            trailers = exchange.request.environ["rocket.trailers"]
+            for field in event.fields:
+                add_trailer(trailers, field.name, field.value)
 
     def _add_streamed(
         self, exchange: HTTP2Exchange, body: HTTP2Body, data: bytes, *, ended: bool
@@ -552,10 +569,10 @@ class HTTP2Protocol(SharedProtocol):
             self._shared.flush()
             self._wait_for_room(exchange, in_memory=in_memory)
 
-    def finish(self, exchange: HTTP2Exchange) -> None:
-        """End a response."""
+    def finish(self, exchange: HTTP2Exchange, trailers: bytes = b"") -> None:
+        """End a response, with the encoded ``trailers``, if there are any."""
         with self._lock:
-            self._session.finish(exchange.number)
+            self._session.finish(exchange.number, trailers)
             self._shared.supply()
 
     def write_file(
