@@ -11,6 +11,7 @@ from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.events import (
     BodyArrived,
     Event,
+    PriorityChanged,
     RequestArrived,
     StreamReset,
     TrailersArrived,
@@ -154,6 +155,8 @@ class Peer:
             fields = [f"{field.name}={field.value}" for field in event.fields]
             self.lines.append(" ".join([f"{stream} trailers", *fields]))
             self.complete[stream] = self._refused.get(stream) or 200
+        elif isinstance(event, PriorityChanged):
+            self.lines.append(f"{stream} urgency {event.urgency}")
         else:
             assert isinstance(event, StreamReset)
             self.lines.append(f"{stream} reset {event.code.name}")

@@ -91,6 +91,11 @@ class InputRoom:
         """The bytes that are held, without the first `GRAIN` of each connection."""
         return self._counted
 
+    @property
+    def crowded(self) -> bool:
+        """Whether connections wait, or need not wait any more and do not know."""
+        return bool(self._waiting or self._free)
+
     def hold(self, holder: Holder, count: int, begun: int = 0) -> bool:
         """Note that ``holder`` now holds ``count`` bytes, and whether it has to wait.
 
@@ -128,7 +133,7 @@ class InputRoom:
 
     def admit(self) -> list[Holder]:
         """Return the connections that need not wait any more; the caller has them read again."""
-        if not self._waiting and not self._free:
+        if not self.crowded:
             return NO_HOLDERS
         with self._lock:
             found, self._free = self._free, []

@@ -163,7 +163,7 @@ class SharedTurns(TurnTaker):
         hold too much, nothing is read; see `InputRoom`. If clients keep the room occupied, the
         slowest is disconnected, see `SharedProtocol.pace`. To be called in
         `SharedProtocol.received` and `SharedProtocol.turn`, which are followed by a look at what
-        waits for room.
+        waits for room; so is `flush`.
         """
         server = self._connection.server
         if server.room.hold(self, count, begun):

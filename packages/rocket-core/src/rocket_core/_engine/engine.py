@@ -486,6 +486,8 @@ class Engine:
         if shared.calls and self._claim_shared(connection, shared):
             connection.claimed_at = monotonic()  # something moves: see `Eviction`
             self._park_shared(connection, shared)
+        if self._server.room.crowded:
+            self._admit()
 
     def serve_turn(self, taker: TurnTaker, seat: Seat) -> bool:
         """Let the application do one thing; return whether the turn is to be queued again.

@@ -76,4 +76,19 @@ class StreamReset:
         self.reason = reason
 
 
-Event = RequestArrived | BodyArrived | TrailersArrived | StreamReset
+class PriorityChanged:
+    """Another urgency of a stream whose application may not be done (RFC 9218, section 7.1).
+
+    Attributes:
+        stream: the number of the stream.
+        urgency: the urgency; lower is more urgent.
+    """
+
+    __slots__ = ("stream", "urgency")
+
+    def __init__(self, stream: int, urgency: int) -> None:
+        self.stream = stream
+        self.urgency = urgency
+
+
+Event = RequestArrived | BodyArrived | TrailersArrived | StreamReset | PriorityChanged

@@ -47,6 +47,7 @@ class HTTP2Exchange(SharedRequest):
             that serves the exchange.
         parts: the parts of a streamed body that the application has not read. Likewise.
         unread: the bytes of these. Likewise.
+        urgency: how urgent it is while it waits, see `TurnOrder`.
         fault: why a streamed body cannot be read to its end; empty if it can. Likewise.
         shared: what goes on with the stream after the view has returned, or None. Likewise.
     """
@@ -62,6 +63,7 @@ class HTTP2Exchange(SharedRequest):
         "shared",
         "stage",
         "unread",
+        "urgency",
         "whole",
     )
 
@@ -78,6 +80,7 @@ class HTTP2Exchange(SharedRequest):
         self.whole: tuple[bytes, bytes] | None = None
         self.parts: list[bytes] = NO_PARTS
         self.unread = 0
+        self.urgency = 0
         self.fault = ""
         self.shared: SharedStream | None = None
 

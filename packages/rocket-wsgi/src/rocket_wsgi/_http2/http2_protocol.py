@@ -18,7 +18,8 @@ alone while the next stream of the connection is about to be served (`send_or_le
 
 **Bodies of requests** are stored as over HTTP/1.1, in a `Spool`, and the client is given credit for
 what is stored. If the application reads them while they arrive, it is given credit for what was
-read.
+read. What was not counts against the bound for all connections (`InputRoom`): beyond it, nothing is
+read of the connection, and the time of its client stands still.
 
 **Bodies of responses** wait in the session until the windows of the client open. A worker waits,
 and is replaced meanwhile, where it has more to add and more than `STREAM_BOUND` wait on its stream,
@@ -30,7 +31,6 @@ open (`FileFeed`), and no worker waits for it.
 from __future__ import annotations
 
 import io
-from collections import deque
 from math import inf
 from threading import Condition, Lock
 from time import monotonic
@@ -47,6 +47,7 @@ from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.events import (
     BodyArrived,
     Event,
+    PriorityChanged,
     RequestArrived,
     StreamReset,
     TrailersArrived,
@@ -59,6 +60,7 @@ from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
 from rocket_wsgi._http2.shared_streams import SharedStreams
 from rocket_wsgi._http2.stream_body import StreamBody, StreamedBody
+from rocket_wsgi._http2.turn_order import TurnOrder
 from rocket_wsgi._own_answers import NO_ROOM, make_refusal
 from rocket_wsgi._response.response import PLAIN_TEXT
 from rocket_wsgi._static.answers import refusal
@@ -123,6 +125,7 @@ class HTTP2Protocol(SharedProtocol):
         "_session",
         "_shared",
         "_site",
+        "_unread",
         "_waiters",
         "_waiting",
         "connection",
@@ -144,7 +147,7 @@ class HTTP2Protocol(SharedProtocol):
         self._session.receive(begun, now)
         self._exchanges: dict[int, HTTP2Exchange] = {}
         """The streams that have become requests, until the application is done with them."""
-        self._waiting: deque[HTTP2Exchange] = deque()
+        self._waiting = TurnOrder()
         """Those that are complete, behind the one that is queued."""
         self._queued = False
         """Whether one of them is in the queue of the pool, or about to be."""
@@ -158,6 +161,8 @@ class HTTP2Protocol(SharedProtocol):
         self._room: Condition | None = None
         """What workers wait on; made for the first one."""
         self._waiters = 0
+        self._unread = 0
+        """The bytes of streamed bodies that the applications have yet to read."""
         self._armed = inf
         """The time for which `due` is ordered: never after that at which something is due."""
         self.dry = False
@@ -173,6 +178,7 @@ class HTTP2Protocol(SharedProtocol):
         data = connection.take()
         now = monotonic()
         with self._lock:
+            self._session.go_on(now)
             events = self._session.receive(data, now)
         if self._pushes is not None:
             self._pushes.tell_recalled()
@@ -182,6 +188,10 @@ class HTTP2Protocol(SharedProtocol):
         """Do what is due."""
         with self._lock:
             self._armed = inf
+            if self._shared.waits_for_room:
+                # A thread of the pool has found that too much is held. It does not look after the
+                # time.
+                self._session.stop_time(now)
             events = self._session.tick(now)
         if self._pushes is not None:
             self._pushes.tell_due(now)
@@ -280,8 +290,12 @@ class HTTP2Protocol(SharedProtocol):
             elif type(event) is TrailersArrived:
                 self._add_trailers(event)
                 self._add_body(event.stream, b"", now, ended=True)
+            elif type(event) is PriorityChanged:
+                self._prioritize(event.stream, event.urgency)
         session = self._session
         with self._lock:
+            if self._shared.waits_for_room:
+                session.stop_time(now)
             if session.deadline < self._armed:
                 self._arm()
             closed = session.state is _CLOSED
@@ -371,7 +385,7 @@ class HTTP2Protocol(SharedProtocol):
         with self._lock:
             if self._queued:
                 exchange.stage = _WAITING
-                self._waiting.append(exchange)
+                self._waiting.add(exchange, self._session.urgency(exchange.number))
                 return
             self._queued = True
             exchange.stage = _QUEUED
@@ -428,6 +442,7 @@ class HTTP2Protocol(SharedProtocol):
                     exchange.parts = []
                 exchange.parts.append(data)
                 exchange.unread += len(data)
+                self._hold(len(data))
             body.complete = ended
             if body.store.size > self._site.max_body:
                 exchange.fault = "the request body is too long"
@@ -436,6 +451,13 @@ class HTTP2Protocol(SharedProtocol):
     def _refuse_body(self, exchange: HTTP2Exchange, answer: OwnAnswer) -> None:
         self.answer(exchange.number, answer, exchange.request)
         self.release(exchange)
+
+    def _prioritize(self, number: int, urgency: int) -> None:
+        """Have a stream that waits taken sooner, or later."""
+        with self._lock:
+            exchange = self._exchanges.get(number)
+            if exchange is not None and exchange.stage is _WAITING:
+                self._waiting.move(exchange, urgency)
 
     def _reset(self, event: StreamReset) -> None:
         """End a stream that was reset. If the application has it, it finds out."""
@@ -517,6 +539,7 @@ class HTTP2Protocol(SharedProtocol):
                 return
             exchange.stage = _OVER
             self._exchanges.pop(exchange.number, None)
+            self._forget_parts(exchange)
         request = exchange.request
         if request.body is not None:
             request.body.store.close()
@@ -534,7 +557,7 @@ class HTTP2Protocol(SharedProtocol):
             if not self._waiting:
                 self._queued = False
                 return None
-            following = self._waiting.popleft()
+            following = self._waiting.take()
             following.stage = _QUEUED
             return following
 
@@ -630,9 +653,11 @@ class HTTP2Protocol(SharedProtocol):
                 self._send_whole(exchange, exchange.whole, now)
             exchange.stage = _OVER
             self._exchanges.pop(number, None)
+            parts = exchange.parts
+            self._forget_parts(exchange)
             pushes, shared = self._pushes, exchange.shared
             if shared is not None and pushes is not None:
-                pushes.attach(shared, exchange.parts, ended=False, gone=exchange.gone)
+                pushes.attach(shared, parts, ended=False, gone=exchange.gone)
             elif self._feeds and number in self._feeds:
                 self._feeds[number].released = True
             else:
@@ -707,11 +732,12 @@ class HTTP2Protocol(SharedProtocol):
             exchange.parts = [data[size:]] if len(data) > size else []
             data = data[:size]
             exchange.unread -= len(data)
+            self._hold(-len(data))
             self._session.credit(exchange.number, len(data), now)
             waits = self._session.waits
             if waits:
                 self._shared.supply()
-        if waits:
+        if waits or self.connection.server.room.crowded:
             self._shared.flush()
         return data
 
@@ -777,6 +803,18 @@ class HTTP2Protocol(SharedProtocol):
         """The bytes that wait in the session, without those of streams that have room of theirs."""
         pending = self._session.pending
         return pending if self._pushes is None else pending - self._pushes.lent
+
+    def _hold(self, count: int) -> None:
+        """Note that ``count`` bytes of streamed bodies more, or fewer, wait to be read."""
+        self._unread += count
+        self._shared.hold(self._unread)
+
+    def _forget_parts(self, exchange: HTTP2Exchange) -> None:
+        """Forget what the application has not read of a streamed body, and will not."""
+        if exchange.unread:
+            self._hold(-exchange.unread)
+            exchange.unread = 0
+            exchange.parts = NO_PARTS
 
     def _give_back(self) -> None:
         """Give back to the budget what is not needed any more."""

@@ -6,6 +6,9 @@ from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rocket_core.extending import Transfer
     from rocket_wsgi._http2.stream import Stream
 
 
@@ -30,16 +33,31 @@ class PacedStreams:
         """Look no longer after a stream, if it is there."""
         self._streams.pop(stream.number, None)
 
+    def pause(self, now: float) -> None:
+        """Let the clients' time stand still from ``now`` on, because nothing is read."""
+        for stream in self._streams.values():
+            for transfer in _running(stream):
+                transfer.pause(0, now)
+
+    def resume(self, now: float) -> None:
+        """Let it go on at ``now``."""
+        for stream in self._streams.values():
+            for transfer in _running(stream):
+                transfer.resume(now)
+
     def late(self, now: float) -> list[Stream]:
         """Return the streams with which the client is too slow at ``now``."""
         return [stream for stream in self._streams.values() if _deadline(stream) <= now]
 
 
+def _running(stream: Stream) -> Iterator[Transfer]:
+    """Yield the transfers of a stream in which it is the client's move."""
+    if stream.incoming is not None and stream.window_in > 0:
+        yield stream.incoming
+    if stream.outgoing is not None and stream.blocked:
+        yield stream.outgoing
+
+
 def _deadline(stream: Stream) -> float:
     """Return when the client is too slow with a stream."""
-    due = inf
-    if stream.incoming is not None and stream.window_in > 0:
-        due = stream.incoming.deadline
-    if stream.outgoing is not None and stream.blocked:
-        due = min(due, stream.outgoing.deadline)
-    return due
+    return min((transfer.deadline for transfer in _running(stream)), default=inf)

@@ -267,6 +267,16 @@ class Sender:
         self.window += count
         return True
 
+    def pause(self, now: float) -> None:
+        """Let the time stand still in which bodies wait for the window of the connection."""
+        if self.stuck:
+            _pause(self.outgoing, now)
+
+    def resume(self, now: float) -> None:
+        """Let it go on."""
+        if self.stuck and self.outgoing is not None:
+            self.outgoing.resume(now)
+
     def take(self, limit: int, now: float) -> bytes:
         """Take ``limit`` bytes to be sent, and up to a frame more, as far as there are.
 

@@ -8,8 +8,8 @@ How it is used on a shared connection:
 
 - The thread that owns the connection passes what has come to `receive`, and gets the events. It
   queues the streams of `RequestArrived` for the pool, adds `BodyArrived` to the body of its stream,
-  and marks the exchange of a `StreamReset`. ``held`` is what is to be told to the server
-  (`SharedConnection.hold`).
+  marks the exchange of a `StreamReset`, and moves one that waits after `PriorityChanged`. ``held``
+  is what is to be told to the server (`SharedConnection.hold`).
 - When a part of a body has been stored, or the application has read it, `credit` lets the client
   send as much again on that stream. The connection as a whole gets its credit at once: so a stream
   whose application does not read stalls no other.
@@ -46,6 +46,7 @@ from rocket_wsgi._http2.error_codes import ErrorCode, error_code
 from rocket_wsgi._http2.events import (
     BodyArrived,
     Event,
+    PriorityChanged,
     RequestArrived,
     StreamReset,
     TrailersArrived,
@@ -95,7 +96,7 @@ from rocket_wsgi._http2.limits import (
     STREAM_WINDOW,
 )
 from rocket_wsgi._http2.paced_streams import PacedStreams
-from rocket_wsgi._http2.priority import parse_priority
+from rocket_wsgi._http2.priority import DEFAULT_URGENCY, parse_priority
 from rocket_wsgi._http2.request_head import (
     NO_LENGTH,
     RequestHead,
@@ -167,6 +168,7 @@ class Session:
         "_sender",
         "_settings",
         "_stalls",
+        "_stopped_at",
         "_streams",
         "_timeouts",
         "failure",
@@ -206,6 +208,8 @@ class Session:
         self._credit = 0
         self._stalls = 0
         self._drain_ends = inf
+        self._stopped_at = inf
+        """Since when the time of the client stands still; infinite: it does not."""
 
     # The client's side. The thread that owns the connection calls these.
 
@@ -322,6 +326,11 @@ class Session:
                 self._reset(stream, ErrorCode.INTERNAL_ERROR)
         self._free(stream)
 
+    def urgency(self, number: int) -> int:
+        """Return how urgent a stream is; lower is more urgent (RFC 9218)."""
+        stream = self._streams.get(number)
+        return DEFAULT_URGENCY if stream is None else stream.urgency
+
     def stream_pending(self, number: int) -> int:
         """Return how many bytes of the body of a response wait to be taken."""
         stream = self._streams.get(number)
@@ -393,6 +402,24 @@ class Session:
         elif self.state is _PREFACE or self.state is _GREETED:
             self._end()
 
+    def stop_time(self, now: float) -> None:
+        """Let the time of the client stand still, because from ``now`` on nothing is read.
+
+        Neither what it sends nor the credit that it gives arrives meanwhile.
+        """
+        if self._stopped_at == inf:
+            self._stopped_at = now
+            self._paced.pause(now)
+            self._sender.pause(now)
+
+    def go_on(self, now: float) -> None:
+        """Let the time of the client go on, if it stands still, because something is read again."""
+        if self._stopped_at != inf:
+            self._partial_since += now - self._stopped_at
+            self._stopped_at = inf
+            self._paced.resume(now)
+            self._sender.resume(now)
+
     def fail(self, code: ErrorCode, reason: str) -> None:
         """End the session at once, by the server's wish."""
         self._fail(code, reason)
@@ -404,6 +431,8 @@ class Session:
             return inf
         if self.state is _PREFACE or self.state is _GREETED:
             return self._begun + PREFACE_TIMEOUT
+        if self._stopped_at != inf:
+            return self._drain_ends
         due = min(self._drain_ends, self._partial_since + self._timeouts.head)
         if not self._streams:
             due = min(due, self._idle_since + self._timeouts.keep_alive)
@@ -781,6 +810,8 @@ class Session:
         urgency, incremental = parse_priority(payload[4:].decode("latin-1"))
         stream = self._streams.get(number)
         if stream is not None:
+            if urgency != stream.urgency and not stream.released:
+                self._events.append(PriorityChanged(number, urgency))
             self._sender.prioritize(stream, urgency, incremental)
         elif number > self._numbers.last:
             if len(self._future) >= MAX_FUTURE:
@@ -919,6 +950,10 @@ class Session:
         now = self._now
         if self.state is _PREFACE or self.state is _GREETED:
             raise SessionError(ErrorCode.SETTINGS_TIMEOUT, "the connection preface is late")
+        if self._stopped_at != inf:
+            if now >= self._drain_ends:
+                self._leave()
+            return
         if now >= self._partial_since + self._timeouts.head:
             raise SessionError(_ENHANCE_YOUR_CALM, "a frame or a head arrives too slowly")
         if now >= self._drain_ends:

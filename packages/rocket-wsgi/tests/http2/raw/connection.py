@@ -358,6 +358,7 @@ CASES = [
         "RFC 9218, 7.1",
         headers() + frame(PRIORITY_UPDATE, 0, 0, number(1) + b"u=0"),
         seen(),
+        "1 urgency 0",
     ),
     fails(
         "priority update on a stream",
