@@ -42,6 +42,7 @@ class HTTP2Exchange(SharedRequest):
         order: the number of the request on its connection, from 1.
         request: the request.
         stage: where it is. The lock of the protocol guards it.
+        ended: whether the client has ended its side of what is no request body (RFC 8441).
         gone: whether nothing can be sent any more. Any thread may read it.
         whole: the response, if it is complete: its head, and its body. It belongs to the thread
             that serves the exchange.
@@ -54,6 +55,7 @@ class HTTP2Exchange(SharedRequest):
 
     __slots__ = (
         "_protocol",
+        "ended",
         "fault",
         "gone",
         "number",
@@ -76,6 +78,7 @@ class HTTP2Exchange(SharedRequest):
         self.order = order
         self.request = request
         self.stage = _RECEIVING
+        self.ended = False
         self.gone = False
         self.whole: tuple[bytes, bytes] | None = None
         self.parts: list[bytes] = NO_PARTS

@@ -60,6 +60,7 @@ from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
 from rocket_wsgi._http2.shared_streams import SharedStreams
 from rocket_wsgi._http2.stream_body import StreamBody, StreamedBody
+from rocket_wsgi._http2.tunnel import WEBSOCKET
 from rocket_wsgi._http2.turn_order import TurnOrder
 from rocket_wsgi._own_answers import NO_ROOM, make_refusal
 from rocket_wsgi._response.response import PLAIN_TEXT
@@ -285,13 +286,8 @@ class HTTP2Protocol(SharedProtocol):
                 self._begin(event, now)
             elif type(event) is BodyArrived:
                 self._add_body(event.stream, event.data, now, ended=event.ended)
-            elif type(event) is StreamReset:
-                self._reset(event)
-            elif type(event) is TrailersArrived:
-                self._add_trailers(event)
-                self._add_body(event.stream, b"", now, ended=True)
-            elif type(event) is PriorityChanged:
-                self._prioritize(event.stream, event.urgency)
+            else:
+                self._take(event, now)
         session = self._session
         with self._lock:
             if self._shared.waits_for_room:
@@ -303,6 +299,16 @@ class HTTP2Protocol(SharedProtocol):
                 self._shared.supply()
         if closed:
             self._give_up()
+
+    def _take(self, event: Event, now: float) -> None:
+        """Do what an event says that is not of the usual kinds."""
+        if type(event) is StreamReset:
+            self._reset(event)
+        elif type(event) is TrailersArrived:
+            self._add_trailers(event)
+            self._add_body(event.stream, b"", now, ended=True)
+        elif type(event) is PriorityChanged:
+            self._prioritize(event.stream, event.urgency)
 
     def _arm(self) -> None:
         """With the lock: have `due` called when something is due."""
@@ -327,7 +333,7 @@ class HTTP2Protocol(SharedProtocol):
         number, head = event.stream, event.head
         request: HTTP2Request | None = None
         try:
-            if head.protocol:
+            if head.protocol not in {"", WEBSOCKET}:
                 raise HeadError(501, "this server knows no such protocol")
             request = self._reader.read(head, ended=event.ended)
             own_answers = self._site.own_answers
@@ -336,6 +342,8 @@ class HTTP2Protocol(SharedProtocol):
                 answer = own_answers.find(request, draining=connection.draining)
             if answer is None:
                 answer = self._accept(number, request, now, ended=event.ended)
+            elif request.tunnel and answer.code < 300:  # which would complete the handshake
+                raise HeadError(501, "no websocket is accepted here")
         except HeadError as error:
             answer = make_refusal(error.status, error.reason)
         if answer is not None:
@@ -348,7 +356,8 @@ class HTTP2Protocol(SharedProtocol):
         site = self._site
         exchange = HTTP2Exchange(self, number, self.connection.requests, request)
         exchange.client = self._reader.client
-        if ended:
+        if ended or request.tunnel:
+            exchange.ended = ended
             self._exchanges[number] = exchange
             self._make_ready(exchange, now)
             return None
@@ -394,9 +403,8 @@ class HTTP2Protocol(SharedProtocol):
     def _add_body(self, number: int, data: bytes, now: float, *, ended: bool) -> None:
         """Add a part to the body of a request."""
         exchange = self._exchanges.get(number)
-        if exchange is None:
-            if self._pushes is not None:
-                self._pushes.receive(number, data, ended=ended)
+        if exchange is None or exchange.request.tunnel:
+            self._add_to_tunnel(number, exchange, data, ended=ended)
             return
         request = exchange.request
         body = request.body
@@ -437,16 +445,31 @@ class HTTP2Protocol(SharedProtocol):
         """Add a part to a body that the application reads while it arrives."""
         body.store.add(data)
         with self._lock:
-            if data:
-                if exchange.parts is NO_PARTS:
-                    exchange.parts = []
-                exchange.parts.append(data)
-                exchange.unread += len(data)
-                self._hold(len(data))
+            self._add_part(exchange, data)
             body.complete = ended
             if body.store.size > self._site.max_body:
                 exchange.fault = "the request body is too long"
             self._wake()
+
+    def _add_to_tunnel(
+        self, number: int, exchange: HTTP2Exchange | None, data: bytes, *, ended: bool
+    ) -> None:
+        """Take what is for something that goes on, or is about to, and not for a view."""
+        if exchange is not None:
+            with self._lock:
+                self._add_part(exchange, data)
+                exchange.ended = ended
+        elif self._pushes is not None:
+            self._pushes.receive(number, data, ended=ended)
+
+    def _add_part(self, exchange: HTTP2Exchange, data: bytes) -> None:
+        """With the lock: keep what has come until it is read."""
+        if data:
+            if exchange.parts is NO_PARTS:
+                exchange.parts = []
+            exchange.parts.append(data)
+            exchange.unread += len(data)
+            self._hold(len(data))
 
     def _refuse_body(self, exchange: HTTP2Exchange, answer: OwnAnswer) -> None:
         self.answer(exchange.number, answer, exchange.request)
@@ -657,7 +680,7 @@ class HTTP2Protocol(SharedProtocol):
             self._forget_parts(exchange)
             pushes, shared = self._pushes, exchange.shared
             if shared is not None and pushes is not None:
-                pushes.attach(shared, parts, ended=False, gone=exchange.gone)
+                pushes.attach(shared, parts, ended=exchange.ended, gone=exchange.gone)
             elif self._feeds and number in self._feeds:
                 self._feeds[number].released = True
             else:
