@@ -697,6 +697,19 @@ def test_statistics_count_connections_by_kind() -> None:
         eventually(lambda: server.statistics().shared == {})
 
 
+def test_open_requests_are_counted_by_kind_and_on_each_connection() -> None:
+    with (
+        sharing() as (server, worker),
+        shared_with(server, worker) as (_, first),
+        shared_with(server, worker) as (_, second),
+    ):
+        first.requests, second.requests = 3, 0
+        counts = SharedCounts(parked=1, active=1, streams=3)
+        assert server.statistics().shared == {"recorder": counts}
+        found = {(each.streams, each.active) for each in server.list_connections()}
+        assert found == {(3, True), (0, False)}
+
+
 def test_messages_are_counted_by_kind_and_on_each_connection() -> None:
     with sharing(limit=100_000) as (server, worker):
         with shared_with(server, worker, receive_buffer=4096) as (client, protocol):
@@ -977,8 +990,9 @@ def test_stop_waits_for_the_thread_that_has_ended_the_sharing(
             wait_for(go_on)
 
         server._pool.submit_turn = submit_and_pause  # type: ignore[method-assign]
+        own(server, protocol.shared)  # as a thread does that flushes
         protocol.shared.end()
-        thread = threading.Thread(target=protocol.shared.flush)
+        thread = threading.Thread(target=give_away, args=(server, protocol.shared))
         thread.start()
         wait_for(entered)
         server._pool.submit_turn = submit  # type: ignore[method-assign]

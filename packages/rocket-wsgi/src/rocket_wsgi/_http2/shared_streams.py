@@ -329,9 +329,10 @@ class SharedStreams:
 
     def give_up(self) -> None:
         """End all streams: the connection is over."""
+        reason = self.shared.reason or self.connection.close_reason or CloseReason.RESET
         with self.lock:
             for stream in [*self._streams.values()]:
-                self._finish(stream, self.shared.reason or CloseReason.RESET)
+                self._finish(stream, reason)
 
     def queue_turns(self) -> None:
         """Have the turns queued that are wanted. Any thread may call this, without the lock."""
