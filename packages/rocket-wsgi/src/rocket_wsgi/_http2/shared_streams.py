@@ -123,9 +123,7 @@ class SharedStreams:
         self, number: int, protocol: SharedProtocol, *, listens: bool, gone: bool
     ) -> SharedStream:
         """Let ``protocol`` have a stream, once that is attached. See `SharedStream`."""
-        stream = SharedStream(self, number, protocol, listens=listens, gone=gone)
-        self.connection.server.tally.open_stream(stream)
-        return stream
+        return SharedStream(self, number, protocol, listens=listens, gone=gone)
 
     def attach(
         self, stream: SharedStream, parts: Iterable[bytes], *, ended: bool, gone: bool
@@ -139,6 +137,7 @@ class SharedStreams:
         self._unqueued.append(stream)
         if stream.phase is _OVER:
             return
+        self.connection.server.tally.open_stream(stream)
         if gone:
             self._finish(stream, self.shared.reason or CloseReason.CLIENT)
             return
