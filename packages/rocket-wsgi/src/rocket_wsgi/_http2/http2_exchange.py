@@ -46,6 +46,7 @@ class HTTP2Exchange(SharedRequest):
         request: the request.
         reserved: whether it is served even while all workers are busy; known once it waits.
         stage: where it is. The lock of the protocol guards it.
+        ended: whether the client has ended its side of what is no request body (RFC 8441).
         whole: the response, if it is complete: its head, and its body. It belongs to the thread
             that serves the exchange.
         parts: the parts of a streamed body that the application has not read. Likewise.
@@ -56,6 +57,7 @@ class HTTP2Exchange(SharedRequest):
     """
 
     __slots__ = (
+        "ended",
         "fault",
         "number",
         "order",
@@ -80,6 +82,7 @@ class HTTP2Exchange(SharedRequest):
         self.request = request
         self.reserved = False
         self.stage = _RECEIVING
+        self.ended = False
         self.whole: tuple[bytes, bytes] | None = None
         self.parts: list[bytes] = NO_PARTS
         self.unread = 0
