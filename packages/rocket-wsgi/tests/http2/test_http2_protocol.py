@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from time import monotonic
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -359,6 +360,38 @@ def test_a_stream_that_has_to_give_way_ends_alone(serve: Serve, connect: Connect
     client.until(lambda: [client.answers[each].reset for each in streams].count(CANCEL) == 1)
     assert client.get("/quick").text == "quick"
     assert not client.goaways
+
+
+def test_the_slower_stream_gives_way(serve: Serve, connect: Connect) -> None:
+    served = serve(generates, h2c=True, threads=1, server={"max_stalled": 1})
+    client = connect(served, gives_credit=False)
+    client.h2.increment_flow_control_window(10 * MEBIBYTE)
+    quick = client.begin()
+    client.until(lambda: len(client.answers[quick].body) == 65_535)
+    client.h2.increment_flow_control_window(MEBIBYTE, quick)
+    client.flush()
+    client.until(lambda: len(client.answers[quick].body) > MEBIBYTE)
+    eventually(lambda: served.server.statistics().stalled == 1)
+    slow = client.begin()
+    assert client.answer(slow).reset == CANCEL
+    assert client.answers[quick].reset is None
+
+
+def test_the_rate_of_a_body_is_that_of_its_stream(serve: Serve, connect: Connect) -> None:
+    served = serve(Gated(), h2c=True)
+    client = connect(served)
+    streams = [client.begin("/body", "POST", end=False) for _ in range(2)]
+    client.send(streams[0], bytes(200_000), end=False)
+    (connection,) = served.server._registry.snapshot()
+    assert connection.shared is not None
+    protocol: Any = connection.shared.protocol
+    eventually(lambda: len(protocol._exchanges) == 2)
+    quick, slow = [protocol._exchanges[each] for each in streams]
+    eventually(lambda: quick.request.spool.size == 200_000)
+    now = monotonic()
+    assert quick.pace(now) > 1000
+    assert slow.pace(now) == 0
+    assert quick.request.spool.pace(now) == quick.pace(now)
 
 
 def test_idle_connections_make_room(serve: Serve, connect: Connect) -> None:

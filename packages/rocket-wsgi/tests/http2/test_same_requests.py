@@ -11,8 +11,8 @@ from wsgiref.validate import validator
 
 import pytest
 from either import HTTP1, HTTP2, Either, Result
-from http2_client import HTTP2Client
 
+from http2_client import HTTP2Client
 from rocket_core.testing import PATIENCE, eventually
 from rocket_wsgi import AccessLog, Executor, RequestIds, StaticFiles, Underscores
 

@@ -107,6 +107,10 @@ class SharedRequest(TurnTaker):
         """End the wait of the worker, by ending this request alone. As `Exchange.give_way`."""
         raise NotImplementedError
 
+    def begin_stall(self, now: float) -> None:
+        """Note at ``now`` that the worker waits for the client: only the first time counts."""
+        self.stalled_since = self.stalled_since or now
+
     @property
     def leaves(self) -> bool:
         """Return False: the connection is told that it is over, and not its requests."""

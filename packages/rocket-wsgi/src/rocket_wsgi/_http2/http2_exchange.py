@@ -98,6 +98,10 @@ class HTTP2Exchange(SharedRequest):
         """The connection, as HTTP/2 has it."""
         return self._protocol
 
+    def pace(self, now: float) -> float:
+        """Return the rate at which the client sends the body, or takes the response."""
+        return self._protocol.pace_of(self.number, now)
+
     def doing(self) -> str:
         """Return the method and the target."""
         return str(self.request)

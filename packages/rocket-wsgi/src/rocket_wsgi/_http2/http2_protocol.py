@@ -277,12 +277,26 @@ class HTTP2Protocol(SharedProtocol):
         streams = self._session.streams
         return not streams or (asked and self._pushes is not None and len(self._pushes) == streams)
 
+    def streams(self) -> int:
+        """Return how many streams are open, or served though they were reset."""
+        with self._lock:
+            return self._session.streams
+
+    def busy(self) -> bool:
+        """Return whether the application is to answer one of them, or does."""
+        with self._lock:
+            return any(each.stage in _FOR_WORKERS for each in self._exchanges.values())
+
     def outcome(self, reason: CloseReason | None) -> str:
         """Return the error code of the last GOAWAY frame, or the reason."""
         failure = self._session.failure
         if failure is not None and failure is not ErrorCode.NO_ERROR:
             return failure.name
         return super().outcome(reason)
+
+    def pace_of(self, number: int, now: float) -> float:
+        """Return the rate at which the client sends on a stream, or takes. Any thread may ask."""
+        return self._session.pace(number, now)
 
     def _carry_out(self, events: list[Event], now: float) -> None:
         """Do what ``events`` say, and note what follows."""
@@ -303,6 +317,7 @@ class HTTP2Protocol(SharedProtocol):
             if closed or session.waits:
                 self._shared.supply()
         if closed:
+            self._note_reason()
             self._give_up()
 
     def _carry_out_other(self, event: Event, now: float) -> None:
@@ -315,6 +330,14 @@ class HTTP2Protocol(SharedProtocol):
             self._prioritize(event.stream, event.urgency)
         else:  # trailers
             self._add_body(event.stream, b"", now, ended=True)
+
+    def _note_reason(self) -> None:
+        """Have the connection close for what the client has done, if that has ended the session."""
+        failure = self._session.failure
+        connection = self.connection
+        if failure is None or failure is ErrorCode.NO_ERROR or connection.close_reason is not None:
+            return
+        connection.close_reason = _REASONS.get(failure, CloseReason.VIOLATION)
 
     def _arm(self) -> None:
         """With the lock: have `due` called when something is due."""
@@ -376,7 +399,7 @@ class HTTP2Protocol(SharedProtocol):
         else:
             if request.length > min(site.max_body, server.disk.longest):
                 raise HeadError(413, "the request body is too long")
-            request.spool = spool = Spool(server.input, server.disk, connection)
+            request.spool = spool = Spool(server.input, server.disk, exchange)
             request.body = HTTP2Body(spool)
             try:
                 spool.announce(max(request.length, 0))
@@ -844,7 +867,9 @@ class HTTP2Protocol(SharedProtocol):
     def _pending(self) -> int:
         """The bytes that wait in the session, without those of streams that have room of theirs."""
         pending = self._session.pending
-        return pending if self._pushes is None else pending - self._pushes.lent
+        # 1. The session drops what waits on a stream, or on all, as at a reset. 2. This is asked.
+        # 3. The room of the stream is given back. In the second step it exceeds what waits.
+        return pending if self._pushes is None else max(pending - self._pushes.lent, 0)
 
     def _hold(self, count: int) -> None:
         """Note that ``count`` bytes of streamed bodies more, or fewer, wait to be read."""
@@ -894,4 +919,11 @@ def _reset_reason(event: StreamReset) -> CloseReason:
 
 
 _UNQUEUED: Final = frozenset({Stage.RECEIVING, Stage.WAITING})
+_FOR_WORKERS: Final = frozenset({Stage.WAITING, Stage.QUEUED, Stage.AHEAD, Stage.SERVED})
 _UNSERVED: Final = frozenset({Stage.RECEIVING, Stage.WAITING, Stage.QUEUED, Stage.AHEAD})
+
+_REASONS: Final = {
+    ErrorCode.ENHANCE_YOUR_CALM: CloseReason.ABUSE,
+    ErrorCode.SETTINGS_TIMEOUT: CloseReason.HEAD_TIMEOUT,
+}
+"""The reasons for which connections close after a GOAWAY frame, where these are not errors."""

@@ -327,6 +327,15 @@ class Session:
                 self._reset(stream, ErrorCode.INTERNAL_ERROR)
         self._free(stream)
 
+    def pace(self, number: int, now: float) -> float:
+        """Return the bytes per second that the client sends of a body, or else takes of one.
+
+        Any thread may call this, without the lock.
+        """
+        stream = self._streams.get(number)
+        transfer = None if stream is None else stream.incoming or stream.outgoing
+        return 0.0 if transfer is None else transfer.pace(now)
+
     def urgency(self, number: int) -> int:
         """Return how urgent a stream is; lower is more urgent (RFC 9218)."""
         stream = self._streams.get(number)
@@ -718,7 +727,8 @@ class Session:
             return
         stream = self._streams.get(number)
         if stream is None or stream.state is _STREAM_CLOSED:
-            self._late(number)
+            self._numbers.check(number)
+            self._guard.update(self._now)  # clients give credit for what has ended the stream, too
             return
         if not increment:
             raise StreamError(_PROTOCOL_ERROR, "a stream gets no credit")
@@ -732,7 +742,8 @@ class Session:
             raise SessionError(_FRAME_SIZE_ERROR, "RST_STREAM has a wrong size")
         stream = self._streams.get(number)
         if stream is None or stream.state is _STREAM_CLOSED:
-            self._late(number)
+            self._numbers.check(number)
+            self._guard.idle_frame(self._now)
             return
         self._guard.reset(self._now)
         self._cut(stream, End.RESET_RECEIVED)
@@ -748,11 +759,6 @@ class Session:
             if stream is None or stream.state is _STREAM_CLOSED:
                 raise SessionError(_FRAME_SIZE_ERROR, "PRIORITY has a wrong size")
             raise StreamError(_FRAME_SIZE_ERROR, "PRIORITY has a wrong size")
-
-    def _late(self, number: int) -> None:
-        """Ignore a frame that was sent before the client knew of the end of its stream."""
-        self._numbers.check(number)
-        self._guard.idle_frame(self._now)
 
     def _misplaced(self, number: int, stream: Stream | None) -> None:
         """Take DATA or HEADERS of a stream on which the client may not send (section 5.1)."""
