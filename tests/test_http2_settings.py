@@ -13,6 +13,7 @@ import pytest
 from systemtests.processes import (
     APPLICATIONS,
     PATIENCE,
+    Process,
     assert_quiet,
     environment,
     find_tool,
@@ -100,6 +101,21 @@ def test_without_the_setting_cleartext_is_refused() -> None:
         assert parts.startswith(b"HTTP/1.1 505 ")
 
 
+def told(admin: Path, command: str) -> dict[str, Any]:
+    """The answer of the one process of a server to a command."""
+    done = subprocess.run(
+        [rocket_cli(), command, "--admin", str(admin), "--json"],
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=True,
+    )
+    (answer,) = json.loads(done.stdout)["answers"]
+    found: dict[str, Any] = answer
+    return found
+
+
 def test_connections_are_told_apart(certificates: Certificates, tmp_path: Path) -> None:
     """In the report of the connections."""
     admin = tmp_path / "admin.sock"
@@ -114,14 +130,28 @@ def test_connections_are_told_apart(certificates: Certificates, tmp_path: Path) 
         ):
             client.sendall(PREFACE)
             assert client.recv(1 << 16)  # the server's settings
-            done = subprocess.run(
-                [rocket_cli(), "connections", "--admin", str(admin), "--json"],
-                env=environment(),
-                capture_output=True,
-                encoding="utf-8",
-                timeout=PATIENCE,
-                check=True,
-            )
-        (answer,) = json.loads(done.stdout)["answers"]
-        (found,) = answer["connections"]
+            (found,) = told(admin, "connections")["connections"]
         assert (found["protocol"], found["kind"], found["state"]) == ("h2", "HTTP/2", "shared")
+        assert (found["streams"], found["active"]) == (0, False)
+
+
+def test_streams_are_counted(tmp_path: Path) -> None:
+    """While the application answers three requests of one connection."""
+    admin = tmp_path / "admin.sock"
+    with socket.create_server(("127.0.0.1", 0)) as gate:
+        variables = {"GATE_PORT": str(gate.getsockname()[1])}
+        options = [*ANY, "--h2c", "--admin", str(admin)]
+        with serve("gated:application", *options, cwd=APPLICATIONS, variables=variables) as server:
+            addresses = [f"{server.address}/{number}" for number in range(3)]
+            client = Process([find_tool("nghttp"), "-n", *addresses], APPLICATIONS)
+            try:
+                asked = [gate.accept()[0] for _ in addresses]
+                (found,) = told(admin, "connections")["connections"]
+                assert (found["streams"], found["active"]) == (3, True)
+                shared = told(admin, "stats")["shared"]
+                assert shared == {"HTTP/2": {"parked": 0, "active": 1, "streams": 3}}
+                for each in asked:
+                    each.close()
+                assert client.wait() == 0
+            finally:
+                client.kill()

@@ -6,12 +6,14 @@ import configparser
 import json
 import re
 import shlex
+import signal
 import socket
 import ssl
 import subprocess
 import sysconfig
 import textwrap
-from typing import TYPE_CHECKING, Any
+import threading
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import kubernetes_validate
@@ -32,7 +34,7 @@ from systemtests.processes import (
 from systemtests.recipes import RECIPES, haproxy, nghttpx, nginx, recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from systemtests.certificates import Certificates
@@ -159,11 +161,14 @@ def test_nginx_that_passes_bytes_on(tmp_path: Path, certificates: Certificates) 
 # -- HTTP/2 --------------------------------------------------------------------------------------
 
 
-def fetch(address: tuple[str, int], certificates: Certificates, path: str) -> dict[str, Any]:
+def fetch(
+    address: tuple[str, int], certificates: Certificates, path: str, *arguments: str
+) -> dict[str, Any]:
     """What the application has seen of a request by HTTP/2 over TLS, from `CLIENT`."""
     host, port = address
-    command = [find_tool("curl"), "--silent", "--show-error", "--fail", "--http2"]
-    command += ["--interface", CLIENT, "--cacert", str(certificates.ca), "--max-time", "10"]
+    command = [find_tool("curl"), "--silent", "--show-error", "--fail", "--http2", *arguments]
+    command += ["--interface", CLIENT, "--cacert", str(certificates.ca)]
+    command += ["--max-time", str(PATIENCE)]
     for name, value in {"Host": "mysite.example", **FORGED}.items():
         command += ["--header", f"{name}: {value}"]
     command += ["--write-out", "\n%{http_version}", f"https://{host}:{port}{path}"]
@@ -184,6 +189,67 @@ def assert_client_of_http2_is_seen(found: dict[str, Any]) -> None:
     assert found["HTTP_HOST"] == "mysite.example"
     assert found["HTTP_FORWARDED"] is None
     assert found["HTTP_X_FORWARDED_FOR"] is None
+
+
+UPLOAD = 2 << 20
+
+
+def assert_upload_arrives(
+    address: tuple[str, int], certificates: Certificates, tmp_path: Path
+) -> None:
+    """With its length, and without it."""
+    path = tmp_path / "upload"
+    path.write_bytes(bytes(UPLOAD))
+    for fields in ([], ["--header", "Content-Length:"]):
+        found = fetch(address, certificates, "/upload", "--data-binary", f"@{path}", *fields)
+        assert found["length"] == UPLOAD
+
+
+def assert_no_response_is_lost(server: Server, address: tuple[str, int]) -> None:
+    """While clients of the proxy have many streams, and the server reloads behind it."""
+    requests = 500
+    command = [find_tool("h2load"), "-n", str(requests), "-c", "5", "-m", "20"]
+    command.append(f"https://{address[0]}:{address[1]}/load")
+    with Load(command) as load:
+        for _ in range(3):
+            load.wait_for_runs(1)
+            server.send(signal.SIGHUP)
+            server.wait_for("reloaded: generation")
+        load.wait_for_runs(1)
+    told = {line for each in load.outputs for line in each.splitlines() if "2xx" in line}
+    assert told == {f"status codes: {requests} 2xx, 0 3xx, 0 4xx, 0 5xx"}
+
+
+class Load(threading.Thread):
+    """Runs a command again and again; a context manager."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        super().__init__()
+        self._command = command
+        self._runs = threading.Semaphore(0)
+        self._ends = threading.Event()
+        self.outputs: list[str] = []
+
+    def run(self) -> None:
+        while not self._ends.is_set():
+            done = subprocess.run(
+                self._command, capture_output=True, encoding="utf-8", timeout=PATIENCE, check=False
+            )
+            self.outputs.append(done.stdout + done.stderr)
+            self._runs.release()
+
+    def wait_for_runs(self, count: int) -> None:
+        """Return once the command has ended ``count`` times more than was waited for."""
+        for _ in range(count):
+            assert self._runs.acquire(timeout=PATIENCE)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self.join()
 
 
 @pytest.fixture
@@ -220,6 +286,9 @@ def test_haproxy_with_http2(tmp_path: Path, certificates: Certificates, pem: Pat
                 assert_client_of_http2_is_seen(fetch(first, certificates, f"/{number}"))
                 plain.wait_for(f" /{number}")
             assert_client_of_http2_is_seen(fetch(second, certificates, "/"))
+            for address, server in ((first, plain), (second, secure)):
+                assert_upload_arrives(address, certificates, tmp_path)
+                assert_no_response_is_lost(server, address)
     assert_quiet(plain.log + secure.log)
 
 
@@ -237,6 +306,8 @@ def test_nghttpx(tmp_path: Path, certificates: Certificates) -> None:
         for number in (1, 2, 3):
             assert_client_of_http2_is_seen(fetch(address, certificates, f"/{number}"))
             server.wait_for(f" /{number}")
+        assert_upload_arrives(address, certificates, tmp_path)
+        assert_no_response_is_lost(server, address)
     assert_quiet(server.log)
 
 

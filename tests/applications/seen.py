@@ -1,4 +1,7 @@
-"""An application that answers what it has been told of the request, as JSON."""
+"""An application that answers what it has been told of the request, as JSON.
+
+It tells the length of the body, too.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ KEYS = (
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    body = json.dumps({key: environ.get(key) for key in KEYS}).encode()
+    length = len(environ["wsgi.input"].read())
+    body = json.dumps({key: environ.get(key) for key in KEYS} | {"length": length}).encode()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     start_response("200 OK", headers)
     return [body]

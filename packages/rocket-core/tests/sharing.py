@@ -32,6 +32,7 @@ class Recorder(SharedProtocol):
         does: what a test has a method do as well, by its name.
         lines: the lines that were received, until they are taken by `turn`, where a test says so.
         reason: the reason for the end.
+        requests: how many requests of the client it says are open.
     """
 
     kind = "recorder"
@@ -43,6 +44,7 @@ class Recorder(SharedProtocol):
         self.does: dict[str, Callable[[], object]] = {}
         self.lines: list[bytes] = []
         self.reason: CloseReason | None = None
+        self.requests: int | None = None
 
     def _note(self, name: str) -> object:
         self.threads[name] = threading.current_thread().name
@@ -54,6 +56,12 @@ class Recorder(SharedProtocol):
         while (line := connection.take_through(b"\n")) is not None:
             self.lines.append(line)
         self._note("received")
+
+    def streams(self) -> int | None:
+        return self.requests
+
+    def busy(self) -> bool:
+        return bool(self.requests)
 
     def due(self, now: float) -> None:
         del now

@@ -141,6 +141,7 @@ def test_connections(server: Server, inspector: Inspector) -> None:
             "protocol": "",
             "kind": "",
             "active": False,
+            "streams": None,
             "messages": None,
         }
         for sort in ("age", "held", "state"):
@@ -162,8 +163,8 @@ def test_websockets_streams_and_answers(
         body = stream.iter_raw()  # which closes the connection at its end
         assert next(body) == b"ok"
         shared = {
-            "websocket": {"parked": 0, "active": 1},
-            "event stream": {"parked": 1, "active": 0},
+            "websocket": {"parked": 0, "active": 1, "streams": 0},
+            "event stream": {"parked": 1, "active": 0, "streams": 0},
         }
         eventually(lambda: inspector.stats({})["shared"] == shared)
         assert inspector.counters()["messages"] == {

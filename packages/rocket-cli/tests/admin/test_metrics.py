@@ -111,13 +111,16 @@ def test_all_processes_are_added_up(site: str) -> None:
 
 def test_what_is_shared_is_added_up_by_kind(site: str, processes: Processes) -> None:
     for each in processes.answers:
-        each["shared"] = SHARED
+        each["shared"] = SHARED | {"HTTP/2": {"parked": 4, "active": 1, "streams": 12}}
         each["counters"] |= MESSAGES
     processes.ended |= MESSAGES
     found = scrape(site)
     assert found['rocket_shared_connections{kind="websocket",state="parked"}'] == 2000
     assert found['rocket_shared_connections{kind="websocket",state="active"}'] == 6
     assert found['rocket_shared_connections{kind="deferred answer",state="parked"}'] == 14
+    assert found['rocket_shared_connections{kind="HTTP/2",state="parked"}'] == 8
+    assert not any('state="streams"' in name for name in found)
+    assert found["rocket_streams"] == 24
     assert found['rocket_messages_received_total{kind="websocket"}'] == 1500
     assert found['rocket_messages_sent_total{kind="websocket"}'] == 12000
     assert found['rocket_messages_dropped_total{kind="websocket"}'] == 60

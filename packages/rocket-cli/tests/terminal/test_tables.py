@@ -58,11 +58,13 @@ def test_times_are_those_of_all_processes() -> None:
 
 @WIDTHS
 def test_websockets_streams_and_answers(width: int) -> None:
-    answers = [stats(shared=SHARED, counters=counters(**MESSAGES)) for _ in range(2)]
+    http2 = {"HTTP/2": {"parked": 4, "active": 1, "streams": 12}}
+    answers = [stats(shared=SHARED | http2, counters=counters(**MESSAGES)) for _ in range(2)]
     lines = [
         " ".join(each) for each in words(rendered(stats_report(Reply(answers, MESSAGES)), width))
     ]
     assert "Kind parked active received sent dropped closed" in lines
+    assert "HTTP/2: 24 open 8 2 0 0 0" in lines
     assert "websocket 2,000 6 1,500 12,000 60 1013: 180, 1000: 120" in lines
     assert "deferred answer 14 0 0 0 0" in lines
     assert "event stream 0 0 0 0 0 client closed: 27" in lines
@@ -154,6 +156,7 @@ def test_connections(width: int) -> None:
         "kind": "",
         "active": False,
         "messages": None,
+        "streams": None,
     }
     reply = Reply([{"process": 100, "generation": 1, "count": 7, "connections": [connection]}])
     found = words(rendered(connections_report(reply), width))
@@ -164,7 +167,7 @@ def test_connections(width: int) -> None:
 
 def test_shared_connections_with_their_messages() -> None:
     usual = {"local": "a:80", "age": 5.0, "requests": 1, "held": 0, "secure": False}
-    usual |= {"protocol": ""}
+    usual |= {"protocol": "", "streams": None}
     counts = {"received": 1234, "sent": 5, "dropped": 0}
     connections = [
         {**usual, "peer": "b:1", "state": "shared", "kind": "websocket", "active": False}
@@ -172,12 +175,17 @@ def test_shared_connections_with_their_messages() -> None:
         {**usual, "peer": "b:2", "state": "shared", "kind": "event stream", "active": True}
         | {"messages": counts},
         {**usual, "peer": "b:3", "state": "idle", "kind": "", "active": False, "messages": None},
+        {**usual, "peer": "b:4", "state": "shared", "kind": "HTTP/2", "active": True}
+        | {"messages": {"received": 0, "sent": 0, "dropped": 0}, "streams": 17, "requests": 99},
     ]
-    reply = Reply([{"process": 9, "generation": 1, "count": 3, "connections": connections}])
+    reply = Reply([{"process": 9, "generation": 1, "count": 4, "connections": connections}])
     lines = [" ".join(each) for each in words(rendered(connections_report(reply)))]
     assert "9 b:1 a:80 parked 5s 1 2.00 KiB websocket 1,234 5" in lines
     assert "9 b:2 a:80 active 5s 1 0 B event stream 1,234 5" in lines
     assert "9 b:3 a:80 idle 5s 1 0 B" in lines
+    assert "9 b:4 a:80 active 5s 99 0 B HTTP/2 17" in lines
+    title = "process client address state age requests held TLS kind streams received sent"
+    assert title in lines
 
 
 @pytest.mark.parametrize(
@@ -198,6 +206,7 @@ def test_what_secures_a_connection(changes: dict[str, object], words: list[str])
         "protocol": "",
         "kind": "",
         "messages": None,
+        "streams": None,
     }
     reply = Reply(
         [{"process": 100, "generation": 1, "count": 1, "connections": [connection | changes]}]
@@ -210,7 +219,7 @@ def test_long_addresses_are_folded_and_not_cut() -> None:
     address = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"
     connection = {"peer": address, "local": address, "state": "idle", "age": 0.0}
     connection |= {"requests": 0, "held": 0, "secure": False, "protocol": "", "kind": ""}
-    connection |= {"messages": None}
+    connection |= {"messages": None, "streams": None}
     reply = Reply([{"process": 100, "generation": 1, "count": 1, "connections": [connection]}])
     text = rendered(connections_report(reply), 80)
     assert "\N{HORIZONTAL ELLIPSIS}" not in text

@@ -697,6 +697,19 @@ def test_statistics_count_connections_by_kind() -> None:
         eventually(lambda: server.statistics().shared == {})
 
 
+def test_open_requests_are_counted_by_kind_and_on_each_connection() -> None:
+    with (
+        sharing() as (server, worker),
+        shared_with(server, worker) as (_, first),
+        shared_with(server, worker) as (_, second),
+    ):
+        first.requests, second.requests = 3, 0
+        counts = SharedCounts(parked=1, active=1, streams=3)
+        assert server.statistics().shared == {"recorder": counts}
+        found = {(each.streams, each.active) for each in server.list_connections()}
+        assert found == {(3, True), (0, False)}
+
+
 def test_messages_are_counted_by_kind_and_on_each_connection() -> None:
     with sharing(limit=100_000) as (server, worker):
         with shared_with(server, worker, receive_buffer=4096) as (client, protocol):

@@ -27,6 +27,7 @@ from raw.case import (
 
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.frames import DATA, GOAWAY, WINDOW_UPDATE
+from rocket_wsgi._http2.hpack_encoder import encode_once
 from rocket_wsgi._http2.limits import (
     CONNECTION_WINDOW,
     MAX_CONTROL,
@@ -226,6 +227,30 @@ def test_credit_that_was_earned_does_not_count() -> None:
             peer.flush()
         stream += 2
         peer.lines.clear()
+    assert state(peer.session) is SessionState.OPEN
+
+
+def test_credit_for_each_small_response_is_no_flood() -> None:
+    """HAProxy gives it after each DATA frame: to the connection, and to a stream that has ended."""
+    peer = begin()
+    for stream in odd(5000):
+        peer.receive([headers(stream)])
+        peer.answer(b"x" * 100)
+        peer.flush()
+        peer.receive([update(100, stream) + update(100)])
+        peer.forget()
+    assert state(peer.session) is SessionState.OPEN
+
+
+def test_credit_for_each_small_part_is_no_flood() -> None:
+    """As of an event stream."""
+    peer = begin()
+    peer.session.receive(headers(1), peer.now)
+    peer.session.respond(1, encode_once(":status", "200"), b"", peer.now, end=False)
+    for _ in range(5000):
+        peer.session.send(1, b"x" * 100, peer.now)
+        assert peer.session.take(1 << 16, peer.now)
+        peer.receive([update(100, 1) + update(100)])
     assert state(peer.session) is SessionState.OPEN
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -15,6 +16,7 @@ import pytest
 
 from http2_client import HTTP2Client
 from rocket_core import Peer, Timeouts
+from rocket_core._pool.urgent_lanes import LANES
 from rocket_core.testing import PATIENCE, at_growing_scales, descriptors, eventually, within
 from rocket_wsgi import AccessLog, Site, StaticFiles
 from rocket_wsgi._http2.frames import ACK, DATA, GOAWAY, PING, frame
@@ -517,6 +519,92 @@ def test_urgent_requests_are_served_while_all_workers_are_busy(
     assert client.get("/healthz").text == "ok\n"
     application.gate.set()
     assert client.answer(held).status == 200
+
+
+@pytest.mark.parametrize("served_by", ["reserved", "static"])
+def test_urgent_streams_overtake_others_of_their_connection(
+    serve: Serve, connect: Connect, tmp_path: Path, served_by: str
+) -> None:
+    """A proxy may send all requests on one connection, those of a health check, too."""
+    (tmp_path / "file").write_bytes(b"static")
+    application = Gated()
+    served = serve(
+        application,
+        h2c=True,
+        threads=2,
+        reserved=lambda environ: environ["PATH_INFO"].startswith("/urgent"),
+        static={"/static": StaticFiles(tmp_path)},
+    )
+    client = connect(served)
+    path, text = ("/urgent", "/urgent") if served_by == "reserved" else ("/static/file", "static")
+    held = [client.begin(f"/hold/{number}") for number in range(20)]
+    eventually(lambda: len(application.paths) == 2)
+    urgent = [client.begin(path) for _ in range(3)]
+    assert [client.answer(each).text for each in urgent] == [text] * 3
+    assert len([each for each in application.paths if each.startswith("/hold")]) == 2
+    reset = client.begin(path, flush=False)
+    client.h2.reset_stream(reset, CANCEL)
+    assert client.get(path).text == text
+    application.gate.set()
+    assert {client.answer(each).status for each in held} == {200}
+    assert len([each for each in application.paths if each.startswith("/hold")]) == 20
+
+
+def test_urgent_streams_wait_where_all_lanes_are_held(serve: Serve, connect: Connect) -> None:
+    application = Gated()
+    served = serve(application, h2c=True, threads=1, reserved=lambda environ: True)
+    client = connect(served)
+    streams = [client.begin(f"/hold/{number}") for number in range(30)]
+    eventually(lambda: len(application.paths) == 1 + LANES)
+    application.gate.set()
+    assert {client.answer(each).status for each in streams} == {200}
+    assert sorted(application.paths) == sorted(f"/hold/{number}" for number in range(30))
+
+
+def test_a_function_that_fails_to_tell_what_is_urgent_ends_nothing(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    application = Gated()
+
+    def reserved(environ: Environ) -> bool:
+        if environ["PATH_INFO"] == "/fails":
+            raise LookupError("not known")
+        return False
+
+    served = serve(application, h2c=True, threads=1, reserved=reserved)
+    client = connect(served)
+    streams = [client.begin(path) for path in ("/hold/1", "/hold/2")]
+    eventually(lambda: queued(served) == 1)
+    fails = client.begin("/fails")
+    eventually(lambda: "not known" in caplog.text)
+    application.gate.set()
+    assert {client.answer(each).status for each in streams} == {200}
+    assert client.answer(fails).status == 200
+
+
+def test_the_time_that_an_urgent_stream_has_waited(serve: Serve, connect: Connect) -> None:
+    application = Gated()
+    waited: list[float] = []
+
+    def with_time(environ: Environ, start: Start) -> list[bytes]:
+        if environ["PATH_INFO"] == "/urgent":
+            waited.append(environ["rocket.queue_time"])
+        return application(environ, start)
+
+    served = serve(
+        with_time,
+        h2c=True,
+        threads=1,
+        reserved=lambda environ: environ["PATH_INFO"] == "/urgent",
+    )
+    client = connect(served)
+    held = [client.begin(f"/hold/{number}") for number in range(2)]
+    eventually(lambda: len(application.paths) == 1)
+    began = time.monotonic()
+    assert client.get("/urgent").status == 200
+    assert 0 <= waited[0] < time.monotonic() - began
+    application.gate.set()
+    assert {client.answer(each).status for each in held} == {200}
 
 
 def test_a_drain_lets_streams_finish(serve: Serve, connect: Connect) -> None:

@@ -149,6 +149,7 @@ class Inspector:
                     "protocol": each.protocol,
                     "kind": each.kind,
                     "active": each.active,
+                    "streams": each.streams,
                     "messages": None if each.messages is None else asdict(each.messages),
                 }
                 for each in found[: arguments.get("limit", 100)]

@@ -100,10 +100,15 @@ def _connections(scrape: Scrape) -> Values:
 
 def _shared(scrape: Scrape) -> Values:
     return (
-        ([kind, state], count)
+        ([kind, state], counts.get(state, 0))
         for kind, counts in sorted(scrape.whole["shared"].items())
-        for state, count in counts.items()
+        for state in ("parked", "active")
     )
+
+
+def _streams(scrape: Scrape) -> Values:
+    shared = scrape.whole["shared"].values()
+    return iter([([], sum(counts.get("streams", 0) for counts in shared))])
 
 
 def _messages(key: str) -> Callable[[Scrape], Values]:
@@ -246,15 +251,24 @@ DEFINITIONS: Final = (
     Definition(
         "rocket_shared_connections",
         GaugeMetricFamily,
-        "Open websockets, event streams and deferred answers that hold no thread, or have one that "
-        "works for them; state is parked or active.",
+        "Connections of HTTP/2, websockets, event streams and deferred answers that hold no "
+        "thread, or have one that works for them; state is parked or active.",
         ("kind", "state"),
         _shared,
     ),
     Definition(
+        "rocket_streams",
+        GaugeMetricFamily,
+        "Open streams of HTTP/2: requests that arrive, wait for a thread, are served, or whose "
+        "response is sent.",
+        (),
+        _streams,
+    ),
+    Definition(
         "rocket_shared_connections_closed",
         CounterMetricFamily,
-        "Closed websockets, by close code; ended event streams and deferred answers, by reason.",
+        "Closed websockets, by close code; ended connections of HTTP/2, event streams and deferred "
+        "answers, by reason.",
         ("kind", "code"),
         _outcomes,
     ),

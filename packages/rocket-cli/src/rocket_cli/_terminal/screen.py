@@ -14,7 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from rocket_cli._admin.counters import mean, quantile
-from rocket_cli._terminal.tables import SHARES, STATES, doing, headline, kinds_of, plain
+from rocket_cli._terminal.tables import (
+    SHARES,
+    STATES,
+    described,
+    doing,
+    headline,
+    kinds_of,
+    plain,
+)
 from rocket_cli._terminal.trend import Trend
 from rocket_cli._units import age, number, seconds, size
 
@@ -31,7 +39,7 @@ _TRAFFIC: Final = 9
 """Lines of the upper panels, including their frames."""
 
 _LEAST: Final = 24
-"""Lines of a terminal on which there is room for the panel of what is shared."""
+"""Lines of a terminal on which there is room for the panel of what is shared, with three kinds."""
 
 
 def screen(
@@ -40,7 +48,7 @@ def screen(
     """Return the whole screen; ``trouble`` is the reason why it is not up to date, or empty."""
     wide = width >= _WIDE
     count = len(trend.processes)
-    kinds = kinds_of(trend.whole, trend.whole["counters"]) if height >= _LEAST else []
+    kinds = _kinds(trend, height - _LEAST + 3) if height >= _LEAST else []
     lines = len(kinds) + 3 if kinds else 0
     # At least three lines are left to the slowest requests.
     shown = max(min(count, height - _TRAFFIC - lines - 2 - 3 - 6), 1)
@@ -186,8 +194,20 @@ def _bars(rows: Iterable[tuple[str, float, str]], most: float, style: str, *, wi
     return grid
 
 
+def _kinds(trend: Trend, most: int) -> list[str]:
+    """Return up to ``most`` kinds of what is shared, those with the most connections."""
+    shared = trend.whole["shared"]
+
+    def count(kind: str) -> int:
+        levels = shared.get(kind, {})
+        return int(levels.get("parked", 0) + levels.get("active", 0))
+
+    kinds = kinds_of(trend.whole, trend.whole["counters"])
+    return sorted(sorted(kinds, key=count, reverse=True)[:most])
+
+
 def _shared(trend: Trend, kinds: Iterable[str]) -> Table:
-    """Return the websockets, event streams and deferred answers, and the rates of messages."""
+    """Return HTTP/2, websockets, event streams and the like, and the rates of messages."""
     grid = Table.grid(padding=(0, 2), expand=True)
     names = ("", "parked", "active", "received/s", "sent/s", "dropped/s", "closed/s")
     grid.add_column(no_wrap=True)
@@ -200,7 +220,7 @@ def _shared(trend: Trend, kinds: Iterable[str]) -> Table:
         closed = sum(trend.counted.get("outcomes", {}).get(kind, {}).values())
         found = (*(messages.get(name, 0) for name in ("received", "sent", "dropped")), closed)
         grid.add_row(
-            plain(kind),
+            described(kind, levels),
             *(number(levels.get(name, 0)) for name in ("parked", "active")),
             *(number(each / trend.seconds) if trend.seconds else "-" for each in found),
         )

@@ -185,8 +185,16 @@ def kinds_of(whole: Answer, counters: Answer) -> list[str]:
     )
 
 
+def described(kind: str, levels: Mapping[str, int]) -> Text:
+    """Return a kind of shared connections, with the number of their open requests, if any."""
+    streams = levels.get("streams", 0)
+    if not streams:
+        return plain(kind)
+    return plain(f"{kind}: {number(streams)} open")
+
+
 def shared_table(whole: Answer, counters: Answer) -> Table | None:
-    """Return a table of websockets, event streams and deferred answers; None if there were none."""
+    """Return a table of HTTP/2, websockets, event streams and the like; None if there were none."""
     kinds = kinds_of(whole, counters)
     if not kinds:
         return None
@@ -195,7 +203,7 @@ def shared_table(whole: Answer, counters: Answer) -> Table | None:
     for kind in kinds:
         levels, counts = whole["shared"].get(kind, {}), messages.get(kind, {})
         made.add_row(
-            plain(kind),
+            described(kind, levels),
             *(number(levels.get(name, 0)) for name in ("parked", "active")),
             *(number(counts.get(name, 0)) for name in ("received", "sent", "dropped")),
             plain(_ends(outcomes.get(kind, {}))),
@@ -275,7 +283,7 @@ def connections_report(reply: Reply) -> RenderableType:
     connections = [each for answer in reply.sound for each in answer["connections"]]
     shared = any(each["kind"] for each in connections)
     if shared:
-        columns += ["kind", ">received", ">sent"]
+        columns += ["kind", ">streams", ">received", ">sent"]
     made = table(*columns)
     count = shown = 0
     for answer in reply.sound:
@@ -291,7 +299,7 @@ def connections_report(reply: Reply) -> RenderableType:
                 number(each["requests"]),
                 size(each["held"]),
                 (each["protocol"] or "yes") if each["secure"] else "",
-                *(_messages(each) if shared else ()),
+                *(_sharing(each) if shared else ()),
             )
     what = "connection" if count == 1 else "connections"
     return spaced([made, Text(f"{shown} of {count} {what}", "dim")])
@@ -304,9 +312,11 @@ def _state(connection: Answer) -> str:
     return str(connection["state"])
 
 
-def _messages(connection: Answer) -> Iterable[RenderableType]:
-    """Return the cells for what is shared: the kind, and the messages in either direction."""
-    counts = connection["messages"]
+def _sharing(connection: Answer) -> Iterable[RenderableType]:
+    """Return the cells for what is shared: the kind, its streams, or its messages either way."""
+    counts, streams = connection["messages"], connection["streams"]
     if counts is None:
-        return ("", "", "")
-    return (plain(connection["kind"]), number(counts["received"]), number(counts["sent"]))
+        return ("", "", "", "")
+    if streams is not None:
+        return (plain(connection["kind"]), number(streams), "", "")
+    return (plain(connection["kind"]), "", number(counts["received"]), number(counts["sent"]))

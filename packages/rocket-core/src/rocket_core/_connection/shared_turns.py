@@ -61,6 +61,12 @@ class Told(Protocol):
     def pace(self, now: float, /) -> float:
         """Return the bytes per second that have come lately of what has begun to arrive."""
 
+    def streams(self) -> int | None:
+        """Return how many requests are open; None: it is not for requests."""
+
+    def busy(self) -> bool:
+        """Return whether a worker serves one of these, or is to."""
+
     def doing(self) -> str:
         """Return what the present turn is busy with."""
 

@@ -23,8 +23,8 @@ class SharedProtocol(ABC):
       likes. What is noted is carried out when the method returns, or by `SharedConnection.flush`.
     - *The Monitor's thread* calls `overdue` while another thread is in `turn`. It may do what the
       owner may.
-    - *Any thread* may call `doing` and `pace`. `outcome` is called by the thread that has called
-      `ended`.
+    - *Any thread* may call `doing`, `pace`, `streams` and `busy`. `outcome` is called by the thread
+      that has called `ended`.
     """
 
     __slots__ = ()
@@ -128,6 +128,20 @@ class SharedProtocol(ABC):
         connection at once.
         """
         shared.cut(CloseReason.REQUEST_TIMEOUT)
+
+    def streams(self) -> int | None:
+        """Return how many requests are open on the connection; None: it is not for requests.
+
+        Any thread may call this.
+        """
+        return None
+
+    def busy(self) -> bool:
+        """Return whether a worker serves one of these requests, or is to. Any thread may call it.
+
+        A turn of the connection itself does not count.
+        """
+        return False
 
     def doing(self) -> str:
         """Return what `turn` is busy with, for people. Any thread may call this."""

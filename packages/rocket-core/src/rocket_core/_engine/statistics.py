@@ -17,10 +17,12 @@ class SharedCounts:
     Attributes:
         parked: those that hold no thread and wait for none.
         active: those for which a worker does something, or is to.
+        streams: the requests that are open on all of them, as the streams of HTTP/2.
     """
 
     parked: int
     active: int
+    streams: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class ConnectionInfo:
         kind: the kind of its protocol while it is shared; otherwise empty.
         active: whether it is shared, and a worker does something for it, or is to.
         messages: the messages on it while it is shared; otherwise None.
+        streams: the requests that are open on it, as the streams of HTTP/2; None if it is not
+            shared, or not for requests.
     """
 
     peer: Peer
@@ -121,3 +125,4 @@ class ConnectionInfo:
     kind: str = ""
     active: bool = False
     messages: MessageCounts | None = None
+    streams: int | None = None

@@ -717,8 +717,9 @@ class Server:
                 secure=each.secure,
                 protocol=each.protocol,
                 kind="" if shared is None else shared.protocol.kind,
-                active=shared is not None and shared.turn_state is not TurnState.RESTING,
+                active=shared is not None and _is_active(shared),
                 messages=None if shared is None else counts_of(shared),
+                streams=None if shared is None else shared.protocol.streams(),
             )
             for each in self._registry.snapshot()
             for shared in [each.shared]  # which may end meanwhile
@@ -732,8 +733,19 @@ def _count_shared(
     found += [each for connection in connections if (each := connection.shared) is not None]
     shared = [each for each in found if each.protocol.kind]
     all_of = Counter(each.protocol.kind for each in shared)
-    parked = Counter(each.protocol.kind for each in shared if each.turn_state is TurnState.RESTING)
-    return {kind: SharedCounts(parked[kind], all_of[kind] - parked[kind]) for kind in all_of}
+    active = Counter(each.protocol.kind for each in shared if _is_active(each))
+    served: Counter[str] = Counter()
+    for one in shared:
+        served[one.protocol.kind] += one.protocol.streams() or 0
+    return {
+        kind: SharedCounts(all_of[kind] - active[kind], active[kind], served[kind])
+        for kind in all_of
+    }
+
+
+def _is_active(shared: SharedTurns) -> bool:
+    """Return whether a worker does something for what is shared, or is to."""
+    return shared.turn_state is not TurnState.RESTING or shared.protocol.busy()
 
 
 def _check_threads(least: int, most: int) -> None:

@@ -13,11 +13,14 @@ from rocket_wsgi._http2.limits import (
     MAX_IDLE_FRAMES,
     MAX_RESETS,
     RESETS_PER_SECOND,
+    UPDATES_PER_FRAME,
 )
 from rocket_wsgi._http2.token_bucket import TokenBucket
 
 _MOST_EARNED: Final = CONNECTION_WINDOW
 """The bytes sent that are kept for later WINDOW_UPDATE frames."""
+
+_PER_FRAME: Final = UPDATES_PER_FRAME * BYTES_PER_UPDATE
 
 
 class Guard:
@@ -40,9 +43,13 @@ class Guard:
         if not self._idle.take(now, count):
             raise _too_many("frames move nothing")
 
-    def sent(self, count: int) -> None:
-        """Note that ``count`` bytes of bodies were sent, for which the client may give credit."""
-        self._earned = min(self._earned + count, _MOST_EARNED)
+    def sent(self, count: int, *, cut: bool) -> None:
+        """Note that a DATA frame was sent, for whose ``count`` bytes the client may give credit.
+
+        ``cut`` tells that it is smaller than it could be, because the client's window is so small.
+        """
+        earned = self._earned + (count if cut else count + _PER_FRAME)
+        self._earned = min(earned, _MOST_EARNED)
 
     def update(self, now: float) -> None:
         """Count a WINDOW_UPDATE."""

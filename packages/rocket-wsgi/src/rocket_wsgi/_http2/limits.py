@@ -34,6 +34,11 @@ BYTES_PER_UPDATE: Final = 1024
 """The bytes sent that entitle the client to one WINDOW_UPDATE. Clients usually send two, for the
 stream and the connection, after 16 KiB or more."""
 
+UPDATES_PER_FRAME: Final = 2
+"""The WINDOW_UPDATE frames to which a DATA frame entitles the client in addition: HAProxy sends two
+after each of them, however small. A frame that is small because the window of the client is so
+small entitles it to none, or one-byte windows would be free of charge (CVE-2019-9511)."""
+
 MAX_SETTINGS: Final = 32
 """Settings in a frame that count as one frame; more count as several."""
 

@@ -161,7 +161,7 @@ class Sender:
                 frames += body
                 self.window -= size
                 stream.window_out -= size
-                self._guard.sent(size)
+                self._guard.sent(size, cut=False)
             self._frames.append(frames)
             self._size += len(frames)
             self._complete(stream, self._frames)
@@ -343,7 +343,7 @@ class Sender:
         self.pending -= size
         self.window -= size
         self._stuck = False
-        self._guard.sent(size)
+        self._guard.sent(size, cut=size == most < MAX_FRAME and bool(stream.pieces))
         for transfer in (stream.outgoing, self.outgoing):
             if transfer is not None:
                 transfer.resume(now)  # since its window has opened, the client was not waited for

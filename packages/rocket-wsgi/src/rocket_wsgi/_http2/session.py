@@ -48,6 +48,7 @@ from rocket_wsgi._http2.events import (
     Event,
     PriorityChanged,
     RequestArrived,
+    RequestMalformed,
     StreamReset,
     TrailersArrived,
 )
@@ -601,11 +602,16 @@ class Session:
             return
         if len(self._streams) >= MAX_STREAMS:
             raise StreamError(ErrorCode.REFUSED_STREAM, "too many streams at a time")
-        head = decoded.head or self._read_head(decoded)
+        try:
+            head = decoded.head or self._read_head(decoded)
+            if ended and head.length > 0:
+                raise StreamError(_PROTOCOL_ERROR, "a body is shorter than its content-length")
+        except StreamError as error:
+            known = refused_head(400, error.reason, decoded.fields)
+            self._events.append(RequestMalformed(number, known, error.reason))
+            raise
         if head.status:
             self._guard.reset(self._now)
-        if ended and head.length > 0:
-            raise StreamError(_PROTOCOL_ERROR, "a body is shorter than its content-length")
         self._streams[number] = self._open(number, head, ended)
         self._events.append(RequestArrived(number, head, ended))
         self.requests += 1
@@ -721,7 +727,8 @@ class Session:
             return
         stream = self._streams.get(number)
         if stream is None or stream.state is _STREAM_CLOSED:
-            self._late(number)
+            self._numbers.check(number)
+            self._guard.update(self._now)  # clients give credit for what has ended the stream, too
             return
         if not increment:
             raise StreamError(_PROTOCOL_ERROR, "a stream gets no credit")
@@ -735,7 +742,8 @@ class Session:
             raise SessionError(_FRAME_SIZE_ERROR, "RST_STREAM has a wrong size")
         stream = self._streams.get(number)
         if stream is None or stream.state is _STREAM_CLOSED:
-            self._late(number)
+            self._numbers.check(number)
+            self._guard.idle_frame(self._now)
             return
         self._guard.reset(self._now)
         self._cut(stream, End.RESET_RECEIVED)
@@ -751,11 +759,6 @@ class Session:
             if stream is None or stream.state is _STREAM_CLOSED:
                 raise SessionError(_FRAME_SIZE_ERROR, "PRIORITY has a wrong size")
             raise StreamError(_FRAME_SIZE_ERROR, "PRIORITY has a wrong size")
-
-    def _late(self, number: int) -> None:
-        """Ignore a frame that was sent before the client knew of the end of its stream."""
-        self._numbers.check(number)
-        self._guard.idle_frame(self._now)
 
     def _misplaced(self, number: int, stream: Stream | None) -> None:
         """Take DATA or HEADERS of a stream on which the client may not send (section 5.1)."""
