@@ -119,6 +119,13 @@ class Exchange:
         """The connection that the exchange belongs to."""
         raise NotImplementedError
 
+    def pace(self, now: float) -> float:
+        """Return the rate at which the client takes or sends, in bytes per second, for this alone.
+
+        Any thread may call this. This implementation returns that of the connection.
+        """
+        return self.connection.pace(now)
+
     def begin_stall(self, now: float) -> None:
         """Note at ``now`` that the worker waits for the client: only the first time counts."""
         number = self.connection.requests

@@ -13,7 +13,6 @@ from rocket_core._connection.transfer import Transfer
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._connection.upgraded_socket import UpgradedSocket
 from rocket_core._errors import NotYet, SpoolError
-from rocket_core._exchange import Exchange
 from rocket_core._lease import Hold, Lease
 from rocket_core._native_classes import mypyc_attr
 from rocket_core._network.binding import SocketFile, bind_socket
@@ -27,7 +26,6 @@ __all__ = [
     "READ",
     "RECEIVE_SIZE",
     "WRITE",
-    "Exchange",
     "FaultLog",
     "Hold",
     "Lease",

@@ -17,6 +17,12 @@ class Holder:
         self.pace = pace
         self.cut = False
 
+    def read_again(self) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
+        """Do nothing."""
+
     def input_pace(self, now: float) -> float:
         return self.pace
 

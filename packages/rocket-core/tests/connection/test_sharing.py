@@ -990,8 +990,9 @@ def test_stop_waits_for_the_thread_that_has_ended_the_sharing(
             wait_for(go_on)
 
         server._pool.submit_turn = submit_and_pause  # type: ignore[method-assign]
+        own(server, protocol.shared)  # as a thread does that flushes
         protocol.shared.end()
-        thread = threading.Thread(target=protocol.shared.flush)
+        thread = threading.Thread(target=give_away, args=(server, protocol.shared))
         thread.start()
         wait_for(entered)
         server._pool.submit_turn = submit  # type: ignore[method-assign]

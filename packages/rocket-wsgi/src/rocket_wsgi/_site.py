@@ -104,6 +104,7 @@ class Site:
         own_answers: decides which requests are answered without the application; None if the
             application answers all requests.
         mounts: the static files, or None.
+        reserves: whether any request is urgent.
         at_thread_end: is called in each thread that is about to end, or None.
         around: makes the context manager in which callbacks run, or None.
         websockets: what holds for websockets unless the application says otherwise.
@@ -214,6 +215,7 @@ class Site:
         own_answers = OwnAnswers(health, https_redirect, challenges)
         self.own_answers: Final = own_answers or None
         self.mounts: Final = Mounts(static) if static else None
+        self.reserves: Final = self.mounts is not None or reserved is not None
         self.at_thread_end = at_thread_end
         self.around: Final = around
         self.websockets: Final = WebSocketDefaults(websocket_max_message, websocket_ping)
@@ -273,6 +275,12 @@ class Site:
     def make_ids(self) -> IdSource | None:
         """Make the source of request IDs for one thread; None if requests have no IDs."""
         return None if self._request_ids is None else IdSource(self._request_ids)
+
+    def is_urgent(self, request: Request) -> bool:
+        """Return whether ``request`` is for a file, or urgent by ``reserved``."""
+        if self.find_mount(request) is not None:
+            return True
+        return self.reserved is not None and self.reserved(request.environ)
 
     def find_mount(self, request: Request) -> Mount | None:
         """Return the static files that answer ``request``; None if the application answers."""

@@ -116,10 +116,7 @@ class WSGIWorker(Worker):
 
     def is_urgent(self, request: Request) -> bool:
         """Return the same for ``request``."""
-        if self._site.find_mount(request) is not None:
-            return True
-        reserved = self._site.reserved
-        return reserved is not None and reserved(request.environ)
+        return self._site.is_urgent(request)
 
     def _begin_http2(self, connection: Connection, template: Environ, begun: bytes) -> bool:
         """Begin to speak HTTP/2, if that is allowed; return whether it is."""

@@ -13,6 +13,7 @@ from rocket_wsgi._http2.events import (
     Event,
     PriorityChanged,
     RequestArrived,
+    RequestMalformed,
     StreamReset,
     TrailersArrived,
 )
@@ -63,6 +64,7 @@ class Peer:
 
     Attributes:
         session: the session.
+        malformed: the methods and paths of malformed requests, and what is wrong with them.
         lines: the transcript: events, and the frames that were sent.
         bodies: the bodies that have arrived, by stream.
         sent: the bodies that were sent, by stream.
@@ -78,6 +80,7 @@ class Peer:
         self.complete: dict[int, int] = {}
         """Requests that wait for an answer, with its status."""
         self.gone: set[int] = set()
+        self.malformed: list[tuple[str, str, str]] = []
         self.decoder = hpack.Decoder()
         self._refused: dict[int, int] = {}
         self._credits: list[tuple[int, int]] = []
@@ -130,7 +133,9 @@ class Peer:
 
     def take_event(self, event: Event) -> None:
         stream = event.stream
-        if isinstance(event, RequestArrived):
+        if isinstance(event, RequestMalformed):  # which the reset tells as well
+            self.malformed.append((event.head.method, event.head.path, event.reason))
+        elif isinstance(event, RequestArrived):
             head = event.head
             if head.status:
                 words = [f"{stream} refuse {head.status}"]

@@ -21,6 +21,7 @@ from raw.case import GET, HELLO, block, continuation, data, headers, post, reset
 from raw.case import update as window_update
 
 from http2_client import HTTP2Client
+from rocket_core import Timeouts
 from rocket_core.testing import PATIENCE, eventually
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.limits import MAX_STREAMS
@@ -43,6 +44,7 @@ MEMORY = 12 * 1024 * 1024
 """The bytes that the server and the clients of a test may take during an attack, in addition to
 what applications have made."""
 INITIAL_WINDOW = 4
+IMPATIENT = Timeouts(grace=0.3, minimum_rate=100_000, linger=0.3)
 WIDE = settings((INITIAL_WINDOW, 0x7FFFFFFF)) + window_update(0x7FFFFFFF - 65_535)
 """Windows that no response exceeds."""
 
@@ -84,6 +86,12 @@ class Fort:
             self.together.wait(PATIENCE)
         elif path == "/large":
             body = BODY
+        elif path == "/events":
+            stream = environ["rocket.events"].open()
+            for _ in range(5):
+                stream.send("x" * 8000)
+            start("200 OK", [("Content-Type", "text/event-stream")])
+            return []
         start("200 OK", [])
         if path == "/parts":
             return (bytes(16 * 1024) for _ in range(64))
@@ -191,8 +199,10 @@ def outcomes(served: Served) -> dict[str, int]:
     return served.server.statistics().outcomes.get("HTTP/2", {})
 
 
-def expect_outcome(served: Served, name: str, count: int) -> None:
-    eventually(lambda: outcomes(served).get(name) == count, f"for {name}: {outcomes(served)}")
+def closes(served: Served) -> int:
+    """The connections that were closed because of what their clients have done."""
+    reasons = served.server.statistics().closes
+    return reasons.get("limit exceeded", 0) + reasons.get("protocol violated", 0)
 
 
 def expect_nothing_held(served: Served) -> None:
@@ -204,6 +214,11 @@ def expect_nothing_held(served: Served) -> None:
 
     eventually(lambda: not any(held()), f"for what is held: {held()}")
     eventually(lambda: not served.server.statistics().stalled)
+
+
+def expect_ended(served: Served) -> None:
+    """The connections of all attackers are closed."""
+    eventually(lambda: sum(served.server.statistics().closes.values()) == ATTACKERS)
 
 
 def odd(count: int) -> Iterator[int]:
@@ -287,6 +302,7 @@ def test_an_attack_ends_by_its_limit(serve: Serve, kind: str, deaf: bool) -> Non
             lambda: sum(outcomes(served).get(name, 0) for name in names) == ATTACKERS,
             "for the attackers to be counted",
         )
+    eventually(lambda: closes(served) == ATTACKERS, "for their connections to be closed")
     after = served.server.statistics()
     assert after.threads == before.threads  # nobody had to be replaced
     assert after.stalled == 0
@@ -385,3 +401,69 @@ def test_responses_that_nobody_takes_cost_no_other_kind_its_connection(serve: Se
         for _ in range(3):
             websocket.send("x" * 50_000)
             assert websocket.read() == "x" * 50_000
+
+
+def test_what_waits_on_both_kinds_of_streams_is_given_back_once(serve: Serve) -> None:
+    served = serve(Fort(), h2c=True)
+    state = served.server._server_state
+    with HTTP2Client(served.address, window=0) as client:
+        for path in ("/events", "/large"):
+            stream = client.begin(path)
+            client.until(lambda stream=stream: client.answers[stream].status)
+        eventually(lambda: state.output.held >= LARGE)
+        assert state.pushed.held > 0
+    eventually(lambda: not served.server.connections)
+    eventually(lambda: (state.output.held, state.pushed.held) == (0, 0))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_windows_of_one_byte_hold_no_thread_and_end_by_their_limit(serve: Serve, path: str) -> None:
+    served = serve(Fort(), h2c=True, threads=THREADS)
+
+    def drip() -> Iterator[bytes]:
+        yield settings((INITIAL_WINDOW, 1)) + requests(path)
+        for _ in range(30):
+            yield b"".join(window_update(1, stream) for stream in odd(MAX_STREAMS))
+
+    with attackers(served) as clients:
+        for client in clients:
+            client.send([HELLO])
+        for client in clients:
+            client.send(drip())
+        expect_free(served)
+        eventually(lambda: closes(served) == ATTACKERS)
+    expect_nothing_held(served)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("kind", WAITING)
+def test_clients_that_take_nothing_end_by_the_minimum_rate(
+    serve: Serve, kind: str, path: str
+) -> None:
+    served = serve(Fort(), h2c=True, threads=THREADS, narrow=True, timeouts=IMPATIENT)
+    with attackers(served, deaf=kind == "never reads") as clients:
+        for client in clients:
+            client.send([HELLO, WAITING[kind](path)])
+        expect_ended(served)
+        reasons = served.server.statistics().closes
+        assert set(reasons) <= {"limit exceeded", "response taken too slowly", "linger timed out"}
+        expect_free(served)
+    expect_nothing_held(served)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_slow_uploads_end_by_the_minimum_rate(serve: Serve, streamed: bool) -> None:
+    served = serve(
+        Fort(),
+        h2c=True,
+        threads=THREADS,
+        stream_bodies=streamed,
+        timeouts=IMPATIENT,
+    )
+    with attackers(served) as clients:
+        for client in clients:
+            client.send([HELLO, slow_uploads("/upload")])
+        expect_ended(served)
+        assert set(served.server.statistics().closes) <= {"limit exceeded", "linger timed out"}
+        expect_free(served)
+    expect_nothing_held(served)

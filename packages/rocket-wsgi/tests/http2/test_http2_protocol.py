@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from time import monotonic
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ import pytest
 
 from http2_client import HTTP2Client
 from rocket_core import Peer, Timeouts
+from rocket_core._pool.urgent_lanes import LANES
 from rocket_core.testing import PATIENCE, at_growing_scales, descriptors, eventually, within
 from rocket_wsgi import AccessLog, Site, StaticFiles
 from rocket_wsgi._http2.frames import ACK, DATA, GOAWAY, PING, frame
@@ -359,6 +362,38 @@ def test_a_stream_that_has_to_give_way_ends_alone(serve: Serve, connect: Connect
     assert not client.goaways
 
 
+def test_the_slower_stream_gives_way(serve: Serve, connect: Connect) -> None:
+    served = serve(generates, h2c=True, threads=1, server={"max_stalled": 1})
+    client = connect(served, gives_credit=False)
+    client.h2.increment_flow_control_window(10 * MEBIBYTE)
+    quick = client.begin()
+    client.until(lambda: len(client.answers[quick].body) == 65_535)
+    client.h2.increment_flow_control_window(MEBIBYTE, quick)
+    client.flush()
+    client.until(lambda: len(client.answers[quick].body) > MEBIBYTE)
+    eventually(lambda: served.server.statistics().stalled == 1)
+    slow = client.begin()
+    assert client.answer(slow).reset == CANCEL
+    assert client.answers[quick].reset is None
+
+
+def test_the_rate_of_a_body_is_that_of_its_stream(serve: Serve, connect: Connect) -> None:
+    served = serve(Gated(), h2c=True)
+    client = connect(served)
+    streams = [client.begin("/body", "POST", end=False) for _ in range(2)]
+    client.send(streams[0], bytes(200_000), end=False)
+    (connection,) = served.server._registry.snapshot()
+    assert connection.shared is not None
+    protocol: Any = connection.shared.protocol
+    eventually(lambda: len(protocol._exchanges) == 2)
+    quick, slow = [protocol._exchanges[each] for each in streams]
+    eventually(lambda: quick.request.spool.size == 200_000)
+    now = monotonic()
+    assert quick.pace(now) > 1000
+    assert slow.pace(now) == 0
+    assert quick.request.spool.pace(now) == quick.pace(now)
+
+
 def test_idle_connections_make_room(serve: Serve, connect: Connect) -> None:
     application = Gated()
     served = serve(application, h2c=True, server={"max_connections": 3})
@@ -484,6 +519,92 @@ def test_urgent_requests_are_served_while_all_workers_are_busy(
     assert client.get("/healthz").text == "ok\n"
     application.gate.set()
     assert client.answer(held).status == 200
+
+
+@pytest.mark.parametrize("served_by", ["reserved", "static"])
+def test_urgent_streams_overtake_others_of_their_connection(
+    serve: Serve, connect: Connect, tmp_path: Path, served_by: str
+) -> None:
+    """A proxy may send all requests on one connection, those of a health check, too."""
+    (tmp_path / "file").write_bytes(b"static")
+    application = Gated()
+    served = serve(
+        application,
+        h2c=True,
+        threads=2,
+        reserved=lambda environ: environ["PATH_INFO"].startswith("/urgent"),
+        static={"/static": StaticFiles(tmp_path)},
+    )
+    client = connect(served)
+    path, text = ("/urgent", "/urgent") if served_by == "reserved" else ("/static/file", "static")
+    held = [client.begin(f"/hold/{number}") for number in range(20)]
+    eventually(lambda: len(application.paths) == 2)
+    urgent = [client.begin(path) for _ in range(3)]
+    assert [client.answer(each).text for each in urgent] == [text] * 3
+    assert len([each for each in application.paths if each.startswith("/hold")]) == 2
+    reset = client.begin(path, flush=False)
+    client.h2.reset_stream(reset, CANCEL)
+    assert client.get(path).text == text
+    application.gate.set()
+    assert {client.answer(each).status for each in held} == {200}
+    assert len([each for each in application.paths if each.startswith("/hold")]) == 20
+
+
+def test_urgent_streams_wait_where_all_lanes_are_held(serve: Serve, connect: Connect) -> None:
+    application = Gated()
+    served = serve(application, h2c=True, threads=1, reserved=lambda environ: True)
+    client = connect(served)
+    streams = [client.begin(f"/hold/{number}") for number in range(30)]
+    eventually(lambda: len(application.paths) == 1 + LANES)
+    application.gate.set()
+    assert {client.answer(each).status for each in streams} == {200}
+    assert sorted(application.paths) == sorted(f"/hold/{number}" for number in range(30))
+
+
+def test_a_function_that_fails_to_tell_what_is_urgent_ends_nothing(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    application = Gated()
+
+    def reserved(environ: Environ) -> bool:
+        if environ["PATH_INFO"] == "/fails":
+            raise LookupError("not known")
+        return False
+
+    served = serve(application, h2c=True, threads=1, reserved=reserved)
+    client = connect(served)
+    streams = [client.begin(path) for path in ("/hold/1", "/hold/2")]
+    eventually(lambda: queued(served) == 1)
+    fails = client.begin("/fails")
+    eventually(lambda: "not known" in caplog.text)
+    application.gate.set()
+    assert {client.answer(each).status for each in streams} == {200}
+    assert client.answer(fails).status == 200
+
+
+def test_the_time_that_an_urgent_stream_has_waited(serve: Serve, connect: Connect) -> None:
+    application = Gated()
+    waited: list[float] = []
+
+    def with_time(environ: Environ, start: Start) -> list[bytes]:
+        if environ["PATH_INFO"] == "/urgent":
+            waited.append(environ["rocket.queue_time"])
+        return application(environ, start)
+
+    served = serve(
+        with_time,
+        h2c=True,
+        threads=1,
+        reserved=lambda environ: environ["PATH_INFO"] == "/urgent",
+    )
+    client = connect(served)
+    held = [client.begin(f"/hold/{number}") for number in range(2)]
+    eventually(lambda: len(application.paths) == 1)
+    began = time.monotonic()
+    assert client.get("/urgent").status == 200
+    assert 0 <= waited[0] < time.monotonic() - began
+    application.gate.set()
+    assert {client.answer(each).status for each in held} == {200}
 
 
 def test_a_drain_lets_streams_finish(serve: Serve, connect: Connect) -> None:

@@ -400,6 +400,20 @@ def test_responses_wait_while_much_is_not_taken() -> None:
 # Ends of streams.
 
 
+def test_malformed_heads_are_told() -> None:
+    peer = begin(
+        headers(1, block((":method", "GET"), (":path", "/a"), (":scheme", "ftp"), ("A", "b"))),
+        headers(3, block((":path", "/"))),
+        headers(5, POST + block(("content-length", "1"))),
+    )
+    assert peer.malformed == [
+        ("GET", "/a", "a field name is not a token in lower case"),
+        ("", "/", "the method is missing"),
+        ("POST", "/", "a body is shorter than its content-length"),
+    ]
+    assert lines(peer) == [f"{number} RST_STREAM PROTOCOL_ERROR" for number in (1, 3, 5)]
+
+
 def test_release_frees_the_slot_and_no_earlier() -> None:
     peer = begin(headers())
     peer.session.respond(1, OK, b"x", peer.now, end=True)

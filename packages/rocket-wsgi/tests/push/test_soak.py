@@ -1,4 +1,6 @@
-"""Crowds of websockets, event streams and deferred answers come and go, and leave nothing behind.
+"""Crowds of all kinds of clients come and go, and leave nothing behind.
+
+They are websockets, event streams and deferred answers, and clients of HTTP/2 with many streams.
 
 The variable ROCKET_SOAK_ROUNDS has them do so more often: see CONTRIBUTING.md.
 """
@@ -8,21 +10,28 @@ from __future__ import annotations
 import gc
 import os
 import random
+import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from h2.exceptions import ProtocolError
+
+from http2_client import HTTP2Client
 from rocket_core import Server, TCPAddress, Timeouts
 from rocket_core.testing import NARROW, PATIENCE, Client, NarrowListener, descriptors, eventually
 from rocket_wsgi import Group, WSGIWorker
+from rocket_wsgi._http2.frames import PING as PING_FRAME
+from rocket_wsgi._http2.frames import frame
 from views import EVENTS, get, plain
 from websocket_peer import BINARY, CLOSE, CONTINUATION, DEFLATE, FIN, PING, TEXT, Peer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import pytest
 
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
 
 ROUNDS = int(os.environ.get("ROCKET_SOAK_ROUNDS", "6"))
 CLIENTS = 16
+LARGE = 300_000
 DRAIN_EVERY = 5
 """In one of so many rounds the server drains while the clients are there, and starts again."""
 
@@ -38,7 +48,8 @@ class Crowd:
     """An application that does what paths and messages say.
 
     Attributes:
-        begun: how often something was begun.
+        requests: how many requests were served, by protocol and by what they asked for.
+        begun: how often something was begun, by its kind and protocol.
         ended: how often ``on_close`` was called.
         alive: what was begun and something still refers to.
         waiting: the deferred answers that are to be given.
@@ -50,7 +61,8 @@ class Crowd:
         self.waiting: list[DeferredAnswer] = []
         self.alive: WeakSet[Any] = WeakSet()
         self._lock = threading.Lock()
-        self.begun = 0
+        self.requests: Counter[tuple[str, str]] = Counter()
+        self.begun: Counter[tuple[str, str]] = Counter()
         self.ended = 0
         self._around = 0
         self._events = 0
@@ -65,9 +77,9 @@ class Crowd:
         if fails:
             raise LookupError("the end of a callback failed")
 
-    def count(self, begun: Any) -> None:
+    def count(self, kind: str, protocol: str, begun: Any) -> None:
         with self._lock:
-            self.begun += 1
+            self.begun[kind, protocol] += 1
             self.alive.add(begun)
 
     def gone(self, begun: Any) -> None:
@@ -89,19 +101,26 @@ class Crowd:
 
     # -- views -----------------------------------------------------------------------------------
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         what, _, how = environ["PATH_INFO"].strip("/").partition("/")
+        protocol = environ["SERVER_PROTOCOL"]
+        with self._lock:
+            self.requests[protocol, what] += 1
+        if what in {"large", "parts", "upload"}:
+            return self._answer(what, environ, start_response)
         offer = environ.get("rocket.websocket")
         if what == "plain" or (what == "socket" and offer is None):
             return plain(environ, start_response)
         if offer is not None:
-            self.count(self)  # the websocket itself is not there yet
+            self.count("websocket", protocol, self)  # the websocket itself is not there yet
             offer.accept(
                 self, slow=random.choice(["close", "drop"]), max_message=100_000, read_ahead=4
             )
         elif what == "stream":
             stream = environ["rocket.events"].open(retry=0.5, ping=0.5, on_close=self.gone)
-            self.count(stream)
+            self.count("event stream", protocol, stream)
             self.streams.add(stream, since=environ.get("HTTP_LAST_EVENT_ID"))
             if how == "close":
                 stream.close()
@@ -110,7 +129,7 @@ class Crowd:
             later = environ["rocket.deferred"].hold(
                 timeout=0.05 if how == "short" else PATIENCE, on_close=self.gone
             )
-            self.count(later)
+            self.count("deferred answer", protocol, later)
             if how == "early":
                 later.answer("200 OK", [], b"at once")
             else:
@@ -121,6 +140,16 @@ class Crowd:
             raise LookupError("as the client wished")
         start_response("403 Forbidden" if how == "refuse" else "200 OK", list(EVENTS))
         return [b": hello\n\n"]
+
+    def _answer(
+        self, what: str, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Answer with a large body, in one part or in many, or to one."""
+        body = environ["wsgi.input"].read() if what == "upload" else bytes(LARGE)
+        start_response("200 OK", [])
+        if what == "parts":
+            return (body[:30_000] for _ in range(10))
+        return [body]
 
     # -- websockets ------------------------------------------------------------------------------
 
@@ -147,21 +176,67 @@ class Crowd:
 # -- clients ---------------------------------------------------------------------------------------
 
 
+class Diary:
+    """What the guests did.
+
+    Attributes:
+        done: how often each way was gone to its end, by kind and name.
+        ended: how often it ended before that, with the exception.
+    """
+
+    def __init__(self) -> None:
+        self.done: Counter[tuple[str, str]] = Counter()
+        self.ended: Counter[tuple[str, str, str]] = Counter()
+        self._lock = threading.Lock()
+
+    def note(self, kind: str, way: str, error: Exception | None) -> None:
+        with self._lock:
+            if error is None:
+                self.done[kind, way] += 1
+            else:
+                self.ended[kind, way, f"{type(error).__name__}: {error}"[:70]] += 1
+
+    def __str__(self) -> str:
+        lines = [f"{kind}: {way}: {count} done" for (kind, way), count in self.done.items()]
+        lines += [
+            f"{kind}: {way}: {count} ended by {error}"
+            for (kind, way, error), count in self.ended.items()
+        ]
+        return "\n".join(sorted(lines))
+
+
 class Guest:
     """One client, in a thread of its own."""
 
-    def __init__(self, address: TCPAddress, seed: int) -> None:
+    def __init__(self, address: TCPAddress, seed: int, diary: Diary) -> None:
         self.address = address
         self.chance = random.Random(seed)
+        self.diary = diary
+        self.ways: dict[str, list[Callable[[], None]]] = {
+            "websocket": [self.talk, self.fragments, self.misfortune, self.err, self.deaf],
+            "event stream": [self.listen, self.stall, self.end, self.refused],
+            "deferred answer": [self.poll, self.pipeline, self.leave_at_once],
+            "HTTP/2": [
+                self.many,
+                self.upload,
+                self.abandon,
+                self.take_back,
+                self.take_nothing,
+                self.violate,
+                self.wait_for_all,
+            ],
+        }
 
     def live(self) -> None:
         """Do one thing of all. A server that drains, or cuts, may end it at any time."""
-        websockets = [self.talk, self.fragments, self.misfortune, self.err, self.deaf]
-        streams = [self.listen, self.stall, self.end, self.refused]
-        answers = [self.poll, self.pipeline, self.leave_at_once]
-        way = self.chance.choice(self.chance.choice([websockets, streams, answers]))
-        with suppress(OSError, ValueError, AssertionError):
+        kind = self.chance.choice([*self.ways])
+        way = self.chance.choice(self.ways[kind])
+        try:
             way()
+        except (OSError, ValueError, AssertionError, ProtocolError) as error:
+            self.diary.note(kind, way.__name__, error)
+        else:
+            self.diary.note(kind, way.__name__, None)
 
     def leave(self, client: Client) -> None:
         self.chance.choice([client.close, client.reset, client.half_close])()
@@ -264,6 +339,71 @@ class Guest:
             client.send(get(self.chance.choice(["/plain", "/stream", "/poll"])))
             self.leave(client)
 
+    # -- streams of HTTP/2 -----------------------------------------------------------------------
+
+    def many(self) -> None:
+        with HTTP2Client(self.address) as client:
+            paths = self.chance.choices(["/plain", "/large", "/parts"], k=self.chance.randrange(30))
+            priorities = [("priority", f"u={self.chance.randrange(8)}, i")]
+            streams = [client.begin(path, fields=priorities) for path in paths]
+            assert all(client.answer(each).status == 200 for each in streams)
+
+    def upload(self) -> None:
+        with HTTP2Client(self.address, window=50_000) as client:
+            size = self.chance.choice([10, 100_000, 2_000_000])
+            streams = [client.begin("/upload", "POST", end=False) for _ in range(3)]
+            for each in streams:
+                client.send(each, bytes(size))
+            assert [len(client.answer(each).body) for each in streams] == [size] * 3
+
+    def abandon(self) -> None:
+        with HTTP2Client(self.address) as client:
+            for _ in range(self.chance.randrange(1, 50)):
+                stream = client.begin("/upload", "POST", end=False)
+                client.send(stream, bytes(self.chance.choice([1, 5000])), end=False)
+            assert client.get("/plain").status == 200
+
+    def take_back(self) -> None:
+        with HTTP2Client(self.address) as client:
+            streams = [
+                client.begin(self.chance.choice(["/plain", "/large", "/parts", "/poll"]))
+                for _ in range(50)
+            ]
+            for each in self.chance.sample(streams, 40):
+                client.reset(each)
+            assert client.get("/plain").status == 200
+
+    def take_nothing(self) -> None:
+        with HTTP2Client(
+            self.address,
+            window=self.chance.choice([0, 1, 70_000]),
+            gives_credit=False,
+            receive_buffer=NARROW,
+        ) as client:
+            for _ in range(self.chance.randrange(1, 40)):
+                client.begin(self.chance.choice(["/large", "/parts"]))
+            client.receive()
+            time.sleep(self.chance.random() / 2)
+
+    def violate(self) -> None:
+        with HTTP2Client(self.address) as client:
+            client.begin("/large")
+            broken = [b"\xff" * 30, bytes(9), frame(PING_FRAME, 0, 0, bytes(8)) * 2000]
+            client.send_raw(self.chance.choice(broken))
+            for _ in client.frames():
+                pass
+
+    def wait_for_all(self) -> None:
+        """Begin what is pushed on streams beside other requests."""
+        with HTTP2Client(self.address) as client:
+            streams = [client.begin(path) for path in ("/stream", "/poll", "/stream/close")]
+            for path in ("/poll/short", "/poll/early", "/plain", "/stream/refuse", "/poll/raise"):
+                client.get(path)
+            client.answer(streams[2])
+            if not client.answers[streams[1]].ended:
+                client.reset(streams[1])
+            client.get("/plain")
+
 
 # -- the test --------------------------------------------------------------------------------------
 
@@ -272,36 +412,52 @@ def test_crowds_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL")  # else tracebacks are kept, and in them what views have begun
     crowd = Crowd()
     server = Server(
-        lambda: WSGIWorker(crowd, around=crowd.around),
+        lambda: WSGIWorker(crowd, around=crowd.around, h2c=True),
         [NarrowListener("127.0.0.1:0")],
         min_threads=4,
         max_threads=4,
         max_output=4 << 20,
         timeouts=Timeouts(stall=2.0),
     )
+    diary = Diary()
     idle = threading.active_count()
     threads = files = 0
     for number in range(ROUNDS):
         if not number or not (number % DRAIN_EVERY):
             server.start()
-        play(server, crowd, number, drains=number % DRAIN_EVERY == DRAIN_EVERY - 1)
+        play(server, diary, crowd, number, drains=number % DRAIN_EVERY == DRAIN_EVERY - 1)
         drained = number % DRAIN_EVERY == DRAIN_EVERY - 1
         if drained:
             assert server.wait(PATIENCE)
             assert threading.active_count() == idle
         expect_nothing(server, crowd, f"in round {number}")
         if not drained:
-            threads = threads or threading.active_count()
+            # Threads that have taken the places of others sleep in the pool for a while.
+            others = threading.active_count() - server.statistics().threads
+            threads = threads or others
             files = files or descriptors()
-            assert (threading.active_count(), descriptors()) == (threads, files), number
+            assert (others, descriptors()) == (threads, files), number
     server.stop()
     assert server.wait(PATIENCE)
     expect_nothing(server, crowd, "after the stop")
     assert threading.active_count() == idle
-    assert crowd.begun > ROUNDS
+    sys.stdout.write(f"{diary}\n{crowd.begun}\n{crowd.requests}\n")  # for `pytest -rP`
+    expect_all_kinds(diary, crowd)
 
 
-def play(server: Server, crowd: Crowd, number: int, *, drains: bool) -> None:
+def expect_all_kinds(diary: Diary, crowd: Crowd) -> None:
+    """Each kind of client was there, and some of each came to the end of what they wanted."""
+    kinds = [*Guest(TCPAddress("", 0), 0, diary).ways]
+    done = Counter(kind for kind, _ in diary.done.elements())
+    assert min(done[kind] for kind in kinds) > 0, diary
+    begun = {*crowd.begun}
+    assert {kind for kind, _ in begun} == {*kinds[:3]}, crowd.begun
+    assert {kind for kind, protocol in begun if protocol == "HTTP/2"} >= {*kinds[1:3]}, crowd.begun
+    served = {what for protocol, what in crowd.requests if protocol == "HTTP/2"}
+    assert served >= {"plain", "large", "parts", "upload", "stream", "poll"}, crowd.requests
+
+
+def play(server: Server, diary: Diary, crowd: Crowd, number: int, *, drains: bool) -> None:
     """Have a crowd come, and go; ``drains``: the server drains meanwhile."""
     address = server.listeners[0].address
     assert isinstance(address, TCPAddress)
@@ -315,7 +471,7 @@ def play(server: Server, crowd: Crowd, number: int, *, drains: bool) -> None:
     speaker = threading.Thread(target=broadcast)
     speaker.start()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        guests = [Guest(address, number * CLIENTS + each) for each in range(CLIENTS)]
+        guests = [Guest(address, number * CLIENTS + each, diary) for each in range(CLIENTS)]
         futures = [pool.submit(guest.live) for guest in guests]
         if drains:
             server.drain(PATIENCE)
@@ -330,10 +486,11 @@ def expect_nothing(server: Server, crowd: Crowd, when: str) -> None:
     state = server._server_state
     eventually(lambda: not server.connections, f"for connections to end {when}")
     eventually(lambda: not server._registry.leaving, f"for protocols to be told {when}")
-    eventually(lambda: crowd.ended == crowd.begun, f"for on_close {when}")
+    eventually(lambda: crowd.ended == crowd.begun.total(), f"for on_close {when}")
     assert len(crowd.sockets) == len(crowd.streams) == len(crowd.waiting) == 0, when
     held = (state.pushed.held, state.room.held, state.output.held, state.input.held)
     assert held == (0, 0, 0, 0), when
+    assert not state.disk.held, when
     assert not state.pushing, when
     assert not server._pool.turns, when
     crowd.alive.discard(crowd)

@@ -53,12 +53,12 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
+from rocket_core._connection.shared_request import SharedRequest
 from rocket_core._connection.shared_turns import Phase, SharedTurns, Told
 from rocket_core._state import CloseReason, State
 
 if TYPE_CHECKING:
     from rocket_core._connection.server_state import ServerState
-    from rocket_core._connection.shared_request import SharedRequest
 
 QUEUE_BOUND: Final = 256 * 1024
 """Bytes that wait for a client, from which on `SharedConnection.queue` refuses more."""

@@ -12,6 +12,10 @@ and puts it behind all others before it begins. So one client with a hundred req
 clients with one each are treated alike, and a request that its client takes back before its turn
 costs nothing.
 
+While all workers are busy, the urgent lanes serve what is urgent. A request may be so behind others
+of its connection, which wait for a worker. So the Monitor's thread asks the one in the queue for it
+(`SharedRequest.take_urgent`), and has it served ahead of its turn; then it has no follower.
+
 The right to answer is settled by the lease of each request, as over HTTP/1.1. When the time is up,
 only that request ends, not the connection.
 """
@@ -76,6 +80,18 @@ class SharedRequest(TurnTaker):
         """Return whether the request is served even while all workers are busy."""
         raise NotImplementedError
 
+    def take_urgent(self) -> SharedRequest | None:
+        """Return an urgent request of the same connection that is not in the queue, or None.
+
+        It leaves its place: the caller has it served, or calls its `put_back`. The Monitor's thread
+        calls this, of the request that it has taken from the queue.
+        """
+        return None
+
+    def put_back(self) -> None:
+        """Wait for its turn again, after `take_urgent`."""
+        raise NotImplementedError
+
     def refuse(self) -> None:
         """Answer, without waiting, that no worker has time."""
         raise NotImplementedError
@@ -90,6 +106,10 @@ class SharedRequest(TurnTaker):
     def give_way(self) -> None:
         """End the wait of the worker, by ending this request alone. As `Exchange.give_way`."""
         raise NotImplementedError
+
+    def begin_stall(self, now: float) -> None:
+        """Note at ``now`` that the worker waits for the client: only the first time counts."""
+        self.stalled_since = self.stalled_since or now
 
     @property
     def leaves(self) -> bool:

@@ -157,4 +157,4 @@ class Absences:
 
 def _standing(exchange: Exchange, now: float) -> float:
     """Return the rate at which the client takes or sends, raised while the wait is young."""
-    return exchange.connection.pace(now) + _CREDIT / (now - exchange.stalled_since + 1)
+    return exchange.pace(now) + _CREDIT / (now - exchange.stalled_since + 1)

@@ -113,11 +113,19 @@ class StandIn:
             and self._urgent_lanes.submit(request)
         ):
             return False
+        self._serve_urgent(request)
         if late or not request.wanted or (waiting >= self._max_queue and not self._pool.polling):
             engine.refuse_request(request)
             return False
         self._pool.ready.append(request)
         return True
+
+    def _serve_urgent(self, request: SharedRequest) -> None:
+        """Have the urgent requests served that wait behind ``request`` for their turn."""
+        while (urgent := request.take_urgent()) is not None:
+            if not self._urgent_lanes.submit(urgent):
+                urgent.put_back()
+                return
 
     def _queue(self, connection: Connection, *, waiting: int) -> bool:
         """Do what needs no worker, and queue a connection that needs one; return whether it does.

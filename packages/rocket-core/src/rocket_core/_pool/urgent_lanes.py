@@ -190,7 +190,10 @@ class UrgentLanes:
             connection, _ = self._waiting.popleft()
             began = time.monotonic()
             seat.busy = connection, began
-            connection.queue_time = max(began - connection.claimed_at, 0.0)
+            ready_at = connection.claimed_at
+            if isinstance(connection, SharedRequest):
+                ready_at = connection.arrived_at
+            connection.queue_time = max(began - ready_at, 0.0)
             return connection
 
 

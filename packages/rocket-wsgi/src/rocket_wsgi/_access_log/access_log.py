@@ -165,6 +165,7 @@ class AccessLog:
             record.line = begun.line
             record.values = begun.values
             record.thread = begun.thread
+            record.requests = begun.requests
             record.queued = begun.queued
             record.when = begun.when
             record.seconds = time.monotonic() - begun.began

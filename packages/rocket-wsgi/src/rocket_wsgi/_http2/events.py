@@ -27,6 +27,23 @@ class RequestArrived:
         self.ended = ended
 
 
+class RequestMalformed:
+    """The head of a request that breaks a rule of HTTP/2. Its stream is reset already.
+
+    Attributes:
+        stream: the number of the stream.
+        head: the method and the path, as far as they are known, and as the client has sent them.
+        reason: a sentence for logs.
+    """
+
+    __slots__ = ("head", "reason", "stream")
+
+    def __init__(self, stream: int, head: RequestHead, reason: str) -> None:
+        self.stream = stream
+        self.head = head
+        self.reason = reason
+
+
 class BodyArrived:
     """A part of a body, for which the caller gives credit once it is stored or read.
 
@@ -91,4 +108,11 @@ class PriorityChanged:
         self.urgency = urgency
 
 
-Event = RequestArrived | BodyArrived | TrailersArrived | StreamReset | PriorityChanged
+Event = (
+    RequestArrived
+    | RequestMalformed
+    | BodyArrived
+    | TrailersArrived
+    | StreamReset
+    | PriorityChanged
+)

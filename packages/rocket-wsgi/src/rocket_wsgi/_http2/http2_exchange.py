@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 
 class Stage(Enum):
-    """Where an exchange is. Each stage is followed by one below it."""
+    """Where an exchange is. Each stage is followed by one below it, but for AHEAD by WAITING."""
 
     RECEIVING = "its body arrives"
     WAITING = "it waits until it is its turn to be queued"
     QUEUED = "it is in the queue of the pool, or about to be"
+    AHEAD = "it is about to be served ahead of its turn"
     SERVED = "the application runs, or what it has left is sent"
     OVER = "it is over"
 
@@ -41,6 +42,7 @@ class HTTP2Exchange(SharedRequest):
         number: the number of the stream.
         order: the number of the request on its connection, from 1.
         request: the request.
+        reserved: whether it is served even while all workers are busy; known once it waits.
         stage: where it is. The lock of the protocol guards it.
         gone: whether nothing can be sent any more. Any thread may read it.
         whole: the response, if it is complete: its head, and its body. It belongs to the thread
@@ -60,6 +62,7 @@ class HTTP2Exchange(SharedRequest):
         "order",
         "parts",
         "request",
+        "reserved",
         "shared",
         "stage",
         "unread",
@@ -75,6 +78,7 @@ class HTTP2Exchange(SharedRequest):
         self.number = number
         self.order = order
         self.request = request
+        self.reserved = False
         self.stage = _RECEIVING
         self.gone = False
         self.whole: tuple[bytes, bytes] | None = None
@@ -93,6 +97,10 @@ class HTTP2Exchange(SharedRequest):
     def protocol(self) -> HTTP2Protocol:
         """The connection, as HTTP/2 has it."""
         return self._protocol
+
+    def pace(self, now: float) -> float:
+        """Return the rate at which the client sends the body, or takes the response."""
+        return self._protocol.pace_of(self.number, now)
 
     def doing(self) -> str:
         """Return the method and the target."""
@@ -131,6 +139,14 @@ class HTTP2Exchange(SharedRequest):
         """Return whether the request is for a file, or urgent by ``reserved``."""
         urgent: bool = worker.is_urgent(self.request)
         return urgent
+
+    def take_urgent(self) -> HTTP2Exchange | None:
+        """Return a stream of the same connection to be served ahead of its turn, or None."""
+        return self._protocol.take_reserved()
+
+    def put_back(self) -> None:
+        """Wait for the turn of the connection again."""
+        self._protocol.put_back(self)
 
     def refuse(self) -> None:
         """Answer 503."""

@@ -31,6 +31,7 @@ open (`FileFeed`), and no worker waits for it.
 from __future__ import annotations
 
 import io
+import logging
 from math import inf
 from threading import Condition, Lock
 from time import monotonic
@@ -48,12 +49,13 @@ from rocket_wsgi._http2.events import (
     Event,
     PriorityChanged,
     RequestArrived,
+    RequestMalformed,
     StreamReset,
 )
 from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
 from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
-from rocket_wsgi._http2.http2_request import HTTP2Body, HTTP2Request, RequestReader
+from rocket_wsgi._http2.http2_request import VERSION, HTTP2Body, HTTP2Request, RequestReader
 from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
 from rocket_wsgi._http2.shared_streams import SharedStreams
@@ -72,6 +74,8 @@ if TYPE_CHECKING:
     from rocket_wsgi._site import Site
     from rocket_wsgi._types import Environ
 
+_log = logging.getLogger("rocket_wsgi")
+
 STREAM_BOUND: Final = 256 * 1024
 """Bytes of a response that wait for the client, beyond which its worker waits."""
 
@@ -87,11 +91,15 @@ _UNCOUNTED: Final = 16 * 1024
 _OUTPUT: Final = 64 * 1024
 """Bytes that are sent by one call of the system. More would delay what is more urgent."""
 
+_MAX_LOGGED: Final = 512
+"""The number of bytes to log of a head that is malformed."""
+
 _CONTINUE: Final = encode_once(":status", "100")
 
 # A look-up of an attribute of an enum is expensive.
 _WAITING: Final = Stage.WAITING
 _QUEUED: Final = Stage.QUEUED
+_AHEAD: Final = Stage.AHEAD
 _SERVED: Final = Stage.SERVED
 _OVER: Final = Stage.OVER
 _CLOSED: Final = SessionState.CLOSED
@@ -286,6 +294,10 @@ class HTTP2Protocol(SharedProtocol):
             return failure.name
         return super().outcome(reason)
 
+    def pace_of(self, number: int, now: float) -> float:
+        """Return the rate at which the client sends on a stream, or takes. Any thread may ask."""
+        return self._session.pace(number, now)
+
     def _carry_out(self, events: list[Event], now: float) -> None:
         """Do what ``events`` say, and note what follows."""
         for event in events:
@@ -293,12 +305,8 @@ class HTTP2Protocol(SharedProtocol):
                 self._begin(event, now)
             elif type(event) is BodyArrived:
                 self._add_body(event.stream, event.data, now, ended=event.ended)
-            elif type(event) is StreamReset:
-                self._reset(event)
-            elif type(event) is PriorityChanged:
-                self._prioritize(event.stream, event.urgency)
-            else:  # trailers
-                self._add_body(event.stream, b"", now, ended=True)
+            else:
+                self._carry_out_other(event, now)
         session = self._session
         with self._lock:
             if self._shared.waits_for_room:
@@ -309,7 +317,27 @@ class HTTP2Protocol(SharedProtocol):
             if closed or session.waits:
                 self._shared.supply()
         if closed:
+            self._note_reason()
             self._give_up()
+
+    def _carry_out_other(self, event: Event, now: float) -> None:
+        """Do what one of the rarer events says."""
+        if type(event) is StreamReset:
+            self._reset(event)
+        elif type(event) is RequestMalformed:
+            self._log_unread(event.head, 0, event.reason)
+        elif type(event) is PriorityChanged:
+            self._prioritize(event.stream, event.urgency)
+        else:  # trailers
+            self._add_body(event.stream, b"", now, ended=True)
+
+    def _note_reason(self) -> None:
+        """Have the connection close for what the client has done, if that has ended the session."""
+        failure = self._session.failure
+        connection = self.connection
+        if failure is None or failure is ErrorCode.NO_ERROR or connection.close_reason is not None:
+            return
+        connection.close_reason = _REASONS.get(failure, CloseReason.VIOLATION)
 
     def _arm(self) -> None:
         """With the lock: have `due` called when something is due."""
@@ -330,7 +358,6 @@ class HTTP2Protocol(SharedProtocol):
     def _begin(self, event: RequestArrived, now: float) -> None:
         """Make a request of a head, and answer or accept it."""
         connection = self.connection
-        connection.requests += 1
         number, head = event.stream, event.head
         request: HTTP2Request | None = None
         try:
@@ -352,16 +379,17 @@ class HTTP2Protocol(SharedProtocol):
         self, number: int, request: HTTP2Request, now: float, *, ended: bool
     ) -> OwnAnswer | None:
         """Accept a request for the application; return how to refuse it instead, or None."""
-        site = self._site
-        exchange = HTTP2Exchange(self, number, self.connection.requests, request)
+        site, connection = self._site, self.connection
+        exchange = HTTP2Exchange(self, number, connection.requests + 1, request)
         exchange.client = self._reader.client
         if ended:
+            connection.requests += 1
             self._exchanges[number] = exchange
             self._make_ready(exchange, now)
             return None
         if site.mounts is not None and site.find_mount(request) is not None:
             return make_refusal(*refusal(request))
-        server = self.connection.server
+        server = connection.server
         if site.stream_bodies:
             if request.length > site.max_body:
                 raise HeadError(413, "the request body is too long")
@@ -371,12 +399,13 @@ class HTTP2Protocol(SharedProtocol):
         else:
             if request.length > min(site.max_body, server.disk.longest):
                 raise HeadError(413, "the request body is too long")
-            request.spool = spool = Spool(server.input, server.disk, self.connection)
+            request.spool = spool = Spool(server.input, server.disk, exchange)
             request.body = HTTP2Body(spool)
             try:
                 spool.announce(max(request.length, 0))
             except SpoolError:
                 return NO_ROOM
+        connection.requests += 1
         self._exchanges[number] = exchange
         if request.expects:
             with self._lock:
@@ -388,14 +417,24 @@ class HTTP2Protocol(SharedProtocol):
     def _make_ready(self, exchange: HTTP2Exchange, now: float) -> None:
         """Have a request served when it is the turn of this connection."""
         exchange.arrived_at = now
+        reserved = self._site.reserves and self._is_reserved(exchange.request)
         with self._lock:
             if self._queued:
                 exchange.stage = _WAITING
+                exchange.reserved = reserved
                 self._waiting.add(exchange, self._session.urgency(exchange.number))
                 return
             self._queued = True
             exchange.stage = _QUEUED
         self._shared.serve(exchange)
+
+    def _is_reserved(self, request: HTTP2Request) -> bool:
+        """Return whether a request is served even while all workers are busy."""
+        try:
+            return self._site.is_urgent(request)
+        except BaseException as error:  # noqa: BLE001 - `reserved` is not the server's
+            self.connection.server.faults.report(_log, error, "%s: reserved() failed", request)
+            return False
 
     def _add_body(self, number: int, data: bytes, now: float, *, ended: bool) -> None:
         """Add a part to the body of a request."""
@@ -476,7 +515,7 @@ class HTTP2Protocol(SharedProtocol):
                     self._session.release(number, monotonic())
             self._wake()
         if dropped and exchange is not None:
-            self.drop(exchange)
+            self.drop(exchange, event.reason)
 
     # -- answers of the server's own: the owner, the Monitor's thread, and threads of the pool ----
 
@@ -484,10 +523,7 @@ class HTTP2Protocol(SharedProtocol):
         self, number: int, answer: OwnAnswer, request: HTTP2Request | None, head: RequestHead
     ) -> None:
         """Answer a request that does not become an exchange."""
-        raw = b""
-        if request is None and head.method:
-            raw = f"{head.method} {head.path} HTTP/2".encode("latin-1", "replace")
-        self.answer(number, answer, request, raw=raw, method=head.method)
+        self.answer(number, answer, request, head)
         now = monotonic()
         with self._lock:
             self._session.release(number, now)
@@ -497,40 +533,51 @@ class HTTP2Protocol(SharedProtocol):
         number: int,
         answer: OwnAnswer,
         request: HTTP2Request | None,
-        *,
-        raw: bytes = b"",
-        method: str = "",
+        head: RequestHead | None = None,
     ) -> None:
-        """Send an answer of the server's own, and log it. The stream is not released."""
+        """Send an answer of the server's own, and log it. The stream is not released.
+
+        Without a request, ``head`` has what is known of it.
+        """
         site, connection = self._site, self.connection
         environ = None if request is None else request.environ
         secure = is_secure(environ) if environ else connection.secure
         fields = site.own_fields(request, secure=secure)
-        body = b"" if (request.method if request else method) == "HEAD" else answer.body
-        head = EncodedBlock(answer.status, [PLAIN_TEXT, *answer.headers, *fields])
-        block = head.encode(len(answer.body), Clock())
+        known = request or head
+        body = b"" if known is not None and known.method == "HEAD" else answer.body
+        encoded = EncodedBlock(answer.status, [PLAIN_TEXT, *answer.headers, *fields])
+        block = encoded.encode(len(answer.body), Clock())
         now = monotonic()
         with self._lock:
             sent = self._session.respond(number, block, body, now, end=True)
             self._shared.supply()
-        log = site.access_log
-        if log is not None and answer.reason is not None:
-            log.refused(
-                connection,
-                request,
-                answer.code if sent else 0,
-                reason=answer.reason,
-                size=len(body) if sent else 0,
-                raw=raw,
-            )
+        if answer.reason is None:
+            return
+        status, size = (answer.code, len(body)) if sent else (0, 0)
+        if request is None:
+            if head is not None:
+                self._log_unread(head, status, answer.reason, size)
+        elif site.access_log is not None:
+            site.access_log.refused(connection, request, status, reason=answer.reason, size=size)
 
-    def drop(self, exchange: HTTP2Exchange) -> None:
-        """End a request that was not served, because its stream was reset."""
+    def _log_unread(self, head: RequestHead, status: int, reason: str, size: int = 0) -> None:
+        """Log a head that has not become a request."""
+        log = self._site.access_log
+        if log is not None:
+            line = f"{head.method} {head.path} {VERSION}" if head.method else ""
+            raw = line.encode("latin-1", "replace")[:_MAX_LOGGED]
+            log.refused(self.connection, None, status, reason=reason, size=size, raw=raw)
+
+    def drop(self, exchange: HTTP2Exchange, reason: str = "") -> None:
+        """End a request that was not served, because its stream was reset.
+
+        ``reason`` is that of the server, or empty if the client has reset the stream.
+        """
         with self._lock:
             self._session.release(exchange.number, monotonic())
-        self._discard(exchange)
+        self._discard(exchange, reason)
 
-    def _discard(self, exchange: HTTP2Exchange) -> None:
+    def _discard(self, exchange: HTTP2Exchange, reason: str = "") -> None:
         """Release and log a request that was not served."""
         with self._lock:
             if exchange.stage is _OVER:
@@ -542,14 +589,17 @@ class HTTP2Protocol(SharedProtocol):
         if request.body is not None:
             request.body.store.close()
         if self._site.access_log is not None:
-            reason = self.connection.close_reason or CloseReason.CLIENT
-            self._site.access_log.refused(self.connection, request, 0, reason=reason.value)
+            reason = reason or (self.connection.close_reason or CloseReason.CLIENT).value
+            self._site.access_log.refused(self.connection, request, 0, reason=reason)
 
     # -- responses: threads of the pool ----------------------------------------------------------
 
     def next_exchange(self, exchange: HTTP2Exchange) -> HTTP2Exchange | None:
         """Return the exchange to be queued next, now that ``exchange`` is about to be served."""
         with self._lock:
+            if exchange.stage is _AHEAD:  # another one is in the queue
+                exchange.stage = _SERVED
+                return None
             if exchange.stage is _QUEUED:
                 exchange.stage = _SERVED
             if not self._waiting:
@@ -558,6 +608,23 @@ class HTTP2Protocol(SharedProtocol):
             following = self._waiting.take()
             following.stage = _QUEUED
             return following
+
+    def take_reserved(self) -> HTTP2Exchange | None:
+        """Return an exchange to be served ahead of its turn, or None. The Monitor's thread asks."""
+        with self._lock:
+            exchange = self._waiting.take_reserved()
+            if exchange is not None:
+                exchange.stage = _AHEAD
+            return exchange
+
+    def put_back(self, exchange: HTTP2Exchange) -> None:
+        """Have an exchange wait for its turn again: nobody can serve it ahead of that."""
+        with self._lock:
+            if not exchange.gone and exchange.stage is _AHEAD:
+                exchange.stage = _WAITING
+                self._waiting.add(exchange, exchange.urgency)
+                return
+        self.drop(exchange)
 
     def inform(self, exchange: HTTP2Exchange, block: bytes) -> bool:
         """Send an interim response; return whether it can be."""
@@ -800,7 +867,9 @@ class HTTP2Protocol(SharedProtocol):
     def _pending(self) -> int:
         """The bytes that wait in the session, without those of streams that have room of theirs."""
         pending = self._session.pending
-        return pending if self._pushes is None else pending - self._pushes.lent
+        # 1. The session drops what waits on a stream, or on all, as at a reset. 2. This is asked.
+        # 3. The room of the stream is given back. In the second step it exceeds what waits.
+        return pending if self._pushes is None else max(pending - self._pushes.lent, 0)
 
     def _hold(self, count: int) -> None:
         """Note that ``count`` bytes of streamed bodies more, or fewer, wait to be read."""
@@ -850,5 +919,11 @@ def _reset_reason(event: StreamReset) -> CloseReason:
 
 
 _UNQUEUED: Final = frozenset({Stage.RECEIVING, Stage.WAITING})
-_FOR_WORKERS: Final = frozenset({Stage.WAITING, Stage.QUEUED, Stage.SERVED})
-_UNSERVED: Final = frozenset({Stage.RECEIVING, Stage.WAITING, Stage.QUEUED})
+_FOR_WORKERS: Final = frozenset({Stage.WAITING, Stage.QUEUED, Stage.AHEAD, Stage.SERVED})
+_UNSERVED: Final = frozenset({Stage.RECEIVING, Stage.WAITING, Stage.QUEUED, Stage.AHEAD})
+
+_REASONS: Final = {
+    ErrorCode.ENHANCE_YOUR_CALM: CloseReason.ABUSE,
+    ErrorCode.SETTINGS_TIMEOUT: CloseReason.HEAD_TIMEOUT,
+}
+"""The reasons for which connections close after a GOAWAY frame, where these are not errors."""

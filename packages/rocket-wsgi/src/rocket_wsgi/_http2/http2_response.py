@@ -45,8 +45,11 @@ class HTTP2Response(OfferingResponse[HTTP2Request, EncodedBlock]):
         self._lease = exchange.lease
 
     def __call__(self) -> bool:
-        """``rocket.client_gone``: whether the client has reset the stream, or is gone."""
-        return self.over or self._exchange.gone
+        """``rocket.client_gone``: whether nothing can be sent.
+
+        The client has reset the stream, or is gone, or the request took too long.
+        """
+        return self.over or self._exchange.gone or self.overtaken
 
     # -- for the worker --------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ from rocket_wsgi._http2.events import (
     Event,
     PriorityChanged,
     RequestArrived,
+    RequestMalformed,
     StreamReset,
     TrailersArrived,
 )
@@ -326,6 +327,15 @@ class Session:
                 self._reset(stream, ErrorCode.INTERNAL_ERROR)
         self._free(stream)
 
+    def pace(self, number: int, now: float) -> float:
+        """Return the bytes per second that the client sends of a body, or else takes of one.
+
+        Any thread may call this, without the lock.
+        """
+        stream = self._streams.get(number)
+        transfer = None if stream is None else stream.incoming or stream.outgoing
+        return 0.0 if transfer is None else transfer.pace(now)
+
     def urgency(self, number: int) -> int:
         """Return how urgent a stream is; lower is more urgent (RFC 9218)."""
         stream = self._streams.get(number)
@@ -592,11 +602,16 @@ class Session:
             return
         if len(self._streams) >= MAX_STREAMS:
             raise StreamError(ErrorCode.REFUSED_STREAM, "too many streams at a time")
-        head = decoded.head or self._read_head(decoded)
+        try:
+            head = decoded.head or self._read_head(decoded)
+            if ended and head.length > 0:
+                raise StreamError(_PROTOCOL_ERROR, "a body is shorter than its content-length")
+        except StreamError as error:
+            known = refused_head(400, error.reason, decoded.fields)
+            self._events.append(RequestMalformed(number, known, error.reason))
+            raise
         if head.status:
             self._guard.reset(self._now)
-        if ended and head.length > 0:
-            raise StreamError(_PROTOCOL_ERROR, "a body is shorter than its content-length")
         self._streams[number] = self._open(number, head, ended)
         self._events.append(RequestArrived(number, head, ended))
         self.requests += 1

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 class TurnOrder:
     """The streams that are complete and wait. The lock of the protocol guards it."""
 
-    __slots__ = ("_levels",)
+    __slots__ = ("_levels", "_reserved")
 
     def __init__(self) -> None:
+        self._reserved = 0
+        """The number of those that are served even while all workers are busy."""
         self._levels: dict[int, deque[HTTP2Exchange]] = {}
         """By urgency, of which lower numbers come first. No level is empty."""
 
@@ -28,6 +30,7 @@ class TurnOrder:
     def add(self, exchange: HTTP2Exchange, urgency: int) -> None:
         """Add a stream behind those that are as urgent."""
         exchange.urgency = urgency
+        self._reserved += exchange.reserved
         level = self._levels.get(urgency)
         if level is None:
             self._levels[urgency] = deque((exchange,))
@@ -40,14 +43,29 @@ class TurnOrder:
         urgency = min(levels) if len(levels) > 1 else next(iter(levels))
         level = levels[urgency]
         exchange = level.popleft()
+        self._reserved -= exchange.reserved
         if not level:
             del levels[urgency]
         return exchange
+
+    def take_reserved(self) -> HTTP2Exchange | None:
+        """Remove and return the first stream that is served even while all workers are busy."""
+        if not self._reserved:
+            return None
+        found = next(
+            exchange
+            for _, level in sorted(self._levels.items())
+            for exchange in level
+            if exchange.reserved
+        )
+        self.remove(found)
+        return found
 
     def remove(self, exchange: HTTP2Exchange) -> None:
         """Remove a stream, which waits."""
         level = self._levels[exchange.urgency]
         level.remove(exchange)
+        self._reserved -= exchange.reserved
         if not level:
             del self._levels[exchange.urgency]
 
@@ -60,3 +78,4 @@ class TurnOrder:
     def clear(self) -> None:
         """Remove all streams."""
         self._levels.clear()
+        self._reserved = 0
