@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -9,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sysconfig
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,6 +24,7 @@ from conftest import HELLO, Write
 from processes import Served, refuse, run
 from rocket_cli import __version__
 from rocket_cli._admin.vitals import build
+from rocket_cli._processes.signals import TWICE
 from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
 from rocket_core.testing import PATIENCE, eventually
 
@@ -330,6 +333,28 @@ def test_sigterm_lets_running_requests_finish(
         assert served.wait()[0] == 0
 
 
+def test_sigterm_that_is_sent_twice_lets_running_requests_finish(
+    site: Path, client: httpx.Client, gate: socket.socket
+) -> None:
+    """timeout(1), for one, signals the command, and then the whole group of processes."""
+    with (
+        Served(site, *ANY, "gated", GATE=port(gate)) as served,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        url = served.location()
+        answer = threads.submit(client.get, url)
+        running, _ = gate.accept()
+        with running:
+            served.send(signal.SIGTERM)
+            os.killpg(served.pid, signal.SIGTERM)
+            served.wait_for("SIGTERM: requests in flight")
+            eventually_refused(url)
+            assert not answer.done()
+        assert answer.result(PATIENCE).text == "complete"
+        assert served.wait()[0] == 0
+    assert not any("stopping at once" in line for line in served.said)
+
+
 @pytest.mark.parametrize(
     "numbers",
     [
@@ -354,6 +379,8 @@ def test_running_requests_are_ended(
             for number in gentle:
                 served.send(number)
                 served.wait_for(f"{number.name}: requests in flight")
+            if quick in gentle:
+                time.sleep(TWICE)  # before that it is no other order
             served.send(quick)
             served.wait_for(f"{quick.name}: stopping at once")
             assert served.wait()[0] == 0
