@@ -30,6 +30,7 @@ of a shared socket are left to the new processes (``shared`` in the order to dra
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
@@ -48,6 +49,7 @@ from rocket_cli._supervisor.message_bus import MessageBus
 from rocket_cli._supervisor.restarts import Restarts
 from rocket_cli._supervisor.timers import Timers
 from rocket_cli._supervisor.working_directory import WorkingDirectory
+from rocket_cli._units import seconds
 
 _log = logging.getLogger("rocket_cli")
 
@@ -194,7 +196,6 @@ class Generations:
         """Let the new generation serve, and the previous one drain."""
         present, self.present, self.incoming = self.present, incoming, None
         self.watched = report.get("watch")
-        self._restarts.succeeded()
         for child in self._of(incoming):
             self._serve(child)
         self._memory.watch(incoming.chosen["max-rss"])
@@ -237,7 +238,9 @@ class Generations:
 
     def _serve(self, child: Child) -> None:
         child.phase = Phase.SERVING
+        child.served_since = time.monotonic()
         self._children.tell(child, {"order": "serve"})
+        self._restarts.serves(lambda: child.phase in _SERVES)
 
     def _drain(self, child: Child, generation: Generation, shared: Sequence[int]) -> None:
         """Tell a process to finish its requests and end.
@@ -245,9 +248,9 @@ class Generations:
         ``shared`` are the indexes of the sockets that other processes go on listening on: the
         process leaves the connections in their backlogs to these.
         """
-        seconds = generation.chosen["graceful-timeout"]
-        order = {"order": "drain", "seconds": seconds, "shared": list(shared)}
-        self._children.end(child, order, seconds)
+        patience = generation.chosen["graceful-timeout"]
+        order = {"order": "drain", "seconds": patience, "shared": list(shared)}
+        self._children.end(child, order, patience)
 
     # -- the number of processes -------------------------------------------------------------------
 
@@ -303,7 +306,6 @@ class Generations:
         generation = self.present
         if generation is None or self._ending:
             return
-        self._restarts.succeeded()
         self._serve(child)
         _log.info("%s serves", child)
         retiring = [each for each in self._of(generation) if each.phase is Phase.RETIRING]
@@ -326,12 +328,29 @@ class Generations:
         if self.incoming is not None and child.generation == self.incoming.number:
             self._reject(failure)
         elif phase in _SERVES:
-            _log.error("%s %s: replacing it", child, describe_end(code))
-            self.replaced += 1
-            self._restarts.died(child.since)
-            self._fill()
+            self._died(child, code)
         else:
             self._boot_failed(failure)
+
+    def _died(self, child: Child, code: int) -> None:
+        """Replace a process of the present generation that has died while it served."""
+        self.replaced += 1
+        worth = self._restarts.died(child.served_since)
+        if not worth and not self._any_serves():
+            reason = f"no process serves for long any more; the last one, {child}, "
+            self._outcome.failed({"reason": reason + describe_end(code)})
+            return
+        end, pause = describe_end(code), self._restarts.pause
+        if pause:
+            lived = seconds(time.monotonic() - child.served_since)
+            message = "%s %s after %s of serving: replacing it in %.2g s"
+            _log.error(message, child, end, lived, pause)
+        else:
+            _log.error("%s %s: replacing it", child, end)
+        self._fill()
+
+    def _any_serves(self) -> bool:
+        return any(child.phase in _SERVES for child in self._children)
 
     def mend(self) -> None:
         """Do again what an error may have interrupted.
@@ -353,8 +372,7 @@ class Generations:
     def _boot_failed(self, failure: Message) -> None:
         """Note that a replacement in the present generation could not start."""
         _log.error("cannot start a process: %s", failure["reason"])
-        serving = any(child.phase in _SERVES for child in self._children)
-        if not self._restarts.failed() and not serving:
+        if not self._restarts.failed() and not self._any_serves():
             self._outcome.failed(failure)
         else:
             self._fill()
