@@ -18,6 +18,7 @@ from rocket_cli._logging.formatting import JSONLines, TextLines, has_colours, pr
 from rocket_cli._logging.loggers import ServerLogger, direct
 from rocket_cli._logging.lost_messages import LostMessages
 from rocket_cli._logging.privileges import Maker, give_file, maker
+from rocket_cli._logging.saturation_hint import SaturationHint
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.identity import identity
 from rocket_cli._settings.origin import Origin
@@ -119,6 +120,7 @@ def configure_log(chosen: Chosen, path: str | None = None) -> None:
     except OSError as error:
         raise unwritable(path, chosen.origin("error-log"), _refusal(error, chosen)) from error
     handler.chosen = chosen
+    handler.filters = [SaturationHint(chosen["admin"])]
     json = chosen["log-format"] == "json"
     colours = path == STANDARD and has_colours(sys.stderr)
     handler.setFormatter(JSONLines() if json else TextLines(colours=colours))

@@ -123,8 +123,6 @@ class PoolThread:
             connection: Connection = exchange  # type: ignore[assignment] # turns are not READY
             if pool.eager > 0 and (ready or not pool.polling):
                 pool.call_eagerly()
-            if pool.watched:
-                pool.rouse()
             waited = began - connection.claimed_at
             if waited > self._long_wait:
                 if engine.left(connection, seat):
@@ -152,8 +150,6 @@ class PoolThread:
             seat.busy = taker, began
         if pool.eager > 0 and (pool.ready or not pool.polling):
             pool.call_eagerly()
-        if pool.watched:
-            pool.rouse()
         taker.queue_time = waited = max(began - taker.claimed_at, 0.0)
         again = self._engine.serve_turn(taker, seat)
         ended = time.monotonic()
