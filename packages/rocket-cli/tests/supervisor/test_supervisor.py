@@ -14,8 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from choosing import choose
 from conftest import VERSION, Write
 from processes import Served, refuse
+from rocket_cli._supervisor.generations import lifetime
 from rocket_core.testing import eventually
 
 ANY = ["--bind", "127.0.0.1:0"]
@@ -148,6 +150,27 @@ def test_processes_that_die_young_are_replaced_ever_more_slowly(site: Path, writ
             )
         served.send(signal.SIGTERM)
         served.wait()
+
+
+def test_process_is_replaced_after_its_lifetime(site: Path) -> None:
+    options = ("--max-lifetime", "0.3s", "--max-lifetime-jitter", "0.1")
+    with Served(site, *ANY, *options, "versioned") as served:
+        served.location()
+        for _ in range(2):
+            (worker,) = served.workers()
+            served.wait_for(f"worker {worker} has reached --max-lifetime: replacing it")
+            served.wait_for("serves")
+            eventually(lambda: worker not in served.workers())  # noqa: B023
+        served.stop()
+
+
+@pytest.mark.parametrize(("jitter", "longest"), [((), 110), (("--max-lifetime-jitter", "1m"), 160)])
+def test_lifetimes_differ(jitter: tuple[str, ...], longest: float) -> None:
+    chosen = choose("--max-lifetime", "100", *jitter)
+    found = {lifetime(chosen) for _ in range(100)}
+    assert len(found) > 50
+    assert all(100 <= each <= longest for each in found)
+    assert max(found) > 100 + (longest - 100) / 2
 
 
 # -- reload ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from rocket_cli._application.site import find_site
@@ -15,6 +16,7 @@ from rocket_cli._serving.certificates import make_acme
 from rocket_cli._serving.listeners import location
 from rocket_cli._serving.server import make_server
 from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.environment import near_misses
 from rocket_cli._sockets.bound_sockets import BoundSocket
 from rocket_cli._supervisor.children import Forked
 from rocket_cli._supervisor.open_files import raise_open_files
@@ -71,6 +73,8 @@ def dry_run(chosen: Chosen) -> Iterator[str]:
         check_log(chosen, name)
     check_observation(chosen)
     server = make_server(chosen, site, None, acme=make_acme(chosen))
+    for sentence in near_misses(os.environ):
+        yield f"Warning: {sentence}"
     if site.found:
         yield site.found
     where = ", ".join(map(location, server.listeners))

@@ -128,6 +128,13 @@ def hsts(text: str) -> str:
     return text
 
 
+def root_path(text: str) -> str:
+    """Read a URL path that becomes SCRIPT_NAME."""
+    if not text.startswith("/") or text.endswith("/") or not text.isascii() or "?" in text:
+        raise ValueError(f"{text!r}: use a path that begins with / and does not end with it")
+    return text
+
+
 def log_path(text: str) -> str:
     """Read the path of a file, or ``-``."""
     if not text:

@@ -30,6 +30,7 @@ of a shared socket are left to the new processes (``shared`` in the order to dra
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
@@ -55,6 +56,13 @@ _log = logging.getLogger("rocket_cli")
 
 _SERVES: Final = frozenset({Phase.SERVING, Phase.RETIRING})
 _COUNTED: Final = frozenset({Phase.BOOTING, Phase.READY, Phase.SERVING})
+
+
+def lifetime(chosen: Chosen) -> float:
+    """Return the seconds after which a process is to be replaced, which differ."""
+    limit: float = chosen["max-lifetime"]
+    jitter: float | None = chosen["max-lifetime-jitter"]
+    return limit + random.uniform(0, limit / 10 if jitter is None else jitter)  # noqa: S311
 
 
 class Outcome(Protocol):
@@ -100,6 +108,7 @@ class Generations:
         self._bus = bus
         self._working_directory = working_directory
         self._outcome = outcome
+        self._timers = timers
         self._connection_counts = ConnectionCounts()
         self._closing: set[Child] = set()
         self._last_number = 0
@@ -197,7 +206,7 @@ class Generations:
         present, self.present, self.incoming = self.present, incoming, None
         self.watched = report.get("watch")
         for child in self._of(incoming):
-            self._serve(child)
+            self._serve(child, incoming.chosen)
         self._memory.watch(incoming.chosen["max-rss"])
         if present is None:
             self._outcome.served(incoming, report)
@@ -236,11 +245,18 @@ class Generations:
             if child.generation == generation.number and child.phase is not Phase.ENDING
         ]
 
-    def _serve(self, child: Child) -> None:
+    def _serve(self, child: Child, chosen: Chosen) -> None:
         child.phase = Phase.SERVING
         child.served_since = time.monotonic()
         self._children.tell(child, {"order": "serve"})
         self._restarts.serves(lambda: child.phase in _SERVES)
+        if chosen["max-lifetime"] is not None:
+            self._timers.after(lifetime(chosen), lambda: self._outlived(child))
+
+    def _outlived(self, child: Child) -> None:
+        """Replace a process whose time is over, unless that has begun already."""
+        if child.phase is Phase.SERVING:
+            self.retire(child, "has reached --max-lifetime")
 
     def _drain(self, child: Child, generation: Generation, shared: Sequence[int]) -> None:
         """Tell a process to finish its requests and end.
@@ -306,7 +322,7 @@ class Generations:
         generation = self.present
         if generation is None or self._ending:
             return
-        self._serve(child)
+        self._serve(child, generation.chosen)
         _log.info("%s serves", child)
         retiring = [each for each in self._of(generation) if each.phase is Phase.RETIRING]
         for each in retiring[:1]:

@@ -36,6 +36,7 @@ from rocket_cli._processes.signals import Events
 from rocket_cli._processes.task import Task
 from rocket_cli._serving.certificates import has_certificate
 from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.environment import near_misses
 from rocket_cli._settings.identity import identity
 from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets
 from rocket_cli._supervisor.admin_handlers import AdminHandlers
@@ -166,6 +167,8 @@ class Supervisor:
         chosen = self._chosen
         self._working_directory.enter(chosen)
         configure_log(chosen)
+        for sentence in near_misses(os.environ):
+            _log.warning("%s", sentence)
         if chosen["pid"] is not None:
             self._pid_file = PidFile(chosen["pid"], chosen.origin("pid"), identity(chosen))
             if self._inherited is None:
