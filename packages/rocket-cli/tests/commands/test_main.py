@@ -25,7 +25,7 @@ from processes import Served, refuse, run
 from rocket_cli import __version__
 from rocket_cli._admin.vitals import build
 from rocket_cli._processes.signals import TWICE
-from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
+from rocket_cli._settings.all_settings import SECTIONS, USUAL
 from rocket_core.testing import PATIENCE, eventually
 
 ANY = ["--bind", "127.0.0.1:0"]
@@ -112,17 +112,16 @@ def test_script_is_installed(tmp_path: Path) -> None:
     assert done.stdout == f"rocket-cli {__version__}\n"
 
 
-def test_help_names_every_option(tmp_path: Path) -> None:
-    done = run(tmp_path, "serve", "--help")
-    assert done.returncode == 0
-    options = {f"--{each.name}" for each in SETTINGS if not each.argument}
-    assert set(re.findall(r"^ +(--[a-z-]+)", done.stdout, re.MULTILINE)) == {
-        *options,
-        "--config",
-        "--help",
-    }
-    titles = re.findall(r"^(\S[^:\n]*):$", done.stdout, re.MULTILINE)
-    assert titles == [each for each in SECTIONS if each != "Application"] + ["Options"]
+def test_help_has_the_sections(tmp_path: Path) -> None:
+    for option, sections in (
+        ("--help-all", SECTIONS),
+        ("--help", {title for title, each in SECTIONS.items() if {s.name for s in each} & USUAL}),
+    ):
+        done = run(tmp_path, "serve", option)
+        assert done.returncode == 0
+        titles = re.findall(r"^(\S[^:\n]*):$", done.stdout, re.MULTILINE)
+        expected = [each for each in SECTIONS if each in sections and each != "Application"]
+        assert titles == [*expected, "Options"]
 
 
 # -- what is served ----------------------------------------------------------------------------
@@ -205,6 +204,16 @@ def test_welcome_page_where_nothing_is_found(site: Path, client: httpx.Client) -
         f"Found no application in {site}; name one: rocket-cli serve MODULE:APP"
     )
     assert "Serving the welcome page" in served.said
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)])
+@pytest.mark.parametrize("bind", ["0.0.0.0:0", ":0", "unix:a.sock"])
+def test_no_welcome_page_for_other_machines(
+    tmp_path: Path, bind: str, options: tuple[str, ...]
+) -> None:
+    """A deploy to a wrong directory fails."""
+    line = refuse(tmp_path, "--bind", bind, "--bind", "127.0.0.1:0", *options)
+    assert line.startswith(f"found no application in {tmp_path}: name one, such as rocket-cli ")
 
 
 def test_error_of_the_application_is_logged(site: Path, client: httpx.Client) -> None:

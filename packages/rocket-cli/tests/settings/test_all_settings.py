@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import re
 from enum import Enum
+from pathlib import Path
 
 import pytest
 
 from choosing import choose
-from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
+from processes import run
+from rocket_cli._settings.all_settings import SECTIONS, SETTINGS, USUAL
 from rocket_cli._settings.printing import as_toml
 from rocket_cli._settings.setting import Part, Setting
 from rocket_core import Timeouts
@@ -139,3 +142,15 @@ def test_default_as_the_help_shows_it(name: str, shown: str) -> None:
 
 def test_sections_of_the_help_have_all_settings() -> None:
     assert tuple(each for settings in SECTIONS.values() for each in settings) == SETTINGS
+
+
+def test_help_shows_the_usual_settings_and_help_all_the_others(tmp_path: Path) -> None:
+    names = {each.name for each in SETTINGS if not each.argument}
+    assert {each.name for each in SETTINGS} >= USUAL
+    assert len(USUAL) < 35
+    for option, expected in (("--help", USUAL - {"app"}), ("--help-all", names)):
+        for command in ("serve", "check", "config"):
+            shown = run(tmp_path, command, option)
+            assert shown.returncode == 0
+            found = set(re.findall(r"^  --([a-z-]+)", shown.stdout, re.MULTILINE))
+            assert found - {"config", "help", "help-all", "strict", "json"} == expected

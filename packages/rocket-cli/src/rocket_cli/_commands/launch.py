@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from rocket_cli._application.site import find_site
+from rocket_cli._commands.doubts import doubts
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.server_log import STANDARD, check_log, configure_log
 from rocket_cli._processes.code_watcher import Watch, require_watchfiles
@@ -16,7 +17,6 @@ from rocket_cli._serving.certificates import make_acme
 from rocket_cli._serving.listeners import location
 from rocket_cli._serving.server import make_server
 from rocket_cli._settings.chosen import Chosen
-from rocket_cli._settings.environment import near_misses
 from rocket_cli._sockets.bound_sockets import BoundSocket
 from rocket_cli._supervisor.children import Forked
 from rocket_cli._supervisor.open_files import raise_open_files
@@ -58,13 +58,14 @@ def _check_reload(chosen: Chosen) -> None:
     require_watchfiles()
 
 
-def dry_run(chosen: Chosen) -> Iterator[str]:
+def dry_run(chosen: Chosen, *, strict: bool) -> Iterator[str]:
     """Do what ``serve`` does before it listens; yield the lines to print.
 
-    Raises `CommandError` for whatever would keep ``serve`` from starting.
+    Raises `CommandError` for whatever would keep ``serve`` from starting, and, if ``strict`` says
+    so, for `doubts`.
     """
     WorkingDirectory().enter(chosen)
-    site = find_site(chosen)
+    site = find_site(chosen, welcomes=False)
     if site.error is not None:
         raise site.error
     configure_log(chosen, STANDARD)
@@ -73,8 +74,10 @@ def dry_run(chosen: Chosen) -> Iterator[str]:
         check_log(chosen, name)
     check_observation(chosen)
     server = make_server(chosen, site, None, acme=make_acme(chosen))
-    for sentence in near_misses(os.environ):
-        yield f"Warning: {sentence}"
+    found = list(doubts(chosen, server.listeners, os.environ))
+    if found and strict:
+        raise CommandError("; ".join(found))
+    yield from (f"Warning: {sentence}" for sentence in found)
     if site.found:
         yield site.found
     where = ", ".join(map(location, server.listeners))

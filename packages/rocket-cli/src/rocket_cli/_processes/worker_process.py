@@ -47,7 +47,7 @@ from rocket_cli._serving.server import make_server
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.identity import assume_identity
 from rocket_cli._sockets.balance import Slot
-from rocket_cli._sockets.bound_sockets import BoundSocket
+from rocket_cli._sockets.bound_sockets import BoundSocket, are_loopback
 from rocket_core import Listener, Server
 from rocket_wsgi import AccessLog
 from rocket_wsgi.extending import connect_shared_groups
@@ -108,7 +108,7 @@ class Serve:
             # Imported as the user that may read the files of modules, for the same reason.
             import_module("rocket_cli._serving.health_check")
         assume_identity(chosen)
-        site = self.site or find_site(chosen)
+        site = self.site or find_site(chosen, welcomes=are_loopback(self.sockets))
         site = _with_limit(site, chosen, channel)
         configure_log(chosen)
         if site.error is not None:

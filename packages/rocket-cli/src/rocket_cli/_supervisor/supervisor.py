@@ -38,7 +38,7 @@ from rocket_cli._serving.certificates import has_certificate
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.environment import near_misses
 from rocket_cli._settings.identity import identity
-from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets
+from rocket_cli._sockets.bound_sockets import BoundSocket, are_loopback, close_sockets
 from rocket_cli._supervisor.admin_handlers import AdminHandlers
 from rocket_cli._supervisor.child import Child, Phase
 from rocket_cli._supervisor.children import Children
@@ -179,7 +179,7 @@ class Supervisor:
         site = None
         if chosen["preload"]:
             leave = self._events.obeyed(lambda number: self._abandon(number, sockets))
-            site = preloaded(chosen, leave)
+            site = preloaded(chosen, leave, welcomes=are_loopback(sockets))
         self._generations.begin(chosen, sockets, size_of(chosen), site)
         if self._notifier.watchdog is not None:
             self._beat(self._notifier.watchdog)
