@@ -70,6 +70,7 @@ SHOWN = {
     "executor-threads": "serving/test_server.py::test_executor_threads",
     "graceful-timeout": "serving/test_server.py::test_graceful_timeout",
     "group": "settings/test_identity.py::test_user_and_group_by_number",
+    "hooks": "application/test_hooks.py::test_all_functions_are_called_in_order",
     "log-format": "serving/test_access_log.py::test_json_of_both_logs",
     "log-level": "commands/test_main.py::test_debug_shows_the_traceback_first",
     "max-rss": "supervisor/test_memory_limit.py::test_process_that_grows_is_replaced",

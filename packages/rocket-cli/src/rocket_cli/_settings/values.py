@@ -40,6 +40,13 @@ def function(text: str) -> Target:
     return found
 
 
+def module(text: str) -> str:
+    """Read the name of a module."""
+    if not all(each.isidentifier() for each in text.split(".")):
+        raise ValueError(f"{text!r} is not the name of a module: use MODULE or PACKAGE.MODULE")
+    return text
+
+
 def bind(text: str) -> Bind:
     """Read an address to listen on."""
     from rocket_cli._settings.bind import parse_bind

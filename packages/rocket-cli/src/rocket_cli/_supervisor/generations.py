@@ -35,6 +35,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from rocket_cli._application.hooks import Hooks, HookWorker, Moment
 from rocket_cli._application.site import Site
 from rocket_cli._processes.channel import Message
 from rocket_cli._processes.worker_process import Serve
@@ -93,7 +94,10 @@ class Generations:
         watched: the directories with the code of the present generation, as its worker reported
             them for ``--reload``.
         replaced: the number of processes that ended unexpectedly and were replaced.
+        hooks: the functions to be called at certain moments.
     """
+
+    hooks: Hooks
 
     def __init__(
         self,
@@ -103,7 +107,7 @@ class Generations:
         bus: MessageBus,
         outcome: Outcome,
     ) -> None:
-        """Start no process yet."""
+        """Start no process yet; `hooks` is to be set before the first one."""
         self._children = children
         self._bus = bus
         self._working_directory = working_directory
@@ -153,6 +157,7 @@ class Generations:
         slot = self._connection_counts.take()
         link = None
         try:
+            self.hooks.require(Moment.PRE_FORK, HookWorker(0, generation.number))
             link = self._bus.open()
             self._working_directory.keep(generation.chosen)
             task = Serve(
@@ -162,6 +167,7 @@ class Generations:
                 paths=self._paths(generation),
                 slot=slot,
                 bus=link.theirs,
+                hooks=self.hooks,
                 site=generation.site,
             )
             self._bus.joined(link, self._children.spawn(task, generation.number))
@@ -333,6 +339,7 @@ class Generations:
         if isinstance(child.task, Serve):
             self._connection_counts.give_back(child.task.slot)
             self._bus.gone(child)
+            self.hooks.call(Moment.CHILD_EXIT, HookWorker(child.pid, child.generation))
         self.closed(child)
         if self._ending:
             return

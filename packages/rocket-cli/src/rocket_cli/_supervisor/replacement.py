@@ -23,6 +23,7 @@ import os
 import signal
 from contextlib import suppress
 
+from rocket_cli._application.hooks import Moment
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.server_log import configure_log, reopen_log
 from rocket_cli._processes.channel import Message
@@ -121,6 +122,7 @@ class Replacement:
         size = present.size
         if size_of(chosen) != size_of(present.chosen):
             size = size_of(chosen)
+        self._generations.hooks.call(Moment.ON_RELOAD)
         self._generations.begin(chosen, sockets, size)
 
     def _choose_again(self, present: Chosen) -> Chosen:

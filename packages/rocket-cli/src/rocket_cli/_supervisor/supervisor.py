@@ -28,6 +28,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from rocket_cli._application.hooks import Moment, load_hooks
 from rocket_cli._application.preload import preloaded
 from rocket_cli._errors import BootError, CommandError
 from rocket_cli._logging.server_log import announce, configure_log, reopen_log
@@ -147,6 +148,7 @@ class Supervisor:
                     call()
             with log_errors("looking for missing processes"):
                 self._require_progress()
+        self._generations.hooks.call(Moment.ON_EXIT)
         self._close()
         failure = self._shutdown.failure
         if failure is not None:
@@ -175,6 +177,8 @@ class Supervisor:
                 self._pid_file.write()
         left = [] if self._inherited is None else self._inherited.observed
         self._observers.take(self._observe(chosen, left))
+        hooks = self._generations.hooks = load_hooks(chosen["hooks"], chosen.by_name())
+        hooks.require(Moment.ON_STARTING)
         sockets = self._replacement.first_sockets(chosen, self._inherited)
         site = None
         if chosen["preload"]:
@@ -233,6 +237,7 @@ class Supervisor:
         """Announce that the first generation serves, and start the observers."""
         with log_errors("announcing the server"):
             self._announce(generation, report)
+        self._generations.hooks.call(Moment.WHEN_READY)
         self._replacement.notify_ready(generation)
         if self._inherited is not None:
             sockets = None if self._replacement.given else generation.sockets
