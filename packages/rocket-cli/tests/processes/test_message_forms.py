@@ -50,6 +50,7 @@ SPEAKS = """
 COUNTERS: Message = {
     "accepted": 3,
     "accept_errors": 0,
+    "log_lines_lost": 0,
     "refused": 0,
     "requests": 5,
     "closes": {"served": 2},

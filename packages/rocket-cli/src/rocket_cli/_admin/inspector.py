@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rocket_cli._admin.protocol import SORTS
 from rocket_cli._admin.reply import Answer
-from rocket_cli._admin.vitals import build, gil_enabled, gil_wait, memory
-from rocket_cli._logging.server_log import set_log_level
+from rocket_cli._admin.vitals import build, descriptors, gil_enabled, gil_wait, memory
+from rocket_cli._logging.server_log import lost_messages, set_log_level
 from rocket_cli._serving.listeners import location, tls_listeners
 from rocket_cli._settings.threads import parse_threads
 from rocket_cli._version import __version__
@@ -80,6 +80,7 @@ class Inspector:
             "outcomes": statistics.outcomes,
             "queue_time": _times(statistics.queue_time),
             "service_time": _times(statistics.service_time),
+            "log_lines_lost": lost_messages(),
             "cpu": time.process_time(),
         }
 
@@ -98,6 +99,7 @@ class Inspector:
             "uptime": time.monotonic() - self._began,
             "state": self._server.lifecycle.value,
             "memory": memory(),
+            "descriptors": descriptors(),
             "threads": {
                 "count": statistics.threads,
                 "min": least,

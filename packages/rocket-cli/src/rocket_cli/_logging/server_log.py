@@ -51,6 +51,11 @@ class _Handler(logging.Handler):
     def _file_at(path: str) -> Path | None:
         return None if path == STANDARD else Path(path).absolute()
 
+    @property
+    def lost(self) -> int:
+        """How many messages have been lost so far."""
+        return self._lost.total
+
     def is_at(self, path: str) -> bool:
         """Return whether ``path``, from the current directory, is this log. Raises `OSError`."""
         return self._file == self._file_at(path)
@@ -100,6 +105,12 @@ class _Handler(logging.Handler):
         """
         if self._file is not None:
             os.close(self._descriptor)
+
+
+def lost_messages() -> int:
+    """Return how many messages of this process could not be written to its log so far."""
+    handler = _handler()
+    return 0 if handler is None else handler.lost
 
 
 def set_log_level(level: str) -> None:

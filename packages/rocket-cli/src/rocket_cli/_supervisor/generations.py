@@ -94,6 +94,8 @@ class Generations:
         watched: the directories with the code of the present generation, as its worker reported
             them for ``--reload``.
         replaced: the number of processes that ended unexpectedly and were replaced.
+        failed_starts: the number of processes that could not be started, or ended before they were
+            ready.
         hooks: the functions to be called at certain moments.
     """
 
@@ -123,6 +125,12 @@ class Generations:
         self.incoming: Generation | None = None
         self.watched: Message | None = None
         self.replaced = 0
+        self.failed_starts = 0
+
+    @property
+    def wanted(self) -> int:
+        """The number of processes that are to serve."""
+        return 0 if self.present is None else self.present.size
 
     @property
     def settled(self) -> bool:
@@ -300,6 +308,7 @@ class Generations:
                 return
             failure = self._spawn(generation)
             if failure is not None:  # not the application's fault: later there may be memory again
+                self.failed_starts += 1
                 _log.error("cannot start a process, trying again: %s", failure["reason"])
                 self._restarts.failed()
                 return
@@ -348,6 +357,8 @@ class Generations:
                 _log.error("%s %s before it had finished its requests", child, describe_end(code))
             return
         failure = child.failure or {"reason": f"{child} {describe_end(code)} before it was ready"}
+        if phase not in _SERVES:
+            self.failed_starts += 1
         if self.incoming is not None and child.generation == self.incoming.number:
             self._reject(failure)
         elif phase in _SERVES:
