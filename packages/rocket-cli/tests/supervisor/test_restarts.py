@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from manual_timers import Clock, ManualTimers
@@ -43,7 +45,7 @@ def test_a_process_that_lives_ends_the_series(clock: Clock) -> None:
         clock.now += 20
     timers.calls.clear()
     for lives in (False, True):
-        restarts.serves(lambda lives=lives: lives)
+        restarts.serves(partial(bool, lives))
         assert timers.pauses[-1] == 10
         timers.make_calls()
         restarts.failed()

@@ -72,7 +72,8 @@ def test_warning_tells_who_waits_who_was_refused_and_the_longest(
 def test_warnings_are_a_minute_apart(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = SimpleNamespace(monotonic=lambda: clock.now, now=100.0)
+    clock = SimpleNamespace(now=100.0)
+    clock.monotonic = lambda: clock.now
     monkeypatch.setattr(saturation_watch, "time", clock)
     ready = deque([SimpleNamespace(state=State.READY)])
     pool = SimpleNamespace(has_free_thread=False, ready=ready)
