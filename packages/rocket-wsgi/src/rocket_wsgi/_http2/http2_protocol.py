@@ -56,7 +56,7 @@ from rocket_wsgi._http2.events import (
 )
 from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
-from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
+from rocket_wsgi._http2.http2_exchange import NO_PARTS, ExchangeHost, HTTP2Exchange, Stage
 from rocket_wsgi._http2.http2_request import VERSION, HTTP2Body, HTTP2Request, RequestReader
 from rocket_wsgi._http2.priority import DEFAULT_URGENCY
 from rocket_wsgi._http2.session import Session, stream_timeouts
@@ -111,7 +111,7 @@ _CLOSED: Final = SessionState.CLOSED
 
 
 @final
-class HTTP2Protocol(SharedProtocol):
+class HTTP2Protocol(ExchangeHost):
     """One connection.
 
     Attributes:
@@ -140,7 +140,6 @@ class HTTP2Protocol(SharedProtocol):
         "_unread",
         "_waiters",
         "_waiting",
-        "connection",
         "dry",
     )
 
