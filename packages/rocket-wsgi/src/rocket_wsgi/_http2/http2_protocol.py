@@ -42,6 +42,7 @@ from rocket_core.extending import Spool, SpoolError
 from rocket_core.http1 import HeadError
 from rocket_wsgi._clock import Clock
 from rocket_wsgi._environ.request import is_secure
+from rocket_wsgi._environ.trailers import add_trailer
 from rocket_wsgi._http2.encoded_block import EncodedBlock
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.events import (
@@ -51,16 +52,18 @@ from rocket_wsgi._http2.events import (
     RequestArrived,
     RequestMalformed,
     StreamReset,
+    TrailersArrived,
 )
 from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
-from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
+from rocket_wsgi._http2.http2_exchange import NO_PARTS, ExchangeHost, HTTP2Exchange, Stage
 from rocket_wsgi._http2.http2_request import VERSION, HTTP2Body, HTTP2Request, RequestReader
 from rocket_wsgi._http2.priority import DEFAULT_URGENCY
 from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
 from rocket_wsgi._http2.shared_streams import SharedStreams
 from rocket_wsgi._http2.stream_body import StreamBody, StreamedBody
+from rocket_wsgi._http2.tunnel import WEBSOCKET
 from rocket_wsgi._http2.turn_order import TurnOrder
 from rocket_wsgi._own_answers import NO_ROOM, make_refusal
 from rocket_wsgi._response.response import PLAIN_TEXT
@@ -108,7 +111,7 @@ _CLOSED: Final = SessionState.CLOSED
 
 
 @final
-class HTTP2Protocol(SharedProtocol):
+class HTTP2Protocol(ExchangeHost):
     """One connection.
 
     Attributes:
@@ -137,7 +140,6 @@ class HTTP2Protocol(SharedProtocol):
         "_unread",
         "_waiters",
         "_waiting",
-        "connection",
         "dry",
     )
 
@@ -336,7 +338,8 @@ class HTTP2Protocol(SharedProtocol):
             self._log_unread(event.head, 0, event.reason)
         elif type(event) is PriorityChanged:
             self._prioritize(event.stream, event.urgency)
-        else:  # trailers
+        elif type(event) is TrailersArrived:
+            self._add_trailers(event)
             self._add_body(event.stream, b"", now, ended=True)
 
     def _note_reason(self) -> None:
@@ -369,7 +372,7 @@ class HTTP2Protocol(SharedProtocol):
         number, head = event.stream, event.head
         request: HTTP2Request | None = None
         try:
-            if head.protocol:
+            if head.protocol not in {"", WEBSOCKET}:
                 raise HeadError(501, "this server knows no such protocol")
             request = self._reader.read(head, ended=event.ended)
             own_answers = self._site.own_answers
@@ -380,12 +383,15 @@ class HTTP2Protocol(SharedProtocol):
                 exchange = HTTP2Exchange(self, number, connection.requests + 1, request)
                 exchange.client = self._reader.client
                 exchange.urgency = event.urgency
-                if event.ended:
+                if event.ended or request.tunnel:
+                    exchange.ended = event.ended
                     connection.requests += 1
                     self._exchanges[number] = exchange
                     self._make_ready(exchange, now)
                     return
                 answer = self._accept(exchange, request, now)
+            elif request.tunnel and answer.code < 300:  # which would complete the handshake
+                raise HeadError(501, "no websocket is accepted here")
         except HeadError as error:
             answer = make_refusal(error.status, error.reason)
         if answer is not None:
@@ -399,6 +405,7 @@ class HTTP2Protocol(SharedProtocol):
         if site.mounts is not None and site.find_mount(request) is not None:
             return make_refusal(*refusal(request))
         server = connection.server
+        request.environ["rocket.trailers"] = {}
         if site.stream_bodies:
             if request.length > site.max_body:
                 raise HeadError(413, "the request body is too long")
@@ -463,9 +470,8 @@ class HTTP2Protocol(SharedProtocol):
     def _add_body(self, number: int, data: bytes, now: float, *, ended: bool) -> None:
         """Add a part to the body of a request."""
         exchange = self._exchanges.get(number)
-        if exchange is None:
-            if self._pushes is not None:
-                self._pushes.receive(number, data, ended=ended)
+        if exchange is None or exchange.request.tunnel:
+            self._add_to_tunnel(number, exchange, data, ended=ended)
             return
         request = exchange.request
         body = request.body
@@ -492,22 +498,45 @@ class HTTP2Protocol(SharedProtocol):
         except SpoolError:
             self._refuse_body(exchange, NO_ROOM)
 
+    def _add_trailers(self, event: TrailersArrived) -> None:
+        """Let the application have the trailers of a request."""
+        exchange = self._exchanges.get(event.stream)
+        if exchange is not None and exchange.request.body is not None:
+            trailers = exchange.request.environ["rocket.trailers"]
+            for field in event.fields:
+                add_trailer(trailers, field.name, field.value)
+
     def _add_streamed(
         self, exchange: HTTP2Exchange, body: HTTP2Body, data: bytes, *, ended: bool
     ) -> None:
         """Add a part to a body that the application reads while it arrives."""
         body.store.add(data)
         with self._lock:
-            if data:
-                if exchange.parts is NO_PARTS:
-                    exchange.parts = []
-                exchange.parts.append(data)
-                exchange.unread += len(data)
-                self._hold(len(data))
+            self._add_part(exchange, data)
             body.complete = ended
             if body.store.size > self._site.max_body:
                 exchange.fault = "the request body is too long"
             self._wake()
+
+    def _add_to_tunnel(
+        self, number: int, exchange: HTTP2Exchange | None, data: bytes, *, ended: bool
+    ) -> None:
+        """Take what is for something that goes on, or is about to, and not for a view."""
+        if exchange is not None:
+            with self._lock:
+                self._add_part(exchange, data)
+                exchange.ended = ended
+        elif self._pushes is not None:
+            self._pushes.receive(number, data, ended=ended)
+
+    def _add_part(self, exchange: HTTP2Exchange, data: bytes) -> None:
+        """With the lock: keep what has come until it is read."""
+        if data:
+            if exchange.parts is NO_PARTS:
+                exchange.parts = []
+            exchange.parts.append(data)
+            exchange.unread += len(data)
+            self._hold(len(data))
 
     def _refuse_body(self, exchange: HTTP2Exchange, answer: OwnAnswer) -> None:
         self.answer(exchange.number, answer, exchange.request)
@@ -685,10 +714,10 @@ class HTTP2Protocol(SharedProtocol):
             self._shared.flush()
             self._wait_for_room(exchange, in_memory=in_memory)
 
-    def finish(self, exchange: HTTP2Exchange) -> None:
-        """End a response."""
+    def finish(self, exchange: HTTP2Exchange, trailers: bytes = b"") -> None:
+        """End a response, with the encoded ``trailers``, if there are any."""
         with self._lock:
-            self._session.finish(exchange.number)
+            self._session.finish(exchange.number, trailers)
             self._shared.supply()
 
     def write_file(
@@ -772,7 +801,7 @@ class HTTP2Protocol(SharedProtocol):
             self._forget_parts(exchange)
             pushes, shared = self._pushes, exchange.shared
             if shared is not None and pushes is not None:
-                pushes.attach(shared, parts, ended=False, gone=exchange.gone)
+                pushes.attach(shared, parts, ended=exchange.ended, gone=exchange.gone)
             elif self._feeds and number in self._feeds:
                 self._feeds[number].released = True
             else:

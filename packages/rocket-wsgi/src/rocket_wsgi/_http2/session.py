@@ -381,6 +381,11 @@ class Session:
         stream = self._streams.get(number)
         return stream is None or not stream.sends
 
+    def is_receiving(self, number: int) -> bool:
+        """Return whether the client may still send on a stream."""
+        stream = self._streams.get(number)
+        return stream is not None and stream.receives
+
     def is_blocked(self, number: int) -> bool:
         """Return whether a part of a body waits for the client's windows."""
         stream = self._streams.get(number)
