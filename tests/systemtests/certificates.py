@@ -20,11 +20,11 @@ class Certificates:
     key: Path
 
     @classmethod
-    def create(cls, folder: Path) -> Self:
-        """Make new ones in `folder`."""
+    def create(cls, folder: Path, kind: trustme.KeyType = trustme.KeyType.ECDSA) -> Self:
+        """Make new ones in `folder`, with a key of the server of this kind."""
         files = cls(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
         authority = trustme.CA()
-        server = authority.issue_cert("127.0.0.1")
+        server = authority.issue_cert("127.0.0.1", key_type=kind)
         authority.cert_pem.write_to_path(files.ca)
         for blob in server.cert_chain_pems:
             blob.write_to_path(files.cert, append=True)
