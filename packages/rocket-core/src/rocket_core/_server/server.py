@@ -323,9 +323,10 @@ class Server:
         given a function that makes one, and calls it once everything is there. What other threads
         may call later than `stop` refers to the parts made here, never to those of the next start.
         """
+        files = default_max_connections()  # half of the descriptors: the others are connections
         most = self._max_connections
         if most is None:
-            most = default_max_connections()
+            most = files
         tally = Tally()
         seats = Seats(self._factory, tally)
         seat = Seat(worker, tally.open())
@@ -355,7 +356,7 @@ class Server:
             leaving=registry,
             output=Budget(self._max_output),
             pushed=Budget(self._max_output),
-            disk=DiskBudget(self._max_spool, self._spool_free),
+            disk=DiskBudget(self._max_spool, self._spool_free, files=files),
         )
         watchers: list[Watcher] = [
             SilentUpgrades(pool, self._timeouts.silence),
