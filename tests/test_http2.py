@@ -166,7 +166,9 @@ def test_curl_with_failures(site: Site) -> None:
     (transfer,), body = site.curl(f"{site.address}/break")
     assert (transfer.status, body) == (500, b"The application failed to answer this request.\n")
     (transfer,), body = site.curl(f"{site.address}/cut")
-    assert (transfer.status, body) == (200, bytes(100_000))
+    assert transfer.status == 200
+    # Over TLS, curl forgets the last of its buffer where the stream is reset.
+    assert 90_000 < len(body) <= 100_000
 
 
 @over_tls
@@ -175,7 +177,7 @@ def test_curl_with_one_connection(site: Site) -> None:
     addresses = [site.address + path for path in ("/", "/break", "/cut", "/large", "/")]
     transfers, _ = site.curl(*[*("--output", "/dev/null") * len(addresses)], *addresses)
     assert [each.status for each in transfers] == [200, 500, 200, 200, 200]
-    assert [each.size for each in transfers[2:4]] == [100_000, LARGE]
+    assert transfers[3].size == LARGE
     transfers, _ = site.curl("--head", *addresses)
     assert [each.status for each in transfers] == [200, 500, 200, 200, 200]
     assert [each.connects for each in transfers] == [1, 0, 0, 0, 0]
@@ -207,6 +209,13 @@ def test_nghttp(site: Site) -> None:
     output = run(find_tool("nghttp"), "-v", "--no-verify-peer", *together)
     assert len(re.findall(r"recv .*:status: 200", output)) == 6
     assert "recv GOAWAY" not in output
+
+
+def test_nghttp_with_a_failure(site: Site) -> None:
+    """It gets what there is of the response, and then the reset."""
+    output = run(find_tool("nghttp"), "-nv", "--no-verify-peer", f"{site.address}/cut")
+    assert sum(map(int, re.findall(r"recv DATA frame <length=(\d+)", output))) == 100_000
+    assert "(error_code=INTERNAL_ERROR(0x02))" in output[output.index("recv RST_STREAM") :]
 
 
 def test_nghttp_with_a_page(site: Site) -> None:
