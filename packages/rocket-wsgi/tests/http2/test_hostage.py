@@ -12,6 +12,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -409,7 +410,7 @@ def test_what_waits_on_both_kinds_of_streams_is_given_back_once(serve: Serve) ->
     with HTTP2Client(served.address, window=0) as client:
         for path in ("/events", "/large"):
             stream = client.begin(path)
-            client.until(lambda stream=stream: client.answers[stream].status)
+            client.until(partial(getattr, client.answers[stream], "status"))
         eventually(lambda: state.output.held >= LARGE)
         assert state.pushed.held > 0
     eventually(lambda: not served.server.connections)

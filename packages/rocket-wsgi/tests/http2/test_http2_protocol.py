@@ -686,6 +686,28 @@ def test_a_violation_ends_the_connection_and_is_counted(serve: Serve, connect: C
     eventually(lambda: served.server.statistics().outcomes == {"HTTP/2": {"PROTOCOL_ERROR": 1}})
 
 
+def test_each_stream_has_the_client_for_which_a_proxy_sends_it(
+    serve: Serve, connect: Connect
+) -> None:
+    """So a client that makes workers wait is told from others behind the same proxy."""
+    application = Gated()
+    served = serve(application, h2c=True, threads=4, trusted_proxies=["127.0.0.1"])
+    client = connect(served)
+    values = ("192.0.2.1", "192.0.2.2", "127.0.0.1", "")
+    streams = [
+        client.begin("/hold", fields=[("x-forwarded-for", value)] if value else [])
+        for value in values
+    ]
+    eventually(lambda: len(application.paths) == 4)
+    (connection,) = served.server._registry.snapshot()
+    assert connection.shared is not None
+    protocol: Any = connection.shared.protocol
+    found = {number: exchange.client for number, exchange in protocol._exchanges.items()}
+    assert [found[each] for each in streams] == ["192.0.2.1", "192.0.2.2", "", ""]
+    application.gate.set()
+    assert {client.answer(each).status for each in streams} == {200}
+
+
 # -- which connections speak it --------------------------------------------------------------------
 
 

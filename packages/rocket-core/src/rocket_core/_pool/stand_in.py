@@ -108,13 +108,13 @@ class StandIn:
         late = time.monotonic() - request.arrived_at > self._queue_timeout
         if (
             not late
-            and request.wanted
+            and not request.gone
             and engine.is_request_urgent(request, self._seat)
             and self._urgent_lanes.submit(request)
         ):
             return False
         self._serve_urgent(request)
-        if late or not request.wanted or (waiting >= self._max_queue and not self._pool.polling):
+        if late or request.gone or (waiting >= self._max_queue and not self._pool.polling):
             engine.refuse_request(request)
             return False
         self._pool.ready.append(request)

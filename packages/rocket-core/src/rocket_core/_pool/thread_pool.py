@@ -394,13 +394,13 @@ class ThreadPool:
         if alert:
             self._alert()
 
-    def leave_request(self, request: SharedRequest) -> None:
+    def leave_request(self, request: SharedRequest, now: float) -> None:
         """Queue a request behind all others, on a worker that goes away to serve another one.
 
-        The others include, now and then, connections that have become ready and that no worker has
-        claimed yet.
+        ``now`` is when the worker last looked at the clock. The others include, now and then,
+        connections that have become ready and that no worker has claimed yet.
         """
-        request.claimed_at = now = time.monotonic()
+        request.claimed_at = now
         if now - self._looked_at > BLIND and self.polling <= 0 and not self._stopping:
             self._looked_at = now
             self.ready.extend(self._monitor.poll(0))
@@ -408,7 +408,8 @@ class ThreadPool:
                 if self.polling > 0:
                     self._monitor.wake()  # the poll may have taken its wake-up: see `queue_behind`
         self.ready.append(request)
-        self.rouse()  # for the interleaving see there
+        if not self.guarded:  # as `rouse`; for the interleaving see there
+            self._alert()
 
     def _queue_turn(self, taker: TurnTaker) -> None:
         taker.claimed_at = time.monotonic()

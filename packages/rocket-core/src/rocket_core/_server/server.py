@@ -578,6 +578,8 @@ class Server:
         until = time.monotonic() + _STOP_PATIENCE
         self._close_unowned()
         for connection in self._registry.snapshot():
+            # What its owner finds is no wish of the client.
+            connection.close_reason = connection.close_reason or CloseReason.STOPPED
             connection.abort()
         # 1. A thread of the application flushes, and owns a shared connection. 2. The connection is
         # not found above. 3. The thread parks it. It never waits meanwhile, so that it is soon.

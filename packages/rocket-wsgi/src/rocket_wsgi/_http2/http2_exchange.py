@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rocket_core import ClientGone
 from rocket_core.extending import SharedRequest
+from rocket_wsgi._http2.priority import DEFAULT_URGENCY
 from rocket_wsgi._own_answers import OVERDUE, OVERLOADED
 
 if TYPE_CHECKING:
@@ -39,12 +40,13 @@ class HTTP2Exchange(SharedRequest):
     """A stream that becomes a request of the application.
 
     Attributes:
+        protocol: the connection, as HTTP/2 has it.
         number: the number of the stream.
         order: the number of the request on its connection, from 1.
         request: the request.
         reserved: whether it is served even while all workers are busy; known once it waits.
         stage: where it is. The lock of the protocol guards it.
-        gone: whether nothing can be sent any more. Any thread may read it.
+        ended: whether the client has ended its side of what is no request body (RFC 8441).
         whole: the response, if it is complete: its head, and its body. It belongs to the thread
             that serves the exchange.
         parts: the parts of a streamed body that the application has not read. Likewise.
@@ -55,12 +57,12 @@ class HTTP2Exchange(SharedRequest):
     """
 
     __slots__ = (
-        "_protocol",
+        "ended",
         "fault",
-        "gone",
         "number",
         "order",
         "parts",
+        "protocol",
         "request",
         "reserved",
         "shared",
@@ -74,33 +76,28 @@ class HTTP2Exchange(SharedRequest):
         self, protocol: HTTP2Protocol, number: int, order: int, request: HTTP2Request
     ) -> None:
         SharedRequest.__init__(self)
-        self._protocol = protocol
+        self.protocol = protocol
         self.number = number
         self.order = order
         self.request = request
         self.reserved = False
         self.stage = _RECEIVING
-        self.gone = False
+        self.ended = False
         self.whole: tuple[bytes, bytes] | None = None
         self.parts: list[bytes] = NO_PARTS
         self.unread = 0
-        self.urgency = 0
+        self.urgency = DEFAULT_URGENCY
         self.fault = ""
         self.shared: SharedStream | None = None
 
     @property
     def connection(self) -> Connection:
         """The connection of the stream."""
-        return self._protocol.connection
-
-    @property
-    def protocol(self) -> HTTP2Protocol:
-        """The connection, as HTTP/2 has it."""
-        return self._protocol
+        return self.protocol.connection
 
     def pace(self, now: float) -> float:
         """Return the rate at which the client sends the body, or takes the response."""
-        return self._protocol.pace_of(self.number, now)
+        return self.protocol.pace_of(self.number, now)
 
     def doing(self) -> str:
         """Return the method and the target."""
@@ -108,23 +105,18 @@ class HTTP2Exchange(SharedRequest):
 
     def share(self, protocol: SharedProtocol) -> SharedStream:
         """Have ``protocol`` go on with the stream when the view is done with it."""
-        self.shared = shared = self._protocol.share(self, protocol)
+        self.shared = shared = self.protocol.share(self, protocol)
         return shared
 
     # -- for the pool ----------------------------------------------------------------------------
 
     def follow(self) -> HTTP2Exchange | None:
         """Return the stream of the same connection to be queued next, or None."""
-        return self._protocol.next_exchange(self)
-
-    @property
-    def wanted(self) -> bool:
-        """Whether something can be sent on the stream."""
-        return not self.gone
+        return self.protocol.next_exchange(self)
 
     def drop(self) -> None:
         """End a stream that was reset before its turn."""
-        self._protocol.drop(self)
+        self.protocol.drop(self)
 
     def serve(self, worker: Any) -> None:
         """Have ``worker``, a `WSGIWorker`, call the application."""
@@ -133,7 +125,7 @@ class HTTP2Exchange(SharedRequest):
         except ClientGone:
             pass
         finally:
-            self._protocol.release(self)
+            self.protocol.release(self)
 
     def is_urgent(self, worker: Any) -> bool:
         """Return whether the request is for a file, or urgent by ``reserved``."""
@@ -142,33 +134,33 @@ class HTTP2Exchange(SharedRequest):
 
     def take_urgent(self) -> HTTP2Exchange | None:
         """Return a stream of the same connection to be served ahead of its turn, or None."""
-        return self._protocol.take_reserved()
+        return self.protocol.take_reserved()
 
     def put_back(self) -> None:
         """Wait for the turn of the connection again."""
-        self._protocol.put_back(self)
+        self.protocol.put_back(self)
 
     def refuse(self) -> None:
         """Answer 503."""
-        self._protocol.answer(self.number, OVERLOADED, self.request)
-        self._protocol.release(self)
+        self.protocol.answer(self.number, OVERLOADED, self.request)
+        self.protocol.release(self)
 
     def overdue(self) -> None:
         """Answer 504. The application still runs, and its stream still counts."""
-        self._protocol.answer(self.number, OVERDUE, self.request)
+        self.protocol.answer(self.number, OVERDUE, self.request)
 
     def break_off(self) -> None:
         """Reset the stream."""
-        self._protocol.break_off(self)
+        self.protocol.break_off(self)
 
     def give_way(self) -> None:
         """Reset the stream, whose client is too slow."""
-        self._protocol.give_way(self)
+        self.protocol.give_way(self)
 
     def failed(self) -> None:
         """Reset the stream, unless it is over: the server has failed."""
-        self._protocol.break_off(self)
+        self.protocol.break_off(self)
 
     def flush(self) -> None:
         """Send what was noted, or leave that to the next stream of the connection."""
-        self._protocol.send_or_leave()
+        self.protocol.send_or_leave()
