@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import gzip
 import hashlib
 import json
@@ -16,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from systemtests.chromium import Chromium
 from systemtests.processes import (
@@ -334,19 +331,11 @@ def test_node(site: Site) -> None:
 # -- Chromium ------------------------------------------------------------------------------------
 
 
-def fingerprint(certificates: Certificates) -> str:
-    """The SHA-256 of the public key, as Chromium wants it."""
-    certificate = x509.load_pem_x509_certificate(certificates.cert.read_bytes())
-    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return base64.b64encode(hashlib.sha256(key).digest()).decode()
-
-
 def test_chromium(certificates: Certificates) -> None:
     """A page of a hundred pictures, on one connection."""
-    trust = f"--ignore-certificate-errors-spki-list={fingerprint(certificates)}"
     with (
         serve("streams:app", *certificates.options, cwd=APPLICATIONS) as server,
-        Chromium(trust) as browser,
+        Chromium(certificates.trusted_by_chromium) as browser,
     ):
         page = browser.visit(f"{server.address}/page")
         shown = "[...document.images].filter(each => each.naturalWidth === 8).length"
