@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +34,14 @@ class Certificates:
             blob.write_to_path(files.cert, append=True)
         server.private_key_pem.write_to_path(files.key)
         return files
+
+    @property
+    def trusted_by_chromium(self) -> str:
+        """The option with which Chromium accepts the certificate."""
+        certificate = x509.load_pem_x509_certificate(self.cert.read_bytes())
+        key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        digest = base64.b64encode(hashlib.sha256(key).digest()).decode()
+        return f"--ignore-certificate-errors-spki-list={digest}"
 
     @property
     def options(self) -> list[str]:

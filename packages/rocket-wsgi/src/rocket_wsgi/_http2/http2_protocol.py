@@ -56,7 +56,7 @@ from rocket_wsgi._http2.events import (
 )
 from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
-from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
+from rocket_wsgi._http2.http2_exchange import NO_PARTS, ExchangeHost, HTTP2Exchange, Stage
 from rocket_wsgi._http2.http2_request import VERSION, HTTP2Body, HTTP2Request, RequestReader
 from rocket_wsgi._http2.limits import BODY_MEMORY
 from rocket_wsgi._http2.priority import DEFAULT_URGENCY
@@ -112,7 +112,7 @@ _CLOSED: Final = SessionState.CLOSED
 
 
 @final
-class HTTP2Protocol(SharedProtocol):
+class HTTP2Protocol(ExchangeHost):
     """One connection.
 
     Attributes:
@@ -141,7 +141,6 @@ class HTTP2Protocol(SharedProtocol):
         "_unread",
         "_waiters",
         "_waiting",
-        "connection",
         "dry",
     )
 
@@ -447,22 +446,25 @@ class HTTP2Protocol(SharedProtocol):
 
     def _queue_arrived(self) -> None:
         """With the lock: have the requests wait that are complete now, one of them in the queue."""
-        waiting = self._waiting
-        usual = waiting.usual
-        for exchange in self._arrived:
-            if exchange.stage is _RECEIVING:  # and not reset meanwhile
-                exchange.stage = _WAITING
-                if exchange.urgency == DEFAULT_URGENCY and not exchange.reserved:
-                    usual.append(exchange)
-                else:
-                    waiting.add(exchange)
-        self._arrived = []
-        if not self._queued:
-            first = waiting.take()
-            if first is not None:
-                self._queued = True
-                first.stage = _QUEUED
-                self._shared.serve(first)
+        arrived, self._arrived = self._arrived, []
+        first: HTTP2Exchange | None
+        if len(arrived) == 1 and not self._queued and arrived[0].stage is _RECEIVING:
+            first = arrived[0]
+        else:
+            waiting = self._waiting
+            usual = waiting.usual
+            for exchange in arrived:
+                if exchange.stage is _RECEIVING:  # and not reset meanwhile
+                    exchange.stage = _WAITING
+                    if exchange.urgency == DEFAULT_URGENCY and not exchange.reserved:
+                        usual.append(exchange)
+                    else:
+                        waiting.add(exchange)
+            first = None if self._queued else waiting.take()
+        if first is not None:
+            self._queued = True
+            first.stage = _QUEUED
+            self._shared.serve(first)
 
     def _is_reserved(self, request: HTTP2Request) -> bool:
         """Return whether a request is served even while all workers are busy."""
