@@ -92,7 +92,7 @@ def test_file_that_cannot_be_opened_counts_for_none(monkeypatch: pytest.MonkeyPa
         raise OSError("no descriptor is left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.tempfile, "TemporaryFile", fails)
+        patch.setattr(tempfile, "TemporaryFile", fails)
         with pytest.raises(SpoolError):
             spool(disk, 1)
     spool(disk, 1).close()

@@ -515,8 +515,7 @@ def test_files_beyond_the_descriptors_are_read_by_their_workers(
     before = descriptors()
     with HTTP2Client(served.address, window=0) as client:
         streams = [client.begin("/static/large") for _ in range(20)]
-        for each in streams:
-            client.until(lambda each=each: client.answers[each].status)
+        client.until(lambda: all(client.answers[each].status for each in streams))
         with HTTP2Client(served.address) as neighbour:
             assert neighbour.get().text == "quick"
         assert served.server.statistics().stalled == 17
