@@ -16,6 +16,7 @@ import pytest
 
 from http2_client import HTTP2Client
 from rocket_core import Peer, Timeouts
+from rocket_core._connection import disk_budget
 from rocket_core._pool.urgent_lanes import LANES
 from rocket_core.testing import PATIENCE, at_growing_scales, descriptors, eventually, within
 from rocket_wsgi import AccessLog, Site, StaticFiles
@@ -673,6 +674,56 @@ def test_a_broken_connection_leaves_nothing(serve: Serve, connect: Connect) -> N
     assert connect(served).get().status == 200
     eventually(lambda: application.gone == [True, True])
     assert len(application.paths) == 3
+
+
+def test_what_a_broken_connection_has_left_is_logged_and_released(
+    serve: Serve, connect: Connect, tmp_path: Path
+) -> None:
+    """Whether it was served, waited for its turn, or had not arrived."""
+    application = Gated()
+    path = tmp_path / "log"
+    with AccessLog(path, "{target} {status} {error}") as log:
+        served = serve(application, h2c=True, threads=1, access_log=log)
+        client = connect(served)
+        for number in range(4):
+            client.begin(f"/hold/{number}")
+        eventually(lambda: application.paths == ["/hold/0"])
+        upload = client.begin("/upload", "POST", end=False)
+        client.send(upload, bytes(100_000), end=False)
+        budget = served.server._server_state.input
+        eventually(lambda: budget.held >= 65_536)
+        client.close()
+        eventually(lambda: not served.server.connections)
+        eventually(lambda: not budget.held)
+        application.gate.set()
+        served.stop()
+    lines = sorted(path.read_text(encoding="ascii").splitlines())
+    left = "- client\\x20closed"
+    assert lines == [
+        "/hold/0 200 the\\x20client\\x20is\\x20gone",
+        *(f"/hold/{number} {left}" for number in (1, 2, 3)),
+        f"/upload {left}",
+    ]
+
+
+def test_an_upload_for_which_there_is_no_room_is_refused_before_it_is_sent(
+    serve: Serve,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    usage = SimpleNamespace(total=1 << 34, used=0, free=50 * MEBIBYTE)
+    monkeypatch.setattr(disk_budget, "shutil", SimpleNamespace(disk_usage=lambda _: usage))
+    served = serve(Gated(), h2c=True, server={"spool_free": 48 * MEBIBYTE})
+    client = connect(served)
+    for size, status in ((8 * MEBIBYTE, 503), (MEBIBYTE, 200)):
+        stream = client.begin("/", "POST", [("content-length", str(size))], end=False)
+        if status == 200:
+            client.send(stream, bytes(size))
+        answer = client.answer(stream)
+        assert answer.status == status
+        assert answer["retry-after"] == ("30" if status == 503 else "")
+    assert not client.goaways
 
 
 def test_a_violation_ends_the_connection_and_is_counted(serve: Serve, connect: Connect) -> None:
