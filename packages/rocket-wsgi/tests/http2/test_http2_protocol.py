@@ -142,10 +142,11 @@ def test_more_requests_than_threads_wait_without_one(serve: Serve, connect: Conn
 
 
 def test_a_stream_that_is_reset_before_its_turn_is_not_served(
-    serve: Serve, connect: Connect
+    serve: Serve, connect: Connect, tmp_path: Path
 ) -> None:
     application = Gated()
-    served = serve(application, h2c=True, threads=1)
+    log = AccessLog(tmp_path / "log", "{target} {status}")
+    served = serve(application, h2c=True, threads=1, access_log=log)
     client = connect(served)
     first = client.begin("/hold")
     eventually(lambda: application.paths == ["/hold"])
@@ -159,6 +160,10 @@ def test_a_stream_that_is_reset_before_its_turn_is_not_served(
     assert client.answer(first).status == 200
     assert client.answer(last).text == "/last"
     assert [path for path in application.paths if "/reset/" in path] == []
+    served.stop()
+    log.close()
+    lines = sorted((tmp_path / "log").read_text(encoding="ascii").splitlines())
+    assert lines == ["/hold 200", "/last 200", *(f"/reset/{number} -" for number in range(5))]
 
 
 def test_a_part_of_a_response_is_sent_while_the_next_one_is_made(
@@ -293,6 +298,10 @@ def test_a_file_that_is_reset_in_its_midst_is_closed(
     for each in streams:
         client.reset(each)
     eventually(lambda: descriptors() == before)
+    (connection,) = served.server._registry.snapshot()
+    assert connection.shared is not None
+    protocol: Any = connection.shared.protocol
+    eventually(lambda: not protocol._session.streams)  # their slots are free again
 
 
 # -- ends of streams and connections ---------------------------------------------------------------

@@ -167,6 +167,11 @@ REQUESTS: dict[str, tuple[int, dict[str, Any], tuple[Any, ...]]] = {
         {**TRUSTED, "hsts": "max-age=9"},
         ("/", "GET", [("X-Forwarded-Proto", "https")]),
     ),
+    "hsts of an own answer behind a proxy": (
+        200,
+        {**TRUSTED, "hsts": "max-age=9", "health": "/healthz"},
+        ("/healthz", "GET", [("X-Forwarded-Proto", "https")]),
+    ),
     "no hsts without TLS": (200, {"hsts": "max-age=9"}, ()),
     "a challenge": (
         200,
