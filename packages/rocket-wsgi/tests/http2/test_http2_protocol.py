@@ -555,6 +555,7 @@ def test_urgent_streams_overtake_others_of_their_connection(
     reset = client.begin(path, flush=False)
     client.h2.reset_stream(reset, CANCEL)
     assert client.get(path).text == text
+    eventually(lambda: queued(served) == 1)  # and no other one of the connection
     application.gate.set()
     assert {client.answer(each).status for each in held} == {200}
     assert len([each for each in application.paths if each.startswith("/hold")]) == 20
