@@ -40,7 +40,7 @@ def site(
 ) -> Iterator[Server]:
     """The example application of the test class, served for all its tests."""
     example: Example = request.cls.example
-    binding = certificates.options if request.param == "https" else PLAIN
+    binding = certificates.options if request.param == "https" else [*PLAIN, "--h2c"]
     options = [*binding, "--access-log", "-"]
     validated = request.param == "validated"
     with example.serve(tmp_path_factory.mktemp("data"), options, validated=validated) as server:

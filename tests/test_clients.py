@@ -25,6 +25,8 @@ from systemtests.processes import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from systemtests.certificates import Certificates
+
     Run = Callable[[str], Any]
 
 # Every script is an expression, whose value is a promise. ADDRESS is that of the site.
@@ -94,13 +96,13 @@ EVENT_SOURCE = """
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Server]:
-    with serve("told:app", *PLAIN, "--threads", "2", cwd=APPLICATIONS) as server:
+    with serve("told:app", *PLAIN, "--h2c", "--threads", "2", cwd=APPLICATIONS) as server:
         yield server
     assert_quiet(server.log)
 
 
-def in_chromium(site: Server) -> Iterator[Run]:
-    with Chromium() as browser:
+def in_chromium(site: Server, *options: str) -> Iterator[Run]:
+    with Chromium(*options) as browser:
         page = browser.visit(site.address)
         page.evaluate(f"globalThis.ADDRESS = {json.dumps(site.address)}")
         yield page.evaluate
@@ -157,7 +159,19 @@ def test_event_source(run: Run) -> None:
     assert run(EVENT_SOURCE) == [[f"news {each}\nä", str(each)] for each in (1, 2, 3)]
 
 
-@pytest.mark.parametrize("version", ["--http1.1", "--http1.0"])
+def test_chromium_over_http2(certificates: Certificates) -> None:
+    """Both share a connection with the page, as streams of it."""
+    options = [*certificates.options, "--threads", "2", "--access-log", "-"]
+    with serve("told:app", *options, cwd=APPLICATIONS) as server:
+        for run in in_chromium(server, certificates.trusted_by_chromium):
+            test_websocket(run)
+            server.wait_for('"GET /echo HTTP/2"')
+            test_event_source(run)
+            server.wait_for('"GET /events HTTP/2"')
+    assert_quiet(server.log)
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http1.0", "--http2-prior-knowledge"])
 def test_curl(site: Server, version: str) -> None:
     curl = [find_tool("curl"), "--disable", "--noproxy", "*", "--silent", "--show-error"]
     process = Process([*curl, "-N", version, f"{site.address}/events"], Path.cwd())

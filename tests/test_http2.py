@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import gzip
 import hashlib
 import json
@@ -16,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from systemtests.chromium import Chromium
 from systemtests.processes import (
@@ -166,7 +163,9 @@ def test_curl_with_failures(site: Site) -> None:
     (transfer,), body = site.curl(f"{site.address}/break")
     assert (transfer.status, body) == (500, b"The application failed to answer this request.\n")
     (transfer,), body = site.curl(f"{site.address}/cut")
-    assert (transfer.status, body) == (200, bytes(100_000))
+    assert transfer.status == 200
+    # Over TLS, curl forgets the last of its buffer where the stream is reset.
+    assert 90_000 < len(body) <= 100_000
 
 
 @over_tls
@@ -175,7 +174,7 @@ def test_curl_with_one_connection(site: Site) -> None:
     addresses = [site.address + path for path in ("/", "/break", "/cut", "/large", "/")]
     transfers, _ = site.curl(*[*("--output", "/dev/null") * len(addresses)], *addresses)
     assert [each.status for each in transfers] == [200, 500, 200, 200, 200]
-    assert [each.size for each in transfers[2:4]] == [100_000, LARGE]
+    assert transfers[3].size == LARGE
     transfers, _ = site.curl("--head", *addresses)
     assert [each.status for each in transfers] == [200, 500, 200, 200, 200]
     assert [each.connects for each in transfers] == [1, 0, 0, 0, 0]
@@ -207,6 +206,13 @@ def test_nghttp(site: Site) -> None:
     output = run(find_tool("nghttp"), "-v", "--no-verify-peer", *together)
     assert len(re.findall(r"recv .*:status: 200", output)) == 6
     assert "recv GOAWAY" not in output
+
+
+def test_nghttp_with_a_failure(site: Site) -> None:
+    """It gets what there is of the response, and then the reset."""
+    output = run(find_tool("nghttp"), "-nv", "--no-verify-peer", f"{site.address}/cut")
+    assert sum(map(int, re.findall(r"recv DATA frame <length=(\d+)", output))) == 100_000
+    assert "(error_code=INTERNAL_ERROR(0x02))" in output[output.index("recv RST_STREAM") :]
 
 
 def test_nghttp_with_a_page(site: Site) -> None:
@@ -325,19 +331,11 @@ def test_node(site: Site) -> None:
 # -- Chromium ------------------------------------------------------------------------------------
 
 
-def fingerprint(certificates: Certificates) -> str:
-    """The SHA-256 of the public key, as Chromium wants it."""
-    certificate = x509.load_pem_x509_certificate(certificates.cert.read_bytes())
-    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return base64.b64encode(hashlib.sha256(key).digest()).decode()
-
-
 def test_chromium(certificates: Certificates) -> None:
     """A page of a hundred pictures, on one connection."""
-    trust = f"--ignore-certificate-errors-spki-list={fingerprint(certificates)}"
     with (
         serve("streams:app", *certificates.options, cwd=APPLICATIONS) as server,
-        Chromium(trust) as browser,
+        Chromium(certificates.trusted_by_chromium) as browser,
     ):
         page = browser.visit(f"{server.address}/page")
         shown = "[...document.images].filter(each => each.naturalWidth === 8).length"

@@ -182,8 +182,9 @@ def fetch(
     return found
 
 
-def assert_client_of_http2_is_seen(found: dict[str, Any]) -> None:
-    assert found["SERVER_PROTOCOL"] == "HTTP/2"
+def assert_client_of_http2_is_seen(found: dict[str, Any], protocol: str = "HTTP/2") -> None:
+    """``protocol`` is that between proxy and server."""
+    assert found["SERVER_PROTOCOL"] == protocol
     assert found["REMOTE_ADDR"] == CLIENT
     assert found["wsgi.url_scheme"] == "https"
     assert found["HTTP_HOST"] == "mysite.example"
@@ -308,6 +309,28 @@ def test_nghttpx(tmp_path: Path, certificates: Certificates) -> None:
             server.wait_for(f" /{number}")
         assert_upload_arrives(address, certificates, tmp_path)
         assert_no_response_is_lost(server, address)
+    assert_quiet(server.log)
+
+
+@pytest.mark.parametrize("protocol", ["HTTP/1.1", "HTTP/2"])
+def test_nginx_with_http2(tmp_path: Path, certificates: Certificates, protocol: str) -> None:
+    """It uses HTTP/2 with clients, and with the server where it takes that for one of gRPC."""
+    options = [*options_of("nginx.conf", "--bind unix:"), "--h2c"]
+    with behind_socket(tmp_path, options) as server:
+        changes = {"unix:/run/mysite/rocket.sock": f"unix:{tmp_path}/rocket.sock"}
+        if protocol == "HTTP/2":
+            changes |= {
+                "proxy_pass http:": "grpc_pass grpc:",
+                "proxy_http_version 1.1;": "",
+                "proxy_set_header": "grpc_set_header",
+            }
+        with nginx(tmp_path, "nginx.conf", changes, "listen 80;", certificates) as address:
+            for number in (1, 2, 3):
+                found = fetch(address, certificates, f"/{number}")
+                assert_client_of_http2_is_seen(found, protocol)
+                server.wait_for(f" /{number}")
+            assert_upload_arrives(address, certificates, tmp_path)
+            assert_no_response_is_lost(server, address)
     assert_quiet(server.log)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 CONNECTIONS: Final = 8
@@ -33,6 +34,10 @@ _GOOD: Final = b"HTTP/1.1 200 "
 _LARGEST: Final = 65536
 
 
+def _is_good(answer: bytes) -> bool:
+    return answer.startswith(_GOOD)
+
+
 class OverError(Exception):
     """All sections are done."""
 
@@ -48,6 +53,27 @@ def pairs(add: Callable[[socket.socket], None]) -> Callable[[], socket.socket]:
     return connect
 
 
+@dataclass(frozen=True)
+class Load:
+    """What clients send.
+
+    Attributes:
+        requests: what they send in turn.
+        fresh: whether each request has a connection of its own.
+        connections: how many there are.
+        together: the number of requests in each of ``requests``, which are answered together.
+        opening: what is sent first on a connection, and answered by anything.
+        good: tells whether an answer is good.
+    """
+
+    requests: Sequence[bytes]
+    fresh: bool = False
+    connections: int = CONNECTIONS
+    together: int = 1
+    opening: bytes = b""
+    good: Callable[[bytes], bool] = _is_good
+
+
 class Clients:
     """A few connections, on each of which a request follows the answer to the last.
 
@@ -58,23 +84,22 @@ class Clients:
 
     def __init__(
         self,
-        requests: Iterable[bytes],
+        load: Load,
         connect: Callable[[], socket.socket],
         *,
-        fresh: bool = False,
         size: int = _LARGEST,
     ) -> None:
         """Connect nobody yet.
 
         Args:
-            requests: what is sent.
+            load: what is sent.
             connect: makes a connection to the server, and returns the client's end.
-            fresh: whether each request has a connection of its own.
             size: bytes of an answer; by default what the first one has.
         """
-        self._requests: Final = iter(requests)
+        self._load: Final = load
+        self._requests: Final = iter(load.requests)
+        self._opening = load.opening
         self._open: Final = connect
-        self._fresh: Final = fresh
         self._size = size
         self.opened = 0
         self.over = False
@@ -88,17 +113,23 @@ class Clients:
         Raises `OverError` after the last section.
         """
         if not self._clients:
-            self._clients = [self._connect() for _ in range(CONNECTIONS)]
+            self._clients = [self._connect() for _ in range(self._load.connections)]
             for client in self._clients:
+                client.send(self._opening or next(self._requests))
+            return
+        if self._opening:
+            self._opening = b""
+            for client in self._clients:
+                client.recv(_LARGEST)
                 client.send(next(self._requests))
             return
         for index, client in enumerate(self._clients):
             self._check(client.recv(self._size))
-            if self._fresh:
+            if self._load.fresh:
                 client.close()
                 self._clients[index] = self._connect()
             self._clients[index].send(next(self._requests))
-        self._until_mark -= CONNECTIONS
+        self._until_mark -= self._load.connections * self._load.together
         if not self._until_mark:
             self._mark()
 
@@ -111,7 +142,7 @@ class Clients:
     def _check(self, answer: bytes) -> None:
         if self._size == _LARGEST:
             self._size = len(answer)
-        if len(answer) != self._size or not answer.startswith(_GOOD):
+        if len(answer) != self._size or not self._load.good(answer):
             raise ValueError(f"an answer is {answer[:200]!r}")
 
     def _mark(self) -> None:

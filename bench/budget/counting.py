@@ -14,7 +14,7 @@ from typing import Final
 
 from bench import tools
 from bench.budget.client import MARK, SECTION, SECTIONS
-from bench.budget.subjects import CLIENTS, SUBJECTS
+from bench.budget.subjects import CLIENTS_OF, SUBJECTS
 from bench.errors import BenchError
 
 _PATIENCE: Final = 300.0
@@ -40,7 +40,7 @@ def count_all() -> dict[str, Count]:
     """Count for every subject. Raises `BenchError`."""
     instructions = _each_request(_instructions, statistics.median)
     calls = _each_request(_calls, min)  # a busy machine adds some, such as waits, to a section
-    return {name: Count(instructions[name], calls[name]) for name in SUBJECTS if name != CLIENTS}
+    return {name: Count(instructions[name], calls[name]) for name in CLIENTS_OF}
 
 
 def _each_request(
@@ -56,7 +56,7 @@ def _each_request(
     for index, name in enumerate(SUBJECTS):
         first = index * _PER_SUBJECT + 1
         found[name] = choose(sections[first : first + SECTIONS]) / SECTION
-    return {name: each - found[CLIENTS] for name, each in found.items()}
+    return {name: found[name] - found[clients] for name, clients in CLIENTS_OF.items()}
 
 
 def _run(*tool: str) -> None:

@@ -5,17 +5,22 @@ Each is run on one thread, with clients that act whenever it polls.
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bench.applications import bare_loop, pages, wsgi_loop
 from bench.applications.core_worker import Fixed
-from bench.budget.client import CONNECTIONS, TOTAL, Clients, OverError, pairs
+from bench.budget.client import CONNECTIONS, SECTION, TOTAL, Clients, Load, OverError, pairs
+from bench.budget.streams import OPENING, batches, is_good
 from rocket_core import Connection, Listener, Peer, Server, Timeouts, Worker
 from rocket_core._system.poller import EpollPoller
 from rocket_wsgi import WSGIWorker
@@ -57,23 +62,58 @@ _VARIED: Final = [
 _POSTED: Final = _requests("POST /", "Content-Length: 1024", body="x" * 1024)
 _LAST: Final = _requests("GET /", "Connection: close")
 
+_ANSWER: Final = b"HTTP/1.1 200 OK".ljust(150)
+_STREAM_ANSWER: Final = (b"\0\0\0\1\4\0\0\0\1\x88").ljust(88)
+"""What clients alone get, of the size of an answer."""
+
+
+_STREAM_FIELDS: Final = [
+    (name.lower().replace("host", ":authority"), value)
+    for name, value in (field.split(": ") for field in _FIELDS)
+]
+
+
+def _streams(together: int, *, varied: bool = False) -> Load:
+    """Clients with some requests at a time."""
+    connections = min(CONNECTIONS, SECTION // together)
+    requests = batches(
+        _STREAM_FIELDS,
+        connections=connections,
+        together=together,
+        total=TOTAL,
+        path="/items/{0}?page={0}&order=price".format if varied else None,
+    )
+    return Load(
+        requests,
+        connections=connections,
+        together=together,
+        opening=OPENING,
+        good=is_good,
+    )
+
+
+_TOGETHER: Final = (1, 10, 40)
+"""Streams at a time."""
+
+_STREAMS: Final = {together: _streams(together) for together in _TOGETHER}
+_VARIED_STREAMS: Final = {together: _streams(together, varied=True) for together in (1, 10)}
+
 
 # -- with nobody, or next to nobody, to serve them -------------------------------------------------
 
 
-def _clients_alone() -> None:
+def _clients_alone(load: Load, answer: bytes) -> None:
     """The clients, with answers that were there before."""
-    answer = b"HTTP/1.1 200 OK".ljust(150)
     servers: list[socket.socket] = []
 
     def answer_all(server: socket.socket) -> None:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         server.setblocking(False)
-        for _ in range(TOTAL // CONNECTIONS):
+        for _ in range(TOTAL // load.connections // load.together):
             server.send(answer)
         servers.append(server)
 
-    clients = Clients(_SAME, pairs(answer_all), size=len(answer))
+    clients = Clients(replace(load, opening=b""), pairs(answer_all), size=len(answer))
     with suppress(OverError):
         while True:
             clients.act()
@@ -83,7 +123,7 @@ def _clients_alone() -> None:
 
 def _loop(loop: bare_loop.Loop | wsgi_loop.Loop) -> None:
     """One of the loops that are floors."""
-    clients = Clients(_SAME, pairs(loop.add))
+    clients = Clients(Load(_SAME), pairs(loop.add))
     poll = loop.poll
 
     def act_and_poll() -> list[tuple[int, int]]:
@@ -158,14 +198,12 @@ class _Listener(Listener):
         return client
 
 
-def _rocket(worker: Callable[[], Worker], requests: list[bytes], *, fresh: bool = False) -> None:
+def _rocket(worker: Callable[[], Worker], load: Load) -> None:
     with tempfile.TemporaryDirectory(prefix="rocket-budget-") as directory:
-        _serve(worker, _Listener(f"unix:{directory}/socket"), requests, fresh=fresh)
+        _serve(worker, _Listener(f"unix:{directory}/socket"), load)
 
 
-def _serve(
-    worker: Callable[[], Worker], listener: _Listener, requests: list[bytes], *, fresh: bool
-) -> None:
+def _serve(worker: Callable[[], Worker], listener: _Listener, load: Load) -> None:
     """A server with one worker, which runs on this thread; the others, which wait, do not run."""
     server = Server(worker, [listener], min_threads=1, max_threads=1)
     threads = _start(server)
@@ -173,7 +211,8 @@ def _serve(
     listener._guard(cast(socket.socket, listener._socket))
     pool = server._pool
     pool.guard(on=True)  # as in a server that is busy
-    clients = Clients(requests, listener.reach, fresh=fresh)
+    pool._looked_at = inf  # under callgrind, this would happen far more often than otherwise
+    clients = Clients(load, listener.reach)
     poll = EpollPoller.poll
 
     def act_and_poll(self: EpollPoller, *arguments: Any) -> list[tuple[int, int]]:
@@ -192,30 +231,47 @@ def _serve(
         sys.exit(1)  # the worker has logged why it ended
 
 
-def _wsgi(application: WSGIApplication, requests: list[bytes], *, fresh: bool = False) -> Run:
-    return lambda: _rocket(lambda: WSGIWorker(application), requests, fresh=fresh)
+def _wsgi(application: WSGIApplication, load: Load) -> Run:
+    return lambda: _rocket(lambda: WSGIWorker(application, h2c=True), load)
 
 
 CLIENTS: Final = "clients alone"
 CORE_FLOOR: Final = "bare loop"
 WSGI_FLOOR: Final = "WSGI loop"
 
+_ALONE: Final = {together: f"{CLIENTS} {together}" for together in _STREAMS}
+
 SUBJECTS: Final[dict[str, Run]] = {
-    CLIENTS: _clients_alone,
+    CLIENTS: lambda: _clients_alone(Load(_SAME), _ANSWER),
+    **{
+        _ALONE[together]: partial(_clients_alone, load, _STREAM_ANSWER * together)
+        for together, load in _STREAMS.items()
+    },
     CORE_FLOOR: lambda: _loop(bare_loop.Loop(0, closing=False)),
     WSGI_FLOOR: lambda: _loop(wsgi_loop.Loop(pages.hello, 0)),
-    "core": lambda: _rocket(Fixed, _SAME),
-    "hello": _wsgi(pages.hello, _SAME),
-    "hello-varied": _wsgi(pages.hello, _VARIED),
-    "post-1k": _wsgi(pages.upload, _POSTED),
-    "chunks": _wsgi(pages.chunks, _SAME),
-    "fresh": _wsgi(pages.hello, _LAST, fresh=True),
+    "core": lambda: _rocket(Fixed, Load(_SAME)),
+    "hello": _wsgi(pages.hello, Load(_SAME)),
+    "hello-varied": _wsgi(pages.hello, Load(_VARIED)),
+    "post-1k": _wsgi(pages.upload, Load(_POSTED)),
+    "chunks": _wsgi(pages.chunks, Load(_SAME)),
+    "fresh": _wsgi(pages.hello, Load(_LAST, fresh=True)),
+    **{f"h2-{together}": _wsgi(pages.hello, load) for together, load in _STREAMS.items()},
+    **{
+        f"h2-{together}-varied": _wsgi(pages.hello, load)
+        for together, load in _VARIED_STREAMS.items()
+    },
 }
 """All of them, in the order in which they are counted."""
 
 FLOORS: Final = {
     name: CORE_FLOOR if name == "core" else WSGI_FLOOR
     for name in SUBJECTS
-    if name not in (CLIENTS, CORE_FLOOR, WSGI_FLOOR)
+    if name not in (CLIENTS, CORE_FLOOR, WSGI_FLOOR, *_ALONE.values())
 }
 """For each that has a budget, that to which its instructions are compared."""
+
+CLIENTS_OF: Final = {
+    name: _ALONE.get(int((re.findall(r"^h2-(\d+)", name) or "0")[0]), CLIENTS)
+    for name in (CORE_FLOOR, WSGI_FLOOR, *FLOORS)
+}
+"""For each that is counted, its clients, whose part is not counted."""

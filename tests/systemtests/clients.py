@@ -1,4 +1,4 @@
-"""Three clients with one interface, each of which keeps cookies and follows redirects."""
+"""Clients with one interface, each of which keeps cookies and follows redirects."""
 
 from __future__ import annotations
 
@@ -127,6 +127,7 @@ class HttpxClient(Client):
     """httpx, with one pool of connections."""
 
     name = "httpx"
+    http2 = False
 
     def __init__(self, base: str, ca: Path, folder: Path) -> None:
         super().__init__(base, ca, folder)
@@ -134,6 +135,8 @@ class HttpxClient(Client):
             httpx.Client(
                 base_url=base,
                 verify=ssl.create_default_context(cafile=ca),
+                http1=not self.http2,
+                http2=self.http2,
                 follow_redirects=True,
                 timeout=PATIENCE,
                 trust_env=False,
@@ -276,4 +279,11 @@ class CurlClient(Client):
         )
 
 
-CLIENTS: list[type[Client]] = [HttpxClient, RequestsClient, CurlClient]
+class HTTP2Client(HttpxClient):
+    """httpx over HTTP/2: in clear text, it knows that the server speaks it."""
+
+    name = "httpx-http2"
+    http2 = True
+
+
+CLIENTS: list[type[Client]] = [HttpxClient, HTTP2Client, RequestsClient, CurlClient]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from systemtests.certificates import Certificates
+
 RECIPES = ROOT / "docs" / "recipes"
 
 NGINX = """\
@@ -57,14 +59,26 @@ def listening() -> Iterator[socket.socket]:
 
 @contextmanager
 def nginx(
-    directory: Path, name: str, changes: Mapping[str, str], listen: str
+    directory: Path,
+    name: str,
+    changes: Mapping[str, str],
+    listen: str,
+    certificates: Certificates | None = None,
 ) -> Iterator[tuple[str, int]]:
-    """Run nginx with a recipe, with a port of its own for ``listen``; yield its address."""
+    """Run nginx with a recipe, with a port of its own for ``listen``; yield its address.
+
+    With ``certificates``, it uses TLS, and HTTP/2 with clients that know it.
+    """
     program = find_tool("nginx")
     block = "stream" if "stream" in name else "http"
     with listening() as sock:
         host, port = sock.getsockname()
-        changes = {**changes, listen: f"listen {host}:{port};"}
+        there = f"listen {host}:{port};"
+        if certificates is not None:
+            there = f"""listen {host}:{port} ssl http2;
+                ssl_certificate {certificates.cert};
+                ssl_certificate_key {certificates.key};"""
+        changes = {**changes, listen: there}
         (directory / "site.conf").write_text(recipe(name, changes))
         others = HTTP.format(directory=directory) if block == "http" else ""
         main = directory / "nginx.conf"

@@ -29,7 +29,17 @@ if not getattr(sys, "_is_gil_enabled", lambda: True)():
     collect_ignore = ["conformance/test_differential.py", "http2/test_hpack_nghttp2.py"]
 
 
-_BOTH = frozenset({"test_deferred_answer", "test_ends", "test_event_stream", "test_offers"})
+_BOTH = frozenset(
+    {
+        "test_deferred_answer",
+        "test_ends",
+        "test_event_stream",
+        "test_group_of_websockets",
+        "test_offers",
+        "test_websocket_offer",
+        "test_websocket_protocol",
+    }
+)
 """The modules whose tests are run over HTTP/1.1 and over HTTP/2, where they are not marked."""
 
 
@@ -38,9 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "serve" in metafunc.fixturenames and metafunc.module.__name__ in _BOTH:
+    if metafunc.module.__name__ in _BOTH:
         alone = metafunc.definition.get_closest_marker("http1") is not None
-        metafunc.parametrize("serve", ["http/1.1"] if alone else ["http/1.1", "h2"], indirect=True)
+        versions = ["http/1.1"] if alone else ["http/1.1", "h2"]
+        for fixture in ("serve", "start"):
+            if fixture in metafunc.fixturenames:
+                metafunc.parametrize(fixture, versions, indirect=True)
 
 
 @pytest.fixture
@@ -81,10 +94,13 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., WebSocketServer]]:
-    """Starts servers of websockets, which end with the test."""
+def start(request: pytest.FixtureRequest) -> Iterator[Callable[..., WebSocketServer]]:
+    """Starts servers of websockets, which end with the test. As `serve`."""
+    http2 = getattr(request, "param", "http/1.1") == "h2"
     with ExitStack() as stack:
-        yield lambda *args, **options: stack.enter_context(WebSocketServer(*args, **options))
+        yield lambda *args, **options: stack.enter_context(
+            WebSocketServer(*args, http2=http2, **options)
+        )
 
 
 @pytest.fixture

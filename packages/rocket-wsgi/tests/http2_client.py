@@ -39,6 +39,7 @@ class StreamAnswer:
     ended: bool = False
     reset: int | None = None
     unread: int = 0
+    trailers: list[tuple[str, str]] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> str:
         return ", ".join(value for key, value in self.fields if key == name)
@@ -223,6 +224,8 @@ class HTTP2Client:
         elif isinstance(event, h2.events.ResponseReceived):
             answer.fields = _texts(event.headers)
             answer.status = int(answer[":status"])
+        elif isinstance(event, h2.events.TrailersReceived):
+            answer.trailers = _texts(event.headers)
         elif isinstance(event, h2.events.DataReceived):
             answer.body += event.data
             if self.gives_credit:

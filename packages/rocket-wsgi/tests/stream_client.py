@@ -115,8 +115,16 @@ class StreamClient:
         return self._take(len(answer.body))
 
     def closed_by_server(self) -> bool:
-        """Wait until the server has closed the connection; the result is always true."""
+        """Wait until the server has closed the connection; the result is always true.
+
+        Of a websocket, wait until it has ended the stream, and end this side.
+        """
+        answer = self.http2.answers.get(self.stream)
         while not self.http2.closed:
+            if self._tunnel and answer is not None and (answer.ended or answer.reset is not None):
+                if answer.reset is None:
+                    self.http2.send(self.stream, b"")
+                break
             self.http2.receive()
         return True
 
@@ -137,6 +145,7 @@ class StreamClient:
         """Close the connection, with nothing unread, for which the system would reset it."""
         with suppress(OSError):
             self.half_close()
+            self._tunnel = False
             self.closed_by_server()
         self.http2.close()
 

@@ -14,6 +14,7 @@ from rocket_core.testing import PATIENCE, Client, NarrowListener
 from rocket_wsgi import WSGIWorker
 from rocket_wsgi._push.websocket_protocol import WebSocketProtocol
 from rocket_wsgi._websocket.masking import unmask
+from stream_client import StreamClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,7 @@ class WebSocketServer:
     """A running server whose websockets all have the same handler.
 
     Attributes:
+        http2: whether its clients speak HTTP/2.
         terms: the keyword arguments of ``accept``.
     """
 
@@ -47,13 +49,15 @@ class WebSocketServer:
         threads: int = 2,
         timeouts: Timeouts | None = None,
         server: dict[str, Any] | None = None,
+        http2: bool = False,
         **terms: Any,
     ) -> None:
         self.handler = handler
         self.terms = terms
+        self.http2 = http2
         self._clients: list[Peer] = []
         self.running = Server(
-            lambda: WSGIWorker(self.application),
+            lambda: WSGIWorker(self.application, h2c=http2),
             [NarrowListener("127.0.0.1:0")],
             min_threads=threads,
             max_threads=threads,
@@ -94,7 +98,12 @@ class WebSocketServer:
 
     def open(self, *fields: str, receive_buffer: int | None = None) -> Peer:
         """Open a websocket."""
-        peer = Peer(self.address, *fields, receive_buffer=receive_buffer)
+        client: Client | None = None
+        if self.http2:
+            client = StreamClient(  # type: ignore[assignment] # which has what tests use
+                self.address, receive_buffer=receive_buffer
+            )
+        peer = Peer(self.address, *fields, receive_buffer=receive_buffer, client=client)
         self._clients.append(peer)
         return peer
 
@@ -115,9 +124,14 @@ class Peer:
     """
 
     def __init__(
-        self, address: TCPAddress, *fields: str, receive_buffer: int | None = None, path: str = "/"
+        self,
+        address: TCPAddress,
+        *fields: str,
+        receive_buffer: int | None = None,
+        path: str = "/",
+        client: Client | None = None,
     ) -> None:
-        self.client = Client(address, receive_buffer=receive_buffer)
+        self.client = client or Client(address, receive_buffer=receive_buffer)
         lines = "".join(f"{field}\r\n" for field in fields)
         self.client.send(
             f"GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

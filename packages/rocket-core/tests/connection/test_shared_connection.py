@@ -506,6 +506,7 @@ def test_what_is_cut_while_it_is_sent_is_given_back_once() -> None:
     class Sending:
         server = state
         close_reason = None
+        unsent = False
         peer = "a client"
         shared: SharedConnection
 

@@ -15,6 +15,7 @@ from rocket_wsgi._environ.field_names import EnvironNames, Underscores
 from rocket_wsgi._environ.proxies import Proxies
 from rocket_wsgi._environ.request import Request
 from rocket_wsgi._environ.request_id import HEADER, IdSource, RequestIds
+from rocket_wsgi._environ.trailers import NONE
 from rocket_wsgi._executor import Executor
 from rocket_wsgi._group.shared_bus import SHARED
 from rocket_wsgi._offers.around import Around
@@ -49,6 +50,7 @@ _SET_BY_REQUESTS: Final = dict.fromkeys(
         "rocket.deferred",
         "rocket.events",
         "rocket.queue_time",
+        "rocket.send_trailers",
         "wsgi.early_hints",
         "wsgi.input",
     )
@@ -247,6 +249,7 @@ class Site:
             "wsgi.input_terminated": True,
             "wsgi.file_wrapper": FileWrapper,
             "rocket.bus": SHARED,
+            "rocket.trailers": NONE,
             **_SET_BY_REQUESTS,
         }
         if secure:

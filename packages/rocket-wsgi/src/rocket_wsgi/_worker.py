@@ -43,7 +43,9 @@ from rocket_wsgi._http1.upgrade import offer_upgrade
 from rocket_wsgi._http2.encoded_block import EncodedBlock
 from rocket_wsgi._http2.http2_exchange import HTTP2Exchange
 from rocket_wsgi._http2.http2_protocol import HTTP2Protocol
+from rocket_wsgi._http2.http2_request import HTTP2Request
 from rocket_wsgi._http2.http2_response import HTTP2Response
+from rocket_wsgi._http2.tunnel import TunnelResponse, offer_websocket
 from rocket_wsgi._offers.begun import Begun, Refused
 from rocket_wsgi._offers.channel import Sharable
 from rocket_wsgi._offers.continuation import Continuation
@@ -179,20 +181,19 @@ class WSGIWorker(Worker):
         mount = None if self._mounts is None else self._mounts.find(environ["PATH_INFO"])
         if mount is None:
             environ["rocket.events"] = environ["rocket.deferred"] = response
-            if "HTTP_UPGRADE" in environ:
-                offer_upgrade(connection, request, response, self._site.websockets)
         return self._answer(connection, connection, request, response, mount)
 
     def serve_stream(self, exchange: HTTP2Exchange) -> None:
         """Call the application for the request of a stream. Raises `ClientGone`."""
-        connection, request = exchange.connection, exchange.request
+        connection, request = exchange.protocol.connection, exchange.request
         environ = request.environ
-        response = HTTP2Response(exchange, request, self._blocks)
+        make = TunnelResponse if request.tunnel else HTTP2Response
+        response = make(exchange, request, self._blocks)
         if self._access_log is not None:
             request.record = record = self._access_log.begin(connection, request.line, environ)
             record.requests = exchange.order
             record.queued = exchange.queue_time
-        mount = self._site.find_mount(request)
+        mount = None if self._mounts is None else self._mounts.find(environ["PATH_INFO"])
         if mount is None:
             environ["rocket.events"] = environ["rocket.deferred"] = response
         self._answer(exchange, connection, request, response, mount)
@@ -220,6 +221,9 @@ class WSGIWorker(Worker):
                 environ["wsgi.early_hints"] = response.hint
                 environ["rocket.client_gone"] = response
                 environ["rocket.queue_time"] = exchange.queue_time
+                environ["rocket.send_trailers"] = response.send_trailers
+                if "HTTP_UPGRADE" in environ:
+                    self._offer_upgrade(connection, request, response)
                 result = self._application(environ, response.start)
                 response.send(result)
             else:
@@ -234,6 +238,16 @@ class WSGIWorker(Worker):
         finally:
             self._finish(result, exchange, connection, request, response)
         return _IDLE if response.keep_alive else response.ending()
+
+    def _offer_upgrade(
+        self, connection: Connection, request: Request, response: AnyResponse
+    ) -> None:
+        """Offer another protocol that the client asks for. Raises `Refused`."""
+        websockets = self._site.websockets
+        if isinstance(request, HTTP1Request) and isinstance(response, HTTP1Response):
+            offer_upgrade(connection, request, response, websockets)
+        elif isinstance(request, HTTP2Request) and isinstance(response, HTTP2Response):
+            offer_websocket(request, response, websockets)
 
     def _crashed(
         self,

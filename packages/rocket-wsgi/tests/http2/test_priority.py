@@ -95,10 +95,10 @@ def test_a_stream_is_added_once_and_removed() -> None:
     assert not scheduler.remove(stream)
     scheduler.add(stream)
     scheduler.add(stream)
-    assert scheduler
+    assert scheduler.levels
     assert scheduler.remove(stream)
     assert not scheduler.remove(stream)
-    assert not scheduler
+    assert not scheduler.levels
 
 
 def test_a_changed_priority() -> None:

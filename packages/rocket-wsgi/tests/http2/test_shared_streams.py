@@ -386,7 +386,7 @@ def test_error_of_the_client_ends_all_streams(serve: Serve, connect: Connect, vi
     client.send_raw(b"\x00\x00\x01\x06\x00\x00\x00\x00\x00x")  # a PING of one byte
     client.until(lambda: client.goaways)
     assert {views.ended() for _ in begun} == {stream for _, stream in begun}
-    assert pushed(served.server.statistics().outcomes) == {"event stream": {"connection reset": 3}}
+    assert pushed(served.server.statistics().outcomes) == {"event stream": {"protocol violated": 3}}
 
 
 def test_many_threads_send_on_many_streams(serve: Serve, connect: Connect, views: Views) -> None:

@@ -12,6 +12,7 @@ import pytest
 from rocket_core import MessageCounts
 from rocket_core.testing import NARROW, PATIENCE, descriptors, eventually
 from rocket_wsgi import AccessLog, WebSocket
+from stream_client import ServedStreams
 from views import Views, get, pushed, wait_for
 from websocket_peer import Notes, Peer
 
@@ -91,13 +92,16 @@ class Site:
 
     def peer(self, receive_buffer: int | None = None) -> Peer:
         """Open a websocket whose client speaks."""
-        peer = Peer(self.served.address, receive_buffer=receive_buffer)
-        self.served._clients.append(peer.client)
-        return peer
+        return Peer(self.served.address, client=self.served.open(receive_buffer))
 
     @property
     def server(self) -> Server:
         return self.served.server
+
+    @property
+    def opened(self) -> int:
+        """The status that opens a websocket."""
+        return 200 if isinstance(self.served, ServedStreams) else 101
 
     @property
     def parked(self) -> int:
@@ -159,7 +163,7 @@ def test_websocket_with_its_messages(site: Callable[..., Site]) -> None:
     peer.close(4321)
     assert chat.told() == ("close", 4321, "")
     line = chat.line()
-    assert (line["status"], line["size"], line["error"]) == (101, 12, None)
+    assert (line["status"], line["size"], line["error"]) == (chat.opened, 12, None)
     assert (line["messages_received"], line["messages_sent"]) == (3, 2)
     assert line["close_code"] == 4321
     assert line["seconds"] > 0
@@ -297,7 +301,7 @@ def test_client_that_leaves(site: Callable[..., Site], kind: str) -> None:
     made.told()
     line = made.line()
     error = "client closed" if kind == ANSWER else None
-    status = {WEBSOCKET: 101, STREAM: 200, ANSWER: None}[kind]
+    status = {WEBSOCKET: made.opened, STREAM: 200, ANSWER: None}[kind]
     assert (line["status"], line["error"]) == (status, error)
     assert made.outcomes() == {"1006" if kind == WEBSOCKET else "client closed": 1}
 
@@ -343,7 +347,7 @@ def test_drain(site: Callable[..., Site], kind: str) -> None:
     client.close()
     made.told()
     line = made.line()
-    status = {WEBSOCKET: 101, STREAM: 200, ANSWER: 204}[kind]
+    status = {WEBSOCKET: made.opened, STREAM: 200, ANSWER: 204}[kind]
     assert (line["status"], line["error"]) == (status, None)
     assert made.outcomes() == {"1001" if kind == WEBSOCKET else "drained": 1}
 

@@ -12,6 +12,7 @@ from rocket_core.testing import NARROW, PATIENCE, Client, eventually
 from rocket_wsgi import EventStream, Group
 from rocket_wsgi._http1.http1_framing import HTTP1Framing
 from rocket_wsgi._push.event_stream import MAX_PENDING
+from stream_client import StreamClient
 from views import EVENTS, Views, due, get, parked, plain, wait_for
 
 if TYPE_CHECKING:
@@ -425,6 +426,9 @@ def test_client_is_cut_off_once_256_kib_wait(serve: Serve, views: Views) -> None
     opened(client)
     stream = views.stream()
     eventually(lambda: parked(served) == 1)
+    if isinstance(client, StreamClient):  # all that it has sent so far is read with this
+        assert client.http2.get("/other").text == "plain"
+    no_thread_is_busy(served)
     waiting = 0
     while stream.send("x" * 10_000):
         waiting = stream.pending

@@ -68,6 +68,10 @@ class InputRoom:
 
     ``_lock`` guards the numbers of bytes, the connections that wait, the favoured one, when the
     next one may be cut, and the attributes of every `Holder`.
+
+    Attributes:
+        crowded: whether connections wait, or need not wait any more and do not know. ``_lock``
+            guards it; any thread may read it, after it has noted what it holds.
     """
 
     def __init__(self, limit: int = TOTAL_INPUT, *, grace: float = RELIEF_GRACE) -> None:
@@ -85,16 +89,12 @@ class InputRoom:
         self._favoured: Holder | None = None
         self._free: list[Holder] = []
         """The connections that wait although they hold little by now."""
+        self.crowded = False
 
     @property
     def held(self) -> int:
         """The bytes that are held, without the first `GRAIN` of each connection."""
         return self._counted
-
-    @property
-    def crowded(self) -> bool:
-        """Whether connections wait, or need not wait any more and do not know."""
-        return bool(self._waiting or self._free)
 
     def hold(self, holder: Holder, count: int, begun: int = 0) -> bool:
         """Note that ``holder`` now holds ``count`` bytes, and whether it has to wait.
@@ -121,6 +121,7 @@ class InputRoom:
                     if not self._waiting:
                         self._since = monotonic()
                     self._waiting[holder] = None
+                    self.crowded = True
                     return True
         return False
 
@@ -147,6 +148,7 @@ class InputRoom:
                 holder.waits_for_room = False
             if found:
                 self._since = monotonic() if self._waiting else inf
+            self.crowded = bool(self._waiting)
         return found
 
     def look(self) -> float:

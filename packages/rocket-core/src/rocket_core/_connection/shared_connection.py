@@ -76,6 +76,7 @@ class Carrier(Protocol):
 
     server: ServerState
     close_reason: CloseReason | None
+    unsent: bool
 
     def abort(self) -> None:
         """Make every operation on the socket fail. Any thread may call this."""
@@ -104,10 +105,18 @@ class SharedConnection(SharedTurns):
             `time.monotonic`; infinite: the drain was not noticed yet. For the owner.
         drain_told: whether the protocol was told. For the owner.
         ends: whether all is sent that is to be, and the state `after` follows. For the owner.
+        noted: whether something was queued, or `end` called, since the owner last looked. Any
+            thread may read it. While it is true, a thread should claim the connection, to carry
+            that out, unless the output is blocked: then the Monitor sees to it.
         pending: bytes that were queued and the client has yet to take. Any thread may read it.
         recalled: whether the protocol is to be told of what it has left in the buffer. For the
             owner.
         request: a request that no thread has put into the queue of the pool yet. For the owner.
+        resumed: whether `go_on_reading` was called since the owner last looked. ``_lock`` guards
+            it; any thread may read it.
+        urgent: whether something was noted that cannot wait until the output is not blocked, or
+            the deadline, or what the owner has to look at, may have changed. While it is true, a
+            thread should claim the connection. ``_lock`` guards it; any thread may read it.
     """
 
     __slots__ = (
@@ -115,21 +124,21 @@ class SharedConnection(SharedTurns):
         "_due",
         "_flush",
         "_limit",
-        "_new",
         "_queue",
         "_reading",
         "_rest",
-        "_resumed",
         "_supplies",
-        "_urgent",
         "after",
         "blocked",
         "drain_at",
         "drain_told",
         "ends",
+        "noted",
         "pending",
         "recalled",
         "request",
+        "resumed",
+        "urgent",
     )
 
     def __init__(self, connection: Any, protocol: Told, limit: int) -> None:
@@ -150,17 +159,13 @@ class SharedConnection(SharedTurns):
         self._rest: bytes | memoryview = b""
         self._flush: Callable[[SharedConnection], None] | None = None
         """`Engine.flush`; None: the connection has not been parked yet."""
-        self._new = False
-        """Whether something was queued, or `end` called, since the owner last looked."""
-        self._urgent = True
-        """Whether something was noted that cannot wait until the output is not blocked, or the
-        deadline has to be set."""
+        self.noted = False
+        self.urgent = True
         self._due = inf
         self._deadline = inf
         """The deadline with which the owner has parked the connection last."""
         self._reading = True
-        self._resumed = False
-        """Whether `go_on_reading` was called since the owner last looked."""
+        self.resumed = False
 
     def __repr__(self) -> str:
         return f"<SharedConnection {self._connection.peer} {self.protocol.kind} {self.phase.value}>"
@@ -193,7 +198,7 @@ class SharedConnection(SharedTurns):
             if accepted:
                 self._append(data, size)
                 self.pending += size
-                self._new = True
+                self.noted = True
                 connection.server.pushing.add(self)
             if message:
                 if accepted:
@@ -252,12 +257,12 @@ class SharedConnection(SharedTurns):
             if self.phase is _OPEN:
                 self.after = after  # before the phase, which the owner reads without the lock
                 self.phase = _ENDING
-                self._new = True
+                self.noted = True
                 if not self._reading or self.waits_for_room:
                     # 1. The output is blocked, and the connection is parked for writing alone. 2.
                     # The client waits for its own bytes to be taken before it takes any. 3. The
                     # owner has to look again, to discard them: see `reads`.
-                    self._urgent = True
+                    self.urgent = True
 
     def call_at(self, when: float) -> None:
         """Have `SharedProtocol.due` called once at ``when``, by `time.monotonic`.
@@ -272,7 +277,7 @@ class SharedConnection(SharedTurns):
             # has it parked again. A time that comes after it needs nothing: the connection is
             # looked at too early, once, and then parked until then.
             if when < self._deadline:
-                self._urgent = True
+                self.urgent = True
 
     def stop_reading(self) -> None:
         """Receive nothing from now on, so that the client has to wait, until `go_on_reading`.
@@ -282,7 +287,7 @@ class SharedConnection(SharedTurns):
         """
         with self._lock:
             self._reading = False
-            self._resumed = False
+            self.resumed = False
 
     def go_on_reading(self) -> None:
         """Receive again, and have `SharedProtocol.received` called in any case."""
@@ -293,7 +298,7 @@ class SharedConnection(SharedTurns):
 
     def supply(self) -> None:
         """Note that `SharedProtocol.output` has something to be sent."""
-        self._new = True
+        self.noted = True
 
     def serve(self, request: SharedRequest) -> None:
         """Have ``request`` put into the queue of the pool. To be called in what the owner calls.
@@ -305,7 +310,7 @@ class SharedConnection(SharedTurns):
     def leave(self) -> None:
         """Have what was noted carried out within a few milliseconds, unless it is flushed before.
 
-        To be called on a thread of the pool.
+        To be called on a thread of the pool, if `left` is false.
         """
         server: ServerState = self._connection.server
         server.corks.leave(self)
@@ -350,27 +355,22 @@ class SharedConnection(SharedTurns):
         self._flush = flush
 
     @property
-    def calls(self) -> bool:
-        """Whether a thread should claim the connection, to carry out what was noted.
-
-        While the output is blocked, the Monitor sees to what is queued.
-        """
-        return self._urgent or (self._new and not self.blocked)
-
-    @property
     def quiet(self) -> bool:
-        """Whether the owner has nothing to carry out, and the deadline is as it was."""
-        return not (self._new or self._urgent or self.blocked) and self.phase is _OPEN
+        """Whether the owner has to read, and nothing to carry out, and the deadline is as it was.
 
-    @property
-    def urgent(self) -> bool:
-        """Whether the deadline, or what the owner has to look at, may have changed."""
-        return self._urgent
+        What is noted later is noted before its thread tries to claim the connection.
+        """
+        return (
+            not (self.noted or self.urgent or self.blocked)
+            and self.phase is _OPEN
+            and self._reading
+            and not self.waits_for_room
+        )
 
     def look_again(self) -> None:
         """Have the owner carry out what is noted, and set the deadline, when it parks next."""
         with self._lock:
-            self._urgent = True
+            self.urgent = True
 
     @property
     def reads(self) -> bool:
@@ -395,19 +395,10 @@ class SharedConnection(SharedTurns):
         """Whether the client lacks something that was queued."""
         return bool(self._rest) or self.pending > 0
 
-    def take_request(self) -> SharedRequest | None:
-        """Return a request that the caller is to put into the queue of the pool, or to serve."""
-        request = self.request
-        if request is not None:
-            self.request = None
-        return request
-
     def take_resumed(self) -> bool:
         """Return whether reading goes on, and the protocol must look at what it has left."""
-        if not self._resumed:
-            return False
         with self._lock:
-            resumed, self._resumed = self._resumed, False
+            resumed, self.resumed = self.resumed, False
             return resumed
 
     def read_again(self) -> None:
@@ -422,13 +413,13 @@ class SharedConnection(SharedTurns):
 
     def _resume(self) -> None:
         """With the lock: have the owner receive again, and tell the protocol."""
-        self._resumed = True
-        self._urgent = True
+        self.resumed = True
+        self.urgent = True
 
     def next_deadline(self) -> float:
         """Return when the owner has to look at the connection, whatever the client does."""
         with self._lock:
-            self._urgent = False
+            self.urgent = False
             deadline = self._due if self.drain_told else min(self._due, self.drain_at)
             self._deadline = deadline
             return deadline
@@ -448,6 +439,32 @@ class SharedConnection(SharedTurns):
         with self._lock:
             self._tell_drained()
 
+    def send_usual(self, carrier: Carrier) -> bool:
+        """Send what the protocol supplies, where nothing else was noted; return if that was all.
+
+        Otherwise the owner looks after all the rest, by `send` and so on. Raises as `send`.
+        """
+        # What was written before the connection was shared is sent while that is urgent. What is
+        # left of what was supplied is blocked, and it is urgent that reading goes on.
+        if (
+            self.urgent
+            or self.blocked
+            or self.phase is not _OPEN
+            or not self._supplies
+            or not self._reading
+            or self.waits_for_room
+        ):
+            return False
+        self.noted = False  # before the protocol is asked: see `_send_supply`
+        protocol = self.protocol
+        data = protocol.output()
+        if data:
+            sent = carrier.send_now(data) or 0
+            if sent < len(data):
+                self._rest = memoryview(data)[sent:]
+                return False
+        return protocol.dry and not self.noted and self.phase is _OPEN
+
     def send(self) -> int:
         """Send until all is sent or the client takes no more, which `blocked` tells then.
 
@@ -457,11 +474,11 @@ class SharedConnection(SharedTurns):
         carrier: Carrier = self._connection
         moved = 0
         sent = 0
-        if not carrier.flush():  # what was written before the connection was shared
+        if carrier.unsent and not carrier.flush():  # what was written before it was shared
             self._block(0)
             return 0
         if self._supplies:
-            return self._send_supply()
+            return self._send_supply(carrier)
         while self._take_next(sent):
             rest = self._rest
             sent = carrier.send_now(rest) or 0
@@ -480,7 +497,7 @@ class SharedConnection(SharedTurns):
         """
         with self._lock:
             counted = self._count_sent(sent) if sent else 0
-            self._new = False
+            self.noted = False
             if not self._rest:
                 self._rest = self._join()
                 if not self._rest:
@@ -494,9 +511,8 @@ class SharedConnection(SharedTurns):
             self._connection.server.pushed.give_back(counted)
         return bool(self._rest)
 
-    def _send_supply(self) -> int:
+    def _send_supply(self, carrier: Carrier) -> int:
         """Do the same with what the protocol supplies."""
-        carrier: Carrier = self._connection
         protocol = self.protocol
         moved = 0
         self.ends = False
@@ -506,7 +522,7 @@ class SharedConnection(SharedTurns):
                 # 1. Another thread gives the protocol something to be sent. 2. It notes that. What
                 # is given before the protocol is asked here is sent now; what is given afterwards
                 # is noted afterwards, and found by the owner after it has parked.
-                self._new = False
+                self.noted = False
                 rest = protocol.output()
                 if not rest:
                     break
@@ -518,12 +534,12 @@ class SharedConnection(SharedTurns):
                 self.blocked = True
                 return moved
             self._rest = b""
-            if protocol.dry and not self._new:
+            if protocol.dry and not self.noted:
                 break
         self.blocked = False
         # 1. The protocol has nothing. 2. Another thread gives it something, notes that, and ends.
         # 3. This does not end yet: the owner looks again after it has parked.
-        self.ends = self.phase is _ENDING and not self._new
+        self.ends = self.phase is _ENDING and not self.noted
         return moved
 
     def _block(self, sent: int) -> None:
@@ -580,8 +596,8 @@ class SharedConnection(SharedTurns):
     def _drop(self) -> int:
         """With the lock: let nothing more be queued; return how many bytes were held."""
         self.phase = _OVER
-        self._new = False
-        self._urgent = False
+        self.noted = False
+        self.urgent = False
         self._queue = None
         held, self.pending = self.pending, 0
         self._connection.server.pushing.discard(self)

@@ -41,15 +41,18 @@ class SharedRequest(TurnTaker):
     Attributes:
         arrived_at: when the request was complete, by `time.monotonic`. `Exchange.claimed_at` is
             when it was put into the queue, perhaps behind others of the connection.
+        gone: whether the client does not wait for an answer any more. The protocol sets it; any
+            thread may read it.
     """
 
-    __slots__ = ("arrived_at",)
+    __slots__ = ("arrived_at", "gone")
 
     def __init__(self) -> None:
         """Begin with a request that is not complete."""
         # As all constructors together do, whose calls would cost each request.
         self.claimed_at = self.arrived_at = self.queue_time = self.stalled_since = 0.0
         self.client = None
+        self.gone = False
         self.lease = None
         self.stalled_request = -1
         self.upgraded = None
@@ -63,13 +66,8 @@ class SharedRequest(TurnTaker):
         """
         raise NotImplementedError
 
-    @property
-    def wanted(self) -> bool:
-        """Whether the client still waits for an answer. Any thread may ask."""
-        raise NotImplementedError
-
     def drop(self) -> None:
-        """End a request that is not wanted any more, and has not been served."""
+        """End a request that has not been served, because its client is gone."""
         raise NotImplementedError
 
     def serve(self, worker: Any) -> None:

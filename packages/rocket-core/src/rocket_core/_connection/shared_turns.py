@@ -96,6 +96,8 @@ class SharedTurns(TurnTaker):
 
     Attributes:
         held_input: see `InputRoom`.
+        left: whether the Monitor's thread is going to flush this soon; see `Corks`. Any thread may
+            read it, after it has noted something.
         messages_dropped: the messages that were refused. Any thread may read it.
         messages_received: the messages that have arrived completely. The protocol counts them in
             `SharedProtocol.received`, so that the owner alone changes it; any thread may read it.
@@ -104,6 +106,8 @@ class SharedTurns(TurnTaker):
         protocol: what is told.
         reason: once it is over, the reason for which it has ended; None: the connection serves
             requests again.
+        unqueued: whether a turn is wanted that no thread has put into the queue of the pool yet.
+            Any thread may read it.
         waits_for_room: see `InputRoom`.
     """
 
@@ -112,14 +116,15 @@ class SharedTurns(TurnTaker):
         "_drained",
         "_ended",
         "_told",
-        "_unqueued",
         "held_input",
+        "left",
         "messages_dropped",
         "messages_received",
         "messages_sent",
         "phase",
         "protocol",
         "reason",
+        "unqueued",
         "waits_for_room",
     )
 
@@ -131,12 +136,12 @@ class SharedTurns(TurnTaker):
         self.phase = _OPEN
         self.reason: CloseReason | None = None
         self.held_input = 0
+        self.left = False
         self.messages_dropped = 0
         self.messages_received = 0
         self.messages_sent = 0
         self.waits_for_room = False
-        self._unqueued = False
-        """Whether a turn is wanted that no thread has put into the queue of the pool yet."""
+        self.unqueued = False
         self._drained = False
         """Whether the protocol is to be told in its next turn that the client has taken all."""
         self._ended = False
@@ -155,7 +160,7 @@ class SharedTurns(TurnTaker):
         """Have `SharedProtocol.turn` called. Several calls before it are one."""
         with self._lock:
             if self._want():
-                self._unqueued = True
+                self.unqueued = True
 
     def drop_message(self) -> None:
         """Count a message that the protocol refuses itself, because the client takes too little."""
@@ -183,10 +188,10 @@ class SharedTurns(TurnTaker):
 
     def take_unqueued(self) -> bool:
         """Return whether the caller is to put the turn into the queue of the pool."""
-        if not self._unqueued:
+        if not self.unqueued:
             return False
         with self._lock:
-            unqueued, self._unqueued = self._unqueued, False
+            unqueued, self.unqueued = self.unqueued, False
             return unqueued
 
     def take_turn(self) -> bool:
@@ -228,11 +233,11 @@ class SharedTurns(TurnTaker):
         """Have the protocol told in a turn that the client has taken all that had to wait."""
         self._drained = True
         if self._want():
-            self._unqueued = True
+            self.unqueued = True
 
     def _tell_ended(self, reason: CloseReason | None) -> None:
         """Have the protocol told in a turn that this is over."""
         self.reason = reason
         self._ended = True
         if self._want():
-            self._unqueued = True
+            self.unqueued = True

@@ -77,6 +77,7 @@ _READY: Final = State.READY
 _ACTIVE: Final = State.ACTIVE
 _SHARED: Final = State.SHARED
 _CLOSED: Final = State.CLOSED
+_OPEN: Final = Phase.OPEN
 
 _RECEIVING: Final = frozenset({State.IDLE, State.HEAD, State.BODY})
 
@@ -109,8 +110,8 @@ class WorkQueue(Protocol):
     def leave_turn(self, taker: TurnTaker, /) -> None:
         """Queue a turn, for the calling thread itself or for another one that is about to look."""
 
-    def leave_request(self, request: SharedRequest, /) -> None:
-        """Queue a request behind all others, on a thread that goes away to serve."""
+    def leave_request(self, request: SharedRequest, now: float, /) -> None:
+        """Queue a request behind all others at ``now``, on a thread that goes away to serve."""
 
 
 class NoQueue:
@@ -128,9 +129,9 @@ class NoQueue:
         """Do nothing."""
         del taker
 
-    def leave_request(self, request: SharedRequest, /) -> None:
+    def leave_request(self, request: SharedRequest, now: float, /) -> None:
         """Do nothing."""
-        del request
+        del request, now
 
 
 NO_QUEUE: Final = NoQueue()
@@ -480,12 +481,13 @@ class Engine:
 
         Any thread may call this. It never waits.
         """
-        if shared.take_unqueued():
+        if shared.unqueued and shared.take_unqueued():
             self._queue.submit_turn(shared)
-        connection: Connection = shared.connection
-        if shared.calls and self._claim_shared(connection, shared):
-            connection.claimed_at = monotonic()  # something moves: see `Eviction`
-            self._park_shared(connection, shared)
+        if shared.urgent or (shared.noted and not shared.blocked):
+            connection: Connection = shared.connection
+            if self._claim_shared(connection, shared):
+                connection.claimed_at = monotonic()  # something moves: see `Eviction`
+                self._park_shared(connection, shared)
         if self._server.room.crowded:
             self._admit()
 
@@ -507,7 +509,8 @@ class Engine:
             self._report(taker, error)
         if limit is not None and lease is not None:
             limit.end(lease, taker)
-        self._admit()
+        if self._server.room.crowded:
+            self._admit()
         taker.flush()
         seat.busy = None  # before another worker may have the next turn: see `_park`
         queued = taker.end_turn(again=again)
@@ -522,8 +525,8 @@ class Engine:
         """
         following = request.follow()
         if following is not None:
-            self._queue.leave_request(following)
-        if not request.wanted:
+            self._queue.leave_request(following, seat.now)
+        if request.gone:
             request.drop()
             request.flush()
             return
@@ -544,10 +547,10 @@ class Engine:
         if following is not None:
             self._queue.leave_turn(following)
         try:
-            if request.wanted:
-                request.refuse()
-            else:
+            if request.gone:
                 request.drop()
+            else:
+                request.refuse()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
             self._report(request, error)
         request.flush()
@@ -602,6 +605,7 @@ class Engine:
         seat.busy = None  # before parking: see `_park`
         self._park_shared(connection, shared)
 
+    # In one piece, because every message passes through it and each call costs.
     def _receive_shared(self, connection: Connection, seat: Seat) -> None:
         """Receive on a claimed shared connection, and give it back to the Monitor or close it."""
         shared = connection.shared
@@ -612,7 +616,7 @@ class Engine:
             if connection.is_broken():
                 self._close_shared(connection, seat, CloseReason.RESET)
                 return
-        elif shared.discards:
+        elif shared.phase is not _OPEN and shared.discards:
             if connection.discard():
                 self._close_shared(connection, seat, CloseReason.CLIENT)
                 return
@@ -627,19 +631,24 @@ class Engine:
                 if seat.pooled:
                     # The thread serves this turn as soon as the connection is parked. It need not
                     # be queued: the thread has claimed something, and is known not to poll.
-                    seat.turn = shared if shared.take_unqueued() else shared.take_request()
+                    if shared.unqueued and shared.take_unqueued():
+                        seat.turn = shared
+                    else:
+                        seat.turn, shared.request = shared.request, None
                 self._after_telling(shared)
         seat.busy = None  # before parking: see `_park`
         self._park_shared(connection, shared)
 
     def _after_telling(self, shared: SharedConnection) -> None:
         """See to what the protocol has noted for the pool, on a thread that is about to look."""
-        if shared.take_unqueued():
+        if shared.unqueued and shared.take_unqueued():
             self._queue.leave_turn(shared)
-        request = shared.take_request()
+        request = shared.request
         if request is not None:
+            shared.request = None
             self._queue.leave_turn(request)
-        self._admit()
+        if self._server.room.crowded:
+            self._admit()
 
     def _close_shared(self, connection: Connection, seat: Seat, reason: CloseReason) -> None:
         if connection.close_reason is None:
@@ -675,18 +684,20 @@ class Engine:
         """
         owned = True
         while owned:
-            idle = shared.quiet and shared.reads and not self._server.draining
+            idle = not shared.noted and shared.quiet and not self._server.draining
             if not idle and not self._carry_out(connection, shared):
                 return
             self._monitor.park(connection)
-            if shared.take_unqueued():
+            if shared.unqueued and shared.take_unqueued():
                 self._queue.submit_turn(shared)
             # 1. This thread, the owner, has carried out all that it has found noted. 2. Another
             # thread notes something, cannot claim the connection, and leaves. 3. This thread parks,
             # and looks once more here: the other thread notes before it claims, and this one parks
             # before it looks. A drain is noticed in the same way: see `_park`.
             owned = (
-                shared.calls or (self._server.draining and shared.drain_at == inf)
+                shared.urgent
+                or (shared.noted and not shared.blocked)
+                or (self._server.draining and shared.drain_at == inf)
             ) and self._claim_shared(connection, shared)
 
     def _claim_shared(self, connection: Connection, shared: SharedConnection) -> bool:
@@ -705,14 +716,19 @@ class Engine:
 
     def _carry_out(self, connection: Connection, shared: SharedConnection) -> bool:
         """Do all that was noted; return whether the connection is to be parked, or given away."""
+        try:
+            if not self._server.draining and shared.send_usual(connection):
+                return True
+        except OSError:
+            self._break(connection, shared)
         waited = shared.blocked
         drained = self._send_shared(connection, shared)
-        if connection.state is not State.SHARED:
+        if connection.state is not _SHARED:
             self._follow_sharing(connection, shared)
             return False
         if drained:
             shared.note_drained()
-        if shared.take_resumed():
+        if shared.resumed and shared.take_resumed():
             # What the protocol has left in the buffer would be reported by no event, and the
             # calling thread may be one of the application.
             shared.recalled = True
@@ -758,16 +774,22 @@ class Engine:
                 if connection.state is State.LINGER:
                     connection.shut_down()
         except OSError:
-            # The client is gone. The thread may have no seat, so it leaves the close to the thread
-            # that receives next. That the socket has ended is an event, whichever thread polls: it
-            # finds the connection parked, or leaves word for this thread (`Monitor.park`).
-            if connection.close_reason is None:
-                connection.close_reason = CloseReason.RESET
-            connection.state = State.SHARED
-            shared.breaks()
-            connection.abort()
+            self._break(connection, shared)
             return False
-        return waited and connection.state is State.SHARED
+        return waited and connection.state is _SHARED
+
+    def _break(self, connection: Connection, shared: SharedConnection) -> None:
+        """Note that the client is found to be gone.
+
+        The thread may have no seat, so it leaves the close to the thread that receives next. That
+        the socket has ended is an event, whichever thread polls: it finds the connection parked, or
+        leaves word for this thread (`Monitor.park`).
+        """
+        if connection.close_reason is None:
+            connection.close_reason = CloseReason.RESET
+        connection.state = _SHARED
+        shared.breaks()
+        connection.abort()
 
     def _follow_sharing(self, connection: Connection, shared: SharedConnection) -> None:
         """Give away a connection that is not shared any more, and lingers or serves requests."""
@@ -793,7 +815,7 @@ class Engine:
         shared.finish(reason)
         shared.protocol.lost()
         self._server.tally.close(connection)
-        if shared.take_unqueued():
+        if shared.unqueued and shared.take_unqueued():
             self._queue.submit_turn(shared)
 
     def _fail(self, connection: Connection, seat: Seat, error: BaseException) -> None:

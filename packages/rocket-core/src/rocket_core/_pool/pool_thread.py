@@ -98,7 +98,7 @@ class PoolThread:
             self._seats.end(seat)
 
     # In one piece, because every request passes through it and each call costs.
-    def _serve_ready(self) -> None:  # noqa: C901, PLR0912
+    def _serve_ready(self) -> None:  # noqa: C901, PLR0912, PLR0915
         """Serve connections until there are none, or the pool wants a worker fewer."""
         pool, engine, seat = self._pool, self._engine, self.seat
         ready, advance, serve = pool.ready, engine.advance, engine.serve
@@ -114,19 +114,35 @@ class PoolThread:
             began = seat.now
             seat.busy = exchange, began
             if not advance(exchange, seat):
-                if seat.turn is not None:
-                    self._serve_turn(seat.turn, began)
+                taker = seat.turn
+                if taker is not None:
+                    seat.turn = None
+                    taker.claimed_at = began
+                    seat.busy = taker, began
                 elif isinstance(exchange, TurnTaker):
-                    pool.turns.discard(exchange)
-                    self._serve_turn(exchange, began)
+                    taker = exchange
                 else:
                     seat.now = time.monotonic()
+                    continue
+                if pool.eager > 0 and (ready or not pool.polling):
+                    pool.call_eagerly()
+                if isinstance(taker, SharedRequest):
+                    waited = began - taker.arrived_at
+                    taker.queue_time = waited = waited if waited > 0 else 0.0
+                    engine.serve_request(taker, seat)
+                    again = False
+                else:
+                    again = self._serve_turn(taker, began)
+                    waited = taker.queue_time
+                seat.now = ended = time.monotonic()
+                count_wait(waited)
+                count_service(ended - began)
+                if again:
+                    pool.queue_behind(taker)
                 continue
             connection: Connection = exchange  # type: ignore[assignment] # turns are not READY
             if pool.eager > 0 and (ready or not pool.polling):
                 pool.call_eagerly()
-            if pool.watched:
-                pool.rouse()
             waited = began - connection.claimed_at
             if waited > self._long_wait:
                 if engine.left(connection, seat):
@@ -146,39 +162,11 @@ class PoolThread:
                 pool.queue_behind(connection)
         seat.busy = None
 
-    def _serve_turn(self, taker: TurnTaker, began: float) -> None:
-        """Let an object that was taken from the queue, or just received for, have its turn.
-
-        It ends with a look at the clock, which is the beginning of what follows.
-        """
-        pool, seat = self._pool, self.seat
-        if seat.turn is not None:
-            seat.turn = None
-            taker.claimed_at = began
-            seat.busy = taker, began
-        if pool.eager > 0 and (pool.ready or not pool.polling):
-            pool.call_eagerly()
-        if pool.watched:
-            pool.rouse()
-        if isinstance(taker, SharedRequest):
-            self._serve_request(taker, began)
-            return
-        taker.queue_time = waited = max(began - taker.claimed_at, 0.0)
-        again = self._engine.serve_turn(taker, seat)
-        seat.now = ended = time.monotonic()
-        seat.counters.queue_time.add(waited)
-        seat.counters.service_time.add(ended - began)
-        if again:
-            pool.queue_behind(taker)
-
-    def _serve_request(self, request: SharedRequest, began: float) -> None:
-        """Serve a request of a shared connection, of which others may be queued next."""
-        seat = self.seat
-        request.queue_time = waited = max(began - request.arrived_at, 0.0)
-        self._engine.serve_request(request, seat)
-        seat.now = ended = time.monotonic()
-        seat.counters.queue_time.add(waited)
-        seat.counters.service_time.add(ended - began)
+    def _serve_turn(self, taker: TurnTaker, began: float) -> bool:
+        """Let an object have the turn that it waited for until ``began``; return as the engine."""
+        self._pool.turns.discard(taker)
+        taker.queue_time = max(began - taker.claimed_at, 0.0)
+        return self._engine.serve_turn(taker, self.seat)
 
     def _sleep(self) -> Role:
         """Sleep until woken; return what to do then: LEAVE when the thread is not needed."""

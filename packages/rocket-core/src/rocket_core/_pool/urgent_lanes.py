@@ -188,7 +188,7 @@ class UrgentLanes:
                     self._leaving.append(seat.thread)
                 return None
             connection, _ = self._waiting.popleft()
-            began = time.monotonic()
+            seat.now = began = time.monotonic()
             seat.busy = connection, began
             ready_at = connection.claimed_at
             if isinstance(connection, SharedRequest):

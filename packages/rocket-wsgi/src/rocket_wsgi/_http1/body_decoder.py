@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from rocket_core.http1 import MAX_FIELD, MAX_FIELDS, MAX_HEAD, HeadError, read_fields
+from rocket_wsgi._environ.trailers import FRAMING, add_trailer
 from rocket_wsgi._grammar import QUOTED, TOKEN
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ costs the server the same time, regardless of its size."""
 _MAX_CHUNK_LINE: Final = 256
 _MAX_TRAILERS: Final = MAX_HEAD
 """The maximum size of all trailer fields together, in bytes."""
-
-_NO_TRAILERS: Final = frozenset({"content-length", "transfer-encoding", "host"})
-"""The fields that must not be trailers, because they determine the framing or the routing of the
-request (RFC 9110, section 6.5.1)."""
 
 _EXTENSION: Final = rf'[ \t]*;[ \t]*{TOKEN}(?:[ \t]*=[ \t]*(?:{TOKEN}|"{QUOTED}"))?'
 _CHUNK_LINE: Final = re.compile(rf"([0-9A-Fa-f]{{1,16}})(?:{_EXTENSION})*\Z".encode("latin-1"))
@@ -88,23 +85,34 @@ _DONE: Final = _Part.DONE
 
 
 class ChunkedBody:
-    """A chunked body (RFC 9112, section 7.1). Trailer fields are checked and dropped.
+    """A chunked body (RFC 9112, section 7.1).
 
     Attributes:
         store: the store to which the decoded body is added.
+        trailers: the trailer fields, by name in lower case, once the body is complete.
     """
 
-    __slots__ = ("_chunks", "_left", "_limit", "_part", "_trailer_bytes", "_trailers", "store")
+    __slots__ = (
+        "_chunks",
+        "_left",
+        "_limit",
+        "_part",
+        "_trailer_bytes",
+        "_trailer_count",
+        "store",
+        "trailers",
+    )
 
     def __init__(self, limit: int, store: Store) -> None:
         """Add up to ``limit`` bytes of decoded body to ``store``."""
         self._limit = limit
         self._left = 0
         self._part: _Part = _SIZE
-        self._trailers = 0
+        self._trailer_count = 0
         self._trailer_bytes = 0
         self._chunks = 0
         self.store = store
+        self.trailers: dict[str, str] = {}
 
     @property
     def complete(self) -> bool:
@@ -161,7 +169,7 @@ class ChunkedBody:
         if line is None:
             return False
         if line:
-            self._check_trailer(line)
+            self._take_field(line)
         else:
             self._part = _DONE
         return True
@@ -178,17 +186,19 @@ class ChunkedBody:
             raise HeadError(413, "the request body is too long")
         self._part = _DATA if self._left else _TRAILERS
 
-    def _check_trailer(self, line: bytes) -> None:
-        self._trailers += 1
+    def _take_field(self, line: bytes) -> None:
+        self._trailer_count += 1
         self._trailer_bytes += len(line)
-        if self._trailers > MAX_FIELDS or self._trailer_bytes > _MAX_TRAILERS:
+        if self._trailer_count > MAX_FIELDS or self._trailer_bytes > _MAX_TRAILERS:
             raise HeadError(431, "the request has too many trailer fields")
         if line.translate(None, _TEXT):
             raise HeadError(400, "a trailer field contains a control character")
         fields: dict[str, str] = {}
         read_fields([line.decode("latin-1")], fields)
-        if not _NO_TRAILERS.isdisjoint(fields):
+        if not FRAMING.isdisjoint(fields):
             raise HeadError(400, "a trailer field must tell neither the framing nor the host")
+        for name, value in fields.items():
+            add_trailer(self.trailers, name, value)
 
 
 def _take_line(connection: Connection, limit: int, status: int, what: str) -> bytes | None:

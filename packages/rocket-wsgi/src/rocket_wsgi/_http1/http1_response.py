@@ -105,6 +105,16 @@ class HTTP1Response(OfferingResponse[HTTP1Request, EncodedHead]):
     def _late_framing(self) -> LateFraming:
         return framing_for(self._request)
 
+    def _trailers_fault(self) -> str:
+        if not self._request.modern:
+            return "over HTTP/1.0"
+        if self.began and self._framing is _LENGTH and not self._bodiless:
+            return "with Content-Length over HTTP/1.1; leave it out"
+        return super()._trailers_fault()
+
+    def _length_fault(self, head: EncodedHead) -> str:
+        return "" if head.length is None else "with Content-Length over HTTP/1.1; leave it out"
+
     # -- the framing -----------------------------------------------------------------------------
 
     def _begin(self, length: int | None) -> bytes:
@@ -180,6 +190,10 @@ class HTTP1Response(OfferingResponse[HTTP1Request, EncodedHead]):
 
     def _send_end(self) -> None:
         if self._framing is _CHUNKED:
+            if self._trailers is not None:
+                lines = "".join([f"{name}: {value}\r\n" for name, value in self._trailers])
+                self._connection.write(f"0\r\n{lines}\r\n".encode("latin-1"))
+                return
             self._connection.write(b"0\r\n\r\n")
 
     def _send_file(self, before: bytes, descriptor: int, offset: int, count: int) -> None:

@@ -260,7 +260,9 @@ class Receiver:
         if longest > max_body:  # noqa: PLR1730 - a call of `min` would cost each upload
             longest = max_body
         if request.framing is Framing.CHUNKED:
-            return ChunkedBody(longest, store)
+            body = ChunkedBody(longest, store)
+            request.environ["rocket.trailers"] = body.trailers
+            return body
         if request.length > longest:
             raise HeadError(413, "the request body is too long")
         return LengthBody(request.length, store)

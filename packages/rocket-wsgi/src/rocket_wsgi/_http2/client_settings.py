@@ -47,6 +47,7 @@ GREETING: Final = frame(
             (MAX_CONCURRENT_STREAMS, MAX_STREAMS),
             (INITIAL_WINDOW_SIZE, STREAM_WINDOW),
             (MAX_HEADER_LIST_SIZE, MAX_LIST),
+            (ENABLE_CONNECT_PROTOCOL, 1),
             (NO_RFC7540_PRIORITIES, 1),
         )
     ),

@@ -17,14 +17,16 @@ class RequestArrived:
         stream: the number of the stream.
         head: what the head says. It may be the object of an earlier request.
         ended: whether there is no body.
+        urgency: how urgent the response is; lower is more urgent (RFC 9218).
     """
 
-    __slots__ = ("ended", "head", "stream")
+    __slots__ = ("ended", "head", "stream", "urgency")
 
-    def __init__(self, stream: int, head: RequestHead, ended: bool) -> None:
+    def __init__(self, stream: int, head: RequestHead, ended: bool, urgency: int) -> None:
         self.stream = stream
         self.head = head
         self.ended = ended
+        self.urgency = urgency
 
 
 class RequestMalformed:

@@ -40,8 +40,8 @@ HAS_PRIORITY: Final = 0x20
 STREAM_MASK: Final = 0x7FFF_FFFF
 """The 31 bits of a stream identifier or a window; the remaining bit is reserved."""
 
-HEAD: Final = Struct(">HBBBI")
-"""The head of a frame: the length in two parts, the type, the flags, the stream."""
+HEAD: Final = Struct(">IBI")
+"""The head of a frame: the length times 256 and the type, the flags, the stream."""
 
 _NUMBER: Final = Struct(">I")
 _GOAWAY: Final = Struct(">II")
@@ -50,8 +50,7 @@ _RESET: Final = Struct(">HBBBII")
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     """Return a frame."""
-    size = len(payload)
-    return HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream) + payload
+    return HEAD.pack(len(payload) << 8 | kind, flags, stream) + payload
 
 
 def headers_frames(stream: int, block: bytes, *, end: bool) -> bytes:

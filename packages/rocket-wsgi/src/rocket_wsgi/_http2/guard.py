@@ -43,12 +43,13 @@ class Guard:
         if not self._idle.take(now, count):
             raise _too_many("frames move nothing")
 
-    def sent(self, count: int, *, cut: bool) -> None:
-        """Note that a DATA frame was sent, for whose ``count`` bytes the client may give credit.
+    def sent(self, count: int, *, cut: bool, frames: int = 1) -> None:
+        """Note that DATA frames were sent, for whose ``count`` bytes the client may give credit.
 
-        ``cut`` tells that it is smaller than it could be, because the client's window is so small.
+        ``cut`` tells that they are smaller than they could be, because the client's window is so
+        small.
         """
-        earned = self._earned + (count if cut else count + _PER_FRAME)
+        earned = self._earned + (count if cut else count + frames * _PER_FRAME)
         self._earned = min(earned, _MOST_EARNED)
 
     def update(self, now: float) -> None:

@@ -19,17 +19,15 @@ rest of the block is still read, because the dynamic table must follow that of t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rocket_wsgi._http2 import huffman
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.faults import SessionError
 from rocket_wsgi._http2.field import OVERHEAD, PSEUDO, Field, Role
 from rocket_wsgi._http2.limits import MAX_DECODED, MAX_FIELD, MAX_FIELDS, MAX_LIST, MAX_TABLE
+from rocket_wsgi._http2.request_head import RequestHead
 from rocket_wsgi._http2.static_table import STATIC
-
-if TYPE_CHECKING:
-    from rocket_wsgi._http2.request_head import RequestHead
 
 _FIRST_DYNAMIC: Final = len(STATIC) + 1
 
@@ -41,6 +39,7 @@ _TO_INDEX: Final = 0x40
 _RESIZE: Final = 0x20
 _NEVER: Final = 0x10
 _LITERAL_PATH: Final = 0x04
+_LITERAL_PATH_BYTE: Final = bytes([_LITERAL_PATH])
 _LITERAL: Final = 0x01
 """Any bit that does not mean something else, for fields of which nothing else is noted."""
 
@@ -97,7 +96,7 @@ class HpackDecoder:
     __slots__ = (
         "_blocks",
         "_latest",
-        "_latest_block",
+        "_latest_head",
         "_limit",
         "_once",
         "_others",
@@ -117,8 +116,8 @@ class HpackDecoder:
         self._others: dict[bytes, FieldBlock] = {}
         """Blocks by what is around their path."""
         self._latest: bytes | None = None
-        self._latest_block: FieldBlock | None = None
-        """The latest block that was decoded by them."""
+        self._latest_head: RequestHead | None = None
+        """The latest block that was decoded by them, and its head."""
         self._strings: dict[bytes, str] = {}
 
     def decode(self, block: bytes) -> FieldBlock:
@@ -131,16 +130,33 @@ class HpackDecoder:
         known = self._blocks.get(block)
         if known is not None:
             return known
+        if self._others:
+            like = self._find_like(block)
+            if like is not None:
+                head = self._decode_path(block, like)
+                if head is not None:
+                    decoded = FieldBlock(like.fields, "", head.path)
+                    decoded.head = head
+                    return decoded
         try:
-            if self._others:
-                if block == self._latest and self._latest_block is not None:
-                    return self._latest_block
-                known = self._decode_path(block)
-                if known is not None:
-                    return known
             return self._decode(block)
         except IndexError:
             raise _fault("a field block is cut off, or has an index beyond the table") from None
+
+    def recall(self, block: bytes) -> RequestHead | None:
+        """Return the head of a request that is known, or differs from a known one by its path.
+
+        Returns None for all other blocks, which `decode` has to decode. Raises as `decode`.
+        """
+        known = self._blocks.get(block)
+        if known is not None:
+            return known.head
+        if not self._others:
+            return None
+        if block == self._latest:
+            return self._latest_head
+        like = self._find_like(block)
+        return None if like is None else self._decode_path(block, like)
 
     def _decode(self, block: bytes) -> FieldBlock:
         fields: list[Field] = []
@@ -178,29 +194,36 @@ class HpackDecoder:
         if start or literals & _TO_INDEX:
             self._blocks.clear()
             self._others.clear()
-            self._latest = self._latest_block = None
+            self._latest = self._latest_head = None
             self._once.clear()
         elif not literals & _NEVER and end <= _LONGEST_BLOCK:
             self._remember(block, decoded, literals)
         return decoded
 
-    def _decode_path(self, block: bytes) -> FieldBlock | None:
-        """Return a block that differs from a remembered one by its path, which is sound."""
-        position = _path_position(block)
-        if position < 0:
+    def _find_like(self, block: bytes) -> FieldBlock | None:
+        """Return a remembered block that differs from ``block`` by its path at most."""
+        # The literals that are remembered are behind references, none of which has this byte.
+        position = block.find(_LITERAL_PATH_BYTE)
+        if position < 0 or position + 1 == len(block):
             return None
-        end = position + 2 + (block[position + 1] & 0x7F)
-        like = self._others.get(block[: position + 1] + block[end:])
-        if like is None or like.head is None or like.head.status:
+        size = block[position + 1] & 0x7F
+        if size == 0x7F:
             return None
-        path, _ = self._string(block, position + 1, False)
+        return self._others.get(block[: position + 1] + block[position + 2 + size :])
+
+    def _decode_path(self, block: bytes, like: FieldBlock) -> RequestHead | None:
+        """Return the head of a block that differs from ``like`` by its path, if that is sound."""
+        if block == self._latest:
+            return self._latest_head
+        head = like.head
+        if head is None or head.status:
+            return None
+        path, _ = self._string(block, block.find(_LITERAL_PATH_BYTE) + 1, True)
         if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path:
             return None
-        decoded = FieldBlock(like.fields, "", path)
-        decoded.head = like.head.with_path(path)
         self._latest = block
-        self._latest_block = decoded
-        return decoded
+        self._latest_head = head = RequestHead(head, path)
+        return head
 
     def _entry(self, index: int) -> Field:
         """Return the field with this index in the tables, of which the static one comes first."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from rocket_core import ClientGone
+from rocket_core import ClientGone, SharedProtocol
 from rocket_core.extending import SharedRequest
+from rocket_wsgi._http2.priority import DEFAULT_URGENCY
 from rocket_wsgi._own_answers import OVERDUE, OVERLOADED
 
 if TYPE_CHECKING:
-    from rocket_core import Connection, SharedProtocol
-    from rocket_wsgi._http2.http2_protocol import HTTP2Protocol
+    from collections.abc import Sequence
+
+    from rocket_core import Connection
     from rocket_wsgi._http2.http2_request import HTTP2Request
+    from rocket_wsgi._http2.request_head import RequestHead
     from rocket_wsgi._http2.shared_stream import SharedStream
+    from rocket_wsgi._own_answers import OwnAnswer
 
 
 class Stage(Enum):
@@ -39,12 +43,13 @@ class HTTP2Exchange(SharedRequest):
     """A stream that becomes a request of the application.
 
     Attributes:
+        protocol: the connection, as HTTP/2 has it.
         number: the number of the stream.
         order: the number of the request on its connection, from 1.
         request: the request.
         reserved: whether it is served even while all workers are busy; known once it waits.
         stage: where it is. The lock of the protocol guards it.
-        gone: whether nothing can be sent any more. Any thread may read it.
+        ended: whether the client has ended its side of what is no request body (RFC 8441).
         whole: the response, if it is complete: its head, and its body. It belongs to the thread
             that serves the exchange.
         parts: the parts of a streamed body that the application has not read. Likewise.
@@ -55,12 +60,12 @@ class HTTP2Exchange(SharedRequest):
     """
 
     __slots__ = (
-        "_protocol",
+        "ended",
         "fault",
-        "gone",
         "number",
         "order",
         "parts",
+        "protocol",
         "request",
         "reserved",
         "shared",
@@ -71,36 +76,31 @@ class HTTP2Exchange(SharedRequest):
     )
 
     def __init__(
-        self, protocol: HTTP2Protocol, number: int, order: int, request: HTTP2Request
+        self, protocol: ExchangeHost, number: int, order: int, request: HTTP2Request
     ) -> None:
         SharedRequest.__init__(self)
-        self._protocol = protocol
+        self.protocol = protocol
         self.number = number
         self.order = order
         self.request = request
         self.reserved = False
         self.stage = _RECEIVING
-        self.gone = False
+        self.ended = False
         self.whole: tuple[bytes, bytes] | None = None
         self.parts: list[bytes] = NO_PARTS
         self.unread = 0
-        self.urgency = 0
+        self.urgency = DEFAULT_URGENCY
         self.fault = ""
         self.shared: SharedStream | None = None
 
     @property
     def connection(self) -> Connection:
         """The connection of the stream."""
-        return self._protocol.connection
-
-    @property
-    def protocol(self) -> HTTP2Protocol:
-        """The connection, as HTTP/2 has it."""
-        return self._protocol
+        return self.protocol.connection
 
     def pace(self, now: float) -> float:
         """Return the rate at which the client sends the body, or takes the response."""
-        return self._protocol.pace_of(self.number, now)
+        return self.protocol.pace_of(self.number, now)
 
     def doing(self) -> str:
         """Return the method and the target."""
@@ -108,23 +108,18 @@ class HTTP2Exchange(SharedRequest):
 
     def share(self, protocol: SharedProtocol) -> SharedStream:
         """Have ``protocol`` go on with the stream when the view is done with it."""
-        self.shared = shared = self._protocol.share(self, protocol)
+        self.shared = shared = self.protocol.share(self, protocol)
         return shared
 
     # -- for the pool ----------------------------------------------------------------------------
 
     def follow(self) -> HTTP2Exchange | None:
         """Return the stream of the same connection to be queued next, or None."""
-        return self._protocol.next_exchange(self)
-
-    @property
-    def wanted(self) -> bool:
-        """Whether something can be sent on the stream."""
-        return not self.gone
+        return self.protocol.next_exchange(self)
 
     def drop(self) -> None:
         """End a stream that was reset before its turn."""
-        self._protocol.drop(self)
+        self.protocol.drop(self)
 
     def serve(self, worker: Any) -> None:
         """Have ``worker``, a `WSGIWorker`, call the application."""
@@ -133,7 +128,7 @@ class HTTP2Exchange(SharedRequest):
         except ClientGone:
             pass
         finally:
-            self._protocol.release(self)
+            self.protocol.release(self)
 
     def is_urgent(self, worker: Any) -> bool:
         """Return whether the request is for a file, or urgent by ``reserved``."""
@@ -142,33 +137,150 @@ class HTTP2Exchange(SharedRequest):
 
     def take_urgent(self) -> HTTP2Exchange | None:
         """Return a stream of the same connection to be served ahead of its turn, or None."""
-        return self._protocol.take_reserved()
+        return self.protocol.take_reserved()
 
     def put_back(self) -> None:
         """Wait for the turn of the connection again."""
-        self._protocol.put_back(self)
+        self.protocol.put_back(self)
 
     def refuse(self) -> None:
         """Answer 503."""
-        self._protocol.answer(self.number, OVERLOADED, self.request)
-        self._protocol.release(self)
+        self.protocol.answer(self.number, OVERLOADED, self.request)
+        self.protocol.release(self)
 
     def overdue(self) -> None:
         """Answer 504. The application still runs, and its stream still counts."""
-        self._protocol.answer(self.number, OVERDUE, self.request)
+        self.protocol.answer(self.number, OVERDUE, self.request)
 
     def break_off(self) -> None:
         """Reset the stream."""
-        self._protocol.break_off(self)
+        self.protocol.break_off(self)
 
     def give_way(self) -> None:
         """Reset the stream, whose client is too slow."""
-        self._protocol.give_way(self)
+        self.protocol.give_way(self)
 
     def failed(self) -> None:
         """Reset the stream, unless it is over: the server has failed."""
-        self._protocol.break_off(self)
+        self.protocol.break_off(self)
 
     def flush(self) -> None:
         """Send what was noted, or leave that to the next stream of the connection."""
-        self._protocol.send_or_leave()
+        self.protocol.send_or_leave()
+
+
+class ExchangeHost(SharedProtocol):
+    """The connection of exchanges, as far as threads of the pool deal with it: `HTTP2Protocol`.
+
+    Attributes:
+        connection: the connection, whose methods are for its owner.
+    """
+
+    __slots__ = ("connection",)
+
+    connection: Connection
+
+    def take_reserved(self) -> HTTP2Exchange | None:
+        """Return an exchange to be served ahead of its turn, or None. The Monitor's thread asks."""
+        raise NotImplementedError
+
+    def put_back(self, exchange: HTTP2Exchange) -> None:
+        """Have an exchange wait for its turn again: nobody can serve it ahead of that."""
+        raise NotImplementedError
+
+    def next_exchange(self, exchange: HTTP2Exchange) -> HTTP2Exchange | None:
+        """Return the exchange to be queued next, now that ``exchange`` is about to be served."""
+        raise NotImplementedError
+
+    def answer(
+        self,
+        number: int,
+        answer: OwnAnswer,
+        request: HTTP2Request | None,
+        head: RequestHead | None = None,
+    ) -> None:
+        """Send an answer of the server's own, and log it. The stream is not released.
+
+        Without a request, ``head`` has what is known of it.
+        """
+        raise NotImplementedError
+
+    def drop(self, exchange: HTTP2Exchange, reason: str = "") -> None:
+        """End a request that was not served, because its stream was reset.
+
+        ``reason`` is that of the server, or empty if the client has reset the stream.
+        """
+        raise NotImplementedError
+
+    def release(self, exchange: HTTP2Exchange) -> None:
+        """Note that the application is done with a stream."""
+        raise NotImplementedError
+
+    def share(self, exchange: HTTP2Exchange, protocol: SharedProtocol) -> SharedStream:
+        """Have ``protocol`` go on with a stream once the application is done with it."""
+        raise NotImplementedError
+
+    def pace_of(self, number: int, now: float) -> float:
+        """Return the rate at which the client sends on a stream, or takes. Any thread may ask."""
+        raise NotImplementedError
+
+    def inform(self, exchange: HTTP2Exchange, block: bytes) -> bool:
+        """Send an interim response; return whether it can be."""
+        raise NotImplementedError
+
+    def write(
+        self, exchange: HTTP2Exchange, block: bytes, data: bytes, *, end: bool, in_memory: bool
+    ) -> None:
+        """Send a part of a response, behind its head if ``block`` is not empty.
+
+        ``end`` says that it is the last one, and ``in_memory`` that the rest is in memory, too. May
+        wait for the client. Raises `ClientGone` if nothing can be sent.
+        """
+        raise NotImplementedError
+
+    def write_file(
+        self,
+        exchange: HTTP2Exchange,
+        block: bytes,
+        descriptor: int,
+        spans: Sequence[tuple[bytes, int, int]],
+        *,
+        complete: bool,
+    ) -> None:
+        """Send the head ``block``, and parts of a file as the client takes them. Never waits.
+
+        ``complete`` says that the parts are all of the body. Raises `ClientGone`, and `OSError` if
+        the process has no descriptor left.
+        """
+        raise NotImplementedError
+
+    def finish(self, exchange: HTTP2Exchange, trailers: bytes = b"") -> None:
+        """End a response, with the encoded ``trailers``, if there are any."""
+        raise NotImplementedError
+
+    def complete(self, exchange: HTTP2Exchange) -> None:
+        """Send a response before its application is done."""
+        raise NotImplementedError
+
+    def break_off(self, exchange: HTTP2Exchange) -> None:
+        """Reset a stream: the server cannot complete its response."""
+        raise NotImplementedError
+
+    def give_way(self, exchange: HTTP2Exchange) -> None:
+        """Reset a stream whose worker waits, and is needed by others."""
+        raise NotImplementedError
+
+    def send(self) -> None:
+        """Send what was noted."""
+        raise NotImplementedError
+
+    def send_or_leave(self) -> None:
+        """Send what was noted, or leave it to the next stream, which is about to be served."""
+        raise NotImplementedError
+
+    def read_body(self, exchange: HTTP2Exchange, size: int) -> bytes:
+        """Return up to ``size`` bytes of a streamed body; empty at its end. Waits for the client.
+
+        Raises `ClientGone`, and `OSError` if the body is too long.
+        """
+        raise NotImplementedError

@@ -42,6 +42,7 @@ from rocket_core.extending import Spool, SpoolError
 from rocket_core.http1 import HeadError
 from rocket_wsgi._clock import Clock
 from rocket_wsgi._environ.request import is_secure
+from rocket_wsgi._environ.trailers import add_trailer
 from rocket_wsgi._http2.encoded_block import EncodedBlock
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.events import (
@@ -51,15 +52,19 @@ from rocket_wsgi._http2.events import (
     RequestArrived,
     RequestMalformed,
     StreamReset,
+    TrailersArrived,
 )
 from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
-from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
+from rocket_wsgi._http2.http2_exchange import NO_PARTS, ExchangeHost, HTTP2Exchange, Stage
 from rocket_wsgi._http2.http2_request import VERSION, HTTP2Body, HTTP2Request, RequestReader
+from rocket_wsgi._http2.limits import BODY_MEMORY
+from rocket_wsgi._http2.priority import DEFAULT_URGENCY
 from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
 from rocket_wsgi._http2.shared_streams import SharedStreams
 from rocket_wsgi._http2.stream_body import StreamBody, StreamedBody
+from rocket_wsgi._http2.tunnel import WEBSOCKET
 from rocket_wsgi._http2.turn_order import TurnOrder
 from rocket_wsgi._own_answers import NO_ROOM, make_refusal
 from rocket_wsgi._response.response import PLAIN_TEXT
@@ -97,6 +102,7 @@ _MAX_LOGGED: Final = 512
 _CONTINUE: Final = encode_once(":status", "100")
 
 # A look-up of an attribute of an enum is expensive.
+_RECEIVING: Final = Stage.RECEIVING
 _WAITING: Final = Stage.WAITING
 _QUEUED: Final = Stage.QUEUED
 _AHEAD: Final = Stage.AHEAD
@@ -106,7 +112,7 @@ _CLOSED: Final = SessionState.CLOSED
 
 
 @final
-class HTTP2Protocol(SharedProtocol):
+class HTTP2Protocol(ExchangeHost):
     """One connection.
 
     Attributes:
@@ -119,6 +125,7 @@ class HTTP2Protocol(SharedProtocol):
 
     __slots__ = (
         "_armed",
+        "_arrived",
         "_corked",
         "_exchanges",
         "_feeds",
@@ -134,7 +141,6 @@ class HTTP2Protocol(SharedProtocol):
         "_unread",
         "_waiters",
         "_waiting",
-        "connection",
         "dry",
     )
 
@@ -155,6 +161,8 @@ class HTTP2Protocol(SharedProtocol):
         """The streams that have become requests, until the application is done with them."""
         self._waiting = TurnOrder()
         """Those that are complete, behind the one that is queued."""
+        self._arrived: list[HTTP2Exchange] = []
+        """Those that the owner of the connection has found complete, and not added to them yet."""
         self._queued = False
         """Whether one of them is in the queue of the pool, or about to be."""
         self._feeds: dict[int, FileFeed] = {}
@@ -231,7 +239,8 @@ class HTTP2Protocol(SharedProtocol):
                 self._give_back()
             if self._waiters:
                 self._wake()
-            self.dry = not session.waits and not self._feeds
+            # Where less was taken than was asked for, nothing else can be sent now.
+            self.dry = not self._feeds and (len(data) < _OUTPUT or not session.waits)
             if session.state is _CLOSED:
                 if self.dry:
                     self._shared.end()
@@ -309,6 +318,8 @@ class HTTP2Protocol(SharedProtocol):
                 self._carry_out_other(event, now)
         session = self._session
         with self._lock:
+            if self._arrived:
+                self._queue_arrived()
             if self._shared.waits_for_room:
                 session.stop_time(now)
             if session.deadline < self._armed:
@@ -328,7 +339,8 @@ class HTTP2Protocol(SharedProtocol):
             self._log_unread(event.head, 0, event.reason)
         elif type(event) is PriorityChanged:
             self._prioritize(event.stream, event.urgency)
-        else:  # trailers
+        elif type(event) is TrailersArrived:
+            self._add_trailers(event)
             self._add_body(event.stream, b"", now, ended=True)
 
     def _note_reason(self) -> None:
@@ -361,7 +373,7 @@ class HTTP2Protocol(SharedProtocol):
         number, head = event.stream, event.head
         request: HTTP2Request | None = None
         try:
-            if head.protocol:
+            if head.protocol not in {"", WEBSOCKET}:
                 raise HeadError(501, "this server knows no such protocol")
             request = self._reader.read(head, ended=event.ended)
             own_answers = self._site.own_answers
@@ -369,27 +381,32 @@ class HTTP2Protocol(SharedProtocol):
             if own_answers is not None:
                 answer = own_answers.find(request, draining=connection.draining)
             if answer is None:
-                answer = self._accept(number, request, now, ended=event.ended)
+                exchange = HTTP2Exchange(self, number, connection.requests + 1, request)
+                exchange.client = self._reader.client
+                exchange.urgency = event.urgency
+                if event.ended or request.tunnel:
+                    exchange.ended = event.ended
+                    connection.requests += 1
+                    self._exchanges[number] = exchange
+                    self._make_ready(exchange, now)
+                    return
+                answer = self._accept(exchange, request, now)
+            elif request.tunnel and answer.code < 300:  # which would complete the handshake
+                raise HeadError(501, "no websocket is accepted here")
         except HeadError as error:
             answer = make_refusal(error.status, error.reason)
         if answer is not None:
             self._answer_at_once(number, answer, request, head)
 
     def _accept(
-        self, number: int, request: HTTP2Request, now: float, *, ended: bool
+        self, exchange: HTTP2Exchange, request: HTTP2Request, now: float
     ) -> OwnAnswer | None:
-        """Accept a request for the application; return how to refuse it instead, or None."""
-        site, connection = self._site, self.connection
-        exchange = HTTP2Exchange(self, number, connection.requests + 1, request)
-        exchange.client = self._reader.client
-        if ended:
-            connection.requests += 1
-            self._exchanges[number] = exchange
-            self._make_ready(exchange, now)
-            return None
+        """Accept a request with a body; return how to refuse it instead, or None."""
+        site, connection, number = self._site, self.connection, exchange.number
         if site.mounts is not None and site.find_mount(request) is not None:
             return make_refusal(*refusal(request))
         server = connection.server
+        request.environ["rocket.trailers"] = {}
         if site.stream_bodies:
             if request.length > site.max_body:
                 raise HeadError(413, "the request body is too long")
@@ -399,7 +416,7 @@ class HTTP2Protocol(SharedProtocol):
         else:
             if request.length > min(site.max_body, server.disk.longest):
                 raise HeadError(413, "the request body is too long")
-            request.spool = spool = Spool(server.input, server.disk, exchange)
+            request.spool = spool = self._make_spool(exchange)
             request.body = HTTP2Body(spool)
             try:
                 spool.announce(max(request.length, 0))
@@ -414,19 +431,40 @@ class HTTP2Protocol(SharedProtocol):
             self._make_ready(exchange, now)
         return None
 
+    def _make_spool(self, exchange: HTTP2Exchange) -> Spool:
+        server = self.connection.server
+        if self._exchanges:
+            return Spool(server.input, server.disk, exchange, BODY_MEMORY)
+        return Spool(server.input, server.disk, exchange)
+
     def _make_ready(self, exchange: HTTP2Exchange, now: float) -> None:
         """Have a request served when it is the turn of this connection."""
         exchange.arrived_at = now
-        reserved = self._site.reserves and self._is_reserved(exchange.request)
-        with self._lock:
-            if self._queued:
-                exchange.stage = _WAITING
-                exchange.reserved = reserved
-                self._waiting.add(exchange, self._session.urgency(exchange.number))
-                return
+        if self._site.reserves:
+            exchange.reserved = self._is_reserved(exchange.request)
+        self._arrived.append(exchange)
+
+    def _queue_arrived(self) -> None:
+        """With the lock: have the requests wait that are complete now, one of them in the queue."""
+        arrived, self._arrived = self._arrived, []
+        first: HTTP2Exchange | None
+        if len(arrived) == 1 and not self._queued and arrived[0].stage is _RECEIVING:
+            first = arrived[0]
+        else:
+            waiting = self._waiting
+            usual = waiting.usual
+            for exchange in arrived:
+                if exchange.stage is _RECEIVING:  # and not reset meanwhile
+                    exchange.stage = _WAITING
+                    if exchange.urgency == DEFAULT_URGENCY and not exchange.reserved:
+                        usual.append(exchange)
+                    else:
+                        waiting.add(exchange)
+            first = None if self._queued else waiting.take()
+        if first is not None:
             self._queued = True
-            exchange.stage = _QUEUED
-        self._shared.serve(exchange)
+            first.stage = _QUEUED
+            self._shared.serve(first)
 
     def _is_reserved(self, request: HTTP2Request) -> bool:
         """Return whether a request is served even while all workers are busy."""
@@ -439,9 +477,8 @@ class HTTP2Protocol(SharedProtocol):
     def _add_body(self, number: int, data: bytes, now: float, *, ended: bool) -> None:
         """Add a part to the body of a request."""
         exchange = self._exchanges.get(number)
-        if exchange is None:
-            if self._pushes is not None:
-                self._pushes.receive(number, data, ended=ended)
+        if exchange is None or exchange.request.tunnel:
+            self._add_to_tunnel(number, exchange, data, ended=ended)
             return
         request = exchange.request
         body = request.body
@@ -468,22 +505,45 @@ class HTTP2Protocol(SharedProtocol):
         except SpoolError:
             self._refuse_body(exchange, NO_ROOM)
 
+    def _add_trailers(self, event: TrailersArrived) -> None:
+        """Let the application have the trailers of a request."""
+        exchange = self._exchanges.get(event.stream)
+        if exchange is not None and exchange.request.body is not None:
+            trailers = exchange.request.environ["rocket.trailers"]
+            for field in event.fields:
+                add_trailer(trailers, field.name, field.value)
+
     def _add_streamed(
         self, exchange: HTTP2Exchange, body: HTTP2Body, data: bytes, *, ended: bool
     ) -> None:
         """Add a part to a body that the application reads while it arrives."""
         body.store.add(data)
         with self._lock:
-            if data:
-                if exchange.parts is NO_PARTS:
-                    exchange.parts = []
-                exchange.parts.append(data)
-                exchange.unread += len(data)
-                self._hold(len(data))
+            self._add_part(exchange, data)
             body.complete = ended
             if body.store.size > self._site.max_body:
                 exchange.fault = "the request body is too long"
             self._wake()
+
+    def _add_to_tunnel(
+        self, number: int, exchange: HTTP2Exchange | None, data: bytes, *, ended: bool
+    ) -> None:
+        """Take what is for something that goes on, or is about to, and not for a view."""
+        if exchange is not None:
+            with self._lock:
+                self._add_part(exchange, data)
+                exchange.ended = ended
+        elif self._pushes is not None:
+            self._pushes.receive(number, data, ended=ended)
+
+    def _add_part(self, exchange: HTTP2Exchange, data: bytes) -> None:
+        """With the lock: keep what has come until it is read."""
+        if data:
+            if exchange.parts is NO_PARTS:
+                exchange.parts = []
+            exchange.parts.append(data)
+            exchange.unread += len(data)
+            self._hold(len(data))
 
     def _refuse_body(self, exchange: HTTP2Exchange, answer: OwnAnswer) -> None:
         self.answer(exchange.number, answer, exchange.request)
@@ -493,8 +553,12 @@ class HTTP2Protocol(SharedProtocol):
         """Have a stream that waits taken sooner, or later."""
         with self._lock:
             exchange = self._exchanges.get(number)
-            if exchange is not None and exchange.stage is _WAITING:
+            if exchange is None:
+                return
+            if exchange.stage is _WAITING:
                 self._waiting.move(exchange, urgency)
+            elif exchange.stage is _RECEIVING:
+                exchange.urgency = urgency
 
     def _reset(self, event: StreamReset) -> None:
         """End a stream that was reset. If the application has it, it finds out."""
@@ -602,10 +666,10 @@ class HTTP2Protocol(SharedProtocol):
                 return None
             if exchange.stage is _QUEUED:
                 exchange.stage = _SERVED
-            if not self._waiting:
+            following = self._waiting.take()
+            if following is None:
                 self._queued = False
                 return None
-            following = self._waiting.take()
             following.stage = _QUEUED
             return following
 
@@ -622,7 +686,7 @@ class HTTP2Protocol(SharedProtocol):
         with self._lock:
             if not exchange.gone and exchange.stage is _AHEAD:
                 exchange.stage = _WAITING
-                self._waiting.add(exchange, exchange.urgency)
+                self._waiting.add(exchange)
                 return
         self.drop(exchange)
 
@@ -657,10 +721,10 @@ class HTTP2Protocol(SharedProtocol):
             self._shared.flush()
             self._wait_for_room(exchange, in_memory=in_memory)
 
-    def finish(self, exchange: HTTP2Exchange) -> None:
-        """End a response."""
+    def finish(self, exchange: HTTP2Exchange, trailers: bytes = b"") -> None:
+        """End a response, with the encoded ``trailers``, if there are any."""
         with self._lock:
-            self._session.finish(exchange.number)
+            self._session.finish(exchange.number, trailers)
             self._shared.supply()
 
     def write_file(
@@ -672,13 +736,18 @@ class HTTP2Protocol(SharedProtocol):
         *,
         complete: bool,
     ) -> None:
-        """Send the head ``block``, and parts of a file as the client takes them. Never waits.
+        """Send the head ``block``, and parts of a file as the client takes them.
 
-        ``complete`` says that the parts are all of the body. Raises `ClientGone`, and `OSError` if
-        the process has no descriptor left.
+        ``complete`` says that the parts are all of the body. Waits for the client only if the
+        server has too many files open. Raises `ClientGone`, and `OSError` if the process has no
+        descriptor left.
         """
         number = exchange.number
-        feed = FileFeed(descriptor, spans, complete=complete)
+        disk = self.connection.server.disk
+        if not disk.lend_file():
+            self._write_parts(exchange, block, FileFeed(descriptor, spans, complete=complete))
+            return
+        feed = FileFeed(descriptor, spans, complete=complete, disk=disk)
         now = monotonic()
         with self._lock:
             end = complete and feed.ended
@@ -691,6 +760,17 @@ class HTTP2Protocol(SharedProtocol):
             feed.close()
         if not sent:
             raise ClientGone("the client has reset the stream, or is gone")
+
+    def _write_parts(self, exchange: HTTP2Exchange, block: bytes, feed: FileFeed) -> None:
+        """Send a head, and a file that has no descriptor of its own. Waits for the client."""
+        while True:
+            data = feed.read()
+            end = feed.complete and feed.ended
+            self.write(exchange, block, data, end=end, in_memory=feed.ended)
+            if feed.ended:
+                return
+            self.send()
+            block = b""
 
     def break_off(self, exchange: HTTP2Exchange) -> None:
         """Reset a stream: the server cannot complete its response."""
@@ -711,18 +791,40 @@ class HTTP2Protocol(SharedProtocol):
 
     def release(self, exchange: HTTP2Exchange) -> None:
         """Note that the application is done with a stream."""
+        whole = exchange.whole
+        if whole is None or exchange.shared is not None:
+            self._release(exchange)
+        else:
+            block, data = whole
+            exchange.whole = None
+            number = exchange.number
+            now = monotonic()
+            with self._lock:
+                exchange.stage = _OVER
+                self._exchanges.pop(number, None)
+                if exchange.unread:
+                    self._forget_parts(exchange)
+                self._corked = self._session.answer(number, block, data, now)
+                if self._armed == inf:
+                    self._arm()
+                self._shared.supply()
+        body = exchange.request.body
+        if body is not None:
+            body.store.close()
+
+    def _release(self, exchange: HTTP2Exchange) -> None:
+        """Do so if the response was sent already, or something goes on with the stream."""
         number = exchange.number
         now = monotonic()
         with self._lock:
-            if exchange.whole is not None:
-                self._send_whole(exchange, exchange.whole, now)
+            self._send_whole(exchange, now)
             exchange.stage = _OVER
             self._exchanges.pop(number, None)
             parts = exchange.parts
             self._forget_parts(exchange)
             pushes, shared = self._pushes, exchange.shared
             if shared is not None and pushes is not None:
-                pushes.attach(shared, parts, ended=False, gone=exchange.gone)
+                pushes.attach(shared, parts, ended=exchange.ended, gone=exchange.gone)
             elif self._feeds and number in self._feeds:
                 self._feeds[number].released = True
             else:
@@ -732,9 +834,6 @@ class HTTP2Protocol(SharedProtocol):
             self._shared.supply()
         if shared is not None and pushes is not None:
             pushes.queue_turns()
-        request = exchange.request
-        if request.body is not None:
-            request.body.store.close()
 
     def share(self, exchange: HTTP2Exchange, protocol: SharedProtocol) -> SharedStream:
         """Have ``protocol`` go on with a stream once the application is done with it."""
@@ -756,16 +855,17 @@ class HTTP2Protocol(SharedProtocol):
         """Send a response before its application is done."""
         if exchange.whole is not None:
             with self._lock:
-                self._send_whole(exchange, exchange.whole, monotonic())
+                self._send_whole(exchange, monotonic())
                 self._shared.supply()
         self.send_or_leave()
 
-    def _send_whole(self, exchange: HTTP2Exchange, whole: tuple[bytes, bytes], now: float) -> None:
-        """With the lock: put a complete response into the session."""
-        block, data = whole
-        exchange.whole = None
-        self._session.respond(exchange.number, block, data, now, end=True)
-        self._corked += len(block) + len(data)
+    def _send_whole(self, exchange: HTTP2Exchange, now: float) -> None:
+        """With the lock: put a response into the session if it is complete and not there yet."""
+        if exchange.whole is not None:
+            block, data = exchange.whole
+            exchange.whole = None
+            self._session.respond(exchange.number, block, data, now, end=True)
+            self._corked += len(block) + len(data)
 
     def send(self) -> None:
         """Send what was noted."""
@@ -773,10 +873,11 @@ class HTTP2Protocol(SharedProtocol):
 
     def send_or_leave(self) -> None:
         """Send what was noted, or leave it to the next stream, which is about to be served."""
-        if self._queued and self._corked < _CORKED:
-            self._shared.leave()
-        else:
-            self._shared.flush()
+        shared = self._shared
+        if not self._queued or self._corked >= _CORKED:
+            shared.flush()
+        elif not shared.left:
+            shared.leave()
 
     # -- waiting for the client: threads of the pool ----------------------------------------------
 

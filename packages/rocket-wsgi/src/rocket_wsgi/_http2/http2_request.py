@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 VERSION: Final = "HTTP/2"
 
 
+_GET: Final = "GET"
+"""The method of an opening handshake, which is an extended CONNECT here (RFC 8441)."""
+
+
 class HTTP2Body:
     """The body of a request.
 
@@ -51,21 +55,21 @@ class HTTP2Request(Request):
 
     def __init__(self, head: RequestHead, environ: Environ, *, ended: bool) -> None:
         """Take over ``environ``. ``ended`` tells that there is no body."""
-        self.method = head.method
+        self.method = _GET if head.protocol else head.method
         self.target = head.path
         self.version = VERSION
         self.modern = True
         self.keep_alive = True
-        self.expects = "HTTP_EXPECT" in environ and not ended
+        self.tunnel = bool(head.protocol)
+        self.expects = "HTTP_EXPECT" in environ and not ended and not self.tunnel
         self.environ = environ
         self.length = head.length
-        self.tunnel = bool(head.protocol)
         self.body: RequestBody | None = None
         self.spool: Spool | None = None
         self.stream: io.BufferedReader | None = None
         self.record: RequestRecord | None = None
         self.request_id = ""
-        if ended:
+        if ended or self.tunnel:
             environ["wsgi.input"] = BytesIO()
 
 
@@ -108,12 +112,11 @@ class RequestReader:
         if environ is None:
             head.environ = environ = self._make_environ(head)
         request = HTTP2Request(head, environ.copy(), ended=ended)
-        peer = self._connection.peer
         if self._proxied:
             client = environ["REMOTE_ADDR"]
-            self.client = "" if client == peer.host else client
+            self.client = "" if client == self._connection.peer.host else client
         if self._ids is not None:
-            request.request_id = self._ids.assign(request.environ, peer)
+            request.request_id = self._ids.assign(request.environ, self._connection.peer)
         return request
 
     def _make_environ(self, head: RequestHead) -> Environ:
@@ -122,7 +125,7 @@ class RequestReader:
             environ = base.environ.copy()
         else:
             environ = self._read_fields(head)
-        path, query, _ = parse_target(head.method, head.path)
+        path, query, _ = parse_target(_GET if head.protocol else head.method, head.path)
         environ["REQUEST_URI"] = head.path
         environ["PATH_INFO"] = path
         environ["QUERY_STRING"] = query
@@ -133,6 +136,11 @@ class RequestReader:
     def _read_fields(self, head: RequestHead) -> Environ:
         environ = self._template.copy()
         environ["REQUEST_METHOD"] = head.method
+        if head.protocol:
+            # As over HTTP/1.1, so that applications and frameworks find what they know.
+            environ["REQUEST_METHOD"] = _GET
+            environ["HTTP_CONNECTION"] = "Upgrade"
+            environ["HTTP_UPGRADE"] = head.protocol
         environ["HTTP_HOST"] = head.authority
         names = self._names
         for field in head.fields:

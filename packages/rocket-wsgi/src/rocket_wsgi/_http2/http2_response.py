@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rocket_core import ClientGone, State
 from rocket_wsgi._http2.encoded_block import NO_LENGTH, EncodedBlock, encode_hints
+from rocket_wsgi._http2.hpack_encoder import encode_fields
 from rocket_wsgi._http2.http2_framing import framing_for
 from rocket_wsgi._http2.http2_request import HTTP2Request
 from rocket_wsgi._push.framing import Framing
@@ -39,9 +40,10 @@ class HTTP2Response(OfferingResponse[HTTP2Request, EncodedBlock]):
         heads: ResponseHeads[EncodedBlock],
     ) -> None:
         """Respond to ``request`` on the stream of ``exchange``."""
-        super().__init__(exchange.connection, request, heads)
+        protocol = exchange.protocol
+        OfferingResponse.__init__(self, protocol.connection, request, heads)
         self._exchange = exchange
-        self._protocol = exchange.protocol
+        self._protocol = protocol
         self._lease = exchange.lease
 
     def __call__(self) -> bool:
@@ -114,13 +116,15 @@ class HTTP2Response(OfferingResponse[HTTP2Request, EncodedBlock]):
         self._protocol.write(exchange, before, data, end=end, in_memory=True)
 
     def _send_part(self, before: bytes, data: bytes, in_memory: bool) -> None:
-        end = not self._left
+        end = not self._left and self._trailers is None
         self._protocol.write(self._exchange, before, data, end=end, in_memory=in_memory or end)
         if not end:
             self._protocol.send()
 
     def _send_end(self) -> None:
-        if self._left < 0:  # otherwise the last part was the end, or the body is too short
+        if self._trailers is not None and self._left <= 0:
+            self._protocol.finish(self._exchange, encode_fields(self._trailers))
+        elif self._left < 0:  # otherwise the last part was the end, or the body is too short
             self._protocol.finish(self._exchange)
 
     def _send_file(self, before: bytes, descriptor: int, offset: int, count: int) -> None:

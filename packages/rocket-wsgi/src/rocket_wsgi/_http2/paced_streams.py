@@ -13,41 +13,45 @@ if TYPE_CHECKING:
 
 
 class PacedStreams:
-    """Streams whose request arrives, or whose response has to wait for the client."""
+    """Streams whose request arrives, or whose response has to wait for the client.
 
-    __slots__ = ("_streams",)
+    Attributes:
+        streams: the streams by their numbers. It stays the same object.
+    """
+
+    __slots__ = ("streams",)
 
     def __init__(self) -> None:
-        self._streams: dict[int, Stream] = {}
+        self.streams: dict[int, Stream] = {}
 
     @property
     def deadline(self) -> float:
         """When the next client is too slow with a stream; infinite if none is waited for."""
-        return min(map(_deadline, self._streams.values()), default=inf)
+        return min(map(_deadline, self.streams.values()), default=inf)
 
     def add(self, stream: Stream) -> None:
         """Look after a stream; it may be there already."""
-        self._streams[stream.number] = stream
+        self.streams[stream.number] = stream
 
     def remove(self, stream: Stream) -> None:
         """Look no longer after a stream, if it is there."""
-        self._streams.pop(stream.number, None)
+        self.streams.pop(stream.number, None)
 
     def pause(self, now: float) -> None:
         """Let the clients' time stand still from ``now`` on, because nothing is read."""
-        for stream in self._streams.values():
+        for stream in self.streams.values():
             for transfer in _running(stream):
                 transfer.pause(0, now)
 
     def resume(self, now: float) -> None:
         """Let it go on at ``now``."""
-        for stream in self._streams.values():
+        for stream in self.streams.values():
             for transfer in _running(stream):
                 transfer.resume(now)
 
     def late(self, now: float) -> list[Stream]:
         """Return the streams with which the client is too slow at ``now``."""
-        return [stream for stream in self._streams.values() if _deadline(stream) <= now]
+        return [stream for stream in self.streams.values() if _deadline(stream) <= now]
 
 
 def _running(stream: Stream) -> Iterator[Transfer]:

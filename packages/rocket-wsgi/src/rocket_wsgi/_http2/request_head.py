@@ -15,6 +15,7 @@ from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.faults import StreamError
 from rocket_wsgi._http2.field import PSEUDO, Field, Role
 from rocket_wsgi._http2.limits import MAX_FIELDS, MAX_REQUEST_LINE
+from rocket_wsgi._http2.priority import DEFAULT_URGENCY, parse_priority
 
 if TYPE_CHECKING:
     from rocket_wsgi._types import Environ
@@ -64,6 +65,8 @@ class RequestHead:
         fields: the other fields, without ``Host``. Cookies are one field (section 8.2.3).
         length: the length of the body in bytes, or `NO_LENGTH`.
         priority: the value of the field ``priority`` (RFC 9218), or None.
+        urgency: what it says; see `parse_priority`.
+        incremental: likewise.
         status: with which status to refuse the request, or 0. Then the rest may be missing.
         reason: why, for the client.
         base: a head that differs from this one in its ``path`` only, or None.
@@ -75,6 +78,7 @@ class RequestHead:
         "base",
         "environ",
         "fields",
+        "incremental",
         "length",
         "method",
         "path",
@@ -83,33 +87,35 @@ class RequestHead:
         "reason",
         "scheme",
         "status",
+        "urgency",
     )
 
-    def __init__(self) -> None:
-        self.method = self.scheme = self.authority = self.path = self.protocol = ""
-        self.fields: list[Field] = []
-        self.length = NO_LENGTH
-        self.priority: str | None = None
-        self.status = 0
-        self.reason = ""
-        self.base: RequestHead | None = None
+    def __init__(self, base: RequestHead | None = None, path: str = "") -> None:
+        """Begin with nothing; or with what ``base`` says, with a ``path`` that is sound."""
+        self.base = base
+        self.path = path
         self.environ: Environ | None = None
-
-    def with_path(self, path: str) -> RequestHead:
-        """Return the same head with another path, which begins with a slash and is sound."""
-        head = RequestHead()
-        head.method = self.method
-        head.scheme = self.scheme
-        head.authority = self.authority
-        head.protocol = self.protocol
-        head.fields = self.fields
-        head.length = self.length
-        head.priority = self.priority
-        head.status = self.status
-        head.reason = self.reason
-        head.path = path
-        head.base = self
-        return head
+        if base is None:
+            self.method = self.scheme = self.authority = self.protocol = ""
+            self.fields: list[Field] = []
+            self.length = NO_LENGTH
+            self.priority: str | None = None
+            self.urgency = DEFAULT_URGENCY
+            self.incremental = False
+            self.status = 0
+            self.reason = ""
+            return
+        self.method = base.method
+        self.scheme = base.scheme
+        self.authority = base.authority
+        self.protocol = base.protocol
+        self.fields = base.fields
+        self.length = base.length
+        self.priority = base.priority
+        self.urgency = base.urgency
+        self.incremental = base.incremental
+        self.status = base.status
+        self.reason = base.reason
 
 
 def refused_head(status: int, reason: str, fields: list[Field]) -> RequestHead:
@@ -152,7 +158,9 @@ def read_head(fields: list[Field]) -> RequestHead:
         _refuse(head, 431, "the request has too many header fields")
     if _LENGTH in found:
         _read_length(head, found[_LENGTH])
-    head.priority = found.get(_PRIORITY)
+    if _PRIORITY in found:
+        head.priority = priority = found[_PRIORITY]
+        head.urgency, head.incremental = parse_priority(priority)
     return head
 
 

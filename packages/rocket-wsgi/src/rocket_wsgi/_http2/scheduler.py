@@ -28,39 +28,45 @@ class _Level:
 
 
 class Scheduler:
-    """The streams whose body may be sent, as far as they are concerned."""
+    """The streams whose body may be sent, as far as they are concerned.
 
-    __slots__ = ("_levels",)
+    Attributes:
+        levels: the streams of each urgency that has any, so that it is empty if no stream is here.
+            It stays the same object.
+    """
+
+    __slots__ = ("levels",)
 
     def __init__(self) -> None:
-        self._levels: dict[int, _Level] = {}
+        self.levels: dict[int, _Level] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._levels)
+    def clear(self) -> None:
+        """Remove all streams."""
+        self.levels.clear()
 
     def add(self, stream: Stream) -> None:
         """Add a stream; it may be there already."""
-        level = self._levels.get(stream.urgency)
+        level = self.levels.get(stream.urgency)
         if level is None:
-            level = self._levels[stream.urgency] = _Level()
+            level = self.levels[stream.urgency] = _Level()
         streams = level.shared if stream.incremental else level.alone
         streams[stream.number] = stream
 
     def remove(self, stream: Stream) -> bool:
         """Remove a stream; return whether it was there."""
-        level = self._levels.get(stream.urgency)
+        level = self.levels.get(stream.urgency)
         if level is None:
             return False
         streams = level.shared if stream.incremental else level.alone
         if streams.pop(stream.number, None) is None:
             return False
         if not level.alone and not level.shared:
-            del self._levels[stream.urgency]
+            del self.levels[stream.urgency]
         return True
 
     def next(self) -> Stream:
         """Return the stream whose frame is to be sent next. There must be one."""
-        level = self._levels[min(self._levels)]
+        level = self.levels[min(self.levels)]
         if level.shared and (level.turn or not level.alone):
             level.turn = False
             number = next(iter(level.shared))

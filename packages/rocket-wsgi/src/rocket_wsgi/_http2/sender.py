@@ -21,6 +21,7 @@ from rocket_wsgi._http2.frames import (
     END_HEADERS,
     END_STREAM,
     HEAD,
+    HEAD_SIZE,
     HEADERS,
     MAX_FRAME,
     STREAM_MASK,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from rocket_core import Timeouts
     from rocket_wsgi._http2.guard import Guard
 
+_pack: Final = HEAD.pack
 _WE_END: Final = StreamStep.WE_END
 _RESET: Final = StreamStep.RESET
 
@@ -52,6 +54,7 @@ class Sender:
     """What is to be sent on a connection.
 
     Attributes:
+        size: the bytes of the whole frames that wait.
         window: the bytes of bodies that the client allows for the connection.
         pending: the bytes of bodies that wait.
         outgoing: the pace of the client with the window of the connection, once it has made the
@@ -63,16 +66,19 @@ class Sender:
         "_control",
         "_frames",
         "_guard",
+        "_scheduled",
         "_scheduler",
+        "_sent",
+        "_sent_frames",
         "_shrink",
         "_shrunk",
-        "_size",
         "_stuck",
         "_timeouts",
         "_unmetered",
         "completed",
         "outgoing",
         "pending",
+        "size",
         "window",
     )
 
@@ -80,12 +86,16 @@ class Sender:
         self._guard = guard
         self._timeouts = timeouts
         self._frames: list[bytes] = [GREETING]
-        self._size = len(GREETING)
+        self.size = len(GREETING)
         self._control = 0
         """The bytes of frames that the client has provoked, in ``_frames``."""
+        self._sent = self._sent_frames = 0
+        """The bytes of bodies in ``_frames``, and of how many frames."""
         self._unmetered: dict[int, Stream] = {}
         """Streams with something to be sent that needs no window."""
         self._scheduler = Scheduler()
+        self._scheduled = self._scheduler.levels
+        """It is empty if no stream is in ``_scheduler``."""
         self._shrink = self._shrunk = False
         """Whether the next block is to say that there is no table, and whether one has said so."""
         self._stuck = False
@@ -101,20 +111,20 @@ class Sender:
         return (
             bool(self._frames)
             or bool(self._unmetered)
-            or (self.window > 0 and bool(self._scheduler))
+            or (self.window > 0 and bool(self._scheduled))
         )
 
     @property
     def stuck(self) -> bool:
         """Whether bodies wait for the window of the connection."""
-        return self._stuck and self.window <= 0 and bool(self._scheduler)
+        return self._stuck and self.window <= 0 and bool(self._scheduled)
 
     # What is to be sent.
 
     def control(self, frame: bytes) -> None:
         """Add a frame that the client has provoked. Raises `SessionError` if too many wait."""
         self._frames.append(frame)
-        self._size += len(frame)
+        self.size += len(frame)
         self._control += len(frame)
         if self._control > MAX_CONTROL:
             raise SessionError(
@@ -124,7 +134,7 @@ class Sender:
     def frame(self, frame: bytes) -> None:
         """Add another whole frame."""
         self._frames.append(frame)
-        self._size += len(frame)
+        self.size += len(frame)
 
     def shrink_table(self) -> None:
         """Have the next block say that there is no table, as the client has demanded less."""
@@ -137,38 +147,48 @@ class Sender:
 
     def whole(self, stream: Stream, block: bytes, body: bytes, now: float) -> None:
         """Add the last head and all of the body; the response is finished by it."""
-        size = len(body)
         stream.answered = stream.finished = True
-        if (
-            self._size < _SHORTCUT
-            and size <= MAX_FRAME
-            and (size == 0 or (size <= stream.window_out and size <= self.window))
-            and not self._unmetered
-            and not self._scheduler
-            and not self._shrink
-            and len(block) <= MAX_FRAME
-        ):
-            frames = HEAD.pack(
-                len(block) >> 8,
-                len(block) & 0xFF,
-                HEADERS,
-                END_HEADERS if size else END_HEADERS | END_STREAM,
-                stream.number,
-            )
-            frames += block
-            if size:
-                frames += HEAD.pack(size >> 8, size & 0xFF, DATA, END_STREAM, stream.number)
-                frames += body
-                self.window -= size
-                stream.window_out -= size
-                self._guard.sent(size, cut=False)
-            self._frames.append(frames)
-            self._size += len(frames)
+        if self.shortcut(stream, block, body):
             self._complete(stream, self._frames)
             return
         self.head(stream, block)
         if body:
             self.body(stream, body, now)
+
+    def shortcut(self, stream: Stream, block: bytes, body: bytes) -> bool:
+        """Add a whole response as frames, unless something else waits or a window is too small.
+
+        Returns whether it was added. What becomes of the stream is up to the caller.
+        """
+        length = len(block)
+        size = len(body)
+        if (
+            self.size + length + size >= _SHORTCUT  # which is no more than a frame holds
+            or size > stream.window_out
+            or size > self.window
+            or self._unmetered
+            or self._scheduled
+            or self._shrink
+        ):
+            return False
+        number = stream.number
+        if size:
+            self._frames += (
+                _pack(length << 8 | HEADERS, END_HEADERS, number),
+                block,
+                _pack(size << 8 | DATA, END_STREAM, number),
+                body,
+            )
+            self.size += length + size + 2 * HEAD_SIZE
+            self.window -= size
+            stream.window_out -= size
+            self._sent += size
+            self._sent_frames += 1
+        else:
+            ends = END_HEADERS | END_STREAM
+            self._frames += (_pack(length << 8 | HEADERS, ends, number), block)
+            self.size += length + HEAD_SIZE
+        return True
 
     def body(self, stream: Stream, data: bytes, now: float) -> None:
         """Add a part of the body, which is not empty."""
@@ -228,14 +248,14 @@ class Sender:
 
     def drop_all(self) -> None:
         """Forget all responses. Whole frames are still sent."""
-        self._scheduler = Scheduler()
+        self._scheduler.clear()
         self._unmetered.clear()
         self.pending = 0
 
     def discard(self) -> None:
         """Forget whole frames, too, because nothing can be sent any more."""
         self._frames.clear()
-        self._size = self._control = 0
+        self.size = self._control = 0
 
     def prioritize(self, stream: Stream, urgency: int, incremental: bool) -> None:
         """Change the priority of a stream."""
@@ -283,18 +303,21 @@ class Sender:
         The bytes are whole frames. Empty if there is nothing to be sent.
         """
         frames = self._frames
-        size = self._size
+        size = self.size
         self._frames = []
-        self._size = self._control = 0
+        self.size = self._control = 0
+        if self._sent:
+            self._guard.sent(self._sent, cut=False, frames=self._sent_frames)
+            self._sent = self._sent_frames = 0
         while self._unmetered and size < limit:
             for stream in [*self._unmetered.values()]:
                 if size >= limit:
                     break
                 del self._unmetered[stream.number]
                 size += self._take_heads(stream, frames)
-        while self._scheduler and size < limit and self.window > 0:
+        while self._scheduled and size < limit and self.window > 0:
             size += self._take_part(self._scheduler.next(), frames, now)
-        if self.window <= 0 and self._scheduler and not self._stuck:
+        if self._scheduled and self.window <= 0 and not self._stuck:
             self._stuck = True
             self.outgoing = self._begin_wait(self.outgoing, now)
         return b"".join(frames)
@@ -312,7 +335,7 @@ class Sender:
             if stream.trailers:
                 frames.append(headers_frames(stream.number, self._block(stream.trailers), end=True))
             elif not blocks and not stream.broken:
-                frames.append(HEAD.pack(0, 0, DATA, END_STREAM, stream.number))
+                frames.append(_pack(DATA, END_STREAM, stream.number))
             self._complete(stream, frames)
         stream.blocks = []
         return sum(map(len, frames[count:]))
@@ -350,7 +373,7 @@ class Sender:
                 transfer.move(size, now)
         ends = stream.finished and not stream.pieces
         flags = END_STREAM if ends and not stream.trailers and not stream.broken else 0
-        frames.append(HEAD.pack(size >> 8, size & 0xFF, DATA, flags, stream.number))
+        frames.append(_pack(size << 8 | DATA, flags, stream.number))
         frames += parts
         size += len(frames[-1 - len(parts)])
         if not stream.pieces:
@@ -369,7 +392,7 @@ class Sender:
     def _unschedule(self, stream: Stream) -> None:
         """Let a stream not wait for the window of the connection."""
         self._scheduler.remove(stream)
-        if not self._scheduler:
+        if not self._scheduled:
             self._stuck = False
 
     def _block_stream(self, stream: Stream, now: float) -> None:

@@ -97,7 +97,7 @@ from rocket_wsgi._http2.limits import (
     STREAM_WINDOW,
 )
 from rocket_wsgi._http2.paced_streams import PacedStreams
-from rocket_wsgi._http2.priority import DEFAULT_URGENCY, parse_priority
+from rocket_wsgi._http2.priority import parse_priority
 from rocket_wsgi._http2.request_head import (
     NO_LENGTH,
     RequestHead,
@@ -111,6 +111,8 @@ from rocket_wsgi._http2.stream import End, Stream
 from rocket_wsgi._http2.stream_numbers import StreamNumbers
 from rocket_wsgi._http2.stream_state import StreamState, StreamStep
 
+_unpack: Final = HEAD.unpack_from
+_WHOLE_HEAD: Final = END_HEADERS | END_STREAM
 _SETTINGS_ACK: Final = frame(SETTINGS, ACK, 0, b"")
 _DRAIN_PING: Final = b"draining"
 """The payload of the PING whose answer shows that the client has got the first GOAWAY."""
@@ -121,11 +123,14 @@ _OF_STREAMS: Final = frozenset({RST_STREAM, CONTINUATION, PRIORITY, PUSH_PROMISE
 # Look-ups of attributes of an enum are expensive.
 _PREFACE: Final = SessionState.PREFACE
 _GREETED: Final = SessionState.GREETED
+_SERVING: Final = SessionState.OPEN
 _DRAINING: Final = SessionState.DRAINING
 _LEAVING: Final = SessionState.LEAVING
 _CLOSED: Final = SessionState.CLOSED
 _STREAM_CLOSED: Final = StreamState.CLOSED
 _HALF_CLOSED_LOCAL: Final = StreamState.HALF_CLOSED_LOCAL
+_HALF_CLOSED_REMOTE: Final = StreamState.HALF_CLOSED_REMOTE
+_COMPLETE: Final = End.COMPLETE
 _CLIENT_ENDS: Final = StreamStep.CLIENT_ENDS
 _RESET: Final = StreamStep.RESET
 _PROTOCOL_ERROR: Final = ErrorCode.PROTOCOL_ERROR
@@ -260,7 +265,8 @@ class Session:
         if end:
             self._sender.whole(stream, block, body, now)
             self._pace(stream)
-            self._complete()
+            if self._sender.completed:
+                self._complete()
         else:
             stream.answered = True
             self._sender.head(stream, block)
@@ -268,6 +274,30 @@ class Session:
                 self._sender.body(stream, body, now)
                 self._pace(stream)
         return True
+
+    def answer(self, number: int, block: bytes, body: bytes, now: float) -> int:
+        """`respond` with all of the response, and `release`, as most applications end a stream.
+
+        Returns how many bytes of output wait, without those that wait for a window.
+        """
+        stream = self._streams.get(number)
+        if (
+            stream is None
+            or stream.state is not _HALF_CLOSED_REMOTE
+            or stream.finished
+            or stream.answered
+            or self.state is _CLOSED
+            or not self._sender.shortcut(stream, block, body)
+        ):
+            self.respond(number, block, body, now, end=True)
+            self.release(number, now)
+            return self._sender.size
+        # What follows is what becomes of the stream by the usual steps.
+        stream.answered = stream.finished = stream.released = True
+        stream.state = _STREAM_CLOSED
+        self._now = now
+        self._forget(stream)
+        return self._sender.size
 
     def send(self, number: int, data: bytes, now: float) -> bool:
         """Send a part of the body."""
@@ -336,11 +366,6 @@ class Session:
         transfer = None if stream is None else stream.incoming or stream.outgoing
         return 0.0 if transfer is None else transfer.pace(now)
 
-    def urgency(self, number: int) -> int:
-        """Return how urgent a stream is; lower is more urgent (RFC 9218)."""
-        stream = self._streams.get(number)
-        return DEFAULT_URGENCY if stream is None else stream.urgency
-
     def stream_pending(self, number: int) -> int:
         """Return how many bytes of the body of a response wait to be taken."""
         stream = self._streams.get(number)
@@ -355,6 +380,11 @@ class Session:
         """Return whether all of the response was taken, or nothing more can be."""
         stream = self._streams.get(number)
         return stream is None or not stream.sends
+
+    def is_receiving(self, number: int) -> bool:
+        """Return whether the client may still send on a stream."""
+        stream = self._streams.get(number)
+        return stream is not None and stream.receives
 
     def is_blocked(self, number: int) -> bool:
         """Return whether a part of a body waits for the client's windows."""
@@ -397,7 +427,8 @@ class Session:
     def take(self, limit: int, now: float) -> bytes:
         """Take about ``limit`` bytes of output, at most a frame more; empty if there is none."""
         taken = self._sender.take(limit, now)
-        self._complete()
+        if self._sender.completed:
+            self._complete()
         return taken
 
     def drain(self, now: float) -> None:
@@ -437,6 +468,14 @@ class Session:
     @property
     def deadline(self) -> float:
         """When `tick` is due, as things stand; infinite if never."""
+        if (
+            self.state is _SERVING
+            and self._streams
+            and not self._paced.streams
+            and self._partial_since == inf
+            and self._sender.outgoing is None
+        ):
+            return inf  # as below: only the application is waited for
         if self.state is _CLOSED:
             return inf
         if self.state is _PREFACE or self.state is _GREETED:
@@ -466,7 +505,8 @@ class Session:
 
     # Frames.
 
-    def _read(self, data: bytes) -> None:
+    # In one piece, because every frame passes through it and each call costs.
+    def _read(self, data: bytes) -> None:  # noqa: C901
         position = 0
         if self.state is _PREFACE:
             if not data.startswith(PREFACE):
@@ -478,16 +518,37 @@ class Session:
             position = len(PREFACE)
         start = position
         end = len(data)
-        while end - position >= HEAD_SIZE and self.state is not _CLOSED:
-            high, low, kind, flags, stream = HEAD.unpack_from(data, position)
-            size = high << 8 | low
+        streams, numbers, recall = self._streams, self._numbers, self._decoder.recall
+        usual = self.state is _SERVING and not self._block.stream
+        while end - position >= HEAD_SIZE:
+            first, flags, number = _unpack(data, position)
+            size = first >> 8
             if size > MAX_FRAME:
                 raise SessionError(_FRAME_SIZE_ERROR, "a frame is too large")
             begin = position + HEAD_SIZE
             if begin + size > end:
                 break
             position = begin + size
-            self._frame(kind, flags, stream & STREAM_MASK, data[begin:position])
+            payload = data[begin:position]
+            kind = first & 0xFF
+            if (
+                usual
+                and flags == _WHOLE_HEAD
+                and kind == HEADERS
+                and number == numbers.last + 2
+                and len(streams) < MAX_STREAMS
+            ):
+                # The usual request: it is whole, and its head is known. `_frame` would do the same.
+                head = recall(payload)
+                if head is not None and not head.status and head.length <= 0:
+                    numbers.last = number
+                    self._open(number, head, True)
+                    usual = self.state is _SERVING
+                    continue
+            self._frame(kind, flags, number & STREAM_MASK, payload)
+            if self.state is _CLOSED:
+                break
+            usual = self.state is _SERVING and not self._block.stream
         self._rest = data[position:]
         if position < end or self._block.stream:
             self._note_partial(position > start)
@@ -612,11 +673,7 @@ class Session:
             raise
         if head.status:
             self._guard.reset(self._now)
-        self._streams[number] = self._open(number, head, ended)
-        self._events.append(RequestArrived(number, head, ended))
-        self.requests += 1
-        if self.requests == MAX_REQUESTS:
-            self.drain(self._now)
+        self._open(number, head, ended)
 
     def _read_head(self, decoded: FieldBlock) -> RequestHead:
         """Find out what a block means as the head of a request."""
@@ -626,22 +683,26 @@ class Session:
         decoded.head = head = read_head(decoded.fields)
         return head
 
-    def _open(self, number: int, head: RequestHead, ended: bool) -> Stream:
-        """Return the stream of a request."""
-        stream = Stream(number, self._settings.window)
-        stream.length = head.length
+    def _open(self, number: int, head: RequestHead, ended: bool) -> None:
+        """Open the stream of a request that is served or refused."""
+        self._streams[number] = stream = Stream(number, self._settings.window)
         if ended:
-            stream.step(_CLIENT_ENDS)
-        elif head.protocol:  # both sides may be silent
-            stream.tunnel = True
+            stream.state = _HALF_CLOSED_REMOTE  # from OPEN, by the table
         else:
-            stream.incoming = Transfer(self._timeouts, self._now)
-            self._paced.add(stream)
+            stream.length = head.length
+            if head.protocol:  # both sides may be silent
+                stream.tunnel = True
+            else:
+                stream.incoming = Transfer(self._timeouts, self._now)
+                self._paced.add(stream)
         if head.priority is not None:
-            stream.urgency, stream.incremental = parse_priority(head.priority)
-        if number in self._future:
+            stream.urgency, stream.incremental = head.urgency, head.incremental
+        if self._future and number in self._future:
             stream.urgency, stream.incremental = self._future.pop(number)
-        return stream
+        self._events.append(RequestArrived(number, head, ended, stream.urgency))
+        self.requests += 1
+        if self.requests == MAX_REQUESTS:
+            self.drain(self._now)
 
     def _take_trailers(self, stream: Stream, decoded: FieldBlock, ended: bool) -> None:
         if not ended or stream.tunnel:
@@ -882,11 +943,9 @@ class Session:
 
     def _complete(self) -> None:
         """Look after the streams whose response has been taken."""
-        completed = self._sender.completed
-        if completed:
-            self._sender.completed = []
-            for stream in completed:
-                self._free(stream)
+        completed, self._sender.completed = self._sender.completed, []
+        for stream in completed:
+            self._free(stream)
 
     def _free(self, stream: Stream) -> None:
         """Forget a stream if both sides and the application are done with it."""
@@ -897,16 +956,23 @@ class Session:
                 self._reset(stream, ErrorCode.NO_ERROR)
             elif stream.state is not _STREAM_CLOSED:
                 return
-        if self._streams.pop(stream.number, None) is None:
-            return
-        self._paced.remove(stream)
-        self.held -= stream.held
-        stream.held = 0
-        if stream.end is not End.COMPLETE:
+        if stream.number in self._streams:
+            self._forget(stream)
+
+    def _forget(self, stream: Stream) -> None:
+        """Remove a stream, whose slot another one may have."""
+        del self._streams[stream.number]
+        if self._paced.streams:
+            self._paced.remove(stream)
+        if stream.held:
+            self.held -= stream.held
+            stream.held = 0
+        if stream.end is not _COMPLETE:
             self._numbers.reset(stream.number, stream.end)
         if not self._streams:
             self._idle_since = self._now
-            self._settle()
+            if self.state is _LEAVING:
+                self._settle()
 
     # What becomes of the session.
 

@@ -20,6 +20,9 @@ _OPEN: Final = Phase.OPEN  # a look-up of an attribute of an enum is expensive
 _ENDING: Final = Phase.ENDING
 _OVER: Final = Phase.OVER
 
+_PROPER: Final = frozenset({None, CloseReason.DRAINED})
+"""The reasons for an end that the client expects."""
+
 _NOTHING: Final[list[bytes]] = []
 """What most streams have received. It is not changed."""
 
@@ -297,6 +300,11 @@ class SharedStream(SharedTurns):
     def reads(self) -> bool:
         """Whether the protocol is to be told of what has come."""
         return self._reading and not self.waits_for_room and self.phase is _OPEN
+
+    @property
+    def lingers(self) -> bool:
+        """Whether the client is to end its side, too, since the response has ended as it should."""
+        return self._listens and not self.ended and self.reason in _PROPER
 
     # -- for the streams of the connection, with the lock ------------------------------------------
 

@@ -20,7 +20,9 @@ since the view's thread is still about to begin it; so what happens meanwhile, s
 found when it is attached.
 
 A stream is over when the client has taken all of a response that has ended; when one side has reset
-it; when the client has ended its side of a websocket; and when the connection is over.
+it; when the client has ended its side of a websocket; and when the connection is over. If the
+client of a websocket has not ended its side yet, it is given the time for it that a connection has
+(`Timeouts.linger`), before it is told to stop by a reset.
 """
 
 from __future__ import annotations
@@ -69,6 +71,7 @@ class SharedStreams:
         "_drained",
         "_ending",
         "_holding",
+        "_lingering",
         "_recalled",
         "_streams",
         "_unqueued",
@@ -103,6 +106,9 @@ class SharedStreams:
         """Those that have lent bytes."""
         self._ending: set[SharedStream] = set()
         """Those that end when all is taken."""
+        self._lingering: dict[int, float] = {}
+        """The numbers of streams that are over, and that the client is about to end, too; and until
+        when it may."""
         self._recalled: list[SharedStream] = []
         """Those that the owner has to look at."""
         self._unqueued: list[SharedStream] = []
@@ -117,9 +123,7 @@ class SharedStreams:
         self, number: int, protocol: SharedProtocol, *, listens: bool, gone: bool
     ) -> SharedStream:
         """Let ``protocol`` have a stream, once that is attached. See `SharedStream`."""
-        stream = SharedStream(self, number, protocol, listens=listens, gone=gone)
-        self.connection.server.tally.open_stream(stream)
-        return stream
+        return SharedStream(self, number, protocol, listens=listens, gone=gone)
 
     def attach(
         self, stream: SharedStream, parts: Iterable[bytes], *, ended: bool, gone: bool
@@ -133,6 +137,7 @@ class SharedStreams:
         self._unqueued.append(stream)
         if stream.phase is _OVER:
             return
+        self.connection.server.tally.open_stream(stream)
         if gone:
             self._finish(stream, self.shared.reason or CloseReason.CLIENT)
             return
@@ -206,6 +211,7 @@ class SharedStreams:
     def _finish(self, stream: SharedStream, reason: CloseReason | None) -> None:
         """End the sharing of ``stream``, whose protocol is told that in a turn."""
         server = self.connection.server
+        number, now = stream.number, monotonic()
         self._streams.pop(stream.number, None)
         self._ending.discard(stream)
         # In this order a stop, which looks for the streams whose protocols have yet to be told,
@@ -215,7 +221,17 @@ class SharedStreams:
         self.take_back(stream)
         server.tally.close_stream(stream)
         self._unqueued.append(stream)
-        self.session.release(stream.number, monotonic())
+        if stream.lingers and self.session.is_receiving(number):
+            self._lingering[number] = until = now + self.connection.timeouts.linger
+            self.arm(until)
+        else:
+            self.session.release(number, now)
+        self.shared.supply()
+
+    def _let_go(self, number: int) -> None:
+        """Release a stream that lingers."""
+        del self._lingering[number]
+        self.session.release(number, monotonic())
         self.shared.supply()
 
     # -- the owner -------------------------------------------------------------------------------
@@ -224,6 +240,10 @@ class SharedStreams:
         """Take a part of what the client sends on a stream. ``ended``: it is the last one."""
         stream = self._streams.get(number)
         if stream is None:
+            with self.lock:
+                self.credit(number, len(data))
+                if ended and number in self._lingering:
+                    self._let_go(number)
             return
         with self.lock:
             stream.add(data, ended=ended)
@@ -257,7 +277,10 @@ class SharedStreams:
             late = [each for each in self._streams.values() if each.due <= now]
             for stream in late:
                 stream.due = inf
-            self.due = min([each.due for each in self._streams.values()], default=inf)
+            for number in [each for each, until in self._lingering.items() if until <= now]:
+                self._let_go(number)
+            times = [each.due for each in self._streams.values()]
+            self.due = min(*times, *self._lingering.values(), inf, inf)
         for stream in late:
             stream.protocol.due(now)
             self._leave_turn(stream)
@@ -276,6 +299,8 @@ class SharedStreams:
             stream = self._streams.get(number)
             if stream is not None:
                 self._finish(stream, reason)
+            elif number in self._lingering:
+                self._let_go(number)
         if stream is not None:
             self._leave_turn(stream)
 
@@ -303,9 +328,10 @@ class SharedStreams:
 
     def give_up(self) -> None:
         """End all streams: the connection is over."""
+        reason = self.shared.reason or self.connection.close_reason or CloseReason.RESET
         with self.lock:
             for stream in [*self._streams.values()]:
-                self._finish(stream, self.shared.reason or CloseReason.RESET)
+                self._finish(stream, reason)
 
     def queue_turns(self) -> None:
         """Have the turns queued that are wanted. Any thread may call this, without the lock."""

@@ -50,7 +50,14 @@ class BegunWebSocket(Begun):
         fields = switching_fields(
             self._opening, self._fields, terms.subprotocol, deflate=terms.compressed
         )
-        WebSocketProtocol(sharable, self._encode(fields), self._handler, terms, continuation)
+        WebSocketProtocol(
+            sharable,
+            self._encode(fields),
+            self._handler,
+            terms,
+            continuation,
+            status=self._opening.status,
+        )
 
     def undo(self, continuation: Continuation) -> bool:
         """Return whether there is an ``on_close``, which is all that the handler hears."""

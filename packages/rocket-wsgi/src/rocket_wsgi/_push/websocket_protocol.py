@@ -55,9 +55,6 @@ _CLOSED: Final = State.CLOSED
 _MESSAGE: Final = CallKind.MESSAGE
 _CLOSE: Final = CallKind.CLOSE
 
-_SWITCHING: Final = 101
-"""The status of the response, for the access log."""
-
 _LITTLE: Final = 4096
 """The number of received bytes that are too few for the server to be told of them."""
 
@@ -122,6 +119,7 @@ class WebSocketProtocol(SharedProtocol):
         "_session",
         "_shared",
         "_size",
+        "_status",
         "_stopped",
         "_transfer",
         "_unread",
@@ -136,10 +134,13 @@ class WebSocketProtocol(SharedProtocol):
         handler: object,
         terms: Terms,
         continuation: Continuation,
+        *,
+        status: int,
     ) -> None:
         """Share ``sharable``, complete the handshake by ``head``, and have ``on_open`` called.
 
-        The thread that serves the request calls this.
+        The thread that serves the request calls this. ``status`` is that of ``head``, for the
+        access log.
         """
         now = monotonic()
         self.compressed = terms.compressed
@@ -171,6 +172,7 @@ class WebSocketProtocol(SharedProtocol):
         self._size = 0
         """The bytes of the frames that were sent."""
         self._continuation: Final = continuation
+        self._status: Final = status
         self.websocket = WebSocket(self, continuation.environ, terms.subprotocol)
         self._shared: Channel = sharable.share(self)
         with self._lock:
@@ -400,7 +402,7 @@ class WebSocketProtocol(SharedProtocol):
             session.gone()
         self._leave_groups()
         messages = Messages(shared.messages_received, shared.messages_sent, session.code)
-        self._continuation.end(_SWITCHING, self._size, unusual(reason), messages)
+        self._continuation.end(self._status, self._size, unusual(reason), messages)
 
     def outcome(self, reason: CloseReason | None) -> str:
         """Return the code that ``on_close`` gets."""

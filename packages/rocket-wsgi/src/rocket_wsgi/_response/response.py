@@ -53,7 +53,7 @@ from rocket_wsgi._environ.request import Request
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._offers.begun import Begun, Refused
 from rocket_wsgi._response.file_wrapper import FileSpan, FileWrapper
-from rocket_wsgi._response.response_head import ResponseHead, ResponseHeads
+from rocket_wsgi._response.response_head import ResponseHead, ResponseHeads, check_trailers
 from rocket_wsgi._types import ExcInfo, Headers
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ class Response(ABC, Generic[_Request, _Head]):
         "_left",
         "_request",
         "_started",
+        "_trailers",
         "began",
         "begun",
         "cut",
@@ -134,6 +135,7 @@ class Response(ABC, Generic[_Request, _Head]):
         self._request = request
         self._heads = heads
         self._started: tuple[Any, Any] | None = None
+        self._trailers: Headers | None = None
         self.began = False
         self._bodiless = False
         self._left = 0
@@ -190,6 +192,35 @@ class Response(ABC, Generic[_Request, _Head]):
             return
         with self._lease.use():
             self._send_hints(headers)
+
+    def send_trailers(self, trailers: Iterable[tuple[str, str]], /) -> None:
+        """``rocket.send_trailers``: have fields follow the body (RFC 9110, section 6.5).
+
+        To be called before the body is complete, at the latest when its last part was given.
+        Several calls add up. Raises `ApplicationError` for fields that are invalid, or that have to
+        be known before the body, and where no trailers can be sent: over HTTP/1.0, in a response
+        that has no body, with Content-Length over HTTP/1.1, and where something goes on after the
+        view.
+        """
+        if self.over:
+            raise ApplicationError("trailers must be sent before the response is complete")
+        fields = check_trailers(trailers)
+        if self.began and not self._bodiless and not self._left:
+            raise ApplicationError("trailers must be sent before the body is complete")
+        fault = self._trailers_fault()
+        if fault:
+            raise ApplicationError(f"trailers cannot be sent {fault}")
+        self._trailers = [*(self._trailers or []), *fields]
+
+    def _trailers_fault(self) -> str:
+        """Return why no trailers can be sent, as far as is known; empty if they can."""
+        if self._request.method == "HEAD":
+            return "in the response to HEAD, which has no body"
+        if self.begun is not None:
+            return "behind what goes on after the view"
+        if self.began and self._bodiless:
+            return f"with status {self.status}, whose responses have no body"
+        return ""
 
     def __call__(self) -> bool:
         """``rocket.client_gone``: whether the client has closed its side of the connection."""
@@ -268,6 +299,9 @@ class Response(ABC, Generic[_Request, _Head]):
             return
         # The usual response: its one part is the body, and the head was not sent before.
         data = b"".join(result)
+        if self._trailers is not None:
+            self._send_parts([data])
+            return
         size = len(data)
         announced = self._commit(size)
         if self._bodiless:
@@ -291,6 +325,7 @@ class Response(ABC, Generic[_Request, _Head]):
         The head must not have been sent. Raises as `claim`.
         """
         self._started = None
+        self._trailers = None
         if self.begun is not None:
             self.begun.replaced = True
         self.start(status, [PLAIN_TEXT, *fields])
@@ -422,6 +457,8 @@ class Response(ABC, Generic[_Request, _Head]):
         if request.body is not None and not request.body.complete:
             self.keep_alive = False  # the unread rest of the body would precede the next request
         self._head = head
+        if self._trailers is not None:
+            self._admit_trailers(head)
         if self.begun is not None and self._admit(self.begun, head):
             return WITHHELD if self._bodiless else None
         self.began = True
@@ -433,6 +470,22 @@ class Response(ABC, Generic[_Request, _Head]):
             length = head.length
         self._left = _UNLIMITED if length is None else length
         return length
+
+    def _admit_trailers(self, head: _Head) -> None:
+        """Raise `ApplicationError` if the trailers that were given cannot be sent with ``head``."""
+        fault = self._trailers_fault()
+        if not fault and head.bodiless:
+            fault = f"with status {head.status}, whose responses have no body"
+        if not fault:
+            fault = self._length_fault(head)
+        if fault:
+            self._trailers = None  # another response may follow
+            raise ApplicationError(f"trailers cannot be sent {fault}")
+
+    def _length_fault(self, head: _Head) -> str:
+        """Return why no trailers can be sent with the length in ``head``; empty if they can."""
+        del head
+        return ""
 
     def _admit(self, begun: Begun, head: _Head) -> bool:
         """Ask whether what was begun goes on after the view has returned.
@@ -479,7 +532,9 @@ class Response(ABC, Generic[_Request, _Head]):
             if self.began and (self._bodiless or not self._left):
                 break  # nothing more may be sent, and PEP 3333 asks to stop iterating
         if not self.began:
-            self._write_head(self._commit(0))
+            self._write_head(self._commit(0 if self._trailers is None else None))
+            if self._trailers is not None:
+                self._send_end()
         elif not self._bodiless and not self.goes_on:
             self._send_end()
         if self._left > 0:
@@ -514,7 +569,7 @@ class Response(ABC, Generic[_Request, _Head]):
     def _send_wrapped(self, wrapper: FileWrapper) -> bool:
         """Send a wrapped file by `send_span`, if that is possible; whether it was."""
         span = wrapper.span()
-        if span is None or self.began or self.begun is not None:
+        if span is None or self.began or self.begun is not None or self._trailers is not None:
             return False
         self.send_span(span)
         return True

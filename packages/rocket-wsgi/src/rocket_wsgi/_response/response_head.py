@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from rocket_core.extending import mypyc_attr
 from rocket_wsgi._clock import Clock
+from rocket_wsgi._environ.trailers import UNFIT
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._grammar import WHOLE_TOKEN
 from rocket_wsgi._repeat_cache import RepeatCache
@@ -232,6 +233,27 @@ def check_hints(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         field_line(name, value)
         if name.lower() == "content-length":
             raise ApplicationError("Content-Length has no place in early hints")
+        fields.append((name, value))
+    return fields
+
+
+def check_trailers(trailers: Iterable[tuple[str, str]]) -> Headers:
+    """Return the fields that follow a body.
+
+    Raises `ApplicationError` for a field that is invalid in the head of a response, and for one
+    that has to be known before the body (RFC 9110, section 6.5.1).
+    """
+    fields = []
+    for name, value in trailers:
+        try:
+            field_line(name, value).encode("latin-1")
+        except UnicodeEncodeError as error:
+            raise ApplicationError(f"the trailer {name!r} is not latin-1") from error
+        if name.lower() in UNFIT:
+            raise ApplicationError(
+                f"{name} cannot be a trailer, since it has to be known before the body; send it as "
+                "a header field"
+            )
         fields.append((name, value))
     return fields
 

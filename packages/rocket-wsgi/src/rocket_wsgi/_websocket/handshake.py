@@ -1,4 +1,4 @@
-"""The opening handshake of websockets (RFC 6455, section 4.2)."""
+"""The opening handshake of websockets (RFC 6455, section 4.2, and RFC 8441, section 5)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.\-]*)://([^/?#@\s]+)\Z")
 _OURS: Final = frozenset(
     {"connection", "content-encoding", "content-length", "transfer-encoding", "upgrade"}
 )
-"""The fields of the application's response that 101 does not carry. Those of `_PREFIX` neither."""
+"""The fields of the application's response that are not sent then. Those of `_PREFIX` neither."""
 
 _PREFIX: Final = "sec-websocket-"
 
@@ -44,18 +44,20 @@ class Opening:
     """A valid opening handshake.
 
     Attributes:
-        key: the value of ``Sec-WebSocket-Key``.
+        key: the value of ``Sec-WebSocket-Key``; empty over HTTP/2, which needs none.
+        status: the status of the response that completes the handshake.
         subprotocols: the subprotocols that the client asks for, in its order.
         origin: the origin of the page whose script asks, or None.
         deflate: the answer to an offer of permessage-deflate that the server accepts, or empty.
     """
 
-    __slots__ = ("deflate", "key", "origin", "subprotocols")
+    __slots__ = ("deflate", "key", "origin", "status", "subprotocols")
 
     def __init__(
         self, key: str, subprotocols: tuple[str, ...], origin: str | None, *, deflate: str
     ) -> None:
         self.key = key
+        self.status = 101 if key else 200
         self.subprotocols = subprotocols
         self.origin = origin
         self.deflate = deflate
@@ -82,11 +84,15 @@ def _broken(message: str) -> Refusal:
     return Refusal("400 Bad Request", message, [])
 
 
-def read_opening(environ: Environ, *, modern: bool, body: bool) -> Opening | Refusal | None:
+def read_opening(
+    environ: Environ, *, modern: bool, body: bool, keyed: bool = True
+) -> Opening | Refusal | None:
     """Read the opening handshake in the head of a request; None if the request is none.
 
     ``modern`` says that the version is HTTP/1.1 or later: before, ``Upgrade`` has no meaning (RFC
     9110, section 7.8). ``body`` says that the request has a body, which the handshake must not.
+    ``keyed`` is false over HTTP/2, where an extended CONNECT needs no key to be told from other
+    requests.
     """
     if not modern or not _lists(environ, "HTTP_UPGRADE", "websocket"):
         return None
@@ -103,13 +109,13 @@ def read_opening(environ: Environ, *, modern: bool, body: bool) -> Opening | Ref
         return _broken("Sec-WebSocket-Version is missing or malformed")
     if environ["REQUEST_METHOD"] != "GET" or body:
         return _broken("the opening handshake of a websocket is a GET without a body")
-    return _read_fields(environ)
+    return _read_fields(environ, keyed=keyed)
 
 
-def _read_fields(environ: Environ) -> Opening | Refusal:
+def _read_fields(environ: Environ, *, keyed: bool) -> Opening | Refusal:
     """Read the fields of a handshake that has the right version."""
-    key: str = environ.get("HTTP_SEC_WEBSOCKET_KEY", "")
-    if not _KEY.match(key):
+    key: str = environ.get("HTTP_SEC_WEBSOCKET_KEY", "") if keyed else ""
+    if keyed and not _KEY.match(key):
         return _broken("Sec-WebSocket-Key is not 16 bytes in base64")
     subprotocols = read_subprotocols(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL"))
     if subprotocols is None:
@@ -233,12 +239,17 @@ def _normal(entry: str) -> str:
 def switching_fields(
     opening: Opening, fields: Headers, subprotocol: str | None, *, deflate: bool
 ) -> Headers:
-    """Return the fields of the response 101, given those of the application's response."""
-    ours = [
-        ("Upgrade", "websocket"),
-        ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Accept", accept_key(opening.key)),
-    ]
+    """Return the fields of the response that completes the handshake.
+
+    ``fields`` are those of the application's response.
+    """
+    ours: Headers = []
+    if opening.key:
+        ours = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", accept_key(opening.key)),
+        ]
     if subprotocol is not None:
         ours.append(("Sec-WebSocket-Protocol", subprotocol))
     if deflate and opening.deflate:
