@@ -140,6 +140,7 @@ class HTTP2Protocol(ExchangeHost):
         "_unread",
         "_waiters",
         "_waiting",
+        "connection",
         "dry",
     )
 
