@@ -173,10 +173,11 @@ class ExchangeHost(SharedProtocol):
     """The connection of exchanges, as far as threads of the pool deal with it: `HTTP2Protocol`.
 
     Attributes:
-        connection: the connection, whose methods are for its owner.
+        connection: the connection, whose methods are for its owner. The subclass has the slot,
+            since it is compiled, and this module is not.
     """
 
-    __slots__ = ("connection",)
+    __slots__ = ()
 
     connection: Connection
 

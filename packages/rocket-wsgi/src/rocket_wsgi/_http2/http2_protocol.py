@@ -141,6 +141,7 @@ class HTTP2Protocol(ExchangeHost):
         "_unread",
         "_waiters",
         "_waiting",
+        "connection",
         "dry",
     )
 
