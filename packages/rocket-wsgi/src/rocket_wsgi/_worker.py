@@ -287,6 +287,7 @@ class WSGIWorker(Worker):
         """Close what the request has opened, and write it to the access log."""
         try:
             if hasattr(result, "close"):
+                response.before_close()
                 result.close()
         except BaseException as error:  # noqa: BLE001 - an application must not end a thread
             connection.server.faults.report(_log, error, "%s: close() failed", request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rocket_core import ClientGone, State
 from rocket_wsgi._http2.encoded_block import NO_LENGTH, EncodedBlock, encode_hints
@@ -55,11 +55,9 @@ class HTTP2Response(OfferingResponse[HTTP2Request, EncodedBlock]):
 
     # -- for the worker --------------------------------------------------------------------------
 
-    def send(self, result: Any) -> None:
-        """Send the result of the application. Raises what the iterator of ``result`` raises."""
-        super().send(result)
-        if hasattr(result, "close"):  # which may take its time
-            self._protocol.complete(self._exchange)
+    def before_close(self) -> None:
+        """Send what there is of the response."""
+        self._protocol.complete(self._exchange)
 
     def give_up(self) -> None:
         """End the response without its end: the stream is reset when it is released."""

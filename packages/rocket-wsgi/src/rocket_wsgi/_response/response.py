@@ -294,7 +294,9 @@ class Response(ABC, Generic[_Request, _Head]):
         """Send the result of the application. Raises what the iterator of ``result`` raises."""
         if type(result) is FileWrapper and self._send_wrapped(result):
             return
-        if not 0 <= _count_parts(result) <= 1 or self.began:
+        kind = type(result)
+        count = len(result) if kind is list or kind is tuple else _count_parts(result)
+        if not 0 <= count <= 1 or self.began:
             self._send_parts(result)
             return
         # The usual response: its one part is the body, and the head was not sent before.
@@ -318,6 +320,12 @@ class Response(ABC, Generic[_Request, _Head]):
         self._send_whole(data, promised)
         if size < promised:
             self._cut_short()
+
+    def before_close(self) -> None:
+        """Note that the application closes the result of the request, which may take its time.
+
+        A protocol that has not sent the response yet overrides this, and sends it.
+        """
 
     def send_text(self, status: str, text: bytes, fields: Sequence[tuple[str, str]] = ()) -> None:
         """Send a text of the server's own, instead of the response that the application began.
@@ -592,8 +600,6 @@ def _count_parts(result: Any) -> int:
     A generator, which has no length, is found out without an exception, as that costs as much as
     several parts.
     """
-    if type(result) is list or type(result) is tuple:
-        return len(result)
     if not hasattr(result, "__len__"):
         return -1
     try:
