@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import os
 import shutil
@@ -285,3 +286,29 @@ def test_compiled_modules_call_nothing_in_slices(package: Path) -> None:
         if (calls := calls_in_slices((package / "src" / module).read_text()))
     }
     assert found == {}
+
+
+def foreign_layouts(package: Path) -> list[str]:
+    """Return the compiled classes that have slots of a class compiled elsewhere, or not at all.
+
+    mypyc lays a class out without them, so that each would write over the attributes of the other.
+    """
+    names = {module.removesuffix(".py").replace("/", ".") for module in hook_of(package)._modules()}
+    found = []
+    for name in sorted(names):
+        module = importlib.import_module(name)
+        for each in vars(module).values():
+            if isinstance(each, type) and each.__module__ == name:
+                found += [
+                    f"{name}.{each.__qualname__}: {base.__module__}.{base.__qualname__}"
+                    for base in each.__mro__[1:]
+                    if base.__module__.startswith("rocket_")
+                    and base.__module__ not in names
+                    and base.__dict__.get("__slots__")
+                ]
+    return found
+
+
+@pytest.mark.parametrize("package", COMPILED, ids=lambda path: path.name)
+def test_compiled_classes_have_no_slots_of_classes_compiled_elsewhere(package: Path) -> None:
+    assert foreign_layouts(package) == []
