@@ -747,11 +747,13 @@ class HTTP2Protocol(SharedProtocol):
         if not sent:
             raise ClientGone("the client has reset the stream, or is gone")
 
-    def break_off(self, exchange: HTTP2Exchange) -> None:
+    def break_off(
+        self, exchange: HTTP2Exchange, code: ErrorCode = ErrorCode.INTERNAL_ERROR
+    ) -> None:
         """Reset a stream: the server cannot complete its response."""
         with self._lock:
             exchange.gone = True
-            self._session.reset(exchange.number, ErrorCode.INTERNAL_ERROR)
+            self._session.reset(exchange.number, code)
             self._shared.supply()
             self._wake()
 
