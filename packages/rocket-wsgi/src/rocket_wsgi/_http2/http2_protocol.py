@@ -57,13 +57,18 @@ from rocket_wsgi._http2.events import (
 from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
 from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
-from rocket_wsgi._http2.http2_request import VERSION, HTTP2Body, HTTP2Request, RequestReader
+from rocket_wsgi._http2.http2_request import (
+    VERSION,
+    WEBSOCKET,
+    HTTP2Body,
+    HTTP2Request,
+    RequestReader,
+)
 from rocket_wsgi._http2.priority import DEFAULT_URGENCY
 from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
 from rocket_wsgi._http2.shared_streams import SharedStreams
 from rocket_wsgi._http2.stream_body import StreamBody, StreamedBody
-from rocket_wsgi._http2.tunnel import WEBSOCKET
 from rocket_wsgi._http2.turn_order import TurnOrder
 from rocket_wsgi._own_answers import NO_ROOM, make_refusal
 from rocket_wsgi._response.response import PLAIN_TEXT

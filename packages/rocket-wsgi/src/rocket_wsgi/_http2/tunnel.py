@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from rocket_wsgi._push.websocket_offer import WebSocketDefaults
     from rocket_wsgi._types import Headers
 
-WEBSOCKET: Final = "websocket"
-"""The only protocol that a stream may carry, as ``:protocol`` has it (section 4)."""
-
 NO_WEBSOCKET: Final = "501 Not Implemented"
 """What answers a websocket that is neither accepted nor refused."""
 
