@@ -20,6 +20,17 @@ from rocket_wsgi import WebSocket, WSGIWorker
 Environ = dict[str, Any]
 Start = Callable[..., object]
 
+SUPERVISOR: dict[str, Any] = {
+    "supervisor": 99,
+    "started": 1.7e9,
+    "restarts": 3,
+    "failed_starts": 4,
+    "failed_reloads": 5,
+    "wanted": 2,
+    "processes": [],
+}
+"""What a supervisor answers about its processes."""
+
 
 class Sleeper:
     """An application whose requests for /hold wait until `leave` is set.
@@ -75,7 +86,7 @@ def asking(server: Server) -> Ask:
 
     def ask(name: str, arguments: Mapping[str, Any]) -> Reply:
         if name == "processes":
-            return Reply([{"restarts": 3, "processes": []}])
+            return Reply([SUPERVISOR])
         if name not in handlers:
             raise AskError(f"nobody answers {name}")
         return Reply([{"process": os.getpid(), "generation": 1, **handlers[name](dict(arguments))}])
@@ -105,6 +116,7 @@ def stats(**changes: Any) -> dict[str, Any]:
         "uptime": 65.0,
         "state": "running",
         "memory": 30 << 20,
+        "descriptors": {"open": 50, "limit": 1000},
         "threads": {"count": 8, "min": 8, "max": 16, "busy": 3, "stalled": 1},
         "queue": 2,
         "held": 1000,
@@ -130,6 +142,7 @@ def counters(requests: int = 10, **changes: Any) -> dict[str, Any]:
         "outcomes": {},
         "queue_time": {"sum": requests * 1e-5, "buckets": {"8": 0, "16": requests}},
         "service_time": {"sum": requests * 3e-3, "buckets": {"4096": requests}},
+        "log_lines_lost": 2,
         "cpu": 1.5,
         **changes,
     }

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trustme
 
 from conftest import HELLO, Write
 from processes import refuse, run
@@ -36,6 +38,50 @@ def test_found_application(tmp_path: Path, write: Write) -> None:
     assert done.stdout == (
         "Found application: app:app\nOK: would serve app:app at http://127.0.0.1:8000\n"
     )
+
+
+def test_no_application(tmp_path: Path) -> None:
+    """A directory that has none is no green deploy."""
+    line = f"found no application in {tmp_path}: name one, such as rocket-cli serve MODULE:APP;"
+    assert refuse(tmp_path, command="check").startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (
+            "bind = ['http://127.0.0.1:0']\ntls-cert = 'expired.pem'",
+            "rocket.toml:2: tls-cert has no effect, since no address uses HTTPS: remove http://",
+        ),
+        ("hsts = 'max-age=60'", "rocket.toml:1: hsts has no effect, since no address uses HTTPS"),
+        ("tls-cert = 'expired.pem'", "certificate file expired.pem expired on 20"),
+    ],
+)
+def test_what_is_probably_not_meant(
+    tmp_path: Path, write: Write, authority: trustme.CA, content: str, line: str
+) -> None:
+    write("app.py", HELLO.format("app"))
+    write("rocket.toml", content)
+    past = datetime.now(UTC) - timedelta(days=3)
+    leaf = authority.issue_cert("a.example", not_before=past, not_after=past + timedelta(days=1))
+    leaf.private_key_and_cert_chain_pem.write_to_path(tmp_path / "expired.pem")
+    done = run(tmp_path, "check")
+    assert done.returncode == 0
+    assert f"Warning: {line}" in done.stdout
+    done = run(tmp_path, "check", "--strict")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"\nrocket-cli: error: {line}" in f"\n{done.stderr}"
+
+
+def test_strict_check_of_settings_that_are_meant(
+    tmp_path: Path, write: Write, certificate: Path, key: Path
+) -> None:
+    write("app.py", HELLO.format("app"))
+    secure = ("--tls-cert", str(certificate), "--tls-key", str(key))
+    for options in (secure, ("--trusted-proxies", "unix")):
+        done = run(tmp_path, "check", "--strict", "--hsts", "max-age=60", *options)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Warning" not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -72,7 +118,8 @@ def test_found_application(tmp_path: Path, write: Write) -> None:
     ],
 )
 def test_what_is_wrong(tmp_path: Path, write: Write, content: str, line: str) -> None:
-    write("good.py", HELLO.format("app"))
+    for name in ("good.py", "app.py"):
+        write(name, HELLO.format("app"))
     write("rocket.toml", content)
     variables = {} if "bind" in content else {"ROCKET_BIND": "127.0.0.1:0"}
     assert refuse(tmp_path, command="check", **variables).startswith(line)

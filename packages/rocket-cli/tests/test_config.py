@@ -27,7 +27,7 @@ def test_precedence(tmp_path: Path, write: Write) -> None:
     assert 'bind = [":1", ":2"]   # environment ROCKET_BIND' in lines
     assert "max-queue = 2   # file rocket.toml:4" in lines
     assert "max-stalled = 256   # default" in lines
-    assert "# watchdog is not set" in lines
+    assert "watchdog = 30   # default" in lines
 
 
 def test_output_is_an_equivalent_settings_file(tmp_path: Path, write: Write) -> None:
@@ -92,7 +92,7 @@ def test_application_from_each_source(tmp_path: Path, write: Write) -> None:
         ("\nthread = 3", "rocket.toml:2: there is no setting thread; did you mean threads?"),
         ("max_body = 3", "rocket.toml:1: there is no setting max_body; did you mean max-body?"),
         ("xyzzy = 3", "rocket.toml:1: there is no setting xyzzy; see rocket-cli serve --help"),
-        ("max-body = '1'", "rocket.toml:1: max-body must be a whole number, not a string"),
+        ("max-body = '1x'", "rocket.toml:1: max-body: '1x': use a whole number of bytes"),
         ("max-body = -1", "rocket.toml:1: max-body: '-1': use a whole number of bytes, at least 0"),
         ("bind = [\n'x'\n]", "rocket.toml:1: bind: address 'x' has no port"),
         ("trusted-proxies = ['x']", "rocket.toml:1: trusted-proxies: 'x' is not a network"),

@@ -12,10 +12,11 @@ from prometheus_client import openmetrics
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from answering import MESSAGES, SHARED, counters, serving, stats, url
+from answering import MESSAGES, SHARED, SUPERVISOR, counters, serving, stats, url
 from rocket_cli._admin.metric_table import DEFINITIONS
 from rocket_cli._admin.metrics import metrics_application
 from rocket_cli._admin.reply import AskError, Reply
+from rocket_core import CloseReason, State
 
 Samples = dict[str, float]
 
@@ -32,7 +33,7 @@ class Processes:
         if self.fails:
             raise AskError("the supervisor is gone")
         if name == "processes":
-            return Reply([{"restarts": 3}])
+            return Reply([SUPERVISOR])
         assert name == "stats"
         return Reply(self.answers, self.ended)
 
@@ -94,6 +95,12 @@ def test_all_processes_are_added_up(site: str) -> None:
     assert found['rocket_processes{generation="1"}'] == 1
     assert found['rocket_processes{generation="2"}'] == 1
     assert found["rocket_process_restarts_total"] == 3
+    assert found["rocket_process_starts_failed_total"] == 4
+    assert found["rocket_reloads_failed_total"] == 5
+    assert found["rocket_processes_wanted"] == 2
+    assert found["rocket_start_time_seconds"] == 1.7e9
+    assert found["rocket_log_lines_lost_total"] == 6
+    assert found["rocket_descriptors_used_ratio"] == 0.05
     assert (
         found[
             "rocket_certificate_expiry_timestamp_seconds"
@@ -107,6 +114,18 @@ def test_all_processes_are_added_up(site: str) -> None:
         ]
         == 1
     )
+
+
+def test_series_are_there_before_anything_has_happened(site: str, processes: Processes) -> None:
+    """An alert on an increase would miss the first one of a series that begins with 1."""
+    processes.answers = [stats(connections={}, counters=counters(0, closes={}))]
+    processes.ended = {}
+    found = scrape(site)
+    for reason in CloseReason:
+        assert found[f'rocket_connections_closed_total{{reason="{reason.value}"}}'] == 0
+    states = {key for key in found if key.startswith("rocket_connections{")}
+    assert 'rocket_connections{state="active"}' in states
+    assert len(states) == len(State) - 1
 
 
 def test_what_is_shared_is_added_up_by_kind(site: str, processes: Processes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -9,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sysconfig
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +23,8 @@ from conftest import HELLO, Write
 from processes import Served, refuse, run
 from rocket_cli import __version__
 from rocket_cli._admin.vitals import build
-from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
+from rocket_cli._processes.signals import TWICE
+from rocket_cli._settings.all_settings import SECTIONS, USUAL
 from rocket_core.testing import PATIENCE, eventually, listening
 
 ANY = ["--bind", "127.0.0.1:0"]
@@ -108,17 +111,16 @@ def test_script_is_installed(tmp_path: Path) -> None:
     assert done.stdout == f"rocket-cli {__version__}\n"
 
 
-def test_help_names_every_option(tmp_path: Path) -> None:
-    done = run(tmp_path, "serve", "--help")
-    assert done.returncode == 0
-    options = {f"--{each.name}" for each in SETTINGS if not each.argument}
-    assert set(re.findall(r"^ +(--[a-z-]+)", done.stdout, re.MULTILINE)) == {
-        *options,
-        "--config",
-        "--help",
-    }
-    titles = re.findall(r"^(\S[^:\n]*):$", done.stdout, re.MULTILINE)
-    assert titles == [each for each in SECTIONS if each != "Application"] + ["Options"]
+def test_help_has_the_sections(tmp_path: Path) -> None:
+    for option, sections in (
+        ("--help-all", SECTIONS),
+        ("--help", {title for title, each in SECTIONS.items() if {s.name for s in each} & USUAL}),
+    ):
+        done = run(tmp_path, "serve", option)
+        assert done.returncode == 0
+        titles = re.findall(r"^(\S[^:\n]*):$", done.stdout, re.MULTILINE)
+        expected = [each for each in SECTIONS if each in sections and each != "Application"]
+        assert titles == [*expected, "Options"]
 
 
 # -- what is served ----------------------------------------------------------------------------
@@ -201,6 +203,16 @@ def test_welcome_page_where_nothing_is_found(site: Path, client: httpx.Client) -
         f"Found no application in {site}; name one: rocket-cli serve MODULE:APP"
     )
     assert "Serving the welcome page" in served.said
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)])
+@pytest.mark.parametrize("bind", ["0.0.0.0:0", ":0", "unix:a.sock"])
+def test_no_welcome_page_for_other_machines(
+    tmp_path: Path, bind: str, options: tuple[str, ...]
+) -> None:
+    """A deploy to a wrong directory fails."""
+    line = refuse(tmp_path, "--bind", bind, "--bind", "127.0.0.1:0", *options)
+    assert line.startswith(f"found no application in {tmp_path}: name one, such as rocket-cli ")
 
 
 def test_error_of_the_application_is_logged(site: Path, client: httpx.Client) -> None:
@@ -323,6 +335,30 @@ def test_sigterm_lets_running_requests_finish(
         assert served.wait()[0] == 0
 
 
+def test_sigterm_that_is_sent_twice_lets_running_requests_finish(
+    site: Path, client: httpx.Client, gate: socket.socket
+) -> None:
+    """timeout(1), for one, signals the command, and then the whole group of processes."""
+    with (
+        Served(site, *ANY, "gated", GATE=port(gate)) as served,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        url = served.location()
+        number = httpx.URL(url).port or 0
+        sockets = listening(number)
+        answer = threads.submit(client.get, url)
+        running, _ = gate.accept()
+        with running:
+            served.send(signal.SIGTERM)
+            os.killpg(served.pid, signal.SIGTERM)
+            served.wait_for("SIGTERM: requests in flight")
+            eventually(lambda: not sockets & listening(number))
+            assert not answer.done()
+        assert answer.result(PATIENCE).text == "complete"
+        assert served.wait()[0] == 0
+    assert not any("stopping at once" in line for line in served.said)
+
+
 @pytest.mark.parametrize(
     "numbers",
     [
@@ -347,6 +383,8 @@ def test_running_requests_are_ended(
             for number in gentle:
                 served.send(number)
                 served.wait_for(f"{number.name}: requests in flight")
+            if quick in gentle:
+                time.sleep(TWICE)  # before that it is no other order
             served.send(quick)
             served.wait_for(f"{quick.name}: stopping at once")
             assert served.wait()[0] == 0

@@ -472,3 +472,17 @@ def test_question_that_there_is_not(shared: Shared) -> None:
         pytest.raises(RefusedError, match="unknown question; ask for one of"),
     ):
         admin.ask("nonsense")
+
+
+def test_metrics_of_what_has_failed(site: Path, write: Write) -> None:
+    with Served(site, *ANY, "hold:app") as served:
+        where = served.wait_for(r"metrics are at (http://\S+)")[1]
+        write("hold.py", "raise LookupError")
+        served.send(signal.SIGHUP)
+        served.wait_for("reload failed")
+        text = httpx.get(where).text
+        served.stop()
+    assert "\nrocket_reloads_failed_total 1.0\n" in text
+    assert "\nrocket_process_starts_failed_total 1.0\n" in text
+    assert "\nrocket_processes_wanted 1.0\n" in text
+    assert re.search(r"\nrocket_start_time_seconds 1\.\d+e\+09\n", text)

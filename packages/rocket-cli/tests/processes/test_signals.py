@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from rocket_cli._processes.signals import caught_signals, wait_for_end
+from manual_timers import Clock
+from rocket_cli._processes import signals as signals_module
+from rocket_cli._processes.signals import Order, Terminations, caught_signals, wait_for_end
 from rocket_core import Connection, Lifecycle, Listener, Server, State, Worker
 from rocket_core.testing import PATIENCE
 
@@ -107,3 +109,35 @@ def test_renewals_are_called_in_order_and_end_nothing(server: Server) -> None:
             },
         )
     assert called == [signal.SIGHUP, signal.SIGUSR1, signal.SIGHUP]
+
+
+def test_sigterm_that_was_sent_twice_is_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(signals_module, "time", clock)
+    terminations = Terminations()
+    orders = [terminations.arrived(), terminations.arrived()]
+    clock.now += 0.9
+    orders.append(terminations.arrived())
+    clock.now += 0.2
+    orders.append(terminations.arrived())
+    assert orders == [Order.DRAIN, Order.NOTHING, Order.NOTHING, Order.STOP]
+
+
+def test_server_drains_though_sigterm_was_sent_twice(server: Server) -> None:
+    drains: list[None] = []
+    ends: list[None] = []
+
+    def drain() -> None:
+        drains.append(None)
+
+    with caught_signals() as events:
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP):
+            signal.raise_signal(number)
+
+        def hang_up() -> None:
+            ends.append(None)
+            assert server.lifecycle is Lifecycle.RUNNING
+            server.stop()
+
+        wait_for_end(server, events, drain, {signal.SIGHUP: hang_up})
+    assert (len(drains), len(ends)) == (1, 1)

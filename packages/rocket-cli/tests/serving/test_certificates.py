@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from choosing import choose
 from rocket_cli._errors import CommandError
@@ -40,6 +46,31 @@ def fill(directory: Path, authority: trustme.CA, *names: str) -> Path:
         leaf = authority.issue_cert(name)
         leaf.private_key_and_cert_chain_pem.write_to_path(directory / f"{name}.pem")
     return directory
+
+
+@pytest.mark.parametrize("directory", [False, True])
+def test_keys_with_a_password(authority: trustme.CA, tmp_path: Path, *, directory: bool) -> None:
+    """The password is the first line of a file, with the end that any editor gives it."""
+    leaf = authority.issue_cert("a.example")
+    key = load_pem_private_key(leaf.private_key_pem.bytes(), None)
+    encrypted = key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"open sesame")
+    )
+    pem = tmp_path / "certificates" / "a.pem"
+    pem.parent.mkdir()
+    chain = b"".join(each.bytes() for each in leaf.cert_chain_pems)
+    pem.write_bytes(encrypted + chain)
+    password = tmp_path / "password"
+    source = ("--tls-dir", str(pem.parent)) if directory else ("--tls-cert", str(pem))
+    options = ("--bind", "127.0.0.1:0", *source, "--tls-key-password-file", str(password))
+    with pytest.raises(CommandError, match=r"password cannot be read \(No such file"):
+        make_listeners(choose(*options))
+    for text in (b"open sesame\r\nand more", b"open sesame\n", b"open sesame"):
+        password.write_bytes(text)
+        make_listeners(choose(*options))
+    password.write_bytes(b"open\n")
+    with pytest.raises(CommandError, match="password"):
+        make_listeners(choose(*options))
 
 
 def test_directories_of_certificates(authority: trustme.CA, tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import re
 from enum import Enum
+from pathlib import Path
 
 import pytest
 
 from choosing import choose
-from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
+from processes import run
+from rocket_cli._settings.all_settings import SECTIONS, SETTINGS, USUAL
 from rocket_cli._settings.printing import as_toml
 from rocket_cli._settings.setting import Part, Setting
 from rocket_core import Timeouts
@@ -87,7 +90,7 @@ def test_none_is_a_value_of_its_own() -> None:
         assert f"\n{text}" in as_toml(chosen)
     setting = next(each for each in SETTINGS if each.name == "websocket-ping")
     assert setting.complaint("none") is None
-    assert setting.complaint([]) == 'must be a number, or "none", not a list'
+    assert str(setting.complaint([])).endswith('such as "90s", or "none", not a list')
 
 
 @pytest.mark.parametrize(
@@ -97,8 +100,8 @@ def test_none_is_a_value_of_its_own() -> None:
         ("bind", [1], "must be a list of strings"),
         ("threads", True, "not true or false"),
         ("threads", 1.5, "not a decimal number"),
-        ("max-body", "1", "must be a whole number, not a string"),
-        ("keep-alive", {}, "must be a number, not a table"),
+        ("max-body", 1.5, "must be a whole number of bytes, or a string such as"),
+        ("keep-alive", {}, 'or a string such as "90s", not a table'),
         ("stream-bodies", 1, "must be true or false, not a whole number"),
         ("trusted-proxies", "unix", "must be a list of strings, not a string"),
         ("trusted-proxies", [1], "an item is not a string"),
@@ -139,3 +142,15 @@ def test_default_as_the_help_shows_it(name: str, shown: str) -> None:
 
 def test_sections_of_the_help_have_all_settings() -> None:
     assert tuple(each for settings in SECTIONS.values() for each in settings) == SETTINGS
+
+
+def test_help_shows_the_usual_settings_and_help_all_the_others(tmp_path: Path) -> None:
+    names = {each.name for each in SETTINGS if not each.argument}
+    assert {each.name for each in SETTINGS} >= USUAL
+    assert len(USUAL) < 35
+    for option, expected in (("--help", USUAL - {"app"}), ("--help-all", names)):
+        for command in ("serve", "check", "config"):
+            shown = run(tmp_path, command, option)
+            assert shown.returncode == 0
+            found = set(re.findall(r"^  --([a-z-]+)", shown.stdout, re.MULTILINE))
+            assert found - {"config", "help", "help-all", "strict", "json"} == expected

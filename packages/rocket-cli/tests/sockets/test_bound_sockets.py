@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -16,11 +17,40 @@ from privileges import needs_root, public_path, trap  # noqa: F401 - a fixture
 from rocket_cli._errors import CommandError
 from rocket_cli._processes.observer import observers
 from rocket_cli._settings.bind import parse_bind
-from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets, open_sockets
+from rocket_cli._sockets import bound_sockets
+from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets, is_loopback, open_sockets
 from rocket_cli._sockets.systemd_sockets import inherited_socket
-from rocket_core import TCPAddress
+from rocket_core import BindError, TCPAddress
 
 LOOPBACK = "--bind=127.0.0.1:0"
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.0.1", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.1.2.3", False),
+        ("fe80::1%eth0", False),
+        ("", False),
+    ],
+)
+def test_hosts_that_only_this_machine_reaches(host: str, *, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+
+
+def test_port_that_only_root_may_listen_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        error = PermissionError(errno.EACCES, "Permission denied")
+        raise BindError("cannot listen on 127.0.0.1:80: Permission denied") from error
+
+    monkeypatch.setattr(bound_sockets, "bind_socket", refuse)
+    with pytest.raises(CommandError) as found:
+        open_sockets(choose("--bind", "127.0.0.1:80"), [])
+    assert "Permission denied; only root may listen on ports below 1024: " in str(found.value)
 
 
 @pytest.fixture

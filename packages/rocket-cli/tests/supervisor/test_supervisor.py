@@ -14,8 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from choosing import choose
 from conftest import VERSION, Write
 from processes import Served, refuse
+from rocket_cli._supervisor.generations import lifetime
 from rocket_core.testing import eventually
 
 ANY = ["--bind", "127.0.0.1:0"]
@@ -90,7 +92,10 @@ def test_killed_process_is_replaced(site: Path, client: httpx.Client) -> None:
         url = served.location()
         (worker,) = served.workers()
         os.kill(worker, signal.SIGKILL)
-        served.wait_for(rf"ERROR rocket_cli: worker {worker} was killed by SIGKILL: replacing it")
+        served.wait_for(
+            rf"ERROR rocket_cli: worker {worker} was killed by SIGKILL \(out of memory\?\) "
+            "after .* of serving: replacing it in 0.05 s"
+        )
         assert client.get(url).text.split()[1] != str(worker)
         served.stop()
 
@@ -115,7 +120,9 @@ def test_a_test_leaves_no_process_behind(site: Path) -> None:
 
 def test_process_that_cannot_begin(site: Path, write: Write) -> None:
     write("dying.py", "import os\nos.kill(os.getpid(), 9)")
-    assert refuse(site, *ANY, "dying").endswith("was killed by SIGKILL before it was ready")
+    assert refuse(site, *ANY, "dying").endswith(
+        "was killed by SIGKILL (out of memory?) before it was ready"
+    )
 
 
 def test_nothing_can_be_started_any_more(site: Path, write: Write) -> None:
@@ -127,6 +134,43 @@ def test_nothing_can_be_started_any_more(site: Path, write: Write) -> None:
         served.wait_for("cannot start a process: cannot import versioned: .*no database")
         assert served.wait()[0] == 2
     assert served.said[-1].startswith("rocket-cli: error: cannot import versioned: ")
+
+
+def test_processes_that_die_young_are_replaced_ever_more_slowly(site: Path, write: Write) -> None:
+    write(
+        "short.py",
+        "import os, threading\n"
+        "def app(environ, start_response): ...\n"
+        "threading.Timer(0.1, os._exit, (3,)).start()\n",
+    )
+    with Served(site, *ANY, "short:app") as served:
+        for pause in ("0.05", "0.1", "0.5", "1"):
+            served.wait_for(
+                rf"ended with exit code 3 after .* of serving: replacing it in {pause} s"
+            )
+        served.send(signal.SIGTERM)
+        served.wait()
+
+
+def test_process_is_replaced_after_its_lifetime(site: Path) -> None:
+    options = ("--max-lifetime", "0.3s", "--max-lifetime-jitter", "0.1")
+    with Served(site, *ANY, *options, "versioned") as served:
+        served.location()
+        for _ in range(2):
+            (worker,) = served.workers()
+            served.wait_for(f"worker {worker} has reached --max-lifetime: replacing it")
+            served.wait_for("serves")
+            eventually(lambda: worker not in served.workers())  # noqa: B023
+        served.stop()
+
+
+@pytest.mark.parametrize(("jitter", "longest"), [((), 110), (("--max-lifetime-jitter", "1m"), 160)])
+def test_lifetimes_differ(jitter: tuple[str, ...], longest: float) -> None:
+    chosen = choose("--max-lifetime", "100", *jitter)
+    found = {lifetime(chosen) for _ in range(100)}
+    assert len(found) > 50
+    assert all(100 <= each <= longest for each in found)
+    assert max(found) > 100 + (longest - 100) / 2
 
 
 # -- reload ------------------------------------------------------------------------------------
@@ -335,7 +379,9 @@ def test_observer_outlives_generations_and_is_restarted(site: Path, write: Write
         (told,) = served.ask("processes")["answers"]
         assert observer in [each["process"] for each in told["processes"]]
         os.kill(observer, signal.SIGKILL)
-        served.wait_for(f"observer {observer} was killed by SIGKILL: restarting it")
+        served.wait_for(
+            rf"observer {observer} was killed by SIGKILL \(out of memory\?\): restarting it"
+        )
         served.questions.close()
         served.open(site)
         assert served.ask("stats")["answers"]

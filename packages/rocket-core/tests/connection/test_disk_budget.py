@@ -65,6 +65,39 @@ def test_body_of_the_slowest_client_makes_room() -> None:
     assert disk.held == 0
 
 
+def test_body_of_the_slowest_client_makes_room_for_a_file() -> None:
+    disk = DiskBudget(SIZE * 100, 0, files=4)
+    fast, slow, middle = (spool(disk, pace) for pace in (300, 100, 200))
+    assert disk.lend_file()
+    assert not disk.lend_file()
+    another = spool(disk, 50)
+    with pytest.raises(SpoolError):
+        slow.add(b"more")
+    for each in (fast, middle, another):
+        assert len(each.open().read()) == SIZE
+    with pytest.raises(SpoolError):  # all of them are complete, or responses
+        spool(disk, 1000)
+    disk.return_file()
+    spool(disk, 1000).close()
+    for each in (fast, middle, another, slow):
+        each.close()
+    assert disk.held == 0
+    assert [disk.lend_file() for _ in range(5)] == [True] * 4 + [False]
+
+
+def test_file_that_cannot_be_opened_counts_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = DiskBudget(SIZE * 100, 0, files=1)
+
+    def fails() -> None:
+        raise OSError("no descriptor is left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "TemporaryFile", fails)
+        with pytest.raises(SpoolError):
+            spool(disk, 1)
+    spool(disk, 1).close()
+
+
 def test_small_body_finds_room_however_slow_its_client() -> None:
     disk = DiskBudget(SIZE * 4, 0)
     large = [spool(disk, 1000 + number, SIZE * 2) for number in range(2)]

@@ -12,6 +12,7 @@ import pytest
 from coresupport import connect, serving, shout, states, wait_for, worker
 from rocket_core import Connection, State, Timeouts
 from rocket_core._errors import NotYet
+from rocket_core._server.overdue_watch import OverdueWatch
 from rocket_core.extending import READ, WRITE, UpgradedSocket
 from rocket_core.testing import PATIENCE, TooSlow, at_growing_scales, eventually, within
 
@@ -325,7 +326,10 @@ def outlives_the_request_timeout(scale: float) -> None:
         with within(limit):
             client.send(b"take\n")
             assert client.read_line() == b"hello\n"
-        leases = server._monitor_thread._watchers[-1]._limit._leases  # type: ignore[attr-defined]
+        (watch,) = (
+            each for each in server._monitor_thread._watchers if isinstance(each, OverdueWatch)
+        )
+        leases = watch._limit._leases
         eventually(lambda: not leases)  # the request was looked at when its time was up
         assert client.ask(b"x\n") == b"x\n"
         with within(limit):

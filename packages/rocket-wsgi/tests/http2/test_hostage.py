@@ -23,12 +23,17 @@ from raw.case import update as window_update
 
 from http2_client import HTTP2Client
 from rocket_core import Timeouts
-from rocket_core.testing import PATIENCE, eventually
+from rocket_core._connection.budget import Budget
+from rocket_core._connection.disk_budget import DiskBudget
+from rocket_core.testing import PATIENCE, descriptors, eventually
+from rocket_wsgi import StaticFiles
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.limits import MAX_STREAMS
 from websocket_peer import Peer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Serve
     from rocket_wsgi import WebSocket
     from served import Served
@@ -468,3 +473,55 @@ def test_slow_uploads_end_by_the_minimum_rate(serve: Serve, streamed: bool) -> N
         assert set(served.server.statistics().closes) <= {"limit exceeded", "linger timed out"}
         expect_free(served)
     expect_nothing_held(served)
+
+
+def large_uploads(size: int) -> bytes:
+    """Parts of a hundred bodies, none of which is complete."""
+    part = b"".join(data(bytes(min(16_000, size)), 0xFFFF) for _ in range(size // 16_000))
+    beginnings = slow_uploads("/upload")
+    return beginnings + b"".join(
+        part.replace(b"\x00\x00\x00\xff\xff", b"\0" + stream.to_bytes(4, "big"))
+        for stream in odd(MAX_STREAMS)
+    )
+
+
+def test_bodies_that_do_not_end_take_bounded_memory_and_files(serve: Serve) -> None:
+    """A hundred streams take little more than one connection of HTTP/1.1."""
+    served = serve(Fort(), h2c=True, threads=THREADS)
+    state = served.server._server_state
+    state.input = Budget(LARGE)
+    state.disk = DiskBudget(files=50)
+    before = descriptors()
+    with bounded_memory(20 * LARGE), attackers(served, 4) as clients:
+        for client in clients:
+            client.send([HELLO, large_uploads(48_000)])
+        expect_free(served)
+        assert descriptors() <= before + 50 + 2 * 4 + THREADS  # and files, sockets of this process
+        assert state.input.held <= LARGE
+        with HTTP2Client(served.address) as neighbour:
+            stream = neighbour.begin("/upload", "POST", end=False)
+            neighbour.send(stream, bytes(2 * LARGE))
+            assert neighbour.answer(stream).text == str(2 * LARGE)
+    expect_nothing_held(served)
+    eventually(lambda: descriptors() <= before + 5)
+
+
+def test_files_beyond_the_descriptors_are_read_by_their_workers(
+    serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(BODY)
+    served = serve(Fort(), h2c=True, threads=2, static={"/static": StaticFiles(tmp_path)})
+    served.server._server_state.disk = DiskBudget(files=3)
+    before = descriptors()
+    with HTTP2Client(served.address, window=0) as client:
+        streams = [client.begin("/static/large") for _ in range(20)]
+        client.until(lambda: all(client.answers[each].status for each in streams))
+        with HTTP2Client(served.address) as neighbour:
+            assert neighbour.get().text == "quick"
+        assert served.server.statistics().stalled == 17
+        for each in streams:
+            client.h2.increment_flow_control_window(LARGE, each)
+        client.flush()
+        assert all(client.answer(each).body == BODY for each in streams)
+    eventually(lambda: descriptors() <= before + 3)
+    assert [served.server._server_state.disk.lend_file() for _ in range(4)] == [True] * 3 + [False]

@@ -83,8 +83,8 @@ class Drained:
         elif kind == GOAWAY:
             self.goaways.append(payload)
         elif kind == HEADERS:
-            fields = dict(self._decoder.decode(payload))
-            self.statuses[stream] = fields[":status"]
+            fields = [(str(name), str(value)) for name, value in self._decoder.decode(payload)]
+            self.statuses[stream] = dict(fields)[":status"]
         elif kind == DATA:
             self.bodies[stream] = self.bodies.get(stream, b"") + payload
         elif kind == RST_STREAM:

@@ -16,6 +16,7 @@ import pytest
 
 from http2_client import HTTP2Client
 from rocket_core import Peer, Timeouts
+from rocket_core._connection import disk_budget
 from rocket_core._pool.urgent_lanes import LANES
 from rocket_core.testing import PATIENCE, at_growing_scales, descriptors, eventually, within
 from rocket_wsgi import AccessLog, Site, StaticFiles
@@ -141,10 +142,11 @@ def test_more_requests_than_threads_wait_without_one(serve: Serve, connect: Conn
 
 
 def test_a_stream_that_is_reset_before_its_turn_is_not_served(
-    serve: Serve, connect: Connect
+    serve: Serve, connect: Connect, tmp_path: Path
 ) -> None:
     application = Gated()
-    served = serve(application, h2c=True, threads=1)
+    log = AccessLog(tmp_path / "log", "{target} {status}")
+    served = serve(application, h2c=True, threads=1, access_log=log)
     client = connect(served)
     first = client.begin("/hold")
     eventually(lambda: application.paths == ["/hold"])
@@ -158,6 +160,10 @@ def test_a_stream_that_is_reset_before_its_turn_is_not_served(
     assert client.answer(first).status == 200
     assert client.answer(last).text == "/last"
     assert [path for path in application.paths if "/reset/" in path] == []
+    served.stop()
+    log.close()
+    lines = sorted((tmp_path / "log").read_text(encoding="ascii").splitlines())
+    assert lines == ["/hold 200", "/last 200", *(f"/reset/{number} -" for number in range(5))]
 
 
 def test_a_part_of_a_response_is_sent_while_the_next_one_is_made(
@@ -292,6 +298,10 @@ def test_a_file_that_is_reset_in_its_midst_is_closed(
     for each in streams:
         client.reset(each)
     eventually(lambda: descriptors() == before)
+    (connection,) = served.server._registry.snapshot()
+    assert connection.shared is not None
+    protocol: Any = connection.shared.protocol
+    eventually(lambda: not protocol._session.streams)  # their slots are free again
 
 
 # -- ends of streams and connections ---------------------------------------------------------------
@@ -545,6 +555,7 @@ def test_urgent_streams_overtake_others_of_their_connection(
     reset = client.begin(path, flush=False)
     client.h2.reset_stream(reset, CANCEL)
     assert client.get(path).text == text
+    eventually(lambda: queued(served) == 1)  # and no other one of the connection
     application.gate.set()
     assert {client.answer(each).status for each in held} == {200}
     assert len([each for each in application.paths if each.startswith("/hold")]) == 20
@@ -673,6 +684,56 @@ def test_a_broken_connection_leaves_nothing(serve: Serve, connect: Connect) -> N
     assert connect(served).get().status == 200
     eventually(lambda: application.gone == [True, True])
     assert len(application.paths) == 3
+
+
+def test_what_a_broken_connection_has_left_is_logged_and_released(
+    serve: Serve, connect: Connect, tmp_path: Path
+) -> None:
+    """Whether it was served, waited for its turn, or had not arrived."""
+    application = Gated()
+    path = tmp_path / "log"
+    with AccessLog(path, "{target} {status} {error}") as log:
+        served = serve(application, h2c=True, threads=1, access_log=log)
+        client = connect(served)
+        for number in range(4):
+            client.begin(f"/hold/{number}")
+        eventually(lambda: application.paths == ["/hold/0"])
+        upload = client.begin("/upload", "POST", end=False)
+        client.send(upload, bytes(100_000), end=False)
+        budget = served.server._server_state.input
+        eventually(lambda: budget.held >= 65_536)
+        client.close()
+        eventually(lambda: not served.server.connections)
+        eventually(lambda: not budget.held)
+        application.gate.set()
+        served.stop()
+    lines = sorted(path.read_text(encoding="ascii").splitlines())
+    left = "- client\\x20closed"
+    assert lines == [
+        "/hold/0 200 the\\x20client\\x20is\\x20gone",
+        *(f"/hold/{number} {left}" for number in (1, 2, 3)),
+        f"/upload {left}",
+    ]
+
+
+def test_an_upload_for_which_there_is_no_room_is_refused_before_it_is_sent(
+    serve: Serve,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    usage = SimpleNamespace(total=1 << 34, used=0, free=50 * MEBIBYTE)
+    monkeypatch.setattr(disk_budget, "shutil", SimpleNamespace(disk_usage=lambda _: usage))
+    served = serve(Gated(), h2c=True, server={"spool_free": 48 * MEBIBYTE})
+    client = connect(served)
+    for size, status in ((8 * MEBIBYTE, 503), (MEBIBYTE, 200)):
+        stream = client.begin("/", "POST", [("content-length", str(size))], end=False)
+        if status == 200:
+            client.send(stream, bytes(size))
+        answer = client.answer(stream)
+        assert answer.status == status
+        assert answer["retry-after"] == ("30" if status == 503 else "")
+    assert not client.goaways
 
 
 def test_a_violation_ends_the_connection_and_is_counted(serve: Serve, connect: Connect) -> None:

@@ -81,6 +81,7 @@ class Exchanges(RuleBasedStateMachine):
         self.got: dict[int, Requested] = {}
         self.responded: dict[int, Responded] = defaultdict(Responded)
         self.answers: dict[int, Responded] = defaultdict(Responded)
+        self.window, self.table = 65_535, 4096
         self.released: set[int] = set()
         self.reset: set[int] = set()
         self.uncredited: dict[int, int] = defaultdict(int)
@@ -103,6 +104,14 @@ class Exchanges(RuleBasedStateMachine):
     def at_work(self) -> list[int]:
         """Return the streams whose application is at work."""
         return [stream for stream in self.got if stream not in self.released]
+
+    def change_settings(self, window: int, table: int) -> None:
+        """Send both settings: with each ACK, the library takes a change of every one as made."""
+        self.window, self.table = window, table
+        self.client.update_settings(
+            {SettingCodes.INITIAL_WINDOW_SIZE: window, SettingCodes.HEADER_TABLE_SIZE: table}
+        )
+        self.write(self.client.data_to_send())
 
     def write(self, data: bytes) -> None:
         self.up += data
@@ -222,13 +231,11 @@ class Exchanges(RuleBasedStateMachine):
 
     @rule(window=st.sampled_from([0, 1, 100, 65_535, 200_000]))
     def set_window(self, window: int) -> None:
-        self.client.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: window})
-        self.write(self.client.data_to_send())
+        self.change_settings(window, self.table)
 
     @rule(size=st.sampled_from([0, 100, 4096, 10_000]))
     def set_table(self, size: int) -> None:
-        self.client.update_settings({SettingCodes.HEADER_TABLE_SIZE: size})
-        self.write(self.client.data_to_send())
+        self.change_settings(self.window, size)
 
     @rule(pick=PICK)
     def read(self, pick: int) -> None:
@@ -354,7 +361,7 @@ class Exchanges(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """All that was sent arrives, when both sides have done what they can."""
-        self.client.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 1 << 20})
+        self.change_settings(1 << 20, self.table)
         self.client.increment_flow_control_window(1 << 24)
         for stream in self.live():
             self.client.end_stream(stream)

@@ -167,6 +167,11 @@ REQUESTS: dict[str, tuple[int, dict[str, Any], tuple[Any, ...]]] = {
         {**TRUSTED, "hsts": "max-age=9"},
         ("/", "GET", [("X-Forwarded-Proto", "https")]),
     ),
+    "hsts of an own answer behind a proxy": (
+        200,
+        {**TRUSTED, "hsts": "max-age=9", "health": "/healthz"},
+        ("/healthz", "GET", [("X-Forwarded-Proto", "https")]),
+    ),
     "no hsts without TLS": (200, {"hsts": "max-age=9"}, ()),
     "a challenge": (
         200,
@@ -504,6 +509,26 @@ def test_a_request_to_which_the_client_wants_no_answer_is_logged_once(
     (waits,) = [line for line in lines if line["target"] == "/waits"]
     assert waits["error"] == "the client is gone"
     assert len(lines) == 2
+
+
+def test_a_refusal_that_cannot_be_sent_is_logged_without_its_status(
+    serve: Serve, tmp_path: Path
+) -> None:
+    path = tmp_path / "log"
+    with AccessLog(path, LOGGED) as log:
+        served = serve(application_for_log, h2c=True, access_log=log, max_body=3)
+        with HTTP2Client(served.address) as client:
+            fields = [("content-length", "4")]
+            stream = client.begin("/", "POST", fields, end=False, flush=False)
+            client.h2.reset_stream(stream)
+            client.flush()  # both arrive at once
+            assert client.get("/next").status == 200
+        served.stop()
+    lines = [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()]
+    assert [(line["status"], line["size"], line["error"]) for line in lines] == [
+        (None, 0, "the request body is too long"),
+        (200, 5, None),
+    ]
 
 
 def test_the_response_to_a_refused_head_request_has_no_body(serve: Serve) -> None:

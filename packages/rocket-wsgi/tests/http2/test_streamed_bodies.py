@@ -13,7 +13,7 @@ from http2_client import HTTP2Client
 from rocket_core import Timeouts
 from rocket_core._connection.budget import GRAIN
 from rocket_core._connection.input_room import InputRoom
-from rocket_core.testing import PATIENCE, eventually
+from rocket_core.testing import PATIENCE, at_growing_scales, eventually, within
 from rocket_wsgi._http2.limits import STREAM_WINDOW
 
 if TYPE_CHECKING:
@@ -108,23 +108,29 @@ def test_bodies_that_are_not_read_stay_within_the_bound(serve: Serve, connect: C
 
 
 def test_a_connection_that_is_not_read_is_not_too_slow(serve: Serve, connect: Connect) -> None:
-    application = Gated()
-    times = Timeouts(grace=0.2, minimum_rate=1e9)
-    served = serve(application, h2c=True, threads=2, stream_bodies=True, timeouts=times)
-    room = limit(served)
-    full, late = connect(served), connect(served)
-    uploads = [Upload(full, 5, STREAM_WINDOW)]
-    eventually(lambda: room.held > LIMIT)
-    uploads.append(Upload(late, 1, 100_000))
-    eventually(lambda: waiting(served) == 1)
-    for _ in range(3):  # others that are read, and as slow, end meanwhile
-        slow = connect(served)
-        stream = slow.begin("/body", "POST", end=False)
-        slow.send(stream, b"x", end=False)
-        assert slow.answer(stream).reset == CANCEL
-    application.gate.set()
-    assert uploads[1].answers() == ["100000"]
-    assert uploads[0].answers() == [str(STREAM_WINDOW)] * 5
+    def test(scale: float) -> None:
+        application = Gated()
+        times = Timeouts(grace=0.3 * scale, minimum_rate=1e9)
+        served = serve(application, h2c=True, threads=2, stream_bodies=True, timeouts=times)
+        room = limit(served)
+        full, late = connect(served), connect(served)
+        with within(0.2 * scale):
+            uploads = [Upload(full, 5, STREAM_WINDOW)]
+            eventually(lambda: room.held == 5 * STREAM_WINDOW - GRAIN)
+        with within(0.2 * scale):
+            uploads.append(Upload(late, 1, 100_000))
+            eventually(lambda: waiting(served) == 1)
+        for _ in range(3):  # others that are read, and as slow, end meanwhile
+            slow = connect(served)
+            stream = slow.begin("/body", "POST", end=False)
+            slow.send(stream, b"x", end=False)
+            assert slow.answer(stream).reset == CANCEL
+        with within(0.2 * scale):
+            application.gate.set()
+            answers = [upload.answers() for upload in uploads]
+        assert answers == [[str(STREAM_WINDOW)] * 5, ["100000"]]
+
+    at_growing_scales(test)
 
 
 def test_what_is_not_read_of_a_body_is_given_back(serve: Serve, connect: Connect) -> None:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rocket_cli._admin.protocol import SORTS
 from rocket_cli._admin.reply import Answer
-from rocket_cli._admin.vitals import build, gil_enabled, gil_wait, memory
-from rocket_cli._logging.server_log import set_log_level
-from rocket_cli._serving.listeners import location
+from rocket_cli._admin.vitals import build, descriptors, gil_enabled, gil_wait, memory
+from rocket_cli._logging.server_log import lost_messages, set_log_level
+from rocket_cli._serving.listeners import location, tls_listeners
 from rocket_cli._settings.threads import parse_threads
 from rocket_cli._version import __version__
 from rocket_core import Activity, Histogram, Server
@@ -66,7 +66,7 @@ class Inspector:
         """Return all values that only grow: numbers in (nested) objects, which can be added."""
         statistics = self._server.statistics()
         tls: dict[str, int] = {}
-        for listener in _tls_listeners(self._server):
+        for listener in tls_listeners(self._server.listeners):
             for reason, count in listener.tls_errors.items():
                 tls[reason] = tls.get(reason, 0) + count
         return {
@@ -80,6 +80,7 @@ class Inspector:
             "outcomes": statistics.outcomes,
             "queue_time": _times(statistics.queue_time),
             "service_time": _times(statistics.service_time),
+            "log_lines_lost": lost_messages(),
             "cpu": time.process_time(),
         }
 
@@ -98,6 +99,7 @@ class Inspector:
             "uptime": time.monotonic() - self._began,
             "state": self._server.lifecycle.value,
             "memory": memory(),
+            "descriptors": descriptors(),
             "threads": {
                 "count": statistics.threads,
                 "min": least,
@@ -112,7 +114,7 @@ class Inspector:
             "listeners": [location(each) for each in self._server.listeners],
             "certificates": [
                 certificate
-                for each in _tls_listeners(self._server)
+                for each in tls_listeners(self._server.listeners)
                 for certificate in _certificates(each)
             ],
             "counters": self.counters(),
@@ -176,15 +178,6 @@ def _times(histogram: Histogram) -> Answer:
         "sum": histogram.total,
         "buckets": {str(round(limit * 1e6)): count for limit, count in histogram.buckets()},
     }
-
-
-def _tls_listeners(server: Server) -> list[TLSListener]:
-    found = [each for each in server.listeners if each.scheme == "https"]
-    if not found:
-        return []
-    from rocket_tls import TLSListener
-
-    return [each for each in found if isinstance(each, TLSListener)]
 
 
 def _certificates(listener: TLSListener) -> list[Answer]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,9 +16,13 @@ from prometheus_client.core import (
 )
 
 from rocket_cli._admin.reply import Answer
+from rocket_core import CloseReason, State
 
 BUCKETS: Final = tuple(1 << exponent for exponent in range(6, 28))
 """Upper limits of the buckets in microseconds: 64 µs to 134 s."""
+
+_STATES: Final = tuple(each.value for each in State if each is not State.CLOSED)
+_REASONS: Final = tuple(each.value for each in CloseReason)
 
 Values = Iterator[tuple[list[str], Any]]
 """Pairs of the values of the labels and the value of the metric."""
@@ -32,13 +36,13 @@ class Scrape:
         stats: the ``stats`` of each process.
         whole: the `summary` of these.
         counters: the counters of all processes, including processes that have ended.
-        restarts: the number of processes that replaced one that died.
+        supervisor: the answer of the supervisor about its processes.
     """
 
     stats: Sequence[Answer]
     whole: Answer
     counters: Answer
-    restarts: int
+    supervisor: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,17 @@ def _counter(key: str) -> Callable[[Scrape], Values]:
     return lambda scrape: iter([([], scrape.counters.get(key, 0))])
 
 
-def _counters(key: str) -> Callable[[Scrape], Values]:
+def _counters(key: str, names: Iterable[str] = ()) -> Callable[[Scrape], Values]:
+    """Take the counters of an object; those of ``names`` are there from the start, with 0."""
+    present = dict.fromkeys(names, 0)
     return lambda scrape: (
-        ([name], count) for name, count in sorted(scrape.counters.get(key, {}).items())
+        ([name], count)
+        for name, count in sorted({**present, **scrape.counters.get(key, {})}.items())
     )
+
+
+def _supervised(key: str) -> Callable[[Scrape], Values]:
+    return lambda scrape: iter([([], scrape.supervisor[key])])
 
 
 def _level(key: str) -> Callable[[Scrape], Values]:
@@ -95,7 +106,18 @@ def _times(key: str) -> Callable[[Scrape], Values]:
 
 
 def _connections(scrape: Scrape) -> Values:
-    return (([state], count) for state, count in sorted(scrape.whole["connections"].items()))
+    found = {**dict.fromkeys(_STATES, 0), **scrape.whole["connections"]}
+    return (([state], count) for state, count in sorted(found.items()))
+
+
+def _descriptors(scrape: Scrape) -> Values:
+    """Return the use of descriptors by the process that is nearest to its limit."""
+    shares = [
+        each["descriptors"]["open"] / each["descriptors"]["limit"]
+        for each in scrape.stats
+        if each["descriptors"]["limit"] > 0
+    ]
+    yield [], max(shares, default=0.0)
 
 
 def _shared(scrape: Scrape) -> Values:
@@ -239,7 +261,7 @@ DEFINITIONS: Final = (
         CounterMetricFamily,
         "Connections that were closed, by reason.",
         ("reason",),
-        _counters("closes"),
+        _counters("closes", _REASONS),
     ),
     Definition(
         "rocket_connections_refused",
@@ -347,7 +369,49 @@ DEFINITIONS: Final = (
         CounterMetricFamily,
         "Processes that were started to replace one that ended unexpectedly.",
         (),
-        lambda scrape: iter([([], scrape.restarts)]),
+        _supervised("restarts"),
+    ),
+    Definition(
+        "rocket_processes_wanted",
+        GaugeMetricFamily,
+        "Worker processes that are to serve.",
+        (),
+        _supervised("wanted"),
+    ),
+    Definition(
+        "rocket_process_starts_failed",
+        CounterMetricFamily,
+        "Processes that could not be started, or ended before they were ready.",
+        (),
+        _supervised("failed_starts"),
+    ),
+    Definition(
+        "rocket_reloads_failed",
+        CounterMetricFamily,
+        "Reloads, and replacements of the supervisor, that have failed.",
+        (),
+        _supervised("failed_reloads"),
+    ),
+    Definition(
+        "rocket_log_lines_lost",
+        CounterMetricFamily,
+        "Messages of worker processes that could not be written to the log.",
+        (),
+        _counter("log_lines_lost"),
+    ),
+    Definition(
+        "rocket_descriptors_used_ratio",
+        GaugeMetricFamily,
+        "Open file descriptors, as a share of the limit, of the process with the largest share.",
+        (),
+        _descriptors,
+    ),
+    Definition(
+        "rocket_start_time_seconds",
+        GaugeMetricFamily,
+        "When the supervisor started, in seconds since 1970.",
+        (),
+        _supervised("started"),
     ),
     Definition(
         "rocket_build",

@@ -35,7 +35,7 @@ class MetricsCollector(Collector):
             stats=reply.sound,
             whole=summary(reply.sound),
             counters=self._ledger.total(reply),
-            restarts=supervisor["restarts"],
+            supervisor=supervisor,
         )
         return [each.collect(scrape) for each in DEFINITIONS]
 

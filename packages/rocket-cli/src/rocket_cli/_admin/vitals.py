@@ -40,6 +40,20 @@ def _peak_bytes() -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
+def descriptors() -> dict[str, int]:
+    """Return how many descriptors this process has open, and how many it may have.
+
+    The first is 0 where the system does not tell.
+    """
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    try:
+        # Without that of the directory itself.
+        count = sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1
+    except OSError:
+        count = 0
+    return {"open": count, "limit": most}
+
+
 def build() -> str:
     """Return which build of rocket-core and rocket-wsgi runs: compiled, pure, or one of each."""
     match rocket_core.compiled, rocket_wsgi.compiled:

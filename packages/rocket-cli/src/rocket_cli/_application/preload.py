@@ -13,14 +13,16 @@ from rocket_cli._settings.chosen import Chosen
 _log = logging.getLogger("rocket_cli")
 
 
-def preloaded(chosen: Chosen, signals_obeyed: AbstractContextManager[None]) -> Site:
-    """Load what is to be served, before the supervisor forks. Raises `CommandError`.
+def preloaded(
+    chosen: Chosen, signals_obeyed: AbstractContextManager[None], *, welcomes: bool
+) -> Site:
+    """Load what is to be served, before the supervisor forks: see `find_site`.
 
     Loading may take long. ``signals_obeyed`` is entered meanwhile, so that signals can end the
     process.
     """
     with signals_obeyed:
-        site = find_site(chosen)
+        site = find_site(chosen, welcomes=welcomes)
     # Those of Rocket, such as that of a `RedisBus`, are started again in each process.
     others = [
         each.name

@@ -40,31 +40,32 @@ class Site:
     since: float | None = None
 
 
-def find_site(chosen: Chosen) -> Site:
+def find_site(chosen: Chosen, *, welcomes: bool) -> Site:
     """Load what the settings say is to be served. Raises `CommandError`.
 
-    With ``reload``, an application that cannot be loaded is replaced by a page with the reason.
+    Where no application is found, the welcome page is served if ``welcomes`` says so. With
+    ``reload``, an application that cannot be loaded is replaced by a page with the reason.
 
     SERVER_SOFTWARE is set, because some applications look there to find out whether a server runs
     them; an inherited value would name another server.
     """
     os.environ["SERVER_SOFTWARE"] = SERVER
     if not chosen["reload"]:
-        return _find_site(chosen)
+        return _find_site(chosen, welcomes=welcomes)
     # Python compares the modification time, in whole seconds, and the size of a source file to find
     # out whether its compiled module is up to date (PEP 3147). That misses a change made within a
     # second, so no compiled modules are written.
     sys.dont_write_bytecode = True
     since = time.time()
     try:
-        return replace(_find_site(chosen), since=since)
+        return replace(_find_site(chosen, welcomes=welcomes), since=since)
     except PatchedError:
         raise  # the page could not be served, either
     except CommandError as error:
         return Site("a page that says what is wrong", broken(error), error=error, since=since)
 
 
-def _find_site(chosen: Chosen) -> Site:
+def _find_site(chosen: Chosen, *, welcomes: bool) -> Site:
     target = chosen["app"]
     directory = next((each.directory for each in chosen["static"] if each.path == "/"), None)
     if directory is not None:
@@ -78,6 +79,11 @@ def _find_site(chosen: Chosen) -> Site:
     if target is not None:
         return Site(str(target), _load(target))
     found = discover(Path.cwd())
+    if found is None and not welcomes:
+        raise CommandError(
+            f"found no application in {Path.cwd()}: name one, such as rocket-cli serve MODULE:APP; "
+            "the welcome page is only for the loopback addresses of a developer's machine"
+        )
     if found is None:
         nothing = f"Found no application in {Path.cwd()}; name one: rocket-cli serve MODULE:APP"
         return Site("the welcome page", welcome, nothing)

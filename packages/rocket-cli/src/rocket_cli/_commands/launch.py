@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from rocket_cli._application.site import find_site
+from rocket_cli._commands.doubts import doubts
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.server_log import STANDARD, check_log, configure_log
 from rocket_cli._processes.code_watcher import Watch, require_watchfiles
@@ -56,13 +58,14 @@ def _check_reload(chosen: Chosen) -> None:
     require_watchfiles()
 
 
-def dry_run(chosen: Chosen) -> Iterator[str]:
+def dry_run(chosen: Chosen, *, strict: bool) -> Iterator[str]:
     """Do what ``serve`` does before it listens; yield the lines to print.
 
-    Raises `CommandError` for whatever would keep ``serve`` from starting.
+    Raises `CommandError` for whatever would keep ``serve`` from starting, and, if ``strict`` says
+    so, for `doubts`.
     """
     WorkingDirectory().enter(chosen)
-    site = find_site(chosen)
+    site = find_site(chosen, welcomes=False)
     if site.error is not None:
         raise site.error
     configure_log(chosen, STANDARD)
@@ -71,6 +74,10 @@ def dry_run(chosen: Chosen) -> Iterator[str]:
         check_log(chosen, name)
     check_observation(chosen)
     server = make_server(chosen, site, None, acme=make_acme(chosen))
+    found = list(doubts(chosen, server.listeners, os.environ))
+    if found and strict:
+        raise CommandError("; ".join(found))
+    yield from (f"Warning: {sentence}" for sentence in found)
     if site.found:
         yield site.found
     where = ", ".join(map(location, server.listeners))

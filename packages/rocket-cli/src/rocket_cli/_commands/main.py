@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
 
 from rocket_cli._commands.lazy_group import LazyGroup, Subcommand
+from rocket_cli._commands.usage_errors import explained
 from rocket_cli._logging.standard_descriptors import complete_descriptors
 from rocket_cli._version import __version__
 
@@ -49,6 +52,27 @@ class Main(LazyGroup):
         """Run the command that the arguments name, as the script ``rocket-cli`` does."""
         complete_descriptors()
         return super().main(*args, **kwargs)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the arguments before the subcommand."""
+        with _explained():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Read the arguments of the subcommand, and run it."""
+        with _explained():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Raise `CommandError` for an error in the use of a command."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        raise explained(error) from error
 
 
 @click.group(cls=Main, subcommands=SUBCOMMANDS)

@@ -19,6 +19,7 @@ NAMES: Final = (
     "rocket_core.listener",
     "rocket_core.monitor",
     "rocket_core.pool",
+    "rocket_core.saturation",
     "rocket_core.server",
     "rocket_core.spool",
     "rocket_core.watchdog",

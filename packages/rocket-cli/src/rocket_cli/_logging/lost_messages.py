@@ -18,6 +18,9 @@ class LostMessages:
     """Counts the messages that a log loses, to report them once the log can be written again.
 
     The caller holds the lock of the log's handler.
+
+    Attributes:
+        total: how many messages have been lost so far.
     """
 
     def __init__(self, path: str) -> None:
@@ -26,6 +29,7 @@ class LostMessages:
         self._count = 0
         self._reason = ""
         self._said = -inf
+        self.total = 0
 
     def add(self, error: Exception) -> None:
         """Count a message that was lost because of ``error``.
@@ -33,6 +37,7 @@ class LostMessages:
         Unless standard error is the log itself, it gets one line a minute.
         """
         self._count += 1
+        self.total += 1
         self._reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         now = time.monotonic()
         if self._path == "-" or now - self._said < _PAUSE:

@@ -18,6 +18,7 @@ from rocket_cli._logging.formatting import JSONLines, TextLines, has_colours, pr
 from rocket_cli._logging.loggers import ServerLogger, direct
 from rocket_cli._logging.lost_messages import LostMessages
 from rocket_cli._logging.privileges import Maker, give_file, maker
+from rocket_cli._logging.saturation_hint import SaturationHint
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.identity import identity
 from rocket_cli._settings.origin import Origin
@@ -49,6 +50,11 @@ class _Handler(logging.Handler):
     @staticmethod
     def _file_at(path: str) -> Path | None:
         return None if path == STANDARD else Path(path).absolute()
+
+    @property
+    def lost(self) -> int:
+        """How many messages have been lost so far."""
+        return self._lost.total
 
     def is_at(self, path: str) -> bool:
         """Return whether ``path``, from the current directory, is this log. Raises `OSError`."""
@@ -101,6 +107,12 @@ class _Handler(logging.Handler):
             os.close(self._descriptor)
 
 
+def lost_messages() -> int:
+    """Return how many messages of this process could not be written to its log so far."""
+    handler = _handler()
+    return 0 if handler is None else handler.lost
+
+
 def set_log_level(level: str) -> None:
     """Log messages of severity ``level`` and above from now on."""
     ServerLogger.least = logging.getLevelNamesMapping()[level.upper()]
@@ -119,6 +131,7 @@ def configure_log(chosen: Chosen, path: str | None = None) -> None:
     except OSError as error:
         raise unwritable(path, chosen.origin("error-log"), _refusal(error, chosen)) from error
     handler.chosen = chosen
+    handler.filters = [SaturationHint(chosen["admin"])]
     json = chosen["log-format"] == "json"
     colours = path == STANDARD and has_colours(sys.stderr)
     handler.setFormatter(JSONLines() if json else TextLines(colours=colours))

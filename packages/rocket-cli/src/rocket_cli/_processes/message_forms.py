@@ -92,6 +92,7 @@ _COUNTERS: Final[Forms] = {
     "outcomes": _numbers_by_kind,
     "queue_time": _times,
     "service_time": _times,
+    "log_lines_lost": _number,
     "cpu": _number,
 }
 

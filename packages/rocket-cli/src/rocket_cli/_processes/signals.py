@@ -16,9 +16,11 @@ import os
 import signal
 import socket
 import threading
+import time
 from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from enum import Enum
 from typing import Final
 
 from rocket_core import Server
@@ -31,8 +33,39 @@ _UNHANDLED: Final = (signal.SIG_DFL, signal.SIG_IGN)
 _ENDED: Final = 0  # no signal has this number
 _log = logging.getLogger("rocket_cli")
 
+TWICE: Final = 1.0
+"""Seconds after the first SIGTERM within which a second one orders nothing."""
+
+
+class Order(Enum):
+    """What a SIGTERM orders."""
+
+    DRAIN = "to end when the requests in flight have finished"
+    NOTHING = "nothing beyond the order before"
+    STOP = "to end at once"
+
+
 Renewal = Callable[[], None]
 """Carries out what a signal other than `ENDING` orders."""
+
+
+class Terminations:
+    """Tells whether a SIGTERM is a second order, or the first one, which was sent twice.
+
+    Who ends a process and its group sends it two: systemd with ``KillMode=mixed``, timeout(1) and
+    container runtimes do. The second one must not cut off what the first one lets finish.
+    """
+
+    def __init__(self) -> None:
+        self._first: float | None = None
+
+    def arrived(self) -> Order:
+        """Note that a SIGTERM has arrived; return what it orders."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now
+            return Order.DRAIN
+        return Order.NOTHING if now - self._first < TWICE else Order.STOP
 
 
 class Events:
@@ -139,8 +172,8 @@ def wait_for_end(
 ) -> None:
     """Obey signals until ``server`` has ended.
 
-    SIGTERM calls ``drain``; SIGINT, SIGQUIT and a second SIGTERM stop the server at once. Each
-    signal in ``renewals`` calls its function.
+    SIGTERM calls ``drain``; SIGINT, SIGQUIT and a second SIGTERM (see `Terminations`) stop the
+    server at once. Each signal in ``renewals`` calls its function.
     """
 
     def watch() -> None:
@@ -148,12 +181,13 @@ def wait_for_end(
         events.end()
 
     threading.Thread(target=watch, name="rocket-end", daemon=True).start()
-    draining = False
+    terminations = Terminations()
     while event := events.wait():
         if event in renewals:
             renewals[event]()
-        elif event is signal.SIGTERM and not draining:
-            draining = True
+            continue
+        order = terminations.arrived() if event is signal.SIGTERM else Order.STOP
+        if order is Order.DRAIN:
             drain()
-        elif event in ENDING:
+        elif order is Order.STOP and event in ENDING:
             server.stop()

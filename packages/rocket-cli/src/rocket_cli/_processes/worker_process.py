@@ -19,6 +19,7 @@ takes the earliest deadline. So no order has to know of another.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import traceback
@@ -29,6 +30,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from rocket_cli._admin.inspector import Inspector
+from rocket_cli._application.hooks import Hooks, HookWorker, Moment
 from rocket_cli._application.request_count import counted
 from rocket_cli._application.site import Site, find_site
 from rocket_cli._errors import CommandError
@@ -47,7 +49,7 @@ from rocket_cli._serving.server import make_server
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.identity import assume_identity
 from rocket_cli._sockets.balance import Slot
-from rocket_cli._sockets.bound_sockets import BoundSocket
+from rocket_cli._sockets.bound_sockets import BoundSocket, are_loopback
 from rocket_core import Listener, Server
 from rocket_wsgi import AccessLog
 from rocket_wsgi.extending import connect_shared_groups
@@ -72,6 +74,7 @@ class Serve:
         paths: the paths that it must answer before it is ready.
         slot: the slot in which it publishes the number of its connections to other processes.
         bus: the socket for the messages of shared groups.
+        hooks: the functions to be called at certain moments.
         site: the application, if the supervisor has loaded it (``--preload``).
         name: the kind of the process.
     """
@@ -82,6 +85,7 @@ class Serve:
     paths: Sequence[str]
     slot: Slot
     bus: socket.socket
+    hooks: Hooks
     site: Site | None = None
     name: str = "worker"
 
@@ -102,13 +106,15 @@ class Serve:
     def _boot(self, channel: Channel) -> _Booted:
         chosen = self.chosen
         log_uncaught_exceptions()
+        worker = HookWorker(os.getpid())
+        self.hooks.require(Moment.POST_FORK, worker)
         acme = make_acme(chosen)
         listeners = make_listeners(chosen, acme, self.sockets)  # as the user that may read the keys
         if self.paths:
             # Imported as the user that may read the files of modules, for the same reason.
             import_module("rocket_cli._serving.health_check")
         assume_identity(chosen)
-        site = self.site or find_site(chosen)
+        site = self.site or find_site(chosen, welcomes=are_loopback(self.sockets))
         site = _with_limit(site, chosen, channel)
         configure_log(chosen)
         if site.error is not None:
@@ -128,7 +134,9 @@ class Serve:
             for each in listeners:
                 each.shared = lambda: self.slot.pause(server.connections)
         paths = self.paths if site.error is None else ()
-        return _Booted(chosen, site, server, acme, access_log, paths, self.slot, bus)
+        return _Booted(
+            chosen, site, server, acme, access_log, paths, self.slot, bus, self.hooks, worker
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,8 @@ class _Booted:
     paths: Sequence[str]
     slot: Slot
     bus: ProcessBus
+    hooks: Hooks
+    worker: HookWorker
     exit_deadline: ExitDeadline = field(default_factory=ExitDeadline)
 
     def serve(self, channel: Channel) -> int:
@@ -161,6 +171,7 @@ class _Booted:
                     from rocket_cli._serving.health_check import check_health
 
                     check_health(server, self.paths)
+                self.hooks.require(Moment.WORKER_READY, self.worker)
             except Exception as error:  # noqa: BLE001 - the supervisor logs it
                 server.stop()
                 message = error.message if isinstance(error, CommandError) else f"{error}"
@@ -172,6 +183,7 @@ class _Booted:
             self._wait(events)
             if self.acme is not None:
                 self.acme.stop()
+            self.hooks.call(Moment.WORKER_EXIT, self.worker)
             self.bus.finish()
             channel.send({"event": "final", "statistics": inspector.counters()})
         return 0

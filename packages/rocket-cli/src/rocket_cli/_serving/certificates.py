@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,9 +48,10 @@ def make_store(chosen: Chosen, acme: ACME | None) -> CertificateStore:
     )
 
     sources: list[CertificateFiles | CertificateDirectory | ACME] = []
+    password = _key_password(chosen)
     if chosen["tls-cert"]:
-        sources.append(CertificateFiles(chosen["tls-cert"], chosen["tls-key"]))
-    sources += map(CertificateDirectory, chosen["tls-dir"])
+        sources.append(CertificateFiles(chosen["tls-cert"], chosen["tls-key"], password))
+    sources += [CertificateDirectory(each, password) for each in chosen["tls-dir"]]
     if acme is not None:
         sources.append(acme)
     try:
@@ -76,6 +78,24 @@ def _check_addresses(chosen: Chosen) -> None:
             f"{chosen.origin('acme-challenge')}: http-01 needs plain HTTP: add "
             "--bind http://:80, or use tls-alpn-01"
         )
+
+
+def _key_password(chosen: Chosen) -> Callable[[], bytes] | None:
+    """Return a function that reads the password of encrypted keys; None if there is none."""
+    path: Path | None = chosen["tls-key-password-file"]
+    if path is None:
+        return None
+
+    def read() -> bytes:
+        try:
+            return path.read_bytes().split(b"\n", 1)[0].removesuffix(b"\r")
+        except OSError as error:
+            raise CommandError(
+                f"{chosen.origin('tls-key-password-file')}: {path} cannot be read "
+                f"({error.strerror}): name a file whose first line is the password"
+            ) from error
+
+    return read
 
 
 def _external_account(chosen: Chosen) -> tuple[str, str] | None:

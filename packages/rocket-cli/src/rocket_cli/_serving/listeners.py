@@ -74,3 +74,13 @@ def _secure_listener(
 def location(listener: Listener) -> str:
     """Return where clients reach a listener: a URL, or ``unix:PATH``."""
     return location_of(listener.address, listener.scheme)
+
+
+def tls_listeners(listeners: Sequence[Listener]) -> list[TLSListener]:
+    """Return those of ``listeners`` that use TLS."""
+    found = [each for each in listeners if each.scheme == "https"]
+    if not found:
+        return []
+    from rocket_tls import TLSListener
+
+    return [each for each in found if isinstance(each, TLSListener)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rocket_cli._application.loading import load_function
+from rocket_cli._application.root_path import rooted
 from rocket_cli._application.site import Site
 from rocket_cli._errors import CommandError
 from rocket_cli._serving.certificates import answers_over_http
@@ -69,10 +70,11 @@ def _worker_factory(
     if static := _mounts(chosen):
         options["static"] = static
 
+    application = site.application
+    if chosen["root-path"] is not None:
+        application = rooted(application, chosen["root-path"])
     try:
-        served = WSGISite(
-            site.application, multiprocess=multiprocess, access_log=access_log, **options
-        )
+        served = WSGISite(application, multiprocess=multiprocess, access_log=access_log, **options)
     except ValueError as error:  # an invalid path of static files, which only the site checks
         raise CommandError(f"{chosen.origin('static')}: {error}") from error
     return lambda: WSGIWorker(served)

@@ -47,3 +47,14 @@ SECTIONS: Final[Mapping[str, tuple[Setting, ...]]] = {
 
 SETTINGS: Final[tuple[Setting, ...]] = tuple(chain.from_iterable(SECTIONS.values()))
 """All settings, in the order of the help."""
+
+USUAL: Final = frozenset(
+    {
+        "app", "bind", "tls-cert", "tls-key", "tls-dir", "acme", "acme-email", "https-redirect",
+        "hsts", "processes", "max-requests", "max-rss", "preload", "user", "chdir", "threads",
+        "max-connections", "max-body", "graceful-timeout", "request-timeout", "keep-alive",
+        "reserved", "health", "trusted-proxies", "static", "log-level", "error-log", "access-log",
+        "admin", "metrics", "reload",
+    }
+)  # fmt: skip
+"""The settings that most sites need; ``--help`` shows these only, and ``--help-all`` all."""

@@ -45,6 +45,10 @@ class Chosen:
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
+    def by_name(self) -> dict[str, Any]:
+        """Return the value of each setting."""
+        return dict(self._values)
+
     def changed(self, name: str, value: Any) -> Chosen:
         """Return a copy with another value for one setting."""
         changed = copy(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +18,15 @@ from rocket_cli._units import exact_size
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
+_NUMBER: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)", re.ASCII)
+_SIZES: Final = {
+    f"{prefix}{suffix}": 1 << exponent
+    for prefix, exponent in {"": 0, "k": 10, "K": 10, "M": 20, "G": 30, "T": 40}.items()
+    for suffix in ("", "B", "iB")
+}
+"""The units of sizes, in bytes. Each prefix is a power of 1024, as in most servers' settings."""
+_TIMES: Final = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+"""The units of times, in seconds."""
 _UNBOUNDED: Final = (1 << 63) - 1
 """The largest integer of TOML, as an upper bound that no message needs to name."""
 _LONGEST: Final = 1_000_000
@@ -80,7 +88,7 @@ class Kind(click.ParamType):  # type: ignore[type-arg] # it takes none before cl
 class Whole(Kind):
     """A whole number within bounds."""
 
-    types = (int,)
+    types: tuple[type, ...] = (int,)
     wanted = "a whole number"
     name = "number"
 
@@ -106,11 +114,34 @@ class Whole(Kind):
         return value
 
 
+def _measured(text: str, units: Mapping[str, float]) -> float | None:
+    """Read a number with one of the ``units`` behind it; return None if it is none."""
+    match = _NUMBER.fullmatch(text)
+    if match is None or match[2] not in units:
+        return None
+    if match[1].isdigit() and isinstance(units[match[2]], int):
+        return int(match[1]) * units[match[2]]  # exactly, however long it is
+    return float(match[1]) * units[match[2]]
+
+
 class Bytes(Whole):
-    """A size in bytes, which the help shows in a larger unit where it can."""
+    """A size in bytes or a larger unit, which the help shows in a larger unit where it can."""
+
+    types = (int, str)
+    wanted = 'a whole number of bytes, or a string such as "10M"'
 
     def __init__(self, least: int = 0) -> None:
         super().__init__(least, unit="bytes")
+
+    def parse(self, text: str) -> int:
+        """Read a number, with or without a unit."""
+        found = _measured(text, _SIZES)
+        if found is not None and found == int(found) and self._least <= found <= self._most:
+            return int(found)
+        raise ValueError(
+            f"{text!r}: use a whole number of bytes, at least {self._least}, or a size such as "
+            "512K, 10M or 2G"
+        )
 
     def shown(self, value: int) -> str:
         """Return the size in the largest unit of which it is a multiple."""
@@ -118,23 +149,30 @@ class Bytes(Whole):
 
 
 class Amount(Kind):
-    """A number greater than 0, which may have a fraction."""
+    """A number greater than 0, which may have a fraction, and a unit."""
 
-    types = (int, float)
-    wanted = "a number"
+    types = (int, float, str)
     name = "number"
 
-    def __init__(self, unit: str, most: int) -> None:
+    def __init__(self, unit: str, most: int, units: Mapping[str, float], examples: str) -> None:
+        """Read a number of ``unit``, or with one of the ``units``, of which these are examples."""
         self.unit = unit
         self.metavar = unit.upper().replace(" ", "-")
+        self.wanted = (
+            f'a number of {unit}, or a string such as "{examples.split(",", maxsplit=1)[0]}"'
+        )
         self._most = most
+        self._units = units
+        self._examples = examples
 
     def parse(self, text: str) -> float:
-        """Read decimal digits, with or without a decimal point."""
-        if _NUMBER.fullmatch(text) and 0 < float(text) <= self._most:
-            return float(text)
+        """Read decimal digits, with or without a decimal point, and a unit or none."""
+        found = _measured(text, self._units)
+        if found is not None and 0 < found <= self._most:
+            return float(found)
         raise ValueError(
-            f"{text!r}: use a number of {self.unit} greater than 0 and at most {self._most}"
+            f"{text!r}: use a number of {self.unit} greater than 0 and at most {self._most}, or "
+            f"one with a unit, such as {self._examples}"
         )
 
     def plain(self, value: float) -> float:
@@ -152,11 +190,11 @@ class AmountOrNone(Kind):
     """A number greater than 0, or the word ``none``."""
 
     types = (int, float, str)
-    wanted = 'a number, or "none"'
     name = "number"
 
     def __init__(self, amount: Amount) -> None:
         self._amount = amount
+        self.wanted = f'{amount.wanted}, or "none"'
         self.unit = amount.unit
         self.metavar = f"{amount.metavar}|none"
 
@@ -330,8 +368,8 @@ class DirectoryAtPath(Text):
 
 BYTES: Final = Bytes()
 DIRECTORY_AT_PATH: Final = DirectoryAtPath(parse_mount)
-SECONDS: Final = Amount("seconds", _LONGEST)
+SECONDS: Final = Amount("seconds", _LONGEST, _TIMES, "90s, 5m or 2h")
 SECONDS_OR_NONE: Final = AmountOrNone(SECONDS)
-RATE: Final = Amount("bytes per second", 10**12)
+RATE: Final = Amount("bytes per second", 10**12, _SIZES, "10K or 1M")
 FLAG: Final = Flag()
 FILE: Final = FilePath()

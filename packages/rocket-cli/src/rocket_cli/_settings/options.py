@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from rocket_cli._errors import CommandError
-from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
+from rocket_cli._settings.all_settings import SECTIONS, SETTINGS, USUAL
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.config_file import ConfigFile, find_config
 from rocket_cli._settings.kinds import FILE
@@ -21,6 +21,9 @@ from rocket_cli._settings.origin import file_of, origin, remember_file
 from rocket_cli._settings.setting import Setting
 
 _BY_NAME: Final = {each.name: each for each in SETTINGS}
+
+_ALL: Final = "rocket_cli.help_all"
+"""Where a context keeps that the help is to show all settings."""
 
 _SOURCES: Final = (
     "Each setting can also be given by an environment variable or by a key in a TOML file: "
@@ -35,7 +38,7 @@ class SettingsCommand(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.epilog = _SOURCES
-        self.params = [_config_option(), *map(_parameter, SETTINGS), *self.params]
+        self.params = [_config_option(), *map(_parameter, SETTINGS), *self.params, _help_all()]
 
     def make_context(
         self,
@@ -80,7 +83,8 @@ class SettingsCommand(click.Command):
         return chosen
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options to the help, by section."""
+        """Write the options to the help, by section: the usual ones, or all of them."""
+        names = {each.name for each in SETTINGS} if ctx.meta.get(_ALL) else USUAL
         records = {
             parameter.name: record
             for parameter in self.get_params(ctx)
@@ -88,7 +92,8 @@ class SettingsCommand(click.Command):
             and (record := parameter.get_help_record(ctx)) is not None
         }
         for title, settings in SECTIONS.items():
-            rows = [records.pop(each.parameter) for each in settings if each.parameter in records]
+            found = [(each, records.pop(each.parameter, None)) for each in settings]
+            rows = [row for each, row in found if row is not None and each.name in names]
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
@@ -138,6 +143,25 @@ def _parameter(setting: Setting, help_text: str | None = None) -> click.Paramete
         default = f" Default: {setting.default_text}." if setting.default_text else ""
         help_text = f"{setting.description}{default}"
     return click.Option([names], default=setting.default, help=help_text, **common)
+
+
+def _help_all() -> click.Option:
+    return click.Option(
+        ["--help-all"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_all,
+        help=f"Show the other {len(SETTINGS) - len(USUAL)} settings, too, and exit.",
+    )
+
+
+def _show_all(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    del parameter
+    if wanted:
+        ctx.meta[_ALL] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
 
 
 def _config_option() -> click.Option:

@@ -40,6 +40,13 @@ def function(text: str) -> Target:
     return found
 
 
+def module(text: str) -> str:
+    """Read the name of a module."""
+    if not all(each.isidentifier() for each in text.split(".")):
+        raise ValueError(f"{text!r} is not the name of a module: use MODULE or PACKAGE.MODULE")
+    return text
+
+
 def bind(text: str) -> Bind:
     """Read an address to listen on."""
     from rocket_cli._settings.bind import parse_bind
@@ -125,6 +132,13 @@ def hsts(text: str) -> str:
     from rocket_wsgi import Site
 
     Site(_never_called, hsts=text)
+    return text
+
+
+def root_path(text: str) -> str:
+    """Read a URL path that becomes SCRIPT_NAME."""
+    if not text.startswith("/") or text.endswith("/") or not text.isascii() or "?" in text:
+        raise ValueError(f"{text!r}: use a path that begins with / and does not end with it")
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,10 @@ _ADVICE = {
     errno.EACCES: "--bind takes a port, or a path, that this user may listen on",
     errno.ENOENT: "--bind takes a path in a directory that exists",
 }
+_PRIVILEGED = (
+    "only root may listen on ports below 1024: start as root with --user, let a socket unit of "
+    "systemd listen, or allow it by setcap cap_net_bind_service=+ep on the interpreter"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,4 +172,24 @@ def _open(bind: Bind, chosen: Chosen) -> BoundSocket:
             found = port_user(bind.address.port)
             if found is not None:
                 advice = f"{found} listens there: stop it, or choose another with --bind"
+        if number == errno.EACCES and isinstance(bind.address, TCPAddress):
+            advice = _PRIVILEGED
         raise CommandError(f"{error}; {advice}") from error
+
+
+def are_loopback(sockets: Iterable[BoundSocket]) -> bool:
+    """Return whether only programs on this machine reach all of ``sockets``, and no proxy is meant.
+
+    A Unix socket is mostly for a proxy, so it does not count.
+    """
+    return all(
+        isinstance(each.address, TCPAddress) and is_loopback(each.address.host) for each in sockets
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether ``host``, an IP address, is reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

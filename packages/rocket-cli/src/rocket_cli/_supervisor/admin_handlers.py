@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 
 from rocket_cli._logging.server_log import set_log_level
@@ -29,6 +30,7 @@ class AdminHandlers:
         self._generations = generations
         self._replacement = replacement
         self._shutdown = shutdown
+        self._started = time.time()
 
     @property
     def by_name(self) -> Mapping[str, Own]:
@@ -53,7 +55,11 @@ class AdminHandlers:
         respond(
             {
                 "supervisor": os.getpid(),
+                "started": self._started,
                 "restarts": self._generations.replaced,
+                "failed_starts": self._generations.failed_starts,
+                "failed_reloads": self._replacement.failed,
+                "wanted": self._generations.wanted,
                 "processes": self._children.describe(),
             }
         )

@@ -39,6 +39,7 @@ class Child:
         speaker: the check of the messages that the process sends.
         phase: the phase of its life.
         since: the time of the fork, by `time.monotonic`.
+        served_since: the time from which it has served, likewise; 0 before.
         ready: whether the process has reported that it is ready, and reads its channel.
         final: whether the process has sent its last counters, and is about to end.
         failure: the message with the reason why the process could not start.
@@ -52,6 +53,7 @@ class Child:
     speaker: Speaker
     phase: Phase = Phase.BOOTING
     since: float = field(default_factory=time.monotonic)
+    served_since: float = 0.0
     ready: bool = False
     final: bool = False
     failure: Message | None = None
@@ -73,6 +75,8 @@ def describe_end(code: int) -> str:
     """
     if code >= 0:
         return f"ended with exit code {code}"
+    if code == -signal.SIGKILL:
+        return "was killed by SIGKILL (out of memory?)"
     try:
         return f"was killed by {signal.Signals(-code).name}"
     except ValueError:

@@ -30,9 +30,12 @@ of a shared socket are left to the new processes (``shared`` in the order to dra
 from __future__ import annotations
 
 import logging
+import random
+import time
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from rocket_cli._application.hooks import Hooks, HookWorker, Moment
 from rocket_cli._application.site import Site
 from rocket_cli._processes.channel import Message
 from rocket_cli._processes.worker_process import Serve
@@ -48,11 +51,19 @@ from rocket_cli._supervisor.message_bus import MessageBus
 from rocket_cli._supervisor.restarts import Restarts
 from rocket_cli._supervisor.timers import Timers
 from rocket_cli._supervisor.working_directory import WorkingDirectory
+from rocket_cli._units import seconds
 
 _log = logging.getLogger("rocket_cli")
 
 _SERVES: Final = frozenset({Phase.SERVING, Phase.RETIRING})
 _COUNTED: Final = frozenset({Phase.BOOTING, Phase.READY, Phase.SERVING})
+
+
+def lifetime(chosen: Chosen) -> float:
+    """Return the seconds after which a process is to be replaced, which differ."""
+    limit: float = chosen["max-lifetime"]
+    jitter: float | None = chosen["max-lifetime-jitter"]
+    return limit + random.uniform(0, limit / 10 if jitter is None else jitter)  # noqa: S311
 
 
 class Outcome(Protocol):
@@ -83,7 +94,12 @@ class Generations:
         watched: the directories with the code of the present generation, as its worker reported
             them for ``--reload``.
         replaced: the number of processes that ended unexpectedly and were replaced.
+        failed_starts: the number of processes that could not be started, or ended before they were
+            ready.
+        hooks: the functions to be called at certain moments.
     """
+
+    hooks: Hooks
 
     def __init__(
         self,
@@ -93,11 +109,12 @@ class Generations:
         bus: MessageBus,
         outcome: Outcome,
     ) -> None:
-        """Start no process yet."""
+        """Start no process yet; `hooks` is to be set before the first one."""
         self._children = children
         self._bus = bus
         self._working_directory = working_directory
         self._outcome = outcome
+        self._timers = timers
         self._connection_counts = ConnectionCounts()
         self._closing: set[Child] = set()
         self._last_number = 0
@@ -108,6 +125,12 @@ class Generations:
         self.incoming: Generation | None = None
         self.watched: Message | None = None
         self.replaced = 0
+        self.failed_starts = 0
+
+    @property
+    def wanted(self) -> int:
+        """The number of processes that are to serve."""
+        return 0 if self.present is None else self.present.size
 
     @property
     def settled(self) -> bool:
@@ -142,6 +165,7 @@ class Generations:
         slot = self._connection_counts.take()
         link = None
         try:
+            self.hooks.require(Moment.PRE_FORK, HookWorker(0, generation.number))
             link = self._bus.open()
             self._working_directory.keep(generation.chosen)
             task = Serve(
@@ -151,6 +175,7 @@ class Generations:
                 paths=self._paths(generation),
                 slot=slot,
                 bus=link.theirs,
+                hooks=self.hooks,
                 site=generation.site,
             )
             self._bus.joined(link, self._children.spawn(task, generation.number))
@@ -194,9 +219,8 @@ class Generations:
         """Let the new generation serve, and the previous one drain."""
         present, self.present, self.incoming = self.present, incoming, None
         self.watched = report.get("watch")
-        self._restarts.succeeded()
         for child in self._of(incoming):
-            self._serve(child)
+            self._serve(child, incoming.chosen)
         self._memory.watch(incoming.chosen["max-rss"])
         if present is None:
             self._outcome.served(incoming, report)
@@ -235,9 +259,18 @@ class Generations:
             if child.generation == generation.number and child.phase is not Phase.ENDING
         ]
 
-    def _serve(self, child: Child) -> None:
+    def _serve(self, child: Child, chosen: Chosen) -> None:
         child.phase = Phase.SERVING
+        child.served_since = time.monotonic()
         self._children.tell(child, {"order": "serve"})
+        self._restarts.serves(lambda: child.phase in _SERVES)
+        if chosen["max-lifetime"] is not None:
+            self._timers.after(lifetime(chosen), lambda: self._outlived(child))
+
+    def _outlived(self, child: Child) -> None:
+        """Replace a process whose time is over, unless that has begun already."""
+        if child.phase is Phase.SERVING:
+            self.retire(child, "has reached --max-lifetime")
 
     def _drain(self, child: Child, generation: Generation, shared: Sequence[int]) -> None:
         """Tell a process to finish its requests and end.
@@ -245,9 +278,9 @@ class Generations:
         ``shared`` are the indexes of the sockets that other processes go on listening on: the
         process leaves the connections in their backlogs to these.
         """
-        seconds = generation.chosen["graceful-timeout"]
-        order = {"order": "drain", "seconds": seconds, "shared": list(shared)}
-        self._children.end(child, order, seconds)
+        patience = generation.chosen["graceful-timeout"]
+        order = {"order": "drain", "seconds": patience, "shared": list(shared)}
+        self._children.end(child, order, patience)
 
     # -- the number of processes -------------------------------------------------------------------
 
@@ -275,6 +308,7 @@ class Generations:
                 return
             failure = self._spawn(generation)
             if failure is not None:  # not the application's fault: later there may be memory again
+                self.failed_starts += 1
                 _log.error("cannot start a process, trying again: %s", failure["reason"])
                 self._restarts.failed()
                 return
@@ -303,8 +337,7 @@ class Generations:
         generation = self.present
         if generation is None or self._ending:
             return
-        self._restarts.succeeded()
-        self._serve(child)
+        self._serve(child, generation.chosen)
         _log.info("%s serves", child)
         retiring = [each for each in self._of(generation) if each.phase is Phase.RETIRING]
         for each in retiring[:1]:
@@ -315,6 +348,7 @@ class Generations:
         if isinstance(child.task, Serve):
             self._connection_counts.give_back(child.task.slot)
             self._bus.gone(child)
+            self.hooks.call(Moment.CHILD_EXIT, HookWorker(child.pid, child.generation))
         self.closed(child)
         if self._ending:
             return
@@ -323,15 +357,34 @@ class Generations:
                 _log.error("%s %s before it had finished its requests", child, describe_end(code))
             return
         failure = child.failure or {"reason": f"{child} {describe_end(code)} before it was ready"}
+        if phase not in _SERVES:
+            self.failed_starts += 1
         if self.incoming is not None and child.generation == self.incoming.number:
             self._reject(failure)
         elif phase in _SERVES:
-            _log.error("%s %s: replacing it", child, describe_end(code))
-            self.replaced += 1
-            self._restarts.died(child.since)
-            self._fill()
+            self._died(child, code)
         else:
             self._boot_failed(failure)
+
+    def _died(self, child: Child, code: int) -> None:
+        """Replace a process of the present generation that has died while it served."""
+        self.replaced += 1
+        worth = self._restarts.died(child.served_since)
+        if not worth and not self._any_serves():
+            reason = f"no process serves for long any more; the last one, {child}, "
+            self._outcome.failed({"reason": reason + describe_end(code)})
+            return
+        end, pause = describe_end(code), self._restarts.pause
+        if pause:
+            lived = seconds(time.monotonic() - child.served_since)
+            message = "%s %s after %s of serving: replacing it in %.2g s"
+            _log.error(message, child, end, lived, pause)
+        else:
+            _log.error("%s %s: replacing it", child, end)
+        self._fill()
+
+    def _any_serves(self) -> bool:
+        return any(child.phase in _SERVES for child in self._children)
 
     def mend(self) -> None:
         """Do again what an error may have interrupted.
@@ -353,8 +406,7 @@ class Generations:
     def _boot_failed(self, failure: Message) -> None:
         """Note that a replacement in the present generation could not start."""
         _log.error("cannot start a process: %s", failure["reason"])
-        serving = any(child.phase in _SERVES for child in self._children)
-        if not self._restarts.failed() and not serving:
+        if not self._restarts.failed() and not self._any_serves():
             self._outcome.failed(failure)
         else:
             self._fill()

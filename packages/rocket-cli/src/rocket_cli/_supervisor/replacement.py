@@ -23,6 +23,7 @@ import os
 import signal
 from contextlib import suppress
 
+from rocket_cli._application.hooks import Moment
 from rocket_cli._errors import CommandError
 from rocket_cli._logging.server_log import configure_log, reopen_log
 from rocket_cli._processes.channel import Message
@@ -49,6 +50,7 @@ class Replacement:
 
     Attributes:
         given: whether systemd opened the sockets; then the settings do not decide about them.
+        failed: how many reloads and upgrades have failed so far.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Replacement:
         self._waiting: list[Respond] = []
         self._requested_again = False
         self.given = False
+        self.failed = 0
 
     def first_sockets(self, chosen: Chosen, inherited: Inheritance | None) -> list[BoundSocket]:
         """Return the listening sockets of the first generation. Raises `CommandError`.
@@ -121,6 +124,7 @@ class Replacement:
         size = present.size
         if size_of(chosen) != size_of(present.chosen):
             size = size_of(chosen)
+        self._generations.hooks.call(Moment.ON_RELOAD)
         self._generations.begin(chosen, sockets, size)
 
     def _choose_again(self, present: Chosen) -> Chosen:
@@ -146,6 +150,7 @@ class Replacement:
 
     def rejected(self, failure: Message) -> None:
         """Note that a new generation could not start, and that the present one keeps serving."""
+        self.failed += 1
         reason = failure["reason"]
         _log.error("reload failed, the old processes keep serving: %s", reason)
         if failure.get("traceback"):
@@ -219,6 +224,7 @@ class Replacement:
         self._fail_upgrade(failure["reason"])
 
     def _fail_upgrade(self, reason: str) -> None:
+        self.failed += 1
         _log.error("upgrade failed, the old supervisor keeps running: %s", reason)
         self._notifier.send(READY=1, STATUS=f"upgrade failed: {reason}")
         self._finish({"error": reason})

@@ -14,8 +14,17 @@ _PAUSES: Final = (0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _MAX_FAILURES: Final = 6
 """Failed attempts in a row after which the supervisor gives up if no process serves."""
 
-_YOUNG: Final = 1.0
-"""Seconds: a process that dies before it is so old may die of what will kill the next one, too."""
+_MAX_DEATHS: Final = 10
+"""The same if the last process could start, and has died young.
+
+It is more, because what kills a process may be a request, and its client may tire first.
+"""
+
+_YOUNG: Final = 10.0
+"""Seconds: a process that dies before it has served so long has failed, as one that cannot start.
+
+What kills it may kill the next one, too. It takes most faults of a deploy less time to show.
+"""
 
 
 class Restarts:
@@ -28,18 +37,28 @@ class Restarts:
         self._failures = 0
         self._not_before = 0.0
 
+    @property
+    def pause(self) -> float:
+        """The seconds until the next attempt may be made; 0 if it may be made now."""
+        return max(self._not_before - time.monotonic(), 0.0)
+
     def may_start(self) -> bool:
         """Return whether no pause is in progress."""
         return time.monotonic() >= self._not_before
 
-    def succeeded(self) -> None:
-        """Note that a process has started."""
-        self._failures = 0
+    def serves(self, lives: Callable[[], bool]) -> None:
+        """Note that a process serves. If ``lives()`` later on, the failures are forgotten."""
+        self._timers.after(_YOUNG, lambda: self._judge(lives))
 
-    def died(self, since: float) -> None:
-        """Note that a process, forked at ``since``, has died while it served."""
+    def _judge(self, lives: Callable[[], bool]) -> None:
+        if lives():
+            self._failures = 0
+
+    def died(self, since: float) -> bool:
+        """Note that a process that has served since ``since`` died; return whether to try again."""
         if time.monotonic() - since < _YOUNG:
             self.failed()
+        return self._failures < _MAX_DEATHS
 
     def failed(self) -> bool:
         """Note that a process could not start, and return whether to try again.

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final
 
 from rocket_cli._processes.channel import Message
+from rocket_cli._processes.signals import Order, Terminations
 from rocket_cli._supervisor.child import Phase
 from rocket_cli._supervisor.children import Children
 from rocket_cli._supervisor.generations import Generations
@@ -58,6 +59,7 @@ class Shutdown:
         self._generations = generations
         self._observers = observers
         self._notifier = notifier
+        self._terminations = Terminations()
         self.ending = Ending.NOT
         self.code: int | None = None
         self.failure: Message | None = None
@@ -69,9 +71,15 @@ class Shutdown:
         return self.ending is not Ending.NOT
 
     def terminate(self) -> None:
-        """Obey SIGTERM: the first one ends gracefully, a second one at once."""
-        stage = Ending.AT_ONCE if self.begun else Ending.GRACEFULLY
-        self._obey(signal.SIGTERM, stage)
+        """Obey SIGTERM: the first one ends gracefully, a second one at once (`Terminations`).
+
+        An end that an operator or a successor has begun is as graceful as the first one orders.
+        """
+        order = self._terminations.arrived()
+        if order is Order.STOP or self.ending is Ending.AT_ONCE:
+            self._obey(signal.SIGTERM, Ending.AT_ONCE)
+        elif not self.begun:
+            self._obey(signal.SIGTERM, Ending.GRACEFULLY)
 
     def interrupt(self) -> None:
         """Obey SIGINT: end at once."""

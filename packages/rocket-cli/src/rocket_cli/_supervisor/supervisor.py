@@ -28,6 +28,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from rocket_cli._application.hooks import Moment, load_hooks
 from rocket_cli._application.preload import preloaded
 from rocket_cli._errors import BootError, CommandError
 from rocket_cli._logging.server_log import announce, configure_log, reopen_log
@@ -36,8 +37,9 @@ from rocket_cli._processes.signals import Events
 from rocket_cli._processes.task import Task
 from rocket_cli._serving.certificates import has_certificate
 from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.environment import near_misses
 from rocket_cli._settings.identity import identity
-from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets
+from rocket_cli._sockets.bound_sockets import BoundSocket, are_loopback, close_sockets
 from rocket_cli._supervisor.admin_handlers import AdminHandlers
 from rocket_cli._supervisor.child import Child, Phase
 from rocket_cli._supervisor.children import Children
@@ -146,6 +148,7 @@ class Supervisor:
                     call()
             with log_errors("looking for missing processes"):
                 self._require_progress()
+        self._generations.hooks.call(Moment.ON_EXIT)
         self._close()
         failure = self._shutdown.failure
         if failure is not None:
@@ -166,17 +169,21 @@ class Supervisor:
         chosen = self._chosen
         self._working_directory.enter(chosen)
         configure_log(chosen)
+        for sentence in near_misses(os.environ):
+            _log.warning("%s", sentence)
         if chosen["pid"] is not None:
             self._pid_file = PidFile(chosen["pid"], chosen.origin("pid"), identity(chosen))
             if self._inherited is None:
                 self._pid_file.write()
         left = [] if self._inherited is None else self._inherited.observed
         self._observers.take(self._observe(chosen, left))
+        hooks = self._generations.hooks = load_hooks(chosen["hooks"], chosen.by_name())
+        hooks.require(Moment.ON_STARTING)
         sockets = self._replacement.first_sockets(chosen, self._inherited)
         site = None
         if chosen["preload"]:
             leave = self._events.obeyed(lambda number: self._abandon(number, sockets))
-            site = preloaded(chosen, leave)
+            site = preloaded(chosen, leave, welcomes=are_loopback(sockets))
         self._generations.begin(chosen, sockets, size_of(chosen), site)
         if self._notifier.watchdog is not None:
             self._beat(self._notifier.watchdog)
@@ -230,6 +237,7 @@ class Supervisor:
         """Announce that the first generation serves, and start the observers."""
         with log_errors("announcing the server"):
             self._announce(generation, report)
+        self._generations.hooks.call(Moment.WHEN_READY)
         self._replacement.notify_ready(generation)
         if self._inherited is not None:
             sockets = None if self._replacement.given else generation.sockets

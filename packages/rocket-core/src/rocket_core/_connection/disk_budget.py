@@ -2,9 +2,11 @@
 
 Theory of operation
 -------------------
-All bodies of a server share the room in files. A body that arrives asks for room before it writes.
-While there is none, the slowest body that holds no less than the average is given up: its thread
-finds out when it writes next. A body that is complete is with the application, and stays.
+All bodies of a server share the room in files, and the number of files, which is limited since each
+takes a descriptor: over HTTP/2, one client could have a hundred. A body that arrives asks for room
+before it writes. While there is none, the slowest body that holds no less than the average is given
+up: its thread finds out when it writes next. Where there are too many files, of which each body has
+one, that is the slowest of all. A body that is complete is with the application, and stays.
 
 The one thread that gives up bodies holds ``_making_room`` meanwhile. Under this lock it takes that
 of a `Spool` and then ``_lock``, one after the other. No thread waits for a client with any of them.
@@ -34,6 +36,9 @@ LEAST: Final = 64 * 1024
 
 TOTAL_SPOOLED: Final = 4 << 30
 """The maximum number of bytes in files, of all bodies together."""
+
+MOST_FILES: Final = 1 << 20
+"""The number of files that are open at a time, where a server says nothing."""
 
 _MOST_KEPT_FREE: Final = 1 << 30
 _SHARE_KEPT_FREE: Final = 10
@@ -68,16 +73,25 @@ class DiskBudget:
     gains nothing by sending much, or by sending slowly, and small uploads find room while large
     ones contend for it.
 
-    ``_lock`` guards what the bodies hold, and the sums. ``_making_room`` is held by the one thread
-    that gives up bodies.
+    ``_lock`` guards what the bodies hold, the sums, and the number of files. ``_making_room`` is
+    held by the one thread that gives up bodies.
     """
 
-    def __init__(self, limit: int = TOTAL_SPOOLED, keep_free: int | None = None) -> None:
+    def __init__(
+        self,
+        limit: int = TOTAL_SPOOLED,
+        keep_free: int | None = None,
+        *,
+        files: int = MOST_FILES,
+    ) -> None:
         """Let bodies hold ``limit`` bytes, and leave ``keep_free`` bytes of the file system free.
 
-        ``keep_free`` of None: a tenth of the file system, at most 1 GiB.
+        ``keep_free`` of None: a tenth of the file system, at most 1 GiB. No more than ``files`` are
+        open at a time, with those that `lend_file` counts.
         """
         self._limit = limit
+        self._files = files
+        self._lent_files = 0
         self.longest: Final = max(limit, LEAST)
         """Bytes of the longest body that finds room when it is the only one."""
         self._keep_free = keep_free
@@ -96,13 +110,54 @@ class DiskBudget:
 
     def open(self, holder: Holder) -> IO[bytes]:
         """Open a file for ``holder``, which holds nothing yet. Raises `SpoolError`."""
+        if not self._grant_file(holder):
+            self._make_room_for_file(holder)
         try:
-            file = self._open()
+            return self._open()
         except OSError as error:
+            self.give_back(holder)
             raise self.failed(error) from error
+
+    def _grant_file(self, holder: Holder) -> bool:
+        """Let ``holder`` have a file if there may be one more; return whether."""
         with self._lock:
+            if not self._may_open:
+                return False
             self._arriving[holder] = 0
-        return file
+            return True
+
+    def _make_room_for_file(self, holder: Holder) -> None:
+        """Give up bodies until ``holder`` may have a file. Raises `SpoolError`."""
+        with self._making_room:
+            while not self._grant_file(holder):
+                self._rare_log.warning(
+                    "uploads and responses have %d files open: refusing the slowest large upload",
+                    self._files,
+                )
+                now = time.monotonic()
+                with self._lock:
+                    if not self._arriving:
+                        raise SpoolError("there are too many files for the body to have one")
+                    slowest = min(self._arriving, key=lambda each: each.pace(now))
+                slowest.cut()
+
+    @property
+    def _may_open(self) -> bool:
+        """With the lock: whether there may be one more file."""
+        return len(self._arriving) + len(self._complete) + self._lent_files < self._files
+
+    def lend_file(self) -> bool:
+        """Count a file that is no body, such as a response; return False if there are too many."""
+        with self._lock:
+            if not self._may_open:
+                return False
+            self._lent_files += 1
+            return True
+
+    def return_file(self) -> None:
+        """Note that a file that was lent is closed."""
+        with self._lock:
+            self._lent_files -= 1
 
     def _open(self) -> IO[bytes]:
         try:

@@ -444,16 +444,15 @@ class SharedConnection(SharedTurns):
 
         Otherwise the owner looks after all the rest, by `send` and so on. Raises as `send`.
         """
+        # What was written before the connection was shared is sent while that is urgent. What is
+        # left of what was supplied is blocked, and it is urgent that reading goes on.
         if (
-            not self._supplies
-            or self.urgent
+            self.urgent
             or self.blocked
-            or self.resumed
-            or self._rest
             or self.phase is not _OPEN
+            or not self._supplies
             or not self._reading
             or self.waits_for_room
-            or carrier.unsent
         ):
             return False
         self.noted = False  # before the protocol is asked: see `_send_supply`

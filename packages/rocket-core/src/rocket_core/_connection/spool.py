@@ -85,6 +85,7 @@ class Spool:
         "_disk",
         "_file",
         "_lock",
+        "_memory",
         "_parts",
         "_place",
         "_room",
@@ -98,6 +99,7 @@ class Spool:
         budget: Budget | None = None,
         disk: DiskBudget | None = None,
         source: Source | None = None,
+        memory: int = MEMORY_BOUND,
     ) -> None:
         """Hold what ``budget`` and ``disk`` allow.
 
@@ -106,6 +108,7 @@ class Spool:
                 each holds in any case. None: each holds only the latter.
             disk: the room in files that many spools share. None: there is no limit.
             source: what the bytes come from; the slowest gives way to others.
+            memory: the bytes that this holds in memory in any case.
         """
         self._parts: list[bytes | bytearray] = []
         self._place = _MEMORY
@@ -114,6 +117,7 @@ class Spool:
         self._budget = budget
         self._disk = disk
         self._source = source
+        self._memory = memory
         self._taken = 0
         self._room = 0
         """Bytes for which there is room in the file."""
@@ -134,7 +138,7 @@ class Spool:
             self._join(data)
         else:
             self._parts.append(data)
-        if self.size > MEMORY_BOUND and not self._may_hold():
+        if self.size > self._memory and not self._may_hold():
             self._move()
 
     def _join(self, data: bytes) -> None:

@@ -126,8 +126,6 @@ class PoolThread:
                     continue
                 if pool.eager > 0 and (ready or not pool.polling):
                     pool.call_eagerly()
-                if pool.watched:
-                    pool.rouse()
                 if isinstance(taker, SharedRequest):
                     waited = began - taker.arrived_at
                     taker.queue_time = waited = waited if waited > 0 else 0.0
@@ -145,8 +143,6 @@ class PoolThread:
             connection: Connection = exchange  # type: ignore[assignment] # turns are not READY
             if pool.eager > 0 and (ready or not pool.polling):
                 pool.call_eagerly()
-            if pool.watched:
-                pool.rouse()
             waited = began - connection.claimed_at
             if waited > self._long_wait:
                 if engine.left(connection, seat):

@@ -29,6 +29,9 @@ class StandIn:
     """Receives, sends and closes for all clients, and queues what only a worker can do.
 
     Used by the Monitor's thread alone, whose seat it has.
+
+    Attributes:
+        refused: how many requests were refused so far, since no worker had time for them.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class StandIn:
         self._seat = seat
         self._max_queue = max_queue
         self._queue_timeout = queue_timeout
+        self.refused = 0
 
     def work(self, timeout: float) -> None:
         """Do for all clients what needs no worker, waiting up to ``timeout`` seconds for events."""
@@ -115,6 +119,7 @@ class StandIn:
             return False
         self._serve_urgent(request)
         if late or request.gone or (waiting >= self._max_queue and not self._pool.polling):
+            self.refused += 1
             engine.refuse_request(request)
             return False
         self._pool.ready.append(request)
@@ -145,6 +150,7 @@ class StandIn:
         # 1. This thread polls, since all workers are away. 2. A worker comes back, and polls, too.
         # 3. This thread is told of a request. A worker has time for it: it is not one too many.
         if late or (waiting >= self._max_queue and not self._pool.polling):
+            self.refused += 1
             engine.refuse(connection, seat)
             return False
         self._pool.ready.append(connection)

@@ -124,7 +124,6 @@ class ThreadPool:
         dismissing: whether the next worker that runs out of work is to sleep.
         eager: for how many requests another worker is called before work has waited.
         guarded: whether the Monitor's thread tends the pool.
-        watched: whether the Monitor's thread must be told of every request that begins.
     """
 
     def __init__(
@@ -136,7 +135,6 @@ class ThreadPool:
         max_threads: int,
         max_stalled: int = MAX_STALLED,
         max_upgraded: int = MAX_UPGRADED,
-        watched: bool = False,
         alert: Callable[[], None],
     ) -> None:
         """Begin without threads.
@@ -148,7 +146,6 @@ class ThreadPool:
             max_threads: how many there are at most, besides those that are away.
             max_stalled: how many workers that wait for a client or are overdue are replaced.
             max_upgraded: how many connections applications may have taken over.
-            watched: see the attribute.
             alert: has the Monitor's thread tend the pool. May be called by any thread.
         """
         self._monitor = monitor
@@ -164,7 +161,6 @@ class ThreadPool:
         self.dismissing = False
         self.eager = 0
         self.guarded = False
-        self.watched = watched
         self._lock = threading.Lock()
         self._members: set[Member] = set()
         self._sleepers: list[Member] = []
@@ -268,6 +264,11 @@ class ThreadPool:
     def waiting(self) -> int:
         """The number of ready connections that wait for a worker."""
         return len(self.ready)
+
+    @property
+    def has_free_thread(self) -> bool:
+        """Whether a worker polls, or sleeps. What any thread reads may be out of date."""
+        return self.polling > 0 or len(self._sleepers) > 0
 
     @property
     def away(self) -> int:

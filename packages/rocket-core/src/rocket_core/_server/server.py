@@ -38,8 +38,9 @@ from rocket_core._server.listener import Listener, Pollers
 from rocket_core._server.mailbox import Mailbox
 from rocket_core._server.monitor_thread import MonitorThread, Watcher
 from rocket_core._server.overdue_watch import OverdueWatch
+from rocket_core._server.saturation_watch import SaturationWatch
 from rocket_core._server.silent_upgrades import SilentUpgrades
-from rocket_core._server.watchdog import Watchdog
+from rocket_core._server.watchdog import WATCHDOG, Watchdog
 from rocket_core._state import OWNERS, CloseReason, Owner, State
 from rocket_core._system.descriptor_limit import default_max_connections
 from rocket_core._system.forks import hold, release
@@ -119,7 +120,7 @@ class Server:
         max_output: int = TOTAL_OUTPUT,
         max_spool: int = TOTAL_SPOOLED,
         spool_free: int | None = None,
-        watchdog: float | None = None,
+        watchdog: float | None = WATCHDOG,
         request_timeout: float | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
@@ -322,9 +323,10 @@ class Server:
         given a function that makes one, and calls it once everything is there. What other threads
         may call later than `stop` refers to the parts made here, never to those of the next start.
         """
+        files = default_max_connections()  # half of the descriptors: the others are connections
         most = self._max_connections
         if most is None:
-            most = default_max_connections()
+            most = files
         tally = Tally()
         seats = Seats(self._factory, tally)
         seat = Seat(worker, tally.open())
@@ -341,7 +343,6 @@ class Server:
             max_threads=self._max_threads,
             max_stalled=self._max_stalled,
             max_upgraded=self._max_upgraded,
-            watched=self._watchdog is not None,
             alert=mailbox.alert,
         )
 
@@ -355,7 +356,7 @@ class Server:
             leaving=registry,
             output=Budget(self._max_output),
             pushed=Budget(self._max_output),
-            disk=DiskBudget(self._max_spool, self._spool_free),
+            disk=DiskBudget(self._max_spool, self._spool_free, files=files),
         )
         watchers: list[Watcher] = [
             SilentUpgrades(pool, self._timeouts.silence),
@@ -385,6 +386,7 @@ class Server:
             max_queue=self._max_queue,
             queue_timeout=self._queue_timeout,
         )
+        watchers.append(SaturationWatch(pool, stand_in, self._list_activities))
         self._tally = tally
         self._seat = seat
         self._monitor = monitor

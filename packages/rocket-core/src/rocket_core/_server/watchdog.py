@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from math import inf
+from typing import Final
 
 from rocket_core._engine.statistics import Activity
 from rocket_core._state import State
@@ -13,11 +14,18 @@ from rocket_core._system.fault_log import FaultLog
 
 _log = logging.getLogger("rocket_core.watchdog")
 
+WATCHDOG: Final = 30.0
+"""Seconds that a thread is busy with one exchange, after which its stack is logged."""
+
+_LOOKS: Final = 4
+"""How often, within the limit, the watchdog looks at the threads."""
+
 
 class Watchdog:
     """Logs the stack of a thread that is busy with one exchange for too long, once.
 
-    A watcher of the Monitor's thread, which alone calls it.
+    A watcher of the Monitor's thread, which alone calls it. It looks several times within the limit
+    even if no thread was busy: to tell it of every request that begins would cost each of them.
     """
 
     def __init__(
@@ -37,7 +45,7 @@ class Watchdog:
         self._next = -inf
 
     def look(self) -> float:
-        """Log what is late; return the seconds until the next look, infinite without requests."""
+        """Log what is late; return the seconds until the next look."""
         now = time.monotonic()
         if now < self._next:
             return self._next - now
@@ -51,10 +59,8 @@ class Watchdog:
             if each not in self._reported:
                 self._report(each, now - each.since)
         self._reported = set(late)
-        if not busy:
-            return inf
         due = [each.since + self._limit for each in busy if each not in self._reported]
-        self._next = min([now + self._limit, *due])
+        self._next = min([now + self._limit / _LOOKS, *due])
         return self._next - now
 
     def _report(self, activity: Activity, seconds: float) -> None:

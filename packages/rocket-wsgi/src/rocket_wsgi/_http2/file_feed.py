@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PIECE: Final = 64 * 1024
 """The bytes of a file that are read at once, and are in memory for a stream."""
+
+
+class Lender(Protocol):
+    """What counts the open files of the server: `DiskBudget`."""
+
+    def return_file(self) -> None:
+        """Note that a file that was lent is closed."""
 
 
 class FileFeed:
@@ -20,13 +27,29 @@ class FileFeed:
         released: whether the application is done with the stream.
     """
 
-    __slots__ = ("_descriptor", "_spans", "complete", "released")
+    __slots__ = ("_descriptor", "_disk", "_spans", "complete", "released")
 
     def __init__(
-        self, descriptor: int, spans: Sequence[tuple[bytes, int, int]], *, complete: bool
+        self,
+        descriptor: int,
+        spans: Sequence[tuple[bytes, int, int]],
+        *,
+        complete: bool,
+        disk: Lender | None = None,
     ) -> None:
-        """Duplicate ``descriptor``. Raises `OSError` if the process has none left."""
-        self._descriptor = os.dup(descriptor)
+        """Duplicate ``descriptor``, for which ``disk`` has lent a file.
+
+        Without ``disk``, use it for as long as the caller has it open. Raises `OSError` if the
+        process has no descriptor left.
+        """
+        self._descriptor = descriptor
+        self._disk = disk
+        if disk is not None:
+            try:
+                self._descriptor = os.dup(descriptor)
+            except OSError:
+                disk.return_file()
+                raise
         self._spans = list(spans)
         self.complete = complete
         self.released = False
@@ -52,5 +75,7 @@ class FileFeed:
         return b"".join(pieces)
 
     def close(self) -> None:
-        """Close the descriptor."""
-        os.close(self._descriptor)
+        """Close the descriptor, if it was duplicated."""
+        if self._disk is not None:
+            os.close(self._descriptor)
+            self._disk.return_file()

@@ -5,16 +5,20 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from rocket_core import ClientGone
+from rocket_core import ClientGone, SharedProtocol
 from rocket_core.extending import SharedRequest
+from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.priority import DEFAULT_URGENCY
 from rocket_wsgi._own_answers import OVERDUE, OVERLOADED
 
 if TYPE_CHECKING:
-    from rocket_core import Connection, SharedProtocol
-    from rocket_wsgi._http2.http2_protocol import HTTP2Protocol
+    from collections.abc import Sequence
+
+    from rocket_core import Connection
     from rocket_wsgi._http2.http2_request import HTTP2Request
+    from rocket_wsgi._http2.request_head import RequestHead
     from rocket_wsgi._http2.shared_stream import SharedStream
+    from rocket_wsgi._own_answers import OwnAnswer
 
 
 class Stage(Enum):
@@ -73,7 +77,7 @@ class HTTP2Exchange(SharedRequest):
     )
 
     def __init__(
-        self, protocol: HTTP2Protocol, number: int, order: int, request: HTTP2Request
+        self, protocol: ExchangeHost, number: int, order: int, request: HTTP2Request
     ) -> None:
         SharedRequest.__init__(self)
         self.protocol = protocol
@@ -164,3 +168,123 @@ class HTTP2Exchange(SharedRequest):
     def flush(self) -> None:
         """Send what was noted, or leave that to the next stream of the connection."""
         self.protocol.send_or_leave()
+
+
+class ExchangeHost(SharedProtocol):
+    """The connection of exchanges, as far as threads of the pool deal with it: `HTTP2Protocol`.
+
+    Attributes:
+        connection: the connection, whose methods are for its owner. The subclass has the slot,
+            since it is compiled, and this module is not.
+    """
+
+    __slots__ = ()
+
+    connection: Connection
+
+    def take_reserved(self) -> HTTP2Exchange | None:
+        """Return an exchange to be served ahead of its turn, or None. The Monitor's thread asks."""
+        raise NotImplementedError
+
+    def put_back(self, exchange: HTTP2Exchange) -> None:
+        """Have an exchange wait for its turn again: nobody can serve it ahead of that."""
+        raise NotImplementedError
+
+    def next_exchange(self, exchange: HTTP2Exchange) -> HTTP2Exchange | None:
+        """Return the exchange to be queued next, now that ``exchange`` is about to be served."""
+        raise NotImplementedError
+
+    def answer(
+        self,
+        number: int,
+        answer: OwnAnswer,
+        request: HTTP2Request | None,
+        head: RequestHead | None = None,
+    ) -> None:
+        """Send an answer of the server's own, and log it. The stream is not released.
+
+        Without a request, ``head`` has what is known of it.
+        """
+        raise NotImplementedError
+
+    def drop(self, exchange: HTTP2Exchange, reason: str = "") -> None:
+        """End a request that was not served, because its stream was reset.
+
+        ``reason`` is that of the server, or empty if the client has reset the stream.
+        """
+        raise NotImplementedError
+
+    def release(self, exchange: HTTP2Exchange) -> None:
+        """Note that the application is done with a stream."""
+        raise NotImplementedError
+
+    def share(self, exchange: HTTP2Exchange, protocol: SharedProtocol) -> SharedStream:
+        """Have ``protocol`` go on with a stream once the application is done with it."""
+        raise NotImplementedError
+
+    def pace_of(self, number: int, now: float) -> float:
+        """Return the rate at which the client sends on a stream, or takes. Any thread may ask."""
+        raise NotImplementedError
+
+    def inform(self, exchange: HTTP2Exchange, block: bytes) -> bool:
+        """Send an interim response; return whether it can be."""
+        raise NotImplementedError
+
+    def write(
+        self, exchange: HTTP2Exchange, block: bytes, data: bytes, *, end: bool, in_memory: bool
+    ) -> None:
+        """Send a part of a response, behind its head if ``block`` is not empty.
+
+        ``end`` says that it is the last one, and ``in_memory`` that the rest is in memory, too. May
+        wait for the client. Raises `ClientGone` if nothing can be sent.
+        """
+        raise NotImplementedError
+
+    def write_file(
+        self,
+        exchange: HTTP2Exchange,
+        block: bytes,
+        descriptor: int,
+        spans: Sequence[tuple[bytes, int, int]],
+        *,
+        complete: bool,
+    ) -> None:
+        """Send the head ``block``, and parts of a file as the client takes them. Never waits.
+
+        ``complete`` says that the parts are all of the body. Raises `ClientGone`, and `OSError` if
+        the process has no descriptor left.
+        """
+        raise NotImplementedError
+
+    def finish(self, exchange: HTTP2Exchange, trailers: bytes = b"") -> None:
+        """End a response, with the encoded ``trailers``, if there are any."""
+        raise NotImplementedError
+
+    def complete(self, exchange: HTTP2Exchange) -> None:
+        """Send a response before its application is done."""
+        raise NotImplementedError
+
+    def break_off(
+        self, exchange: HTTP2Exchange, code: ErrorCode = ErrorCode.INTERNAL_ERROR
+    ) -> None:
+        """Reset a stream: the server cannot complete its response."""
+        raise NotImplementedError
+
+    def give_way(self, exchange: HTTP2Exchange) -> None:
+        """Reset a stream whose worker waits, and is needed by others."""
+        raise NotImplementedError
+
+    def send(self) -> None:
+        """Send what was noted."""
+        raise NotImplementedError
+
+    def send_or_leave(self) -> None:
+        """Send what was noted, or leave it to the next stream, which is about to be served."""
+        raise NotImplementedError
+
+    def read_body(self, exchange: HTTP2Exchange, size: int) -> bytes:
+        """Return up to ``size`` bytes of a streamed body; empty at its end. Waits for the client.
+
+        Raises `ClientGone`, and `OSError` if the body is too long.
+        """
+        raise NotImplementedError

@@ -56,7 +56,7 @@ from rocket_wsgi._http2.events import (
 )
 from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
-from rocket_wsgi._http2.http2_exchange import NO_PARTS, HTTP2Exchange, Stage
+from rocket_wsgi._http2.http2_exchange import NO_PARTS, ExchangeHost, HTTP2Exchange, Stage
 from rocket_wsgi._http2.http2_request import (
     VERSION,
     WEBSOCKET,
@@ -64,6 +64,7 @@ from rocket_wsgi._http2.http2_request import (
     HTTP2Request,
     RequestReader,
 )
+from rocket_wsgi._http2.limits import BODY_MEMORY
 from rocket_wsgi._http2.priority import DEFAULT_URGENCY
 from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
@@ -116,7 +117,7 @@ _CLOSED: Final = SessionState.CLOSED
 
 
 @final
-class HTTP2Protocol(SharedProtocol):
+class HTTP2Protocol(ExchangeHost):
     """One connection.
 
     Attributes:
@@ -421,7 +422,7 @@ class HTTP2Protocol(SharedProtocol):
         else:
             if request.length > min(site.max_body, server.disk.longest):
                 raise HeadError(413, "the request body is too long")
-            request.spool = spool = Spool(server.input, server.disk, exchange)
+            request.spool = spool = self._make_spool(exchange)
             request.body = HTTP2Body(spool)
             try:
                 spool.announce(max(request.length, 0))
@@ -436,6 +437,12 @@ class HTTP2Protocol(SharedProtocol):
             self._make_ready(exchange, now)
         return None
 
+    def _make_spool(self, exchange: HTTP2Exchange) -> Spool:
+        server = self.connection.server
+        if self._exchanges:
+            return Spool(server.input, server.disk, exchange, BODY_MEMORY)
+        return Spool(server.input, server.disk, exchange)
+
     def _make_ready(self, exchange: HTTP2Exchange, now: float) -> None:
         """Have a request served when it is the turn of this connection."""
         exchange.arrived_at = now
@@ -445,22 +452,25 @@ class HTTP2Protocol(SharedProtocol):
 
     def _queue_arrived(self) -> None:
         """With the lock: have the requests wait that are complete now, one of them in the queue."""
-        waiting = self._waiting
-        usual = waiting.usual
-        for exchange in self._arrived:
-            if exchange.stage is _RECEIVING:  # and not reset meanwhile
-                exchange.stage = _WAITING
-                if exchange.urgency == DEFAULT_URGENCY and not exchange.reserved:
-                    usual.append(exchange)
-                else:
-                    waiting.add(exchange)
-        self._arrived = []
-        if not self._queued:
-            first = waiting.take()
-            if first is not None:
-                self._queued = True
-                first.stage = _QUEUED
-                self._shared.serve(first)
+        arrived, self._arrived = self._arrived, []
+        first: HTTP2Exchange | None
+        if len(arrived) == 1 and not self._queued and arrived[0].stage is _RECEIVING:
+            first = arrived[0]
+        else:
+            waiting = self._waiting
+            usual = waiting.usual
+            for exchange in arrived:
+                if exchange.stage is _RECEIVING:  # and not reset meanwhile
+                    exchange.stage = _WAITING
+                    if exchange.urgency == DEFAULT_URGENCY and not exchange.reserved:
+                        usual.append(exchange)
+                    else:
+                        waiting.add(exchange)
+            first = None if self._queued else waiting.take()
+        if first is not None:
+            self._queued = True
+            first.stage = _QUEUED
+            self._shared.serve(first)
 
     def _is_reserved(self, request: HTTP2Request) -> bool:
         """Return whether a request is served even while all workers are busy."""
@@ -732,13 +742,18 @@ class HTTP2Protocol(SharedProtocol):
         *,
         complete: bool,
     ) -> None:
-        """Send the head ``block``, and parts of a file as the client takes them. Never waits.
+        """Send the head ``block``, and parts of a file as the client takes them.
 
-        ``complete`` says that the parts are all of the body. Raises `ClientGone`, and `OSError` if
-        the process has no descriptor left.
+        ``complete`` says that the parts are all of the body. Waits for the client only if the
+        server has too many files open. Raises `ClientGone`, and `OSError` if the process has no
+        descriptor left.
         """
         number = exchange.number
-        feed = FileFeed(descriptor, spans, complete=complete)
+        disk = self.connection.server.disk
+        if not disk.lend_file():
+            self._write_parts(exchange, block, FileFeed(descriptor, spans, complete=complete))
+            return
+        feed = FileFeed(descriptor, spans, complete=complete, disk=disk)
         now = monotonic()
         with self._lock:
             end = complete and feed.ended
@@ -751,6 +766,17 @@ class HTTP2Protocol(SharedProtocol):
             feed.close()
         if not sent:
             raise ClientGone("the client has reset the stream, or is gone")
+
+    def _write_parts(self, exchange: HTTP2Exchange, block: bytes, feed: FileFeed) -> None:
+        """Send a head, and a file that has no descriptor of its own. Waits for the client."""
+        while True:
+            data = feed.read()
+            end = feed.complete and feed.ended
+            self.write(exchange, block, data, end=end, in_memory=feed.ended)
+            if feed.ended:
+                return
+            self.send()
+            block = b""
 
     def break_off(
         self, exchange: HTTP2Exchange, code: ErrorCode = ErrorCode.INTERNAL_ERROR

@@ -72,6 +72,11 @@ CONNECTION_WINDOW: Final = 1024 * 1024
 on a stream over 100 ms. More for one stream is no use, since the application reads it from there;
 four of them together use the whole connection."""
 
+BODY_MEMORY: Final = 2 * 1024
+"""The bytes of a body that are in memory in any case, if others of the connection arrive, too. One
+alone has 64 KiB, as over HTTP/1.1. What exceeds this needs room in the budget of the server, or in
+a file: a hundred bodies of 64 KiB on each connection would not be bounded by it."""
+
 PREFACE_TIMEOUT: Final = 10.0
 """Seconds for the connection preface, with the first SETTINGS frame. Clients send both at once."""
 

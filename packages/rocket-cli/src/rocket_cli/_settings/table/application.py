@@ -6,7 +6,7 @@ from typing import Final
 
 from rocket_cli._settings.kinds import Text
 from rocket_cli._settings.setting import Setting, setting
-from rocket_cli._settings.values import target
+from rocket_cli._settings.values import module, target
 
 APPLICATION: Final[tuple[Setting, ...]] = (
     setting(
@@ -17,5 +17,14 @@ APPLICATION: Final[tuple[Setting, ...]] = (
         argument=True,
         metavar="MODULE:APP",
         gunicorn="wsgi_app",
+    ),
+    setting(
+        "hooks",
+        Text(module),
+        "Call the functions of this module at certain moments: on_starting, when_ready, pre_fork, "
+        "post_fork, worker_ready, worker_exit, child_exit, on_reload and on_exit.",
+        metavar="MODULE",
+        gunicorn="on_starting, when_ready, pre_fork, post_fork, post_worker_init, worker_exit, "
+        "child_exit, on_reload, on_exit",
     ),
 )

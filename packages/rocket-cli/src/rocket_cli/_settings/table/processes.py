@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rocket_cli._settings.kinds import FILE, FLAG, Bytes, Text, Whole
+from rocket_cli._settings.kinds import FILE, FLAG, SECONDS, Bytes, Text, Whole
 from rocket_cli._settings.setting import Setting, setting
 from rocket_cli._settings.values import group, umask, user
 
@@ -31,6 +31,20 @@ PROCESSES: Final[tuple[Setting, ...]] = (
         default=0,
         gunicorn="max_requests_jitter",
         needs="max-requests",
+    ),
+    setting(
+        "max-lifetime",
+        SECONDS,
+        "Replace a process after this much time.",
+        default_words="never",
+    ),
+    setting(
+        "max-lifetime-jitter",
+        SECONDS,
+        "Add a random time up to this one to --max-lifetime, so that the processes are not all "
+        "replaced at once.",
+        default_words="a tenth of --max-lifetime",
+        needs="max-lifetime",
     ),
     setting(
         "max-rss",

@@ -6,7 +6,7 @@ from typing import Final
 
 from rocket_cli._settings.kinds import FLAG, Choice, Text, Words
 from rocket_cli._settings.setting import Part, Setting, setting
-from rocket_cli._settings.values import networks, underscores, url_path
+from rocket_cli._settings.values import networks, root_path, underscores, url_path
 
 REQUESTS: Final[tuple[Setting, ...]] = (
     setting(
@@ -25,6 +25,13 @@ REQUESTS: Final[tuple[Setting, ...]] = (
         part=Part.SITE,
         default="drop",
         gunicorn="header_map",
+    ),
+    setting(
+        "root-path",
+        Text(root_path),
+        "Have the application at this path, which becomes its SCRIPT_NAME. A proxy may remove it "
+        "from the URL, or pass it on.",
+        metavar="PATH",
     ),
     setting(
         "reserved",

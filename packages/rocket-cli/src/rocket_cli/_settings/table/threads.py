@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rocket_cli._settings.kinds import SECONDS, Text, Whole
+from rocket_cli._settings.kinds import SECONDS_OR_NONE, Text, Whole
 from rocket_cli._settings.setting import Part, Setting, setting
 from rocket_cli._settings.threads import parse_threads, plain_threads
 from rocket_cli._settings.values import function
@@ -64,9 +64,10 @@ THREADS: Final[tuple[Setting, ...]] = (
     ),
     setting(
         "watchdog",
-        SECONDS,
-        "Log the stack of a thread that has been busy with one request for this long.",
+        SECONDS_OR_NONE,
+        "Log the stack of a thread that has been busy with one request for this long; none to log "
+        "no stacks.",
         part=Part.SERVER,
-        default_words="never",
+        default=30.0,
     ),
 )

@@ -27,6 +27,14 @@ TLS: Final[tuple[Setting, ...]] = (
         needs="tls-cert",
     ),
     setting(
+        "tls-key-password-file",
+        FILE,
+        "Read the password of encrypted private keys from the first line of this file, each time "
+        "they are loaded.",
+        default_words="keys are not encrypted",
+        needs=("tls-cert", "tls-dir"),
+    ),
+    setting(
         "tls-dir",
         FILE,
         "Load certificates and their keys from this directory: NAME.crt and NAME.key, NAME.pem "
