@@ -54,6 +54,7 @@ def told(environ: Environ, start: Start) -> list[bytes]:
     for key in ("wsgi.input", "wsgi.early_hints", "rocket.client_gone"):
         assert key in found
         found[key] = ""
+    found["rocket.trailers"] = dict(environ["rocket.trailers"])
     found["body"] = environ["wsgi.input"].read().decode("latin-1")
     start("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(found).encode()]
