@@ -47,7 +47,7 @@ def ask_both(
 
 def told(environ: Environ, start: Start) -> list[bytes]:
     """Answer with the environ, as far as it is text, numbers or a tuple; otherwise with types."""
-    found = {
+    found: dict[str, object] = {
         key: value if isinstance(value, str | int | float | tuple) else type(value).__name__
         for key, value in environ.items()
     }
