@@ -12,6 +12,7 @@ import socketio
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from systemtests.chromium import Chromium
 from systemtests.processes import APPLICATIONS, PATIENCE, PLAIN, Server, assert_quiet, serve
 
 if TYPE_CHECKING:
@@ -49,6 +50,21 @@ def open_socket(site: Server, trust: ssl.SSLContext) -> Callable[[str], Any]:
             yield socket
 
     return open_
+
+
+def test_flask_sock_in_chromium(site: Server, certificates: Certificates) -> None:
+    """A page that came over HTTP/2 opens the websocket over HTTP/1.1, after it was told to."""
+    with Chromium(certificates.trusted_by_chromium) as browser:
+        page = browser.visit(site.address)
+        heard = page.evaluate("""new Promise(resolve => {
+            const socket = new WebSocket(location.href.replace("http", "ws") + "echo");
+            socket.onopen = () => socket.send("hello");
+            socket.onmessage = ({ data }) => { resolve(data); socket.send("enough"); };
+            socket.onerror = () => resolve("an error");
+        })""")
+        assert heard == "hello"
+        assert page.evaluate("fetch('/').then(answer => answer.text())") == "a page"
+    site.wait_for('"GET /echo HTTP/1.1" 101')
 
 
 def test_flask_sock(site: Server, open_socket: Callable[[str], Any], trust: ssl.SSLContext) -> None:

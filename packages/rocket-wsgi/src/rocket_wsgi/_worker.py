@@ -43,9 +43,8 @@ from rocket_wsgi._http1.upgrade import offer_upgrade
 from rocket_wsgi._http2.encoded_block import EncodedBlock
 from rocket_wsgi._http2.http2_exchange import HTTP2Exchange
 from rocket_wsgi._http2.http2_protocol import HTTP2Protocol
-from rocket_wsgi._http2.http2_request import HTTP2Request
 from rocket_wsgi._http2.http2_response import HTTP2Response
-from rocket_wsgi._http2.tunnel import TunnelResponse, offer_websocket
+from rocket_wsgi._http2.tunnel import NeedsHTTP1, TunnelResponse, offer_websocket
 from rocket_wsgi._offers.begun import Begun, Refused
 from rocket_wsgi._offers.channel import Sharable
 from rocket_wsgi._offers.continuation import Continuation
@@ -223,11 +222,14 @@ class WSGIWorker(Worker):
                 environ["rocket.queue_time"] = exchange.queue_time
                 environ["rocket.send_trailers"] = response.send_trailers
                 if "HTTP_UPGRADE" in environ:
-                    self._offer_upgrade(connection, request, response)
+                    self._offer_upgrade(exchange, request, response)
                 result = self._application(environ, response.start)
                 response.send(result)
             else:
                 mount.files.answer(request, mount.prefix, response)
+        except NeedsHTTP1 as needs:
+            response.keep_alive = False
+            response.error = str(needs)
         except ClientGone:
             response.keep_alive = False
             if not response.handed_over:
@@ -240,14 +242,15 @@ class WSGIWorker(Worker):
         return _IDLE if response.keep_alive else response.ending()
 
     def _offer_upgrade(
-        self, connection: Connection, request: Request, response: AnyResponse
+        self, exchange: Connection | HTTP2Exchange, request: Request, response: AnyResponse
     ) -> None:
         """Offer another protocol that the client asks for. Raises `Refused`."""
         websockets = self._site.websockets
-        if isinstance(request, HTTP1Request) and isinstance(response, HTTP1Response):
-            offer_upgrade(connection, request, response, websockets)
-        elif isinstance(request, HTTP2Request) and isinstance(response, HTTP2Response):
-            offer_websocket(request, response, websockets)
+        if isinstance(exchange, HTTP2Exchange):
+            if isinstance(response, TunnelResponse):
+                offer_websocket(exchange.request, response, websockets)
+        elif isinstance(request, HTTP1Request) and isinstance(response, HTTP1Response):
+            offer_upgrade(exchange, request, response, websockets)
 
     def _crashed(
         self,

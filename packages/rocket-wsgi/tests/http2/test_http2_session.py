@@ -83,6 +83,7 @@ def test_server_says_what_it_allows() -> None:
         3: number(MAX_STREAMS),
         4: number(STREAM_WINDOW),
         6: number(65_536),
+        8: number(1),
         9: number(1),
     }
     assert (stream, credit) == (0, number(CONNECTION_WINDOW - 65_535))

@@ -11,6 +11,7 @@ from h2.events import (
     DataReceived,
     InformationalResponseReceived,
     ResponseReceived,
+    SettingsAcknowledged,
     StreamEnded,
     TrailersReceived,
 )
@@ -82,6 +83,7 @@ class Exchanges(RuleBasedStateMachine):
         self.responded: dict[int, Responded] = defaultdict(Responded)
         self.answers: dict[int, Responded] = defaultdict(Responded)
         self.window, self.table = 65_535, 4096
+        self.greeted = False
         self.released: set[int] = set()
         self.reset: set[int] = set()
         self.uncredited: dict[int, int] = defaultdict(int)
@@ -106,7 +108,12 @@ class Exchanges(RuleBasedStateMachine):
         return [stream for stream in self.got if stream not in self.released]
 
     def change_settings(self, window: int, table: int) -> None:
-        """Send both settings: with each ACK, the library takes a change of every one as made."""
+        """Send both settings: with each ACK, the library takes a change of every one as made.
+
+        It does so with the ACK of the first frame, too, so that there is no change before that.
+        """
+        if not self.greeted:
+            return
         self.window, self.table = window, table
         self.client.update_settings(
             {SettingCodes.INITIAL_WINDOW_SIZE: window, SettingCodes.HEADER_TABLE_SIZE: table}
@@ -156,6 +163,8 @@ class Exchanges(RuleBasedStateMachine):
                 self.answers[event.stream_id].trailers = trailers
             elif isinstance(event, StreamEnded):
                 self.answers[event.stream_id].ended = True
+            elif isinstance(event, SettingsAcknowledged):
+                self.greeted = True
             elif isinstance(event, ClientReset):
                 self.reset.add(event.stream_id)
         self.write(self.client.data_to_send())
@@ -361,6 +370,7 @@ class Exchanges(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """All that was sent arrives, when both sides have done what they can."""
+        self.settle()
         self.change_settings(1 << 20, self.table)
         self.client.increment_flow_control_window(1 << 24)
         for stream in self.live():

@@ -47,13 +47,14 @@ def ask_both(
 
 def told(environ: Environ, start: Start) -> list[bytes]:
     """Answer with the environ, as far as it is text, numbers or a tuple; otherwise with types."""
-    found = {
+    found: dict[str, object] = {
         key: value if isinstance(value, str | int | float | tuple) else type(value).__name__
         for key, value in environ.items()
     }
     for key in ("wsgi.input", "wsgi.early_hints", "rocket.client_gone"):
         assert key in found
         found[key] = ""
+    found["rocket.trailers"] = dict(environ["rocket.trailers"])
     found["body"] = environ["wsgi.input"].read().decode("latin-1")
     start("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(found).encode()]

@@ -16,6 +16,7 @@ from http2_client import HTTP2Client, StreamAnswer
 from rocket_core import Timeouts
 from rocket_core.testing import PATIENCE, eventually
 from rocket_wsgi import StaticFiles
+from rocket_wsgi._http2.tunnel import NeedsHTTP1
 from views import parked, plain, pushed, wait_for
 from websocket_peer import BINARY, CLOSE, DEFLATE, FIN, RSV1, TEXT, Notes, inflated, masked
 
@@ -146,7 +147,8 @@ def test_environ_looks_as_over_http1(serve: Serve, connect: Connect) -> None:
     assert environ["rocket.websocket"].origin == "http://a"
     assert environ["wsgi.input"].read() == b""
     assert "rocket.socket" not in environ
-    assert "werkzeug.socket" not in environ
+    with pytest.raises(NeedsHTTP1):
+        environ["werkzeug.socket"].send(b"x")
     assert ws.environ["REQUEST_METHOD"] == "GET"
 
 

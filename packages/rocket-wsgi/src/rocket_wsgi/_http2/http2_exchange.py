@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rocket_core import ClientGone, SharedProtocol
 from rocket_core.extending import SharedRequest
+from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.priority import DEFAULT_URGENCY
 from rocket_wsgi._own_answers import OVERDUE, OVERLOADED
 
@@ -263,7 +264,9 @@ class ExchangeHost(SharedProtocol):
         """Send a response before its application is done."""
         raise NotImplementedError
 
-    def break_off(self, exchange: HTTP2Exchange) -> None:
+    def break_off(
+        self, exchange: HTTP2Exchange, code: ErrorCode = ErrorCode.INTERNAL_ERROR
+    ) -> None:
         """Reset a stream: the server cannot complete its response."""
         raise NotImplementedError
 

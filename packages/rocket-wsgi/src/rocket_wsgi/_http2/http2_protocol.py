@@ -57,14 +57,19 @@ from rocket_wsgi._http2.events import (
 from rocket_wsgi._http2.file_feed import PIECE, FileFeed
 from rocket_wsgi._http2.hpack_encoder import encode_once
 from rocket_wsgi._http2.http2_exchange import NO_PARTS, ExchangeHost, HTTP2Exchange, Stage
-from rocket_wsgi._http2.http2_request import VERSION, HTTP2Body, HTTP2Request, RequestReader
+from rocket_wsgi._http2.http2_request import (
+    VERSION,
+    WEBSOCKET,
+    HTTP2Body,
+    HTTP2Request,
+    RequestReader,
+)
 from rocket_wsgi._http2.limits import BODY_MEMORY
 from rocket_wsgi._http2.priority import DEFAULT_URGENCY
 from rocket_wsgi._http2.session import Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
 from rocket_wsgi._http2.shared_streams import SharedStreams
 from rocket_wsgi._http2.stream_body import StreamBody, StreamedBody
-from rocket_wsgi._http2.tunnel import WEBSOCKET
 from rocket_wsgi._http2.turn_order import TurnOrder
 from rocket_wsgi._own_answers import NO_ROOM, make_refusal
 from rocket_wsgi._response.response import PLAIN_TEXT
@@ -773,11 +778,13 @@ class HTTP2Protocol(ExchangeHost):
             self.send()
             block = b""
 
-    def break_off(self, exchange: HTTP2Exchange) -> None:
+    def break_off(
+        self, exchange: HTTP2Exchange, code: ErrorCode = ErrorCode.INTERNAL_ERROR
+    ) -> None:
         """Reset a stream: the server cannot complete its response."""
         with self._lock:
             exchange.gone = True
-            self._session.reset(exchange.number, ErrorCode.INTERNAL_ERROR)
+            self._session.reset(exchange.number, code)
             self._shared.supply()
             self._wake()
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 VERSION: Final = "HTTP/2"
 
 
+WEBSOCKET: Final = "websocket"
+"""The only protocol that a stream may carry, as ``:protocol`` has it (RFC 8441, section 4)."""
+
 _GET: Final = "GET"
 """The method of an opening handshake, which is an extended CONNECT here (RFC 8441)."""
 
