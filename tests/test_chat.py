@@ -190,6 +190,7 @@ def test_processes_have_the_same_rooms(tmp_path: Path) -> None:
             assert heard[0] == heard[1]
             assert {each["number"] for each in heard[0]} == {number, number + 1}
         os.kill(worker, signal.SIGKILL)
+        site.wait_for(f"worker {worker} ")
         with enter(site, "Zoë"):
             assert bob.hear("roster")["names"] == ["Bob", "Zoë"]
 
