@@ -253,10 +253,10 @@ def check_build(session: nox.Session, packages: list[str], *, compiled: bool) ->
 def add_tests(package: str, version: str, *, compiled: bool) -> None:
     """Define the session that runs one package's tests on one version of Python.
 
-    By default the pure build is tested on the oldest, and the compiled one on the newest;
-    rocket-core, whose tests are quick, in both builds there. With more of them CI would not end in
-    time, so all others run by name. Pure packages are tested on the oldest with the oldest releases
-    of other packages that are declared; all other sessions have the newest.
+    By default the pure build is tested on the oldest, and the compiled one on the newest. With more
+    of them CI would not end in time, so all others run by name. Pure packages are tested on the
+    oldest with the oldest releases of other packages that are declared; all other sessions have the
+    newest.
     """
     requirements = group(PROJECTS[package], "test")
     oldest = version == VERSIONS[0] and not compiled
@@ -269,11 +269,7 @@ def add_tests(package: str, version: str, *, compiled: bool) -> None:
 
     @nox.session(
         name=f"{package}-{version}{'-compiled' if compiled else ''}",
-        default=(
-            not compiled
-            if version == VERSIONS[0]
-            else version == VERSIONS[-1] and (compiled or package == "core")
-        ),
+        default=version == (VERSIONS[-1] if compiled else VERSIONS[0]),
         python=INTERPRETERS[version] or False,
         venv_backend="uv" if oldest else None,  # other installers take the newest releases only
         requires=[f"wheels({version})" if compiled else "build"],
