@@ -19,7 +19,7 @@ from coresupport import (
     states,
     wait_for,
 )
-from rocket_core import CloseReason, MessageCounts, SharedCounts, State, Timeouts
+from rocket_core import CloseReason, Connection, MessageCounts, SharedCounts, State, Timeouts
 from rocket_core._connection.input_room import InputRoom
 from rocket_core._connection.shared_tally import MAX_OUTCOMES, SharedTally
 from rocket_core.testing import PATIENCE, eventually
@@ -1032,3 +1032,44 @@ def test_turn_that_ends_after_the_server_is_followed_by_the_last_one(
         eventually(lambda: not rocket_threads())
         assert protocol.told == ["turn", "ended", "turn"]
         assert "error" not in caplog.text
+
+
+class Supplier(Recorder):
+    """Supplies a byte whenever it is asked."""
+
+    supplies = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dry = True
+
+    def output(self) -> bytes:
+        return b"x"
+
+
+def test_what_is_noted_for_a_client_that_is_gone_ends_nobody() -> None:
+    """1. The owner finds, by sending, that the client is gone. 2. The protocol, which is not told
+    before the next event, notes that there is more to be sent. 3. The owner looks for what is
+    noted, of which nothing can be carried out any more."""
+    with sharing(threads=1) as (server, worker), connect(server) as client:
+        protocol = Supplier()
+
+        def take(connection: Connection) -> State:
+            protocol.shared = connection.share(protocol)
+            return State.SHARED
+
+        worker.serve = take  # type: ignore[method-assign]
+        client.send(b"x\n")
+        eventually(lambda: hasattr(protocol, "shared") and states(server) == {"shared": 1})
+        shared = protocol.shared
+        shared.breaks()
+
+        def note_and_flush() -> None:
+            for _ in range(3):
+                shared.supply()
+                shared.flush()
+
+        thread = threading.Thread(target=note_and_flush, daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()

@@ -760,6 +760,10 @@ class Engine:
         """
         waited = shared.blocked
         if shared.phase is Phase.OVER:
+            # 1. The client is found to be gone. 2. The protocol, which has not been told yet, has
+            # something more to send, and notes that. It can never be carried out: if it stayed
+            # noted, the owner would look for it without end.
+            shared.noted = False
             return False
         try:
             moved = shared.send()
