@@ -53,6 +53,7 @@ def test_help_of_the_group_needs_no_command(tmp_path: Path) -> None:
 
 
 def test_plain_http_needs_no_tls(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("def app(environ, start_response): ...", encoding="utf-8")
     assert not modules_of(tmp_path, "check").intersection({"rocket_tls", "cryptography", "ssl"})
 
 

@@ -152,5 +152,5 @@ def test_help_shows_the_usual_settings_and_help_all_the_others(tmp_path: Path) -
         for command in ("serve", "check", "config"):
             shown = run(tmp_path, command, option)
             assert shown.returncode == 0
-            found = set(re.findall(r"^  --([a-z-]+)", shown.stdout, re.MULTILINE))
+            found = set(re.findall(r"^  --([a-z0-9-]+)", shown.stdout, re.MULTILINE))
             assert found - {"config", "help", "help-all", "strict", "json"} == expected

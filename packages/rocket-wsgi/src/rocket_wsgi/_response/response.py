@@ -180,7 +180,7 @@ class Response(ABC, Generic[_Request, _Head]):
         if self._put(data):
             raise ApplicationError("write() was called with more than Content-Length says")
 
-    def hint(self, headers: Iterable[tuple[str, str]], /) -> None:
+    def hint(self, headers: Any, /) -> None:
         """``wsgi.early_hints``: send a 103 response at once, unless the client speaks HTTP/1.0.
 
         Raises `ApplicationError` for invalid header fields, and after the response has begun.
@@ -193,7 +193,7 @@ class Response(ABC, Generic[_Request, _Head]):
         with self._lease.use():
             self._send_hints(headers)
 
-    def send_trailers(self, trailers: Iterable[tuple[str, str]], /) -> None:
+    def send_trailers(self, trailers: Any, /) -> None:
         """``rocket.send_trailers``: have fields follow the body (RFC 9110, section 6.5).
 
         To be called before the body is complete, at the latest when its last part was given.

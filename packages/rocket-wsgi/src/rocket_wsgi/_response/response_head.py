@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 from rocket_core.extending import mypyc_attr
@@ -222,8 +222,8 @@ def field_line(name: Any, value: Any) -> str:
     return f"{name}: {value}\r\n"
 
 
-def check_hints(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the fields of a 103 response.
+def check_hints(headers: Any) -> list[tuple[str, str]]:
+    """Return the fields of a 103 response, given as pairs of strings.
 
     Raises `ApplicationError` for a field that is invalid in the head of a response, and for
     Content-Length, which an interim response must not have (RFC 9110, section 8.6).
@@ -237,8 +237,8 @@ def check_hints(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return fields
 
 
-def check_trailers(trailers: Iterable[tuple[str, str]]) -> Headers:
-    """Return the fields that follow a body.
+def check_trailers(trailers: Any) -> Headers:
+    """Return the fields that follow a body, given as pairs of strings.
 
     Raises `ApplicationError` for a field that is invalid in the head of a response, and for one
     that has to be known before the body (RFC 9110, section 6.5.1).
