@@ -44,6 +44,9 @@ SUBCOMMANDS: Final = {
     ),
 }
 
+_NO_ARGUMENTS: Final = getattr(click.exceptions, "NoArgsIsHelpError", None)
+"""What click raises, from version 8.2 on, to show the help where there are no arguments."""
+
 
 class Main(LazyGroup):
     """The group of all commands."""
@@ -69,9 +72,9 @@ def _explained() -> Iterator[None]:
     """Raise `CommandError` for an error in the use of a command."""
     try:
         yield
-    except click.exceptions.NoArgsIsHelpError:
-        raise
     except click.UsageError as error:
+        if _NO_ARGUMENTS is not None and isinstance(error, _NO_ARGUMENTS):
+            raise
         raise explained(error) from error
 
 
