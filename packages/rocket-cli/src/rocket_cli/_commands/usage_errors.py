@@ -11,10 +11,7 @@ from rocket_cli._errors import CommandError
 
 _COUNTERPARTS: Final = {
     # gunicorn
-    "--workers": "--processes",
     "--worker-class": "nothing: every worker has threads, see --threads",
-    "--worker-connections": "--max-connections",
-    "--timeout": "--request-timeout",
     "--keep-alive-timeout": "--keep-alive",
     "--daemon": "nothing: let systemd, or what starts the command, keep it in the background",
     "--pythonpath": "the variable PYTHONPATH, or --chdir",
@@ -26,13 +23,6 @@ _COUNTERPARTS: Final = {
     "--capture-output": "nothing: what the application prints is left alone",
     "--enable-stdio-inheritance": "nothing: what the application prints is left alone",
     "--statsd-host": "--metrics, for Prometheus",
-    "--certfile": "--tls-cert",
-    "--keyfile": "--tls-key",
-    "--ssl-version": "--tls-min-version",
-    "--ca-certs": "--tls-client-ca",
-    "--cert-reqs": "--tls-client-certificates",
-    "--ciphers": "--tls-ciphers",
-    "--forwarded-allow-ips": "--trusted-proxies",
     "--proxy-allow-from": "--proxy-protocol",
     "--limit-request-line": "nothing: the limits of heads are fixed",
     "--limit-request-fields": "nothing: the limits of heads are fixed",
@@ -73,7 +63,10 @@ _COUNTERPARTS: Final = {
     "--pid-file": "--pid",
     "--backpressure": "--max-queue",
 }
-"""Options of other servers, and what stands for each of them here."""
+"""Options of other servers, and what stands for each of them here.
+
+The options that have the name of a setting of gunicorn are in the table of settings.
+"""
 
 
 _TAKERS: Final = frozenset({"rocket-cli serve", "rocket-cli check", "rocket-cli config"})
@@ -87,7 +80,7 @@ def explained(error: click.UsageError) -> CommandError:
     help_text = f"see {name} --help"
     if isinstance(error, click.NoSuchOption):
         option = error.option_name
-        counterpart = _COUNTERPARTS.get(option) if name in _TAKERS else None
+        counterpart = _counterpart(option) if name in _TAKERS else None
         if counterpart is not None:
             here = counterpart.removeprefix("nothing: ")
             says = "here it is" if here == counterpart else "it is not needed here:"
@@ -98,3 +91,14 @@ def explained(error: click.UsageError) -> CommandError:
         return CommandError(f"{option}: there is no such option; {advice}")
     message = error.format_message().rstrip(".")
     return CommandError(f"{message[:1].lower()}{message[1:]}; {help_text}")
+
+
+def _counterpart(option: str) -> str | None:
+    """Return what stands for an option of another server here; None if that is not known."""
+    # Imported only for an error, so that the command starts fast.
+    from rocket_cli._settings.all_settings import SETTINGS
+
+    setting = option.removeprefix("--").replace("-", "_")
+    options = (each for each in SETTINGS if not each.argument)
+    same = (f"--{each.name}" for each in options if setting in each.gunicorn.split(", "))
+    return _COUNTERPARTS.get(option) or next(same, None)
