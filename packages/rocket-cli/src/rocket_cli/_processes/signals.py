@@ -52,8 +52,8 @@ Renewal = Callable[[], None]
 class Terminations:
     """Tells whether a SIGTERM is a second order, or the first one, which was sent twice.
 
-    Who ends a process and its group sends it two: systemd with ``KillMode=mixed``, timeout(1) and
-    container runtimes do. The second one must not cut off what the first one lets finish.
+    A program that signals a process, and then the group of the process, sends it two: timeout(1) is
+    one. The second signal must not cut off what the first one lets finish.
     """
 
     def __init__(self) -> None:
