@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -13,8 +14,14 @@ from hypothesis import HealthCheck, settings
 
 from rocket_cli._logging.loggers import NAMES, ServerLogger
 
-# A busy machine is slow now and then, and that is no failure.
-settings.register_profile("cli", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A busy machine is slow now and then, and that is no failure. CI (variable CI) tries the same
+# examples every time; elsewhere each run looks for new ones.
+settings.register_profile(
+    "cli",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("cli")
 
 VERSION = """

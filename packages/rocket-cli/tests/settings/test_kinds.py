@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,8 @@ def test_value(kind: Kind, raw: Any, value: Any) -> None:
         (BYTES, "1.3", ["whole number of bytes"]),
         (BYTES, "M", ["bytes"]),
         (BYTES, "9" * 30, ["bytes"]),
+        (BYTES, "9" * 400 + ".5", ["bytes"]),
+        (BYTES, "1iB", ["'1iB'"]),
         (BYTES, "8388608T", ["bytes"]),
         (SECONDS, "2 hours", ["'2 hours'", "2h"]),
         (SECONDS, "12d", ["at most"]),
@@ -110,15 +114,40 @@ def test_what_is_wrong(kind: Kind, raw: Any, named: list[str]) -> None:
         assert name in str(caught.value)
 
 
-@given(st.text())
-def test_numbers_are_digits(text: str) -> None:
-    for kind in (BYTES, SECONDS):
-        try:
-            value = kind.convert(text, None, None)
-        except CommandError:
-            continue
-        assert set(text) <= set("0123456789.")
-        assert value == float(text)
+NUMBERS = st.from_regex(r"[0-9]{1,7}(\.[0-9]{1,4})?", fullmatch=True)
+SPACES = st.sampled_from(["", " "])
+SIZES = {"": 1, "B": 1, "k": 1024, "K": 1024, "KiB": 1024, "MB": 1024**2}
+TIMES = {"": 1, "s": 1, "ms": 0.001, "m": 60, "h": 3600, "d": 86_400}
+
+
+@given(NUMBERS, SPACES, st.sampled_from(list(SIZES)))
+def test_sizes(number: str, space: str, unit: str) -> None:
+    size = Fraction(number) * SIZES[unit]
+    if size.denominator == 1:
+        assert BYTES.convert(number + space + unit, None, None) == size
+    else:
+        with pytest.raises(CommandError, match="use a whole number of bytes"):
+            BYTES.convert(number + space + unit, None, None)
+
+
+@given(NUMBERS, SPACES, st.sampled_from(list(TIMES)))
+def test_times(number: str, space: str, unit: str) -> None:
+    seconds = float(number) * TIMES[unit]
+    if 0 < seconds <= 1_000_000:
+        assert SECONDS.convert(number + space + unit, None, None) == pytest.approx(seconds)
+    else:
+        with pytest.raises(CommandError, match="greater than 0 and at most 1000000"):
+            SECONDS.convert(number + space + unit, None, None)
+
+
+@given(st.text(), st.sampled_from([BYTES, SECONDS]))
+def test_numbers_are_digits_with_a_unit(text: str, kind: Kind) -> None:
+    try:
+        value = kind.convert(text, None, None)
+    except CommandError:
+        return
+    assert re.fullmatch(r"[0-9]+(\.[0-9]+)? ?([kKMGT]?B|[kKMGT]iB|[kKMGT]|ms|[smhd])?", text)
+    assert value >= 0
 
 
 def completions(kind: Kind, incomplete: str) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ _SIZES: Final = {
     f"{prefix}{suffix}": 1 << exponent
     for prefix, exponent in {"": 0, "k": 10, "K": 10, "M": 20, "G": 30, "T": 40}.items()
     for suffix in ("", "B", "iB")
+    if prefix or suffix != "iB"
 }
 """The units of sizes, in bytes. Each prefix is a power of 1024, as in most servers' settings."""
 _TIMES: Final = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -136,7 +137,7 @@ class Bytes(Whole):
     def parse(self, text: str) -> int:
         """Read a number, with or without a unit."""
         found = _measured(text, _SIZES)
-        if found is not None and found == int(found) and self._least <= found <= self._most:
+        if found is not None and self._least <= found <= self._most and found == int(found):
             return int(found)
         raise ValueError(
             f"{text!r}: use a whole number of bytes, at least {self._least}, or a size such as "
