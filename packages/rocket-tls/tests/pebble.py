@@ -94,6 +94,12 @@ class Authority:
         connection.close()
         return root
 
+    def note(self, kind: str, signed: dict[str, Any]) -> None:
+        """Note a request."""
+        self.asked.append(kind)
+        if kind == "order-plz":
+            self.orders.append(signed)
+
     def forget(self) -> None:
         """Forget the requests so far."""
         self.asked.clear()
@@ -186,6 +192,28 @@ def _answers(port: int) -> bool:
     return True
 
 
+_AGAIN = problem(400, "badNonce", "order again")
+"""The client repeats what is refused for its nonce, and so gets another order."""
+
+
+class Validations:
+    """What the server has had its clients prove.
+
+    It is told never to take an earlier proof for a new order, but compares such that it does for
+    one order in a hundred.
+    """
+
+    def __init__(self) -> None:
+        self._urls: set[str] = set()
+
+    def reused(self, order: str) -> bool:
+        """Return whether an order needs something that was needed for an earlier one."""
+        urls = set(json.loads(order).get("authorizations", ()))
+        reused = not urls.isdisjoint(self._urls)
+        self._urls |= urls
+        return reused
+
+
 def _front(
     stack: ExitStack,
     authority: Authority,
@@ -193,7 +221,7 @@ def _front(
     trust: ssl.SSLContext,
     files: dict[str, Path],
 ) -> None:
-    authorizations: set[str] = set()
+    validations = Validations()
 
     class Front(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -208,14 +236,8 @@ def _front(
             answer = authority.intervene(kind, signed)
             if answer is None:
                 answer = self.ask(body, kind)
-                if kind == "order-plz" and self.reuses(answer):
-                    nonce = answer.fields["Replay-Nonce"]
-                    answer = problem(400, "badNonce", "order again", Replay_Nonce=nonce)
-                    kind = ""
-            if kind:
-                authority.asked.append(kind)
-            if kind == "order-plz":
-                authority.orders.append(signed)
+            if answer is not _AGAIN:
+                authority.note(kind, signed)
             self.send_response(answer.status)
             for name, value in answer.fields.items():
                 self.send_header(name, value)
@@ -225,17 +247,6 @@ def _front(
                 self.wfile.write(answer.body.encode())
 
         do_GET = do_HEAD = do_POST = answer  # noqa: N815 - as http.server calls them
-
-        def reuses(self, order: Answer) -> bool:
-            """Return whether an order needs no validation, because of an earlier one.
-
-            The server means never to do so, but compares such that it does for one order in a
-            hundred. The client repeats what is refused for its nonce, and so gets another order.
-            """
-            wanted = set(json.loads(order.body).get("authorizations", ()))
-            reused = not wanted.isdisjoint(authorizations)
-            authorizations.update(wanted)
-            return reused
 
         def ask(self, body: bytes, kind: str) -> Answer:
             server = http.client.HTTPSConnection("127.0.0.1", port, context=trust)
@@ -250,6 +261,8 @@ def _front(
             }
             if kind == "dir" and authority.extra:
                 content = json.dumps({**json.loads(content), **authority.extra})
+            if kind == "order-plz" and validations.reused(content):
+                return _AGAIN
             return Answer(response.status, content, fields)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Front)
