@@ -11,7 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from rocket_core.testing import NARROW, eventually
+from rocket_core import Timeouts
+from rocket_core.testing import NARROW, PATIENCE, eventually
 from rocket_wsgi import Group
 from rocket_wsgi._websocket.session import SLOW
 from rocket_wsgi._websocket.state import State
@@ -66,7 +67,14 @@ class Scripted(Notes):
 
 @cache
 def server() -> WebSocketServer:
-    return WebSocketServer(None, read_ahead=READ_AHEAD, ping=None, threads=3).__enter__()
+    """Start the server, which waits until a client has taken all after an end.
+
+    After the usual time for that it closes, and if the client sends something then, what the client
+    has not taken is lost. On a busy machine a few steps of the model take longer.
+    """
+    timeouts = Timeouts(linger=PATIENCE)
+    running = WebSocketServer(None, read_ahead=READ_AHEAD, ping=None, threads=3, timeouts=timeouts)
+    return running.__enter__()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -282,7 +290,7 @@ class WebSocketModel(RuleBasedStateMachine):
     def read(self) -> None:
         """Let the client take all that waits for it, while there is no end."""
         while self.code is None and len(self.got) < len(self.taken):
-            self.read_frame()
+            assert self.read_frame()
         before = self.drains
         if before is not None and self.code is None and not self.held:
             eventually(lambda: self.notes.drains > before)
