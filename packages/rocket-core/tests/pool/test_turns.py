@@ -50,7 +50,7 @@ def test_many_calls_before_a_turn_are_one() -> None:
     ):
         for _ in range(5):
             call(protocol)
-        assert queued(server) == 1
+        eventually(lambda: queued(server) == 1)  # it may just be looked at
         go_on.set()
         protocol.wait_for("turn")
         eventually(lambda: not queued(server))
@@ -182,9 +182,10 @@ def test_turns_leave_room_in_the_queue_for_requests() -> None:
         go_on = stack.enter_context(busy_workers(server, worker, 1))
         for each in waiting:
             call(each)
-        first, second = (stack.enter_context(connect(server)) for _ in range(2))
+        first = stack.enter_context(connect(server))
         first.send(b"in the queue\n")
         eventually(lambda: queued(server) == 6)
+        second = stack.enter_context(connect(server))
         second.send(b"one too many\n")
         assert second.read_all() == b""
         go_on.set()
@@ -204,7 +205,7 @@ def test_turn_waits_however_long_all_workers_are_busy() -> None:
         call(protocol)
         client.send(b"request\n")
         assert client.read_all() == b""  # a request waits no longer than that
-        assert queued(server) == 1
+        eventually(lambda: queued(server) == 1)  # it may just be looked at
         go_on.set()
         protocol.wait_for("turn")
         expect_closes(server, {"overloaded": 1})
