@@ -83,7 +83,14 @@ class StandIn:
         # A client that has left must keep no other out.
         crowded = count - len(self._pool.turns) >= self._max_queue
         now = time.monotonic()
+        seen: set[Connection | TurnTaker] = set()
         for connection in self._take(count):
+            if connection in seen:
+                # 1. This thread queues a connection again. 2. Workers take all that is before it.
+                # 3. This thread meets it once more, and would count it as one that waits before it.
+                self._pool.ready.appendleft(connection)
+                break
+            seen.add(connection)
             if isinstance(connection, SharedRequest):
                 waiting += self._queue_request(connection, waiting=waiting)
                 continue
