@@ -32,6 +32,7 @@ PUBLIC = {
         "MessageCounts",
         "Networks",
         "Peer",
+        "ResponseCounts",
         "RocketError",
         "Server",
         "SharedConnection",

@@ -32,7 +32,7 @@ import logging
 from typing import Any, Final, Unpack
 from wsgiref.types import WSGIApplication
 
-from rocket_core import ClientGone, CloseReason, Connection, State, Worker
+from rocket_core import ClientGone, CloseReason, Connection, ResponseCounts, State, Worker
 from rocket_core.extending import mypyc_attr
 from rocket_wsgi._environ.request import ENDED, Request, is_secure
 from rocket_wsgi._http1.encoded_head import EncodedHead
@@ -91,7 +91,9 @@ class WSGIWorker(Worker):
         self._mounts = site.mounts
         self._heads = ResponseHeads(EncodedHead)
         self._blocks = ResponseHeads(EncodedBlock)
-        self._receiver = Receiver(site, self._heads.clock, self._begin_http2)
+        self.responses = ResponseCounts()
+        self._responses = self.responses  # an attribute that is not the base's costs less
+        self._receiver = Receiver(site, self._heads.clock, self._begin_http2, self._responses)
         self._doing = "", ""
         """The method and the target of the present request, or of the last one."""
 
@@ -268,6 +270,7 @@ class WSGIWorker(Worker):
         if isinstance(error, Refused):
             response.error = error.text
             response.refuse(error)
+            self._responses.note_own(int(error.status[:3]))
             return
         connection.server.faults.report(_log, error, "%s: the application failed", request)
         response.error = CRASHED.reason
@@ -278,6 +281,7 @@ class WSGIWorker(Worker):
             return
         response.keep_alive = response.keep_alive and request.modern
         response.send_text(CRASHED.status, CRASHED.body)
+        self._responses.note_own(CRASHED.code)
 
     def _finish(
         self,
@@ -302,6 +306,12 @@ class WSGIWorker(Worker):
         if response.upgrade is not None:
             response.take_back()
         log, record = self._access_log, request.record
+        if response.began:
+            responses = self._responses
+            responses.recent = digit = response.status // 100
+            responses.sent[digit] += 1
+        elif response.overtaken:
+            self._responses.recent = OVERDUE.code // 100  # which is counted where it was sent
         if response.begun is not None:
             self._settle(exchange, connection, request, response, response.begun)
         elif log is not None and record is not None and not response.overtaken:

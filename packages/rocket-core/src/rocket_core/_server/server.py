@@ -329,7 +329,7 @@ class Server:
             most = files
         tally = Tally()
         seats = Seats(self._factory, tally)
-        seat = Seat(worker, tally.open())
+        seat = Seat(worker, tally.open(worker.responses))
         monitor = Monitor()
         mailbox = Mailbox(monitor)
 
@@ -666,6 +666,8 @@ class Server:
         if self._lifecycle is Lifecycle.NEW:
             raise LifecycleError("a server that was never started has no statistics")
         total = self._tally.total()
+        responses = total.responses
+        responses.add_shared(*self._server_state.tally.responses())
         connections = self._registry.snapshot()
         states = Counter(each.state.value for each in connections)
         return Statistics(
@@ -680,11 +682,14 @@ class Server:
             ready=self._pool.waiting,
             held=self._server_state.output.held + self._server_state.pushed.held,
             queue_time=total.queue_time,
-            service_time=total.service_time,
+            service_time=responses.all_times(),
             turns=total.turns,
             shared=_count_shared(connections, self._server_state.tally.streams()),
             messages=self._server_state.tally.messages(connections),
             outcomes=self._server_state.tally.outcomes(),
+            responses=responses.by_class(),
+            own_responses=responses.own_by_status(),
+            service_times=responses.times_by_class(),
         )
 
     def activities(self) -> list[Activity]:
