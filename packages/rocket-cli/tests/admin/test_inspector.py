@@ -83,6 +83,9 @@ def test_stats(server: Server, inspector: Inspector) -> None:
     counters = answer["counters"]
     assert (counters["accepted"], counters["requests"]) == (1, 3)
     assert sum(counters["service_time"]["buckets"].values()) == 3
+    assert counters["service_times"]["2xx"] == counters["service_time"]
+    assert counters["responses"]["2xx"] == 3
+    assert counters["own_responses"] == {}
     assert counters["cpu"] > 0
     assert json.loads(json.dumps(answer)) == answer
 
@@ -214,6 +217,7 @@ def test_certificates_and_failed_handshakes(certificate: Path, key: Path) -> Non
         assert found["expires"] == chain.expires.timestamp()
         assert found["names"] == ["127.0.0.1", "::1", "localhost"]
         assert found["listener"] == str(listener.address)
+        assert inspector.stats({})["failed_certificates"] == {str(listener.address): 0}
 
 
 def test_protocol_of_a_connection(
