@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from websockets.sync.client import connect
 
 from answering import Sleeper, serving, url
 from rocket_cli._admin.inspector import Inspector
-from rocket_cli._admin.vitals import build, gil_wait, memory
+from rocket_cli._admin.vitals import build, descriptors, gil_wait, memory
 from rocket_cli._logging.loggers import ServerLogger
 from rocket_core import Server
 from rocket_core.testing import PATIENCE, eventually
@@ -260,6 +262,23 @@ def test_memory_is_that_of_this_process() -> None:
     for at in range(0, len(block), os.sysconf("SC_PAGE_SIZE")):
         block[at] = 1
     assert memory() - before > 32 << 20
+
+
+def test_all_descriptors_are_in_use() -> None:
+    """To count them would take another one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors()["open"], hard))
+    opened: list[int] = []
+    try:
+        with suppress(OSError):  # there may be gaps among them
+            while True:
+                opened.append(os.dup(0))
+        found = descriptors()
+    finally:
+        for each in opened:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found["open"] == found["limit"] > 0
 
 
 def test_gil_wait_grows_when_a_thread_computes() -> None:

@@ -62,6 +62,26 @@ def test_one_process_by_default(site: Path, client: httpx.Client) -> None:
         served.stop()
 
 
+def test_start_is_an_event_of_the_log_that_is_a_file(site: Path) -> None:
+    with Served(site, *ANY, "--error-log", "error.log", "versioned") as served:
+        url = served.location()
+        served.stop()
+    events = [
+        line.partition("INFO rocket_cli: ")[2]
+        for line in (site / "error.log").read_text().splitlines()
+    ]
+    assert events[0].startswith("started: Rocket ")
+    assert events[0].endswith(f"; serving versioned:application on {url}")
+    assert events[-1] == "stopped"
+
+
+def test_start_is_not_told_twice_on_standard_error(site: Path) -> None:
+    with Served(site, *ANY, "versioned") as served:
+        served.location()
+        served.stop()
+    assert not any("started: " in line for line in served.said)
+
+
 def test_as_many_as_processors(site: Path) -> None:
     with Served(site, *ANY, "--processes", "0", "versioned") as served:
         served.location()

@@ -52,3 +52,10 @@ def test_buckets_end_with_the_last_count() -> None:
         (pytest.approx(3e-6), 0),
         (pytest.approx(4e-6), 2),
     ]
+
+
+@given(st.integers(0, 10**12))
+def test_time_is_in_the_bucket_whose_limits_are_around_it(microseconds: int) -> None:
+    histogram = filled([(microseconds + 0.5) * 1e-6])
+    limits = [round(limit * 1e6) for limit, _ in histogram.buckets()]
+    assert [0, *limits][-2] <= microseconds < limits[-1]

@@ -44,9 +44,9 @@ class Responding(LineWorker):
         self.responses = counts = ResponseCounts()
 
         def respond(connection: Connection, line: bytes, body: bytes) -> State:
-            if line != b"nothing":
-                counts.recent = int(line)
-                counts.sent[int(line)] += 1
+            digit = 0 if line == b"nothing" else int(line)
+            counts.sent[digit] += 1
+            counts.add_time = counts.adders[digit]
             return shout(connection, line, body)
 
         super().__init__(respond)

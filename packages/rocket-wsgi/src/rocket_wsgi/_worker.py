@@ -306,12 +306,13 @@ class WSGIWorker(Worker):
         if response.upgrade is not None:
             response.take_back()
         log, record = self._access_log, request.record
+        responses = self._responses
         if response.began:
-            responses = self._responses
-            responses.recent = digit = response.status // 100
+            digit = response.status // 100
             responses.sent[digit] += 1
-        elif response.overtaken:
-            self._responses.recent = OVERDUE.code // 100  # which is counted where it was sent
+            responses.add_time = responses.adders[digit]
+        else:  # the answer to an overdue request is counted where it was sent
+            responses.add_time = responses.adders[OVERDUE.code // 100 if response.overtaken else 0]
         if response.begun is not None:
             self._settle(exchange, connection, request, response, response.begun)
         elif log is not None and record is not None and not response.overtaken:

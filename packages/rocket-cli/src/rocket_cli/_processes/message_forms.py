@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rocket_cli._admin.protocol import COMMANDS, REQUIRED
 from rocket_cli._admin.counters import TIMED_CLASSES
+from rocket_cli._admin.protocol import COMMANDS, REQUIRED
 from rocket_cli._processes.channel import ChannelError, Message
 
 _MAX_DEPTH: Final = 16

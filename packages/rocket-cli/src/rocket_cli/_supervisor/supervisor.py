@@ -31,7 +31,7 @@ from typing import NoReturn
 from rocket_cli._application.hooks import Moment, load_hooks
 from rocket_cli._application.preload import preloaded
 from rocket_cli._errors import BootError, CommandError
-from rocket_cli._logging.server_log import announce, configure_log, reopen_log
+from rocket_cli._logging.server_log import STANDARD, announce, configure_log, reopen_log
 from rocket_cli._processes.channel import Message
 from rocket_cli._processes.signals import Events
 from rocket_cli._processes.task import Task
@@ -57,7 +57,7 @@ from rocket_cli._supervisor.succession import take_inheritance
 from rocket_cli._supervisor.systemd_notify import Notifier
 from rocket_cli._supervisor.timers import Timers
 from rocket_cli._supervisor.working_directory import WorkingDirectory
-from rocket_cli._terminal.banner import banner
+from rocket_cli._terminal.banner import banner, start_event
 from rocket_cli._terminal.browser import open_browser
 
 _log = logging.getLogger("rocket_cli")
@@ -252,7 +252,10 @@ class Supervisor:
         locations = [each.location(certificate=certificate) for each in generation.sockets]
         if report["found"]:
             announce(chosen, [report["found"]])
-        announce(chosen, banner(report["name"], generation.size, chosen["threads"], locations))
+        started = report["name"], generation.size, chosen["threads"], locations
+        announce(chosen, banner(*started))
+        if chosen["error-log"] != STANDARD:  # where these lines are
+            _log.info("%s", start_event(*started))
         if chosen["open"]:
             open_browser(locations)
 

@@ -23,12 +23,14 @@ class Histogram:
     def add(self, seconds: float) -> None:
         """Count one duration in ``seconds``, shorter than 6 days."""
         count = int(seconds * 1e6)
-        # The three highest bits of the number choose the bucket: the first is 1, and the others
-        # tell the quarter.
-        index = count
-        if count > 3:
-            shift = count.bit_length() - 3
-            index = (shift << 2) + (count >> shift)
+        # To look an index up costs half of what it costs to compute one. A number that is 2 ** 10
+        # times as large has the bucket ten powers of two further on.
+        if count < 4096:
+            index = _INDEXES[count]
+        elif count < 4096 << 10:
+            index = _INDEXES[count >> 10] + 40
+        else:
+            index = _index(count)
         self._counts[index] += 1
         self._sum += seconds
 
@@ -71,6 +73,21 @@ class Histogram:
 
     def __repr__(self) -> str:
         return f"<Histogram of {self.count}: median {self.quantile(0.5):g} s>"
+
+
+def _index(count: int) -> int:
+    """Return the bucket for so many microseconds.
+
+    The three highest bits of the number choose it: the first is 1, and the others tell the quarter.
+    """
+    if count <= 3:
+        return count
+    shift = count.bit_length() - 3
+    return (shift << 2) + (count >> shift)
+
+
+_INDEXES: Final = [_index(count) for count in range(4096)]
+"""The buckets of short durations, by microseconds."""
 
 
 def _limit(index: int) -> int:

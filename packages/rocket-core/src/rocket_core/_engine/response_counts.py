@@ -17,26 +17,28 @@ class ResponseCounts:
     """The responses of one thread, which alone writes them; so they need no lock.
 
     A worker has an instance of its own as `Worker.responses`. For each response that it sends it
-    adds one in ``sent``, and sets ``recent``.
+    adds one in ``sent``, and before the end of each service it sets ``add_time``.
 
     Attributes:
         sent: the responses sent, by the first digit of the status code.
         own: the responses that the server gave in place of the application, by status code. They
             are among those of ``sent``.
-        recent: the first digit of the status code of the last response in the present service; 0 as
-            long as there is none. The thread sets it back after each service.
-        times: the seconds that the thread spent on an exchange, by that digit.
+        times: the seconds that the thread spent on an exchange, by the first digit of the status
+            code of its last response; 0 for none.
+        adders: what adds a time to these, by that digit.
+        add_time: the one of the present service.
     """
 
-    __slots__ = ("own", "recent", "sent", "times")
+    __slots__ = ("add_time", "adders", "own", "sent", "times")
 
     def __init__(self) -> None:
         self.sent: Final = [0] * 10
         self.own: Final[dict[int, int]] = {}
-        self.recent = 0
         times = [Histogram() for _ in range(1 + len(CLASSES))]
         # Clients take a status code from 600 on for one from 500 on (RFC 9110, section 15).
         self.times: Final = [*times, times[5], times[5], times[5], times[5]]
+        self.adders: Final = [each.add for each in self.times]
+        self.add_time = self.adders[0]
 
     def count_own(self, status: int) -> None:
         """Count a response with ``status`` that the server has sent in place of the application."""
