@@ -71,7 +71,7 @@ def test_start_is_an_event_of_the_log_that_is_a_file(site: Path) -> None:
         for line in (site / "error.log").read_text().splitlines()
     ]
     assert events[0].startswith("started: Rocket ")
-    assert events[0].endswith(f"; serving versioned:application on {url}")
+    assert events[0].endswith(f"; serving versioned on {url}")
     assert events[-1] == "stopped"
 
 
