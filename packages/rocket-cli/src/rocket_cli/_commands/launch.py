@@ -48,6 +48,11 @@ def _observers(chosen: Chosen, present: Sequence[BoundSocket]) -> list[Task]:
 
 
 def _check_reload(chosen: Chosen) -> None:
+    if chosen["preload"] and chosen["reload-grace"] is not None:
+        raise CommandError(
+            f"with {chosen.origin('preload')} a reload replaces all processes, "
+            f"so {chosen.origin('reload-grace')} cannot keep the old ones: choose one of them"
+        )
     if not chosen["reload"]:
         return
     if chosen["preload"]:

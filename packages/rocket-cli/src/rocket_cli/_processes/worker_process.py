@@ -204,6 +204,8 @@ class _Booted:
     def _orders(self, channel: Channel) -> dict[str, Callable[[Message], None]]:
         return {
             "serve": lambda _: self._accept(),
+            "pause": lambda _: self._pause(),
+            "resume": lambda _: self._resume(),
             "drain": lambda message: self._drain_as_told(message, channel),
             "stop": lambda _: self._stop(),
             "reopen": lambda _: self._reopen(),
@@ -215,6 +217,14 @@ class _Booted:
         self.server.accept()
         if self.acme is not None:
             self.acme.start()
+
+    def _pause(self) -> None:
+        self.slot.leave()
+        self.server.pause()
+
+    def _resume(self) -> None:
+        self.slot.pause(0)
+        self.server.resume()
 
     def _drain_as_told(self, message: Message, channel: Channel) -> None:
         self.slot.leave()

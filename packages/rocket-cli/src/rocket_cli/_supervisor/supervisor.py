@@ -287,8 +287,8 @@ class Supervisor:
                 self._ready(child, message)
             case {"event": "failed"}:
                 child.failure = message
-            case {"event": "retire"} if child.phase is Phase.SERVING:
-                self._generations.retire(child, message["why"])
+            case {"event": "retire"}:
+                self._generations.due(child, message["why"])
             case {"event": "closed"}:
                 self._generations.closed(child)
             case {"event": "final"}:

@@ -278,6 +278,30 @@ class Server:
         if self._lifecycle is Lifecycle.RUNNING:
             self._start_listeners()
 
+    def pause(self) -> None:
+        """Accept no clients until `resume`, in a server that accepts. Returns at once.
+
+        The present clients are served as before. New ones wait, unless another process accepts from
+        the same sockets; if a client has woken this process alone, it is still accepted here.
+        """
+        self._mailbox.post(self._pause)
+
+    def _pause(self) -> None:
+        """On the Monitor's thread."""
+        if self._lifecycle is Lifecycle.RUNNING:
+            for listener in self.listeners:
+                listener.pause()
+
+    def resume(self) -> None:
+        """End a pause. Returns at once."""
+        self._mailbox.post(self._resume)
+
+    def _resume(self) -> None:
+        """On the Monitor's thread."""
+        if self._lifecycle is Lifecycle.RUNNING:
+            for listener in self.listeners:
+                listener.resume()
+
     def _start_listeners(self) -> None:
         for listener in self.listeners:
             counters = self._tally.open()

@@ -53,6 +53,14 @@ PROCESSES: Final[tuple[Setting, ...]] = (
         default_words="never",
     ),
     setting(
+        "reload-grace",
+        SECONDS,
+        "After a reload, keep the old processes without new connections until the new ones have "
+        "served for this long. If one of these ends before, the old processes serve again, and the "
+        "reload has failed.",
+        default_words="they end at once",
+    ),
+    setting(
         "preload",
         FLAG,
         "Import the application once, before the processes are forked, so that they share its "
