@@ -213,7 +213,9 @@ class WSGIWorker(Worker):
         """
         environ = request.environ
         if self._adds_fields:
-            response.own_fields = self._site.own_fields(request, secure=is_secure(environ))
+            response.own_fields = self._site.own_fields(
+                request, secure=is_secure(environ), queued=exchange.queue_time
+            )
         if exchange.lease is not None:
             exchange.lease.offer(request)
         result: Any = None

@@ -65,6 +65,8 @@ _log = logging.getLogger("rocket_wsgi")
 JOIN_BOUND: Final = 64 * 1024
 """The size in bytes up to which copying a part behind its head costs less than a system call."""
 
+SERVER_TIMING: Final = "Server-Timing"
+
 PLAIN_TEXT: Final = ("Content-Type", "text/plain; charset=latin-1")
 
 _HEAD_SIZE: Final = 2 * 1024
@@ -616,6 +618,10 @@ def _announced_length(head: ResponseHead, length: int | None) -> int | None:
 
 
 def _add_missing(headers: Any, own_fields: Headers) -> Headers:
-    """Return ``headers`` and those of ``own_fields`` whose names they lack."""
+    """Return ``headers`` and those of ``own_fields`` whose names they lack.
+
+    ``Server-Timing``, whose values are a list, is added in any case.
+    """
     names = {str(name).lower() for name, _ in headers}
+    names.discard(SERVER_TIMING.lower())
     return [*headers, *(field for field in own_fields if field[0].lower() not in names)]
