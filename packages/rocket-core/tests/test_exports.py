@@ -73,6 +73,7 @@ PUBLIC = {
         "WRITE",
         "bind_socket",
         "mypyc_attr",
+        "spool_fault",
     },
     "rocket_core.http1": {
         "FieldNames",

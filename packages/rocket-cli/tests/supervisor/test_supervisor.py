@@ -82,6 +82,17 @@ def test_start_is_not_told_twice_on_standard_error(site: Path) -> None:
     assert not any("started: " in line for line in served.said)
 
 
+def test_uploads_that_would_be_refused_are_told_at_the_start(site: Path) -> None:
+    with Served(site, *ANY, "--spool-free", "1000000G", "versioned") as served:
+        served.wait_for("WARNING rocket_cli: large uploads would be refused with 503: .* free, of")
+        served.location()
+        served.stop()
+    with Served(site, *ANY, "--spool-free", "1000000G", "--stream-bodies", "versioned") as served:
+        served.location()
+        served.stop()
+    assert not any("WARNING" in line for line in served.said)
+
+
 def test_as_many_as_processors(site: Path) -> None:
     with Served(site, *ANY, "--processes", "0", "versioned") as served:
         served.location()

@@ -46,6 +46,7 @@ from rocket_cli._serving.access_log import open_access_log
 from rocket_cli._serving.certificates import make_acme
 from rocket_cli._serving.listeners import make_listeners
 from rocket_cli._serving.server import make_server
+from rocket_cli._serving.spool import spool_doubt
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.identity import assume_identity
 from rocket_cli._sockets.balance import Slot
@@ -117,6 +118,8 @@ class Serve:
         site = self.site or find_site(chosen, welcomes=are_loopback(self.sockets))
         site = _with_limit(site, chosen, channel)
         configure_log(chosen)
+        if doubt := spool_doubt(chosen):
+            _log.warning("%s", doubt)
         if site.error is not None:
             _log.error("%s", site.error.message, exc_info=site.error.__cause__)
         access_log = open_access_log(chosen)

@@ -74,6 +74,16 @@ class Tally:
             self._live = [each for each in self._live if each is not counters]
             self._ended.add(counters)
 
+    def closes(self) -> dict[CloseReason, int]:
+        """Return the number of connections that were closed, by reason."""
+        with self._lock:
+            each = [self._ended, *self._live]
+        found: dict[CloseReason, int] = {}
+        for counters in each:
+            for reason, count in list(counters.closes.items()):
+                found[reason] = found.get(reason, 0) + count
+        return found
+
     def total(self) -> Counters:
         """Return the sum over all threads, those that have ended included."""
         total = Counters()

@@ -33,6 +33,7 @@ from rocket_core._pool.pool_thread import PoolThread
 from rocket_core._pool.stand_in import StandIn
 from rocket_core._pool.thread_pool import MAX_QUEUE, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._pool.urgent_lanes import UrgentLanes
+from rocket_core._server.cut_watch import CutWatch
 from rocket_core._server.eviction import Eviction
 from rocket_core._server.listener import Listener, Pollers
 from rocket_core._server.mailbox import Mailbox
@@ -411,6 +412,7 @@ class Server:
             queue_timeout=self._queue_timeout,
         )
         watchers.append(SaturationWatch(pool, stand_in, self._list_activities))
+        watchers.append(CutWatch(tally.closes))
         self._tally = tally
         self._seat = seat
         self._monitor = monitor
