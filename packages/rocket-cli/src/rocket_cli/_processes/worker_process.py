@@ -42,6 +42,7 @@ from rocket_cli._processes.control import Control
 from rocket_cli._processes.exit_deadline import ExitDeadline
 from rocket_cli._processes.process_bus import ProcessBus
 from rocket_cli._processes.signals import Events, caught_signals, wait_for_end
+from rocket_cli._processes.titles import set_title
 from rocket_cli._serving.access_log import open_access_log
 from rocket_cli._serving.certificates import make_acme
 from rocket_cli._serving.listeners import make_listeners
@@ -106,6 +107,8 @@ class Serve:
 
     def _boot(self, channel: Channel) -> _Booted:
         chosen = self.chosen
+        role = self.name if self.slot.index is None else f"{self.name} {self.slot.index + 1}"
+        set_title(role, chosen)
         log_uncaught_exceptions()
         worker = HookWorker(os.getpid())
         self.hooks.require(Moment.POST_FORK, worker)
@@ -116,6 +119,7 @@ class Serve:
             import_module("rocket_cli._serving.health_check")
         assume_identity(chosen)
         site = self.site or find_site(chosen, welcomes=are_loopback(self.sockets))
+        set_title(role, chosen, site.name)
         site = _with_limit(site, chosen, channel)
         configure_log(chosen)
         if doubt := spool_doubt(chosen):

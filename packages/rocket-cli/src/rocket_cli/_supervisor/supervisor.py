@@ -35,6 +35,7 @@ from rocket_cli._logging.server_log import STANDARD, announce, configure_log, re
 from rocket_cli._processes.channel import Message
 from rocket_cli._processes.signals import Events
 from rocket_cli._processes.task import Task
+from rocket_cli._processes.titles import SUPERVISOR, set_title
 from rocket_cli._serving.certificates import has_certificate
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.environment import near_misses
@@ -169,6 +170,7 @@ class Supervisor:
         chosen = self._chosen
         self._working_directory.enter(chosen)
         configure_log(chosen)
+        set_title(SUPERVISOR, chosen)
         for sentence in near_misses(os.environ):
             _log.warning("%s", sentence)
         if chosen["pid"] is not None:
@@ -250,6 +252,7 @@ class Supervisor:
         chosen = generation.chosen
         certificate = has_certificate(chosen)
         locations = [each.location(certificate=certificate) for each in generation.sockets]
+        set_title(SUPERVISOR, chosen, report["name"])
         if report["found"]:
             announce(chosen, [report["found"]])
         started = report["name"], generation.size, chosen["threads"], locations

@@ -75,6 +75,15 @@ PROCESSES: Final[tuple[Setting, ...]] = (
         gunicorn="pidfile",
     ),
     setting(
+        "process-name",
+        Text(),
+        "Call the server by this name in the titles of its processes, as in rocket-cli: worker 3 "
+        "NAME. Titles need rocket-cli[titles].",
+        default_words="the application",
+        metavar="NAME",
+        gunicorn="proc_name",
+    ),
+    setting(
         "user",
         Text(user),
         "Run the worker processes as this user (name or UID).",
