@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -106,6 +107,27 @@ def test_old_processes_serve_again_when_a_new_one_dies(
         served.send(signal.SIGHUP)
         served.wait_for("generation 1 is kept")
         eventually(lambda: on_new_connections(url) == {"third"})
+        served.stop()
+
+
+def moment(served: Served, pattern: str) -> datetime:
+    """Return the time of the next line of the log that has ``pattern``."""
+    return datetime.fromisoformat(served.wait_for(rf"^(\S+) .*{pattern}")[1])
+
+
+def test_grace_of_a_reload_that_has_failed_does_not_end_the_next_one(site: Path) -> None:
+    with Served(site, *ANY, "--reload-grace", "6s", "versioned") as served:
+        served.location()
+        before = served.workers()
+        served.send(signal.SIGHUP)
+        served.wait_for("generation 1 is kept")
+        (new,) = [each for each in served.workers() if each not in before]
+        os.kill(new, signal.SIGKILL)
+        served.wait_for("reload failed")
+        served.send(signal.SIGHUP)
+        began = moment(served, "generation 1 is kept")
+        ended = moment(served, "reloaded: generation 3 serves")
+        assert (ended - began).total_seconds() > 5.9
         served.stop()
 
 

@@ -241,7 +241,7 @@ class Generations:
         if present is None:
             self._outcome.served(incoming, report)
         elif grace:
-            self._keep(present, grace)
+            self._keep(present, incoming, grace)
         else:
             self._end_previous(present, incoming)
 
@@ -257,8 +257,11 @@ class Generations:
         if not self._closing:
             self._outcome.reloaded(incoming)
 
-    def _keep(self, previous: Generation, grace: float) -> None:
-        """Have the previous generation accept no more, and end it after the ``grace``."""
+    def _keep(self, previous: Generation, incoming: Generation, grace: float) -> None:
+        """Have the previous generation accept no more, and end it after the ``grace``.
+
+        ``incoming`` serves in its place.
+        """
         self.kept = previous
         for child in self._of(previous):
             if child.phase in _SERVES:
@@ -271,13 +274,18 @@ class Generations:
             previous.number,
             seconds(grace),
         )
-        self._timers.after(grace, lambda: self._end_grace(previous))
+        self._timers.after(grace, lambda: self._end_grace(incoming))
 
-    def _end_grace(self, previous: Generation) -> None:
-        """End the generation that was kept, unless it serves again."""
-        if self.kept is previous and self.present is not None and not self._ending:
+    def _end_grace(self, serving: Generation) -> None:
+        """End the generation that was kept in favour of ``serving``, unless it serves again.
+
+        1. ``serving`` fails, and the generation that was kept serves again. 2. It is kept once
+        more, for another generation. 3. The time of the first grace is over. It does not count.
+        """
+        kept = self.kept
+        if kept is not None and self.present is serving and not self._ending:
             self.kept = None
-            self._end_previous(previous, self.present)
+            self._end_previous(kept, serving)
 
     def _can_fall_back(self) -> bool:
         return self.kept is not None and any(
