@@ -46,7 +46,7 @@ class Responding(LineWorker):
         def respond(connection: Connection, line: bytes, body: bytes) -> State:
             digit = 0 if line == b"nothing" else int(line)
             counts.sent[digit] += 1
-            counts.add_time = counts.adders[digit]
+            counts.recent[0] = digit
             return shout(connection, line, body)
 
         super().__init__(respond)

@@ -89,11 +89,11 @@ class WSGIWorker(Worker):
         self._access_log = site.access_log
         self._adds_fields = site.adds_fields
         self._mounts = site.mounts
-        self._heads = ResponseHeads(EncodedHead)
-        self._blocks = ResponseHeads(EncodedBlock)
-        self.responses = ResponseCounts()
-        self._responses = self.responses  # an attribute that is not the base's costs less
-        self._receiver = Receiver(site, self._heads.clock, self._begin_http2, self._responses)
+        self.responses = counts = ResponseCounts()
+        self._responses = counts
+        self._heads = ResponseHeads(EncodedHead, counts.sent, counts.recent)
+        self._blocks = ResponseHeads(EncodedBlock, counts.sent, counts.recent)
+        self._receiver = Receiver(site, self._heads.clock, self._begin_http2, counts)
         self._doing = "", ""
         """The method and the target of the present request, or of the last one."""
 
@@ -308,13 +308,6 @@ class WSGIWorker(Worker):
         if response.upgrade is not None:
             response.take_back()
         log, record = self._access_log, request.record
-        responses = self._responses
-        if response.began:
-            digit = response.status // 100
-            responses.sent[digit] += 1
-            responses.add_time = responses.adders[digit]
-        else:  # the answer to an overdue request is counted where it was sent
-            responses.add_time = responses.adders[OVERDUE.code // 100 if response.overtaken else 0]
         if response.begun is not None:
             self._settle(exchange, connection, request, response, response.begun)
         elif log is not None and record is not None and not response.overtaken:

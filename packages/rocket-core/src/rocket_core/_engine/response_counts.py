@@ -17,7 +17,9 @@ class ResponseCounts:
     """The responses of one thread, which alone writes them; so they need no lock.
 
     A worker has an instance of its own as `Worker.responses`. For each response that it sends it
-    adds one in ``sent``, and before the end of each service it sets ``add_time``.
+    adds one in ``sent``, and writes the first digit of the status code to ``recent``. These are
+    lists, which code of any package reaches at no more than the cost of an index: an attribute of a
+    class that another package has compiled costs several times as much.
 
     Attributes:
         sent: the responses sent, by the first digit of the status code.
@@ -26,10 +28,11 @@ class ResponseCounts:
         times: the seconds that the thread spent on an exchange, by the first digit of the status
             code of its last response; 0 for none.
         adders: what adds a time to these, by that digit.
-        add_time: the one of the present service.
+        recent: that digit, in a list of one; 0 as long as the present service has no response. The
+            thread sets it back after each service.
     """
 
-    __slots__ = ("add_time", "adders", "own", "sent", "times")
+    __slots__ = ("adders", "own", "recent", "sent", "times")
 
     def __init__(self) -> None:
         self.sent: Final = [0] * 10
@@ -38,7 +41,7 @@ class ResponseCounts:
         # Clients take a status code from 600 on for one from 500 on (RFC 9110, section 15).
         self.times: Final = [*times, times[5], times[5], times[5], times[5]]
         self.adders: Final = [each.add for each in self.times]
-        self.add_time = self.adders[0]
+        self.recent: Final = [0]
 
     def count_own(self, status: int) -> None:
         """Count a response with ``status`` that the server has sent in place of the application."""

@@ -103,7 +103,8 @@ class PoolThread:
         pool, engine, seat = self._pool, self._engine, self.seat
         ready, advance, serve = pool.ready, engine.advance, engine.serve
         responses = seat.counters.responses
-        count_wait, count_turn = seat.counters.queue_time.add, responses.adders[0]
+        count_wait, count_service = seat.counters.queue_time.add, responses.adders
+        recent = responses.recent
         while ready and not pool.dismissing:  # that it is empty costs less than an exception
             try:
                 exchange = ready.popleft()
@@ -131,14 +132,13 @@ class PoolThread:
                     taker.queue_time = waited = waited if waited > 0 else 0.0
                     engine.serve_request(taker, seat)
                     again = False
-                    seat.now = ended = time.monotonic()
-                    responses.add_time(ended - began)
                 else:
                     again = self._serve_turn(taker, began)
                     waited = taker.queue_time
-                    seat.now = ended = time.monotonic()
-                    count_turn(ended - began)
+                seat.now = ended = time.monotonic()
                 count_wait(waited)
+                count_service[recent[0]](ended - began)
+                recent[0] = 0
                 if again:
                     pool.queue_behind(taker)
                 continue
@@ -157,7 +157,8 @@ class PoolThread:
             if ended <= began:
                 seat.now = ended = time.monotonic()
             count_wait(waited)
-            responses.add_time(ended - began)
+            count_service[recent[0]](ended - began)
+            recent[0] = 0
             if again:
                 connection.claimed_at = ended
                 seat.busy = None  # before another thread may serve it: see `Seat`
