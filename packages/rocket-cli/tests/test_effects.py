@@ -58,6 +58,9 @@ SHOWN = {
         ("max-lifetime", "max-lifetime-jitter"),
         "supervisor/test_supervisor.py::test_process_is_replaced_after_its_lifetime",
     ),
+    "process-name": "processes/test_titles.py::test_name_that_is_given",
+    "reload-grace": "supervisor/test_reload_grace.py::"
+    "test_old_processes_end_when_the_new_ones_have_served_for_long",
     "admin": "processes/test_observer.py::test_thread_that_sleeps_is_shown_with_its_line",
     "access-log": "commands/test_main.py::test_access_log_file_is_complete_at_exit",
     "access-log-format": "serving/test_access_log.py::test_format_follows_that_of_the_messages",

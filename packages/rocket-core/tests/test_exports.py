@@ -32,6 +32,7 @@ PUBLIC = {
         "MessageCounts",
         "Networks",
         "Peer",
+        "ResponseCounts",
         "RocketError",
         "Server",
         "SharedConnection",
@@ -73,6 +74,7 @@ PUBLIC = {
         "WRITE",
         "bind_socket",
         "mypyc_attr",
+        "spool_fault",
     },
     "rocket_core.http1": {
         "FieldNames",

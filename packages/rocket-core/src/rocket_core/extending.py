@@ -4,6 +4,7 @@ These names are public, too, and follow the same versions as `rocket_core`.
 """
 
 from rocket_core._connection.buffers import RECEIVE_SIZE
+from rocket_core._connection.disk_budget import spool_fault
 from rocket_core._connection.output import OUTPUT_BOUND
 from rocket_core._connection.shared_connection import QUEUE_BOUND
 from rocket_core._connection.shared_request import RequestHandler, SharedRequest
@@ -43,6 +44,7 @@ __all__ = [
     "UpgradedSocket",
     "bind_socket",
     "mypyc_attr",
+    "spool_fault",
 ]
 
 for _name in __all__:

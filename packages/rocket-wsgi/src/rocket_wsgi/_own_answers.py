@@ -84,6 +84,13 @@ CRASHED: Final = OwnAnswer(
     "the application failed",
 )
 
+OWN_STATUSES: Final = (
+    *(200, 301, 308),
+    *(400, 403, 405, 408, 411, 413, 414, 417, 426, 431),
+    *(500, 501, 503, 504, 505),
+)
+"""The status codes of all responses that the server gives in place of the application."""
+
 _HEALTHY: Final = OwnAnswer("200 OK", "ok", [_NO_STORE], None)
 _DRAINING: Final = OwnAnswer("503 Service Unavailable", "draining", [_NO_STORE], None)
 _NO_CHECK: Final = OwnAnswer(

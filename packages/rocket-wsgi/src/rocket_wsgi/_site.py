@@ -22,6 +22,7 @@ from rocket_wsgi._offers.around import Around
 from rocket_wsgi._own_answers import OwnAnswers
 from rocket_wsgi._push.websocket_offer import WebSocketDefaults
 from rocket_wsgi._response.file_wrapper import FileWrapper
+from rocket_wsgi._response.response import SERVER_TIMING
 from rocket_wsgi._static.files import StaticFiles
 from rocket_wsgi._static.mounts import Mount, Mounts
 from rocket_wsgi._types import Environ, Headers
@@ -82,6 +83,7 @@ class SiteSettings(TypedDict, total=False):
     websocket_max_message: int
     websocket_ping: float | None
     h2c: bool
+    server_timing: bool
 
 
 class Site:
@@ -138,6 +140,7 @@ class Site:
         websocket_max_message: int = 1 << 20,
         websocket_ping: float | None = 25.0,
         h2c: bool = False,
+        server_timing: bool = False,
     ) -> None:
         """Check the settings with which ``application`` is to be served.
 
@@ -191,6 +194,9 @@ class Site:
             h2c: whether clients may speak HTTP/2 without TLS, if they know that the server does:
                 all clients at a loopback address or on a Unix socket, at other addresses trusted
                 proxies only.
+            server_timing: whether responses have a field ``Server-Timing: queue;dur=1.234`` (W3C
+                Server Timing) with the milliseconds for which the request waited for a thread,
+                beside one that the application sends. Responses that need no thread have none.
 
         Raises:
             AddressError: an entry of ``trusted_proxies`` is malformed.
@@ -227,7 +233,8 @@ class Site:
         self._request_ids = request_ids
         self._echo_ids = request_ids is not None and request_ids.echo
         self._hsts = None if hsts is None else _check_hsts(hsts)
-        self.adds_fields: Final = self._echo_ids or self._hsts is not None
+        self._server_timing = server_timing
+        self.adds_fields: Final = self._echo_ids or self._hsts is not None or server_timing
 
     def make_template(self, local: Peer, secure: bool) -> Environ:
         """Make the part of the environ that all requests to the address ``local`` share.
@@ -289,17 +296,22 @@ class Site:
         """Return the static files that answer ``request``; None if the application answers."""
         return None if self.mounts is None else self.mounts.find(request.environ["PATH_INFO"])
 
-    def own_fields(self, request: Request | None, *, secure: bool) -> Headers:
+    def own_fields(
+        self, request: Request | None, *, secure: bool, queued: float | None = None
+    ) -> Headers:
         """Return the fields that the server adds to a response, unless the response has them.
 
         ``secure`` tells whether the response goes over HTTPS. ``request`` is None if the request
-        was not understood.
+        was not understood. ``queued`` is the time in seconds for which it waited for a thread; None
+        if it has none.
         """
         fields: Headers = []
         if self._echo_ids and request is not None:
             fields.append((HEADER, request.request_id))
         if self._hsts is not None and secure:
             fields.append((_HSTS, self._hsts))
+        if self._server_timing and queued is not None:
+            fields.append((SERVER_TIMING, f"queue;dur={queued * 1e3:.3f}"))
         return fields
 
 

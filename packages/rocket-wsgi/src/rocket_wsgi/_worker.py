@@ -32,7 +32,7 @@ import logging
 from typing import Any, Final, Unpack
 from wsgiref.types import WSGIApplication
 
-from rocket_core import ClientGone, CloseReason, Connection, State, Worker
+from rocket_core import ClientGone, CloseReason, Connection, ResponseCounts, State, Worker
 from rocket_core.extending import mypyc_attr
 from rocket_wsgi._environ.request import ENDED, Request, is_secure
 from rocket_wsgi._http1.encoded_head import EncodedHead
@@ -89,9 +89,11 @@ class WSGIWorker(Worker):
         self._access_log = site.access_log
         self._adds_fields = site.adds_fields
         self._mounts = site.mounts
-        self._heads = ResponseHeads(EncodedHead)
-        self._blocks = ResponseHeads(EncodedBlock)
-        self._receiver = Receiver(site, self._heads.clock, self._begin_http2)
+        self.responses = counts = ResponseCounts()
+        self._responses = counts
+        self._heads = ResponseHeads(EncodedHead, counts.sent, counts.recent)
+        self._blocks = ResponseHeads(EncodedBlock, counts.sent, counts.recent)
+        self._receiver = Receiver(site, self._heads.clock, self._begin_http2, counts)
         self._doing = "", ""
         """The method and the target of the present request, or of the last one."""
 
@@ -211,7 +213,9 @@ class WSGIWorker(Worker):
         """
         environ = request.environ
         if self._adds_fields:
-            response.own_fields = self._site.own_fields(request, secure=is_secure(environ))
+            response.own_fields = self._site.own_fields(
+                request, secure=is_secure(environ), queued=exchange.queue_time
+            )
         if exchange.lease is not None:
             exchange.lease.offer(request)
         result: Any = None
@@ -268,6 +272,7 @@ class WSGIWorker(Worker):
         if isinstance(error, Refused):
             response.error = error.text
             response.refuse(error)
+            self._responses.note_own(int(error.status[:3]))
             return
         connection.server.faults.report(_log, error, "%s: the application failed", request)
         response.error = CRASHED.reason
@@ -278,6 +283,7 @@ class WSGIWorker(Worker):
             return
         response.keep_alive = response.keep_alive and request.modern
         response.send_text(CRASHED.status, CRASHED.body)
+        self._responses.note_own(CRASHED.code)
 
     def _finish(
         self,

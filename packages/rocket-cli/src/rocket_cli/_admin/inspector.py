@@ -80,6 +80,11 @@ class Inspector:
             "outcomes": statistics.outcomes,
             "queue_time": _times(statistics.queue_time),
             "service_time": _times(statistics.service_time),
+            "service_times": {
+                name: _times(times) for name, times in statistics.service_times.items()
+            },
+            "responses": statistics.responses,
+            "own_responses": statistics.own_responses,
             "log_lines_lost": lost_messages(),
             "cpu": time.process_time(),
         }
@@ -117,6 +122,10 @@ class Inspector:
                 for each in tls_listeners(self._server.listeners)
                 for certificate in _certificates(each)
             ],
+            "failed_certificates": {
+                str(each.address): each.certificates.failed
+                for each in tls_listeners(self._server.listeners)
+            },
             "counters": self.counters(),
         }
 
@@ -176,7 +185,9 @@ def _times(histogram: Histogram) -> Answer:
     """Return a distribution of times, as `rocket_cli._admin.counters` describes it."""
     return {
         "sum": histogram.total,
-        "buckets": {str(round(limit * 1e6)): count for limit, count in histogram.buckets()},
+        "buckets": {
+            str(round(limit * 1e6)): count for limit, count in histogram.buckets() if count
+        },
     }
 
 

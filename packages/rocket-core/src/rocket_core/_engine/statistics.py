@@ -49,6 +49,11 @@ class Statistics:
         held: bytes held for clients that have not taken them yet.
         queue_time: seconds that exchanges were ready before a worker began to serve them.
         service_time: seconds that a worker spent on an exchange before it went on to the next.
+        responses: the responses that an HTTP protocol has sent so far, by class of status: "1xx" to
+            "5xx".
+        own_responses: those among them that the server gave in place of the application, by status.
+        service_times: the service time by the class of the response; "none" for services without
+            one, such as turns of websockets, and for protocols other than HTTP.
     """
 
     connections: dict[str, int]
@@ -64,6 +69,9 @@ class Statistics:
     queue_time: Histogram = field(compare=False)
     service_time: Histogram = field(compare=False)
     turns: int = 0
+    responses: dict[str, int] = field(default_factory=dict)
+    own_responses: dict[str, int] = field(default_factory=dict)
+    service_times: dict[str, Histogram] = field(default_factory=dict, compare=False)
     shared: dict[str, SharedCounts] = field(default_factory=dict)
     messages: dict[str, MessageCounts] = field(default_factory=dict)
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)

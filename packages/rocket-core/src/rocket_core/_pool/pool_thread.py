@@ -102,8 +102,9 @@ class PoolThread:
         """Serve connections until there are none, or the pool wants a worker fewer."""
         pool, engine, seat = self._pool, self._engine, self.seat
         ready, advance, serve = pool.ready, engine.advance, engine.serve
-        counters = seat.counters
-        count_wait, count_service = counters.queue_time.add, counters.service_time.add
+        responses = seat.counters.responses
+        count_wait, count_service = seat.counters.queue_time.add, responses.adders
+        recent = responses.recent
         while ready and not pool.dismissing:  # that it is empty costs less than an exception
             try:
                 exchange = ready.popleft()
@@ -136,7 +137,8 @@ class PoolThread:
                     waited = taker.queue_time
                 seat.now = ended = time.monotonic()
                 count_wait(waited)
-                count_service(ended - began)
+                count_service[recent[0]](ended - began)
+                recent[0] = 0
                 if again:
                     pool.queue_behind(taker)
                 continue
@@ -155,7 +157,8 @@ class PoolThread:
             if ended <= began:
                 seat.now = ended = time.monotonic()
             count_wait(waited)
-            count_service(ended - began)
+            count_service[recent[0]](ended - began)
+            recent[0] = 0
             if again:
                 connection.claimed_at = ended
                 seat.busy = None  # before another thread may serve it: see `Seat`

@@ -308,7 +308,7 @@ class Listener:
         is lent to them, and the thread only guards it; what they accept is theirs.
         """
         self._accepted = accepted
-        self._full = full
+        self._full = self._has_no_room = full
         self._crowded = crowded
         self._ended = ended
         self._timeouts = timeouts
@@ -327,6 +327,19 @@ class Listener:
         self._woken = True
         self._signal.set()
 
+    def pause(self) -> None:
+        """Accept no clients until `resume`, as if the server were full, and close none for them.
+
+        They wait in the backlog, unless another process accepts them. Returns at once.
+        """
+        self._full = _always
+        self._signal.set()
+
+    def resume(self) -> None:
+        """End a pause. Returns at once."""
+        self._full = self._has_no_room
+        self.wake()
+
     def drain(self) -> None:
         """Accept what already waits, as there is room for it, then close. Returns at once."""
         self._finish(_Phase.DRAINING)
@@ -340,6 +353,8 @@ class Listener:
         self._finish(_Phase.STOPPED)
 
     def _finish(self, phase: _Phase) -> None:
+        if self._thread is not None:
+            self._full = self._has_no_room  # a drain accepts what waits
         self._phase = phase
         if self._thread is not None:
             self._signal.set()
@@ -404,8 +419,12 @@ class Listener:
         """Lend the socket, or see to what is in the way; return how long to `_wait`."""
         with self._lock:
             woken, self._woken = self._woken, False
-            if self._lent:
+            if self._lent and self._full is not _always:
                 return inf
+            # 1. A thread that polls has the socket. 2. `pause` is called. 3. The thread that polls
+            # may be told of no client for long; so the socket is taken back here. What it may
+            # have been told of just now is owed.
+            self._take_back(listening)
             pause = self._pause_after()
             # 1. A thread that polls is to leave a pause here. 2. There is room again: `wake` sets
             # the signal. 3. The thread leaves the pause, and sets the signal, which is set already.
@@ -420,6 +439,8 @@ class Listener:
             limit = max(_BATCH if shared is None else 1, self._owed)
             count = self._accept(self._accepted, limit, owed=self._owed)
             self._owed = 0
+            if self._full is _always:
+                return inf
             if count and shared is not None:
                 return self._pause_after() or shared()
             return self._pause_after() or self._make_room()
@@ -641,6 +662,11 @@ class Listener:
                 close_socket(self._acceptor.accept()[0])
         with suppress(OSError):  # unless another thread took the descriptor that was freed
             self._spare = os.open(os.devnull, os.O_RDONLY)
+
+
+def _always() -> bool:
+    """Return that there is no room."""
+    return True
 
 
 def _address_of(sock: socket.socket) -> Address:

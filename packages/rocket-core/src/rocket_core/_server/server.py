@@ -33,6 +33,7 @@ from rocket_core._pool.pool_thread import PoolThread
 from rocket_core._pool.stand_in import StandIn
 from rocket_core._pool.thread_pool import MAX_QUEUE, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._pool.urgent_lanes import UrgentLanes
+from rocket_core._server.cut_watch import CutWatch
 from rocket_core._server.eviction import Eviction
 from rocket_core._server.listener import Listener, Pollers
 from rocket_core._server.mailbox import Mailbox
@@ -278,6 +279,30 @@ class Server:
         if self._lifecycle is Lifecycle.RUNNING:
             self._start_listeners()
 
+    def pause(self) -> None:
+        """Accept no clients until `resume`, in a server that accepts. Returns at once.
+
+        The present clients are served as before. New ones wait, unless another process accepts from
+        the same sockets; if a client has woken this process alone, it is still accepted here.
+        """
+        self._mailbox.post(self._pause)
+
+    def _pause(self) -> None:
+        """On the Monitor's thread."""
+        if self._lifecycle is Lifecycle.RUNNING:
+            for listener in self.listeners:
+                listener.pause()
+
+    def resume(self) -> None:
+        """End a pause. Returns at once."""
+        self._mailbox.post(self._resume)
+
+    def _resume(self) -> None:
+        """On the Monitor's thread."""
+        if self._lifecycle is Lifecycle.RUNNING:
+            for listener in self.listeners:
+                listener.resume()
+
     def _start_listeners(self) -> None:
         for listener in self.listeners:
             counters = self._tally.open()
@@ -329,7 +354,7 @@ class Server:
             most = files
         tally = Tally()
         seats = Seats(self._factory, tally)
-        seat = Seat(worker, tally.open())
+        seat = Seat(worker, tally.open(worker.responses))
         monitor = Monitor()
         mailbox = Mailbox(monitor)
 
@@ -387,6 +412,7 @@ class Server:
             queue_timeout=self._queue_timeout,
         )
         watchers.append(SaturationWatch(pool, stand_in, self._list_activities))
+        watchers.append(CutWatch(tally.closes))
         self._tally = tally
         self._seat = seat
         self._monitor = monitor
@@ -666,6 +692,8 @@ class Server:
         if self._lifecycle is Lifecycle.NEW:
             raise LifecycleError("a server that was never started has no statistics")
         total = self._tally.total()
+        responses = total.responses
+        responses.add_shared(*self._server_state.tally.responses())
         connections = self._registry.snapshot()
         states = Counter(each.state.value for each in connections)
         return Statistics(
@@ -680,11 +708,14 @@ class Server:
             ready=self._pool.waiting,
             held=self._server_state.output.held + self._server_state.pushed.held,
             queue_time=total.queue_time,
-            service_time=total.service_time,
+            service_time=responses.all_times(),
             turns=total.turns,
             shared=_count_shared(connections, self._server_state.tally.streams()),
             messages=self._server_state.tally.messages(connections),
             outcomes=self._server_state.tally.outcomes(),
+            responses=responses.by_class(),
+            own_responses=responses.own_by_status(),
+            service_times=responses.times_by_class(),
         )
 
     def activities(self) -> list[Activity]:

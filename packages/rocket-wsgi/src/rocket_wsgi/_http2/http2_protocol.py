@@ -648,6 +648,8 @@ class HTTP2Protocol(ExchangeHost):
         if answer.reason is None:
             return
         status, size = (answer.code, len(body)) if sent else (0, 0)
+        if sent:
+            connection.server.tally.count_response(status, own=True)
         if request is None:
             if head is not None:
                 self._log_unread(head, status, answer.reason, size)

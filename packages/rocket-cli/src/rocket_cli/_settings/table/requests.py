@@ -51,6 +51,14 @@ REQUESTS: Final[tuple[Setting, ...]] = (
         metavar="PATH",
     ),
     setting(
+        "server-timing",
+        FLAG,
+        "Tell load balancers and browsers how long a request waited for a thread, in milliseconds: "
+        "Server-Timing: queue;dur=1.234.",
+        part=Part.SITE,
+        default=False,
+    ),
+    setting(
         "request-ids",
         FLAG,
         "Give every request an ID, for the application and the access log.",
