@@ -11,6 +11,9 @@ from wsgiref.types import WSGIApplication
 from rocket_core import Connection, Networks, Peer
 from rocket_wsgi._access_log.access_log import AccessLog
 from rocket_wsgi._clock import SERVER
+from rocket_wsgi._compression.coders import Coders
+from rocket_wsgi._compression.compressed_files import CompressedFiles
+from rocket_wsgi._compression.compressing_application import CompressingApplication
 from rocket_wsgi._environ.field_names import EnvironNames, Underscores
 from rocket_wsgi._environ.proxies import Proxies
 from rocket_wsgi._environ.request import Request
@@ -82,6 +85,7 @@ class SiteSettings(TypedDict, total=False):
     websocket_max_message: int
     websocket_ping: float | None
     h2c: bool
+    compress: bool
 
 
 class Site:
@@ -95,7 +99,8 @@ class Site:
     The attributes are for the workers.
 
     Attributes:
-        application: the WSGI application.
+        application: the WSGI application, whose responses are compressed already.
+        compressed_files: the compressed static files, or None if they are sent as they are.
         max_body: the maximum size of a request body in bytes.
         stream_bodies: whether the application reads bodies while they arrive.
         names: the environ keys of header fields.
@@ -138,6 +143,7 @@ class Site:
         websocket_max_message: int = 1 << 20,
         websocket_ping: float | None = 25.0,
         h2c: bool = False,
+        compress: bool = False,
     ) -> None:
         """Check the settings with which ``application`` is to be served.
 
@@ -191,6 +197,12 @@ class Site:
             h2c: whether clients may speak HTTP/2 without TLS, if they know that the server does:
                 all clients at a loopback address or on a Unix socket, at other addresses trusted
                 proxies only.
+            compress: whether to compress bodies of text from 1 KiB on for clients that accept it
+                (RFC 9110, section 12.5.3): by zstd or br if the extra of that name is installed,
+                zstd also on Python 3.14, otherwise by gzip. Not compressed are responses that have
+                a Content-Encoding, a Content-Range or a digest, or ``Cache-Control: no-transform``,
+                and what is sent after the view. Static files are compressed once, and remembered,
+                up to 32 MiB.
 
         Raises:
             AddressError: an entry of ``trusted_proxies`` is malformed.
@@ -206,7 +218,11 @@ class Site:
             raise TypeError(f"the application is not callable: {application!r}")
         if around is not None and not callable(around):
             raise TypeError(f"around is not callable: {around!r}; give the function itself")
-        self.application = application
+        coders = Coders() if compress else None
+        self.application = (
+            application if coders is None else CompressingApplication(application, coders)
+        )
+        self.compressed_files: Final = None if coders is None else CompressedFiles(coders)
         self.max_body = max_body
         self.stream_bodies = stream_bodies
         self.names: Final = EnvironNames(Underscores(underscores))

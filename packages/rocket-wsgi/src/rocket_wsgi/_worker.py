@@ -226,7 +226,8 @@ class WSGIWorker(Worker):
                 result = self._application(environ, response.start)
                 response.send(result)
             else:
-                mount.files.answer(request, mount.prefix, response)
+                compressed = self._site.compressed_files
+                mount.files.answer(request, mount.prefix, response, compressed)
         except NeedsHTTP1 as needs:
             response.keep_alive = False
             response.error = str(needs)
