@@ -101,6 +101,7 @@ OTHER_VALUES = {
     "health": "/up",
     "hsts": "max-age=60",
     "proxy-fields": "Forwarded",
+    "server-header": "shop/2.1",
     "static": "/files=.",
     "static-cache-control": "no-cache",
     "static-index": "main.html",

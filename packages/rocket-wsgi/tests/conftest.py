@@ -40,6 +40,7 @@ _BOTH = frozenset(
     {
         "test_compressed_files",
         "test_compressed_responses",
+        "test_server_header",
         "test_deferred_answer",
         "test_ends",
         "test_event_stream",

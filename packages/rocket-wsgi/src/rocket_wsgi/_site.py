@@ -86,6 +86,7 @@ class SiteSettings(TypedDict, total=False):
     websocket_ping: float | None
     h2c: bool
     compress: bool
+    server_header: str | None
 
 
 class Site:
@@ -115,6 +116,7 @@ class Site:
         at_thread_end: is called in each thread that is about to end, or None.
         around: makes the context manager in which callbacks run, or None.
         websockets: what holds for websockets unless the application says otherwise.
+        server_header: the value of the field ``Server``; empty if it is not sent.
         adds_fields: whether `own_fields` may return anything.
     """
 
@@ -144,6 +146,7 @@ class Site:
         websocket_ping: float | None = 25.0,
         h2c: bool = False,
         compress: bool = False,
+        server_header: str | None = None,
     ) -> None:
         """Check the settings with which ``application`` is to be served.
 
@@ -203,6 +206,8 @@ class Site:
                 a Content-Encoding, a Content-Range or a digest, or ``Cache-Control: no-transform``,
                 and what is sent after the view. Static files are compressed once, and remembered,
                 up to 32 MiB.
+            server_header: the value of the field ``Server`` in responses, unless the application
+                sends the field. Empty: the field is not added. None: it is `SERVER`.
 
         Raises:
             AddressError: an entry of ``trusted_proxies`` is malformed.
@@ -212,7 +217,8 @@ class Site:
                 unknown field, or fields of both kinds, or is given without ``trusted_proxies``; a
                 key of ``static`` is not a path at which files can be mounted; ``health`` is not a
                 path; ``https_redirect`` is not a port; ``hsts`` is not a value of that field;
-                ``websocket_max_message`` is less than 1; ``websocket_ping`` is not a time.
+                ``websocket_max_message`` is less than 1; ``websocket_ping`` is not a time;
+                ``server_header`` is not printable ASCII.
         """
         if not callable(application):
             raise TypeError(f"the application is not callable: {application!r}")
@@ -237,6 +243,9 @@ class Site:
         self.at_thread_end = at_thread_end
         self.around: Final = around
         self.websockets: Final = WebSocketDefaults(websocket_max_message, websocket_ping)
+        self.server_header: Final = (
+            SERVER if server_header is None else _check_server(server_header)
+        )
         self._h2c = h2c
         self._multithread = multithread
         self._multiprocess = multiprocess
@@ -339,5 +348,18 @@ def _check_hsts(value: str) -> str:
         raise ValueError(
             f"hsts {value!r} is not a valid value of Strict-Transport-Security; use "
             "max-age=SECONDS, optionally followed by ; includeSubDomains and after that ; preload"
+        )
+    return value
+
+
+def _check_server(value: str) -> str:
+    """Return ``value``, a value of the field Server (RFC 9110, section 10.2.4), or nothing.
+
+    Raises `ValueError` for anything else.
+    """
+    if not (value.isascii() and value.isprintable()) or value != value.strip():
+        raise ValueError(
+            f"server_header {value!r} is not a valid value of Server; use printable ASCII, such as "
+            "a name and a version: shop/1.0"
         )
     return value

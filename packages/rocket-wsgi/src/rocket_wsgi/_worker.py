@@ -89,8 +89,8 @@ class WSGIWorker(Worker):
         self._access_log = site.access_log
         self._adds_fields = site.adds_fields
         self._mounts = site.mounts
-        self._heads = ResponseHeads(EncodedHead)
-        self._blocks = ResponseHeads(EncodedBlock)
+        self._heads = ResponseHeads(EncodedHead, site.server_header)
+        self._blocks = ResponseHeads(EncodedBlock, site.server_header)
         self._receiver = Receiver(site, self._heads.clock, self._begin_http2)
         self._doing = "", ""
         """The method and the target of the present request, or of the last one."""

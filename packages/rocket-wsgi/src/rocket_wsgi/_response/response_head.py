@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 from rocket_core.extending import mypyc_attr
-from rocket_wsgi._clock import Clock
+from rocket_wsgi._clock import SERVER, Clock
 from rocket_wsgi._environ.trailers import UNFIT
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._grammar import WHOLE_TOKEN
@@ -142,12 +142,12 @@ class ResponseHeads(Generic[_Head_co]):
     """Makes the response heads of one thread, and remembers those that repeat.
 
     Attributes:
-        clock: the clock of the thread, for the field ``Date``.
+        clock: the clock of the thread, for the fields ``Date`` and ``Server``.
     """
 
-    def __init__(self, make_head: Callable[[str, Headers], _Head_co]) -> None:
-        """Make heads by ``make_head``, the class of a protocol."""
-        self.clock: Final = Clock()
+    def __init__(self, make_head: Callable[[str, Headers], _Head_co], server: str = SERVER) -> None:
+        """Make heads by ``make_head``, the class of a protocol, for a `Clock` of ``server``."""
+        self.clock: Final = Clock(server)
         self._make_head = make_head
         self._remembered: RepeatCache[tuple[Any, ...], _Head_co] = RepeatCache()
         # The latest head, and the arguments of which it was made.
