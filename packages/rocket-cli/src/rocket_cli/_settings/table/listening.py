@@ -32,8 +32,8 @@ LISTENING: Final[tuple[Setting, ...]] = (
     setting(
         "ipv6-only",
         FLAG,
-        "Accept IPv6 clients only at [::]:PORT, as if an IPv4 address with the same port were given, "
-        "too.",
+        "Accept IPv6 clients only at [::]:PORT, as if an IPv4 address with the same port were "
+        "given, too.",
         part=Part.LISTENER,
         default=False,
     ),
