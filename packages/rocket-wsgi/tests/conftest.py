@@ -38,6 +38,9 @@ if not getattr(sys, "_is_gil_enabled", lambda: True)():
 
 _BOTH = frozenset(
     {
+        "test_compressed_files",
+        "test_compressed_responses",
+        "test_server_header",
         "test_deferred_answer",
         "test_ends",
         "test_event_stream",

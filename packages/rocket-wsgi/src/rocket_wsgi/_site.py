@@ -11,6 +11,9 @@ from wsgiref.types import WSGIApplication
 from rocket_core import Connection, Networks, Peer
 from rocket_wsgi._access_log.access_log import AccessLog
 from rocket_wsgi._clock import SERVER
+from rocket_wsgi._compression.coders import Coders
+from rocket_wsgi._compression.compressed_files import CompressedFiles
+from rocket_wsgi._compression.compressing_application import CompressingApplication
 from rocket_wsgi._environ.field_names import EnvironNames, Underscores
 from rocket_wsgi._environ.proxies import Proxies
 from rocket_wsgi._environ.request import Request
@@ -84,6 +87,8 @@ class SiteSettings(TypedDict, total=False):
     websocket_ping: float | None
     h2c: bool
     server_timing: bool
+    compress: bool
+    server_header: str | None
 
 
 class Site:
@@ -97,7 +102,8 @@ class Site:
     The attributes are for the workers.
 
     Attributes:
-        application: the WSGI application.
+        application: the WSGI application, whose responses are compressed already.
+        compressed_files: the compressed static files, or None if they are sent as they are.
         max_body: the maximum size of a request body in bytes.
         stream_bodies: whether the application reads bodies while they arrive.
         names: the environ keys of header fields.
@@ -112,6 +118,7 @@ class Site:
         at_thread_end: is called in each thread that is about to end, or None.
         around: makes the context manager in which callbacks run, or None.
         websockets: what holds for websockets unless the application says otherwise.
+        server_header: the value of the field ``Server``; empty if it is not sent.
         adds_fields: whether `own_fields` may return anything.
     """
 
@@ -141,6 +148,8 @@ class Site:
         websocket_ping: float | None = 25.0,
         h2c: bool = False,
         server_timing: bool = False,
+        compress: bool = False,
+        server_header: str | None = None,
     ) -> None:
         """Check the settings with which ``application`` is to be served.
 
@@ -197,6 +206,14 @@ class Site:
             server_timing: whether responses have a field ``Server-Timing: queue;dur=1.234`` (W3C
                 Server Timing) with the milliseconds for which the request waited for a thread,
                 beside one that the application sends. Responses that need no thread have none.
+            compress: whether to compress bodies of text from 1 KiB on for clients that accept it
+                (RFC 9110, section 12.5.3): by zstd or br if the extra of that name is installed,
+                zstd also on Python 3.14, otherwise by gzip. Not compressed are responses that have
+                a Content-Encoding, a Content-Range or a digest, or ``Cache-Control: no-transform``,
+                and what is sent after the view. Static files are compressed once, and remembered,
+                up to 32 MiB.
+            server_header: the value of the field ``Server`` in responses, unless the application
+                sends the field. Empty: the field is not added. None: it is `SERVER`.
 
         Raises:
             AddressError: an entry of ``trusted_proxies`` is malformed.
@@ -206,13 +223,18 @@ class Site:
                 unknown field, or fields of both kinds, or is given without ``trusted_proxies``; a
                 key of ``static`` is not a path at which files can be mounted; ``health`` is not a
                 path; ``https_redirect`` is not a port; ``hsts`` is not a value of that field;
-                ``websocket_max_message`` is less than 1; ``websocket_ping`` is not a time.
+                ``websocket_max_message`` is less than 1; ``websocket_ping`` is not a time;
+                ``server_header`` is not printable ASCII.
         """
         if not callable(application):
             raise TypeError(f"the application is not callable: {application!r}")
         if around is not None and not callable(around):
             raise TypeError(f"around is not callable: {around!r}; give the function itself")
-        self.application = application
+        coders = Coders() if compress else None
+        self.application = (
+            application if coders is None else CompressingApplication(application, coders)
+        )
+        self.compressed_files: Final = None if coders is None else CompressedFiles(coders)
         self.max_body = max_body
         self.stream_bodies = stream_bodies
         self.names: Final = EnvironNames(Underscores(underscores))
@@ -227,6 +249,9 @@ class Site:
         self.at_thread_end = at_thread_end
         self.around: Final = around
         self.websockets: Final = WebSocketDefaults(websocket_max_message, websocket_ping)
+        self.server_header: Final = (
+            SERVER if server_header is None else _check_server(server_header)
+        )
         self._h2c = h2c
         self._multithread = multithread
         self._multiprocess = multiprocess
@@ -335,5 +360,18 @@ def _check_hsts(value: str) -> str:
         raise ValueError(
             f"hsts {value!r} is not a valid value of Strict-Transport-Security; use "
             "max-age=SECONDS, optionally followed by ; includeSubDomains and after that ; preload"
+        )
+    return value
+
+
+def _check_server(value: str) -> str:
+    """Return ``value``, a value of the field Server (RFC 9110, section 10.2.4), or nothing.
+
+    Raises `ValueError` for anything else.
+    """
+    if not (value.isascii() and value.isprintable()) or value != value.strip():
+        raise ValueError(
+            f"server_header {value!r} is not a valid value of Server; use printable ASCII, such as "
+            "a name and a version: shop/1.0"
         )
     return value

@@ -91,8 +91,9 @@ class WSGIWorker(Worker):
         self._mounts = site.mounts
         self.responses = counts = ResponseCounts()
         self._responses = counts
-        self._heads = ResponseHeads(EncodedHead, counts.sent, counts.recent)
-        self._blocks = ResponseHeads(EncodedBlock, counts.sent, counts.recent)
+        server = site.server_header
+        self._heads = ResponseHeads(EncodedHead, server, counts.sent, counts.recent)
+        self._blocks = ResponseHeads(EncodedBlock, server, counts.sent, counts.recent)
         self._receiver = Receiver(site, self._heads.clock, self._begin_http2, counts)
         self._doing = "", ""
         """The method and the target of the present request, or of the last one."""
@@ -230,7 +231,8 @@ class WSGIWorker(Worker):
                 result = self._application(environ, response.start)
                 response.send(result)
             else:
-                mount.files.answer(request, mount.prefix, response)
+                compressed = self._site.compressed_files
+                mount.files.answer(request, mount.prefix, response, compressed)
         except NeedsHTTP1 as needs:
             response.keep_alive = False
             response.error = str(needs)

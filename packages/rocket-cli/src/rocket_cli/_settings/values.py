@@ -127,6 +127,14 @@ def proxy_fields(names: list[str]) -> None:
     Site(_never_called, trusted_proxies=[], proxy_fields=names)
 
 
+def server_header(text: str) -> str:
+    """Check a value of Server."""
+    from rocket_wsgi import Site
+
+    Site(_never_called, server_header=text)
+    return text
+
+
 def hsts(text: str) -> str:
     """Check a value of Strict-Transport-Security."""
     from rocket_wsgi import Site

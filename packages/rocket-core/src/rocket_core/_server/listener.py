@@ -202,6 +202,8 @@ class Listener:
         *,
         backlog: int = BACKLOG,
         proxy_protocol: Iterable[str] | None = None,
+        ipv6_only: bool = False,
+        reuse_port: bool = False,
     ) -> None:
         """Listen on an address, or on a socket that is bound already.
 
@@ -211,6 +213,10 @@ class Listener:
             proxy_protocol: the proxies' networks, as `Networks` reads them. Every connection must
                 come from one of them and begin with a PROXY protocol header, version 1 or 2, whose
                 addresses it then has. None: there is no such header.
+            ipv6_only: whether ``[::]:PORT`` has IPv6 clients only; otherwise it has IPv4 clients,
+                too.
+            reuse_port: whether other servers of the same user may listen on the same address of
+                TCP, if they allow it, too (``SO_REUSEPORT``).
 
         Raises:
             AddressError: the address, or one of the networks, is malformed.
@@ -220,6 +226,8 @@ class Listener:
         self.pollers: Pollers | None = None
         self._requested = parse_address(address) if isinstance(address, str) else address
         self._backlog = backlog
+        self._ipv6_only = ipv6_only
+        self._reuse_port = reuse_port
         self._socket: socket.socket | None = None
         self._bound: Address | None = None
         self.local: Peer | None = None
@@ -252,7 +260,10 @@ class Listener:
     def bind(self) -> None:
         """Bind and listen. Raises `BindError`, which names the address."""
         requested = self._requested
-        sock = requested if isinstance(requested, socket.socket) else bind_socket(requested)
+        if isinstance(requested, socket.socket):
+            sock = requested
+        else:
+            sock = bind_socket(requested, ipv6_only=self._ipv6_only, reuse_port=self._reuse_port)
         try:
             if isinstance(requested, UnixAddress):
                 self._file = SocketFile(requested.path)

@@ -103,7 +103,7 @@ class HTTP1Response(OfferingResponse[HTTP1Request, EncodedHead]):
         return self.began and not self._bodiless and self._framing is _CLOSE
 
     def _late_framing(self) -> LateFraming:
-        return framing_for(self._request)
+        return framing_for(self._request, self._heads.clock.server)
 
     def _trailers_fault(self) -> str:
         if not self._request.modern:

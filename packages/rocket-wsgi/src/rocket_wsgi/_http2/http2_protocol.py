@@ -640,7 +640,7 @@ class HTTP2Protocol(ExchangeHost):
         known = request or head
         body = b"" if known is not None and known.method == "HEAD" else answer.body
         encoded = EncodedBlock(answer.status, [PLAIN_TEXT, *answer.headers, *fields])
-        block = encoded.encode(len(answer.body), Clock())
+        block = encoded.encode(len(answer.body), Clock(site.server_header))
         now = monotonic()
         with self._lock:
             sent = self._session.respond(number, block, body, now, end=True)

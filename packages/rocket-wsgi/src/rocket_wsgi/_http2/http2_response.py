@@ -85,7 +85,7 @@ class HTTP2Response(OfferingResponse[HTTP2Request, EncodedBlock]):
         return _SHARED
 
     def _late_framing(self) -> Framing:
-        return framing_for(self._request)
+        return framing_for(self._request, self._heads.clock.server)
 
     # -- the framing -----------------------------------------------------------------------------
 
