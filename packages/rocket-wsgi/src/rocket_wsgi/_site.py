@@ -46,6 +46,7 @@ _SET_BY_REQUESTS: Final = dict.fromkeys(
         "REQUEST_METHOD",
         "REQUEST_URI",
         "SERVER_PROTOCOL",
+        "rocket.cancelled",
         "rocket.client_gone",
         "rocket.deferred",
         "rocket.events",

@@ -6,9 +6,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from rocket_core._connection.alarms import Alarms
 from rocket_core._connection.budget import TOTAL_INPUT, Budget
 from rocket_core._connection.corks import Corks
 from rocket_core._connection.disk_budget import DiskBudget
+from rocket_core._connection.end_watch import EndWatch, NoEndWatch
 from rocket_core._connection.input_room import InputRoom
 from rocket_core._connection.shared_tally import SharedTally
 from rocket_core._system.fault_log import FaultLog
@@ -123,6 +125,9 @@ class ServerState:
 
     Attributes:
         pool: what a worker tells that it will be away, and what takes turns.
+        ends: what tells that the client of a request that is served has left.
+        alarms: what becomes due for such requests.
+        request_timeout: seconds that a request may take; None: there is no limit.
         leaving: what is told of the streams whose protocols have yet to be told of their ends.
         input: the budget in memory for all large requests together; see `Spool`.
         output: the budget in memory for all responses that clients have yet to take.
@@ -141,6 +146,9 @@ class ServerState:
     """
 
     pool: WorkerPool = field(default_factory=NoPool)
+    ends: EndWatch = field(default_factory=NoEndWatch)
+    alarms: Alarms = field(default_factory=Alarms)
+    request_timeout: float | None = None
     leaving: LeavingTurns = field(default_factory=NoRegistry)
     input: Budget = field(default_factory=lambda: Budget(TOTAL_INPUT))
     output: Budget = field(default_factory=Budget)

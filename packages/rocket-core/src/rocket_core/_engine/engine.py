@@ -268,6 +268,7 @@ class Engine:
                     if target is _READY:
                         connection.state = _READY
                         connection.queue_time = 0.0
+                        connection.claimed_at = monotonic()
                         continue
                 if target in _RECEIVING and not connection.unsent:
                     self._park(connection, target, seat)

@@ -98,6 +98,8 @@ class OverdueWatch:
             self._pool.returned(lease)
             return
         self._limit.forget(lease)
+        if lease.late is not None:  # looked at after the lease was taken: see `Lease.late`
+            lease.late()
         _log.error(
             "%s: %s exceeded request_timeout (%g s): %s; its thread still runs and %s. "
             "It is at: %s",

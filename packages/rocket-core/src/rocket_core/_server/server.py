@@ -353,6 +353,8 @@ class Server:
         registry = Registry(most, on_room=self._wake_listeners, on_empty=emptied)
         state = ServerState(
             pool=pool,
+            ends=monitor,
+            request_timeout=self._request_timeout,
             leaving=registry,
             output=Budget(self._max_output),
             pushed=Budget(self._max_output),
@@ -362,6 +364,7 @@ class Server:
             SilentUpgrades(pool, self._timeouts.silence),
             state.corks,
             state.room,
+            state.alarms,
         ]
         if self._watchdog is not None:
             watchers.append(Watchdog(self._list_activities, self._watchdog, state.faults))
@@ -583,6 +586,7 @@ class Server:
             # What its owner finds is no wish of the client.
             connection.close_reason = connection.close_reason or CloseReason.STOPPED
             connection.abort()
+        self._monitor.tell_ends()
         # 1. A thread of the application flushes, and owns a shared connection. 2. The connection is
         # not found above. 3. The thread parks it. It never waits meanwhile, so that it is soon.
         # 4. Its last turn is queued, or another one is not over yet. The pool goes on until all of
