@@ -98,6 +98,7 @@ SHOWN = {
 
 OTHER_VALUES = {
     "access-log": "access.log",
+    "deadline-field": "grpc-timeout",
     "health": "/up",
     "hsts": "max-age=60",
     "proxy-fields": "Forwarded",

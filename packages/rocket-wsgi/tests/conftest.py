@@ -38,6 +38,7 @@ if not getattr(sys, "_is_gil_enabled", lambda: True)():
 
 _BOTH = frozenset(
     {
+        "test_cancelled",
         "test_deferred_answer",
         "test_ends",
         "test_event_stream",

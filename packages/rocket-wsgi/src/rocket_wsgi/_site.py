@@ -73,6 +73,7 @@ class SiteSettings(TypedDict, total=False):
     executor: Executor | None
     trusted_proxies: Iterable[str] | None
     proxy_fields: Iterable[str] | None
+    deadline_field: str | None
     request_ids: RequestIds | None
     health: str | None
     https_redirect: int | None
@@ -129,6 +130,7 @@ class Site:
         executor: Executor | None = None,
         trusted_proxies: Iterable[str] | None = None,
         proxy_fields: Iterable[str] | None = None,
+        deadline_field: str | None = None,
         request_ids: RequestIds | None = None,
         health: str | None = None,
         https_redirect: int | None = None,
@@ -168,6 +170,11 @@ class Site:
             proxy_fields: the header fields that the trusted proxies set: ``Forwarded``, or some of
                 ``X-Forwarded-For``, ``-Proto``, ``-Host``, ``-Port`` and ``-Prefix``. None: the
                 first two of these ``X-Forwarded`` fields.
+            deadline_field: the name of a header field in which the trusted proxies tell how long
+                they wait for the answer, such as ``X-Envoy-Expected-Rq-Timeout-Ms`` or
+                ``grpc-timeout``. ``rocket.cancelled`` is set when that is over. Its value is a
+                number of seconds; of milliseconds if the name ends in ``-Ms``; or a number with
+                one of the units H, M, S, m, u and n. The field of all other requests is removed.
             request_ids: the origin and the use of request IDs. None: requests have no IDs.
             health: the path of a health check, which is answered without the application and
                 without a thread of the pool: 200, or 503 while the server drains. None: there is
@@ -198,7 +205,8 @@ class Site:
             TypeError: ``application`` or ``around`` is not callable, or a string is given instead
                 of a list, or ``websocket_max_message`` is not an int.
             ValueError: ``underscores`` is not a member of `Underscores`; ``proxy_fields`` has an
-                unknown field, or fields of both kinds, or is given without ``trusted_proxies``; a
+                unknown field, or fields of both kinds, or is given without ``trusted_proxies``;
+                ``deadline_field`` is not the name of a field, or is given without them; a
                 key of ``static`` is not a path at which files can be mounted; ``health`` is not a
                 path; ``https_redirect`` is not a port; ``hsts`` is not a value of that field;
                 ``websocket_max_message`` is less than 1; ``websocket_ping`` is not a time.
@@ -211,7 +219,9 @@ class Site:
         self.max_body = max_body
         self.stream_bodies = stream_bodies
         self.names: Final = EnvironNames(Underscores(underscores))
-        self.proxies: Final = _make_proxies(trusted_proxies, proxy_fields, underscores)
+        self.proxies: Final = _make_proxies(
+            trusted_proxies, proxy_fields, deadline_field, underscores
+        )
         self.access_log = access_log
         self.reserved = reserved
         self.executor = executor
@@ -305,12 +315,17 @@ class Site:
 
 
 def _make_proxies(
-    trusted: Iterable[str] | None, fields: Iterable[str] | None, underscores: Underscores
+    trusted: Iterable[str] | None,
+    fields: Iterable[str] | None,
+    deadline_field: str | None,
+    underscores: Underscores,
 ) -> Proxies | None:
     if trusted is not None:
-        return Proxies(trusted, fields, underscores)
+        return Proxies(trusted, fields, underscores, deadline_field)
     if fields is not None:
         raise ValueError("proxy_fields needs trusted_proxies")
+    if deadline_field is not None:
+        raise ValueError("deadline_field needs trusted_proxies")
     return None
 
 

@@ -163,8 +163,7 @@ class Cancellation:
                 self._settle(CancelledBy.TIMEOUT)
 
     def end(self) -> None:
-        """Note that the request is over. What was to be called is not called any more, but what is
-        due is.
+        """Note that the request is over: only what is due already is still called.
 
         Called by the thread that serves the request, before it gives the connection away.
         """
