@@ -42,6 +42,7 @@ _BOTH = frozenset(
         "test_deferred_answer",
         "test_ends",
         "test_event_stream",
+        "test_fair_shares",
         "test_group_of_websockets",
         "test_offers",
         "test_websocket_offer",

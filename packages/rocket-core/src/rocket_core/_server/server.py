@@ -29,11 +29,13 @@ from rocket_core._engine.statistics import Activity, ConnectionInfo, SharedCount
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import LifecycleError
 from rocket_core._pool.absences import MAX_STALLED, MAX_UPGRADED
+from rocket_core._pool.client_lines import ClientLines
 from rocket_core._pool.pool_thread import PoolThread
 from rocket_core._pool.stand_in import StandIn
 from rocket_core._pool.thread_pool import MAX_QUEUE, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._pool.urgent_lanes import UrgentLanes
 from rocket_core._server.eviction import Eviction
+from rocket_core._server.line_watch import LineWatch
 from rocket_core._server.listener import Listener, Pollers
 from rocket_core._server.mailbox import Mailbox
 from rocket_core._server.monitor_thread import MonitorThread, Watcher
@@ -122,6 +124,7 @@ class Server:
         spool_free: int | None = None,
         watchdog: float | None = WATCHDOG,
         request_timeout: float | None = None,
+        max_running_per_client: int | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
         """Compose a server; nothing is bound or started yet.
@@ -155,6 +158,10 @@ class Server:
                 client was waited for. Then the server answers instead (`Worker.overdue`) or, where
                 it cannot, cuts the connection; the stack of the thread is logged, and another takes
                 its place, up to ``max_stalled``, until it is done. None: no limit.
+            max_running_per_client: requests of one client that are served at once. Its others wait
+                in a line of their own, and up to ``max_queue`` of all clients; they count in
+                ``queue_timeout``. A client is an IPv4 address, or the /64 network of an IPv6
+                address; behind a trusted proxy it is what that tells. None: no limit.
             timeouts: how long to wait for clients.
 
         Raises:
@@ -175,6 +182,8 @@ class Server:
             raise ValueError("watchdog must be greater than 0")
         if request_timeout is not None and not request_timeout > 0:
             raise ValueError("request_timeout must be greater than 0")
+        if max_running_per_client is not None and max_running_per_client < 1:
+            raise ValueError("max_running_per_client must be at least 1")
         self.listeners: Final = list(listeners)
         if not self.listeners:
             raise ValueError("a server needs at least one listener")
@@ -192,6 +201,7 @@ class Server:
         self._spool_free = spool_free
         self._watchdog = watchdog
         self._request_timeout = request_timeout
+        self._max_running_per_client = max_running_per_client
         self._timeouts = timeouts if timeouts is not None else Timeouts()
         # _lock guards _lifecycle.
         self._lock = threading.Lock()
@@ -336,6 +346,8 @@ class Server:
         def hire(name: str) -> PoolThread:
             return PoolThread(pool, engine, seats, name)
 
+        running = self._max_running_per_client
+        lines = None if running is None else ClientLines(running, self._max_queue)
         pool = ThreadPool(
             monitor,
             hire,
@@ -343,6 +355,7 @@ class Server:
             max_threads=self._max_threads,
             max_stalled=self._max_stalled,
             max_upgraded=self._max_upgraded,
+            lines=lines,
             alert=mailbox.alert,
         )
 
@@ -379,6 +392,8 @@ class Server:
                     limit, seconds, pool=pool, engine=engine, seat=seat, faults=state.faults
                 )
             )
+        if lines is not None:
+            watchers.append(LineWatch(lines, engine, seat, queue_timeout=self._queue_timeout))
         urgent_lanes = UrgentLanes(engine, seats, pool.submit)
         stand_in = StandIn(
             monitor,
@@ -682,6 +697,8 @@ class Server:
             threads=self._pool.threads,
             stalled=self._pool.away,
             ready=self._pool.waiting,
+            lined=0 if self._pool.lines is None else self._pool.lines.lined,
+            in_lines=0 if self._pool.lines is None else self._pool.lines.waiting,
             held=self._server_state.output.held + self._server_state.pushed.held,
             queue_time=total.queue_time,
             service_time=total.service_time,
