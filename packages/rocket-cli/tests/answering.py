@@ -119,6 +119,7 @@ def stats(**changes: Any) -> dict[str, Any]:
         "descriptors": {"open": 50, "limit": 1000},
         "threads": {"count": 8, "min": 8, "max": 16, "busy": 3, "stalled": 1},
         "queue": 2,
+        "in_lines": 0,
         "held": 1000,
         "connections": {"idle": 5, "active": 3},
         "shared": {},

@@ -45,6 +45,7 @@ _BOTH = frozenset(
         "test_fair_shares",
         "test_group_of_websockets",
         "test_offers",
+        "test_request_rate",
         "test_websocket_offer",
         "test_websocket_protocol",
     }

@@ -4,6 +4,8 @@ These names are public, too, and follow the same versions as `rocket_core`.
 """
 
 from rocket_core._connection.buffers import RECEIVE_SIZE
+from rocket_core._connection.client_buckets import ClientBuckets
+from rocket_core._connection.origin import origin_of_host
 from rocket_core._connection.output import OUTPUT_BOUND
 from rocket_core._connection.shared_connection import QUEUE_BOUND
 from rocket_core._connection.shared_request import SharedRequest
@@ -26,6 +28,7 @@ __all__ = [
     "READ",
     "RECEIVE_SIZE",
     "WRITE",
+    "ClientBuckets",
     "FaultLog",
     "Hold",
     "Lease",
@@ -42,6 +45,7 @@ __all__ = [
     "UpgradedSocket",
     "bind_socket",
     "mypyc_attr",
+    "origin_of_host",
 ]
 
 for _name in __all__:

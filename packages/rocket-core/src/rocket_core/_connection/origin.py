@@ -26,8 +26,11 @@ def origin_of(exchange: Exchange) -> Hashable:
         if peer.port == 0 and peer.is_unix:
             return exchange.connection
         host = peer.host
-    if not host:
-        return exchange.connection
+    return origin_of_host(host) if host else exchange.connection
+
+
+def origin_of_host(host: str) -> Hashable:
+    """Return the same for the address ``host`` of a client."""
     if ":" not in host:
         return host
     try:

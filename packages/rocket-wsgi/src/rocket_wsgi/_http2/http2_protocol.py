@@ -387,7 +387,7 @@ class HTTP2Protocol(ExchangeHost):
             own_answers = self._site.own_answers
             answer = None
             if own_answers is not None:
-                answer = own_answers.find(request, draining=connection.draining)
+                answer = own_answers.find(request, connection, self._reader.client)
             if answer is None:
                 exchange = HTTP2Exchange(self, number, connection.requests + 1, request)
                 exchange.client = self._reader.client
