@@ -51,6 +51,7 @@ PUBLIC = {
         "parse_address",
     },
     "rocket_core.extending": {
+        "ClientBuckets",
         "FaultLog",
         "Hold",
         "Lease",
@@ -72,6 +73,7 @@ PUBLIC = {
         "WRITE",
         "bind_socket",
         "mypyc_attr",
+        "origin_of_host",
     },
     "rocket_core.http1": {
         "FieldNames",

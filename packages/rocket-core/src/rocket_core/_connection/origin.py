@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from rocket_core._exchange import Exchange
 
 _HOST_BITS: Final = 64
