@@ -102,6 +102,7 @@ SHOWN = {
 
 OTHER_VALUES = {
     "access-log": "access.log",
+    "deadline-field": "grpc-timeout",
     "health": "/up",
     "hsts": "max-age=60",
     "proxy-fields": "Forwarded",

@@ -52,6 +52,7 @@ PUBLIC = {
         "parse_address",
     },
     "rocket_core.extending": {
+        "ClientBuckets",
         "FaultLog",
         "Hold",
         "Lease",
@@ -75,6 +76,7 @@ PUBLIC = {
         "bind_socket",
         "mypyc_attr",
         "spool_fault",
+        "origin_of_host",
     },
     "rocket_core.http1": {
         "FieldNames",

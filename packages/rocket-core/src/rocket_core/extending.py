@@ -4,7 +4,9 @@ These names are public, too, and follow the same versions as `rocket_core`.
 """
 
 from rocket_core._connection.buffers import RECEIVE_SIZE
+from rocket_core._connection.client_buckets import ClientBuckets
 from rocket_core._connection.disk_budget import spool_fault
+from rocket_core._connection.origin import origin_of_host
 from rocket_core._connection.output import OUTPUT_BOUND
 from rocket_core._connection.shared_connection import QUEUE_BOUND
 from rocket_core._connection.shared_request import RequestHandler, SharedRequest
@@ -27,6 +29,7 @@ __all__ = [
     "READ",
     "RECEIVE_SIZE",
     "WRITE",
+    "ClientBuckets",
     "FaultLog",
     "Hold",
     "Lease",
@@ -44,6 +47,7 @@ __all__ = [
     "UpgradedSocket",
     "bind_socket",
     "mypyc_attr",
+    "origin_of_host",
     "spool_fault",
 ]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from math import ceil
 from typing import Final, TypedDict
 from wsgiref.types import WSGIApplication
 
 from rocket_core import Connection, Networks, Peer
+from rocket_core.extending import ClientBuckets
 from rocket_wsgi._access_log.access_log import AccessLog
 from rocket_wsgi._clock import SERVER
 from rocket_wsgi._compression.coders import Coders
@@ -50,6 +52,7 @@ _SET_BY_REQUESTS: Final = dict.fromkeys(
         "REQUEST_METHOD",
         "REQUEST_URI",
         "SERVER_PROTOCOL",
+        "rocket.cancelled",
         "rocket.client_gone",
         "rocket.deferred",
         "rocket.events",
@@ -76,6 +79,9 @@ class SiteSettings(TypedDict, total=False):
     executor: Executor | None
     trusted_proxies: Iterable[str] | None
     proxy_fields: Iterable[str] | None
+    deadline_field: str | None
+    request_rate_per_client: float | None
+    request_burst_per_client: int | None
     request_ids: RequestIds | None
     health: str | None
     https_redirect: int | None
@@ -137,6 +143,9 @@ class Site:
         executor: Executor | None = None,
         trusted_proxies: Iterable[str] | None = None,
         proxy_fields: Iterable[str] | None = None,
+        deadline_field: str | None = None,
+        request_rate_per_client: float | None = None,
+        request_burst_per_client: int | None = None,
         request_ids: RequestIds | None = None,
         health: str | None = None,
         https_redirect: int | None = None,
@@ -179,6 +188,16 @@ class Site:
             proxy_fields: the header fields that the trusted proxies set: ``Forwarded``, or some of
                 ``X-Forwarded-For``, ``-Proto``, ``-Host``, ``-Port`` and ``-Prefix``. None: the
                 first two of these ``X-Forwarded`` fields.
+            deadline_field: the name of a header field in which the trusted proxies tell how long
+                they wait for the answer, such as ``X-Envoy-Expected-Rq-Timeout-Ms`` or
+                ``grpc-timeout``. ``rocket.cancelled`` is set when that is over. Its value is a
+                number of seconds; of milliseconds if the name ends in ``-Ms``; or a number with
+                one of the units H, M, S, m, u and n. The field of all other requests is removed.
+            request_rate_per_client: the requests that a client may send in a second, on average.
+                Further ones are answered 429. A client is an IPv4 address, or the /64 network of an
+                IPv6 address; behind a trusted proxy it is what that tells. None: no limit.
+            request_burst_per_client: the requests that it may send at once. None: those of ten
+                seconds.
             request_ids: the origin and the use of request IDs. None: requests have no IDs.
             health: the path of a health check, which is answered without the application and
                 without a thread of the pool: 200, or 503 while the server drains. None: there is
@@ -220,8 +239,10 @@ class Site:
             TypeError: ``application`` or ``around`` is not callable, or a string is given instead
                 of a list, or ``websocket_max_message`` is not an int.
             ValueError: ``underscores`` is not a member of `Underscores`; ``proxy_fields`` has an
-                unknown field, or fields of both kinds, or is given without ``trusted_proxies``; a
-                key of ``static`` is not a path at which files can be mounted; ``health`` is not a
+                unknown field, or fields of both kinds, or is given without ``trusted_proxies``;
+                ``deadline_field`` is not the name of a field, or is given without them; the rate or
+                the burst of requests is not above 0, or the burst is given without the rate; a key
+                of ``static`` is not a path at which files can be mounted; ``health`` is not a
                 path; ``https_redirect`` is not a port; ``hsts`` is not a value of that field;
                 ``websocket_max_message`` is less than 1; ``websocket_ping`` is not a time;
                 ``server_header`` is not printable ASCII.
@@ -238,11 +259,14 @@ class Site:
         self.max_body = max_body
         self.stream_bodies = stream_bodies
         self.names: Final = EnvironNames(Underscores(underscores))
-        self.proxies: Final = _make_proxies(trusted_proxies, proxy_fields, underscores)
+        self.proxies: Final = _make_proxies(
+            trusted_proxies, proxy_fields, deadline_field, underscores
+        )
         self.access_log = access_log
         self.reserved = reserved
         self.executor = executor
-        own_answers = OwnAnswers(health, https_redirect, challenges)
+        buckets = _make_buckets(request_rate_per_client, request_burst_per_client)
+        own_answers = OwnAnswers(health, https_redirect, challenges, buckets)
         self.own_answers: Final = own_answers or None
         self.mounts: Final = Mounts(static) if static else None
         self.reserves: Final = self.mounts is not None or reserved is not None
@@ -341,13 +365,26 @@ class Site:
 
 
 def _make_proxies(
-    trusted: Iterable[str] | None, fields: Iterable[str] | None, underscores: Underscores
+    trusted: Iterable[str] | None,
+    fields: Iterable[str] | None,
+    deadline_field: str | None,
+    underscores: Underscores,
 ) -> Proxies | None:
     if trusted is not None:
-        return Proxies(trusted, fields, underscores)
+        return Proxies(trusted, fields, underscores, deadline_field)
     if fields is not None:
         raise ValueError("proxy_fields needs trusted_proxies")
+    if deadline_field is not None:
+        raise ValueError("deadline_field needs trusted_proxies")
     return None
+
+
+def _make_buckets(rate: float | None, burst: int | None) -> ClientBuckets | None:
+    if rate is None:
+        if burst is not None:
+            raise ValueError("request_burst_per_client needs request_rate_per_client")
+        return None
+    return ClientBuckets(rate, max(ceil(rate * 10), 1) if burst is None else burst)
 
 
 def _check_hsts(value: str) -> str:

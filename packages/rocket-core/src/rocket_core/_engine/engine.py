@@ -268,6 +268,7 @@ class Engine:
                     if target is _READY:
                         connection.state = _READY
                         connection.queue_time = 0.0
+                        connection.claimed_at = monotonic()
                         continue
                 if target in _RECEIVING and not connection.unsent:
                     self._park(connection, target, seat)
@@ -367,6 +368,8 @@ class Engine:
             self._end_sharing(connection, shared, connection.close_reason or CloseReason.SERVED)
         connection.close()
         self._registry.remove(connection)
+        if self._server.clients is not None:
+            self._server.clients.release(connection)
         reason = connection.close_reason or CloseReason.SERVED
         closes = seat.counters.closes
         closes[reason] = closes.get(reason, 0) + 1

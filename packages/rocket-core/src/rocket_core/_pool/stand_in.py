@@ -103,6 +103,7 @@ class StandIn:
                 and now - connection.claimed_at > LONG_WAIT
                 and self._engine.left(connection, self._seat)
             ):
+                self._pool.drop_place(connection)
                 continue
             waiting += self._queue(connection, waiting=waiting)
         self._pool.offer()
@@ -123,11 +124,13 @@ class StandIn:
             and engine.is_request_urgent(request, self._seat)
             and self._urgent_lanes.submit(request)
         ):
+            self._pool.drop_place(request)
             return False
         self._serve_urgent(request)
         if late or request.handler.gone or (waiting >= self._max_queue and not self._pool.polling):
             self.refused += 1
             engine.refuse_request(request)
+            self._pool.drop_place(request)
             return False
         self._pool.ready.append(request)
         return True
@@ -153,12 +156,14 @@ class StandIn:
         urgent = engine.is_urgent(connection, seat)
         seat.busy = None  # before another thread may serve it: see `Seat`
         if urgent is None or (urgent and not late and self._urgent_lanes.submit(connection)):
+            self._pool.drop_place(connection)
             return False
         # 1. This thread polls, since all workers are away. 2. A worker comes back, and polls, too.
         # 3. This thread is told of a request. A worker has time for it: it is not one too many.
         if late or (waiting >= self._max_queue and not self._pool.polling):
             self.refused += 1
             engine.refuse(connection, seat)
+            self._pool.drop_place(connection)
             return False
         self._pool.ready.append(connection)
         return True

@@ -92,6 +92,7 @@ from math import inf
 from time import monotonic
 from typing import Final, NamedTuple, cast
 
+from rocket_core._connection.client_connections import ClientConnections
 from rocket_core._connection.connection import Connection, make_connection
 from rocket_core._connection.proxy_preamble import ProxyPreamble
 from rocket_core._connection.timeouts import Timeouts
@@ -191,6 +192,7 @@ class Listener:
             new clients to them; called after each client. To be set before the start.
         pollers: the threads that accept while all goes well; None: the listener's own. Set by the
             server before the start.
+        clients: counts the connections of each client; None: they are not limited. Likewise.
     """
 
     scheme = "http"
@@ -224,6 +226,7 @@ class Listener:
         """
         self.shared: Callable[[], float] | None = None
         self.pollers: Pollers | None = None
+        self.clients: ClientConnections | None = None
         self._requested = parse_address(address) if isinstance(address, str) else address
         self._backlog = backlog
         self._ipv6_only = ipv6_only
@@ -637,7 +640,17 @@ class Listener:
     def _connect(self, sock: socket.socket, peer: Peer) -> Connection | None:
         """Make a connection; None: its peer may not have one, and it is closed."""
         if self._proxies is None:
-            return self.connect(sock, peer, self._timeouts)
+            connection = self.connect(sock, peer, self._timeouts)
+            if self.clients is not None and not self.clients.admit(connection):
+                close_socket(sock)
+                self._note(
+                    self._rare_log.warning,
+                    "refused %s on %s: it has, or opens, too many connections",
+                    peer,
+                    self.address,
+                )
+                return None
+            return connection
         if peer.host not in self._proxies:
             self.refused += 1
             close_socket(sock)

@@ -270,13 +270,15 @@ class HTTP2Protocol(ExchangeHost):
                 feed.close()
             self._feeds.clear()
             self._waiting.clear()
-            dropped = []
+            dropped: list[HTTP2Exchange] = []
+            served: list[HTTP2Exchange] = []
             for each in self._exchanges.values():
                 each.gone = True
-                if each.stage in _UNSERVED:
-                    dropped.append(each)
+                (dropped if each.stage in _UNSERVED else served).append(each)
             self._wake()
             pushes = self._pushes
+        for exchange in served:
+            _tell_gone(exchange)
         for exchange in dropped:
             self._discard(exchange)
         if pushes is not None:
@@ -409,7 +411,7 @@ class HTTP2Protocol(ExchangeHost):
             own_answers = self._site.own_answers
             answer = None
             if own_answers is not None:
-                answer = own_answers.find(request, draining=connection.draining)
+                answer = own_answers.find(request, connection, self._reader.client)
             if answer is None:
                 exchange = HTTP2Exchange(self, number, connection.requests + 1, request)
                 exchange.client = self._reader.client
@@ -608,8 +610,12 @@ class HTTP2Protocol(ExchangeHost):
                 if feed.released:
                     self._session.release(number, monotonic())
             self._wake()
-        if dropped and exchange is not None:
+        if exchange is None:
+            return
+        if dropped:
             self.drop(exchange, event.reason)
+        else:
+            _tell_gone(exchange)
 
     # -- answers of the server's own: the owner, the Monitor's thread, and threads of the pool ----
 
@@ -821,6 +827,7 @@ class HTTP2Protocol(ExchangeHost):
             self._session.reset(exchange.number, ErrorCode.CANCEL)
             self._shared.supply()
             self._wake()
+        _tell_gone(exchange)
         self._shared.leave()  # since a flush could need the lock of the pool, which the caller has
 
     def release(self, exchange: HTTP2Exchange) -> None:
@@ -1044,6 +1051,17 @@ class HTTP2Protocol(ExchangeHost):
             del self._feeds[number]
             if feed.released:
                 session.release(number, now)
+
+
+def _tell_gone(exchange: HTTP2Exchange) -> None:
+    """Tell the application, if it has asked for that, that nothing can be sent on a stream.
+
+    1. A thread of the application is about to leave word here. 2. The caller has set ``gone``, and
+    finds no word. 3. The thread looks at ``gone`` after it has left word.
+    """
+    cancellation = exchange.request.cancellation
+    if cancellation is not None:
+        cancellation.look()
 
 
 def _reset_reason(event: StreamReset) -> CloseReason:
