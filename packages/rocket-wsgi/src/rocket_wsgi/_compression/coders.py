@@ -105,20 +105,15 @@ class _GzipEncoder:
         return self._state.flush(zlib.Z_FINISH)
 
 
-def _import(*names: str) -> Any:
-    """Import the first of the modules that is installed; return None if none is."""
-    for name in names:
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
-    return None
-
-
 def _zstd() -> Coder | None:
-    module = _import("compression.zstd", "backports.zstd")
-    if module is None:
-        return None
+    module: Any
+    try:
+        module = importlib.import_module("compression.zstd")  # Python 3.14
+    except ImportError:
+        try:
+            module = importlib.import_module("backports.zstd")
+        except ImportError:
+            return None
     return Coder(
         "zstd",
         lambda data: bytes(module.compress(data, _ZSTD_LEVEL)),
@@ -146,8 +141,9 @@ class _ZstdEncoder:
 
 
 def _brotli() -> Coder | None:
-    module = _import("brotli")
-    if module is None:
+    try:
+        import brotli as module
+    except ImportError:
         return None
     return Coder(
         "br",
