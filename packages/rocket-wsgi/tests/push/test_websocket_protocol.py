@@ -434,9 +434,11 @@ def test_on_drained_once_when_all_has_been_taken(
     assert ws.send("not waited for")
     assert peer.read() == "not waited for"
     for _ in range(2):
-        sent = stuff(ws)
+        sent = stuff(ws) + 5
+        for _ in range(5):  # which the system does not take by and by, as it may what came before
+            assert ws.send(bytes(20_000))
         assert ws.send("several are one")
-        assert notes.rest() == []
+        assert set(notes.rest()) <= {("drained",)}
         for _ in range(sent):
             peer.read()
         assert peer.read() == "several are one"

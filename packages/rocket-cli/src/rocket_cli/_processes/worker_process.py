@@ -166,7 +166,11 @@ class _Booted:
 
     def _serve(self, channel: Channel) -> int:
         server = self.server
-        with self.access_log or nullcontext(), caught_signals() as events:
+        # 1. This process has nothing more to do, and exits. 2. Ctrl+C reaches all processes. It may
+        # neither interrupt the exit, with a traceback, nor kill a process that has done its work.
+        # If the exit is delayed, the supervisor decides.
+        caught = caught_signals(ignored=[signal.SIGINT])
+        with self.access_log or nullcontext(), caught as events:
             try:
                 server.start(accept=False)
                 if self.paths:

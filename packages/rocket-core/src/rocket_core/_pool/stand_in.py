@@ -83,7 +83,14 @@ class StandIn:
         # A client that has left must keep no other out.
         crowded = count - len(self._pool.turns) >= self._max_queue
         now = time.monotonic()
+        seen: set[Connection | TurnTaker] = set()
         for connection in self._take(count):
+            if connection in seen:
+                # 1. This thread queues a connection again. 2. Workers take all that is before it.
+                # 3. This thread meets it once more, and would count it as one that waits before it.
+                self._pool.ready.appendleft(connection)
+                break
+            seen.add(connection)
             if isinstance(connection, SharedRequest):
                 waiting += self._queue_request(connection, waiting=waiting)
                 continue
@@ -112,13 +119,13 @@ class StandIn:
         late = time.monotonic() - request.arrived_at > self._queue_timeout
         if (
             not late
-            and not request.gone
+            and not request.handler.gone
             and engine.is_request_urgent(request, self._seat)
             and self._urgent_lanes.submit(request)
         ):
             return False
         self._serve_urgent(request)
-        if late or request.gone or (waiting >= self._max_queue and not self._pool.polling):
+        if late or request.handler.gone or (waiting >= self._max_queue and not self._pool.polling):
             self.refused += 1
             engine.refuse_request(request)
             return False
@@ -127,9 +134,9 @@ class StandIn:
 
     def _serve_urgent(self, request: SharedRequest) -> None:
         """Have the urgent requests served that wait behind ``request`` for their turn."""
-        while (urgent := request.take_urgent()) is not None:
+        while (urgent := request.handler.take_urgent()) is not None:
             if not self._urgent_lanes.submit(urgent):
-                urgent.put_back()
+                urgent.handler.put_back()
                 return
 
     def _queue(self, connection: Connection, *, waiting: int) -> bool:

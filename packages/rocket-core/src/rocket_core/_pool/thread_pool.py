@@ -250,7 +250,11 @@ class ThreadPool:
                     turns.append(exchange)
                 else:
                     claimed.append(exchange)
-        self.ready.extend(turns)
+        if turns:
+            # 1. A turn is queued, which wakes a worker. 2. This thread takes the turn out. 3. The
+            # worker finds nothing, and polls. 4. The turn is put back, and a worker woken again.
+            self.ready.extend(turns)
+            self._bring_worker()
         return claimed
 
     # -- to be seen ----------------------------------------------------------------------------
