@@ -16,7 +16,7 @@ FOR_TYPES = {"mypy_extensions"}
 OF_APPLICATIONS = {"django"}
 """What a module is for that only applications import which have it anyway."""
 
-OTHER_NAMES = {"python_engineio": "engineio"}
+OTHER_NAMES = {"backports.zstd": "backports", "python_engineio": "engineio"}
 """The import names of distributions whose own name is another one."""
 
 

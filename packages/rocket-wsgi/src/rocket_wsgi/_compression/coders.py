@@ -111,7 +111,7 @@ def _zstd() -> Coder | None:
         module = importlib.import_module("compression.zstd")  # Python 3.14
     except ImportError:
         try:
-            module = importlib.import_module("backports.zstd")
+            from backports import zstd as module  # noqa: PLC0415 - an extra
         except ImportError:
             return None
     return Coder(
@@ -142,7 +142,7 @@ class _ZstdEncoder:
 
 def _brotli() -> Coder | None:
     try:
-        import brotli as module
+        import brotli as module  # noqa: PLC0415 - an extra
     except ImportError:
         return None
     return Coder(
