@@ -111,7 +111,7 @@ def _zstd() -> Coder | None:
         module = importlib.import_module("compression.zstd")  # Python 3.14
     except ImportError:
         try:
-            from backports import zstd as module  # noqa: PLC0415 - an extra
+            import backports.zstd as module  # noqa: PLC0415 - an extra
         except ImportError:
             return None
     return Coder(
