@@ -9,7 +9,7 @@ the best ones, for a few percent of the size. A file is compressed once, at high
 
 from __future__ import annotations
 
-import importlib
+import sys
 import zlib
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
@@ -105,19 +105,14 @@ class _GzipEncoder:
         return self._state.flush(zlib.Z_FINISH)
 
 
-def _import(*names: str) -> Any:
-    """Import the first of the modules that is installed; return None if none is."""
-    for name in names:
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
-    return None
-
-
 def _zstd() -> Coder | None:
-    module = _import("compression.zstd", "backports.zstd")
-    if module is None:
+    module: Any
+    try:
+        if sys.version_info >= (3, 14):
+            from compression import zstd as module  # noqa: PLC0415 - only if it is to compress
+        else:
+            from backports import zstd as module  # noqa: PLC0415 - as above, and if it is installed
+    except ImportError:
         return None
     return Coder(
         "zstd",
@@ -146,14 +141,15 @@ class _ZstdEncoder:
 
 
 def _brotli() -> Coder | None:
-    module = _import("brotli")
-    if module is None:
+    try:
+        import brotli  # noqa: PLC0415 - as above
+    except ImportError:
         return None
     return Coder(
         "br",
-        lambda data: bytes(module.compress(data, quality=_BROTLI_QUALITY)),
-        lambda data: bytes(module.compress(data, quality=_BROTLI_FILE_QUALITY)),
-        lambda: _BrotliEncoder(module),
+        lambda data: bytes(brotli.compress(data, quality=_BROTLI_QUALITY)),
+        lambda data: bytes(brotli.compress(data, quality=_BROTLI_FILE_QUALITY)),
+        lambda: _BrotliEncoder(brotli),
     )
 
 
