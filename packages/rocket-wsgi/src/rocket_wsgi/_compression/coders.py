@@ -9,7 +9,7 @@ the best ones, for a few percent of the size. A file is compressed once, at high
 
 from __future__ import annotations
 
-import importlib
+import sys
 import zlib
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
@@ -108,12 +108,12 @@ class _GzipEncoder:
 def _zstd() -> Coder | None:
     module: Any
     try:
-        module = importlib.import_module("compression.zstd")  # Python 3.14
+        if sys.version_info >= (3, 14):
+            from compression import zstd as module  # noqa: PLC0415 - only if it is to compress
+        else:
+            from backports import zstd as module  # noqa: PLC0415 - as above, and if it is installed
     except ImportError:
-        try:
-            import backports.zstd as module  # noqa: PLC0415 - an extra
-        except ImportError:
-            return None
+        return None
     return Coder(
         "zstd",
         lambda data: bytes(module.compress(data, _ZSTD_LEVEL)),
@@ -142,14 +142,14 @@ class _ZstdEncoder:
 
 def _brotli() -> Coder | None:
     try:
-        import brotli as module  # noqa: PLC0415 - an extra
+        import brotli  # noqa: PLC0415 - as above
     except ImportError:
         return None
     return Coder(
         "br",
-        lambda data: bytes(module.compress(data, quality=_BROTLI_QUALITY)),
-        lambda data: bytes(module.compress(data, quality=_BROTLI_FILE_QUALITY)),
-        lambda: _BrotliEncoder(module),
+        lambda data: bytes(brotli.compress(data, quality=_BROTLI_QUALITY)),
+        lambda data: bytes(brotli.compress(data, quality=_BROTLI_FILE_QUALITY)),
+        lambda: _BrotliEncoder(brotli),
     )
 
 
