@@ -61,6 +61,7 @@ PUBLIC = {
         "READ",
         "RECEIVE_SIZE",
         "RareLog",
+        "RequestHandler",
         "SharedRequest",
         "SharedTurns",
         "SocketFile",

@@ -6,7 +6,7 @@ These names are public, too, and follow the same versions as `rocket_core`.
 from rocket_core._connection.buffers import RECEIVE_SIZE
 from rocket_core._connection.output import OUTPUT_BOUND
 from rocket_core._connection.shared_connection import QUEUE_BOUND
-from rocket_core._connection.shared_request import SharedRequest
+from rocket_core._connection.shared_request import RequestHandler, SharedRequest
 from rocket_core._connection.shared_turns import Phase, SharedTurns
 from rocket_core._connection.spool import Spool
 from rocket_core._connection.transfer import Transfer
@@ -32,6 +32,7 @@ __all__ = [
     "NotYet",
     "Phase",
     "RareLog",
+    "RequestHandler",
     "SharedRequest",
     "SharedTurns",
     "SocketFile",

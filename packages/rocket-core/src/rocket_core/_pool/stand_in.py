@@ -119,13 +119,13 @@ class StandIn:
         late = time.monotonic() - request.arrived_at > self._queue_timeout
         if (
             not late
-            and not request.gone
+            and not request.handler.gone
             and engine.is_request_urgent(request, self._seat)
             and self._urgent_lanes.submit(request)
         ):
             return False
         self._serve_urgent(request)
-        if late or request.gone or (waiting >= self._max_queue and not self._pool.polling):
+        if late or request.handler.gone or (waiting >= self._max_queue and not self._pool.polling):
             self.refused += 1
             engine.refuse_request(request)
             return False
@@ -134,9 +134,9 @@ class StandIn:
 
     def _serve_urgent(self, request: SharedRequest) -> None:
         """Have the urgent requests served that wait behind ``request`` for their turn."""
-        while (urgent := request.take_urgent()) is not None:
+        while (urgent := request.handler.take_urgent()) is not None:
             if not self._urgent_lanes.submit(urgent):
-                urgent.put_back()
+                urgent.handler.put_back()
                 return
 
     def _queue(self, connection: Connection, *, waiting: int) -> bool:

@@ -84,7 +84,7 @@ class OverdueWatch:
 
         def abort() -> None:
             if isinstance(exchange, SharedRequest):
-                exchange.break_off()
+                exchange.handler.break_off()
                 return
             connection.close_reason = CloseReason.REQUEST_TIMEOUT
             connection.abort()

@@ -37,7 +37,7 @@ from threading import Condition, Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Final, final
 
-from rocket_core import ClientGone, CloseReason, Connection, SharedConnection, SharedProtocol
+from rocket_core import ClientGone, CloseReason, Connection, SharedConnection
 from rocket_core.extending import Spool, SpoolError
 from rocket_core.http1 import HeadError
 from rocket_wsgi._clock import Clock
@@ -78,6 +78,7 @@ from rocket_wsgi._static.answers import refusal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rocket_core import SharedProtocol
     from rocket_wsgi._http2.request_head import RequestHead
     from rocket_wsgi._http2.shared_stream import SharedStream
     from rocket_wsgi._own_answers import OwnAnswer
@@ -146,7 +147,6 @@ class HTTP2Protocol(ExchangeHost):
         "_unread",
         "_waiters",
         "_waiting",
-        "connection",
         "dry",
     )
 
@@ -307,7 +307,31 @@ class HTTP2Protocol(ExchangeHost):
         failure = self._session.failure
         if failure is not None and failure is not ErrorCode.NO_ERROR:
             return failure.name
-        return super().outcome(reason)
+        return (CloseReason.SERVED if reason is None else reason).value
+
+    def pace(self, now: float) -> float:
+        """Return 0: it is a stream that has a pace, see `pace_of`."""
+        del now
+        return 0.0
+
+    def drained(self) -> None:
+        """The client has taken all that had to wait. Who waits for that is woken by `output`."""
+
+    def ended(self, reason: CloseReason | None) -> None:
+        """The connection is not shared any more. All that there was has ended in `lost`."""
+        del reason
+
+    def turn(self) -> bool:
+        """Return False: exchanges have their own turns, and the connection has none."""
+        return False
+
+    def overdue(self, shared: SharedConnection) -> None:
+        """End the connection, whose turn does not end."""
+        shared.cut(CloseReason.REQUEST_TIMEOUT)
+
+    def doing(self) -> str:
+        """Return what the present turn is busy with."""
+        return self.kind
 
     def pace_of(self, number: int, now: float) -> float:
         """Return the rate at which the client sends on a stream, or takes. Any thread may ask."""
@@ -470,7 +494,7 @@ class HTTP2Protocol(ExchangeHost):
         if first is not None:
             self._queued = True
             first.stage = _QUEUED
-            self._shared.serve(first)
+            self._shared.serve(first.queued())
 
     def _is_reserved(self, request: HTTP2Request) -> bool:
         """Return whether a request is served even while all workers are busy."""
@@ -918,7 +942,7 @@ class HTTP2Protocol(ExchangeHost):
     def _wait_for_body(self, exchange: HTTP2Exchange) -> None:
         self._shared.flush()
         number = exchange.number
-        with self.connection.server.pool.stalled(exchange), self._lock:
+        with self.connection.server.pool.stalled(exchange.served()), self._lock:
             room = self._begin_wait()
             while not (
                 exchange.unread
@@ -932,7 +956,7 @@ class HTTP2Protocol(ExchangeHost):
     def _wait_for_room(self, exchange: HTTP2Exchange, *, in_memory: bool) -> None:
         """Wait until the client has taken enough. Raises `ClientGone`."""
         number, session = exchange.number, self._session
-        with self.connection.server.pool.stalled(exchange), self._lock:
+        with self.connection.server.pool.stalled(exchange.served()), self._lock:
             room = self._begin_wait()
             while not self._has_room(number, in_memory=in_memory) and session.state is not _CLOSED:
                 room.wait()
