@@ -55,6 +55,10 @@ def test_no_application(tmp_path: Path) -> None:
         ),
         ("hsts = 'max-age=60'", "rocket.toml:1: hsts has no effect, since no address uses HTTPS"),
         ("tls-cert = 'expired.pem'", "certificate file expired.pem expired on 20"),
+        (
+            "spool-free = '1000000G'",
+            "large uploads would be refused with 503: /",
+        ),
     ],
 )
 def test_what_is_probably_not_meant(

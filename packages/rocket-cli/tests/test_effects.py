@@ -58,6 +58,9 @@ SHOWN = {
         ("max-lifetime", "max-lifetime-jitter"),
         "supervisor/test_supervisor.py::test_process_is_replaced_after_its_lifetime",
     ),
+    "process-name": "processes/test_titles.py::test_name_that_is_given",
+    "reload-grace": "supervisor/test_reload_grace.py::"
+    "test_old_processes_end_when_the_new_ones_have_served_for_long",
     "admin": "processes/test_observer.py::test_thread_that_sleeps_is_shown_with_its_line",
     "access-log": "commands/test_main.py::test_access_log_file_is_complete_at_exit",
     "access-log-format": "serving/test_access_log.py::test_format_follows_that_of_the_messages",
@@ -66,6 +69,7 @@ SHOWN = {
     "at-thread-end": "serving/test_server.py::test_function_is_called_at_the_end_of_a_thread",
     "bind": "commands/test_main.py::test_unix_socket",
     "chdir": "settings/test_identity.py::test_umask_and_directory",
+    "env-file": "settings/test_env_file.py::test_reload_reads_it_again",
     "error-log": "commands/test_main.py::test_error_log_is_reopened",
     "executor-threads": "serving/test_server.py::test_executor_threads",
     "graceful-timeout": "serving/test_server.py::test_graceful_timeout",
@@ -98,9 +102,11 @@ SHOWN = {
 
 OTHER_VALUES = {
     "access-log": "access.log",
+    "deadline-field": "grpc-timeout",
     "health": "/up",
     "hsts": "max-age=60",
     "proxy-fields": "Forwarded",
+    "server-header": "shop/2.1",
     "static": "/files=.",
     "static-cache-control": "no-cache",
     "static-index": "main.html",

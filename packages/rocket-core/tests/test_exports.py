@@ -32,6 +32,7 @@ PUBLIC = {
         "MessageCounts",
         "Networks",
         "Peer",
+        "ResponseCounts",
         "RocketError",
         "Server",
         "SharedConnection",
@@ -51,6 +52,7 @@ PUBLIC = {
         "parse_address",
     },
     "rocket_core.extending": {
+        "ClientBuckets",
         "FaultLog",
         "Hold",
         "Lease",
@@ -61,6 +63,7 @@ PUBLIC = {
         "READ",
         "RECEIVE_SIZE",
         "RareLog",
+        "RequestHandler",
         "SharedRequest",
         "SharedTurns",
         "SocketFile",
@@ -72,6 +75,8 @@ PUBLIC = {
         "WRITE",
         "bind_socket",
         "mypyc_attr",
+        "spool_fault",
+        "origin_of_host",
     },
     "rocket_core.http1": {
         "FieldNames",

@@ -22,6 +22,8 @@ def test_public_names() -> None:
         "AccessLog",
         "ApplicationError",
         "BusError",
+        "Cancelled",
+        "CancelledBy",
         "DeferredAnswer",
         "EventStream",
         "Executor",
@@ -43,6 +45,7 @@ def test_public_names() -> None:
 
 def test_names_for_programs_built_on_the_package() -> None:
     assert extending.__all__ == [
+        "OWN_STATUSES",
         "Follower",
         "connect_shared_groups",
         "descriptor_of",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from websockets.sync.client import connect
 
 from answering import Sleeper, serving, url
 from rocket_cli._admin.inspector import Inspector
-from rocket_cli._admin.vitals import build, gil_wait, memory
+from rocket_cli._admin.vitals import build, descriptors, gil_wait, memory
 from rocket_cli._logging.loggers import ServerLogger
 from rocket_core import Server
 from rocket_core.testing import PATIENCE, eventually
@@ -83,6 +85,9 @@ def test_stats(server: Server, inspector: Inspector) -> None:
     counters = answer["counters"]
     assert (counters["accepted"], counters["requests"]) == (1, 3)
     assert sum(counters["service_time"]["buckets"].values()) == 3
+    assert counters["service_times"]["2xx"] == counters["service_time"]
+    assert counters["responses"]["2xx"] == 3
+    assert counters["own_responses"] == {}
     assert counters["cpu"] > 0
     assert json.loads(json.dumps(answer)) == answer
 
@@ -214,6 +219,7 @@ def test_certificates_and_failed_handshakes(certificate: Path, key: Path) -> Non
         assert found["expires"] == chain.expires.timestamp()
         assert found["names"] == ["127.0.0.1", "::1", "localhost"]
         assert found["listener"] == str(listener.address)
+        assert inspector.stats({})["failed_certificates"] == {str(listener.address): 0}
 
 
 def test_protocol_of_a_connection(
@@ -256,6 +262,23 @@ def test_memory_is_that_of_this_process() -> None:
     for at in range(0, len(block), os.sysconf("SC_PAGE_SIZE")):
         block[at] = 1
     assert memory() - before > 32 << 20
+
+
+def test_all_descriptors_are_in_use() -> None:
+    """To count them would take another one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors()["open"], hard))
+    opened: list[int] = []
+    try:
+        with suppress(OSError):  # there may be gaps among them
+            while True:
+                opened.append(os.dup(0))
+        found = descriptors()
+    finally:
+        for each in opened:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found["open"] == found["limit"] > 0
 
 
 def test_gil_wait_grows_when_a_thread_computes() -> None:

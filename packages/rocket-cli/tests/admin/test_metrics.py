@@ -13,10 +13,14 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from answering import MESSAGES, SHARED, SUPERVISOR, counters, serving, stats, url
+from rocket_cli._admin import metric_table
 from rocket_cli._admin.metric_table import DEFINITIONS
 from rocket_cli._admin.metrics import metrics_application
 from rocket_cli._admin.reply import AskError, Reply
-from rocket_core import CloseReason, State
+from rocket_core import CloseReason, Histogram, State
+from rocket_tls import _faults
+from rocket_wsgi._http2.error_codes import ErrorCode
+from rocket_wsgi.extending import OWN_STATUSES
 
 Samples = dict[str, float]
 
@@ -43,13 +47,22 @@ CERTIFICATE = {"listener": "0.0.0.0:443", "names": ["a.example", "b.example"], "
 
 @pytest.fixture
 def processes() -> Processes:
-    first = stats(certificates=[{**CERTIFICATE, "expires": 2e9}])
+    first = stats(
+        certificates=[{**CERTIFICATE, "expires": 2e9}],
+        failed_certificates={"0.0.0.0:443": 2, "[::]:443": 0},
+    )
     second = stats(
         process=101,
         generation=2,
         gil_wait=0.003,
         certificates=[{**CERTIFICATE, "expires": 1.9e9}],
-        counters=counters(20, closes={"served": 1}, tls_errors={"no shared cipher": 2}),
+        failed_certificates={"0.0.0.0:443": 1, "[::]:443": 0},
+        counters=counters(
+            20,
+            closes={"served": 1},
+            tls_errors={"no shared cipher": 2},
+            own_responses={"503": 4},
+        ),
     )
     return Processes(first, second, ended=counters(100))
 
@@ -82,6 +95,9 @@ def test_all_processes_are_added_up(site: str) -> None:
     assert found['rocket_connections_closed_total{reason="client closed"}'] == 4
     assert found['rocket_connections_closed_total{reason="served"}'] == 1
     assert found['rocket_tls_errors_total{reason="no shared cipher"}'] == 2
+    assert found['rocket_responses_total{status="2xx"}'] == 130
+    assert found['rocket_own_responses_total{status="503"}'] == 4
+    assert found['rocket_certificates_failed{listener="0.0.0.0:443"}'] == 2
     assert found["rocket_cpu_seconds_total"] == 4.5
     assert found['rocket_connections{state="idle"}'] == 10
     assert found["rocket_threads"] == 16
@@ -126,6 +142,42 @@ def test_series_are_there_before_anything_has_happened(site: str, processes: Pro
     states = {key for key in found if key.startswith("rocket_connections{")}
     assert 'rocket_connections{state="active"}' in states
     assert len(states) == len(State) - 1
+    for name in ("1xx", "2xx", "3xx", "4xx", "5xx"):
+        assert found[f'rocket_responses_total{{status="{name}"}}'] == 0
+        assert found[f'rocket_service_time_seconds_count{{status="{name}"}}'] == 0
+    for status in OWN_STATUSES:
+        assert found[f'rocket_own_responses_total{{status="{status}"}}'] == 0
+    for kind in ("HTTP/2", "websocket", "event stream", "deferred answer"):
+        assert found[f'rocket_shared_connections{{kind="{kind}",state="parked"}}'] == 0
+        assert found[f'rocket_messages_dropped_total{{kind="{kind}"}}'] == 0
+    closed = "rocket_shared_connections_closed_total"
+    assert found[f'{closed}{{code="1011",kind="websocket"}}'] == 0
+    assert found[f'{closed}{{code="ENHANCE_YOUR_CALM",kind="HTTP/2"}}'] == 0
+    assert found['rocket_tls_errors_total{reason="no shared cipher"}'] == 0
+
+
+def test_usual_reasons_of_failures_of_tls_have_their_names() -> None:
+    own = {
+        value
+        for name, value in vars(_faults).items()
+        if name.strip("_").isupper() and isinstance(value, str)
+    }
+    assert len(own) > 5
+    assert own | set(_faults._NAMES.values()) <= set(metric_table._TLS_REASONS)
+
+
+def test_codes_of_http2_have_their_names() -> None:
+    assert set(metric_table._HTTP2_CODES) <= {each.name for each in ErrorCode}
+
+
+def test_limits_of_buckets_are_those_of_the_processes() -> None:
+    """Otherwise times would be counted in a bucket that they exceed."""
+    histogram = Histogram()
+    histogram.add(200.0)
+    own = {round(limit * 1e6) for limit, _ in histogram.buckets()}
+    assert own >= set(metric_table.BUCKETS)
+    assert list(metric_table.BUCKETS) == sorted(set(metric_table.BUCKETS))
+    assert min(each for each in metric_table.BUCKETS if each >= 25e6) < 25.2e6
 
 
 def test_what_is_shared_is_added_up_by_kind(site: str, processes: Processes) -> None:
@@ -151,12 +203,17 @@ def test_what_is_shared_is_added_up_by_kind(site: str, processes: Processes) -> 
 def test_histograms_are_cumulative_and_agree_with_their_count(site: str) -> None:
     found = scrape(site)
     name = "rocket_service_time_seconds"
-    buckets = [value for key, value in found.items() if key.startswith(f"{name}_bucket")]
+    buckets = [
+        value
+        for key, value in found.items()
+        if key.startswith(f"{name}_bucket") and 'status="2xx"' in key
+    ]
     assert buckets == sorted(buckets)
-    assert found[f'{name}_bucket{{le="0.002048"}}'] == 0
-    assert found[f'{name}_bucket{{le="0.004096"}}'] == 130
-    assert found[f'{name}_bucket{{le="+Inf"}}'] == found[f"{name}_count"] == 130
-    assert found[f"{name}_sum"] == pytest.approx(0.39)
+    assert found[f'{name}_bucket{{le="0.002048",status="2xx"}}'] == 0
+    assert found[f'{name}_bucket{{le="0.003072",status="2xx"}}'] == 130
+    assert found[f'{name}_bucket{{le="+Inf",status="2xx"}}'] == 130
+    assert found[f'{name}_count{{status="2xx"}}'] == 130
+    assert found[f'{name}_sum{{status="2xx"}}'] == pytest.approx(0.39)
     # What is shorter than the first bucket is in it, what is longer than the last not in that.
     assert found['rocket_queue_time_seconds_bucket{le="6.4e-05"}'] == 130
 
@@ -185,7 +242,7 @@ def test_scrape_before_any_process_serves(site: str, processes: Processes) -> No
     processes.answers, processes.ended = [], {}
     found = scrape(site)
     assert found["rocket_requests_total"] == 0
-    assert found["rocket_service_time_seconds_count"] == 0
+    assert found['rocket_service_time_seconds_count{status="5xx"}'] == 0
 
 
 def test_processes_that_cannot_be_asked(site: str, processes: Processes) -> None:

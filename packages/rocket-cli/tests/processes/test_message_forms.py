@@ -52,6 +52,9 @@ COUNTERS: Message = {
     "accept_errors": 0,
     "log_lines_lost": 0,
     "refused": 0,
+    "refused_clients": 0,
+    "limited": 0,
+    "lined": 0,
     "requests": 5,
     "closes": {"served": 2},
     "tls_errors": {},
@@ -59,6 +62,11 @@ COUNTERS: Message = {
     "outcomes": {"websocket": {"1000": 1}},
     "queue_time": {"sum": 0.5, "buckets": {"16": 5}},
     "service_time": {"sum": 0.0, "buckets": {}},
+    "service_times": {
+        name: {"sum": 0.0, "buckets": {}} for name in ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+    },
+    "responses": {"2xx": 5},
+    "own_responses": {"503": 1},
     "cpu": 0.25,
 }
 
@@ -242,6 +250,10 @@ def test_questions_with_invalid_arguments(name: str, arguments: Any) -> None:
         {"closes": {str(n): n for n in range(300)}},
         {"queue_time": {"sum": 1.0}},
         {"queue_time": {"sum": 1.0, "buckets": {"x": 1}}},
+        {"service_times": {}},
+        {"service_times": {**COUNTERS["service_times"], "7xx": {"sum": 0.0, "buckets": {}}}},
+        {"service_times": {**COUNTERS["service_times"], "2xx": 1}},
+        {"responses": {"2xx": "many"}},
         {"made-up": 1},
     ],
 )

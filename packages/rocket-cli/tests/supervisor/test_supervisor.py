@@ -62,6 +62,37 @@ def test_one_process_by_default(site: Path, client: httpx.Client) -> None:
         served.stop()
 
 
+def test_start_is_an_event_of_the_log_that_is_a_file(site: Path) -> None:
+    with Served(site, *ANY, "--error-log", "error.log", "versioned") as served:
+        url = served.location()
+        served.stop()
+    events = [
+        line.partition("INFO rocket_cli: ")[2]
+        for line in (site / "error.log").read_text().splitlines()
+    ]
+    assert events[0].startswith("started: Rocket ")
+    assert events[0].endswith(f"; serving versioned on {url}")
+    assert events[-1] == "stopped"
+
+
+def test_start_is_not_told_twice_on_standard_error(site: Path) -> None:
+    with Served(site, *ANY, "versioned") as served:
+        served.location()
+        served.stop()
+    assert not any("started: " in line for line in served.said)
+
+
+def test_uploads_that_would_be_refused_are_told_at_the_start(site: Path) -> None:
+    with Served(site, *ANY, "--spool-free", "1000000G", "versioned") as served:
+        served.wait_for("WARNING rocket_cli: large uploads would be refused with 503: .* free, of")
+        served.location()
+        served.stop()
+    with Served(site, *ANY, "--spool-free", "1000000G", "--stream-bodies", "versioned") as served:
+        served.location()
+        served.stop()
+    assert not any("WARNING" in line for line in served.said)
+
+
 def test_as_many_as_processors(site: Path) -> None:
     with Served(site, *ANY, "--processes", "0", "versioned") as served:
         served.location()
@@ -156,11 +187,10 @@ def test_process_is_replaced_after_its_lifetime(site: Path) -> None:
     options = ("--max-lifetime", "0.3s", "--max-lifetime-jitter", "0.1")
     with Served(site, *ANY, *options, "versioned") as served:
         served.location()
-        for _ in range(2):
-            (worker,) = served.workers()
-            served.wait_for(f"worker {worker} has reached --max-lifetime: replacing it")
+        for _ in range(2):  # two serve for a moment, which may be a long one
+            found = served.wait_for(r"worker (\d+) has reached --max-lifetime: replacing it")
             served.wait_for("serves")
-            eventually(lambda: worker not in served.workers())  # noqa: B023
+            eventually(lambda: int(found[1]) not in served.workers())  # noqa: B023
         served.stop()
 
 

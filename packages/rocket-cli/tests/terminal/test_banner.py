@@ -9,7 +9,7 @@ import rocket_core
 import rocket_wsgi
 from rocket_cli import __version__
 from rocket_cli._settings.threads import Threads
-from rocket_cli._terminal.banner import banner
+from rocket_cli._terminal.banner import banner, start_event
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *, core: bool, wsgi: bool) -> None:
@@ -31,6 +31,16 @@ def test_lines(monkeypatch: pytest.MonkeyPatch) -> None:
         "Listening on unix:/run/rocket.sock",
         "Press Ctrl+C, or send SIGTERM, to stop",
     ]
+
+
+def test_one_line_for_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, core=True, wsgi=True)
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    assert start_event("app:app", 2, Threads(4, 16), ["http://127.0.0.1:80", "unix:/run/x"]) == (
+        f"started: Rocket {__version__} (compiled), {python} (GIL on), processes: 2, "
+        "threads: 4 to 16; serving app:app on http://127.0.0.1:80, unix:/run/x"
+    )
 
 
 def test_range_of_threads() -> None:

@@ -37,6 +37,7 @@ def test_stats_of_all_processes(width: int) -> None:
         "Rocket 0.1.0 (compiled), CPython 3.13.0 (GIL on), 2 processes, up 1h01m"
     )
     assert ["Requests", "120,", "4", "waiting"] in found
+    assert ["Responses", "120", "2xx"] in found
     assert ["Threads", "6", "of", "16", "busy,", "2", "stalled"] in found
     assert ["100", "1", "1m05s", "3/8", "2", "8", "10", "30.0", "MiB"] in [x[:9] for x in found]
     assert ["101", "2", "1h01m", "3/8", "2", "8", "10", "512", "B"] in [x[:9] for x in found]
@@ -50,10 +51,21 @@ def test_server_without_connections() -> None:
     assert ["none", "none"] in words(text)
 
 
+def test_responses_by_class_with_those_that_alone_are_the_servers() -> None:
+    answer = stats(
+        counters=counters(
+            responses={"1xx": 0, "2xx": 7000, "3xx": 0, "4xx": 2, "5xx": 5},
+            own_responses={"400": 2, "503": 4, "504": 1},
+        )
+    )
+    lines = [" ".join(each) for each in words(rendered(stats_report(Reply([answer], {}))))]
+    assert "Responses 7,000 2xx, 2 4xx, 5 5xx; of the server: 2 400, 4 503, 1 504" in lines
+
+
 def test_times_are_those_of_all_processes() -> None:
     text = rendered(stats_report(Reply([stats()], {})))
     line = next(line for line in text.splitlines() if line.startswith("in the application"))
-    assert " ".join(line.split()[3:]) == "3.07 ms 3.89 ms 4.08 ms 3.00 ms 30.0 ms"
+    assert " ".join(line.split()[3:]) == "2.82 ms 3.02 ms 3.07 ms 3.00 ms 30.0 ms"
 
 
 @WIDTHS

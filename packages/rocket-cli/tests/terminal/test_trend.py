@@ -17,7 +17,7 @@ def test_rates_are_those_of_the_last_interval() -> None:
     assert list(trend.rates) == [25.0]
     assert trend.cpu == {100: 0.5}
     assert trend.per_process == {100: 25.0}
-    assert trend.counted["service_time"]["buckets"] == {"4096": 50}
+    assert trend.counted["service_time"]["buckets"] == {"3072": 50}
     assert trend.waited is not None
     assert round(trend.waited, 4) == round(1e-5 / (1e-5 + 3e-3), 4)
 

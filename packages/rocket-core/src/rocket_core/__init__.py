@@ -18,6 +18,7 @@ from rocket_core._connection.shared_connection import SharedConnection
 from rocket_core._connection.shared_tally import MessageCounts
 from rocket_core._connection.timeouts import Timeouts
 from rocket_core._engine.histogram import Histogram
+from rocket_core._engine.response_counts import ResponseCounts
 from rocket_core._engine.shared_protocol import SharedProtocol
 from rocket_core._engine.statistics import Activity, ConnectionInfo, SharedCounts, Statistics
 from rocket_core._engine.worker import Worker
@@ -64,6 +65,7 @@ __all__ = [
     "MessageCounts",
     "Networks",
     "Peer",
+    "ResponseCounts",
     "RocketError",
     "Server",
     "SharedConnection",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 import threading
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from rocket_core._connection import disk_budget as module
 from rocket_core._connection.disk_budget import DiskBudget
 from rocket_core._connection.spool import MEMORY_BOUND
-from rocket_core.extending import Spool, SpoolError
+from rocket_core.extending import Spool, SpoolError, spool_fault
 from rocket_core.testing import PATIENCE
 
 KILOBYTE = 1024
@@ -200,3 +201,35 @@ def test_no_room_is_lost_when_many_threads_cut_each_others_bodies() -> None:
         each.join(PATIENCE)
     assert outcomes == [True] * 160
     assert disk.held == 0
+
+
+def test_no_fault_while_bodies_can_be_kept() -> None:
+    assert spool_fault(0) == ""
+
+
+def test_fault_without_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    monkeypatch.setattr(module, "_ELSEWHERE", (str(tmp_path / "nor this"),))
+    assert spool_fault() == (
+        "no directory for temporary files can be written (No such file or directory): "
+        "set TMPDIR to one that can"
+    )
+
+
+def test_fault_where_nothing_may_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert re.fullmatch(
+        rf"{tmp_path} has only \d+ MiB free, of which spool_free keeps 1073741824 MiB: "
+        "free some, or set TMPDIR to another directory",
+        spool_fault(1 << 50),
+    )
+
+
+def test_no_fault_where_another_directory_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    monkeypatch.setattr(module, "_ELSEWHERE", (str(tmp_path),))
+    assert spool_fault(0) == ""

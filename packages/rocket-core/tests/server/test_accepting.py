@@ -477,3 +477,58 @@ def test_socket_of_another_making_is_accepted_from() -> None:
             with sock:
                 assert address == client.getsockname()
                 assert sock.family is socket.AF_INET
+
+
+def test_paused_server_leaves_new_clients_in_the_backlog_and_serves_the_present_ones() -> None:
+    with serving(worker()) as server, connect(server) as present:
+        assert present.ask(b"a\n") == b"A\n"
+        server.pause()
+        eventually(lambda: not server.listeners[0]._lent)
+        with connect(server) as client:
+            client.send(b"b\n")
+            assert present.ask(b"c\n") == b"C\n"
+            assert server.statistics().accepted == 1
+            server.resume()
+            assert client.read_line() == b"B\n"
+
+
+@pytest.mark.parametrize("shared", [None, lambda: 0.0], ids=["alone", "one of several"])
+def test_paused_server_leaves_new_clients_to_another(shared: Callable[[], float] | None) -> None:
+    """Each server stands for a process. One that is woken alone must not keep a client waiting."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        first, second = Listener(listening.dup()), Listener(listening.dup())
+        first.shared = second.shared = shared
+        with serving(worker(), first) as paused, serving(worker(), second) as other:
+            paused.pause()
+            eventually(lambda: not first._lent and not first._owed)
+            for _ in range(20):
+                with connect(other) as client:
+                    assert client.ask(b"x\n") == b"X\n"
+            assert paused.statistics().accepted == 0
+            paused.resume()
+            other.pause()
+            eventually(lambda: not second._lent and not second._owed)
+            before = other.statistics().accepted
+            for _ in range(20):
+                with connect(paused) as client:
+                    assert client.ask(b"x\n") == b"X\n"
+            assert other.statistics().accepted == before
+
+
+@pytest.mark.parametrize("end", ["drain", "stop"])
+def test_pause_ends_with_the_server(end: str) -> None:
+    with serving(worker()) as server:
+        server.pause()
+        eventually(lambda: not server.listeners[0]._lent)
+        getattr(server, end)()
+        assert server.wait(PATIENCE)
+
+
+def test_drain_accepts_what_has_come_in_a_pause() -> None:
+    with serving(worker()) as server:
+        server.pause()
+        eventually(lambda: not server.listeners[0]._lent)
+        with connect(server) as client:
+            client.send(b"x\n")
+            server.drain()
+            assert client.read_line() == b"X\n"

@@ -69,6 +69,21 @@ def test_invalid_content_is_not_tried_again(
     assert current(reloading) is old
 
 
+def test_certificates_that_could_not_be_loaded_are_counted(
+    reloading: CertificateStore, files: Files, ca: trustme.CA
+) -> None:
+    old = current(reloading)
+    assert reloading.failed == 0
+    files.certificate.write_bytes(b"")
+    assert current(reloading) is old
+    assert reloading.failed == 1
+    assert current(reloading) is old  # which does not try it again
+    assert reloading.failed == 1
+    files.write(ca.issue_cert("localhost"))
+    assert current(reloading) is not old
+    assert reloading.failed == 0
+
+
 def test_the_same_fault_is_logged_again_after_a_success(
     reloading: CertificateStore, files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:

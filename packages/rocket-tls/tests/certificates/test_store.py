@@ -134,6 +134,19 @@ def test_reload_reports_every_fault_and_loads_the_rest(tmp_path: Path, ca: trust
 
 
 @pytest.mark.usefixtures("impatient")
+def test_source_that_cannot_be_read_counts_as_a_failure(tmp_path: Path, ca: trustme.CA) -> None:
+    folder, away = tmp_path / "certificates", tmp_path / "away"
+    write_pair(ca.issue_cert("a.test"), folder / "a.crt", folder / "a.key")
+    store = CertificateStore([CertificateDirectory(folder)])
+    folder.rename(away)
+    store.choose("a.test", "")
+    assert store.failed == 2  # the source, and the certificate that it had
+    away.rename(folder)
+    store.choose("a.test", "")
+    assert store.failed == 0
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_new_name_in_another_file_is_found(files: Files, tmp_path: Path, ca: trustme.CA) -> None:
     second = CertificateFiles(tmp_path / "2.pem", tmp_path / "2-key.pem")
     write_pair(ca.issue_cert("old.test"), second.certificate, second.key_file)

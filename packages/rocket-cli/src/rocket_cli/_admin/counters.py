@@ -2,16 +2,25 @@
 
 Counters are numbers in (nested) JSON objects, as `Inspector.counters` returns them. A distribution
 of times is an object with the ``sum`` in seconds and ``buckets``: the value of ``"128"`` is the
-number of times of more than 64, and at most 128, microseconds.
+number of times of more than 112, and at most 128, microseconds. There are four buckets between one
+power of two and the next; empty ones are left out.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
+
+from rocket_core import ResponseCounts
 
 Counters = dict[str, Any]
+
+CLASSES: Final = tuple(ResponseCounts().by_class())
+"""The classes of status codes by which responses are counted."""
+
+TIMED_CLASSES: Final = tuple(ResponseCounts().times_by_class())
+"""Those by which times are counted: there is one more, for services without a response."""
 
 
 def add(total: Counters, more: Mapping[str, Any], limit: float = math.inf) -> None:
@@ -68,7 +77,13 @@ def quantile(times: Mapping[str, Any], share: float) -> float:
     below = 0
     for limit, number in buckets:
         if number and below + number >= needed:
-            least = limit // 2
-            return (least + (limit - least) * (needed - below) / number) * 1e-6
+            width = _width(limit)
+            return (limit - width + width * (needed - below) / number) * 1e-6
         below += number
     return math.nan
+
+
+def _width(limit: int) -> int:
+    """Return the width of the bucket with an upper limit, both in microseconds."""
+    shift = (limit - 1).bit_length() - 3
+    return 1 << shift if shift > 0 else 1

@@ -73,6 +73,9 @@ class Inspector:
             "accepted": statistics.accepted,
             "accept_errors": statistics.accept_errors,
             "refused": statistics.refused,
+            "refused_clients": statistics.refused_clients,
+            "limited": statistics.limited,
+            "lined": statistics.lined,
             "requests": statistics.requests,
             "closes": statistics.closes,
             "tls_errors": tls,
@@ -80,6 +83,11 @@ class Inspector:
             "outcomes": statistics.outcomes,
             "queue_time": _times(statistics.queue_time),
             "service_time": _times(statistics.service_time),
+            "service_times": {
+                name: _times(times) for name, times in statistics.service_times.items()
+            },
+            "responses": statistics.responses,
+            "own_responses": statistics.own_responses,
             "log_lines_lost": lost_messages(),
             "cpu": time.process_time(),
         }
@@ -108,6 +116,7 @@ class Inspector:
                 "stalled": statistics.stalled,
             },
             "queue": statistics.ready,
+            "in_lines": statistics.in_lines,
             "held": statistics.held,
             "connections": statistics.connections,
             "shared": {kind: asdict(counts) for kind, counts in statistics.shared.items()},
@@ -117,6 +126,10 @@ class Inspector:
                 for each in tls_listeners(self._server.listeners)
                 for certificate in _certificates(each)
             ],
+            "failed_certificates": {
+                str(each.address): each.certificates.failed
+                for each in tls_listeners(self._server.listeners)
+            },
             "counters": self.counters(),
         }
 
@@ -176,7 +189,9 @@ def _times(histogram: Histogram) -> Answer:
     """Return a distribution of times, as `rocket_cli._admin.counters` describes it."""
     return {
         "sum": histogram.total,
-        "buckets": {str(round(limit * 1e6)): count for limit, count in histogram.buckets()},
+        "buckets": {
+            str(round(limit * 1e6)): count for limit, count in histogram.buckets() if count
+        },
     }
 
 

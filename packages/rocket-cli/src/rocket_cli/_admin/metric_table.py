@@ -15,14 +15,69 @@ from prometheus_client.core import (
     Metric,
 )
 
+from rocket_cli._admin.counters import CLASSES, TIMED_CLASSES
 from rocket_cli._admin.reply import Answer
 from rocket_core import CloseReason, State
+from rocket_wsgi.extending import OWN_STATUSES
 
-BUCKETS: Final = tuple(1 << exponent for exponent in range(6, 28))
-"""Upper limits of the buckets in microseconds: 64 µs to 134 s."""
+BUCKETS: Final = tuple(
+    quarter << exponent - 2
+    for exponent in range(6, 28)
+    for quarter in ((4, 6) if exponent < 20 else (4, 5, 6, 7) if exponent < 27 else (4,))
+)
+"""Upper limits of the buckets in microseconds: 64 µs to 134 s.
+
+There are two between one power of two and the next, and four from a second on: users wait for these
+times, and alerts are about them. All are limits of the processes' own buckets, too.
+"""
 
 _STATES: Final = tuple(each.value for each in State if each is not State.CLOSED)
 _REASONS: Final = tuple(each.value for each in CloseReason)
+_OWN_STATUSES: Final = tuple(map(str, OWN_STATUSES))
+_TLS_REASONS: Final = (
+    "answers not taken",
+    "certificate required",
+    "certificate verify failed: certificate has expired",
+    "certificate verify failed: unable to get local issuer certificate",
+    "http request",
+    "no TLS",
+    "no certificate could be chosen",
+    "no certificate yet",
+    "no protocol in common",
+    "no shared cipher",
+    "no validation pending",
+    "server name not ASCII",
+    "sslv3 alert certificate unknown",
+    "timeout",
+    "tlsv1 alert unknown ca",
+    "unexpected eof while reading",
+    "unreadable client certificate",
+    "unsupported protocol",
+)
+"""The usual reasons. OpenSSL has many more."""
+
+_CODES: Final = ("1000", "1001", "1002", "1005", "1006", "1007", "1009", "1011", "1013")
+"""The close codes of websockets that the server gives, or sees most often."""
+
+_HTTP2_CODES: Final = (
+    "COMPRESSION_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "FLOW_CONTROL_ERROR",
+    "FRAME_SIZE_ERROR",
+    "INTERNAL_ERROR",
+    "PROTOCOL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+)
+"""The error codes with which the server ends connections of HTTP/2."""
+
+_OUTCOMES: Final = {
+    "HTTP/2": (*_HTTP2_CODES, *_REASONS),
+    "deferred answer": _REASONS,
+    "event stream": _REASONS,
+    "websocket": _CODES,
+}
+"""How shared connections of each kind end, as far as that is known beforehand."""
 
 Values = Iterator[tuple[list[str], Any]]
 """Pairs of the values of the labels and the value of the metric."""
@@ -105,6 +160,21 @@ def _times(key: str) -> Callable[[Scrape], Values]:
     return lambda scrape: iter([([], scrape.counters.get(key, nothing))])
 
 
+def _times_by_class(scrape: Scrape) -> Values:
+    nothing: dict[str, Any] = {"sum": 0.0, "buckets": {}}
+    found = scrape.counters.get("service_times", {})
+    return (([name], found.get(name, nothing)) for name in TIMED_CLASSES)
+
+
+def _failed_certificates(scrape: Scrape) -> Values:
+    """Return the number of each listener in the process that has most of them."""
+    found: dict[str, int] = {}
+    for each in scrape.stats:
+        for listener, count in each["failed_certificates"].items():
+            found[listener] = max(found.get(listener, 0), count)
+    return (([listener], count) for listener, count in sorted(found.items()))
+
+
 def _connections(scrape: Scrape) -> Values:
     found = {**dict.fromkeys(_STATES, 0), **scrape.whole["connections"]}
     return (([state], count) for state, count in sorted(found.items()))
@@ -121,9 +191,10 @@ def _descriptors(scrape: Scrape) -> Values:
 
 
 def _shared(scrape: Scrape) -> Values:
+    found = scrape.whole["shared"]
     return (
-        ([kind, state], counts.get(state, 0))
-        for kind, counts in sorted(scrape.whole["shared"].items())
+        ([kind, state], found.get(kind, {}).get(state, 0))
+        for kind in sorted({*_OUTCOMES, *found})
         for state in ("parked", "active")
     )
 
@@ -134,18 +205,19 @@ def _streams(scrape: Scrape) -> Values:
 
 
 def _messages(key: str) -> Callable[[Scrape], Values]:
-    return lambda scrape: (
-        ([kind], counts.get(key, 0))
-        for kind, counts in sorted(scrape.counters.get("messages", {}).items())
-    )
+    def values(scrape: Scrape) -> Values:
+        found = scrape.counters.get("messages", {})
+        return (([kind], found.get(kind, {}).get(key, 0)) for kind in sorted({*_OUTCOMES, *found}))
+
+    return values
 
 
 def _outcomes(scrape: Scrape) -> Values:
-    return (
-        ([kind, outcome], count)
-        for kind, counts in sorted(scrape.counters.get("outcomes", {}).items())
-        for outcome, count in sorted(counts.items())
-    )
+    found = scrape.counters.get("outcomes", {})
+    for kind in sorted({*_OUTCOMES, *found}):
+        present = dict.fromkeys(_OUTCOMES.get(kind, ()), 0)
+        for outcome, count in sorted({**present, **found.get(kind, {})}.items()):
+            yield [kind, outcome], count
 
 
 def _generations(scrape: Scrape) -> Values:
@@ -196,9 +268,26 @@ DEFINITIONS: Final = (
     Definition(
         "rocket_service_time_seconds",
         HistogramMetricFamily,
-        "Time that a thread spent on a connection: mostly one request, or several sent at once.",
-        (),
-        _times("service_time"),
+        "Time that a thread spent on a connection: mostly one request, or several sent at once; by "
+        "the class of the response's status, none without a response.",
+        ("status",),
+        _times_by_class,
+    ),
+    Definition(
+        "rocket_responses",
+        CounterMetricFamily,
+        "Responses, by class of status: 1xx to 5xx; not those to health checks of the server.",
+        ("status",),
+        _counters("responses", CLASSES),
+    ),
+    Definition(
+        "rocket_own_responses",
+        CounterMetricFamily,
+        "Responses that the server gave in place of the application, by status: 503 if it has no "
+        "thread or room, 504 if a request has exceeded its time, 500 if the application has "
+        "failed.",
+        ("status",),
+        _counters("own_responses", _OWN_STATUSES),
     ),
     Definition(
         "rocket_requests_waiting",
@@ -271,6 +360,35 @@ DEFINITIONS: Final = (
         _counter("refused"),
     ),
     Definition(
+        "rocket_client_connections_refused",
+        CounterMetricFamily,
+        "Connections that were closed at once because their client had too many, or opened too "
+        "many.",
+        (),
+        _counter("refused_clients"),
+    ),
+    Definition(
+        "rocket_requests_limited",
+        CounterMetricFamily,
+        "Requests that were answered 429 because their client had sent too many.",
+        (),
+        _counter("limited"),
+    ),
+    Definition(
+        "rocket_requests_lined",
+        CounterMetricFamily,
+        "Requests that had to wait because their client had as many running as it may.",
+        (),
+        _counter("lined"),
+    ),
+    Definition(
+        "rocket_requests_in_lines",
+        GaugeMetricFamily,
+        "Requests that wait so now.",
+        (),
+        _level("in_lines"),
+    ),
+    Definition(
         "rocket_shared_connections",
         GaugeMetricFamily,
         "Connections of HTTP/2, websockets, event streams and deferred answers that hold no "
@@ -327,7 +445,7 @@ DEFINITIONS: Final = (
         CounterMetricFamily,
         "TLS errors, by reason.",
         ("reason",),
-        _counters("tls_errors"),
+        _counters("tls_errors", _TLS_REASONS),
     ),
     Definition(
         "rocket_certificate_expiry_timestamp_seconds",
@@ -335,6 +453,13 @@ DEFINITIONS: Final = (
         "Expiry of the certificate, in seconds since 1970.",
         ("listener", "names"),
         _certificates,
+    ),
+    Definition(
+        "rocket_certificates_failed",
+        GaugeMetricFamily,
+        "Certificates that could not be loaded when they were last tried; previous ones stay.",
+        ("listener",),
+        _failed_certificates,
     ),
     Definition(
         "rocket_output_held_bytes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import sys
@@ -49,8 +50,9 @@ def descriptors() -> dict[str, int]:
     try:
         # Without that of the directory itself.
         count = sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1
-    except OSError:
-        count = 0
+    except OSError as error:
+        # To count them takes one itself.
+        count = most if error.errno == errno.EMFILE else 0
     return {"open": count, "limit": most}
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from rocket_cli._serving.certificates import has_certificate
 from rocket_cli._serving.listeners import tls_listeners
+from rocket_cli._serving.spool import spool_doubt
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.environment import near_misses
 from rocket_core import Listener
@@ -31,6 +32,8 @@ def doubts(
             "trusted to tell that its clients do: set --tls-cert or --trusted-proxies"
         )
     yield from _expired(listeners)
+    if doubt := spool_doubt(chosen):
+        yield doubt
 
 
 def _expired(listeners: Sequence[Listener]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from rocket_cli._processes.code_watcher import Watch, require_watchfiles
 from rocket_cli._processes.observer import check_observation, observers
 from rocket_cli._processes.signals import caught_signals
 from rocket_cli._processes.task import Task
+from rocket_cli._processes.titles import set_title
 from rocket_cli._serving.certificates import make_acme
 from rocket_cli._serving.listeners import location
 from rocket_cli._serving.server import make_server
@@ -37,6 +38,7 @@ def run(chosen: Chosen) -> int:
             return Supervisor(chosen, events, _observers).run()
         except Forked as forked:
             task, channel = forked.task, forked.channel
+    set_title(task.name, chosen)
     return task.run(channel)
 
 
@@ -44,10 +46,17 @@ def _observers(chosen: Chosen, present: Sequence[BoundSocket]) -> list[Task]:
     if not chosen["reload"]:
         return observers(chosen, present)
     files = [] if chosen.file is None else [str(chosen.file)]
+    if chosen.env_file is not None:
+        files.append(str(chosen.env_file.path))
     return [Watch(files), *observers(chosen, present)]
 
 
 def _check_reload(chosen: Chosen) -> None:
+    if chosen["preload"] and chosen["reload-grace"] is not None:
+        raise CommandError(
+            f"with {chosen.origin('preload')} a reload replaces all processes, "
+            f"so {chosen.origin('reload-grace')} cannot keep the old ones: choose one of them"
+        )
     if not chosen["reload"]:
         return
     if chosen["preload"]:

@@ -16,6 +16,7 @@ PACKAGES: Final = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli")
 
 NAMES: Final = (
     *PACKAGES,
+    "rocket_core.cut",
     "rocket_core.listener",
     "rocket_core.monitor",
     "rocket_core.pool",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rocket_cli._admin.counters import TIMED_CLASSES
 from rocket_cli._admin.protocol import COMMANDS, REQUIRED
 from rocket_cli._processes.channel import ChannelError, Message
 
@@ -81,10 +82,21 @@ def _times(value: Any) -> bool:
     )
 
 
+def _times_by_class(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == set(TIMED_CLASSES)
+        and all(map(_times, value.values()))
+    )
+
+
 _COUNTERS: Final[Forms] = {
     "accepted": _number,
     "accept_errors": _number,
     "refused": _number,
+    "refused_clients": _number,
+    "limited": _number,
+    "lined": _number,
     "requests": _number,
     "closes": _numbers,
     "tls_errors": _numbers,
@@ -92,6 +104,9 @@ _COUNTERS: Final[Forms] = {
     "outcomes": _numbers_by_kind,
     "queue_time": _times,
     "service_time": _times,
+    "service_times": _times_by_class,
+    "responses": _numbers,
+    "own_responses": _numbers,
     "log_lines_lost": _number,
     "cpu": _number,
 }

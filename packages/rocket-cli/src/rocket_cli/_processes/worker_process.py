@@ -42,11 +42,14 @@ from rocket_cli._processes.control import Control
 from rocket_cli._processes.exit_deadline import ExitDeadline
 from rocket_cli._processes.process_bus import ProcessBus
 from rocket_cli._processes.signals import Events, caught_signals, wait_for_end
+from rocket_cli._processes.titles import set_title
 from rocket_cli._serving.access_log import open_access_log
 from rocket_cli._serving.certificates import make_acme
 from rocket_cli._serving.listeners import make_listeners
 from rocket_cli._serving.server import make_server
+from rocket_cli._serving.spool import spool_doubt
 from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.env_file import enter
 from rocket_cli._settings.identity import assume_identity
 from rocket_cli._sockets.balance import Slot
 from rocket_cli._sockets.bound_sockets import BoundSocket, are_loopback
@@ -105,7 +108,10 @@ class Serve:
 
     def _boot(self, channel: Channel) -> _Booted:
         chosen = self.chosen
+        role = self.name if self.slot.index is None else f"{self.name} {self.slot.index + 1}"
+        set_title(role, chosen)
         log_uncaught_exceptions()
+        enter(chosen.variables)  # those of another generation, whose reload failed, may be set
         worker = HookWorker(os.getpid())
         self.hooks.require(Moment.POST_FORK, worker)
         acme = make_acme(chosen)
@@ -115,8 +121,11 @@ class Serve:
             import_module("rocket_cli._serving.health_check")
         assume_identity(chosen)
         site = self.site or find_site(chosen, welcomes=are_loopback(self.sockets))
+        set_title(role, chosen, site.name)
         site = _with_limit(site, chosen, channel)
         configure_log(chosen)
+        if doubt := spool_doubt(chosen):
+            _log.warning("%s", doubt)
         if site.error is not None:
             _log.error("%s", site.error.message, exc_info=site.error.__cause__)
         access_log = open_access_log(chosen)
@@ -164,7 +173,11 @@ class _Booted:
 
     def _serve(self, channel: Channel) -> int:
         server = self.server
-        with self.access_log or nullcontext(), caught_signals() as events:
+        # 1. This process has nothing more to do, and exits. 2. Ctrl+C reaches all processes. It may
+        # neither interrupt the exit, with a traceback, nor kill a process that has done its work.
+        # If the exit is delayed, the supervisor decides.
+        caught = caught_signals(ignored=[signal.SIGINT])
+        with self.access_log or nullcontext(), caught as events:
             try:
                 server.start(accept=False)
                 if self.paths:
@@ -204,6 +217,8 @@ class _Booted:
     def _orders(self, channel: Channel) -> dict[str, Callable[[Message], None]]:
         return {
             "serve": lambda _: self._accept(),
+            "pause": lambda _: self._pause(),
+            "resume": lambda _: self._resume(),
             "drain": lambda message: self._drain_as_told(message, channel),
             "stop": lambda _: self._stop(),
             "reopen": lambda _: self._reopen(),
@@ -215,6 +230,14 @@ class _Booted:
         self.server.accept()
         if self.acme is not None:
             self.acme.start()
+
+    def _pause(self) -> None:
+        self.slot.leave()
+        self.server.pause()
+
+    def _resume(self) -> None:
+        self.slot.pause(0)
+        self.server.resume()
 
     def _drain_as_told(self, message: Message, channel: Channel) -> None:
         self.slot.leave()

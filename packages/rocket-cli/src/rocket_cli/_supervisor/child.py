@@ -23,6 +23,8 @@ class Phase(Enum):
     """The process serves."""
     RETIRING = "retiring"
     """The process serves until its replacement is ready."""
+    KEPT = "kept"
+    """The process accepts no more connections, and serves again if its successors fail."""
     ENDING = "ending"
     """The process was told to end."""
 
@@ -43,6 +45,7 @@ class Child:
         ready: whether the process has reported that it is ready, and reads its channel.
         final: whether the process has sent its last counters, and is about to end.
         failure: the message with the reason why the process could not start.
+        overdue: why the process is to be replaced when it serves again; empty if it is not.
         counters: the counters in the last answer of the process.
     """
 
@@ -57,6 +60,7 @@ class Child:
     ready: bool = False
     final: bool = False
     failure: Message | None = None
+    overdue: str = ""
     counters: Message = field(default_factory=dict)
 
     @property

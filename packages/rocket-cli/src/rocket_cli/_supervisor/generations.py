@@ -10,6 +10,16 @@ the incoming generation fails, that generation is given up, and nothing changes 
                   |
                   +-> a process fails -> _reject()
 
+With ``--reload-grace``, the previous generation is *kept* for a time before it drains: its
+processes serve their connections, and accept no others. If a process of the present generation ends
+unexpectedly in this time, the generations change places again: that is `_fall_back`.
+
+    begin() -> incoming -> all ready -> _switch() -> present -> grace is over -> settled
+                                                        |
+                                                        +-> a process ends -> _fall_back()
+
+Until then, no other generation begins (`settled`).
+
 The life of a single process is the table of `Phase`. Within the present generation, `_fill` is the
 only place that starts or ends processes because of their number: it compares the processes that
 count (`_COUNTED`) with the intended size. A retiring process does not count, so its replacement is
@@ -33,6 +43,7 @@ import logging
 import random
 import time
 from collections.abc import Sequence
+from socket import socket
 from typing import Any, Final, Protocol
 
 from rocket_cli._application.hooks import Hooks, HookWorker, Moment
@@ -91,6 +102,7 @@ class Generations:
     Attributes:
         present: the generation that serves.
         incoming: the generation that loads the application, and serves when all of it is ready.
+        kept: the generation that serves again if the present one fails.
         watched: the directories with the code of the present generation, as its worker reported
             them for ``--reload``.
         replaced: the number of processes that ended unexpectedly and were replaced.
@@ -123,6 +135,8 @@ class Generations:
         self._ending = False
         self.present: Generation | None = None
         self.incoming: Generation | None = None
+        self.kept: Generation | None = None
+        self._watched_before: Message | None = None
         self.watched: Message | None = None
         self.replaced = 0
         self.failed_starts = 0
@@ -135,16 +149,17 @@ class Generations:
     @property
     def settled(self) -> bool:
         """Whether no generation is about to take over."""
-        return self.incoming is None and not self._closing
+        return self.incoming is None and self.kept is None and not self._closing
 
     @property
     def sockets(self) -> list[BoundSocket]:
-        """The sockets of the present and the incoming generation, each once."""
-        found = [] if self.present is None else list(self.present.sockets)
-        if self.incoming is not None:
-            kept = {each.socket for each in found}
-            found += [each for each in self.incoming.sockets if each.socket not in kept]
-        return found
+        """The sockets of the present, the incoming and the kept generation, each once."""
+        found: dict[socket, BoundSocket] = {}
+        for generation in (self.present, self.incoming, self.kept):
+            if generation is not None:
+                for each in generation.sockets:
+                    found.setdefault(each.socket, each)
+        return list(found.values())
 
     # -- replacing a generation --------------------------------------------------------------------
 
@@ -216,15 +231,22 @@ class Generations:
             self._outcome.rejected(failure)
 
     def _switch(self, incoming: Generation, report: Message) -> None:
-        """Let the new generation serve, and the previous one drain."""
+        """Let the new generation serve, and the previous one drain, now or after a grace."""
         present, self.present, self.incoming = self.present, incoming, None
-        self.watched = report.get("watch")
+        self._watched_before, self.watched = self.watched, report.get("watch")
         for child in self._of(incoming):
             self._serve(child, incoming.chosen)
         self._memory.watch(incoming.chosen["max-rss"])
+        grace = incoming.chosen["reload-grace"]
         if present is None:
             self._outcome.served(incoming, report)
-            return
+        elif grace:
+            self._keep(present, incoming, grace)
+        else:
+            self._end_previous(present, incoming)
+
+    def _end_previous(self, present: Generation, incoming: Generation) -> None:
+        """Let ``present`` drain, in favour of ``incoming``, which serves."""
         kept = {each.socket for each in incoming.sockets}
         shared = [n for n, each in enumerate(present.sockets) if each.socket in kept]
         close_sockets(each for each in present.sockets if each.socket not in kept)
@@ -234,6 +256,65 @@ class Generations:
             self._drain(child, present, shared)
         if not self._closing:
             self._outcome.reloaded(incoming)
+
+    def _keep(self, previous: Generation, incoming: Generation, grace: float) -> None:
+        """Have the previous generation accept no more, and end it after the ``grace``.
+
+        ``incoming`` serves in its place.
+        """
+        self.kept = previous
+        for child in self._of(previous):
+            if child.phase in _SERVES:
+                child.phase = Phase.KEPT
+                self._children.tell(child, {"order": "pause"})
+            else:  # it was to replace another one, and has no connections
+                self._children.end(child, {"order": "stop"})
+        _log.info(
+            "generation %d is kept for %s, accepting no more connections",
+            previous.number,
+            seconds(grace),
+        )
+        self._timers.after(grace, lambda: self._end_grace(incoming))
+
+    def _end_grace(self, serving: Generation) -> None:
+        """End the generation that was kept in favour of ``serving``, unless it serves again.
+
+        1. ``serving`` fails, and the generation that was kept serves again. 2. It is kept once
+        more, for another generation. 3. The time of the first grace is over. It does not count.
+        """
+        kept = self.kept
+        if kept is not None and self.present is serving and not self._ending:
+            self.kept = None
+            self._end_previous(kept, serving)
+
+    def _can_fall_back(self) -> bool:
+        return self.kept is not None and any(
+            child.phase is Phase.KEPT for child in self._of(self.kept)
+        )
+
+    def _fall_back(self, failure: Message) -> None:
+        """Have the generation that was kept serve again, since the present one has failed."""
+        failed, kept = self.present, self.kept
+        if failed is None or kept is None:
+            return
+        self.present, self.kept, self.watched = kept, None, self._watched_before
+        for child in self._of(kept):
+            child.phase = Phase.SERVING
+            self._children.tell(child, {"order": "resume"})
+        self._memory.watch(kept.chosen["max-rss"])
+        common = {each.socket for each in kept.sockets}
+        shared = [n for n, each in enumerate(failed.sockets) if each.socket in common]
+        for child in self._of(failed):
+            if child.phase in _SERVES:
+                self._drain(child, failed, shared)
+            else:
+                self._children.end(child, {"order": "stop"})
+        close_sockets(each for each in failed.sockets if each.socket not in common)
+        self._outcome.rejected(failure)
+        for child in self._of(kept):
+            if child.overdue:
+                self.retire(child, child.overdue)
+        self._fill()
 
     def closed(self, child: Child) -> None:
         """Note that ``child``, which drains, has closed its listeners or ended."""
@@ -268,9 +349,18 @@ class Generations:
             self._timers.after(lifetime(chosen), lambda: self._outlived(child))
 
     def _outlived(self, child: Child) -> None:
-        """Replace a process whose time is over, unless that has begun already."""
+        """Replace a process whose time is over."""
+        self.due(child, "has reached --max-lifetime")
+
+    def due(self, child: Child, why: str) -> None:
+        """Replace ``child`` for the reason ``why``, unless that has begun already.
+
+        A process that is kept is replaced when it serves again.
+        """
         if child.phase is Phase.SERVING:
-            self.retire(child, "has reached --max-lifetime")
+            self.retire(child, why)
+        elif child.phase is Phase.KEPT:
+            child.overdue = why
 
     def _drain(self, child: Child, generation: Generation, shared: Sequence[int]) -> None:
         """Tell a process to finish its requests and end.
@@ -352,15 +442,24 @@ class Generations:
         self.closed(child)
         if self._ending:
             return
-        if phase is Phase.ENDING:
-            if child.ready and code:
-                _log.error("%s %s before it had finished its requests", child, describe_end(code))
-            return
+        if phase is Phase.KEPT:
+            _log.error("%s, which was kept, %s", child, describe_end(code))
+        elif phase is not Phase.ENDING:
+            self._ended_unexpectedly(child, phase, code)
+        elif child.ready and code:
+            _log.error("%s %s before it had finished its requests", child, describe_end(code))
+
+    def _ended_unexpectedly(self, child: Child, phase: Phase, code: int) -> None:
         failure = child.failure or {"reason": f"{child} {describe_end(code)} before it was ready"}
         if phase not in _SERVES:
             self.failed_starts += 1
         if self.incoming is not None and child.generation == self.incoming.number:
             self._reject(failure)
+        elif self._can_fall_back():
+            if phase in _SERVES:
+                lived = seconds(time.monotonic() - child.served_since)
+                failure = {"reason": f"{child} {describe_end(code)} after {lived} of serving"}
+            self._fall_back(failure)
         elif phase in _SERVES:
             self._died(child, code)
         else:
@@ -424,15 +523,16 @@ class Generations:
         """
         self._ending = True
         close_sockets(self.sockets, keep_files=succeeded)
-        present = self.present
+        generations = {each.number: each for each in (self.kept, self.present) if each is not None}
         for child in self._children:
             if not child.generation:
                 continue
             if gracefully and child.phase is Phase.ENDING:
                 continue  # the process drains already
-            if gracefully and present is not None and child.generation == present.number:
+            serving = generations.get(child.generation)
+            if gracefully and serving is not None:
                 self._closing.add(child)
-                self._drain(child, present, range(len(present.sockets)) if succeeded else ())
+                self._drain(child, serving, range(len(serving.sockets)) if succeeded else ())
             else:
                 self._children.end(child, {"order": "stop"})
         if not self._closing:

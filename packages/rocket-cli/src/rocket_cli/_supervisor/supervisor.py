@@ -31,12 +31,14 @@ from typing import NoReturn
 from rocket_cli._application.hooks import Moment, load_hooks
 from rocket_cli._application.preload import preloaded
 from rocket_cli._errors import BootError, CommandError
-from rocket_cli._logging.server_log import announce, configure_log, reopen_log
+from rocket_cli._logging.server_log import STANDARD, announce, configure_log, reopen_log
 from rocket_cli._processes.channel import Message
 from rocket_cli._processes.signals import Events
 from rocket_cli._processes.task import Task
+from rocket_cli._processes.titles import SUPERVISOR, set_title
 from rocket_cli._serving.certificates import has_certificate
 from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.env_file import outer_environment
 from rocket_cli._settings.environment import near_misses
 from rocket_cli._settings.identity import identity
 from rocket_cli._sockets.bound_sockets import BoundSocket, are_loopback, close_sockets
@@ -57,7 +59,7 @@ from rocket_cli._supervisor.succession import take_inheritance
 from rocket_cli._supervisor.systemd_notify import Notifier
 from rocket_cli._supervisor.timers import Timers
 from rocket_cli._supervisor.working_directory import WorkingDirectory
-from rocket_cli._terminal.banner import banner
+from rocket_cli._terminal.banner import banner, start_event
 from rocket_cli._terminal.browser import open_browser
 
 _log = logging.getLogger("rocket_cli")
@@ -81,7 +83,7 @@ class Supervisor:
         # The order matters: a successor must not get the variable that `take_inheritance` removes,
         # and needs the variables that `Notifier` removes.
         self._inherited = take_inheritance()
-        environment = dict(os.environ)
+        environment = outer_environment()
         self._notifier = Notifier()
         self._working_directory = WorkingDirectory()
         self._pid_file: PidFile | None = None
@@ -169,6 +171,7 @@ class Supervisor:
         chosen = self._chosen
         self._working_directory.enter(chosen)
         configure_log(chosen)
+        set_title(SUPERVISOR, chosen)
         for sentence in near_misses(os.environ):
             _log.warning("%s", sentence)
         if chosen["pid"] is not None:
@@ -250,9 +253,13 @@ class Supervisor:
         chosen = generation.chosen
         certificate = has_certificate(chosen)
         locations = [each.location(certificate=certificate) for each in generation.sockets]
+        set_title(SUPERVISOR, chosen, report["name"])
         if report["found"]:
             announce(chosen, [report["found"]])
-        announce(chosen, banner(report["name"], generation.size, chosen["threads"], locations))
+        started = report["name"], generation.size, chosen["threads"], locations
+        announce(chosen, banner(*started))
+        if chosen["error-log"] != STANDARD:  # where these lines are
+            _log.info("%s", start_event(*started))
         if chosen["open"]:
             open_browser(locations)
 
@@ -284,8 +291,8 @@ class Supervisor:
                 self._ready(child, message)
             case {"event": "failed"}:
                 child.failure = message
-            case {"event": "retire"} if child.phase is Phase.SERVING:
-                self._generations.retire(child, message["why"])
+            case {"event": "retire"}:
+                self._generations.due(child, message["why"])
             case {"event": "closed"}:
                 self._generations.closed(child)
             case {"event": "final"}:

@@ -124,6 +124,7 @@ def _requests(whole: Answer, counters: Answer) -> RenderableType:
     threads = whole["threads"]
     grid = Table.grid(padding=(0, 2))
     grid.add_row("Requests", f"{number(counters['requests'])}, {number(whole['queue'])} waiting")
+    grid.add_row("Responses", _responses(counters))
     grid.add_row(
         "Threads", f"{threads['busy']} of {threads['count']} busy, {threads['stalled']} stalled"
     )
@@ -142,6 +143,15 @@ def _requests(whole: Answer, counters: Answer) -> RenderableType:
             seconds(found["sum"]),
         )
     return Group(grid, "", times)
+
+
+def _responses(counters: Answer) -> str:
+    """Return the numbers of responses by class, and of the server's own by status."""
+    sent, own = (
+        ", ".join(f"{number(count)} {name}" for name, count in sorted(found.items()) if count)
+        for found in (counters["responses"], counters["own_responses"])
+    )
+    return f"{sent or 'none'}; of the server: {own}" if own else sent or "none"
 
 
 def processes(answers: Sequence[Answer]) -> Table:

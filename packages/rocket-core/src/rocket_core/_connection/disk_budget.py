@@ -21,6 +21,7 @@ import shutil
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Final, Protocol
 
 from rocket_core._errors import SpoolError
@@ -160,24 +161,15 @@ class DiskBudget:
             self._lent_files -= 1
 
     def _open(self) -> IO[bytes]:
-        try:
-            return tempfile.TemporaryFile()
-        except OSError as error:
-            if error.errno not in _UNUSABLE:
-                raise
-            for directory in _ELSEWHERE:
-                try:
-                    file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - the spool's
-                except OSError:
-                    continue
-                self._rare_log.warning(
-                    "uploads cannot be kept in %s (%s): this one is kept in %s",
-                    tempfile.tempdir,
-                    error.strerror,
-                    directory,
-                )
-                return file
-            raise
+        file, directory, error = _open_file()
+        if error is not None:
+            self._rare_log.warning(
+                "uploads cannot be kept in %s (%s): this one is kept in %s",
+                tempfile.tempdir,
+                error.strerror,
+                directory,
+            )
+        return file
 
     def failed(self, error: OSError) -> SpoolError:
         """Return what to raise when the system has refused to keep a body, with ``error``."""
@@ -264,11 +256,7 @@ class DiskBudget:
 
     def _measure(self, place: int | str) -> tuple[int, int]:
         """Return the bytes that may be written where ``place`` is, and those kept free there."""
-        usage = shutil.disk_usage(place if _BY_DESCRIPTOR else tempfile.gettempdir())
-        keep = self._keep_free
-        if keep is None:
-            keep = min(usage.total // _SHARE_KEPT_FREE, _MOST_KEPT_FREE)
-        return usage.free - keep, keep
+        return _measure(place, self._keep_free)
 
     def _complain(self, place: int | str) -> None:
         keep = self._measure(place)[1]
@@ -280,6 +268,55 @@ class DiskBudget:
             keep >> 20,
             tempfile.tempdir,
         )
+
+
+def _open_file() -> tuple[IO[bytes], str | None, OSError | None]:
+    """Open a temporary file, where necessary in another directory than that of `tempfile`.
+
+    Returns that directory, and the error for which it was necessary, too. Raises `OSError`.
+    """
+    try:
+        return tempfile.TemporaryFile(), None, None
+    except OSError as error:
+        if error.errno not in _UNUSABLE:
+            raise
+        for directory in _ELSEWHERE:
+            with suppress(OSError):
+                return tempfile.TemporaryFile(dir=directory), directory, error
+        raise
+
+
+def _measure(place: int | str, keep: int | None) -> tuple[int, int]:
+    """Return the bytes that may be written where ``place`` is, and those kept free there.
+
+    The latter are ``keep``, or by default a share of the file system.
+    """
+    usage = shutil.disk_usage(place if _BY_DESCRIPTOR else tempfile.gettempdir())
+    if keep is None:
+        keep = min(usage.total // _SHARE_KEPT_FREE, _MOST_KEPT_FREE)
+    return usage.free - keep, keep
+
+
+def spool_fault(keep_free: int | None = None) -> str:
+    """Return why no request body could be kept in a file now; empty if one could.
+
+    ``keep_free`` is that of `DiskBudget`.
+    """
+    try:
+        file, directory, _ = _open_file()
+    except OSError as error:
+        return (
+            "no directory for temporary files can be written "
+            f"({error.strerror or error}): set TMPDIR to one that can"
+        )
+    with file:
+        left, keep = _measure(file.fileno(), keep_free)
+    if left >= LEAST:
+        return ""
+    return (
+        f"{directory or tempfile.gettempdir()} has only {max(left + keep, 0) >> 20} MiB free, of "
+        f"which spool_free keeps {keep >> 20} MiB: free some, or set TMPDIR to another directory"
+    )
 
 
 def _directories() -> Iterator[str]:

@@ -1,4 +1,8 @@
-"""What is counted on the shared connections of a server, and on their shared streams."""
+"""What is counted on the shared connections of a server, and on their shared streams.
+
+That includes responses which no worker sends: any thread may give a deferred answer, and any thread
+may have to answer for the server on a stream.
+"""
 
 from __future__ import annotations
 
@@ -77,6 +81,8 @@ class SharedTally:
         self._messages: dict[str, MessageCounts] = {}
         self._outcomes: dict[str, dict[str, int]] = {}
         self._streams: set[SharedTurns] = set()
+        self._responses: dict[int, int] = {}
+        self._own_responses: dict[int, int] = {}
 
     def open_stream(self, stream: SharedTurns) -> None:
         """Begin to count on ``stream``. Any thread may call this."""
@@ -112,6 +118,24 @@ class SharedTally:
             if outcome not in counts and len(counts) >= MAX_OUTCOMES:
                 outcome = OTHER
             counts[outcome] = counts.get(outcome, 0) + 1
+
+    def count_response(self, status: int, *, own: bool = False) -> None:
+        """Count a response with the status code ``status``. Any thread may call this.
+
+        ``own``: the server gave it in place of the application.
+        """
+        with self._lock:
+            self._responses[status] = self._responses.get(status, 0) + 1
+            if own:
+                self._own_responses[status] = self._own_responses.get(status, 0) + 1
+
+    def responses(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Return how many responses were counted by status code, and how many are the server's own.
+
+        Any thread may call this.
+        """
+        with self._lock:
+            return dict(self._responses), dict(self._own_responses)
 
     def messages(self, connections: Iterable[Sharing]) -> dict[str, MessageCounts]:
         """Return the counts by kind, given the open ``connections``. Any thread may call this."""

@@ -6,6 +6,7 @@ import threading
 from typing import Final
 
 from rocket_core._engine.histogram import Histogram
+from rocket_core._engine.response_counts import ResponseCounts
 from rocket_core._state import CloseReason
 
 
@@ -18,18 +19,20 @@ class Counters:
         turns: turns that a worker has taken for shared connections.
         closes: connections closed, by reason.
         queue_time: seconds that exchanges waited for a worker.
-        service_time: seconds that a worker spent on an exchange.
+        responses: what the worker counts of its responses, and the seconds that it spent on
+            exchanges.
     """
 
-    __slots__ = ("accepted", "closes", "queue_time", "requests", "service_time", "turns")
+    __slots__ = ("accepted", "closes", "queue_time", "requests", "responses", "turns")
 
-    def __init__(self) -> None:
+    def __init__(self, responses: ResponseCounts | None = None) -> None:
+        """Begin with nothing; ``responses`` are those of the worker, if it counts any."""
         self.accepted = 0
         self.requests = 0
         self.turns = 0
         self.closes: Final[dict[CloseReason, int]] = {}
         self.queue_time: Final = Histogram()
-        self.service_time: Final = Histogram()
+        self.responses: Final = ResponseCounts() if responses is None else responses
 
     def add(self, other: Counters) -> None:
         """Add the counts of ``other`` to these."""
@@ -39,7 +42,7 @@ class Counters:
         for reason, count in list(other.closes.items()):
             self.closes[reason] = self.closes.get(reason, 0) + count
         self.queue_time.merge(other.queue_time)
-        self.service_time.merge(other.service_time)
+        self.responses.add(other.responses)
 
 
 class Tally:
@@ -54,9 +57,9 @@ class Tally:
         self._live: list[Counters] = []
         self._ended = Counters()
 
-    def open(self) -> Counters:
-        """Return counters for a new thread, which are included from now on."""
-        counters = Counters()
+    def open(self, responses: ResponseCounts | None = None) -> Counters:
+        """Return counters for a new thread, which are included from now on; see `Counters`."""
+        counters = Counters(responses)
         self.add(counters)
         return counters
 
@@ -70,6 +73,16 @@ class Tally:
         with self._lock:
             self._live = [each for each in self._live if each is not counters]
             self._ended.add(counters)
+
+    def closes(self) -> dict[CloseReason, int]:
+        """Return the number of connections that were closed, by reason."""
+        with self._lock:
+            each = [self._ended, *self._live]
+        found: dict[CloseReason, int] = {}
+        for counters in each:
+            for reason, count in list(counters.closes.items()):
+                found[reason] = found.get(reason, 0) + count
+        return found
 
     def total(self) -> Counters:
         """Return the sum over all threads, those that have ended included."""

@@ -110,7 +110,8 @@ class Seats:
 
     def make(self) -> Seat:
         """Make a seat, with a worker and counters of its own. Raises what the factory raises."""
-        return Seat(self._factory(), Counters())
+        worker = self._factory()
+        return Seat(worker, Counters(worker.responses))
 
     def begin(self, seat: Seat) -> None:
         """Have what the calling thread counts included in the tally from now on."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from rocket_core._connection.buffers import take_head
 from rocket_core._connection.connection import Connection
+from rocket_core._engine.response_counts import ResponseCounts
 from rocket_core._state import State
 from rocket_core.http1 import RequestLine, read_fields, split_head
 
@@ -20,7 +21,12 @@ class Worker(ABC):
     Every thread of the pool has an instance of its own, and so have the threads for urgent requests
     and the Monitor's thread, so instances need no locks. What belongs to a client is kept in
     `Connection.context`.
+
+    Attributes:
+        responses: what the worker counts of its responses, if its protocol is HTTP.
     """
+
+    responses: ResponseCounts | None = None
 
     @abstractmethod
     def serve(self, connection: Connection) -> State | None:

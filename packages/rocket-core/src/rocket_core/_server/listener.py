@@ -92,6 +92,7 @@ from math import inf
 from time import monotonic
 from typing import Final, NamedTuple, cast
 
+from rocket_core._connection.client_connections import ClientConnections
 from rocket_core._connection.connection import Connection, make_connection
 from rocket_core._connection.proxy_preamble import ProxyPreamble
 from rocket_core._connection.timeouts import Timeouts
@@ -191,6 +192,7 @@ class Listener:
             new clients to them; called after each client. To be set before the start.
         pollers: the threads that accept while all goes well; None: the listener's own. Set by the
             server before the start.
+        clients: counts the connections of each client; None: they are not limited. Likewise.
     """
 
     scheme = "http"
@@ -202,6 +204,8 @@ class Listener:
         *,
         backlog: int = BACKLOG,
         proxy_protocol: Iterable[str] | None = None,
+        ipv6_only: bool = False,
+        reuse_port: bool = False,
     ) -> None:
         """Listen on an address, or on a socket that is bound already.
 
@@ -211,6 +215,10 @@ class Listener:
             proxy_protocol: the proxies' networks, as `Networks` reads them. Every connection must
                 come from one of them and begin with a PROXY protocol header, version 1 or 2, whose
                 addresses it then has. None: there is no such header.
+            ipv6_only: whether ``[::]:PORT`` has IPv6 clients only; otherwise it has IPv4 clients,
+                too.
+            reuse_port: whether other servers of the same user may listen on the same address of
+                TCP, if they allow it, too (``SO_REUSEPORT``).
 
         Raises:
             AddressError: the address, or one of the networks, is malformed.
@@ -218,8 +226,11 @@ class Listener:
         """
         self.shared: Callable[[], float] | None = None
         self.pollers: Pollers | None = None
+        self.clients: ClientConnections | None = None
         self._requested = parse_address(address) if isinstance(address, str) else address
         self._backlog = backlog
+        self._ipv6_only = ipv6_only
+        self._reuse_port = reuse_port
         self._socket: socket.socket | None = None
         self._bound: Address | None = None
         self.local: Peer | None = None
@@ -252,7 +263,10 @@ class Listener:
     def bind(self) -> None:
         """Bind and listen. Raises `BindError`, which names the address."""
         requested = self._requested
-        sock = requested if isinstance(requested, socket.socket) else bind_socket(requested)
+        if isinstance(requested, socket.socket):
+            sock = requested
+        else:
+            sock = bind_socket(requested, ipv6_only=self._ipv6_only, reuse_port=self._reuse_port)
         try:
             if isinstance(requested, UnixAddress):
                 self._file = SocketFile(requested.path)
@@ -308,7 +322,7 @@ class Listener:
         is lent to them, and the thread only guards it; what they accept is theirs.
         """
         self._accepted = accepted
-        self._full = full
+        self._full = self._has_no_room = full
         self._crowded = crowded
         self._ended = ended
         self._timeouts = timeouts
@@ -327,6 +341,19 @@ class Listener:
         self._woken = True
         self._signal.set()
 
+    def pause(self) -> None:
+        """Accept no clients until `resume`, as if the server were full, and close none for them.
+
+        They wait in the backlog, unless another process accepts them. Returns at once.
+        """
+        self._full = _always
+        self._signal.set()
+
+    def resume(self) -> None:
+        """End a pause. Returns at once."""
+        self._full = self._has_no_room
+        self.wake()
+
     def drain(self) -> None:
         """Accept what already waits, as there is room for it, then close. Returns at once."""
         self._finish(_Phase.DRAINING)
@@ -340,6 +367,8 @@ class Listener:
         self._finish(_Phase.STOPPED)
 
     def _finish(self, phase: _Phase) -> None:
+        if self._thread is not None:
+            self._full = self._has_no_room  # a drain accepts what waits
         self._phase = phase
         if self._thread is not None:
             self._signal.set()
@@ -404,8 +433,12 @@ class Listener:
         """Lend the socket, or see to what is in the way; return how long to `_wait`."""
         with self._lock:
             woken, self._woken = self._woken, False
-            if self._lent:
+            if self._lent and self._full is not _always:
                 return inf
+            # 1. A thread that polls has the socket. 2. `pause` is called. 3. The thread that polls
+            # may be told of no client for long; so the socket is taken back here. What it may
+            # have been told of just now is owed.
+            self._take_back(listening)
             pause = self._pause_after()
             # 1. A thread that polls is to leave a pause here. 2. There is room again: `wake` sets
             # the signal. 3. The thread leaves the pause, and sets the signal, which is set already.
@@ -420,6 +453,8 @@ class Listener:
             limit = max(_BATCH if shared is None else 1, self._owed)
             count = self._accept(self._accepted, limit, owed=self._owed)
             self._owed = 0
+            if self._full is _always:
+                return inf
             if count and shared is not None:
                 return self._pause_after() or shared()
             return self._pause_after() or self._make_room()
@@ -605,7 +640,17 @@ class Listener:
     def _connect(self, sock: socket.socket, peer: Peer) -> Connection | None:
         """Make a connection; None: its peer may not have one, and it is closed."""
         if self._proxies is None:
-            return self.connect(sock, peer, self._timeouts)
+            connection = self.connect(sock, peer, self._timeouts)
+            if self.clients is not None and not self.clients.admit(connection):
+                close_socket(sock)
+                self._note(
+                    self._rare_log.warning,
+                    "refused %s on %s: it has, or opens, too many connections",
+                    peer,
+                    self.address,
+                )
+                return None
+            return connection
         if peer.host not in self._proxies:
             self.refused += 1
             close_socket(sock)
@@ -641,6 +686,11 @@ class Listener:
                 close_socket(self._acceptor.accept()[0])
         with suppress(OSError):  # unless another thread took the descriptor that was freed
             self._spare = os.open(os.devnull, os.O_RDONLY)
+
+
+def _always() -> bool:
+    """Return that there is no room."""
+    return True
 
 
 def _address_of(sock: socket.socket) -> Address:

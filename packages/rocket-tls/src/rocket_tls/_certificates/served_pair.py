@@ -29,13 +29,15 @@ class ServedPair:
     Attributes:
         pair: the pair, as its source returned it last.
         chain: what is in service; None if nothing of it could be used so far.
+        failed: whether the content that was last tried could not be used.
     """
 
-    __slots__ = ("_complaint", "_expiry", "_looked_at", "_tried", "chain", "pair")
+    __slots__ = ("_complaint", "_expiry", "_looked_at", "_tried", "chain", "failed", "pair")
 
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
         self.chain: CertificateChain | None = None
+        self.failed = False
         self._tried: Hashable | None = None
         self._complaint: str | None = None
         self._expiry: ExpiryWarnings | None = None
@@ -69,6 +71,7 @@ class ServedPair:
         """
         from rocket_tls._certificates.loading import load_chain
 
+        self.failed = True
         try:
             content = self._read()
             self._tried = content.revision
@@ -81,6 +84,7 @@ class ServedPair:
             raise
         warn_if_not_valid_yet(chain)
         self.chain, self._complaint = chain, None
+        self.failed = False
         self._expiry = ExpiryWarnings(chain)
         self._expiry.check()
 

@@ -52,10 +52,11 @@ class _Snapshot(NamedTuple):
 class _SourceState:
     """A source, and what it returned last."""
 
-    __slots__ = ("complaint", "identities", "source")
+    __slots__ = ("complaint", "failed", "identities", "source")
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.failed = False
         self.identities: list[Hashable] = []
         self.complaint: str | None = None
 
@@ -90,6 +91,7 @@ class CertificateStore:
         self._pairs: dict[Hashable, ServedPair] = {}
         self._next_look = 0.0
         self._snapshot = _Snapshot((), {})
+        self._failed = 0
         self._validators = [
             each.source for each in self._sources if isinstance(each.source, HandshakeValidator)
         ]
@@ -99,6 +101,15 @@ class CertificateStore:
     def chains(self) -> tuple[CertificateChain, ...]:
         """The certificates in service, the default first; `expires` is for monitoring."""
         return tuple(each.chain for each in self._snapshot.pairs if each.chain is not None)
+
+    @property
+    def failed(self) -> int:
+        """How many certificates, and sources of certificates, could not be used when last tried.
+
+        In their place the previous certificates stay in service, if there are any. What has changed
+        is tried by the next handshake. Any thread may read this.
+        """
+        return self._failed
 
     def reload(self) -> None:
         """Load everything now, changed or not. Any thread may call this.
@@ -193,6 +204,7 @@ class CertificateStore:
             try:
                 pairs |= self._pairs_of(state)
             except CertificateError as error:
+                state.failed = True
                 pairs |= {each: self._pairs[each] for each in state.identities}
                 if errors is not None:
                     errors.append(error)
@@ -200,6 +212,7 @@ class CertificateStore:
                     state.complaint = str(error)
                     _log.error("%s (the previous certificates stay in service)", error)
             else:
+                state.failed = False
                 state.complaint = None
         self._pairs = pairs
 
@@ -222,6 +235,9 @@ class CertificateStore:
 
     def _publish(self) -> None:
         """Replace the snapshot. The certificates in service stay if there would be none."""
+        self._failed = sum(each.failed for each in self._pairs.values()) + sum(
+            each.failed for each in self._sources
+        )
         pairs = tuple(each for each in self._pairs.values() if each.chain is not None)
         if not pairs:
             return

@@ -52,7 +52,7 @@ from rocket_wsgi._static.answers import refusal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rocket_core import Connection, Peer
+    from rocket_core import Connection, Peer, ResponseCounts
     from rocket_wsgi._clock import Clock
     from rocket_wsgi._environ.request import Store
     from rocket_wsgi._own_answers import OwnAnswer, OwnAnswers
@@ -94,9 +94,13 @@ class Receiver:
     """
 
     def __init__(
-        self, site: Site, clock: Clock, begin_http2: Callable[[Connection, Environ, bytes], bool]
+        self,
+        site: Site,
+        clock: Clock,
+        begin_http2: Callable[[Connection, Environ, bytes], bool],
+        responses: ResponseCounts,
     ) -> None:
-        """Receive requests for ``site``. ``clock`` is that of the thread.
+        """Receive requests for ``site``. ``clock`` and ``responses`` are those of the thread.
 
         ``begin_http2`` is called for a connection that begins with the preface of HTTP/2, or has to
         since TLS has agreed on it; with the template of environs, and what was taken from the
@@ -110,6 +114,7 @@ class Receiver:
         self._names = site.names
         self._clock = clock
         self._begin_http2 = begin_http2
+        self._responses = responses
         self._ids = site.make_ids()
         self._cache = HeadCache()
         self._templates: tuple[dict[Peer, Environ], dict[Peer, Environ]] = {}, {}
@@ -212,7 +217,7 @@ class Receiver:
     ) -> State:
         """Answer the request if the server does so itself; otherwise accept it for the worker."""
         draining = connection.draining
-        answer = own_answers.find(request, draining=draining)
+        answer = own_answers.find(request, connection, connection.client)
         if answer is not None:
             # An unread body would precede the next request.
             keep_alive = request.keep_alive and request.framing is _NO_BODY and not draining
@@ -323,6 +328,8 @@ class Receiver:
             )
         )
         log = self._site.access_log
+        if answer.reason is not None:
+            self._responses.count_own(answer.code)
         if log is not None and answer.reason is not None:
             log.refused(
                 connection,

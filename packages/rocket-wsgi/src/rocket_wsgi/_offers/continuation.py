@@ -34,7 +34,7 @@ class Continuation:
     one piece, in little more memory than the head of the request takes.
     """
 
-    __slots__ = ("_around", "_faults", "_log", "_record", "_strings")
+    __slots__ = ("_around", "_faults", "_log", "_record", "_strings", "_tally")
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Continuation:
         strings = strings_of(request.environ)
         self._strings: Final = json.dumps(strings, ensure_ascii=False).encode(*_ENCODING)
         self._faults: Final = connection.server.faults
+        self._tally: Final = connection.server.tally
         self._around: Final = around
         self._log: Final = log
         self._record: Final = None if log is None else request.record
@@ -77,6 +78,10 @@ class Continuation:
             self._faults.report(_log, error, "%s: %s failed", self, what)
             return False
         return True
+
+    def count_response(self, status: int) -> None:
+        """Count a response with ``status`` that is sent after the view has returned."""
+        self._tally.count_response(status)
 
     def end(
         self, status: int, size: int, error: str | None = None, messages: Messages | None = None

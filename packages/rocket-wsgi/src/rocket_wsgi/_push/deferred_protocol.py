@@ -79,6 +79,8 @@ class DeferredProtocol(SharedProtocol):
         """Tell the application, and the access log."""
         self._shared = None
         status, size = self._later.over(left=reason in _LEFT)
+        if status:
+            self._continuation.count_response(status)
         error = None if status else (reason or CloseReason.ERROR).value
         self._continuation.end(status, size, error)
         tell_over(self._later, self._continuation, self._on_close)

@@ -179,6 +179,7 @@ class WebSocketProtocol(SharedProtocol):
             self._queue(head)
             self._arm(self._session.deadline)
             self._shared.call()
+        continuation.count_response(status)
 
     # -- any thread ------------------------------------------------------------------------------
 

@@ -65,12 +65,17 @@ _log = logging.getLogger("rocket_wsgi")
 JOIN_BOUND: Final = 64 * 1024
 """The size in bytes up to which copying a part behind its head costs less than a system call."""
 
+SERVER_TIMING: Final = "Server-Timing"
+
 PLAIN_TEXT: Final = ("Content-Type", "text/plain; charset=latin-1")
 
 _HEAD_SIZE: Final = 2 * 1024
 """The size in bytes that the head of a response hardly exceeds."""
 
 _UNLIMITED: Final = -1
+
+_SERVER_ERROR: Final = 5
+"""The first digit of the status that the Monitor's thread answers."""
 
 WITHHELD: Final = -2
 """What `Response._begin` takes for the length of a body that is not sent, nor is its head."""
@@ -284,7 +289,12 @@ class Response(ABC, Generic[_Request, _Head]):
         connection over.
         """
         if self._lease is not None:
-            self._lease.claim()
+            try:
+                self._lease.claim()
+            except ClientGone:
+                if self.overtaken:  # the server has answered, and counted that
+                    self._heads.recent[0] = _SERVER_ERROR
+                raise
         if self.upgrade is not None and not self.upgrade.withdraw():
             raise ClientGone("the application has taken the connection over")
 
@@ -459,7 +469,8 @@ class Response(ABC, Generic[_Request, _Head]):
         if self._started is None:
             raise ApplicationError("the application did not call start_response")
         status, headers = self._started
-        head = self._heads.make(status, headers)
+        heads = self._heads
+        head = heads.make(status, headers)
         request = self._request
         request.expects = False  # it is too late for 100 Continue
         if request.body is not None and not request.body.complete:
@@ -471,6 +482,9 @@ class Response(ABC, Generic[_Request, _Head]):
             return WITHHELD if self._bodiless else None
         self.began = True
         self.status = head.status
+        digit = head.digit  # as `ResponseHeads.count`, without the cost of a call
+        heads.sent[digit] += 1
+        heads.recent[0] = digit
         if head.bodiless or request.method == "HEAD":
             self._bodiless = True
             return _announced_length(head, length)
@@ -510,6 +524,8 @@ class Response(ABC, Generic[_Request, _Head]):
         self._left = 0 if begun.withholds else _UNLIMITED
         self._bodiless = begun.withholds
         self.began = not begun.withholds
+        if self.began:
+            self._heads.count(head.digit)
         return True
 
     def _write_head(self, announced: int | None) -> None:
@@ -616,6 +632,10 @@ def _announced_length(head: ResponseHead, length: int | None) -> int | None:
 
 
 def _add_missing(headers: Any, own_fields: Headers) -> Headers:
-    """Return ``headers`` and those of ``own_fields`` whose names they lack."""
+    """Return ``headers`` and those of ``own_fields`` whose names they lack.
+
+    ``Server-Timing``, whose values are a list, is added in any case.
+    """
     names = {str(name).lower() for name, _ in headers}
+    names.discard(SERVER_TIMING.lower())
     return [*headers, *(field for field in own_fields if field[0].lower() not in names)]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 from rocket_core.extending import mypyc_attr
-from rocket_wsgi._clock import Clock
+from rocket_wsgi._clock import SERVER, Clock
 from rocket_wsgi._environ.trailers import UNFIT
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._grammar import WHOLE_TOKEN
@@ -97,6 +97,7 @@ class ResponseHead:
 
     Attributes:
         status: the status code.
+        digit: its first digit.
         length: the value of the application's Content-Length, or None.
         bodiless: whether the status code excludes a body (RFC 9110, section 6.4.1).
         lacks: those of `DATE` and `SERVER_FIELD` that the application does not send, so that the
@@ -104,13 +105,14 @@ class ResponseHead:
         size: the size of the encoded head in bytes; set by the subclass.
     """
 
-    __slots__ = ("bodiless", "lacks", "length", "size", "status")
+    __slots__ = ("bodiless", "digit", "lacks", "length", "size", "status")
 
     size: int
 
     def __init__(self, status: Any, headers: Any) -> None:
         """Check the arguments of ``start_response``. Raises `ApplicationError`."""
         self.status = code = _codes[status]
+        self.digit = code // 100
         self.bodiless = code in (204, 304)
         self.length: int | None = None
         lacks = DATE_AND_SERVER
@@ -142,12 +144,26 @@ class ResponseHeads(Generic[_Head_co]):
     """Makes the response heads of one thread, and remembers those that repeat.
 
     Attributes:
-        clock: the clock of the thread, for the field ``Date``.
+        clock: the clock of the thread, for the fields ``Date`` and ``Server``.
+        sent: the number of responses that the thread has sent, by the first digit of the status.
+        recent: the first digit of the status of the latest one: see `rocket_core.ResponseCounts`.
     """
 
-    def __init__(self, make_head: Callable[[str, Headers], _Head_co]) -> None:
-        """Make heads by ``make_head``, the class of a protocol."""
-        self.clock: Final = Clock()
+    def __init__(
+        self,
+        make_head: Callable[[str, Headers], _Head_co],
+        server: str = SERVER,
+        sent: list[int] | None = None,
+        recent: list[int] | None = None,
+    ) -> None:
+        """Make heads by ``make_head``, the class of a protocol, for a `Clock` of ``server``.
+
+        ``sent`` and ``recent`` are those of `rocket_core.ResponseCounts`; None: they are for these
+        heads alone.
+        """
+        self.sent: Final = [0] * 10 if sent is None else sent
+        self.recent: Final = [0] if recent is None else recent
+        self.clock: Final = Clock(server)
         self._make_head = make_head
         self._remembered: RepeatCache[tuple[Any, ...], _Head_co] = RepeatCache()
         # The latest head, and the arguments of which it was made.
@@ -155,6 +171,11 @@ class ResponseHeads(Generic[_Head_co]):
         self._length: int | None = None
         self._status = ""
         self._headers: Headers = []
+
+    def count(self, digit: int) -> None:
+        """Count a response that is sent, by the first digit of its status."""
+        self.sent[digit] += 1
+        self.recent[0] = digit
 
     def make(self, status: Any, headers: Any) -> _Head_co:
         """Return the head for the arguments of ``start_response``. Raises `ApplicationError`.

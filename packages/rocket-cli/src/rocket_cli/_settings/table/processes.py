@@ -53,6 +53,14 @@ PROCESSES: Final[tuple[Setting, ...]] = (
         default_words="never",
     ),
     setting(
+        "reload-grace",
+        SECONDS,
+        "After a reload, keep the old processes without new connections until the new ones have "
+        "served for this long. If one of these ends before, the old processes serve again, and the "
+        "reload has failed.",
+        default_words="they end at once",
+    ),
+    setting(
         "preload",
         FLAG,
         "Import the application once, before the processes are forked, so that they share its "
@@ -65,6 +73,15 @@ PROCESSES: Final[tuple[Setting, ...]] = (
         FILE,
         "Write the supervisor's process ID (PID) to this file.",
         gunicorn="pidfile",
+    ),
+    setting(
+        "process-name",
+        Text(),
+        "Call the server by this name in the titles of its processes, as in rocket-cli: worker 3 "
+        "NAME. Titles need rocket-cli[titles].",
+        default_words="the application",
+        metavar="NAME",
+        gunicorn="proc_name",
     ),
     setting(
         "user",
