@@ -438,7 +438,7 @@ def test_full_disk_for_uploads(tmp_path: Path) -> None:
         (tmp_path / "upload").write_bytes(bytes(3 << 20))
         night.run("curl -s -w '%{http_code}\\n' --data-binary @upload http://127.0.0.1:8000/")
         assert httpx.post(night.address, content=b"small", trust_env=False).status_code == 200
-        assert night.metric("rocket_connections_closed_total", reason="overloaded") == 1
+        assert night.metric("rocket_connections_closed_total", reason="overloaded") >= 1
 
 
 def test_full_disk_for_logs(tmp_path: Path) -> None:
@@ -563,7 +563,7 @@ def test_saturation(tmp_path: Path) -> None:
         assert refused.recv(12) == b"HTTP/1.1 503"
         night.running.wait_for("all 2 threads have been busy for")
         assert night.metric("rocket_threads_busy") == night.metric("rocket_threads_max") == 2
-        assert night.metric("rocket_connections_closed_total", reason="overloaded") == 1
+        assert night.metric("rocket_connections_closed_total", reason="overloaded") >= 1
         night.run("rocket-cli threads")
         night.run("rocket-cli resize --threads 16")
         gates.wait_for(2)
