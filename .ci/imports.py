@@ -16,7 +16,10 @@ FOR_TYPES = {"mypy_extensions"}
 OF_APPLICATIONS = {"django"}
 """What a module is for that only applications import which have it anyway."""
 
-OTHER_NAMES = {"python_engineio": "engineio"}
+OF_LATER_VERSIONS = {"compression"}
+"""Modules of the standard library that the version of Python that runs this may not have."""
+
+OTHER_NAMES = {"backports.zstd": "backports", "python_engineio": "engineio"}
 """The import names of distributions whose own name is another one."""
 
 
@@ -46,11 +49,8 @@ def imported(package: Path) -> dict[str, str]:
             for module in modules:
                 found.setdefault(module.partition(".")[0], place)
     own = package.name.replace("-", "_")
-    return {
-        name: place
-        for name, place in found.items()
-        if name != own and name not in sys.stdlib_module_names | FOR_TYPES | OF_APPLICATIONS
-    }
+    known = sys.stdlib_module_names | OF_LATER_VERSIONS | FOR_TYPES | OF_APPLICATIONS
+    return {name: place for name, place in found.items() if name != own and name not in known}
 
 
 def main() -> int:

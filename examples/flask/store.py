@@ -7,7 +7,7 @@ import os
 import secrets
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO
 
@@ -56,8 +56,12 @@ def secret_key() -> str:
         return key
     path = DATA / "secret-key"
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(48))
+        # Several processes may start at once. The key of the one that is first is that of all, and
+        # none of them sees a part of it.
+        with tempfile.NamedTemporaryFile("w", dir=DATA) as file, suppress(FileExistsError):
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.link(file.name, path)
     return path.read_text()
 
 

@@ -86,6 +86,19 @@ class Database:
         assert row is not None
         return int(row[0])
 
+    def count_queries(self, application: str) -> int:
+        """How many queries of the clients that call themselves ``application`` run."""
+        with psycopg.connect(
+            host=self._directory, user=self._user, dbname="postgres"
+        ) as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE application_name = %s AND state = 'active'",
+                [application],
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
     def _path(self, name: str) -> str:
         return str(Path(self._directory, name))
 

@@ -69,6 +69,7 @@ SHOWN = {
     "at-thread-end": "serving/test_server.py::test_function_is_called_at_the_end_of_a_thread",
     "bind": "commands/test_main.py::test_unix_socket",
     "chdir": "settings/test_identity.py::test_umask_and_directory",
+    "env-file": "settings/test_env_file.py::test_reload_reads_it_again",
     "error-log": "commands/test_main.py::test_error_log_is_reopened",
     "executor-threads": "serving/test_server.py::test_executor_threads",
     "graceful-timeout": "serving/test_server.py::test_graceful_timeout",
@@ -101,9 +102,11 @@ SHOWN = {
 
 OTHER_VALUES = {
     "access-log": "access.log",
+    "deadline-field": "grpc-timeout",
     "health": "/up",
     "hsts": "max-age=60",
     "proxy-fields": "Forwarded",
+    "server-header": "shop/2.1",
     "static": "/files=.",
     "static-cache-control": "no-cache",
     "static-index": "main.html",

@@ -171,11 +171,14 @@ def shared_with(
 
 
 def block(shared: SharedConnection) -> int:
-    """Queue more than the system takes; return how many bytes the client gets."""
+    """Queue more than the system takes; return how many bytes the client gets.
+
+    The owner of the connection may have been interrupted while it sends: then enough waits already.
+    """
     total = 0
     while not shared.blocked:
-        assert shared.push(bytes(50_000))
-        total += 50_000
+        if shared.push(bytes(50_000)):
+            total += 50_000
     return total
 
 

@@ -52,6 +52,7 @@ PUBLIC = {
         "parse_address",
     },
     "rocket_core.extending": {
+        "ClientBuckets",
         "FaultLog",
         "Hold",
         "Lease",
@@ -62,6 +63,7 @@ PUBLIC = {
         "READ",
         "RECEIVE_SIZE",
         "RareLog",
+        "RequestHandler",
         "SharedRequest",
         "SharedTurns",
         "SocketFile",
@@ -74,6 +76,7 @@ PUBLIC = {
         "bind_socket",
         "mypyc_attr",
         "spool_fault",
+        "origin_of_host",
     },
     "rocket_core.http1": {
         "FieldNames",

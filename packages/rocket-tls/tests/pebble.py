@@ -94,6 +94,12 @@ class Authority:
         connection.close()
         return root
 
+    def note(self, kind: str, signed: dict[str, Any]) -> None:
+        """Note a request."""
+        self.asked.append(kind)
+        if kind == "order-plz":
+            self.orders.append(signed)
+
     def forget(self) -> None:
         """Forget the requests so far."""
         self.asked.clear()
@@ -186,6 +192,28 @@ def _answers(port: int) -> bool:
     return True
 
 
+_AGAIN = problem(400, "badNonce", "order again")
+"""The client repeats what is refused for its nonce, and so gets another order."""
+
+
+class Validations:
+    """What the server has had its clients prove.
+
+    It is told never to take an earlier proof for a new order, but compares such that it does for
+    one order in a hundred.
+    """
+
+    def __init__(self) -> None:
+        self._urls: set[str] = set()
+
+    def reused(self, order: str) -> bool:
+        """Return whether an order needs something that was needed for an earlier one."""
+        urls = set(json.loads(order).get("authorizations", ()))
+        reused = not urls.isdisjoint(self._urls)
+        self._urls |= urls
+        return reused
+
+
 def _front(
     stack: ExitStack,
     authority: Authority,
@@ -193,6 +221,8 @@ def _front(
     trust: ssl.SSLContext,
     files: dict[str, Path],
 ) -> None:
+    validations = Validations()
+
     class Front(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -203,12 +233,11 @@ def _front(
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             kind = self.path.split("/")[1]
             signed = _payload(body)
-            authority.asked.append(kind)
-            if kind == "order-plz":
-                authority.orders.append(signed)
             answer = authority.intervene(kind, signed)
             if answer is None:
                 answer = self.ask(body, kind)
+            if answer is not _AGAIN:
+                authority.note(kind, signed)
             self.send_response(answer.status)
             for name, value in answer.fields.items():
                 self.send_header(name, value)
@@ -232,6 +261,8 @@ def _front(
             }
             if kind == "dir" and authority.extra:
                 content = json.dumps({**json.loads(content), **authority.extra})
+            if kind == "order-plz" and validations.reused(content):
+                return _AGAIN
             return Answer(response.status, content, fields)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Front)

@@ -38,11 +38,17 @@ if not getattr(sys, "_is_gil_enabled", lambda: True)():
 
 _BOTH = frozenset(
     {
+        "test_cancelled",
+        "test_compressed_files",
+        "test_compressed_responses",
+        "test_server_header",
         "test_deferred_answer",
         "test_ends",
         "test_event_stream",
+        "test_fair_shares",
         "test_group_of_websockets",
         "test_offers",
+        "test_request_rate",
         "test_websocket_offer",
         "test_websocket_protocol",
     }

@@ -22,6 +22,8 @@ def test_public_names() -> None:
         "AccessLog",
         "ApplicationError",
         "BusError",
+        "Cancelled",
+        "CancelledBy",
         "DeferredAnswer",
         "EventStream",
         "Executor",

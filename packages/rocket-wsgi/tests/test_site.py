@@ -39,6 +39,9 @@ def test_the_application_must_be_callable() -> None:
         ({"health": "healthz"}, ValueError, "health 'healthz' is not a path"),
         ({"https_redirect": 0}, ValueError, "https_redirect 0 is not a port"),
         ({"hsts": "1"}, ValueError, "hsts '1' is not a valid value of Strict-Transport-Security"),
+        ({"server_header": "a\r\nb"}, ValueError, "is not a valid value of Server"),
+        ({"server_header": "caf\xe9"}, ValueError, "is not a valid value of Server"),
+        ({"server_header": " a"}, ValueError, "is not a valid value of Server"),
     ],
 )
 def test_invalid_settings_are_refused(

@@ -418,6 +418,7 @@ def test_saturation(serve: Serve) -> None:
         return bool(environ["PATH_INFO"] == "/health")
 
     client = serve(application, threads=1, reserved=reserved, server={"max_queue": 0})
+    eventually(lambda: client.server._pool.polling)  # there is no queue for its first request
     slow = client.open()
     slow.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
     assert entered.wait(30)

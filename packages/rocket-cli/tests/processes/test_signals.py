@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -68,6 +69,32 @@ def test_handlers_are_restored() -> None:
     with caught_signals():
         assert signal.getsignal(signal.SIGINT) not in before
     assert [signal.getsignal(number) for number in CAUGHT] == before
+
+
+def test_signal_is_ignored_afterwards_in_this_process_alone() -> None:
+    before = [signal.getsignal(number) for number in CAUGHT]
+    try:
+        with caught_signals(ignored=[signal.SIGINT]):
+            process = os.fork()
+            if not process:
+                os._exit([signal.getsignal(number) for number in CAUGHT] != before)
+            assert os.waitpid(process, 0)[1] == 0
+        after = [signal.getsignal(number) for number in CAUGHT]
+    finally:
+        signal.signal(signal.SIGINT, before[1])
+    assert after == [before[0], signal.SIG_IGN, *before[2:]]
+
+
+def test_signal_that_the_application_handles_is_not_ignored_afterwards() -> None:
+    caught = []
+    before = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
+    try:
+        with caught_signals(ignored=[signal.SIGINT]):
+            pass
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert caught == [signal.SIGINT]
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,55 @@ def test_request_timeout_and_reserved_path(site: Path, client: httpx.Client) -> 
             served.stop()
 
 
+def test_limits_of_clients(site: Path, client: httpx.Client) -> None:
+    """Behind a trusted proxy, they hold for its clients, and its connections are not limited."""
+    options = ["--trusted-proxies", "127.0.0.1", "--max-connections-per-client", "1"]
+    options += ["--request-rate-per-client", "0.001", "--request-burst-per-client", "2"]
+    with Served(site, *ANY, *options, "good") as served:
+        url = served.location()
+        statuses = []
+        for _ in range(3):
+            with httpx.Client(trust_env=False) as another:
+                fields = {"X-Forwarded-For": "192.0.2.1"}
+                statuses.append(another.get(url, headers=fields).status_code)
+                assert client.get(url).status_code == 200
+        assert statuses == [200, 200, 429]
+        served.stop()
+    with Served(site, *ANY, "--max-connections-per-client", "1", "good") as served:
+        url = served.location()
+        where = httpx.URL(url)
+        assert where.port is not None
+        with socket.create_connection((where.host, where.port), PATIENCE):
+            assert closed_by_server(url, b"") == b""
+        served.stop()
+
+
+def test_running_requests_of_a_client(site: Path, client: httpx.Client) -> None:
+    options = ["--threads", "2", "--max-running-per-client", "1", "--reserved", "/healthz"]
+    with socket.create_server(("127.0.0.1", 0)) as gate:
+        variables = {"GATE": str(gate.getsockname()[1])}
+        with Served(site, *ANY, *options, "gated", **variables) as served:
+            where = httpx.URL(served.location())
+            assert where.port is not None
+            request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+            with (
+                socket.create_connection((where.host, where.port), PATIENCE) as first,
+                socket.create_connection((where.host, where.port), PATIENCE) as second,
+            ):
+                first.sendall(request)
+                running, _ = gate.accept()
+                second.sendall(request)
+                gate.settimeout(0.3)
+                with pytest.raises(TimeoutError):  # though a thread is free
+                    gate.accept()
+                running.close()
+                gate.settimeout(PATIENCE)
+                running, _ = gate.accept()
+                running.close()
+                assert second.recv(15) == b"HTTP/1.1 200 OK"
+            served.stop()
+
+
 def test_graceful_timeout(site: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gate:
         variables = {"GATE": str(gate.getsockname()[1])}

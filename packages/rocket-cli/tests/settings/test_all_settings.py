@@ -18,7 +18,7 @@ from rocket_core import Timeouts
 from rocket_tls import TLSSettings
 
 GIVEN_OTHERWISE = {
-    Part.SERVER: {"worker", "listeners", "min_threads", "max_threads", "timeouts"},
+    Part.SERVER: {"worker", "listeners", "min_threads", "max_threads", "timeouts", "free_peers"},
     Part.TIMEOUTS: set(),
     Part.LISTENER: {"address"},
     Part.TLS_SETTINGS: {"protocols"},

@@ -22,6 +22,7 @@ from rocket_cli._sockets.bound_sockets import BoundSocket, close_sockets, is_loo
 from rocket_cli._sockets.systemd_sockets import inherited_socket
 from rocket_core import BindError, TCPAddress
 
+IPV6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
 LOOPBACK = "--bind=127.0.0.1:0"
 
 
@@ -72,6 +73,52 @@ def test_clients_can_connect_before_the_server_accepts(stack: ExitStack) -> None
     assert isinstance(bound.address, TCPAddress)
     assert bound.address.port > 0
     socket.create_connection((bound.address.host, bound.address.port), 30).close()
+
+
+def answers(bound: BoundSocket, host: str) -> bool:
+    assert isinstance(bound.address, TCPAddress)
+    try:
+        socket.create_connection((host, bound.address.port), 30).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@IPV6
+@pytest.mark.parametrize("address", [":0", "[::]:0"])
+def test_both_families(stack: ExitStack, address: str) -> None:
+    (bound,) = opened(stack, f"--bind={address}")
+    assert answers(bound, "127.0.0.1")
+    assert answers(bound, "::1")
+
+
+def is_ipv6_only(bound: BoundSocket) -> bool:
+    return bool(bound.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+
+
+@IPV6
+def test_ipv6_only(stack: ExitStack) -> None:
+    (bound,) = opened(stack, "--bind=[::]:0", "--ipv6-only")
+    assert is_ipv6_only(bound)
+    assert answers(bound, "::1")
+
+
+@IPV6
+@pytest.mark.parametrize("other", ["0.0.0.0", "127.0.0.1"])
+def test_address_of_each_family_with_the_same_port(stack: ExitStack, other: str) -> None:
+    with socket.create_server(("", 0)) as free:
+        port = free.getsockname()[1]
+    six, four = opened(stack, f"--bind=[::]:{port}", f"--bind={other}:{port}")
+    assert is_ipv6_only(six)
+    assert answers(six, "::1")
+    assert answers(four, "127.0.0.1")
+
+
+def test_two_servers_listen_on_one_address_if_both_allow_it(stack: ExitStack) -> None:
+    (bound,) = opened(stack, LOOPBACK, "--reuse-port")
+    with pytest.raises(CommandError, match="Address already in use"):
+        opened(stack, f"--bind={bound.address}")
+    opened(stack, f"--bind={bound.address}", "--reuse-port")
 
 
 def test_location(stack: ExitStack, tmp_path: Path) -> None:

@@ -73,10 +73,12 @@ class Lease:
         began: when the request began, by `time.monotonic`; later by the time for which the worker
             has waited for its client.
         context: what the worker lets `Worker.overdue` know of the request.
+        late: is called once the time is up, by the Monitor's thread, which must not wait; None: no
+            call. Who sets it looks at `hold` afterwards, as it may be too late to be called.
         thread: the number of the thread that serves the request, as `threading.get_ident`.
     """
 
-    __slots__ = ("_claims", "_hold", "_lock", "_waits_since", "began", "context", "thread")
+    __slots__ = ("_claims", "_hold", "_lock", "_waits_since", "began", "context", "late", "thread")
 
     def __init__(self, began: float) -> None:
         """Begin with the lease held by the calling thread, a worker."""
@@ -87,6 +89,7 @@ class Lease:
         self.began = began
         self.thread = threading.get_ident()
         self.context: Any = None
+        self.late: Callable[[], None] | None = None
 
     # -- the worker's side ---------------------------------------------------------------------
 

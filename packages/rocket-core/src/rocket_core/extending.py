@@ -4,10 +4,12 @@ These names are public, too, and follow the same versions as `rocket_core`.
 """
 
 from rocket_core._connection.buffers import RECEIVE_SIZE
+from rocket_core._connection.client_buckets import ClientBuckets
 from rocket_core._connection.disk_budget import spool_fault
+from rocket_core._connection.origin import origin_of_host
 from rocket_core._connection.output import OUTPUT_BOUND
 from rocket_core._connection.shared_connection import QUEUE_BOUND
-from rocket_core._connection.shared_request import SharedRequest
+from rocket_core._connection.shared_request import RequestHandler, SharedRequest
 from rocket_core._connection.shared_turns import Phase, SharedTurns
 from rocket_core._connection.spool import Spool
 from rocket_core._connection.transfer import Transfer
@@ -27,12 +29,14 @@ __all__ = [
     "READ",
     "RECEIVE_SIZE",
     "WRITE",
+    "ClientBuckets",
     "FaultLog",
     "Hold",
     "Lease",
     "NotYet",
     "Phase",
     "RareLog",
+    "RequestHandler",
     "SharedRequest",
     "SharedTurns",
     "SocketFile",
@@ -43,6 +47,7 @@ __all__ = [
     "UpgradedSocket",
     "bind_socket",
     "mypyc_attr",
+    "origin_of_host",
     "spool_fault",
 ]
 

@@ -400,7 +400,7 @@ def test_client_that_leaves_is_noticed_and_nothing_is_pushed_any_more(
         shared = share(client, protocol)
     expect_closes(server, {"client closed": 1})
     assert not shared.push(b"x")
-    assert protocol.reasons == [CloseReason.CLIENT]
+    eventually(lambda: protocol.reasons == [CloseReason.CLIENT])  # told by a thread of the pool
 
 
 def test_close_follows_all_that_was_pushed() -> None:

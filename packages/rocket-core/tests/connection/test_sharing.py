@@ -853,6 +853,8 @@ def test_stop_tells_each_protocol_of_its_end(monkeypatch: pytest.MonkeyPatch) ->
     with sharing() as (server, worker), ExitStack() as stack:
         clients = [stack.enter_context(connect(server)) for _ in range(20)]
         protocols = [share(client, worker) for client in clients]
+        # A worker that is about to park one takes the stop for a drain.
+        eventually(lambda: len(server._monitor) == 20)
         server.stop()
         assert server.wait(PATIENCE)
         assert [each.told.count("ended") for each in protocols] == [1] * 20

@@ -738,3 +738,63 @@ def test_every_connection_is_claimed_by_exactly_one_thread(
         thread.join(PATIENCE)
     assert not ledger.shared
     assert set(ledger.counts.values()) == {20}
+
+
+# -- the ends of connections that are served -----------------------------------------------------
+
+
+def poll_until_told(monitor: Monitor, told: list[str]) -> None:
+    for _ in range(20):
+        assert not monitor.poll(PATIENCE)
+        if told:
+            return
+    pytest.fail("the end was not told")
+
+
+@pytest.mark.parametrize("parked", [False, True], ids=["never parked", "parked before"])
+def test_end_of_a_connection_that_is_served_is_told(sockets: Sockets, *, parked: bool) -> None:
+    monitor = Monitor(default_poller())
+    server, client = sockets()
+    connection = Connection(server)
+    if parked:
+        monitor.park(connection)
+        client.sendall(b"x")
+        assert claim_ready(monitor) == [connection]
+        assert connection.fill() == 1
+    told: list[str] = []
+    if not monitor.watch_end(connection, lambda: told.append("told")):
+        pytest.skip("the poller of this system does not tell")
+    assert quiet(monitor)
+    client.sendall(b"another request")
+    assert not monitor.poll(PATIENCE)  # an event, which tells nothing
+    assert not told
+    client.close()
+    poll_until_told(monitor, told)
+    monitor.unwatch_end(connection)
+    monitor.tell_ends()
+    assert len(told) == 1
+    monitor.close()
+
+
+def test_connection_that_was_watched_is_parked_again(monitor: Monitor, sockets: Sockets) -> None:
+    server, client = sockets()
+    connection = Connection(server)
+    monitor.watch_end(connection, lambda: None)
+    client.sendall(b"x")
+    monitor.poll(0.01)
+    monitor.unwatch_end(connection)
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+    assert connection.fill() == 1
+    client.close()
+    monitor.park(connection)
+    assert claim_ready(monitor) == [connection]
+
+
+def test_all_ends_are_told_at_once(monitor: Monitor, sockets: Sockets) -> None:
+    told: list[int] = []
+    connections = [Connection(sockets()[0]) for _ in range(3)]
+    for number, connection in enumerate(connections):
+        monitor.watch_end(connection, lambda number=number: told.append(number))  # type: ignore[misc]
+    monitor.tell_ends()
+    assert told == [0, 1, 2]

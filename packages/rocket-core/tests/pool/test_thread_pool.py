@@ -22,6 +22,7 @@ from coresupport import (
 )
 from rocket_core import Connection, State, Timeouts, Worker
 from rocket_core._connection.server_state import ServerState
+from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._engine.counters import Tally
 from rocket_core._engine.engine import FAIR_SHARE, Engine
 from rocket_core._engine.monitor import Monitor
@@ -771,6 +772,71 @@ def test_no_request_is_one_too_many_while_a_worker_polls(sockets: Sockets) -> No
     parts.monitor_thread.start()
     parts.pool.start()
     assert clients[0].recv(100) == b"X\n"
+    parts.stop()
+
+
+def test_no_request_is_one_too_many_because_of_itself(sockets: Sockets) -> None:
+    """1. It is queued again. 2. Workers take all before it. 3. The same look meets it once more."""
+
+    class Asking(LineWorker):
+        def urgent(self, connection: Connection) -> bool:
+            taken.extend(parts.pool.ready.popleft() for _ in range(len(parts.pool.ready)))
+            return False
+
+    taken: list[object] = []
+    parts = Fixture(Asking, threads=1)
+    seat = Seat(Asking(), parts.tally.open())
+    stand_in = StandIn(
+        parts.monitor,
+        parts.pool,
+        parts.engine,
+        UrgentLanes(parts.engine, parts.seats, parts.pool.submit),
+        seat,
+        max_queue=1,
+        queue_timeout=QUEUE_TIMEOUT,
+    )
+    waiting = [ready_connection(parts, sockets, b"x\n") for _ in range(3)]
+    parts.pool.ready.extend(waiting)
+    stand_in._sweep()
+    assert taken == waiting[1:]
+    assert list(parts.pool.ready) == waiting[:1]
+    assert stand_in.refused == 0
+    parts.start()
+    parts.stop()
+
+
+class Turn(TurnTaker):
+    """A turn that notes that it was had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.had = threading.Event()
+
+    def take_turn(self) -> bool:
+        self.had.set()
+        return False
+
+    def flush(self) -> None:
+        pass
+
+    @property
+    def leaves(self) -> bool:
+        return False
+
+
+def test_turn_that_is_out_of_the_queue_for_a_moment_is_not_forgotten() -> None:
+    """In a server that stops: 1. A turn has woken a worker. 2. It is out of the queue. 3. The
+    worker finds nothing, and polls. The Monitor's thread does not look, since it stops the server.
+    """
+    parts = Fixture(worker(), threads=1)
+    parts.pool.start()
+    eventually(lambda: parts.pool.polling == 1)
+    turn = Turn()
+    parts.pool.turns.add(turn)
+    parts.pool.ready.append(turn)
+    assert parts.pool.abandoned() == []
+    wait_for(turn.had)
+    parts.monitor_thread.start()
     parts.stop()
 
 

@@ -50,7 +50,7 @@ def test_many_calls_before_a_turn_are_one() -> None:
     ):
         for _ in range(5):
             call(protocol)
-        assert queued(server) == 1
+        eventually(lambda: queued(server) == 1)  # it may just be looked at
         go_on.set()
         protocol.wait_for("turn")
         eventually(lambda: not queued(server))
@@ -80,9 +80,8 @@ def test_connection_with_much_to_do_and_connections_with_little_are_treated_alik
         eventually(lambda: queued(server) == 3)
         go_on.set()
         assert client.read_line() == b"request\n"
-        assert "much" in order[:2]
-        assert "little" in order[:2]
-        eventually(lambda: order == [*order[:2], "much", "much"])
+        eventually(lambda: len(order) == 4)
+        assert {*order[:2]} == {"much", "little"}
 
 
 def test_call_during_a_turn_is_followed_by_another() -> None:
@@ -183,9 +182,10 @@ def test_turns_leave_room_in_the_queue_for_requests() -> None:
         go_on = stack.enter_context(busy_workers(server, worker, 1))
         for each in waiting:
             call(each)
-        first, second = (stack.enter_context(connect(server)) for _ in range(2))
+        first = stack.enter_context(connect(server))
         first.send(b"in the queue\n")
         eventually(lambda: queued(server) == 6)
+        second = stack.enter_context(connect(server))
         second.send(b"one too many\n")
         assert second.read_all() == b""
         go_on.set()
@@ -205,7 +205,7 @@ def test_turn_waits_however_long_all_workers_are_busy() -> None:
         call(protocol)
         client.send(b"request\n")
         assert client.read_all() == b""  # a request waits no longer than that
-        assert queued(server) == 1
+        eventually(lambda: queued(server) == 1)  # it may just be looked at
         go_on.set()
         protocol.wait_for("turn")
         expect_closes(server, {"overloaded": 1})

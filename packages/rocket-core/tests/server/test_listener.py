@@ -74,6 +74,26 @@ def test_ipv6_address_accepts_no_ipv4() -> None:
         assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
 
+@IPV6
+def test_wildcard_of_ipv6_alone() -> None:
+    with serving(worker(describe), Listener("[::]:0", ipv6_only=True)) as server:
+        sock = server.listeners[0]._socket  # whose port of IPv4 may be another process's
+        assert sock is not None
+        assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        with socket.create_connection(("::1", port_of(server.listeners[0])), PATIENCE) as client:
+            client.sendall(b"\n")
+            assert client.recv(200).startswith(b"[::1]:")
+
+
+def test_two_servers_listen_on_one_address_if_both_allow_it() -> None:
+    with serving(worker(describe), Listener("127.0.0.1:0", reuse_port=True)) as server:
+        address = server.listeners[0].address
+        with pytest.raises(BindError, match="Address already in use"):
+            Listener(address).bind()
+        with serving(worker(describe), Listener(address, reuse_port=True)) as other:
+            assert other.listeners[0].address == address
+
+
 def link_local() -> str:
     """Return a link-local address with its zone (``/proc/net/if_inet6``, Linux)."""
     table = Path("/proc/net/if_inet6")
@@ -101,8 +121,9 @@ def test_link_local_address_is_written_with_its_zone() -> None:
 
 
 @IPV6
-def test_empty_host_listens_on_every_ipv4_and_ipv6_interface() -> None:
-    with serving(worker(describe), Listener(":0")) as server:
+@pytest.mark.parametrize("address", [":0", "[::]:0"])
+def test_every_ipv4_and_ipv6_interface(address: str) -> None:
+    with serving(worker(describe), Listener(address)) as server:
         port = port_of(server.listeners[0])
         for host in ("127.0.0.1", "::1"):
             with socket.create_connection((host, port), PATIENCE) as client:

@@ -40,6 +40,8 @@ class TLSListener(Listener):
         settings: TLSSettings = _SETTINGS,
         backlog: int = BACKLOG,
         proxy_protocol: Iterable[str] | None = None,
+        ipv6_only: bool = False,
+        reuse_port: bool = False,
     ) -> None:
         """Load the certificate; the socket is bound later.
 
@@ -51,6 +53,8 @@ class TLSListener(Listener):
             settings: what the listener offers its clients, and asks of them.
             backlog: as for `Listener`.
             proxy_protocol: as for `Listener`; the header comes before the TLS handshake.
+            ipv6_only: as for `Listener`.
+            reuse_port: as for `Listener`.
 
         Raises:
             AddressError: the address, or one of the networks, is malformed.
@@ -58,7 +62,13 @@ class TLSListener(Listener):
             CertificateError: the certificate or its key cannot be used, or the files with the
                 CAs of clients.
         """
-        super().__init__(address, backlog=backlog, proxy_protocol=proxy_protocol)
+        super().__init__(
+            address,
+            backlog=backlog,
+            proxy_protocol=proxy_protocol,
+            ipv6_only=ipv6_only,
+            reuse_port=reuse_port,
+        )
         if isinstance(certificate, Path):
             certificate = CertificateStore([CertificateFiles(certificate, key)])
         elif key is not None:

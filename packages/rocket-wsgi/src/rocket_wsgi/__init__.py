@@ -20,7 +20,7 @@ from rocket_wsgi._access_log.access_log import MAX_LINES, AccessLog
 from rocket_wsgi._clock import SERVER
 from rocket_wsgi._environ.field_names import Underscores
 from rocket_wsgi._environ.request_id import RequestIds
-from rocket_wsgi._errors import ApplicationError, BusError
+from rocket_wsgi._errors import ApplicationError, BusError, Cancelled, CancelledBy
 from rocket_wsgi._executor import Executor, Future, RememberedFutures
 from rocket_wsgi._file_worker import FileWorker
 from rocket_wsgi._group.group import Group
@@ -43,6 +43,8 @@ __all__ = [
     "AccessLog",
     "ApplicationError",
     "BusError",
+    "Cancelled",
+    "CancelledBy",
     "DeferredAnswer",
     "EventStream",
     "Executor",

@@ -13,17 +13,20 @@ from rocket_wsgi._worker import WSGIWorker
 class FileWorker(WSGIWorker):
     """Serves the files of one directory over HTTP/1.1 and HTTP/1.0, without an application."""
 
-    def __init__(self, files: StaticFiles, *, access_log: AccessLog | None = None) -> None:
+    def __init__(
+        self, files: StaticFiles, *, access_log: AccessLog | None = None, compress: bool = False
+    ) -> None:
         """Serve ``files`` at the path ``/``.
 
         Args:
             files: the directory to serve.
             access_log: receives a line for each request; None for no log.
+            compress: whether to compress files as `Site` describes it.
 
         Raises:
             TypeError: ``files`` is not a `StaticFiles` object.
         """
-        super().__init__(files_only, static={"/": files}, access_log=access_log)
+        super().__init__(files_only, static={"/": files}, access_log=access_log, compress=compress)
 
 
 def files_only(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:

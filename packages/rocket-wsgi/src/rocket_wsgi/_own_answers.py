@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
+from math import ceil
+from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
+from rocket_core.extending import origin_of_host
 from rocket_core.http1 import HeadError
 from rocket_wsgi._environ.authority import MAX_PORT, split_host
 from rocket_wsgi._environ.request import is_secure
@@ -20,6 +23,8 @@ from rocket_wsgi._environ.target import MAX_LOCATION
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from rocket_core import Connection
+    from rocket_core.extending import ClientBuckets
     from rocket_wsgi._environ.request import Request
     from rocket_wsgi._types import Environ, Headers
 
@@ -108,7 +113,11 @@ class OwnAnswers:
     """
 
     def __init__(
-        self, health: str | None, https_redirect: int | None, challenges: Challenges | None
+        self,
+        health: str | None,
+        https_redirect: int | None,
+        challenges: Challenges | None,
+        buckets: ClientBuckets | None = None,
     ) -> None:
         """Answer what is given; None switches the respective answers off.
 
@@ -116,6 +125,7 @@ class OwnAnswers:
             health: the path of the health check.
             https_redirect: the port of HTTPS to which requests over plain HTTP are redirected.
             challenges: a function that returns the content for the token of an ACME challenge.
+            buckets: what requests each client may send now.
 
         Raises:
             ValueError: ``health`` is not a path, or ``https_redirect`` is not a port.
@@ -129,22 +139,25 @@ class OwnAnswers:
         self._health = health
         self._https_redirect = https_redirect
         self._challenges = challenges
+        self._buckets = buckets
 
     def __bool__(self) -> bool:
         """Whether there is any request that the server answers."""
-        settings = (self._health, self._https_redirect, self._challenges)
+        settings = (self._health, self._https_redirect, self._challenges, self._buckets)
         return any(each is not None for each in settings)
 
-    def find(self, request: Request, *, draining: bool) -> OwnAnswer | None:
+    def find(
+        self, request: Request, connection: Connection, client: str | None
+    ) -> OwnAnswer | None:
         """Return the answer to ``request``, or None if the application has to answer.
 
-        ``draining`` tells whether the server drains. Raises `HeadError` with status 400 or 414 for
-        a request that cannot be redirected.
+        ``client`` is the host that has sent it, as `Exchange.client` has it. Raises `HeadError`
+        with status 400 or 414 for a request that cannot be redirected.
         """
         environ = request.environ
         path: str = environ["PATH_INFO"]
         if path == self._health:
-            return _answer_health_check(request, draining=draining)
+            return _answer_health_check(request, draining=connection.draining)
         if (
             self._challenges is not None
             and path.startswith(_CHALLENGES)
@@ -152,6 +165,10 @@ class OwnAnswers:
             and request.method in _SAFE_METHODS
         ):
             return OwnAnswer("200 OK", text, [_NO_STORE], "an ACME challenge")
+        if self._buckets is not None:
+            refusal = _limit(self._buckets, connection, client)
+            if refusal is not None:
+                return refusal
         if self._https_redirect is None or is_secure(environ):
             return None
         # A client may turn a POST into a GET after a 301, and some clients do not know 308
@@ -170,6 +187,31 @@ def _answer_health_check(request: Request, *, draining: bool) -> OwnAnswer:
     if request.method not in _SAFE_METHODS:
         return _NO_CHECK
     return _DRAINING if draining else _HEALTHY
+
+
+def _limit(buckets: ClientBuckets, connection: Connection, client: str | None) -> OwnAnswer | None:
+    """Return the answer to a client that has sent too many requests of late, or None.
+
+    Where a proxy does not tell its client, and at Unix sockets, there is no limit.
+    """
+    peer = connection.peer
+    host = client
+    if host is None:
+        host = "" if peer.is_unix else peer.host
+    if not host:
+        return None
+    wait = buckets.take(origin_of_host(host), monotonic())
+    if not wait:
+        return None
+    connection.server.count_limited()
+    seconds = ceil(wait)
+    window = max(ceil(buckets.burst / buckets.rate), 1)
+    fields = [
+        ("Retry-After", str(seconds)),
+        ("RateLimit-Policy", f'"client";q={buckets.burst};w={window}'),
+        ("RateLimit", f'"client";r=0;t={seconds}'),
+    ]
+    return make_refusal(429, "this client has sent too many requests", fields)
 
 
 def _https_location(environ: Environ, port: int) -> str:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from math import ceil
 from typing import Final, TypedDict
 from wsgiref.types import WSGIApplication
 
 from rocket_core import Connection, Networks, Peer
+from rocket_core.extending import ClientBuckets
 from rocket_wsgi._access_log.access_log import AccessLog
 from rocket_wsgi._clock import SERVER
+from rocket_wsgi._compression.coders import Coders
+from rocket_wsgi._compression.compressed_files import CompressedFiles
+from rocket_wsgi._compression.compressing_application import CompressingApplication
 from rocket_wsgi._environ.field_names import EnvironNames, Underscores
 from rocket_wsgi._environ.proxies import Proxies
 from rocket_wsgi._environ.request import Request
@@ -47,6 +52,7 @@ _SET_BY_REQUESTS: Final = dict.fromkeys(
         "REQUEST_METHOD",
         "REQUEST_URI",
         "SERVER_PROTOCOL",
+        "rocket.cancelled",
         "rocket.client_gone",
         "rocket.deferred",
         "rocket.events",
@@ -73,6 +79,9 @@ class SiteSettings(TypedDict, total=False):
     executor: Executor | None
     trusted_proxies: Iterable[str] | None
     proxy_fields: Iterable[str] | None
+    deadline_field: str | None
+    request_rate_per_client: float | None
+    request_burst_per_client: int | None
     request_ids: RequestIds | None
     health: str | None
     https_redirect: int | None
@@ -84,6 +93,8 @@ class SiteSettings(TypedDict, total=False):
     websocket_ping: float | None
     h2c: bool
     server_timing: bool
+    compress: bool
+    server_header: str | None
 
 
 class Site:
@@ -97,7 +108,8 @@ class Site:
     The attributes are for the workers.
 
     Attributes:
-        application: the WSGI application.
+        application: the WSGI application, whose responses are compressed already.
+        compressed_files: the compressed static files, or None if they are sent as they are.
         max_body: the maximum size of a request body in bytes.
         stream_bodies: whether the application reads bodies while they arrive.
         names: the environ keys of header fields.
@@ -112,6 +124,7 @@ class Site:
         at_thread_end: is called in each thread that is about to end, or None.
         around: makes the context manager in which callbacks run, or None.
         websockets: what holds for websockets unless the application says otherwise.
+        server_header: the value of the field ``Server``; empty if it is not sent.
         adds_fields: whether `own_fields` may return anything.
     """
 
@@ -130,6 +143,9 @@ class Site:
         executor: Executor | None = None,
         trusted_proxies: Iterable[str] | None = None,
         proxy_fields: Iterable[str] | None = None,
+        deadline_field: str | None = None,
+        request_rate_per_client: float | None = None,
+        request_burst_per_client: int | None = None,
         request_ids: RequestIds | None = None,
         health: str | None = None,
         https_redirect: int | None = None,
@@ -141,6 +157,8 @@ class Site:
         websocket_ping: float | None = 25.0,
         h2c: bool = False,
         server_timing: bool = False,
+        compress: bool = False,
+        server_header: str | None = None,
     ) -> None:
         """Check the settings with which ``application`` is to be served.
 
@@ -170,6 +188,16 @@ class Site:
             proxy_fields: the header fields that the trusted proxies set: ``Forwarded``, or some of
                 ``X-Forwarded-For``, ``-Proto``, ``-Host``, ``-Port`` and ``-Prefix``. None: the
                 first two of these ``X-Forwarded`` fields.
+            deadline_field: the name of a header field in which the trusted proxies tell how long
+                they wait for the answer, such as ``X-Envoy-Expected-Rq-Timeout-Ms`` or
+                ``grpc-timeout``. ``rocket.cancelled`` is set when that is over. Its value is a
+                number of seconds; of milliseconds if the name ends in ``-Ms``; or a number with
+                one of the units H, M, S, m, u and n. The field of all other requests is removed.
+            request_rate_per_client: the requests that a client may send in a second, on average.
+                Further ones are answered 429. A client is an IPv4 address, or the /64 network of an
+                IPv6 address; behind a trusted proxy it is what that tells. None: no limit.
+            request_burst_per_client: the requests that it may send at once. None: those of ten
+                seconds.
             request_ids: the origin and the use of request IDs. None: requests have no IDs.
             health: the path of a health check, which is answered without the application and
                 without a thread of the pool: 200, or 503 while the server drains. None: there is
@@ -197,36 +225,57 @@ class Site:
             server_timing: whether responses have a field ``Server-Timing: queue;dur=1.234`` (W3C
                 Server Timing) with the milliseconds for which the request waited for a thread,
                 beside one that the application sends. Responses that need no thread have none.
+            compress: whether to compress bodies of text from 1 KiB on for clients that accept it
+                (RFC 9110, section 12.5.3): by zstd or br if the extra of that name is installed,
+                zstd also on Python 3.14, otherwise by gzip. Not compressed are responses that have
+                a Content-Encoding, a Content-Range or a digest, or ``Cache-Control: no-transform``,
+                and what is sent after the view. Static files are compressed once, and remembered,
+                up to 32 MiB.
+            server_header: the value of the field ``Server`` in responses, unless the application
+                sends the field. Empty: the field is not added. None: it is `SERVER`.
 
         Raises:
             AddressError: an entry of ``trusted_proxies`` is malformed.
             TypeError: ``application`` or ``around`` is not callable, or a string is given instead
                 of a list, or ``websocket_max_message`` is not an int.
             ValueError: ``underscores`` is not a member of `Underscores`; ``proxy_fields`` has an
-                unknown field, or fields of both kinds, or is given without ``trusted_proxies``; a
-                key of ``static`` is not a path at which files can be mounted; ``health`` is not a
+                unknown field, or fields of both kinds, or is given without ``trusted_proxies``;
+                ``deadline_field`` is not the name of a field, or is given without them; the rate or
+                the burst of requests is not above 0, or the burst is given without the rate; a key
+                of ``static`` is not a path at which files can be mounted; ``health`` is not a
                 path; ``https_redirect`` is not a port; ``hsts`` is not a value of that field;
-                ``websocket_max_message`` is less than 1; ``websocket_ping`` is not a time.
+                ``websocket_max_message`` is less than 1; ``websocket_ping`` is not a time;
+                ``server_header`` is not printable ASCII.
         """
         if not callable(application):
             raise TypeError(f"the application is not callable: {application!r}")
         if around is not None and not callable(around):
             raise TypeError(f"around is not callable: {around!r}; give the function itself")
-        self.application = application
+        coders = Coders() if compress else None
+        self.application = (
+            application if coders is None else CompressingApplication(application, coders)
+        )
+        self.compressed_files: Final = None if coders is None else CompressedFiles(coders)
         self.max_body = max_body
         self.stream_bodies = stream_bodies
         self.names: Final = EnvironNames(Underscores(underscores))
-        self.proxies: Final = _make_proxies(trusted_proxies, proxy_fields, underscores)
+        self.proxies: Final = _make_proxies(
+            trusted_proxies, proxy_fields, deadline_field, underscores
+        )
         self.access_log = access_log
         self.reserved = reserved
         self.executor = executor
-        own_answers = OwnAnswers(health, https_redirect, challenges)
+        buckets = _make_buckets(request_rate_per_client, request_burst_per_client)
+        own_answers = OwnAnswers(health, https_redirect, challenges, buckets)
         self.own_answers: Final = own_answers or None
         self.mounts: Final = Mounts(static) if static else None
         self.reserves: Final = self.mounts is not None or reserved is not None
         self.at_thread_end = at_thread_end
         self.around: Final = around
         self.websockets: Final = WebSocketDefaults(websocket_max_message, websocket_ping)
+        self.server_header: Final = (
+            SERVER if server_header is None else _check_server(server_header)
+        )
         self._h2c = h2c
         self._multithread = multithread
         self._multiprocess = multiprocess
@@ -316,13 +365,26 @@ class Site:
 
 
 def _make_proxies(
-    trusted: Iterable[str] | None, fields: Iterable[str] | None, underscores: Underscores
+    trusted: Iterable[str] | None,
+    fields: Iterable[str] | None,
+    deadline_field: str | None,
+    underscores: Underscores,
 ) -> Proxies | None:
     if trusted is not None:
-        return Proxies(trusted, fields, underscores)
+        return Proxies(trusted, fields, underscores, deadline_field)
     if fields is not None:
         raise ValueError("proxy_fields needs trusted_proxies")
+    if deadline_field is not None:
+        raise ValueError("deadline_field needs trusted_proxies")
     return None
+
+
+def _make_buckets(rate: float | None, burst: int | None) -> ClientBuckets | None:
+    if rate is None:
+        if burst is not None:
+            raise ValueError("request_burst_per_client needs request_rate_per_client")
+        return None
+    return ClientBuckets(rate, max(ceil(rate * 10), 1) if burst is None else burst)
 
 
 def _check_hsts(value: str) -> str:
@@ -335,5 +397,18 @@ def _check_hsts(value: str) -> str:
         raise ValueError(
             f"hsts {value!r} is not a valid value of Strict-Transport-Security; use "
             "max-age=SECONDS, optionally followed by ; includeSubDomains and after that ; preload"
+        )
+    return value
+
+
+def _check_server(value: str) -> str:
+    """Return ``value``, a value of the field Server (RFC 9110, section 10.2.4), or nothing.
+
+    Raises `ValueError` for anything else.
+    """
+    if not (value.isascii() and value.isprintable()) or value != value.strip():
+        raise ValueError(
+            f"server_header {value!r} is not a valid value of Server; use printable ASCII, such as "
+            "a name and a version: shop/1.0"
         )
     return value

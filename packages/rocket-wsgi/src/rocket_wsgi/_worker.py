@@ -35,6 +35,7 @@ from wsgiref.types import WSGIApplication
 from rocket_core import ClientGone, CloseReason, Connection, ResponseCounts, State, Worker
 from rocket_core.extending import mypyc_attr
 from rocket_wsgi._environ.request import ENDED, Request, is_secure
+from rocket_wsgi._errors import Cancelled, CancelledBy
 from rocket_wsgi._http1.encoded_head import EncodedHead
 from rocket_wsgi._http1.http1_request import HTTP1Request
 from rocket_wsgi._http1.http1_response import HTTP1Response
@@ -91,8 +92,9 @@ class WSGIWorker(Worker):
         self._mounts = site.mounts
         self.responses = counts = ResponseCounts()
         self._responses = counts
-        self._heads = ResponseHeads(EncodedHead, counts.sent, counts.recent)
-        self._blocks = ResponseHeads(EncodedBlock, counts.sent, counts.recent)
+        server = site.server_header
+        self._heads = ResponseHeads(EncodedHead, server, counts.sent, counts.recent)
+        self._blocks = ResponseHeads(EncodedBlock, server, counts.sent, counts.recent)
         self._receiver = Receiver(site, self._heads.clock, self._begin_http2, counts)
         self._doing = "", ""
         """The method and the target of the present request, or of the last one."""
@@ -222,7 +224,7 @@ class WSGIWorker(Worker):
         try:
             if mount is None:
                 environ["wsgi.early_hints"] = response.hint
-                environ["rocket.client_gone"] = response
+                environ["rocket.client_gone"] = environ["rocket.cancelled"] = response
                 environ["rocket.queue_time"] = exchange.queue_time
                 environ["rocket.send_trailers"] = response.send_trailers
                 if "HTTP_UPGRADE" in environ:
@@ -230,7 +232,10 @@ class WSGIWorker(Worker):
                 result = self._application(environ, response.start)
                 response.send(result)
             else:
-                mount.files.answer(request, mount.prefix, response)
+                compressed = self._site.compressed_files
+                mount.files.answer(request, mount.prefix, response, compressed)
+        except Cancelled as cancelled:
+            self._cancelled(request, response, cancelled)
         except NeedsHTTP1 as needs:
             response.keep_alive = False
             response.error = str(needs)
@@ -255,6 +260,23 @@ class WSGIWorker(Worker):
                 offer_websocket(exchange.request, response, websockets)
         elif isinstance(request, HTTP1Request) and isinstance(response, HTTP1Response):
             offer_upgrade(exchange, request, response, websockets)
+
+    def _cancelled(self, request: Request, response: AnyResponse, cancelled: Cancelled) -> None:
+        """Deal with a view that has ended since its answer is not wanted: no error, and no log.
+
+        Raises `ClientGone` unless a proxy waits for an answer.
+        """
+        if response.handed_over:
+            return
+        response.error = str(cancelled)
+        response.keep_alive = response.keep_alive and request.modern
+        if cancelled.by is not CancelledBy.DEADLINE:
+            response.keep_alive = False
+            raise ClientGone(str(cancelled)) from cancelled
+        if response.began:
+            response.give_up()
+            return
+        response.send_text(OVERDUE.status, OVERDUE.body)
 
     def _crashed(
         self,
@@ -305,6 +327,8 @@ class WSGIWorker(Worker):
         if request.body is not None:
             request.body.store.close()
         response.over = True
+        if request.cancellation is not None:
+            request.cancellation.end()
         if response.upgrade is not None:
             response.take_back()
         log, record = self._access_log, request.record

@@ -51,7 +51,7 @@ def told(environ: Environ, start: Start) -> list[bytes]:
         key: value if isinstance(value, str | int | float | tuple) else type(value).__name__
         for key, value in environ.items()
     }
-    for key in ("wsgi.input", "wsgi.early_hints", "rocket.client_gone"):
+    for key in ("wsgi.input", "wsgi.early_hints", "rocket.client_gone", "rocket.cancelled"):
         assert key in found
         found[key] = ""
     found["rocket.trailers"] = dict(environ["rocket.trailers"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Environ = dict[str, Any]
 Start = Callable[..., Any]
 Application = Callable[[Environ, Start], Any]
-Prepare = Callable[[Application], "Served"]
+Prepare = Callable[..., "Served"]
 
 PLAIN = [("Content-Type", "text/plain")]
 FILE = b"0123456789" * 10_000
@@ -357,14 +358,14 @@ def prepared(serve: Serve, tmp_path: Path) -> Prepare:
     """Serves an application, which finds a file in its environ."""
     path = tmp_path / "file"
 
-    def prepare(application: Application) -> Served:
+    def prepare(application: Application, **options: Any) -> Served:
         path.write_bytes(FILE)
 
         def with_file(environ: Environ, start: Start) -> Any:
             environ["test.file"] = path
             return application(environ, start)
 
-        return serve(with_file, h2c=True)
+        return serve(with_file, h2c=True, **options)
 
     return prepare
 
@@ -400,6 +401,33 @@ def test_the_response_to_head_is_the_same_without_its_body(
         answer.fields = [each for each in answer.fields if each[0] != "date"]
     assert one == other
     assert other.body == b""
+
+
+# -- with compression ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("accepted", ["", "gzip"])
+@pytest.mark.parametrize("case", RESPONSES.values(), ids=RESPONSES)
+def test_compression_changes_no_response_but_its_body(
+    prepared: Prepare,
+    either: Either,
+    case: Response,
+    accepted: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An error stays one, and a body that is not complete does not look complete."""
+    monkeypatch.setattr("rocket_wsgi._compression.compressing_application.MIN_SIZE", 1)
+    served = prepared(case.application, compress=True)
+    answer = either.ask(served, fields=[("Accept-Encoding", accepted)] if accepted else [])
+    body = answer.body
+    if answer["content-encoding"]:
+        assert accepted
+        decoder = zlib.decompressobj(31)
+        body = decoder.decompress(body)
+        assert decoder.eof is case.complete
+    assert (answer.status, body, answer.complete) == (case.status, case.body, case.complete)
+    same = {key: value for key, value in case.fields.items() if key != "content-length"}
+    assert {key: answer[key] for key in same} == same
 
 
 # -- what is otherwise -----------------------------------------------------------------------------

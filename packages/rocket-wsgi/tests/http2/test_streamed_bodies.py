@@ -65,16 +65,25 @@ class Upload:
     def __init__(self, client: HTTP2Client, count: int, size: int) -> None:
         self._client = client
         self._size = size
+        self._error: Exception | None = None
         self.streams = [client.begin("/body", "POST", end=False) for _ in range(count)]
         self._thread = threading.Thread(target=self._send)
         self._thread.start()
 
     def _send(self) -> None:
-        for each in self.streams:
-            self._client.send(each, bytes(self._size))
+        try:
+            for each in self.streams:
+                self._client.send(each, bytes(self._size))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test fails by it, or not
+            self._error = error
+
+    def join(self) -> None:
+        self._thread.join()
 
     def answers(self) -> list[str]:
-        self._thread.join()
+        self.join()
+        if self._error is not None:
+            raise self._error
         return [self._client.answer(each).text for each in self.streams]
 
 
@@ -114,20 +123,30 @@ def test_a_connection_that_is_not_read_is_not_too_slow(serve: Serve, connect: Co
         served = serve(application, h2c=True, threads=2, stream_bodies=True, timeouts=times)
         room = limit(served)
         full, late = connect(served), connect(served)
-        with within(0.2 * scale):
-            uploads = [Upload(full, 5, STREAM_WINDOW)]
-            eventually(lambda: room.held == 5 * STREAM_WINDOW - GRAIN)
-        with within(0.2 * scale):
-            uploads.append(Upload(late, 1, 100_000))
-            eventually(lambda: waiting(served) == 1)
-        for _ in range(3):  # others that are read, and as slow, end meanwhile
-            slow = connect(served)
-            stream = slow.begin("/body", "POST", end=False)
-            slow.send(stream, b"x", end=False)
-            assert slow.answer(stream).reset == CANCEL
-        with within(0.2 * scale):
+        uploads: list[Upload] = []
+
+        def finish() -> None:
+            """Leave nothing behind when the machine was too slow, too."""
             application.gate.set()
-            answers = [upload.answers() for upload in uploads]
+            for each in uploads:
+                each.join()
+
+        with ExitStack() as stack:
+            stack.callback(finish)
+            with within(0.2 * scale):
+                uploads.append(Upload(full, 5, STREAM_WINDOW))
+                eventually(lambda: room.held == 5 * STREAM_WINDOW - GRAIN)
+            with within(0.2 * scale):
+                uploads.append(Upload(late, 1, 100_000))
+                eventually(lambda: waiting(served) == 1)
+            for _ in range(3):  # others that are read, and as slow, end meanwhile
+                slow = connect(served)
+                stream = slow.begin("/body", "POST", end=False)
+                slow.send(stream, b"x", end=False)
+                assert slow.answer(stream).reset == CANCEL
+            with within(0.2 * scale):
+                application.gate.set()
+                answers = [upload.answers() for upload in uploads]
         assert answers == [[str(STREAM_WINDOW)] * 5, ["100000"]]
 
     at_growing_scales(test)

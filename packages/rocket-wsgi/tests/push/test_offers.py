@@ -16,7 +16,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from rocket_core.testing import NARROW, eventually
+from rocket_core.testing import NARROW, PATIENCE, eventually
 from rocket_wsgi import AccessLog, Executor
 from rocket_wsgi._websocket.handshake import accept_key
 from views import EVENTS, Views, get, parked, plain, pushed, wait_for
@@ -404,14 +404,17 @@ def test_callback_runs_within_around_in_a_context_of_its_own(
         steps.append(f"on_close {TOLD.get()}")
 
     def view(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        called.release()
         use(environ, on_close=gone)
         start_response(status, EVENTS)
         return []
 
+    called = threading.Semaphore(0)
     served = serve(view, threads=1, around=around)
     for _ in range(2):
         client = served.open()
         client.send(get())
+        assert called.acquire(timeout=PATIENCE)  # a request of a client that has left is not served
         client.close()
         views.ended()
     assert steps == ["enter fresh", "on_close set by around", "exit"] * 2
@@ -431,13 +434,16 @@ def test_around_that_fails_is_logged(
         raise LookupError("no connection")
 
     def view(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        called.set()
         use(environ, on_close=lambda begun: None)
         start_response("200 OK", EVENTS)
         return []
 
+    called = threading.Event()
     served = serve(view, around=around)
     client = served.open()
     client.send(get())
+    wait_for(called)
     client.close()
     eventually(lambda: "LookupError: no connection" in caplog.text)
 

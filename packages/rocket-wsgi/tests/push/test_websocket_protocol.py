@@ -52,16 +52,17 @@ def check_close(server: WebSocketServer, reason: CloseReason) -> None:
     eventually(lambda: server.running.statistics().closes == closes)
 
 
-def stuff(ws: WebSocket) -> int:
-    """Send until the client takes no more for the time being; return how many messages."""
-    shared = link(ws)._shared
-    count = 0
-    while not ws.pending:
-        assert ws.send(bytes(20_000))
-        count += 1
-        # Another thread may be about to send it, for which this one does not wait.
-        eventually(lambda: shared.blocked or not shared.pending)
-    return count
+LARGE = bytes(200_000)
+"""More than the narrow buffers of both systems take, and less than what makes a client slow."""
+
+
+def stuff(ws: WebSocket) -> None:
+    """Send `LARGE`, of which a part then waits until the client reads.
+
+    A smaller message may wait as well, but only until the systems have moved on what came before.
+    """
+    assert ws.send(LARGE)
+    eventually(lambda: link(ws)._shared.blocked)
 
 
 # -- the handler -----------------------------------------------------------------------------------
@@ -339,7 +340,8 @@ def test_slow_client_is_closed_with_1013_at_a_messages_end(
 ) -> None:
     peer = start(notes).open(receive_buffer=NARROW)
     ws = notes.opened()
-    sent = stuff(ws)
+    stuff(ws)
+    sent = 1
     while ws.pending < SLOW:
         assert ws.send(bytes(20_000))
         sent += 1
@@ -348,7 +350,7 @@ def test_slow_client_is_closed_with_1013_at_a_messages_end(
     assert ws.pending < SLOW
     count = 0
     while (frame := peer.read_frame()) is not None and frame[0] == FIN | BINARY:
-        assert frame[1] == bytes(20_000)
+        assert frame[1] == (bytes(20_000) if count else LARGE)
         count += 1
     assert 0 < count < sent
     assert frame == (FIN | CLOSE, (1013).to_bytes(2, "big") + b"the client is too slow")
@@ -434,11 +436,10 @@ def test_on_drained_once_when_all_has_been_taken(
     assert ws.send("not waited for")
     assert peer.read() == "not waited for"
     for _ in range(2):
-        sent = stuff(ws)
+        stuff(ws)
         assert ws.send("several are one")
         assert notes.rest() == []
-        for _ in range(sent):
-            peer.read()
+        assert peer.read() == LARGE
         assert peer.read() == "several are one"
         assert notes.next() == ("drained",)
         assert ws.pending == 0
@@ -455,30 +456,27 @@ def test_on_drained_is_left_to_the_next_time_if_the_output_waits_again(
     notes.opened()
     peer = server.open(receive_buffer=NARROW)
     ws = notes.opened()
-    sent = stuff(ws)
+    stuff(ws)
     busy.send("hold")
     notes.wait_held()
-    for _ in range(sent):
-        peer.read()
+    assert peer.read() == LARGE
     eventually(lambda: not ws.pending)
-    sent = stuff(ws)
+    stuff(ws)
     notes.rest()
     notes.go_on.release()
     busy.send("after the turn")
     assert notes.next() == ("message", "after the turn")
     assert notes.rest() == []
-    for _ in range(sent):
-        peer.read()
+    assert peer.read() == LARGE
     assert notes.next() == ("drained",)
 
 
 def test_no_on_drained_after_a_close(start: Callable[..., WebSocketServer], notes: Notes) -> None:
     peer = start(notes).open(receive_buffer=NARROW)
     ws = notes.opened()
-    sent = stuff(ws)
+    stuff(ws)
     ws.close()
-    for _ in range(sent):
-        peer.read()
+    assert peer.read() == LARGE
     assert peer.read_close() == 1000
     peer.send_close(1000)
     assert notes.next() == ("close", 1000, "")
@@ -945,11 +943,10 @@ def test_slow_client_is_judged_by_its_rate_instead_of_its_silence(
 ) -> None:
     peer = start(notes, ping=0.3).open(receive_buffer=NARROW)
     ws = notes.opened()
-    sent = stuff(ws)
+    stuff(ws)
     threading.Event().wait(1.0)
     assert not ws.closed
-    for _ in range(sent):
-        assert peer.read() == bytes(20_000)
+    assert peer.read() == LARGE
     assert notes.next() == ("drained",)
     assert peer.read_frame() == (FIN | PING, b"")
 

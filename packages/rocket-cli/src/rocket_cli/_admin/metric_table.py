@@ -360,6 +360,35 @@ DEFINITIONS: Final = (
         _counter("refused"),
     ),
     Definition(
+        "rocket_client_connections_refused",
+        CounterMetricFamily,
+        "Connections that were closed at once because their client had too many, or opened too "
+        "many.",
+        (),
+        _counter("refused_clients"),
+    ),
+    Definition(
+        "rocket_requests_limited",
+        CounterMetricFamily,
+        "Requests that were answered 429 because their client had sent too many.",
+        (),
+        _counter("limited"),
+    ),
+    Definition(
+        "rocket_requests_lined",
+        CounterMetricFamily,
+        "Requests that had to wait because their client had as many running as it may.",
+        (),
+        _counter("lined"),
+    ),
+    Definition(
+        "rocket_requests_in_lines",
+        GaugeMetricFamily,
+        "Requests that wait so now.",
+        (),
+        _level("in_lines"),
+    ),
+    Definition(
         "rocket_shared_connections",
         GaugeMetricFamily,
         "Connections of HTTP/2, websockets, event streams and deferred answers that hold no "

@@ -21,6 +21,7 @@ def summary(found: Sequence[Answer]) -> dict[str, Any]:
         "shared": total(each["shared"] for each in found),
         "threads": total(each["threads"] for each in found),
         "queue": sum(each["queue"] for each in found),
+        "in_lines": sum(each["in_lines"] for each in found),
         "held": sum(each["held"] for each in found),
         "memory": sum(each["memory"] for each in found),
         "gil_wait": max((each["gil_wait"] for each in found), default=0.0),

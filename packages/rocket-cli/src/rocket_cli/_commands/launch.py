@@ -46,6 +46,8 @@ def _observers(chosen: Chosen, present: Sequence[BoundSocket]) -> list[Task]:
     if not chosen["reload"]:
         return observers(chosen, present)
     files = [] if chosen.file is None else [str(chosen.file)]
+    if chosen.env_file is not None:
+        files.append(str(chosen.env_file.path))
     return [Watch(files), *observers(chosen, present)]
 
 

@@ -21,7 +21,7 @@ from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from rocket_core import Server
 
@@ -30,6 +30,7 @@ ENDING: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 _SPARED: Final = (signal.SIGHUP, signal.SIGUSR1)
 """The signals that a worker catches unless the application handles them."""
 _UNHANDLED: Final = (signal.SIG_DFL, signal.SIG_IGN)
+_USUAL: Final = (signal.SIG_DFL, signal.default_int_handler)
 _ENDED: Final = 0  # no signal has this number
 _log = logging.getLogger("rocket_cli")
 
@@ -144,24 +145,38 @@ class Events:
 
 @contextmanager
 def caught_signals(
-    numbers: Collection[signal.Signals] = ENDING, spared: Collection[signal.Signals] = _SPARED
+    numbers: Collection[signal.Signals] = ENDING,
+    spared: Collection[signal.Signals] = _SPARED,
+    ignored: Collection[signal.Signals] = (),
 ) -> Iterator[Events]:
     """Catch signals until the end of the block, which must be entered on the main thread.
 
     Signals in ``spared`` are caught unless the application handles them. At the end of the block,
     and in forked processes, all signals have their previous effects again. Therefore a signal can
-    still end a process whose exit is delayed by threads of the application.
+    still end a process whose exit is delayed by threads of the application. Only those of
+    ``numbers`` that are in ``ignored``, too, have no effect after the block, unless the application
+    handles them.
     """
+    effects: dict[signal.Signals, Any] = {}
+
+    def restore() -> None:
+        for number, effect in effects.items():
+            signal.signal(number, effect)
+
     with ExitStack() as stack:
         reader, writer = map(stack.enter_context, socket.socketpair())
         writer.setblocking(False)
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         stack.callback(signal.set_wakeup_fd, before)
         caught = {*numbers, *(n for n in spared if signal.getsignal(n) in _UNHANDLED)}
+        stack.callback(restore)
         for number in caught:
-            stack.callback(signal.signal, number, signal.signal(number, lambda *_: None))
+            effects[number] = signal.signal(number, lambda *_: None)
         os.register_at_fork(after_in_child=stack.close)
         yield Events(caught, reader, writer)
+        for number in ignored:
+            if effects[number] in _USUAL:
+                effects[number] = signal.SIG_IGN
 
 
 def wait_for_end(

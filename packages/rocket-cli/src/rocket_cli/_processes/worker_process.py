@@ -49,6 +49,7 @@ from rocket_cli._serving.listeners import make_listeners
 from rocket_cli._serving.server import make_server
 from rocket_cli._serving.spool import spool_doubt
 from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.env_file import enter
 from rocket_cli._settings.identity import assume_identity
 from rocket_cli._sockets.balance import Slot
 from rocket_cli._sockets.bound_sockets import BoundSocket, are_loopback
@@ -110,6 +111,7 @@ class Serve:
         role = self.name if self.slot.index is None else f"{self.name} {self.slot.index + 1}"
         set_title(role, chosen)
         log_uncaught_exceptions()
+        enter(chosen.variables)  # those of another generation, whose reload failed, may be set
         worker = HookWorker(os.getpid())
         self.hooks.require(Moment.POST_FORK, worker)
         acme = make_acme(chosen)
@@ -171,7 +173,11 @@ class _Booted:
 
     def _serve(self, channel: Channel) -> int:
         server = self.server
-        with self.access_log or nullcontext(), caught_signals() as events:
+        # 1. This process has nothing more to do, and exits. 2. Ctrl+C reaches all processes. It may
+        # neither interrupt the exit, with a traceback, nor kill a process that has done its work.
+        # If the exit is delayed, the supervisor decides.
+        caught = caught_signals(ignored=[signal.SIGINT])
+        with self.access_log or nullcontext(), caught as events:
             try:
                 server.start(accept=False)
                 if self.paths:

@@ -41,6 +41,7 @@ def make_server(
         make_listeners(chosen, acme) if listeners is None else listeners,
         min_threads=threads.least,
         max_threads=threads.most,
+        free_peers=chosen["trusted-proxies"] or (),
         timeouts=Timeouts(**chosen.arguments(Part.TIMEOUTS)),
         **chosen.arguments(Part.SERVER),
     )

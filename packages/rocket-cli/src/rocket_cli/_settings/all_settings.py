@@ -53,8 +53,8 @@ USUAL: Final = frozenset(
         "app", "bind", "tls-cert", "tls-key", "tls-dir", "acme", "acme-email", "https-redirect",
         "hsts", "processes", "max-requests", "max-rss", "preload", "user", "chdir", "threads",
         "max-connections", "max-body", "graceful-timeout", "request-timeout", "keep-alive",
-        "reserved", "health", "trusted-proxies", "static", "log-level", "error-log", "access-log",
-        "admin", "metrics", "reload",
+        "reserved", "health", "trusted-proxies", "static", "compress", "log-level", "error-log",
+        "access-log", "admin", "metrics", "reload",
     }
 )  # fmt: skip
 """The settings that most sites need; ``--help`` shows these only, and ``--help-all`` all."""

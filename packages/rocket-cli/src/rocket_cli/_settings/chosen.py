@@ -9,6 +9,7 @@ from typing import Any
 
 from rocket_cli._errors import CommandError
 from rocket_cli._settings.all_settings import SETTINGS
+from rocket_cli._settings.env_file import EnvFile
 from rocket_cli._settings.kinds import Nothing
 from rocket_cli._settings.origin import Origin
 from rocket_cli._settings.setting import Part
@@ -23,6 +24,7 @@ class Chosen:
         origins: Mapping[str, Origin],
         again: Callable[[], Chosen],
         file: Path | None,
+        env_file: EnvFile | None,
         *,
         depends_on_directory: bool,
     ) -> None:
@@ -33,6 +35,7 @@ class Chosen:
             origins: the source of each setting.
             again: reads all settings once more.
             file: the settings file; None if there is none.
+            env_file: the file with variables; None if there is none.
             depends_on_directory: whether the command would find other settings if it were started
                 in another directory.
         """
@@ -40,7 +43,13 @@ class Chosen:
         self._origins = origins
         self.again = again
         self.file = file
+        self.env_file = env_file
         self.depends_on_directory = depends_on_directory
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The variables that the application gets, unless the environment has them."""
+        return {} if self.env_file is None else self.env_file.values
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]

@@ -16,8 +16,15 @@ from rocket_cli._errors import CommandError
 from rocket_cli._settings.all_settings import SECTIONS, SETTINGS, USUAL
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._settings.config_file import ConfigFile, find_config
+from rocket_cli._settings.env_file import EnvFile, enter
 from rocket_cli._settings.kinds import FILE
-from rocket_cli._settings.origin import file_of, origin, remember_file
+from rocket_cli._settings.origin import (
+    env_file_of,
+    file_of,
+    origin,
+    remember_env_file,
+    remember_file,
+)
 from rocket_cli._settings.setting import Setting
 
 _BY_NAME: Final = {each.name: each for each in SETTINGS}
@@ -67,16 +74,19 @@ class SettingsCommand(click.Command):
         values = {each.name: ctx.params.pop(each.parameter) for each in SETTINGS}
         origins = {each.name: origin(ctx, parameters[each.parameter]) for each in SETTINGS}
         file: ConfigFile | None = file_of(ctx)
+        env_file = values["env-file"]
         chdir: Path | None = values["chdir"]
         chosen = Chosen(
             values,
             origins,
             ctx.obj,
             None if file is None else file.path.absolute(),
+            env_file_of(ctx),
             depends_on_directory=not (
                 chdir is not None
                 and chdir.is_absolute()
                 and (file is None or file.path.is_absolute())
+                and (env_file is None or env_file.is_absolute())
             ),
         )
         chosen.require_needs()
@@ -135,6 +145,9 @@ def _parameter(setting: Setting, help_text: str | None = None) -> click.Paramete
         return click.Argument([setting.parameter], required=False, **common)
     if setting.many:
         common["multiple"] = True
+    if setting.name == "env-file":  # whose variables may be those of other settings
+        common["is_eager"] = True
+        common["callback"] = _use_env_file
     names = f"--{setting.name}"
     if bool in setting.kind.types:
         names = f"{names}/--no-{setting.name}"
@@ -176,6 +189,16 @@ def _config_option() -> click.Option:
         help="Read settings from this TOML file. Default: rocket.toml or, if there is none, the "
         "table tool.rocket of pyproject.toml, in the current directory.",
     )
+
+
+def _use_env_file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Set the variables of the file, before click looks for those of settings."""
+    del parameter
+    file = None if path is None else EnvFile(path)
+    enter({} if file is None else file.values)
+    if file is not None:
+        remember_env_file(ctx, file)
+    return path
 
 
 def _use_file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> None:

@@ -9,8 +9,10 @@ import click
 from click.core import ParameterSource
 
 from rocket_cli._settings.config_file import ConfigFile
+from rocket_cli._settings.env_file import EnvFile, is_own
 
 _FILE: Final = "rocket_cli.file"
+_ENV_FILE: Final = "rocket_cli.env_file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,28 @@ def file_of(ctx: click.Context) -> ConfigFile | None:
     return file
 
 
+def remember_env_file(ctx: click.Context, file: EnvFile) -> None:
+    """Let `origin` look for lines in ``file``, too."""
+    ctx.meta[_ENV_FILE] = file
+
+
+def env_file_of(ctx: click.Context) -> EnvFile | None:
+    """Return the file given to `remember_env_file`; None if there is none."""
+    file: EnvFile | None = ctx.meta.get(_ENV_FILE)
+    return file
+
+
 def origin(ctx: click.Context, param: click.Parameter) -> Origin:
     """Return the source in which click has found the value of ``param``."""
     name = str(param.name)
     usual = param.opts[0] if isinstance(param, click.Option) else str(param.metavar).strip("[]")
     match ctx.get_parameter_source(name):
         case ParameterSource.ENVIRONMENT:
-            return Origin("environment", str(param.envvar), str(param.envvar))
+            variable = str(param.envvar)
+            env_file = env_file_of(ctx)
+            if env_file is not None and variable in env_file.values and is_own(variable):
+                return Origin("file", env_file.place(variable), variable)
+            return Origin("environment", variable, variable)
         case ParameterSource.DEFAULT_MAP:
             file: ConfigFile = ctx.meta[_FILE]
             key = name.replace("_", "-")

@@ -127,6 +127,22 @@ def proxy_fields(names: list[str]) -> None:
     Site(_never_called, trusted_proxies=[], proxy_fields=names)
 
 
+def server_header(text: str) -> str:
+    """Check a value of Server."""
+    from rocket_wsgi import Site
+
+    Site(_never_called, server_header=text)
+    return text
+
+
+def deadline_field(name: str) -> str:
+    """Check the name of a header field."""
+    from rocket_wsgi import Site
+
+    Site(_never_called, trusted_proxies=[], deadline_field=name)
+    return name
+
+
 def hsts(text: str) -> str:
     """Check a value of Strict-Transport-Security."""
     from rocket_wsgi import Site

@@ -112,15 +112,21 @@ def close_sockets(sockets: Iterable[BoundSocket], *, keep_files: bool = False) -
         each.close(keep_file=keep_files)
 
 
-def listen(bind: Bind, chosen: Chosen, backlog: int, *, private: bool = False) -> BoundSocket:
+def listen(
+    bind: Bind, chosen: Chosen, backlog: int, *, private: bool = False, reuse_port: bool = False
+) -> BoundSocket:
     """Return a listening socket; the file of a Unix socket belongs to the user in the settings.
 
-    With ``private`` only that user, and root, can connect to it. Raises `BindError`, and
-    `CommandError` for an invalid user.
+    With ``private`` only that user, and root, can connect to it. With ``reuse_port`` other servers
+    may listen on the address, too. Raises `BindError`, and `CommandError` for an invalid user.
     """
     address = bind.address
     if not isinstance(address, UnixAddress):
-        sock = bind_socket(address)
+        sock = bind_socket(
+            address,
+            ipv6_only=chosen["ipv6-only"] or _has_ipv4_beside(address, chosen["bind"]),
+            reuse_port=reuse_port,
+        )
         _listen(sock, address, backlog)
         return BoundSocket(bind, sock)
     user = identity(chosen)
@@ -140,6 +146,20 @@ def listen(bind: Bind, chosen: Chosen, backlog: int, *, private: bool = False) -
     except OSError as error:
         raise BindError(f"cannot listen on {address}: {error.strerror}") from error
     return BoundSocket(bind, sock, file, user)
+
+
+def _has_ipv4_beside(address: TCPAddress, binds: Iterable[Bind]) -> bool:
+    """Return whether IPv4 clients have an address of their own with the port of ``address``.
+
+    A socket for both versions could not be bound then.
+    """
+    return address.port > 0 and any(
+        isinstance(each.address, TCPAddress)
+        and each.address.port == address.port
+        and each.address.host
+        and ":" not in each.address.host
+        for each in binds
+    )
 
 
 def _listen(sock: socket.socket, address: Address, backlog: int) -> None:
@@ -164,7 +184,7 @@ def bind_private(address: UnixAddress) -> socket.socket:
 
 def _open(bind: Bind, chosen: Chosen) -> BoundSocket:
     try:
-        return listen(bind, chosen, chosen["backlog"])
+        return listen(bind, chosen, chosen["backlog"], reuse_port=chosen["reuse-port"])
     except BindError as error:
         number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
         advice = _ADVICE.get(number or 0, "choose another with --bind")

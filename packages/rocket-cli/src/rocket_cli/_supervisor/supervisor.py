@@ -38,6 +38,7 @@ from rocket_cli._processes.task import Task
 from rocket_cli._processes.titles import SUPERVISOR, set_title
 from rocket_cli._serving.certificates import has_certificate
 from rocket_cli._settings.chosen import Chosen
+from rocket_cli._settings.env_file import outer_environment
 from rocket_cli._settings.environment import near_misses
 from rocket_cli._settings.identity import identity
 from rocket_cli._sockets.bound_sockets import BoundSocket, are_loopback, close_sockets
@@ -82,7 +83,7 @@ class Supervisor:
         # The order matters: a successor must not get the variable that `take_inheritance` removes,
         # and needs the variables that `Notifier` removes.
         self._inherited = take_inheritance()
-        environment = dict(os.environ)
+        environment = outer_environment()
         self._notifier = Notifier()
         self._working_directory = WorkingDirectory()
         self._pid_file: PidFile | None = None

@@ -145,12 +145,17 @@ class Connection(Buffers):
     def begin(self) -> bool:
         """Take the preamble, then the handshake, as far as they go; return whether both are done.
 
-        Raises `OSError` when the connection is broken, or does not begin as it must.
+        Raises `OSError` when the connection is broken, or does not begin as it must, or is one too
+        many of its client.
         """
         if self.preamble is not None:
             if not self.preamble.receive(self, self._socket):
                 return False
             self.preamble = None
+            clients = self.server.clients
+            if clients is not None and not clients.admit(self):
+                self.close_reason = CloseReason.ABUSE
+                raise ClientGone("the client has too many connections")
         return self.handshake()
 
     # -- state ---------------------------------------------------------------------------------

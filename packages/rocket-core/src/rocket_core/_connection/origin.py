@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from rocket_core._exchange import Exchange
 
 _HOST_BITS: Final = 64
@@ -26,8 +25,11 @@ def origin_of(exchange: Exchange) -> Hashable:
         if peer.port == 0 and peer.is_unix:
             return exchange.connection
         host = peer.host
-    if not host:
-        return exchange.connection
+    return origin_of_host(host) if host else exchange.connection
+
+
+def origin_of_host(host: str) -> Hashable:
+    """Return the same for the address ``host`` of a client."""
     if ":" not in host:
         return host
     try:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from rocket_core._connection.alarms import Alarms
 from rocket_core._connection.budget import TOTAL_INPUT, Budget
+from rocket_core._connection.client_connections import ClientConnections
 from rocket_core._connection.corks import Corks
 from rocket_core._connection.disk_budget import DiskBudget
+from rocket_core._connection.end_watch import EndWatch, NoEndWatch
 from rocket_core._connection.input_room import InputRoom
 from rocket_core._connection.shared_tally import SharedTally
 from rocket_core._system.fault_log import FaultLog
@@ -123,6 +127,9 @@ class ServerState:
 
     Attributes:
         pool: what a worker tells that it will be away, and what takes turns.
+        ends: what tells that the client of a request that is served has left.
+        alarms: what becomes due for such requests.
+        request_timeout: seconds that a request may take; None: there is no limit.
         leaving: what is told of the streams whose protocols have yet to be told of their ends.
         input: the budget in memory for all large requests together; see `Spool`.
         output: the budget in memory for all responses that clients have yet to take.
@@ -133,14 +140,19 @@ class ServerState:
         corks: the shared connections with output that was left for a moment.
         room: the bound in memory for all that shared connections and streams have received and not
             handled.
+        clients: counts the connections of each client; None: they are not limited.
         disk: the disk space for all large request bodies together; see `Spool`.
         faults: the log of errors that clients can provoke again and again.
         draining: whether idle connections are closed instead of kept.
         drain_spread: seconds over which shared connections are told that the server drains.
+        limited: how many requests were refused so far because their clients had sent too many.
         stopped: whether every connection is closed instead of parked.
     """
 
     pool: WorkerPool = field(default_factory=NoPool)
+    ends: EndWatch = field(default_factory=NoEndWatch)
+    alarms: Alarms = field(default_factory=Alarms)
+    request_timeout: float | None = None
     leaving: LeavingTurns = field(default_factory=NoRegistry)
     input: Budget = field(default_factory=lambda: Budget(TOTAL_INPUT))
     output: Budget = field(default_factory=Budget)
@@ -149,11 +161,19 @@ class ServerState:
     tally: SharedTally = field(default_factory=SharedTally)
     corks: Corks = field(default_factory=Corks)
     room: InputRoom = field(default_factory=InputRoom)
+    clients: ClientConnections | None = None
     disk: DiskBudget = field(default_factory=DiskBudget)
     faults: FaultLog = field(default_factory=FaultLog)
     draining: bool = False
     drain_spread: float = 0.0
     stopped: bool = False
+    limited: int = 0
+    _limited_lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count_limited(self) -> None:
+        """Count a request that is refused, as its client has sent too many of late."""
+        with self._limited_lock:
+            self.limited += 1
 
     def take_room(self, holder: Pushing, size: int) -> bool:
         """Take ``size`` bytes of `pushed` for ``holder``; return False where that had to go.

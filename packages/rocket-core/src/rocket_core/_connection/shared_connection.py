@@ -303,7 +303,7 @@ class SharedConnection(SharedTurns):
     def serve(self, request: SharedRequest) -> None:
         """Have ``request`` put into the queue of the pool. To be called in what the owner calls.
 
-        No other request of the connection may be there; see `SharedRequest.follow`.
+        No other request of the connection may be there; see `RequestHandler.follow`.
         """
         self.request = request
 

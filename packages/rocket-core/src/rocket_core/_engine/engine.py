@@ -268,6 +268,7 @@ class Engine:
                     if target is _READY:
                         connection.state = _READY
                         connection.queue_time = 0.0
+                        connection.claimed_at = monotonic()
                         continue
                 if target in _RECEIVING and not connection.unsent:
                     self._park(connection, target, seat)
@@ -367,6 +368,8 @@ class Engine:
             self._end_sharing(connection, shared, connection.close_reason or CloseReason.SERVED)
         connection.close()
         self._registry.remove(connection)
+        if self._server.clients is not None:
+            self._server.clients.release(connection)
         reason = connection.close_reason or CloseReason.SERVED
         closes = seat.counters.closes
         closes[reason] = closes.get(reason, 0) + 1
@@ -523,42 +526,44 @@ class Engine:
 
         Called by a thread of the pool, or an urgent lane, that has taken it from the queue.
         """
-        following = request.follow()
+        handler = request.handler
+        following = handler.follow()
         if following is not None:
             self._queue.leave_request(following, seat.now)
-        if request.gone:
-            request.drop()
-            request.flush()
+        if handler.gone:
+            handler.drop()
+            handler.flush()
             return
         limit = self._limit
         seat.counters.requests += 1
         lease = None if limit is None else limit.begin(request)
         try:
-            request.serve(seat.worker)
+            handler.serve(seat.worker, request)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
             self._report(request, error)
         if limit is not None and lease is not None:
             limit.end(lease, request)
-        request.flush()
+        handler.flush()
 
     def refuse_request(self, request: SharedRequest) -> None:
         """Turn away a request on a shared connection that was taken from the queue."""
-        following = request.follow()
+        handler = request.handler
+        following = handler.follow()
         if following is not None:
             self._queue.leave_turn(following)
         try:
-            if request.gone:
-                request.drop()
+            if handler.gone:
+                handler.drop()
             else:
-                request.refuse()
+                handler.refuse()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
             self._report(request, error)
-        request.flush()
+        handler.flush()
 
     def is_request_urgent(self, request: SharedRequest, seat: Seat) -> bool:
         """Return whether a request is to be served even while all workers are busy."""
         try:
-            return request.is_urgent(seat.worker)
+            return request.handler.is_urgent(seat.worker)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must live
             self._report(request, error)
             return False

@@ -17,6 +17,12 @@ Each poll reports its socket for as long as clients wait, so a thread that polls
 whatever came before; and the pool, which sees to it that some thread polls soon, does that for new
 clients, too. What was accepted is claimed like all else.
 
+**Ends.** A connection that is served is not parked, but its client may leave. Where the application
+wants to know (`Monitor.watch_end`), an event for the socket, which stays registered, is passed on.
+The thread that polls then has not become the owner of the connection, and does not touch it: it
+makes a call, and what it calls has a lock that keeps the owner from giving the connection away. The
+interleavings are at `Monitor.watch_end`.
+
 **Deadlines.** While threads poll for as long as there is nothing, one of them returns at the next
 deadline. ``_returns`` holds when each of them will. A deadline before all others wakes one thread
 only. A thread that returns early, with what it claimed or with the wake-up alone, may do something
@@ -35,6 +41,7 @@ from math import inf
 from typing import Final
 
 from rocket_core._connection.connection import Connection
+from rocket_core._connection.end_watch import Watchable
 from rocket_core._engine.deadlines import Deadlines
 from rocket_core._native_classes import mypyc_attr
 from rocket_core._state import State
@@ -75,6 +82,8 @@ class Monitor:
         self._parked: dict[int, Connection] = {}
         self._listening: dict[int, Callable[[], list[Connection]]] = {}
         self._missed: set[int] = set()
+        self._watched: dict[int, Callable[[], None]] = {}
+        """What is told of events for connections that are served."""
         self._deadlines = Deadlines()
         self._returns: list[float] = []
 
@@ -150,6 +159,38 @@ class Monitor:
                 claimed.append(connection)
         return claimed
 
+    # -- the ends of connections that are served -------------------------------------------------
+
+    def watch_end(self, connection: Watchable, told: Callable[[], None], /) -> bool:
+        """Have ``told`` called when the client may have left, until `unwatch_end`: see `EndWatch`.
+
+        The end is not missed: 1. The client leaves, and a thread that polls finds nothing to be
+        told of it. 2. ``told`` is noted here. 3. The caller looks once, and finds the end. Had the
+        client left after the second step, ``told`` would be called.
+
+        Nor is another connection taken for this one: 1. A thread that polls has found ``told``, and
+        is about to call it. 2. The request ends, `unwatch_end` is called, and the descriptor
+        becomes another connection's. 3. ``told`` is called, and finds that the request is over. So
+        what it looks at has a lock, under which the watch is ended as well.
+        """
+        self._watched[connection.descriptor] = told
+        if not self._poller.lasting:
+            return False
+        if not (connection.armed and connection.lasting):
+            first = not connection.armed
+            connection.armed = connection.lasting = True
+            self._arm(connection.descriptor, READ, first=first)
+        return True
+
+    def unwatch_end(self, connection: Watchable, /) -> None:
+        """End the watch, if there is one."""
+        self._watched.pop(connection.descriptor, None)
+
+    def tell_ends(self) -> None:
+        """Have all that is told of ends look now, where perhaps no thread polls any more."""
+        for told in list(self._watched.values()):
+            told()
+
     def listen(
         self, descriptor: int, accept: Callable[[], list[Connection]], *, exclusive: bool
     ) -> None:
@@ -203,6 +244,8 @@ class Monitor:
                     continue
                 connection = self._miss(descriptor)
                 if connection is None:
+                    if event != READ and (told := self._watched.get(descriptor)) is not None:
+                        told()
                     continue
             connection.claimed_at = now
             connection.drained = False  # until it is read, which perhaps it is not

@@ -46,6 +46,11 @@ class Statistics:
         stalled: how many of these wait for a client, serve an upgraded connection or have exceeded
             the request time-out.
         ready: connections that wait for a worker.
+        lined: requests that had to wait so far, because their client had as many served as it may.
+        in_lines: how many wait so now.
+        limited: requests that were refused because their client had sent too many of late.
+        refused_clients: connections closed at once, because their client had too many of them, or
+            opened too many.
         held: bytes held for clients that have not taken them yet.
         queue_time: seconds that exchanges were ready before a worker began to serve them.
         service_time: seconds that a worker spent on an exchange before it went on to the next.
@@ -75,6 +80,10 @@ class Statistics:
     shared: dict[str, SharedCounts] = field(default_factory=dict)
     messages: dict[str, MessageCounts] = field(default_factory=dict)
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
+    lined: int = 0
+    in_lines: int = 0
+    limited: int = 0
+    refused_clients: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,26 @@ from rocket_core._errors import BindError
 from rocket_core._network.address import Address, TCPAddress, UnixAddress
 
 
-def bind_socket(address: Address) -> socket.socket:
+def bind_socket(
+    address: Address, *, ipv6_only: bool = False, reuse_port: bool = False
+) -> socket.socket:
     """Make a socket that is bound to ``address`` and does not listen yet.
 
-    The file of a Unix socket that a server has left behind is replaced. Raises `BindError`, which
-    names the address.
+    The file of a Unix socket that a server has left behind is replaced.
+
+    Args:
+        address: the address. The host ``::`` has IPv4 clients, too, as an empty one has.
+        ipv6_only: whether the host ``::`` has IPv6 clients only.
+        reuse_port: whether sockets of other servers of the same user may be bound to the same
+            address of TCP, if they allow it, too (``SO_REUSEPORT``). The system distributes the
+            clients among them.
+
+    Raises:
+        BindError: it is not possible; the message names the address.
     """
     if isinstance(address, UnixAddress):
         return _bind_unix(address)
-    return _bind_tcp(address)
+    return _bind_tcp(address, ipv6_only=ipv6_only, reuse_port=reuse_port)
 
 
 class SocketFile:
@@ -43,10 +54,11 @@ def _inode(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _bind_tcp(address: TCPAddress) -> socket.socket:
+def _bind_tcp(address: TCPAddress, *, ipv6_only: bool, reuse_port: bool) -> socket.socket:
     host, port = address.host, address.port
+    both = socket.has_dualstack_ipv6() and (not host or (host == "::" and not ipv6_only))
     try:
-        if not host and socket.has_dualstack_ipv6():
+        if both:
             family, target = socket.AF_INET6, ("::", port, 0, 0)
         else:
             found = socket.getaddrinfo(
@@ -59,8 +71,10 @@ def _bind_tcp(address: TCPAddress) -> socket.socket:
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1 if host else 0)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)
         sock.bind(target)
     except OSError as error:
         sock.close()

@@ -7,13 +7,17 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from rocket_core._connection.origin import origin_of
 from rocket_core._connection.shared_request import SharedRequest
 from rocket_core._connection.turn_taker import TurnTaker
+from rocket_core._pool.client_lines import ClientLines, Place
 from rocket_core._pool.thread_pool import Role
 from rocket_core._pool.urgent_lanes import LONG_WAIT
 from rocket_core._system.fault_log import FaultLog
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from rocket_core._connection.connection import Connection
     from rocket_core._engine.engine import Engine
     from rocket_core._engine.seat import Seats
@@ -102,6 +106,7 @@ class PoolThread:
         """Serve connections until there are none, or the pool wants a worker fewer."""
         pool, engine, seat = self._pool, self._engine, self.seat
         ready, advance, serve = pool.ready, engine.advance, engine.serve
+        lines = pool.lines
         responses = seat.counters.responses
         count_wait, count_service = seat.counters.queue_time.add, responses.adders
         recent = responses.recent
@@ -130,7 +135,11 @@ class PoolThread:
                 if isinstance(taker, SharedRequest):
                     waited = began - taker.arrived_at
                     taker.queue_time = waited = waited if waited > 0 else 0.0
-                    engine.serve_request(taker, seat)
+                    if lines is None:
+                        engine.serve_request(taker, seat)
+                    elif not self._serve_request_in_line(lines, taker):
+                        seat.now = time.monotonic()
+                        continue
                     again = False
                 else:
                     again = self._serve_turn(taker, began)
@@ -148,11 +157,19 @@ class PoolThread:
             waited = began - connection.claimed_at
             if waited > self._long_wait:
                 if engine.left(connection, seat):
+                    pool.drop_place(connection)
                     continue
             elif waited < 0:
                 waited = 0.0
             connection.queue_time = waited
-            again = serve(connection, seat)
+            if lines is None:
+                again = serve(connection, seat)
+            else:
+                served = self._serve_in_line(lines, connection)
+                if served is None:
+                    seat.now = time.monotonic()
+                    continue
+                again = served
             ended = seat.now
             if ended <= began:
                 seat.now = ended = time.monotonic()
@@ -164,6 +181,67 @@ class PoolThread:
                 seat.busy = None  # before another thread may serve it: see `Seat`
                 pool.queue_behind(connection)
         seat.busy = None
+
+    def _serve_in_line(self, lines: ClientLines, connection: Connection) -> bool | None:
+        """Serve a request if its client may have one more served; return as `Engine.serve`.
+
+        Returns None if it was not served: it waits in the line of its client, or was refused.
+        """
+        engine, seat = self._engine, self.seat
+        origin = origin_of(connection)
+        placed = lines.enter(connection, origin)
+        if not placed:
+            urgent = engine.is_urgent(connection, seat)
+            if urgent is None:
+                return None
+            if not urgent:
+                place = self._line_up(lines, connection, origin)
+                if place is Place.NONE:
+                    engine.refuse(connection, seat)
+                if place is not Place.GRANTED:
+                    return None
+                placed = True
+        try:
+            # What follows on the connection may be of another client, if that is a proxy.
+            return engine.serve(connection, seat, share=1)
+        finally:
+            if placed:
+                self._pool.call_from_line(lines.leave(origin))
+
+    def _serve_request_in_line(self, lines: ClientLines, request: SharedRequest) -> bool:
+        """Do the same for a request on a shared connection; return whether it was served.
+
+        While it waits in a line, no other request of its connection is in the queue.
+        """
+        engine, seat = self._engine, self.seat
+        origin = origin_of(request)
+        placed = lines.enter(request, origin)
+        if not placed and not engine.is_request_urgent(request, seat):
+            place = self._line_up(lines, request, origin)
+            if place is Place.NONE:
+                engine.refuse_request(request)
+            if place is not Place.GRANTED:
+                return False
+            placed = True
+        try:
+            engine.serve_request(request, seat)
+        finally:
+            if placed:
+                self._pool.call_from_line(lines.leave(origin))
+        return True
+
+    def _line_up(
+        self, lines: ClientLines, request: Connection | SharedRequest, origin: Hashable
+    ) -> Place:
+        """Have a request wait in the line of its client; return what becomes of it."""
+        seat = self.seat
+        busy, seat.busy = seat.busy, None  # before another thread may own it: see `Seat`
+        place = lines.line_up(request, origin)
+        if place is Place.LINE:
+            self._pool.rouse()  # for `LineWatch`
+        else:
+            seat.busy = busy
+        return place
 
     def _serve_turn(self, taker: TurnTaker, began: float) -> bool:
         """Let an object have the turn that it waited for until ``began``; return as the engine."""

@@ -83,7 +83,14 @@ class StandIn:
         # A client that has left must keep no other out.
         crowded = count - len(self._pool.turns) >= self._max_queue
         now = time.monotonic()
+        seen: set[Connection | TurnTaker] = set()
         for connection in self._take(count):
+            if connection in seen:
+                # 1. This thread queues a connection again. 2. Workers take all that is before it.
+                # 3. This thread meets it once more, and would count it as one that waits before it.
+                self._pool.ready.appendleft(connection)
+                break
+            seen.add(connection)
             if isinstance(connection, SharedRequest):
                 waiting += self._queue_request(connection, waiting=waiting)
                 continue
@@ -96,6 +103,7 @@ class StandIn:
                 and now - connection.claimed_at > LONG_WAIT
                 and self._engine.left(connection, self._seat)
             ):
+                self._pool.drop_place(connection)
                 continue
             waiting += self._queue(connection, waiting=waiting)
         self._pool.offer()
@@ -112,24 +120,26 @@ class StandIn:
         late = time.monotonic() - request.arrived_at > self._queue_timeout
         if (
             not late
-            and not request.gone
+            and not request.handler.gone
             and engine.is_request_urgent(request, self._seat)
             and self._urgent_lanes.submit(request)
         ):
+            self._pool.drop_place(request)
             return False
         self._serve_urgent(request)
-        if late or request.gone or (waiting >= self._max_queue and not self._pool.polling):
+        if late or request.handler.gone or (waiting >= self._max_queue and not self._pool.polling):
             self.refused += 1
             engine.refuse_request(request)
+            self._pool.drop_place(request)
             return False
         self._pool.ready.append(request)
         return True
 
     def _serve_urgent(self, request: SharedRequest) -> None:
         """Have the urgent requests served that wait behind ``request`` for their turn."""
-        while (urgent := request.take_urgent()) is not None:
+        while (urgent := request.handler.take_urgent()) is not None:
             if not self._urgent_lanes.submit(urgent):
-                urgent.put_back()
+                urgent.handler.put_back()
                 return
 
     def _queue(self, connection: Connection, *, waiting: int) -> bool:
@@ -146,12 +156,14 @@ class StandIn:
         urgent = engine.is_urgent(connection, seat)
         seat.busy = None  # before another thread may serve it: see `Seat`
         if urgent is None or (urgent and not late and self._urgent_lanes.submit(connection)):
+            self._pool.drop_place(connection)
             return False
         # 1. This thread polls, since all workers are away. 2. A worker comes back, and polls, too.
         # 3. This thread is told of a request. A worker has time for it: it is not one too many.
         if late or (waiting >= self._max_queue and not self._pool.polling):
             self.refused += 1
             engine.refuse(connection, seat)
+            self._pool.drop_place(connection)
             return False
         self._pool.ready.append(connection)
         return True

@@ -56,6 +56,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from rocket_core._connection.shared_request import SharedRequest
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._pool.absences import MAX_STALLED, MAX_UPGRADED, Absences
+from rocket_core._pool.client_lines import ClientLines
 from rocket_core._pool.staffing import Care, Snapshot, Staffing
 from rocket_core._system.fault_log import FaultLog
 from rocket_core._system.usable_cores import usable_cores
@@ -122,6 +123,8 @@ class ThreadPool:
         turns: those of them that have a turn, which are not counted where the queue is limited.
         polling: how many workers poll.
         dismissing: whether the next worker that runs out of work is to sleep.
+        lines: where requests wait whose client has as many served as it may; None: there is no
+            such limit.
         eager: for how many requests another worker is called before work has waited.
         guarded: whether the Monitor's thread tends the pool.
     """
@@ -135,6 +138,7 @@ class ThreadPool:
         max_threads: int,
         max_stalled: int = MAX_STALLED,
         max_upgraded: int = MAX_UPGRADED,
+        lines: ClientLines | None = None,
         alert: Callable[[], None],
     ) -> None:
         """Begin without threads.
@@ -146,6 +150,7 @@ class ThreadPool:
             max_threads: how many there are at most, besides those that are away.
             max_stalled: how many workers that wait for a client or are overdue are replaced.
             max_upgraded: how many connections applications may have taken over.
+            lines: see `lines`.
             alert: has the Monitor's thread tend the pool. May be called by any thread.
         """
         self._monitor = monitor
@@ -157,6 +162,7 @@ class ThreadPool:
         self._staffing = Staffing(self._pollers)
         self.ready: deque[Connection | TurnTaker] = deque()
         self.turns: set[TurnTaker] = set()
+        self.lines: Final = lines
         self.polling = 0
         self.dismissing = False
         self.eager = 0
@@ -206,6 +212,8 @@ class ThreadPool:
         lock, and are not there to release it.
         """
         self._lock = threading.Lock()
+        if self.lines is not None:
+            self.lines.let_go()
         self._stopping = True
 
     def join(self, timeout: float) -> list[str]:
@@ -250,7 +258,13 @@ class ThreadPool:
                     turns.append(exchange)
                 else:
                     claimed.append(exchange)
-        self.ready.extend(turns)
+        if turns:
+            # 1. A turn is queued, which wakes a worker. 2. This thread takes the turn out. 3. The
+            # worker finds nothing, and polls. 4. The turn is put back, and a worker woken again.
+            self.ready.extend(turns)
+            self._bring_worker()
+        if self.lines is not None:
+            claimed += self.lines.abandoned()
         return claimed
 
     # -- to be seen ----------------------------------------------------------------------------
@@ -410,6 +424,29 @@ class ThreadPool:
                     self._monitor.wake()  # the poll may have taken its wake-up: see `queue_behind`
         self.ready.append(request)
         if not self.guarded:  # as `rouse`; for the interleaving see there
+            self._alert()
+
+    def drop_place(self, request: Connection | TurnTaker) -> None:
+        """Note that a request which was taken from the queue is not served: see `ClientLines`.
+
+        Called as `call_from_line`. Where lines are not used, nothing happens.
+        """
+        if self.lines is not None:
+            self.call_from_line(self.lines.drop(request))
+
+    def call_from_line(self, following: Connection | SharedRequest | None) -> None:
+        """Queue a request that has got a place, if there is one.
+
+        Called by a thread that is about to look at the queue, or the Monitor's thread, which tends
+        the pool.
+        """
+        if following is None:
+            return
+        self.ready.append(following)
+        with self._lock:
+            # As in `leave_turn`: what a worker does not serve first must not wait for it.
+            alert = not self.guarded and (len(self.ready) > 1 or not self.polling)
+        if alert:
             self._alert()
 
     def _queue_turn(self, taker: TurnTaker) -> None:

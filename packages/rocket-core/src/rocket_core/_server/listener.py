@@ -92,6 +92,7 @@ from math import inf
 from time import monotonic
 from typing import Final, NamedTuple, cast
 
+from rocket_core._connection.client_connections import ClientConnections
 from rocket_core._connection.connection import Connection, make_connection
 from rocket_core._connection.proxy_preamble import ProxyPreamble
 from rocket_core._connection.timeouts import Timeouts
@@ -191,6 +192,7 @@ class Listener:
             new clients to them; called after each client. To be set before the start.
         pollers: the threads that accept while all goes well; None: the listener's own. Set by the
             server before the start.
+        clients: counts the connections of each client; None: they are not limited. Likewise.
     """
 
     scheme = "http"
@@ -202,6 +204,8 @@ class Listener:
         *,
         backlog: int = BACKLOG,
         proxy_protocol: Iterable[str] | None = None,
+        ipv6_only: bool = False,
+        reuse_port: bool = False,
     ) -> None:
         """Listen on an address, or on a socket that is bound already.
 
@@ -211,6 +215,10 @@ class Listener:
             proxy_protocol: the proxies' networks, as `Networks` reads them. Every connection must
                 come from one of them and begin with a PROXY protocol header, version 1 or 2, whose
                 addresses it then has. None: there is no such header.
+            ipv6_only: whether ``[::]:PORT`` has IPv6 clients only; otherwise it has IPv4 clients,
+                too.
+            reuse_port: whether other servers of the same user may listen on the same address of
+                TCP, if they allow it, too (``SO_REUSEPORT``).
 
         Raises:
             AddressError: the address, or one of the networks, is malformed.
@@ -218,8 +226,11 @@ class Listener:
         """
         self.shared: Callable[[], float] | None = None
         self.pollers: Pollers | None = None
+        self.clients: ClientConnections | None = None
         self._requested = parse_address(address) if isinstance(address, str) else address
         self._backlog = backlog
+        self._ipv6_only = ipv6_only
+        self._reuse_port = reuse_port
         self._socket: socket.socket | None = None
         self._bound: Address | None = None
         self.local: Peer | None = None
@@ -252,7 +263,10 @@ class Listener:
     def bind(self) -> None:
         """Bind and listen. Raises `BindError`, which names the address."""
         requested = self._requested
-        sock = requested if isinstance(requested, socket.socket) else bind_socket(requested)
+        if isinstance(requested, socket.socket):
+            sock = requested
+        else:
+            sock = bind_socket(requested, ipv6_only=self._ipv6_only, reuse_port=self._reuse_port)
         try:
             if isinstance(requested, UnixAddress):
                 self._file = SocketFile(requested.path)
@@ -626,7 +640,17 @@ class Listener:
     def _connect(self, sock: socket.socket, peer: Peer) -> Connection | None:
         """Make a connection; None: its peer may not have one, and it is closed."""
         if self._proxies is None:
-            return self.connect(sock, peer, self._timeouts)
+            connection = self.connect(sock, peer, self._timeouts)
+            if self.clients is not None and not self.clients.admit(connection):
+                close_socket(sock)
+                self._note(
+                    self._rare_log.warning,
+                    "refused %s on %s: it has, or opens, too many connections",
+                    peer,
+                    self.address,
+                )
+                return None
+            return connection
         if peer.host not in self._proxies:
             self.refused += 1
             close_socket(sock)

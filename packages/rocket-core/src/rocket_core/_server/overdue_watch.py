@@ -84,7 +84,7 @@ class OverdueWatch:
 
         def abort() -> None:
             if isinstance(exchange, SharedRequest):
-                exchange.break_off()
+                exchange.handler.break_off()
                 return
             connection.close_reason = CloseReason.REQUEST_TIMEOUT
             connection.abort()
@@ -98,6 +98,10 @@ class OverdueWatch:
             self._pool.returned(lease)
             return
         self._limit.forget(lease)
+        late = lease.late  # looked at after the lease was taken: see `Lease.late`
+        if late is not None and isinstance(exchange, Connection):
+            # Whoever is told may look at the connection, which is about to be given away.
+            late()
         _log.error(
             "%s: %s exceeded request_timeout (%g s): %s; its thread still runs and %s. "
             "It is at: %s",
@@ -112,6 +116,10 @@ class OverdueWatch:
             exchange.flush()
         if hold is Hold.OVERTAKEN:
             self._engine.overtake(exchange, self._seat)
+        if late is not None and isinstance(exchange, TurnTaker):
+            # 1. The application is told, and ends. 2. Its worker releases the request. 3. The
+            # answer would come too late, so that it comes first.
+            late()
 
 
 def _doing(lease: Lease, exchange: Connection | TurnTaker) -> object:

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final, Self
 
 from rocket_core._connection.budget import TOTAL_OUTPUT, Budget
+from rocket_core._connection.client_connections import ClientConnections
 from rocket_core._connection.connection import Connection
 from rocket_core._connection.disk_budget import TOTAL_SPOOLED, DiskBudget
 from rocket_core._connection.server_state import ServerState
@@ -28,13 +29,16 @@ from rocket_core._engine.seat import Seat, Seats
 from rocket_core._engine.statistics import Activity, ConnectionInfo, SharedCounts, Statistics
 from rocket_core._engine.worker import Worker
 from rocket_core._errors import LifecycleError
+from rocket_core._network.networks import Networks
 from rocket_core._pool.absences import MAX_STALLED, MAX_UPGRADED
+from rocket_core._pool.client_lines import ClientLines
 from rocket_core._pool.pool_thread import PoolThread
 from rocket_core._pool.stand_in import StandIn
 from rocket_core._pool.thread_pool import MAX_QUEUE, QUEUE_TIMEOUT, ThreadPool
 from rocket_core._pool.urgent_lanes import UrgentLanes
 from rocket_core._server.cut_watch import CutWatch
 from rocket_core._server.eviction import Eviction
+from rocket_core._server.line_watch import LineWatch
 from rocket_core._server.listener import Listener, Pollers
 from rocket_core._server.mailbox import Mailbox
 from rocket_core._server.monitor_thread import MonitorThread, Watcher
@@ -123,6 +127,10 @@ class Server:
         spool_free: int | None = None,
         watchdog: float | None = WATCHDOG,
         request_timeout: float | None = None,
+        max_running_per_client: int | None = None,
+        max_connections_per_client: int | None = None,
+        connection_rate_per_client: float | None = None,
+        free_peers: Iterable[str] = (),
         timeouts: Timeouts | None = None,
     ) -> None:
         """Compose a server; nothing is bound or started yet.
@@ -156,9 +164,20 @@ class Server:
                 client was waited for. Then the server answers instead (`Worker.overdue`) or, where
                 it cannot, cuts the connection; the stack of the thread is logged, and another takes
                 its place, up to ``max_stalled``, until it is done. None: no limit.
+            max_running_per_client: requests of one client that are served at once. Its others wait
+                in a line of their own, and up to ``max_queue`` of all clients; they count in
+                ``queue_timeout``. A client is an IPv4 address, or the /64 network of an IPv6
+                address; behind a trusted proxy it is what that tells. None: no limit.
+            max_connections_per_client: connections that one client may have open. Further ones are
+                closed at once. None: no limit.
+            connection_rate_per_client: connections that it may open in a second, on average over
+                ten seconds. None: no limit.
+            free_peers: networks to which the two do not apply, in the form of `Networks`: those of
+                proxies, and of load balancers. Unix sockets are free.
             timeouts: how long to wait for clients.
 
         Raises:
+            AddressError, TypeError: ``free_peers`` are not networks.
             ValueError: a number is out of range.
         """
         _check_threads(min_threads, max_threads)
@@ -176,6 +195,9 @@ class Server:
             raise ValueError("watchdog must be greater than 0")
         if request_timeout is not None and not request_timeout > 0:
             raise ValueError("request_timeout must be greater than 0")
+        _check_client_limits(
+            max_running_per_client, max_connections_per_client, connection_rate_per_client
+        )
         self.listeners: Final = list(listeners)
         if not self.listeners:
             raise ValueError("a server needs at least one listener")
@@ -193,6 +215,10 @@ class Server:
         self._spool_free = spool_free
         self._watchdog = watchdog
         self._request_timeout = request_timeout
+        self._max_running_per_client = max_running_per_client
+        self._max_connections_per_client = max_connections_per_client
+        self._connection_rate_per_client = connection_rate_per_client
+        self._free_peers = Networks(free_peers)
         self._timeouts = timeouts if timeouts is not None else Timeouts()
         # _lock guards _lifecycle.
         self._lock = threading.Lock()
@@ -307,6 +333,7 @@ class Server:
         for listener in self.listeners:
             counters = self._tally.open()
             listener.pollers = self._pollers(counters)
+            listener.clients = self._server_state.clients
             listener.start(
                 self._accept_into(counters),
                 self._registry.full,
@@ -361,6 +388,8 @@ class Server:
         def hire(name: str) -> PoolThread:
             return PoolThread(pool, engine, seats, name)
 
+        running = self._max_running_per_client
+        lines = None if running is None else ClientLines(running, self._max_queue)
         pool = ThreadPool(
             monitor,
             hire,
@@ -368,6 +397,7 @@ class Server:
             max_threads=self._max_threads,
             max_stalled=self._max_stalled,
             max_upgraded=self._max_upgraded,
+            lines=lines,
             alert=mailbox.alert,
         )
 
@@ -378,6 +408,9 @@ class Server:
         registry = Registry(most, on_room=self._wake_listeners, on_empty=emptied)
         state = ServerState(
             pool=pool,
+            ends=monitor,
+            request_timeout=self._request_timeout,
+            clients=self._make_client_connections(),
             leaving=registry,
             output=Budget(self._max_output),
             pushed=Budget(self._max_output),
@@ -387,6 +420,7 @@ class Server:
             SilentUpgrades(pool, self._timeouts.silence),
             state.corks,
             state.room,
+            state.alarms,
         ]
         if self._watchdog is not None:
             watchers.append(Watchdog(self._list_activities, self._watchdog, state.faults))
@@ -401,6 +435,8 @@ class Server:
                     limit, seconds, pool=pool, engine=engine, seat=seat, faults=state.faults
                 )
             )
+        if lines is not None:
+            watchers.append(LineWatch(lines, engine, seat, queue_timeout=self._queue_timeout))
         urgent_lanes = UrgentLanes(engine, seats, pool.submit)
         stand_in = StandIn(
             monitor,
@@ -429,6 +465,12 @@ class Server:
         self._monitor_thread = MonitorThread(
             mailbox, pool, urgent_lanes, stand_in, seat, watchers=watchers
         )
+
+    def _make_client_connections(self) -> ClientConnections | None:
+        limit, rate = self._max_connections_per_client, self._connection_rate_per_client
+        if limit is None and rate is None:
+            return None
+        return ClientConnections(limit, rate, self._free_peers)
 
     def _order_eviction(self) -> None:
         """Have connections evicted, on a listener's thread: a client waits to be accepted.
@@ -609,6 +651,7 @@ class Server:
             # What its owner finds is no wish of the client.
             connection.close_reason = connection.close_reason or CloseReason.STOPPED
             connection.abort()
+        self._monitor.tell_ends()
         # 1. A thread of the application flushes, and owns a shared connection. 2. The connection is
         # not found above. 3. The thread parks it. It never waits meanwhile, so that it is soon.
         # 4. Its last turn is queued, or another one is not over yet. The pool goes on until all of
@@ -650,6 +693,8 @@ class Server:
             listener.let_go()
         for connection in self._registry.snapshot():
             connection.let_go()
+        if self._server_state.clients is not None:
+            self._server_state.clients.let_go()
         self._pool.let_go()
         self._urgent_lanes.let_go()
         self._monitor.let_go()
@@ -694,6 +739,7 @@ class Server:
         total = self._tally.total()
         responses = total.responses
         responses.add_shared(*self._server_state.tally.responses())
+        state = self._server_state
         connections = self._registry.snapshot()
         states = Counter(each.state.value for each in connections)
         return Statistics(
@@ -706,6 +752,10 @@ class Server:
             threads=self._pool.threads,
             stalled=self._pool.away,
             ready=self._pool.waiting,
+            refused_clients=0 if state.clients is None else state.clients.refused,
+            limited=state.limited,
+            lined=0 if self._pool.lines is None else self._pool.lines.lined,
+            in_lines=0 if self._pool.lines is None else self._pool.lines.waiting,
             held=self._server_state.output.held + self._server_state.pushed.held,
             queue_time=total.queue_time,
             service_time=responses.all_times(),
@@ -781,6 +831,15 @@ def _count_shared(
 def _is_active(shared: SharedTurns) -> bool:
     """Return whether a worker does something for what is shared, or is to."""
     return shared.turn_state is not TurnState.RESTING or shared.protocol.busy()
+
+
+def _check_client_limits(running: int | None, connections: int | None, rate: float | None) -> None:
+    if running is not None and running < 1:
+        raise ValueError("max_running_per_client must be at least 1")
+    if connections is not None and connections < 1:
+        raise ValueError("max_connections_per_client must be at least 1")
+    if rate is not None and not rate > 0:
+        raise ValueError("connection_rate_per_client must be greater than 0")
 
 
 def _check_threads(least: int, most: int) -> None:

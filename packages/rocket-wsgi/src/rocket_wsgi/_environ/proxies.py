@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 from rocket_core import Networks, Peer
 from rocket_core.http1 import HeadError
 from rocket_wsgi._environ.authority import split_host, valid_host
+from rocket_wsgi._environ.deadline import DeadlineField
 from rocket_wsgi._environ.field_names import EnvironNames, Underscores
 from rocket_wsgi._environ.forwarded import Element, parse_forwarded
 from rocket_wsgi._environ.nodes import UNDISCLOSED, Node, parse_loose_node, parse_node, parse_port
@@ -48,13 +49,16 @@ _UNCLEAN: Final = frozenset({"", ".", ".."})
 class _NamesOfTrusted(EnvironNames):
     """The field names of a trusted proxy: drops the fields that it is not configured to set."""
 
-    def __init__(self, kept: frozenset[str], underscores: Underscores) -> None:
+    def __init__(
+        self, kept: frozenset[str], underscores: Underscores, deadline_key: str | None
+    ) -> None:
         super().__init__(underscores)
-        self._kept = kept
+        self._kept = kept if deadline_key is None else kept | {deadline_key}
+        self._deadline_key = deadline_key
 
     def key(self, name: str) -> str:
         key = super().key(name)
-        if key not in _UNDERSTOOD:
+        if key not in _UNDERSTOOD and key != self._deadline_key:
             return key
         # A proxy replaces only the field without underscores.
         return key if key in self._kept and "_" not in name else ""
@@ -63,12 +67,13 @@ class _NamesOfTrusted(EnvironNames):
 class _NamesOfOthers(EnvironNames):
     """The field names of any other peer: drops every field in which proxies describe clients."""
 
+    def __init__(self, underscores: Underscores, deadline_key: str | None) -> None:
+        super().__init__(underscores)
+        self._dropped = {"HTTP_FORWARDED", "HTTP_X_REAL_IP", deadline_key}
+
     def key(self, name: str) -> str:
         key = super().key(name)
-        describes = key in ("HTTP_FORWARDED", "HTTP_X_REAL_IP") or key.startswith(
-            "HTTP_X_FORWARDED"
-        )
-        return "" if describes else key
+        return "" if key in self._dropped or key.startswith("HTTP_X_FORWARDED") else key
 
 
 class Proxies:
@@ -83,21 +88,26 @@ class Proxies:
         trusted: Iterable[str],
         fields: Iterable[str] | None,
         underscores: Underscores = Underscores.DROP,
+        deadline_field: str | None = None,
     ) -> None:
         """Trust the networks ``trusted``, in the syntax of `Networks`, for ``fields``.
 
-        ``fields`` None stands for `DEFAULT_FIELDS`.
+        ``fields`` None stands for `DEFAULT_FIELDS`. ``deadline_field`` is the name of the field
+        that tells how long a proxy waits, or None; see `DeadlineField`.
 
         Raises:
             AddressError: a network is malformed.
             TypeError: ``fields`` or ``trusted`` is a string instead of a list of strings.
-            ValueError: a field is unknown, or ``Forwarded`` is given together with others.
+            ValueError: a field is unknown, or ``Forwarded`` is given together with others, or
+                ``deadline_field`` is not the name of a field.
         """
         self._networks = Networks(trusted)
+        self._deadline = None if deadline_field is None else DeadlineField(deadline_field)
+        deadline_key = None if self._deadline is None else self._deadline.key
         keys = _keys(DEFAULT_FIELDS if fields is None else fields)
         self._forwarded = "HTTP_FORWARDED" in keys
-        self.trusted_names: Final = _NamesOfTrusted(keys, underscores)
-        self._other_names = _NamesOfOthers(underscores)
+        self.trusted_names: Final = _NamesOfTrusted(keys, underscores, deadline_key)
+        self._other_names = _NamesOfOthers(underscores, deadline_key)
 
     def names(self, peer: Peer) -> EnvironNames:
         """Return the environ keys of the fields of a request from ``peer``."""
@@ -112,6 +122,9 @@ class Proxies:
 
         Raises `HeadError` with status 400 for a malformed value.
         """
+        deadline = self._deadline
+        if deadline is not None and (value := environ.get(deadline.key)) is not None:
+            environ["rocket.timeout"] = deadline.read(value)
         if self._forwarded:
             if value := environ.pop("HTTP_FORWARDED", None):
                 self._apply_forwarded(environ, peer, value)

@@ -46,6 +46,16 @@ class RequestBody(Protocol):
         """The store to which the body is added."""
 
 
+class Cancelling(Protocol):
+    """What tells the application that its answer is not wanted any more: a `Cancellation`."""
+
+    def look(self) -> None:
+        """Look for a reason. Any thread may call this. Never waits, and never raises."""
+
+    def end(self) -> None:
+        """Note that the request is over."""
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Request:
     """A request whose head is complete.
@@ -60,6 +70,8 @@ class Request:
         keep_alive: whether the client allows another request on the connection.
         expects: whether the client waits for ``100 Continue`` before it sends the body (RFC 9110,
             section 10.1.1).
+        cancellation: what tells the application that its answer is not wanted any more; None until
+            the application asks.
         body: the body, which is taken from the connection; None if the request has no body.
         spool: the store in which the body is collected before the application is called, or None.
         stream: the file from which the application reads a body that is not collected, or None.
@@ -71,6 +83,7 @@ class Request:
 
     __slots__ = (
         "body",
+        "cancellation",
         "environ",
         "expects",
         "keep_alive",
@@ -92,6 +105,7 @@ class Request:
     keep_alive: bool
     expects: bool
     body: RequestBody | None
+    cancellation: Cancelling | None
     spool: Spool | None
     stream: io.BufferedReader | None
     record: RequestRecord | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rocket_wsgi._clock import SERVER_LINE, Clock
+from rocket_wsgi._clock import Clock
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._response.response_head import (
     DATE,
@@ -61,7 +61,7 @@ class EncodedHead(ResponseHead):
         if lacks & DATE:
             return self.start + clock.date + ending
         if lacks & SERVER_FIELD:
-            return self.start + SERVER_LINE + ending
+            return self.start + clock.server_line + ending
         return self.start + ending
 
     def encode_usual(self, length: int, clock: Clock, keeps: bool) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rocket_wsgi._clock import Clock
+from rocket_wsgi._clock import SERVER, Clock
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._http1.encoded_head import EncodedHead
 from rocket_wsgi._push.framing import Framing
@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 class HTTP1Framing(Framing):
     """What follows for requests that are alike in what matters here."""
 
-    __slots__ = ("_body", "_modern")
+    __slots__ = ("_body", "_modern", "_server")
 
-    def __init__(self, *, modern: bool, body: bool) -> None:
-        """Frame for HTTP/1.1, if ``modern``, or HTTP/1.0; ``body`` is false for HEAD."""
+    def __init__(self, *, modern: bool, body: bool, server: str = SERVER) -> None:
+        """Frame for HTTP/1.1, if ``modern``, or HTTP/1.0; ``body`` is false for HEAD.
+
+        ``server`` is the name of the server, as `Clock` takes it.
+        """
         self._modern = modern
         self._body = body
+        self._server = server
 
     def part(self, data: bytes) -> bytes:
         """Return a chunk, or for HTTP/1.0 the data as it is."""
@@ -47,7 +51,7 @@ class HTTP1Framing(Framing):
             ending += b"Connection: close\r\n"
         elif not self._modern:
             ending += b"Connection: keep-alive\r\n"
-        data = head.encode(ending + b"\r\n", Clock())
+        data = head.encode(ending + b"\r\n", Clock(self._server))
         if head.bodiless or not self._body:
             return [data], 0
         return [data + body], len(body)
@@ -59,13 +63,15 @@ class HTTP1Framing(Framing):
             raise ApplicationError(f"Content-Length is {announced}, and the body has {size} bytes")
 
 
-_FRAMINGS: Final = {
-    (modern, body): HTTP1Framing(modern=modern, body=body)
-    for modern in (False, True)
-    for body in (False, True)
-}
+_framings: Final[dict[tuple[bool, bool, str], HTTP1Framing]] = {}
+"""One for all requests that are alike. Each operation on it is atomic."""
 
 
-def framing_for(request: HTTP1Request) -> HTTP1Framing:
-    """Return how the rest of the response to ``request`` is framed."""
-    return _FRAMINGS[request.modern, request.method != "HEAD"]
+def framing_for(request: HTTP1Request, server: str) -> HTTP1Framing:
+    """Return how the rest of the response to ``request``, by ``server``, is framed."""
+    key = request.modern, request.method != "HEAD", server
+    found = _framings.get(key)
+    if found is None:
+        modern, body, _ = key
+        found = _framings.setdefault(key, HTTP1Framing(modern=modern, body=body, server=server))
+    return found

@@ -14,7 +14,7 @@ from rocket_wsgi._http1.head_cache import HeadCache
 
 if TYPE_CHECKING:
     from rocket_core.extending import Spool
-    from rocket_wsgi._environ.request import RequestBody
+    from rocket_wsgi._environ.request import Cancelling, RequestBody
     from rocket_wsgi._environ.request_record import RequestRecord
     from rocket_wsgi._types import Environ
 
@@ -59,6 +59,7 @@ class HTTP1Request(Request):
         self.length = fields.length
         self.expects = fields.expects
         self.body: RequestBody | None = None
+        self.cancellation: Cancelling | None = None
         self.spool: Spool | None = None
         self.stream: io.BufferedReader | None = None
         self.record: RequestRecord | None = None

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from rocket_core import CloseReason, State
+from rocket_wsgi._errors import CancelledBy
 from rocket_wsgi._http1.early_hints import encode_hints
 from rocket_wsgi._http1.encoded_head import CHUNKS, EncodedHead
 from rocket_wsgi._http1.http1_framing import framing_for
@@ -15,7 +16,7 @@ from rocket_wsgi._push.offering_response import OfferingResponse
 from rocket_wsgi._response.response import JOIN_BOUND, PLAIN_TEXT, WITHHELD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rocket_wsgi._clock import Clock
     from rocket_wsgi._offers.begun import Refused
@@ -28,6 +29,13 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _UPGRADE_REQUIRED: Final = 426
 """The response has to name the protocol to upgrade to (RFC 9110, section 15.5.22)."""
+
+
+_ENDS: Final[dict[CloseReason | None, CancelledBy]] = {
+    CloseReason.STOPPED: CancelledBy.STOP,
+    CloseReason.REQUEST_TIMEOUT: CancelledBy.TIMEOUT,
+}
+"""What the server itself has disconnected a client for."""
 
 
 class _Framing(Enum):
@@ -102,8 +110,30 @@ class HTTP1Response(OfferingResponse[HTTP1Request, EncodedHead]):
         """Return whether the end of the connection is the end of the body that was sent."""
         return self.began and not self._bodiless and self._framing is _CLOSE
 
+    # -- rocket.cancelled ------------------------------------------------------------------------
+
+    def _arrived_at(self) -> float:
+        return self._connection.claimed_at
+
+    def watch_client(self, told: Callable[[], None], /) -> bool:
+        """Have ``told`` called when the client may have left; return whether it will be."""
+        connection = self._connection
+        return connection.server.ends.watch_end(connection, told)
+
+    def unwatch_client(self) -> None:
+        """Undo `watch_client`."""
+        connection = self._connection
+        connection.server.ends.unwatch_end(connection)
+
+    def find_end(self) -> CancelledBy | None:
+        """Return why nothing can be sent any more; None: it can."""
+        connection = self._connection
+        if not connection.client_left():
+            return None
+        return _ENDS.get(connection.close_reason, CancelledBy.CLIENT)
+
     def _late_framing(self) -> LateFraming:
-        return framing_for(self._request)
+        return framing_for(self._request, self._heads.clock.server)
 
     def _trailers_fault(self) -> str:
         if not self._request.modern:

@@ -217,7 +217,7 @@ class Receiver:
     ) -> State:
         """Answer the request if the server does so itself; otherwise accept it for the worker."""
         draining = connection.draining
-        answer = own_answers.find(request, draining=draining)
+        answer = own_answers.find(request, connection, connection.client)
         if answer is not None:
             # An unread body would precede the next request.
             keep_alive = request.keep_alive and request.framing is _NO_BODY and not draining

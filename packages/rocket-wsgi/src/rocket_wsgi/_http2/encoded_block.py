@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rocket_wsgi._clock import SERVER, Clock
+from rocket_wsgi._clock import Clock
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._http2.hpack_encoder import encode_fields, encode_once, encode_response
 from rocket_wsgi._response.response_head import DATE, SERVER_FIELD, ResponseHead
 
-_SERVER: Final = encode_once("server", SERVER)
 _DATE_NAME: Final = len(b"Date: ")
 _LINE_END: Final = len(b"\r\n")
 
@@ -66,8 +65,8 @@ class EncodedBlock(ResponseHead):
         fields = b""
         if self.lacks & DATE:
             fields = encode_once("date", clock.date[_DATE_NAME:-_LINE_END].decode())
-        if self.lacks & SERVER_FIELD:
-            fields += _SERVER
+        if self.lacks & SERVER_FIELD and clock.server:
+            fields += encode_once("server", clock.server)
         return fields
 
 

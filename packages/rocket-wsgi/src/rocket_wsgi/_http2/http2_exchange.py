@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, final
 
-from rocket_core import ClientGone, SharedProtocol
+from rocket_core import ClientGone
 from rocket_core.extending import SharedRequest
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.priority import DEFAULT_URGENCY
@@ -14,7 +14,8 @@ from rocket_wsgi._own_answers import OVERDUE, OVERLOADED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rocket_core import Connection
+    from rocket_core import Connection, SharedProtocol
+    from rocket_core.extending import Lease
     from rocket_wsgi._http2.http2_request import HTTP2Request
     from rocket_wsgi._http2.request_head import RequestHead
     from rocket_wsgi._http2.shared_stream import SharedStream
@@ -40,10 +41,17 @@ NO_PARTS: Final[list[bytes]] = []
 _RECEIVING: Final = Stage.RECEIVING  # a look-up of an attribute of an enum is expensive
 
 
-class HTTP2Exchange(SharedRequest):
-    """A stream that becomes a request of the application.
+@final
+class HTTP2Exchange:
+    """A stream that becomes a request of the application; a `RequestHandler` of rocket-core.
 
     Attributes:
+        arrived_at: when the request was complete, by `time.monotonic`.
+        client: see `Exchange.client` of rocket-core.
+        gone: whether the client does not wait for an answer any more. Any thread may read it.
+        lease: see `Exchange.lease`, while a worker serves it. It belongs to that thread.
+        queue_time: seconds that it waited for a worker. Likewise.
+        turn: what a worker serves, while it does. Likewise.
         protocol: the connection, as HTTP/2 has it.
         number: the number of the stream.
         order: the number of the request on its connection, from 1.
@@ -61,16 +69,22 @@ class HTTP2Exchange(SharedRequest):
     """
 
     __slots__ = (
+        "arrived_at",
+        "client",
         "ended",
         "fault",
+        "gone",
+        "lease",
         "number",
         "order",
         "parts",
         "protocol",
+        "queue_time",
         "request",
         "reserved",
         "shared",
         "stage",
+        "turn",
         "unread",
         "urgency",
         "whole",
@@ -79,11 +93,16 @@ class HTTP2Exchange(SharedRequest):
     def __init__(
         self, protocol: ExchangeHost, number: int, order: int, request: HTTP2Request
     ) -> None:
-        SharedRequest.__init__(self)
         self.protocol = protocol
         self.number = number
         self.order = order
         self.request = request
+        self.arrived_at = 0.0
+        self.client: str | None = None
+        self.gone = False
+        self.lease: Lease | None = None
+        self.queue_time = 0.0
+        self.turn: SharedRequest | None = None
         self.reserved = False
         self.stage = _RECEIVING
         self.ended = False
@@ -114,21 +133,39 @@ class HTTP2Exchange(SharedRequest):
 
     # -- for the pool ----------------------------------------------------------------------------
 
-    def follow(self) -> HTTP2Exchange | None:
-        """Return the stream of the same connection to be queued next, or None."""
-        return self.protocol.next_exchange(self)
+    def queued(self) -> SharedRequest:
+        """Return what is put into the queue of the pool."""
+        return SharedRequest(self, self.arrived_at, self.client)
+
+    def served(self) -> SharedRequest:
+        """Return what a worker serves. Raises `ClientGone` if none does any more.
+
+        A thread of the application may still use the request when its worker is done with it.
+        """
+        if self.turn is None:
+            raise ClientGone("the request is over")
+        return self.turn
+
+    def follow(self) -> SharedRequest | None:
+        """Return the request of the same connection to be queued next, or None."""
+        following = self.protocol.next_exchange(self)
+        return None if following is None else following.queued()
 
     def drop(self) -> None:
         """End a stream that was reset before its turn."""
         self.protocol.drop(self)
 
-    def serve(self, worker: Any) -> None:
+    def serve(self, worker: Any, request: SharedRequest) -> None:
         """Have ``worker``, a `WSGIWorker`, call the application."""
+        self.turn = request
+        self.lease = request.lease
+        self.queue_time = request.queue_time
         try:
             worker.serve_stream(self)
         except ClientGone:
             pass
         finally:
+            self.turn = None  # which refers to this
             self.protocol.release(self)
 
     def is_urgent(self, worker: Any) -> bool:
@@ -136,9 +173,10 @@ class HTTP2Exchange(SharedRequest):
         urgent: bool = worker.is_urgent(self.request)
         return urgent
 
-    def take_urgent(self) -> HTTP2Exchange | None:
-        """Return a stream of the same connection to be served ahead of its turn, or None."""
-        return self.protocol.take_reserved()
+    def take_urgent(self) -> SharedRequest | None:
+        """Return a request of the same connection to be served ahead of its turn, or None."""
+        reserved = self.protocol.take_reserved()
+        return None if reserved is None else reserved.queued()
 
     def put_back(self) -> None:
         """Wait for the turn of the connection again."""
@@ -170,15 +208,14 @@ class HTTP2Exchange(SharedRequest):
         self.protocol.send_or_leave()
 
 
-class ExchangeHost(SharedProtocol):
+class ExchangeHost:
     """The connection of exchanges, as far as threads of the pool deal with it: `HTTP2Protocol`.
 
     Attributes:
-        connection: the connection, whose methods are for its owner. The subclass has the slot,
-            since it is compiled, and this module is not.
+        connection: the connection, whose methods are for its owner.
     """
 
-    __slots__ = ()
+    __slots__ = ("connection",)
 
     connection: Connection
 

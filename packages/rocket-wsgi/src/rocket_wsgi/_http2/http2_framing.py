@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rocket_wsgi._clock import Clock
+from rocket_wsgi._clock import SERVER, Clock
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._http2.encoded_block import NO_LENGTH, EncodedBlock
 from rocket_wsgi._push.framing import Framing
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 class HTTP2Framing(Framing):
     """What follows on streams that are alike in what matters here."""
 
-    __slots__ = ("_body",)
+    __slots__ = ("_body", "_server")
 
-    def __init__(self, *, body: bool) -> None:
-        """Frame for any request; ``body`` is false for HEAD."""
+    def __init__(self, *, body: bool, server: str = SERVER) -> None:
+        """Frame for any request; ``body`` is false for HEAD.
+
+        ``server`` is the name of the server, as `Clock` takes it.
+        """
         self._body = body
+        self._server = server
 
     def part(self, data: bytes) -> bytes:
         """Return the data as it is: frames are made when it is sent."""
@@ -42,7 +46,7 @@ class HTTP2Framing(Framing):
             length = NO_LENGTH
         elif head.length is not None and not self._body:
             length = head.length
-        block = head.encode(length, Clock())
+        block = head.encode(length, Clock(self._server))
         if head.bodiless or not self._body or not body:
             return [block], 0
         return [block, body], len(body)
@@ -54,9 +58,14 @@ class HTTP2Framing(Framing):
             raise ApplicationError(f"Content-Length is {announced}, and the body has {size} bytes")
 
 
-_FRAMINGS: Final = {body: HTTP2Framing(body=body) for body in (False, True)}
+_framings: Final[dict[tuple[bool, str], HTTP2Framing]] = {}
+"""One for all requests that are alike. Each operation on it is atomic."""
 
 
-def framing_for(request: HTTP2Request) -> HTTP2Framing:
-    """Return how the rest of the response to ``request`` is framed."""
-    return _FRAMINGS[request.method != "HEAD"]
+def framing_for(request: HTTP2Request, server: str) -> HTTP2Framing:
+    """Return how the rest of the response to ``request``, by ``server``, is framed."""
+    key = request.method != "HEAD", server
+    found = _framings.get(key)
+    if found is None:
+        found = _framings.setdefault(key, HTTP2Framing(body=key[0], server=server))
+    return found

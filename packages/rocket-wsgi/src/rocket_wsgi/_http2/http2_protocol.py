@@ -37,7 +37,7 @@ from threading import Condition, Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Final, final
 
-from rocket_core import ClientGone, CloseReason, Connection, SharedConnection, SharedProtocol
+from rocket_core import ClientGone, CloseReason, Connection, SharedConnection
 from rocket_core.extending import Spool, SpoolError
 from rocket_core.http1 import HeadError
 from rocket_wsgi._clock import Clock
@@ -78,6 +78,7 @@ from rocket_wsgi._static.answers import refusal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rocket_core import SharedProtocol
     from rocket_wsgi._http2.request_head import RequestHead
     from rocket_wsgi._http2.shared_stream import SharedStream
     from rocket_wsgi._own_answers import OwnAnswer
@@ -146,7 +147,6 @@ class HTTP2Protocol(ExchangeHost):
         "_unread",
         "_waiters",
         "_waiting",
-        "connection",
         "dry",
     )
 
@@ -270,13 +270,15 @@ class HTTP2Protocol(ExchangeHost):
                 feed.close()
             self._feeds.clear()
             self._waiting.clear()
-            dropped = []
+            dropped: list[HTTP2Exchange] = []
+            served: list[HTTP2Exchange] = []
             for each in self._exchanges.values():
                 each.gone = True
-                if each.stage in _UNSERVED:
-                    dropped.append(each)
+                (dropped if each.stage in _UNSERVED else served).append(each)
             self._wake()
             pushes = self._pushes
+        for exchange in served:
+            _tell_gone(exchange)
         for exchange in dropped:
             self._discard(exchange)
         if pushes is not None:
@@ -307,7 +309,31 @@ class HTTP2Protocol(ExchangeHost):
         failure = self._session.failure
         if failure is not None and failure is not ErrorCode.NO_ERROR:
             return failure.name
-        return super().outcome(reason)
+        return (CloseReason.SERVED if reason is None else reason).value
+
+    def pace(self, now: float) -> float:
+        """Return 0: it is a stream that has a pace, see `pace_of`."""
+        del now
+        return 0.0
+
+    def drained(self) -> None:
+        """The client has taken all that had to wait. Who waits for that is woken by `output`."""
+
+    def ended(self, reason: CloseReason | None) -> None:
+        """The connection is not shared any more. All that there was has ended in `lost`."""
+        del reason
+
+    def turn(self) -> bool:
+        """Return False: exchanges have their own turns, and the connection has none."""
+        return False
+
+    def overdue(self, shared: SharedConnection) -> None:
+        """End the connection, whose turn does not end."""
+        shared.cut(CloseReason.REQUEST_TIMEOUT)
+
+    def doing(self) -> str:
+        """Return what the present turn is busy with."""
+        return self.kind
 
     def pace_of(self, number: int, now: float) -> float:
         """Return the rate at which the client sends on a stream, or takes. Any thread may ask."""
@@ -385,7 +411,7 @@ class HTTP2Protocol(ExchangeHost):
             own_answers = self._site.own_answers
             answer = None
             if own_answers is not None:
-                answer = own_answers.find(request, draining=connection.draining)
+                answer = own_answers.find(request, connection, self._reader.client)
             if answer is None:
                 exchange = HTTP2Exchange(self, number, connection.requests + 1, request)
                 exchange.client = self._reader.client
@@ -470,7 +496,7 @@ class HTTP2Protocol(ExchangeHost):
         if first is not None:
             self._queued = True
             first.stage = _QUEUED
-            self._shared.serve(first)
+            self._shared.serve(first.queued())
 
     def _is_reserved(self, request: HTTP2Request) -> bool:
         """Return whether a request is served even while all workers are busy."""
@@ -584,8 +610,12 @@ class HTTP2Protocol(ExchangeHost):
                 if feed.released:
                     self._session.release(number, monotonic())
             self._wake()
-        if dropped and exchange is not None:
+        if exchange is None:
+            return
+        if dropped:
             self.drop(exchange, event.reason)
+        else:
+            _tell_gone(exchange)
 
     # -- answers of the server's own: the owner, the Monitor's thread, and threads of the pool ----
 
@@ -616,7 +646,7 @@ class HTTP2Protocol(ExchangeHost):
         known = request or head
         body = b"" if known is not None and known.method == "HEAD" else answer.body
         encoded = EncodedBlock(answer.status, [PLAIN_TEXT, *answer.headers, *fields])
-        block = encoded.encode(len(answer.body), Clock())
+        block = encoded.encode(len(answer.body), Clock(site.server_header))
         now = monotonic()
         with self._lock:
             sent = self._session.respond(number, block, body, now, end=True)
@@ -797,6 +827,7 @@ class HTTP2Protocol(ExchangeHost):
             self._session.reset(exchange.number, ErrorCode.CANCEL)
             self._shared.supply()
             self._wake()
+        _tell_gone(exchange)
         self._shared.leave()  # since a flush could need the lock of the pool, which the caller has
 
     def release(self, exchange: HTTP2Exchange) -> None:
@@ -920,7 +951,7 @@ class HTTP2Protocol(ExchangeHost):
     def _wait_for_body(self, exchange: HTTP2Exchange) -> None:
         self._shared.flush()
         number = exchange.number
-        with self.connection.server.pool.stalled(exchange), self._lock:
+        with self.connection.server.pool.stalled(exchange.served()), self._lock:
             room = self._begin_wait()
             while not (
                 exchange.unread
@@ -934,7 +965,7 @@ class HTTP2Protocol(ExchangeHost):
     def _wait_for_room(self, exchange: HTTP2Exchange, *, in_memory: bool) -> None:
         """Wait until the client has taken enough. Raises `ClientGone`."""
         number, session = exchange.number, self._session
-        with self.connection.server.pool.stalled(exchange), self._lock:
+        with self.connection.server.pool.stalled(exchange.served()), self._lock:
             room = self._begin_wait()
             while not self._has_room(number, in_memory=in_memory) and session.state is not _CLOSED:
                 room.wait()
@@ -1020,6 +1051,17 @@ class HTTP2Protocol(ExchangeHost):
             del self._feeds[number]
             if feed.released:
                 session.release(number, now)
+
+
+def _tell_gone(exchange: HTTP2Exchange) -> None:
+    """Tell the application, if it has asked for that, that nothing can be sent on a stream.
+
+    1. A thread of the application is about to leave word here. 2. The caller has set ``gone``, and
+    finds no word. 3. The thread looks at ``gone`` after it has left word.
+    """
+    cancellation = exchange.request.cancellation
+    if cancellation is not None:
+        cancellation.look()
 
 
 def _reset_reason(event: StreamReset) -> CloseReason:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rocket_core import Connection
     from rocket_core.extending import Spool
-    from rocket_wsgi._environ.request import RequestBody, Store
+    from rocket_wsgi._environ.request import Cancelling, RequestBody, Store
     from rocket_wsgi._environ.request_record import RequestRecord
     from rocket_wsgi._http2.request_head import RequestHead
     from rocket_wsgi._site import Site
@@ -68,6 +68,7 @@ class HTTP2Request(Request):
         self.environ = environ
         self.length = head.length
         self.body: RequestBody | None = None
+        self.cancellation: Cancelling | None = None
         self.spool: Spool | None = None
         self.stream: io.BufferedReader | None = None
         self.record: RequestRecord | None = None

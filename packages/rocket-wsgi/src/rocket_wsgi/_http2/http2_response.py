@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rocket_core import ClientGone, State
+from rocket_core import ClientGone, CloseReason, State
+from rocket_wsgi._errors import CancelledBy
 from rocket_wsgi._http2.encoded_block import NO_LENGTH, EncodedBlock, encode_hints
 from rocket_wsgi._http2.hpack_encoder import encode_fields
 from rocket_wsgi._http2.http2_framing import framing_for
@@ -15,7 +16,7 @@ from rocket_wsgi._response.response import JOIN_BOUND, WITHHELD
 from rocket_wsgi._response.response_head import check_hints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rocket_wsgi._http2.http2_exchange import HTTP2Exchange
     from rocket_wsgi._offers.begun import Refused
@@ -84,8 +85,28 @@ class HTTP2Response(OfferingResponse[HTTP2Request, EncodedBlock]):
         """Return SHARED: the connection goes on."""
         return _SHARED
 
+    # -- rocket.cancelled ------------------------------------------------------------------------
+
+    def _arrived_at(self) -> float:
+        return self._exchange.arrived_at
+
+    def watch_client(self, told: Callable[[], None], /) -> bool:
+        """Return True: the owner of the connection tells, see `HTTP2Protocol`."""
+        del told
+        return True
+
+    def unwatch_client(self) -> None:
+        """Do nothing."""
+
+    def find_end(self) -> CancelledBy | None:
+        """Return why nothing can be sent any more; None: it can."""
+        if not self._exchange.gone:
+            return None
+        stopped = self._connection.close_reason is CloseReason.STOPPED
+        return CancelledBy.STOP if stopped else CancelledBy.CLIENT
+
     def _late_framing(self) -> Framing:
-        return framing_for(self._request)
+        return framing_for(self._request, self._heads.clock.server)
 
     # -- the framing -----------------------------------------------------------------------------
 

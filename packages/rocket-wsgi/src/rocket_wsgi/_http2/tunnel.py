@@ -94,6 +94,11 @@ class TunnelResponse(HTTP2Response):
         """Have the client ask again over HTTP/1.1. Nothing can be sent after that."""
         self._protocol.break_off(self._exchange, ErrorCode.HTTP_1_1_REQUIRED)
 
+    def encode_opened(self, fields: Headers) -> bytes:
+        """Return the block of the response that completes the handshake."""
+        clock = Clock(self._heads.clock.server)  # any thread may call this
+        return EncodedBlock("200 OK", fields).encode(NO_LENGTH, clock)
+
     def _commit(self, length: int | None) -> int | None:
         started = self._started
         if (
@@ -120,12 +125,7 @@ def offer_websocket(
         raise Refused(opening.status, opening.message, opening.fields)
     if opening is not None:
         environ["rocket.websocket"] = WebSocketOffer(
-            opening, request, response.begin, _encode_opened, defaults
+            opening, request, response.begin, response.encode_opened, defaults
         )
         environ["werkzeug.socket"] = AbsentSocket(response)
         environ.setdefault("HTTP_SEC_WEBSOCKET_KEY", _NO_KEY)
-
-
-def _encode_opened(fields: Headers) -> bytes:
-    """Return the block of the response that completes the handshake."""
-    return EncodedBlock("200 OK", fields).encode(NO_LENGTH, Clock())

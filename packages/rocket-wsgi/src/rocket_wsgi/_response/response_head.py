@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 from rocket_core.extending import mypyc_attr
-from rocket_wsgi._clock import Clock
+from rocket_wsgi._clock import SERVER, Clock
 from rocket_wsgi._environ.trailers import UNFIT
 from rocket_wsgi._errors import ApplicationError
 from rocket_wsgi._grammar import WHOLE_TOKEN
@@ -144,7 +144,7 @@ class ResponseHeads(Generic[_Head_co]):
     """Makes the response heads of one thread, and remembers those that repeat.
 
     Attributes:
-        clock: the clock of the thread, for the field ``Date``.
+        clock: the clock of the thread, for the fields ``Date`` and ``Server``.
         sent: the number of responses that the thread has sent, by the first digit of the status.
         recent: the first digit of the status of the latest one: see `rocket_core.ResponseCounts`.
     """
@@ -152,17 +152,18 @@ class ResponseHeads(Generic[_Head_co]):
     def __init__(
         self,
         make_head: Callable[[str, Headers], _Head_co],
+        server: str = SERVER,
         sent: list[int] | None = None,
         recent: list[int] | None = None,
     ) -> None:
-        """Make heads by ``make_head``, the class of a protocol.
+        """Make heads by ``make_head``, the class of a protocol, for a `Clock` of ``server``.
 
         ``sent`` and ``recent`` are those of `rocket_core.ResponseCounts`; None: they are for these
         heads alone.
         """
         self.sent: Final = [0] * 10 if sent is None else sent
         self.recent: Final = [0] if recent is None else recent
-        self.clock: Final = Clock()
+        self.clock: Final = Clock(server)
         self._make_head = make_head
         self._remembered: RepeatCache[tuple[Any, ...], _Head_co] = RepeatCache()
         # The latest head, and the arguments of which it was made.

@@ -97,11 +97,19 @@ def send_page(request: Request, response: AnyResponse, page: bytes) -> None:
     headers = [NOSNIFF, ("Content-Type", "text/html; charset=utf-8")]
     headers.append(("Content-Length", str(len(page))))
     response.start("200 OK", headers)
-    if response.prefers_bytes(len(page)) or request.method == "HEAD":
+    if request.method == "HEAD":
         response.send([page])
+    else:
+        send_content(page, response)
+
+
+def send_content(content: bytes, response: AnyResponse) -> None:
+    """Send a whole body, after `Response.start`, without ever waiting for the client."""
+    if response.prefers_bytes(len(content)):
+        response.send([content])
         return
     # A file occupies neither a thread nor memory while the client receives it.
     with tempfile.TemporaryFile() as file:
-        file.write(page)
+        file.write(content)
         file.flush()
-        response.send_span(FileSpan(file.fileno(), 0, len(page)))
+        response.send_span(FileSpan(file.fileno(), 0, len(content)))

@@ -35,12 +35,19 @@ class Validators(NamedTuple):
     """The validators of a representation, which identify its version (section 8.8).
 
     Attributes:
-        etag: a strong entity tag, with its quotes.
+        etag: an entity tag, with its quotes.
         modified: the time of the last modification, in seconds since the epoch.
+        weak: whether the entity tag is a weak one.
     """
 
     etag: str
     modified: int
+    weak: bool = False
+
+    @property
+    def field(self) -> str:
+        """The value of ``ETag``."""
+        return f"W/{self.etag}" if self.weak else self.etag
 
 
 class Outcome(Enum):
@@ -60,7 +67,7 @@ def _fails(environ: Environ, validators: Validators) -> bool:
     """Return whether ``If-Match``, or else ``If-Unmodified-Since``, is false."""
     match = environ.get("HTTP_IF_MATCH")
     if match is not None:
-        return not _matches(match, validators.etag, weakly=False)
+        return not _matches_strongly(match, validators)
     since = _date(environ.get("HTTP_IF_UNMODIFIED_SINCE"))
     return since is not None and validators.modified > since
 
@@ -69,7 +76,9 @@ def _compare(environ: Environ, validators: Validators) -> Outcome:
     """Evaluate ``If-None-Match``, or else ``If-Modified-Since``."""
     match = environ.get("HTTP_IF_NONE_MATCH")
     if match is not None:
-        same = _matches(match, validators.etag, weakly=True)
+        same = match in (validators.etag, "*") or any(
+            tag == validators.etag for _, tag in _tags(match)
+        )
     else:
         since = _date(environ.get("HTTP_IF_MODIFIED_SINCE"))
         same = since is not None and validators.modified <= since
@@ -86,10 +95,11 @@ def range_applies(environ: Environ, validators: Validators) -> bool:
     return strong and _date(value) == validators.modified
 
 
-def _matches(value: str, etag: str, *, weakly: bool) -> bool:
-    if value in (etag, "*"):
-        return True
-    return any(tag == etag and (weakly or not weak) for weak, tag in _tags(value))
+def _matches_strongly(value: str, validators: Validators) -> bool:
+    """Compare by section 8.8.3.2: a weak entity tag equals none."""
+    if value == "*" or validators.weak:
+        return value == "*"
+    return any(tag == validators.etag and not weak for weak, tag in _tags(value))
 
 
 def _tags(value: str) -> Iterator[tuple[bool, str]]:

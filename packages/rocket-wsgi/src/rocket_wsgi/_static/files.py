@@ -8,6 +8,9 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from rocket_wsgi._compression.codings import Codings
+from rocket_wsgi._compression.compressed_files import CompressedFiles
+from rocket_wsgi._compression.head import VARY, forbids
 from rocket_wsgi._environ.request import Request
 from rocket_wsgi._response.response import AnyResponse
 from rocket_wsgi._static.answers import (
@@ -19,13 +22,16 @@ from rocket_wsgi._static.answers import (
     send_redirect,
     send_status,
 )
-from rocket_wsgi._static.codings import SUFFIXES, preferred
 from rocket_wsgi._static.directory import list_items, render
 from rocket_wsgi._static.lookup import open_beneath, split_path
-from rocket_wsgi._static.sending import describe, send_file
+from rocket_wsgi._static.media_type import media_type
+from rocket_wsgi._static.sending import describe, describe_compressed, send_file
 from rocket_wsgi._types import Headers
 
-_VARY: Final = ("Vary", "Accept-Encoding")
+_SUFFIXES: Final = {"br": ".br", "gzip": ".gz"}
+"""The codings of precompressed files, the better compression first, and the suffixes of names."""
+
+_PRECOMPRESSED: Final = Codings(_SUFFIXES)
 
 
 class StaticFiles:
@@ -75,10 +81,19 @@ class StaticFiles:
         if cache_control is not None:
             self._fields.append(("Cache-Control", cache_control))
         if precompressed:
-            self._fields.append(_VARY)
+            self._fields.append(VARY)
+        self._may_compress = cache_control is None or not forbids(cache_control)
 
-    def answer(self, request: Request, prefix: str, response: AnyResponse) -> None:
+    def answer(
+        self,
+        request: Request,
+        prefix: str,
+        response: AnyResponse,
+        compressed: CompressedFiles | None = None,
+    ) -> None:
         """Answer a request without a body for a path that begins with ``prefix``.
+
+        The file is compressed, and remembered in ``compressed``, unless that is None.
 
         Never waits for the client. Raises `ClientGone`, and `OSError` if the file system fails.
         """
@@ -105,7 +120,7 @@ class StaticFiles:
                 self._list(names, request, prefix, response)
             return
         try:
-            self._answer(descriptor, names, request, response)
+            self._answer(descriptor, names, request, response, compressed)
         finally:
             os.close(descriptor)
 
@@ -113,9 +128,14 @@ class StaticFiles:
         return open_beneath(self._root, names, follow_links=self._follow_links)
 
     def _answer(
-        self, descriptor: int, names: list[str], request: Request, response: AnyResponse
+        self,
+        descriptor: int,
+        names: list[str],
+        request: Request,
+        response: AnyResponse,
+        compressed: CompressedFiles | None,
     ) -> None:
-        """Answer with the file open at ``descriptor``, or with a compressed sibling."""
+        """Answer with the file open at ``descriptor``, or with a compressed form of it."""
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode) and names[-1]:
             send_redirect(request, response)
@@ -123,9 +143,9 @@ class StaticFiles:
         if not stat.S_ISREG(status.st_mode):
             send_status(response, NOT_FOUND)
             return
-        accepted = request.environ.get("HTTP_ACCEPT_ENCODING", "") if self._precompressed else ""
+        accepted = request.environ.get("HTTP_ACCEPT_ENCODING", "")
         names = names if names[-1] else [*names[:-1], self._index]
-        for coding in preferred(accepted):
+        for coding in _PRECOMPRESSED[accepted] if self._precompressed else ():
             sibling = self._open_sibling(names, coding, status)
             if sibling is None:
                 continue
@@ -136,12 +156,24 @@ class StaticFiles:
                 os.close(sibling)
             return
         file = describe(descriptor, names[-1], status, "")
-        send_file(file, self._fields, request, response)
+        fields = self._fields
+        if compressed is not None and self._may_compress:
+            if not compressed.suits(media_type(file.name), file.size):
+                compressed = None
+            elif not self._precompressed:
+                fields = [*fields, VARY]
+            coder = None if compressed is None else compressed.choose(accepted)
+            # A range is one of the file itself, whose parts fit together.
+            if compressed is not None and coder is not None and "HTTP_RANGE" not in request.environ:
+                content = compressed.get(descriptor, status, coder)
+                if content is not None:
+                    file = describe_compressed(file, content, coder.name)
+        send_file(file, fields, request, response)
 
     def _open_sibling(self, names: list[str], coding: str, original: os.stat_result) -> int | None:
         """Open the compressed form of a file, unless it is missing or older than ``original``."""
         try:
-            descriptor = self._open([*names[:-1], names[-1] + SUFFIXES[coding]])
+            descriptor = self._open([*names[:-1], names[-1] + _SUFFIXES[coding]])
         except OSError:
             return None
         status = os.fstat(descriptor)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rocket_wsgi._response.file_wrapper import FileSpan
-from rocket_wsgi._static.answers import NOSNIFF, send_status
+from rocket_wsgi._static.answers import NOSNIFF, send_content, send_status
 from rocket_wsgi._static.conditions import Outcome, Validators, evaluate, range_applies
 from rocket_wsgi._static.media_type import media_type
 from rocket_wsgi._static.ranges import ByteRange, parse_ranges
@@ -32,6 +32,8 @@ class OpenFile(NamedTuple):
         size: its size in bytes.
         validators: its validators (RFC 9110, section 8.8).
         coding: its compression, a value of ``Content-Encoding``; empty for an uncompressed file.
+        content: what is sent instead of the content at ``descriptor``, of the same ``size``; or
+            None.
     """
 
     descriptor: int
@@ -39,6 +41,7 @@ class OpenFile(NamedTuple):
     size: int
     validators: Validators
     coding: str
+    content: bytes | None = None
 
 
 def describe(descriptor: int, name: str, status: os.stat_result, coding: str) -> OpenFile:
@@ -49,12 +52,21 @@ def describe(descriptor: int, name: str, status: os.stat_result, coding: str) ->
     return OpenFile(descriptor, name, status.st_size, Validators(etag, modified), coding)
 
 
+def describe_compressed(file: OpenFile, content: bytes, coding: str) -> OpenFile:
+    """Describe the compressed ``content`` of ``file``.
+
+    Its entity tag is weak, since other processes may compress the file to other bytes.
+    """
+    validators = file.validators._replace(weak=True)
+    return file._replace(size=len(content), validators=validators, coding=coding, content=content)
+
+
 def send_file(file: OpenFile, fields: Headers, request: Request, response: AnyResponse) -> None:
     """Answer a GET or HEAD request with ``file``, and with ``fields`` among its header fields."""
     environ = request.environ
     outcome = evaluate(environ, file.validators)
     headers = [
-        ("ETag", file.validators.etag),
+        ("ETag", file.validators.field),
         ("Last-Modified", _http_date(file.validators.modified)),
         *fields,
     ]
@@ -65,7 +77,9 @@ def send_file(file: OpenFile, fields: Headers, request: Request, response: AnyRe
     if outcome is Outcome.FAILED:
         send_status(response, "412 Precondition Failed")
         return
-    headers += [NOSNIFF, _ACCEPT_RANGES]
+    headers.append(NOSNIFF)
+    if file.content is None:
+        headers.append(_ACCEPT_RANGES)
     if file.coding:
         headers.append(("Content-Encoding", file.coding))
     ranges = None
@@ -106,6 +120,8 @@ def _send_part(file: OpenFile, part: ByteRange, response: AnyResponse, *, body: 
     """Send one part of a file after `Response.start`, or without ``body`` the head alone."""
     if not body:
         response.send(())
+    elif file.content is not None:
+        send_content(file.content, response)
     elif response.prefers_bytes(part.length):
         if part.offset:
             os.lseek(file.descriptor, part.offset, os.SEEK_SET)

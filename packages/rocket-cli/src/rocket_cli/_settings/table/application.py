@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rocket_cli._settings.kinds import Text
+from rocket_cli._settings.kinds import FILE, Text
 from rocket_cli._settings.setting import Setting, setting
 from rocket_cli._settings.values import module, target
 
@@ -17,6 +17,14 @@ APPLICATION: Final[tuple[Setting, ...]] = (
         argument=True,
         metavar="MODULE:APP",
         gunicorn="wsgi_app",
+    ),
+    setting(
+        "env-file",
+        FILE,
+        "Set the variables of this file, NAME=VALUE lines as of systemd, for the application and "
+        "the settings. A variable of the environment overrides the file. A reload reads it again.",
+        metavar="FILE",
+        gunicorn="raw_env",
     ),
     setting(
         "hooks",

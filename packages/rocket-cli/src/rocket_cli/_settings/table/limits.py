@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from rocket_cli._settings.kinds import BYTES, FLAG, Bytes, Whole
+from rocket_cli._settings.kinds import (
+    BYTES,
+    CONNECTIONS_PER_SECOND,
+    FLAG,
+    REQUESTS_PER_SECOND,
+    Bytes,
+    Whole,
+)
 from rocket_cli._settings.setting import Part, Setting, setting
 
 LIMITS: Final[tuple[Setting, ...]] = (
@@ -31,6 +38,46 @@ LIMITS: Final[tuple[Setting, ...]] = (
         "Maximum number of requests that wait for a thread. Further requests are answered 503.",
         part=Part.SERVER,
         default=2048,
+    ),
+    setting(
+        "max-running-per-client",
+        Whole(1, unit="requests"),
+        "Maximum number of requests of one client (an address, or a /64 network of IPv6) that run "
+        "at the same time in a process. Its others wait in a line of their own, and let those of "
+        "other clients pass.",
+        part=Part.SERVER,
+        default_words="no limit",
+    ),
+    setting(
+        "request-rate-per-client",
+        REQUESTS_PER_SECOND,
+        "Answer 429 if a client sends more requests than this to a process, on average.",
+        part=Part.SITE,
+        default_words="no limit",
+    ),
+    setting(
+        "request-burst-per-client",
+        Whole(1, unit="requests"),
+        "Requests that a client may send at once before --request-rate-per-client applies.",
+        part=Part.SITE,
+        default_words="the requests of ten seconds",
+        needs="request-rate-per-client",
+    ),
+    setting(
+        "max-connections-per-client",
+        Whole(1, unit="connections"),
+        "Maximum number of open connections of one client in a process, without those of "
+        "--trusted-proxies. Further ones are closed at once.",
+        part=Part.SERVER,
+        default_words="no limit",
+    ),
+    setting(
+        "connection-rate-per-client",
+        CONNECTIONS_PER_SECOND,
+        "Close new connections at once if a client opens more than this, on average over ten "
+        "seconds, without those of --trusted-proxies.",
+        part=Part.SERVER,
+        default_words="no limit",
     ),
     setting(
         "max-output",

@@ -30,6 +30,23 @@ LISTENING: Final[tuple[Setting, ...]] = (
         gunicorn="backlog",
     ),
     setting(
+        "ipv6-only",
+        FLAG,
+        "Accept IPv6 clients only at [::]:PORT, as if an IPv4 address with the same port were "
+        "given, too.",
+        part=Part.LISTENER,
+        default=False,
+    ),
+    setting(
+        "reuse-port",
+        FLAG,
+        "Allow other servers of the same user to listen on the same address and port, if they "
+        "allow it, too (SO_REUSEPORT). The system distributes the clients among them.",
+        part=Part.LISTENER,
+        default=False,
+        gunicorn="reuse_port",
+    ),
+    setting(
         "http2",
         FLAG,
         "Offer HTTP/2 to the clients of HTTPS, beside HTTP/1.1.",

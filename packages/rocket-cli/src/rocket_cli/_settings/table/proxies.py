@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from rocket_cli._settings.kinds import Words
+from rocket_cli._settings.kinds import Text, Words
 from rocket_cli._settings.setting import Part, Setting, setting
-from rocket_cli._settings.values import networks, proxy_fields
+from rocket_cli._settings.values import deadline_field, networks, proxy_fields
 
 PROXIES: Final[tuple[Setting, ...]] = (
     setting(
@@ -28,6 +28,16 @@ PROXIES: Final[tuple[Setting, ...]] = (
         default_words="X-Forwarded-For,X-Forwarded-Proto",
         metavar="FIELDS",
         gunicorn="forwarder_headers",
+        needs="trusted-proxies",
+    ),
+    setting(
+        "deadline-field",
+        Text(deadline_field),
+        "Take the time that a trusted proxy waits for the answer from this header field, such as "
+        "X-Envoy-Expected-Rq-Timeout-Ms or grpc-timeout, and set rocket.cancelled when it is over.",
+        part=Part.SITE,
+        default_words="no deadlines of proxies",
+        metavar="NAME",
         needs="trusted-proxies",
     ),
     setting(

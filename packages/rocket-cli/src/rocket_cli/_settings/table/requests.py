@@ -6,7 +6,7 @@ from typing import Final
 
 from rocket_cli._settings.kinds import FLAG, Choice, Text, Words
 from rocket_cli._settings.setting import Part, Setting, setting
-from rocket_cli._settings.values import networks, root_path, underscores, url_path
+from rocket_cli._settings.values import networks, root_path, server_header, underscores, url_path
 
 REQUESTS: Final[tuple[Setting, ...]] = (
     setting(
@@ -57,6 +57,23 @@ REQUESTS: Final[tuple[Setting, ...]] = (
         "Server-Timing: queue;dur=1.234.",
         part=Part.SITE,
         default=False,
+    ),
+    setting(
+        "compress",
+        FLAG,
+        "Compress responses of text from 1 KiB on for clients that accept it: by gzip, by zstd "
+        "with the extra zstd or Python 3.14, by br with the extra brotli. Compress static files "
+        "once.",
+        part=Part.SITE,
+        default=False,
+    ),
+    setting(
+        "server-header",
+        Text(server_header),
+        "Send this value in the header field Server, which the application may replace; an empty "
+        "one: send no such field.",
+        part=Part.SITE,
+        default_words="the name and version of the server",
     ),
     setting(
         "request-ids",

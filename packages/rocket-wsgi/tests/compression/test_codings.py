@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rocket_wsgi._compression.codings import Codings
 from rocket_wsgi._repeat_cache import MEMORY
-from rocket_wsgi._static.codings import _preferences, preferred
+
+CODINGS = Codings(("br", "gzip"))
 
 
 @pytest.mark.parametrize(
@@ -32,26 +34,26 @@ from rocket_wsgi._static.codings import _preferences, preferred
     ],
 )
 def test_preferred(value: str, expected: tuple[str, ...]) -> None:
-    assert preferred(value) == expected
+    assert CODINGS[value] == expected
 
 
 @given(st.text())
 def test_any_text(text: str) -> None:
-    assert set(preferred(text)) <= {"br", "gzip"}
+    assert set(CODINGS[text]) <= {"br", "gzip"}
 
 
 def test_values_that_do_not_come_again_do_not_displace_others() -> None:
     for number in range(3 * MEMORY):
         for _ in range(2):
-            preferred(f"x{number}")
-    assert len(_preferences) <= MEMORY
+            CODINGS[f"x{number}"]
+    assert len(CODINGS) <= MEMORY
     for _ in range(2):
-        preferred("gzip, the usual one")
-    assert "gzip, the usual one" in _preferences
+        CODINGS["gzip, the usual one"]
+    assert "gzip, the usual one" in CODINGS
 
 
 def test_long_values_are_not_remembered() -> None:
     value = "gzip" + " " * 300
     for _ in range(3):
-        assert preferred(value) == ("gzip",)
-    assert value not in _preferences
+        assert CODINGS[value] == ("gzip",)
+    assert value not in CODINGS
