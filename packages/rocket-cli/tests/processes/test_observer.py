@@ -237,7 +237,7 @@ def test_counters_include_all_processes_and_replaced_ones(site: Path, client: ht
         eventually(all_told)
         eventually(lambda: "rocket_processes1" not in metrics(client, where))
         assert metrics(client, where)["rocket_requests_total"] == 15
-        assert "Requests  15, 0 waiting" in command(site, "stats")
+        assert "Requests   15, 0 waiting" in command(site, "stats")
         served.stop()
 
 

@@ -40,7 +40,7 @@ def version(client: httpx.Client, url: str) -> str:
 
 def on_new_connections(url: str) -> set[str]:
     """Return the versions that clients get which connect now."""
-    return {httpx.get(url, trust_env=False).text.split()[0] for _ in range(20)}
+    return {httpx.get(url, trust_env=False, timeout=PATIENCE).text.split()[0] for _ in range(20)}
 
 
 def reload(served: Served, before: list[int]) -> list[int]:
@@ -135,7 +135,7 @@ def test_command_says_that_the_reload_has_failed(site: Path, write: Write) -> No
     options = [*LONG, "--admin", "admin.sock"]
     with Served(site, *ANY, *options, "versioned") as served:
         url = served.location()
-        eventually((site / "admin.sock").exists)
+        eventually(lambda: len(served.workers()) == 2)  # with the observer
         before = served.workers()
         write("versioned.py", VERSION.format("second"))
         command = start([], ["reload", "--admin", "admin.sock"], site, {})

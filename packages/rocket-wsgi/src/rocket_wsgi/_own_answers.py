@@ -91,7 +91,7 @@ CRASHED: Final = OwnAnswer(
 
 OWN_STATUSES: Final = (
     *(200, 301, 308),
-    *(400, 403, 405, 408, 411, 413, 414, 417, 426, 431),
+    *(400, 403, 405, 408, 411, 413, 414, 417, 426, 429, 431),
     *(500, 501, 503, 504, 505),
 )
 """The status codes of all responses that the server gives in place of the application."""

@@ -312,7 +312,7 @@ def test_what_goes_on_after_the_view_is_not_compressed(serve: Serve) -> None:
     def application(environ: Environ, start_response: Start) -> list[bytes]:
         streams.append(environ["rocket.events"].open())
         start_response("200 OK", [("Content-Type", "text/event-stream")])
-        return []
+        return [BODY]
 
     client = serve(application, compress=True).open()
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n")

@@ -27,8 +27,10 @@ QUICK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 class Asking:
     """An application whose ``/view`` does something with ``rocket.cancelled``."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, *, asks: bool = True) -> None:
+        """``asks``: it has asked once before `begun` is set, and so is to be told afterwards."""
         self._view = view
+        self._asks = asks
         self.begun = threading.Event()
         self.ended = threading.Event()
         self.result: object = None
@@ -40,6 +42,8 @@ class Asking:
         if environ["PATH_INFO"] == "/view":
             self.environ = environ.copy()
             self.cancelled = environ["rocket.cancelled"]
+            if self._asks:
+                assert not self.cancelled.is_set()
             self.begun.set()
             try:
                 self.result = self._view(self.cancelled)
@@ -101,7 +105,7 @@ def test_client_that_has_left_before_the_view_asks_is_found(serve: Serve) -> Non
         eventually(cancelled)  # which is `rocket.client_gone`, too
         return bool(cancelled.is_set())
 
-    application = Asking(view)
+    application = Asking(view, asks=False)
     client = serve(application).open()
     client.send(GET)
     assert application.begun.wait(PATIENCE)
@@ -239,7 +243,7 @@ def test_time_limit_that_was_over_before_the_view_asks(serve: Serve) -> None:
         assert answered.wait(PATIENCE)
         cancelled.raise_if()
 
-    application = Asking(view)
+    application = Asking(view, asks=False)
     client = serve(application, server={"request_timeout": 0.1}).open()
     client.send(GET)
     assert client.answer().status == 504
