@@ -9,6 +9,7 @@ the best ones, for a few percent of the size. A file is compressed once, at high
 
 from __future__ import annotations
 
+import importlib
 import sys
 import zlib
 from collections.abc import Callable
@@ -106,12 +107,9 @@ class _GzipEncoder:
 
 
 def _zstd() -> Coder | None:
-    module: Any
+    later = sys.version_info >= (3, 14)
     try:
-        if sys.version_info >= (3, 14):
-            from compression import zstd as module  # noqa: PLC0415 - only if it is to compress
-        else:
-            from backports import zstd as module  # noqa: PLC0415 - as above, and if it is installed
+        module = importlib.import_module("compression.zstd" if later else "backports.zstd")
     except ImportError:
         return None
     return Coder(
@@ -142,7 +140,7 @@ class _ZstdEncoder:
 
 def _brotli() -> Coder | None:
     try:
-        import brotli  # noqa: PLC0415 - as above
+        brotli = importlib.import_module("brotli")
     except ImportError:
         return None
     return Coder(
