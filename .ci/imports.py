@@ -16,9 +16,6 @@ FOR_TYPES = {"mypy_extensions"}
 OF_APPLICATIONS = {"django"}
 """What a module is for that only applications import which have it anyway."""
 
-OF_LATER_VERSIONS = {"compression"}
-"""Modules of the standard library that the version of Python that runs this may not have."""
-
 BY_NAME = {"backports", "brotli"}
 """What is imported by a name in a string, because a compiled wheel is built without it."""
 
@@ -52,7 +49,7 @@ def imported(package: Path) -> dict[str, str]:
             for module in modules:
                 found.setdefault(module.partition(".")[0], place)
     own = package.name.replace("-", "_")
-    known = sys.stdlib_module_names | OF_LATER_VERSIONS | FOR_TYPES | OF_APPLICATIONS
+    known = sys.stdlib_module_names | FOR_TYPES | OF_APPLICATIONS
     return {name: place for name, place in found.items() if name != own and name not in known}
 
 

@@ -49,7 +49,7 @@ def test_the_best_coding_is_the_first() -> None:
 
 
 def test_gzip_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("compression", "backports", "brotli"):
+    for module in ("compression.zstd", "backports.zstd", "brotli"):
         monkeypatch.setitem(sys.modules, module, None)
     assert Coders().names == ("gzip",)
 
