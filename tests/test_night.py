@@ -308,7 +308,7 @@ def test_killed_worker(tmp_path: Path) -> None:
         os.kill(first, signal.SIGKILL)
         night.running.wait_for("was killed by SIGKILL.*of serving: replacing it in")
         eventually(lambda: night.metric("rocket_process_restarts_total") == 1)
-        eventually(lambda: night.processes()[second] > 10)
+        eventually(lambda: night.processes()[second] > 12)
         os.kill(second, signal.SIGKILL)
         night.running.wait_for("was killed by SIGKILL.*: replacing it$")
         night.running.wait_for("serves")

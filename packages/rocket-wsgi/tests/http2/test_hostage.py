@@ -46,7 +46,7 @@ ATTACKERS = 8
 LARGE = 1024 * 1024
 BODY = bytes(LARGE)
 CALM = ErrorCode.ENHANCE_YOUR_CALM
-MEMORY = 12 * 1024 * 1024
+MEMORY = 16 * 1024 * 1024
 """The bytes that the server and the clients of a test may take during an attack, in addition to
 what applications have made."""
 INITIAL_WINDOW = 4
