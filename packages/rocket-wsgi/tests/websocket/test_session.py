@@ -402,6 +402,7 @@ class Websocket(RuleBasedStateMachine):
     @rule()
     def raises(self) -> None:
         self.fail(1011, changed=self.session.state is not State.CLOSED)
+        self.arrived.clear()  # nothing but on_close follows, even if the client has left before
         self.put(self.session.raised())
 
     def fail(self, code: int, *, changed: bool = True) -> None:

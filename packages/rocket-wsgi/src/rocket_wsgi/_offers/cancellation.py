@@ -343,7 +343,9 @@ class Guard:
         call, self._call = self._call, None
         by = None if call is None else self._cancellation.leave(call)
         if by is not None and isinstance(error, Exception) and not isinstance(error, Cancelled):
-            raise Cancelled(by) from error
+            cancelled = Cancelled(by)
+            cancelled.__cause__ = error  # for which compiled code has no statement
+            raise cancelled
 
 
 def _due(call: _Call) -> float:
