@@ -45,8 +45,9 @@ class Responding(LineWorker):
 
         def respond(connection: Connection, line: bytes, body: bytes) -> State:
             digit = 0 if line == b"nothing" else int(line)
-            counts.sent[digit] += 1
-            counts.recent[0] = digit
+            if digit:
+                counts.sent[digit] += 1
+            counts.sent[0] = digit
             return shout(connection, line, body)
 
         super().__init__(respond)

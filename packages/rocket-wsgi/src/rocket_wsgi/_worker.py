@@ -91,10 +91,10 @@ class WSGIWorker(Worker):
         self._adds_fields = site.adds_fields
         self._mounts = site.mounts
         self.responses = counts = ResponseCounts()
-        self._responses = counts
+        self._note_own = counts.note_own
         server = site.server_header
-        self._heads = ResponseHeads(EncodedHead, server, counts.sent, counts.recent)
-        self._blocks = ResponseHeads(EncodedBlock, server, counts.sent, counts.recent)
+        self._heads = ResponseHeads(EncodedHead, server, counts.sent)
+        self._blocks = ResponseHeads(EncodedBlock, server, counts.sent)
         self._receiver = Receiver(site, self._heads.clock, self._begin_http2, counts)
         self._doing = "", ""
         """The method and the target of the present request, or of the last one."""
@@ -294,7 +294,7 @@ class WSGIWorker(Worker):
         if isinstance(error, Refused):
             response.error = error.text
             response.refuse(error)
-            self._responses.note_own(int(error.status[:3]))
+            self._note_own(int(error.status[:3]))
             return
         connection.server.faults.report(_log, error, "%s: the application failed", request)
         response.error = CRASHED.reason
@@ -305,7 +305,7 @@ class WSGIWorker(Worker):
             return
         response.keep_alive = response.keep_alive and request.modern
         response.send_text(CRASHED.status, CRASHED.body)
-        self._responses.note_own(CRASHED.code)
+        self._note_own(CRASHED.code)
 
     def _finish(
         self,

@@ -17,22 +17,23 @@ class ResponseCounts:
     """The responses of one thread, which alone writes them; so they need no lock.
 
     A worker has an instance of its own as `Worker.responses`. For each response that it sends it
-    adds one in ``sent``, and writes the first digit of the status code to ``recent``. These are
-    lists, which code of any package reaches at no more than the cost of an index: an attribute of a
-    class that another package has compiled costs several times as much.
+    adds one in ``sent`` at the first digit of the status code, and writes that digit to
+    ``sent[0]``, which no status code has. Both are in one list, which code of any package reaches
+    at no more than the cost of an index: an attribute of a class that another package has compiled
+    costs several times as much.
 
     Attributes:
-        sent: the responses sent, by the first digit of the status code.
+        sent: the responses sent, by the first digit of the status code; at index 0 the digit of
+            the latest response of the present service, and 0 as long as there is none. The thread
+            sets that back after each service.
         own: the responses that the server gave in place of the application, by status code. They
             are among those of ``sent``.
         times: the seconds that the thread spent on an exchange, by the first digit of the status
             code of its last response; 0 for none.
         adders: what adds a time to these, by that digit.
-        recent: that digit, in a list of one; 0 as long as the present service has no response. The
-            thread sets it back after each service.
     """
 
-    __slots__ = ("adders", "own", "recent", "sent", "times")
+    __slots__ = ("adders", "own", "sent", "times")
 
     def __init__(self) -> None:
         self.sent: Final = [0] * 10
@@ -41,7 +42,6 @@ class ResponseCounts:
         # Clients take a status code from 600 on for one from 500 on (RFC 9110, section 15).
         self.times: Final = [*times, times[5], times[5], times[5], times[5]]
         self.adders: Final = [each.add for each in self.times]
-        self.recent: Final = [0]
 
     def count_own(self, status: int) -> None:
         """Count a response with ``status`` that the server has sent in place of the application."""
@@ -61,7 +61,7 @@ class ResponseCounts:
 
     def add(self, other: ResponseCounts) -> None:
         """Add the counts of ``other`` to these."""
-        for digit, count in enumerate(list(other.sent)):
+        for digit, count in enumerate(other.sent[1:], 1):
             self.sent[digit] += count
         for status, count in list(other.own.items()):
             self.own[status] = self.own.get(status, 0) + count

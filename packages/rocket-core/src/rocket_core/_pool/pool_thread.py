@@ -109,7 +109,7 @@ class PoolThread:
         lines = pool.lines
         responses = seat.counters.responses
         count_wait, count_service = seat.counters.queue_time.add, responses.adders
-        recent = responses.recent
+        sent = responses.sent
         while ready and not pool.dismissing:  # that it is empty costs less than an exception
             try:
                 exchange = ready.popleft()
@@ -146,8 +146,8 @@ class PoolThread:
                     waited = taker.queue_time
                 seat.now = ended = time.monotonic()
                 count_wait(waited)
-                count_service[recent[0]](ended - began)
-                recent[0] = 0
+                count_service[sent[0]](ended - began)
+                sent[0] = 0
                 if again:
                     pool.queue_behind(taker)
                 continue
@@ -174,8 +174,8 @@ class PoolThread:
             if ended <= began:
                 seat.now = ended = time.monotonic()
             count_wait(waited)
-            count_service[recent[0]](ended - began)
-            recent[0] = 0
+            count_service[sent[0]](ended - began)
+            sent[0] = 0
             if again:
                 connection.claimed_at = ended
                 seat.busy = None  # before another thread may serve it: see `Seat`

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING
 
 from rocket_wsgi._clock import SERVER, Clock
 from rocket_wsgi._errors import ApplicationError
@@ -63,15 +64,11 @@ class HTTP1Framing(Framing):
             raise ApplicationError(f"Content-Length is {announced}, and the body has {size} bytes")
 
 
-_framings: Final[dict[tuple[bool, bool, str], HTTP1Framing]] = {}
-"""One for all requests that are alike. Each operation on it is atomic."""
-
-
 def framing_for(request: HTTP1Request, server: str) -> HTTP1Framing:
     """Return how the rest of the response to ``request``, by ``server``, is framed."""
-    key = request.modern, request.method != "HEAD", server
-    found = _framings.get(key)
-    if found is None:
-        modern, body, _ = key
-        found = _framings.setdefault(key, HTTP1Framing(modern=modern, body=body, server=server))
-    return found
+    return _framing_for(request.modern, request.method != "HEAD", server)
+
+
+@cache  # one for all parked responses that are alike
+def _framing_for(modern: bool, body: bool, server: str) -> HTTP1Framing:
+    return HTTP1Framing(modern=modern, body=body, server=server)

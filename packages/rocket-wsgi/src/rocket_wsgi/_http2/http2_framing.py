@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING
 
 from rocket_wsgi._clock import SERVER, Clock
 from rocket_wsgi._errors import ApplicationError
@@ -58,14 +59,11 @@ class HTTP2Framing(Framing):
             raise ApplicationError(f"Content-Length is {announced}, and the body has {size} bytes")
 
 
-_framings: Final[dict[tuple[bool, str], HTTP2Framing]] = {}
-"""One for all requests that are alike. Each operation on it is atomic."""
-
-
 def framing_for(request: HTTP2Request, server: str) -> HTTP2Framing:
     """Return how the rest of the response to ``request``, by ``server``, is framed."""
-    key = request.method != "HEAD", server
-    found = _framings.get(key)
-    if found is None:
-        found = _framings.setdefault(key, HTTP2Framing(body=key[0], server=server))
-    return found
+    return _framing_for(request.method != "HEAD", server)
+
+
+@cache  # one for all parked responses that are alike
+def _framing_for(body: bool, server: str) -> HTTP2Framing:
+    return HTTP2Framing(body=body, server=server)

@@ -293,7 +293,7 @@ class Response(ABC, Generic[_Request, _Head]):
                 self._lease.claim()
             except ClientGone:
                 if self.overtaken:  # the server has answered, and counted that
-                    self._heads.recent[0] = _SERVER_ERROR
+                    self._heads.sent[0] = _SERVER_ERROR
                 raise
         if self.upgrade is not None and not self.upgrade.withdraw():
             raise ClientGone("the application has taken the connection over")
@@ -483,8 +483,9 @@ class Response(ABC, Generic[_Request, _Head]):
         self.began = True
         self.status = head.status
         digit = head.digit  # as `ResponseHeads.count`, without the cost of a call
-        heads.sent[digit] += 1
-        heads.recent[0] = digit
+        sent = heads.sent
+        sent[digit] += 1
+        sent[0] = digit
         if head.bodiless or request.method == "HEAD":
             self._bodiless = True
             return _announced_length(head, length)

@@ -145,8 +145,8 @@ class ResponseHeads(Generic[_Head_co]):
 
     Attributes:
         clock: the clock of the thread, for the fields ``Date`` and ``Server``.
-        sent: the number of responses that the thread has sent, by the first digit of the status.
-        recent: the first digit of the status of the latest one: see `rocket_core.ResponseCounts`.
+        sent: the number of responses that the thread has sent, by the first digit of the status;
+            at index 0 that of the latest one: see `rocket_core.ResponseCounts`.
     """
 
     def __init__(
@@ -154,15 +154,12 @@ class ResponseHeads(Generic[_Head_co]):
         make_head: Callable[[str, Headers], _Head_co],
         server: str = SERVER,
         sent: list[int] | None = None,
-        recent: list[int] | None = None,
     ) -> None:
         """Make heads by ``make_head``, the class of a protocol, for a `Clock` of ``server``.
 
-        ``sent`` and ``recent`` are those of `rocket_core.ResponseCounts`; None: they are for these
-        heads alone.
+        ``sent`` is that of `rocket_core.ResponseCounts`; None: it is for these heads alone.
         """
         self.sent: Final = [0] * 10 if sent is None else sent
-        self.recent: Final = [0] if recent is None else recent
         self.clock: Final = Clock(server)
         self._make_head = make_head
         self._remembered: RepeatCache[tuple[Any, ...], _Head_co] = RepeatCache()
@@ -175,7 +172,7 @@ class ResponseHeads(Generic[_Head_co]):
     def count(self, digit: int) -> None:
         """Count a response that is sent, by the first digit of its status."""
         self.sent[digit] += 1
-        self.recent[0] = digit
+        self.sent[0] = digit
 
     def make(self, status: Any, headers: Any) -> _Head_co:
         """Return the head for the arguments of ``start_response``. Raises `ApplicationError`.
