@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import sysconfig
 import threading
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,6 +22,7 @@ import pytest
 import trustme
 from prometheus_client.parser import text_string_to_metric_families
 
+from rocket_cli._commands.admin import WAITING
 from rocket_core.testing import eventually
 from systemtests.postgresql import Database
 from systemtests.processes import (
@@ -135,8 +138,12 @@ class Incident:
         samples = [
             each for family in text_string_to_metric_families(text) for each in family.samples
         ]
-        values = [each.value for each in samples if each.name == name]
-        assert values, f"there is no {name}"
+        values = [
+            each.value
+            for each in samples
+            if each.name == name and labels.items() <= each.labels.items()
+        ]
+        assert values, f"there is no {name} with {labels}"
         return sum(values)
 
     def processes(self) -> dict[int, float]:
@@ -332,9 +339,10 @@ def application(environ, start_response):
     os._exit(1)
 """
 HANGS = """\
-import threading
+import socket
 
-threading.Event().wait()
+database = socket.socketpair()
+database[0].recv(1)
 """
 
 FAULTS = {
@@ -413,12 +421,37 @@ def test_deploy_that_hangs(tmp_path: Path) -> None:
         newest = int(listed.splitlines()[-1].split()[0])
         assert newest not in before
         assert httpx.get(night.address, timeout=PATIENCE, trust_env=False).text == "good"
+        night.see(f"rocket-cli: {WAITING}")  # it comes after 10 s, and the warning after 30 s
+        night.see(warning_about(module))
         night.run(f"kill -KILL {newest}", variables={"4744": str(newest)})
         reload.join(PATIENCE)
         assert not reload.is_alive()
         assert night.metric("rocket_reloads_failed_total") == 1
         module.write_text(GOOD)
         night.run("rocket-cli reload")
+
+
+def warning_about(module: Path) -> str:
+    """What a worker process logs after a while if ``module``, which it imports, hangs."""
+    program = """
+import logging, sys
+from pathlib import Path
+from rocket_cli._application.load_watch import LoadWatch
+from rocket_cli._logging.formatting import TextLines
+handler = logging.StreamHandler(sys.stdout)
+handler.setFormatter(TextLines())
+logging.getLogger("rocket_cli").addHandler(handler)
+sys.path.insert(0, str(Path.cwd()))
+with LoadWatch(patience=0.1):
+    __import__(sys.argv[1])
+"""
+    command = [sys.executable, "-u", "-c", program, module.stem]
+    process = subprocess.Popen(command, cwd=module.parent, stdout=subprocess.PIPE, text=True)
+    with process:
+        assert process.stdout is not None
+        lines = list(itertools.takewhile(lambda line: "recv" not in line, process.stdout))
+        process.kill()
+    return "".join([*lines, "database[0].recv(1)"])
 
 
 def children_of(pid: int) -> list[int]:
@@ -446,6 +479,7 @@ def test_full_disk_for_logs(tmp_path: Path) -> None:
     with incident("A full disk: logs", tmp_path, *options) as night:
         assert httpx.get(night.address, timeout=PATIENCE, trust_env=False).status_code == 200
         night.running.wait_for("lines of the access log were lost")
+        assert night.metric("rocket_log_lines_lost_total", log="access") >= 1
 
 
 def test_full_disk_for_the_error_log(tmp_path: Path) -> None:
@@ -463,10 +497,11 @@ def test_full_disk_for_the_error_log(tmp_path: Path) -> None:
 
             def lost() -> bool:
                 text = client.get("http://metrics/metrics").text
-                return "rocket_log_lines_lost_total 0.0" not in text
+                return 'rocket_log_lines_lost_total{log="server"} 0.0' not in text
 
             eventually((tmp_path / "metrics.sock").exists)
             eventually(lost)
+            assert 'log="server"}' in client.get("http://metrics/metrics").text
     assert "rocket_log_lines_lost_total" in section
 
 

@@ -153,7 +153,7 @@ def counters(requests: int = 10, **changes: Any) -> dict[str, Any]:
         },
         "responses": {"1xx": 0, "2xx": requests, "3xx": 0, "4xx": 0, "5xx": 0},
         "own_responses": {},
-        "log_lines_lost": 2,
+        "log_lines_lost": {"access": 1, "server": 2},
         "cpu": 1.5,
         **changes,
     }

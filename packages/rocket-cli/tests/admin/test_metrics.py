@@ -115,7 +115,8 @@ def test_all_processes_are_added_up(site: str) -> None:
     assert found["rocket_reloads_failed_total"] == 5
     assert found["rocket_processes_wanted"] == 2
     assert found["rocket_start_time_seconds"] == 1.7e9
-    assert found["rocket_log_lines_lost_total"] == 6
+    assert found['rocket_log_lines_lost_total{log="access"}'] == 3
+    assert found['rocket_log_lines_lost_total{log="server"}'] == 6
     assert found["rocket_descriptors_used_ratio"] == 0.05
     assert (
         found[

@@ -50,7 +50,7 @@ SPEAKS = """
 COUNTERS: Message = {
     "accepted": 3,
     "accept_errors": 0,
-    "log_lines_lost": 0,
+    "log_lines_lost": {"server": 0},
     "refused": 0,
     "refused_clients": 0,
     "limited": 0,

@@ -351,6 +351,7 @@ def test_a_blocked_sink_does_not_stop_the_server(
     reports = [each.getMessage() for each in caplog.records if "were lost" in each.message]
     lost = sum(int(each.split()[0]) for each in reports)
     assert lost == 20 - kept
+    assert log.lost == lost
     assert 1 <= len(reports) <= 2
 
 
@@ -380,6 +381,7 @@ def test_a_failing_sink_causes_a_warning(serve: Serve, caplog: pytest.LogCapture
     messages = [each.getMessage() for each in caplog.records]
     lost = [each for each in messages if "were lost" in each]
     assert sum(int(each.split()[0]) for each in lost) == 2
+    assert log.lost == 2
     assert "No space left" in lost[0]
 
 

@@ -25,6 +25,7 @@ from rocket_core import Activity, Histogram, Server
 
 if TYPE_CHECKING:
     from rocket_tls import TLSListener
+    from rocket_wsgi import AccessLog
 
 Arguments = Mapping[str, Any]
 
@@ -46,9 +47,10 @@ class Inspector:
     Nothing is kept or measured between two questions.
     """
 
-    def __init__(self, server: Server) -> None:
-        """Answer about ``server``, which serves from now on."""
+    def __init__(self, server: Server, access_log: AccessLog | None = None) -> None:
+        """Answer about ``server``, which serves from now on, and its ``access_log``."""
         self._server = server
+        self._access_log = access_log
         self._began = time.monotonic()
 
     @property
@@ -88,7 +90,10 @@ class Inspector:
             },
             "responses": statistics.responses,
             "own_responses": statistics.own_responses,
-            "log_lines_lost": lost_messages(),
+            "log_lines_lost": {
+                "access": 0 if self._access_log is None else self._access_log.lost,
+                "server": lost_messages(),
+            },
             "cpu": time.process_time(),
         }
 

@@ -520,9 +520,10 @@ DEFINITIONS: Final = (
     Definition(
         "rocket_log_lines_lost",
         CounterMetricFamily,
-        "Messages of worker processes that could not be written to the log.",
-        (),
-        _counter("log_lines_lost"),
+        "Lines of worker processes that could not be written to the access log or the server's "
+        "log.",
+        ("log",),
+        _counters("log_lines_lost", ("access", "server")),
     ),
     Definition(
         "rocket_descriptors_used_ratio",

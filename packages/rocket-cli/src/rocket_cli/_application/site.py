@@ -11,6 +11,7 @@ from wsgiref.types import WSGIApplication
 
 from rocket_cli._application.broken_page import broken
 from rocket_cli._application.discovery import discover
+from rocket_cli._application.load_watch import LoadWatch
 from rocket_cli._application.loading import load
 from rocket_cli._application.patches import PatchedError, require_unpatched
 from rocket_cli._application.welcome_page import welcome
@@ -92,7 +93,8 @@ def _find_site(chosen: Chosen, *, welcomes: bool) -> Site:
 
 def _load(target: Target) -> WSGIApplication:
     try:
-        application = load(target)
+        with LoadWatch():
+            application = load(target)
     except CommandError:
         require_unpatched(str(target))  # the patch may be the reason for the failure
         raise

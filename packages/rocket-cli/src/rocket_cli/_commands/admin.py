@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from rocket_cli._admin.reply import Reply
+
+NOTICE: Final = 10.0
+"""Seconds of a reload after which the command says that it waits."""
+
+WAITING: Final = (
+    "still waiting for the new processes; the old ones keep serving. If the "
+    "application takes long to load, the log of the server says where it is. Ctrl+C ends this "
+    "command, not the reload."
+)
 
 _WIDE: Final = 200
 """Columns of a report that is not printed on a terminal."""
@@ -142,7 +152,13 @@ def reload(*, path: Path) -> None:
     New processes replace the old ones. The command ends when the new processes serve. If they
     cannot start, it prints the reason, and the old processes keep serving.
     """
-    _ask(path, "reload", patience=None)
+    notice = threading.Timer(NOTICE, click.echo, [f"rocket-cli: {WAITING}"], {"err": True})
+    notice.daemon = True
+    notice.start()
+    try:
+        _ask(path, "reload", patience=None)
+    finally:
+        notice.cancel()
     click.echo("reloaded")
 
 

@@ -107,7 +107,7 @@ _COUNTERS: Final[Forms] = {
     "service_times": _times_by_class,
     "responses": _numbers,
     "own_responses": _numbers,
-    "log_lines_lost": _number,
+    "log_lines_lost": _numbers,
     "cpu": _number,
 }
 

@@ -160,5 +160,7 @@ def _metrics_worker(ask: Ask) -> Callable[[], Worker]:
 
 @contextmanager
 def _serving(worker: Callable[[], Worker], bound: BoundSocket) -> Iterator[None]:
-    with Server(worker, [Listener(bound.socket)], min_threads=1, max_threads=_THREADS):
+    listeners = [Listener(bound.socket)]
+    # Without the watchdog, as a question may take long: a reload, for example.
+    with Server(worker, listeners, min_threads=1, max_threads=_THREADS, watchdog=None):
         yield

@@ -190,7 +190,7 @@ class _Booted:
                 message = error.message if isinstance(error, CommandError) else f"{error}"
                 _report_failure(channel, message, error.__cause__ or error)
                 return REFUSED
-            inspector = Inspector(server)
+            inspector = Inspector(server, self.access_log)
             Control(channel, self._orders(channel), inspector.handlers).start()
             channel.send(self._report())
             self._wait(events)

@@ -71,6 +71,11 @@ class AccessLog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def lost(self) -> int:
+        """The number of lines that were lost so far: dropped, or refused by the sink."""
+        return self._writer.lost
+
     def reopen(self) -> None:
         """Continue in a new file of the same name after the old file has been renamed.
 

@@ -59,17 +59,22 @@ class _Order(Enum):
 class _LostLines:
     """Counts the lost lines, and logs a warning with their number once a minute.
 
-    ``_lock`` guards ``_count`` and ``_warn_after``.
+    ``_lock`` guards ``total``, ``_count`` and ``_warn_after``.
+
+    Attributes:
+        total: how many lines have been lost so far.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.total = 0
         self._count = 0
         self._warn_after = 0.0
 
     def add(self, count: int, reason: str) -> None:
         """Count ``count`` more lost lines."""
         with self._lock:
+            self.total += count
             self._count += count
             now = time.monotonic()
             if now < self._warn_after:
@@ -114,6 +119,11 @@ class Writer:
         self._running = False
         self._closed = False
         self._thread: threading.Thread | None = None
+
+    @property
+    def lost(self) -> int:
+        """The number of lines that were lost so far."""
+        return self._lost.total
 
     def put(self, record: RequestRecord) -> None:
         """Queue ``record``, or drop it if the queue is full. Never waits."""
