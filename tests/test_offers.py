@@ -17,7 +17,7 @@ import pytest
 from rocket_core import Listener, Server, TCPAddress
 from rocket_core.testing import PATIENCE, Client, eventually
 from rocket_tls import TLSListener
-from rocket_wsgi import WSGIWorker
+from rocket_wsgi import Cancelled, CancelledBy, WSGIWorker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,7 +219,7 @@ from django.http import HttpResponse
 from django.urls import path
 
 from rocket_core import Listener, Server
-from rocket_wsgi import WSGIWorker
+from rocket_wsgi import Cancelled, CancelledBy, WSGIWorker
 from rocket_wsgi.django import around
 
 settings.configure(
@@ -347,3 +347,37 @@ def test_compression_of_django_is_an_error(tmp_path: Path, size: int, status: in
         if status == 500:
             process.stdin.close()
             assert "Content-Encoding: gzip" in process.stderr.read()
+
+
+# -- rocket.cancelled ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("politely", [True, False], ids=["close_notify", "no close_notify"])
+def test_view_is_told_that_a_client_over_tls_has_left(
+    certificates: Certificates, politely: bool
+) -> None:
+    found: queue.SimpleQueue[Cancelled] = queue.SimpleQueue()
+    begun = threading.Event()
+
+    def application(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        cancelled = environ["rocket.cancelled"]
+        begun.set()
+        cancelled.wait(PATIENCE)
+        try:
+            cancelled.raise_if()
+        except Cancelled as error:
+            found.put(error)
+        start_response("200 OK", [])
+        return []
+
+    with client_of(application, certificates) as client:
+        client.send(get("/"))
+        assert begun.wait(PATIENCE)
+        sock = client.socket
+        assert isinstance(sock, ssl.SSLSocket)
+        if politely:
+            sock.setblocking(False)
+            with contextlib.suppress(ssl.SSLWantReadError):  # for the answer of the server
+                sock.unwrap()
+        sock.close()
+        assert found.get(timeout=PATIENCE).by is CancelledBy.CLIENT
