@@ -44,7 +44,8 @@ def test_fits_the_terminal(width: int, height: int) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 50)])
 def test_tells_everything(width: int, height: int) -> None:
-    second = stats(process=101, generation=2, counters=counters(70, closes={"served": 70}))
+    sent = counters(70, closes={"served": 70})
+    second = stats(process=101, generation=2, counters=sent, in_lines=7)
     text = drawn(trend_of(stats(counters=counters(50, closes={})), second), width, height)
     for expected in (
         "2 processes",
@@ -62,6 +63,7 @@ def test_tells_everything(width: int, height: int) -> None:
         "GET /0",
         "10.0.0.1:4711",
         "4 waiting",
+        "7 in lines",
         "q quit",
         "p pause",
     ):

@@ -62,6 +62,17 @@ def test_responses_by_class_with_those_that_alone_are_the_servers() -> None:
     assert "Responses 7,000 2xx, 2 4xx, 5 5xx; of the server: 2 400, 4 503, 1 504" in lines
 
 
+def test_limits_of_clients_that_have_done_something() -> None:
+    lined = counters(lined=40, limited=3, refused_clients=0)
+    lines = [
+        " ".join(each)
+        for each in words(rendered(stats_report(Reply([stats(in_lines=7, counters=lined)], {}))))
+    ]
+    assert "Requests 10, 2 waiting, 7 in the lines of their clients" in lines
+    assert "Limited 40 requests have waited in the line of their client, 3 answered 429" in lines
+    assert "Limited" not in rendered(stats_report(Reply([stats()], {})))
+
+
 def test_times_are_those_of_all_processes() -> None:
     text = rendered(stats_report(Reply([stats()], {})))
     line = next(line for line in text.splitlines() if line.startswith("in the application"))

@@ -97,8 +97,10 @@ def _footer(trend: Trend, *, paused: bool) -> Table:
     whole = trend.whole
     keys = Text.assemble(("q", "bold"), (" quit   ", "dim"), ("p", "bold"), (" pause", "dim"))
     waiting, stalled = whole["queue"], whole["threads"].get("stalled", 0)
+    in_lines = whole.get("in_lines", 0)
     facts = Text.assemble(
         (f"{number(waiting)} waiting", "bold yellow" if waiting else "dim"),
+        (f"   {number(in_lines)} in lines" if in_lines else "", "bold yellow"),
         (f"   {number(stalled)} stalled   {size(whole['held'])} of responses held", "dim"),
     )
     grid.add_row(keys, Text("paused", "bold reverse") if paused else facts)

@@ -123,7 +123,10 @@ def _side_by_side(*parts: RenderableType) -> Table:
 def _requests(whole: Answer, counters: Answer) -> RenderableType:
     threads = whole["threads"]
     grid = Table.grid(padding=(0, 2))
-    grid.add_row("Requests", f"{number(counters['requests'])}, {number(whole['queue'])} waiting")
+    waiting = f"{number(whole['queue'])} waiting"
+    if whole["in_lines"]:
+        waiting += f", {number(whole['in_lines'])} in the lines of their clients"
+    grid.add_row("Requests", f"{number(counters['requests'])}, {waiting}")
     grid.add_row("Responses", _responses(counters))
     grid.add_row(
         "Threads", f"{threads['busy']} of {threads['count']} busy, {threads['stalled']} stalled"
@@ -133,6 +136,8 @@ def _requests(whole: Answer, counters: Answer) -> RenderableType:
         f"{number(counters['accepted'])} accepted, {number(counters['refused'])} refused, "
         f"{number(counters['accept_errors'])} failed, {size(whole['held'])} of responses held",
     )
+    if limited := _limited(counters):
+        grid.add_row("Limited", limited)
     times = table("Time", ">median", ">90 %", ">99 %", ">mean", ">total")
     for name, key in (("in queue", "queue_time"), ("in the application", "service_time")):
         found = counters[key]
@@ -143,6 +148,16 @@ def _requests(whole: Answer, counters: Answer) -> RenderableType:
             seconds(found["sum"]),
         )
     return Group(grid, "", times)
+
+
+def _limited(counters: Answer) -> str:
+    """Return what the limits for each client have done, as far as they have done anything."""
+    found = {
+        "requests have waited in the line of their client": counters["lined"],
+        "answered 429": counters["limited"],
+        "connections closed at once": counters["refused_clients"],
+    }
+    return ", ".join(f"{number(count)} {name}" for name, count in found.items() if count)
 
 
 def _responses(counters: Answer) -> str:
