@@ -325,6 +325,32 @@ add_budget(VERSIONS[-1], compiled=False)
 add_budget(VERSIONS[-1], compiled=True)
 
 
+def add_chaos(version: str, *, compiled: bool) -> None:
+    """Define the session of the long chaos tests, of the pure or of the compiled build."""
+
+    @nox.session(
+        name="chaos-compiled" if compiled else "chaos",
+        default=False,
+        python=INTERPRETERS[version] or False,
+        requires=[f"wheels({version})" if compiled else "build"],
+    )
+    def chaos(session: nox.Session) -> None:
+        """A million marked answers beside broken requests, or `nox -s chaos -- ANSWERS SEED`."""
+        require_interpreter(session, version)
+        packages = list(PACKAGES)
+        own = built(session, packages, compiled_for=version if compiled else None)
+        session.install(*own, *group(TOOLS, "system"))
+        check_build(session, packages, compiled=compiled)
+        answers, seed = [*session.posargs, *("1000000", "1")[len(session.posargs) :]]
+        chosen = {"ROCKET_CHAOS": answers, "ROCKET_CHAOS_SEED": seed, "PYTHONPATH": None}
+        options = ["-o", "faulthandler_timeout=0", "-s"]
+        session.run("pytest", *options, "tests/chaos", env=chosen)
+
+
+add_chaos(VERSIONS[-1], compiled=False)
+add_chaos(VERSIONS[-1], compiled=True)
+
+
 @nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
 def fuzz(session: nox.Session) -> None:
     """Fuzz the parser of requests and HTTP/2, ten minutes each, or `nox -s fuzz -- SECONDS`."""
