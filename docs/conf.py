@@ -22,7 +22,9 @@ language = "en"
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "python_api",
     "repository_links",
 ]
 exclude_patterns = ["_*", "recipes/*"]
@@ -36,6 +38,44 @@ repository_url = "https://github.com/rocket-server/rocket"
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 6
 myst_heading_slug_func = "github"
+
+# The Python API
+public_modules = [
+    "rocket_core",
+    "rocket_core.http1",
+    "rocket_core.extending",
+    "rocket_core.testing",
+    "rocket_wsgi",
+    "rocket_wsgi.compat",
+    "rocket_wsgi.django",
+    "rocket_wsgi.engineio",
+    "rocket_wsgi.extending",
+    "rocket_wsgi.redis_bus",
+    "rocket_tls",
+    "rocket_cli",
+]
+default_role = "py:obj"
+autodoc_default_options = {
+    "members": True,
+    # The methods of private bases belong to a class, those of the standard library do not.
+    "inherited-members": ",".join(
+        ["Enum", "Exception", "Executor", "Future", "Generic", "Mapping", "Protocol", "Thread"]
+        + ["dict", "int", "str", "tuple"]
+    ),
+    "show-inheritance": True,
+}
+autodoc_member_order = "groupwise"
+autodoc_use_type_comments = False  # their search fails for classes that name a public module
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_attr_annotations = True
+nitpick_ignore = [
+    ("py:class", "PrivateKeyTypes"),
+    ("py:class", "StartResponse"),
+    ("py:class", "engineio.socket.Socket"),
+    ("py:class", "x509.Certificate"),
+    ("py:obj", "cryptography"),
+]
 
 # Links to other sites are checked by `nox -s docs -- --external` only.
 linkcheck_timeout = 15

@@ -1,0 +1,210 @@
+"""The reference of the Python API, as the public modules show their names.
+
+Public modules export names that private modules define. So this extension finds the docstring of a
+constant where it is defined, leaves out bases that are private and shows their attributes with the
+class, and resolves references: names of any package without its module, names of the standard
+library, and names of the packages that have no entry, which are plain text. A reference to a name
+that does not exist at all stays a warning.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.pycode import ModuleAnalyzer
+
+_PACKAGES = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli")
+_LIBRARY = "https://docs.python.org/3/library"
+_PAGES = {"wsgiref.types": "wsgiref", "concurrent.futures._base": "concurrent.futures"}
+"""Modules of the standard library that are described on the page of another one."""
+
+_ATTRIBUTE = re.compile(r" {4}(\w+):")
+_VALUES = frozenset({"attribute", "data", "property"})
+_plain: dict[str, list[str]] = {}
+"""Docstrings of values that napoleon is about to read."""
+
+
+def find_constants(app: Sphinx) -> None:
+    """Let autodoc find the docstrings of constants that public modules import."""
+    for module in app.config.public_modules:
+        names = importlib.import_module(module).__dict__.get("__all__", ())
+        analyzer = ModuleAnalyzer.for_module(module)
+        docs = analyzer.find_attr_docs()
+        tree = ast.parse(analyzer.code)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] in _PACKAGES:
+                found = ModuleAnalyzer.for_module(str(node.module)).find_attr_docs()
+                exported = {("", each.name) for each in node.names if each.name in names}
+                docs.update({key: found[key] for key in exported & found.keys()})
+
+
+def _private_bases(cls: type) -> list[type]:
+    """The bases of a class that the packages do not export, the nearest first."""
+    return [each for each in cls.__mro__[1:] if _is_private(each)]
+
+
+def _is_private(cls: type) -> bool:
+    package, _, rest = cls.__module__.partition(".")
+    return package in _PACKAGES and (rest.startswith("_") or cls.__name__.startswith("_"))
+
+
+def _section(lines: list[str]) -> slice:
+    """Where the section ``Attributes`` of a docstring is, without its title."""
+    if "Attributes:" not in lines:
+        return slice(len(lines), len(lines))
+    begin = lines.index("Attributes:") + 1
+    others = (at for at in range(begin, len(lines)) if lines[at] and lines[at][0] != " ")
+    return slice(begin, next(others, len(lines)))
+
+
+def _attributes(cls: type, docstring: list[str]) -> dict[str, list[str]]:
+    """The attributes that a section describes, except those with an entry as a property."""
+    section = docstring[_section(docstring)]
+    attributes: dict[str, list[str]] = {}
+    for line in filter(None, section):
+        if match := _ATTRIBUTE.match(line):
+            attributes[match[1]] = []
+        attributes[next(reversed(attributes))].append(line)
+    return {
+        name: lines
+        for name, lines in attributes.items()
+        if not isinstance(inspect.getattr_static(cls, name, None), property)
+    }
+
+
+def complete_docstring(
+    _app: Sphinx, what: str, name: str, obj: Any, _options: Any, lines: list[str]
+) -> None:
+    """Add to a class the attributes of its private bases, which have no entry of their own."""
+    if what in _VALUES:
+        _plain[name] = list(lines)
+    elif what == "class" and isinstance(obj, type):
+        attributes = _attributes(obj, lines)
+        for base in _private_bases(obj):
+            docstring = inspect.cleandoc(base.__dict__.get("__doc__") or "").splitlines()
+            attributes = _attributes(obj, docstring) | attributes
+        section = [line for _, item in sorted(attributes.items()) for line in item]
+        at = _section(lines)
+        title = ["", "Attributes:"] if section and at.start == len(lines) else []
+        lines[at] = [*title, *section, ""]
+
+
+def restore_docstring(
+    _app: Sphinx, what: str, name: str, _obj: Any, _options: Any, lines: list[str]
+) -> None:
+    """Take the docstring of a value as it is: napoleon looks for a type before its first colon."""
+    if what in _VALUES:
+        lines[:] = _plain.pop(name)
+
+
+def skip_member(
+    _app: Sphinx, _what: str, _name: str, obj: Any, _skip: bool, _options: Any
+) -> bool | None:
+    """Leave out what Python says of fields without a docstring."""
+    return str(getattr(obj, "__doc__", "")).startswith("Alias for field number") or None
+
+
+def leave_out_private_bases(
+    _app: Sphinx, _name: str, _obj: Any, _options: Any, bases: list[Any]
+) -> None:
+    """Show only bases that have an entry, or are those of another project."""
+    public = [each for each in bases if not (isinstance(each, type) and _is_private(each))]
+    bases[:] = public or [object]
+
+
+def leave_out_object(_app: Sphinx, _domain: str, _kind: str, content: nodes.Element) -> None:
+    """Say nothing of bases where there is none but `object`."""
+    if content.children and content[0].astext() == "Bases: object":
+        content.pop(0)
+
+
+@cache
+def _names() -> frozenset[str]:
+    """All names that the sources of the packages define."""
+    names: set[str] = set()
+    for package in _PACKAGES:
+        folder = Path(str(sys.modules[package].__file__)).parent
+        for file in folder.rglob("*.py"):
+            names.update(_defined(ast.parse(file.read_bytes())))
+    return frozenset(names)
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.arg(arg=name):
+                names.add(name)
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                names.add(name)
+    return names
+
+
+def resolve(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.TextElement
+) -> nodes.Element | None:
+    """Resolve a reference that Sphinx has not resolved; None: it stays a warning."""
+    if node.get("refdomain") != "py":
+        return None
+    target = str(node["reftarget"])
+    package, _, rest = target.partition(".")
+    if package in sys.stdlib_module_names:
+        return _library_reference(target, text)
+    if entry := _entry(env, target, str(node.get("py:module"))):
+        page, anchor = entry
+        address = app.builder.get_relative_uri(str(node["refdoc"]), page)
+        return nodes.reference("", "", text, refuri=f"{address}#{anchor}", internal=True)
+    if package in _PACKAGES and "._" not in f".{rest}":
+        return None
+    return text if target.rpartition(".")[2] in _names() else None
+
+
+def _library_reference(target: str, text: nodes.TextElement) -> nodes.Element:
+    module = _library_module(target)
+    page = _PAGES.get(module, module)
+    anchor = target.replace("._base", "")
+    address = f"{_LIBRARY}/{page}.html#{anchor}"
+    return nodes.reference("", "", text, refuri=address, internal=False)
+
+
+def _library_module(target: str) -> str:
+    """The module of a name in the standard library."""
+    parts = target.split(".")
+    prefixes = [".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
+    return next((each for each in prefixes if each in sys.modules), parts[0])
+
+
+def _entry(env: BuildEnvironment, target: str, module: str) -> tuple[str, str] | None:
+    """The page and the anchor of a name, preferably of the module or package of the reference."""
+    objects = env.domains.python_domain.objects
+    found = [name for name in objects if name.endswith(f".{target}")]
+    for place in (module, module.partition(".")[0], ""):
+        near = [name for name in found if name.startswith(place)]
+        if len(near) == 1:
+            entry = objects[near[0]]
+            return entry.docname, entry.node_id
+    return None
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect the events of autodoc."""
+    app.add_config_value("public_modules", [], "env", list)
+    app.connect("builder-inited", find_constants)
+    app.connect("object-description-transform", leave_out_object)
+    app.connect("autodoc-process-docstring", complete_docstring, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", restore_docstring, priority=600)
+    app.connect("autodoc-skip-member", skip_member)
+    app.connect("autodoc-process-bases", leave_out_private_bases)
+    app.connect("missing-reference", resolve)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
