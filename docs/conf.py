@@ -5,9 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pygments.lexers.special import TextLexer  # type: ignore[import-untyped]
-from sphinx.application import Sphinx
-
 from rocket_cli import __version__
 
 _DOCS = Path(__file__).parent
@@ -24,6 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "inline_pictures",
     "python_api",
     "repository_links",
 ]
@@ -38,6 +36,8 @@ repository_url = "https://github.com/rocket-server/rocket"
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 6
 myst_heading_slug_func = "github"
+
+inline_pictures = ["pictures/connection-life.svg"]
 
 # The Python API
 public_modules = [
@@ -58,10 +58,8 @@ default_role = "py:obj"
 autodoc_default_options = {
     "members": True,
     # The methods of private bases belong to a class, those of the standard library do not.
-    "inherited-members": ",".join(
-        ["Enum", "Exception", "Executor", "Future", "Generic", "Mapping", "Protocol", "Thread"]
-        + ["dict", "int", "str", "tuple"]
-    ),
+    "inherited-members": "Enum, Exception, Executor, Future, Generic, Mapping, Protocol, Thread, "
+    "dict, int, str, tuple",
     "show-inheritance": True,
 }
 autodoc_member_order = "groupwise"
@@ -89,6 +87,7 @@ copybutton_only_copy_prompt_lines = True
 html_theme = "furo"
 html_title = "Rocket"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {
@@ -96,8 +95,3 @@ html_theme_options = {
     "source_branch": "main",
     "source_directory": "docs/",
 }
-
-
-def setup(app: Sphinx) -> None:
-    """Show diagrams in Mermaid as their text."""
-    app.add_lexer("mermaid", TextLexer)
