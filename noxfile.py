@@ -295,6 +295,14 @@ def system(session: nox.Session) -> None:
     session.run("pytest", *parallel(2), "tests", *session.posargs, env={"PYTHONPATH": None})
 
 
+@nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
+def capture(session: nox.Session) -> None:
+    """Make the animated picture of rocket-cli top for the site: docs/pictures/top.svg."""
+    require_interpreter(session, VERSIONS[-1])
+    session.install(*built(session, list(PACKAGES)), *group(TOOLS, "capture"))
+    session.run("python", "-m", "bench.capture", *session.posargs, env={"PYTHONPATH": None})
+
+
 @nox.session(python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
 def docs(session: nox.Session) -> None:
     """Make the site in site/; `nox -s docs -- --external` checks its links to other sites."""
