@@ -21,7 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
-    "inline_pictures",
+    "pictures",
     "python_api",
     "repository_links",
 ]
@@ -37,7 +37,7 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 6
 myst_heading_slug_func = "github"
 
-inline_pictures = ["pictures/connection-life.svg"]
+inline_pictures = ["pictures/connection-life.svg", "pictures/top.svg"]
 
 # The Python API
 public_modules = [
@@ -58,21 +58,20 @@ default_role = "py:obj"
 autodoc_default_options = {
     "members": True,
     # The methods of private bases belong to a class, those of the standard library do not.
-    "inherited-members": "Enum, Exception, Executor, Future, Generic, Mapping, Protocol, Thread, "
-    "dict, int, str, tuple",
+    "inherited-members": "BaseException, Enum, Exception, Executor, Future, Generic, Mapping, "
+    "OSError, Protocol, Thread, dict, int, str, tuple",
     "show-inheritance": True,
 }
-autodoc_member_order = "groupwise"
+autodoc_member_order = "alphabetical"
+python_maximum_signature_line_length = 88
+toc_object_entries_show_parents = "hide"
 autodoc_use_type_comments = False  # their search fails for classes that name a public module
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_attr_annotations = True
-nitpick_ignore = [
-    ("py:class", "PrivateKeyTypes"),
-    ("py:class", "StartResponse"),
-    ("py:class", "engineio.socket.Socket"),
-    ("py:class", "x509.Certificate"),
-    ("py:obj", "cryptography"),
+nitpick_ignore_regex = [
+    ("py:.*", r"(cryptography|engineio|redis|x509)(\..*)?"),
+    ("py:class", r"(PrivateKeyTypes|StartResponse)"),
 ]
 
 # Links to other sites are checked by `nox -s docs -- --external` only.

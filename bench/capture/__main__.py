@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 from typing import Final
 
@@ -122,15 +123,18 @@ def record(clients: int) -> Recording:
         top.end(b"q")
     if report != {"open": clients, "closed": 0}:
         raise BenchError(f"not all slow clients were served: {report}")
-    times = [*(when for when, _ in top.pictures), top.pictures[-1][0] + 1.0]
+    drawn = list(dropwhile(_is_empty, top.pictures))
+    times = [*(when for when, _ in drawn), drawn[-1][0] + 1.0]
     return Recording(
-        [
-            (after - when, picture)
-            for (when, picture), after in zip(top.pictures, times[1:], strict=True)
-        ],
+        [(after - when, picture) for (when, picture), after in zip(drawn, times[1:], strict=True)],
         sum(when < ended for when in times) - 1,
         _words(clients, load.times, begun, ended),
     )
+
+
+def _is_empty(screen: tuple[float, Picture]) -> bool:
+    """Whether the program has cleared the screen and not drawn on it yet."""
+    return not any(cell.text.strip() for line in screen[1] for cell in line)
 
 
 def _start_slow_clients(port: int, count: int) -> subprocess.Popen[str]:

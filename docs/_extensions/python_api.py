@@ -10,12 +10,19 @@ that does not exist at all stays a warning.
 from __future__ import annotations
 
 import ast
+import collections.abc
+import datetime
 import importlib
 import inspect
+import pathlib
 import re
 import sys
+import threading
+import types
+import typing
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from docutils import nodes
@@ -29,24 +36,34 @@ _LIBRARY = "https://docs.python.org/3/library"
 _PAGES = {"wsgiref.types": "wsgiref", "concurrent.futures._base": "concurrent.futures"}
 """Modules of the standard library that are described on the page of another one."""
 
-_ATTRIBUTE = re.compile(r" {4}(\w+):")
+_ATTRIBUTE = re.compile(r" {4}(\w+): *(.*)")
+_COMMON = (typing, collections.abc, pathlib, types, datetime, threading)
+"""Modules of the standard library whose names may come without them in annotations."""
 _VALUES = frozenset({"attribute", "data", "property"})
+_DEFAULTS = (
+    (re.compile(r"<(\w+\.\w+): [^<>]*>"), r"\1"),  # a member of an enumeration
+    (re.compile(r"<function [^<>]*<lambda>>"), "..."),
+    (re.compile(r"= ([A-Z]\w*)\(\w+=[^()]*\)"), r"= \1()"),  # all settings at their defaults
+)
+_origins: dict[str, str] = {}
+"""The modules that define exported names."""
 _plain: dict[str, list[str]] = {}
 """Docstrings of values that napoleon is about to read."""
 
 
-def find_constants(app: Sphinx) -> None:
-    """Let autodoc find the docstrings of constants that public modules import."""
+def find_origins(app: Sphinx) -> None:
+    """Learn where exported names are defined, and let autodoc find the docstrings of constants."""
     for module in app.config.public_modules:
         names = importlib.import_module(module).__dict__.get("__all__", ())
         analyzer = ModuleAnalyzer.for_module(module)
         docs = analyzer.find_attr_docs()
-        tree = ast.parse(analyzer.code)
-        for node in ast.walk(tree):
+        for node in ast.walk(ast.parse(analyzer.code)):
             if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] in _PACKAGES:
-                found = ModuleAnalyzer.for_module(str(node.module)).find_attr_docs()
-                exported = {("", each.name) for each in node.names if each.name in names}
-                docs.update({key: found[key] for key in exported & found.keys()})
+                origin = ModuleAnalyzer.for_module(str(node.module))
+                exported = {each.name for each in node.names if each.name in names}
+                found = origin.find_attr_docs()
+                docs.update({key: found[key] for key in found if not key[0] and key[1] in exported})
+                _origins.update({f"{module}.{name}": origin.modname for name in exported})
 
 
 def _private_bases(cls: type) -> list[type]:
@@ -60,44 +77,63 @@ def _is_private(cls: type) -> bool:
 
 
 def _section(lines: list[str]) -> slice:
-    """Where the section ``Attributes`` of a docstring is, without its title."""
+    """Where the section ``Attributes`` of a docstring is, with its title."""
     if "Attributes:" not in lines:
         return slice(len(lines), len(lines))
-    begin = lines.index("Attributes:") + 1
-    others = (at for at in range(begin, len(lines)) if lines[at] and lines[at][0] != " ")
+    begin = lines.index("Attributes:")
+    others = (at for at in range(begin + 1, len(lines)) if lines[at] and lines[at][0] != " ")
     return slice(begin, next(others, len(lines)))
 
 
-def _attributes(cls: type, docstring: list[str]) -> dict[str, list[str]]:
-    """The attributes that a section describes, except those with an entry as a property."""
-    section = docstring[_section(docstring)]
-    attributes: dict[str, list[str]] = {}
+def _attributes(cls: type, origin: str, docstring: list[str]) -> dict[str, list[str]]:
+    """Entries for the attributes that a section describes, except for properties."""
+    section = docstring[_section(docstring)][1:]
+    if not section:
+        return {}
+    analyzer = ModuleAnalyzer.for_module(origin)
+    analyzer.analyze()
+    entries: dict[str, list[str]] = {}
+    entry: list[str] = []
     for line in filter(None, section):
         if match := _ATTRIBUTE.match(line):
-            attributes[match[1]] = []
-        attributes[next(reversed(attributes))].append(line)
-    return {
-        name: lines
-        for name, lines in attributes.items()
-        if not isinstance(inspect.getattr_static(cls, name, None), property)
-    }
+            name = match[1]
+            found = analyzer.annotations.get((cls.__name__, name))
+            kind = [f"   :type: {found}"] if found else []
+            entry = entries[name] = ["", f".. attribute:: {name}", *kind, "", f"   {match[2]}"]
+        else:
+            entry.append(f"   {line.strip()}")
+    return entries
 
 
 def complete_docstring(
     _app: Sphinx, what: str, name: str, obj: Any, _options: Any, lines: list[str]
 ) -> None:
-    """Add to a class the attributes of its private bases, which have no entry of their own."""
+    """Add to a class its constructor, its attributes, and the attributes of its private bases."""
     if what in _VALUES:
         _plain[name] = list(lines)
-    elif what == "class" and isinstance(obj, type):
-        attributes = _attributes(obj, lines)
-        for base in _private_bases(obj):
+    elif isinstance(obj, type):
+        entries: dict[str, list[str]] = {}
+        for base in reversed(_private_bases(obj)):
             docstring = inspect.cleandoc(base.__dict__.get("__doc__") or "").splitlines()
-            attributes = _attributes(obj, docstring) | attributes
-        section = [line for _, item in sorted(attributes.items()) for line in item]
-        at = _section(lines)
-        title = ["", "Attributes:"] if section and at.start == len(lines) else []
-        lines[at] = [*title, *section, ""]
+            entries |= _attributes(base, base.__module__, docstring)
+        entries |= _attributes(obj, _origins.get(name, obj.__module__), lines)
+        lines[_section(lines)] = []
+        if isinstance(constructor := vars(obj).get("__init__"), FunctionType):
+            lines += ["", *inspect.cleandoc(constructor.__doc__ or "").splitlines(), ""]
+        for attribute in sorted(entries):
+            if not isinstance(inspect.getattr_static(obj, attribute, None), property):
+                lines += entries[attribute]
+
+
+def shorten_defaults(
+    _app: Sphinx, _what: str, _name: str, _obj: Any, _options: Any, arguments: str, result: str
+) -> tuple[str, str] | None:
+    """Write defaults that are objects as a reader would."""
+    if not arguments:
+        return None
+    for pattern, short in _DEFAULTS:
+        arguments = pattern.sub(short, arguments)
+    return arguments, result
 
 
 def restore_docstring(
@@ -165,6 +201,8 @@ def resolve(
         page, anchor = entry
         address = app.builder.get_relative_uri(str(node["refdoc"]), page)
         return nodes.reference("", "", text, refuri=f"{address}#{anchor}", internal=True)
+    if library := next((each for each in _COMMON if hasattr(each, target)), None):
+        return _library_reference(f"{library.__name__}.{target}", text)
     if package in _PACKAGES and "._" not in f".{rest}":
         return None
     return text if target.rpartition(".")[2] in _names() else None
@@ -200,10 +238,11 @@ def _entry(env: BuildEnvironment, target: str, module: str) -> tuple[str, str] |
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the events of autodoc."""
     app.add_config_value("public_modules", [], "env", list)
-    app.connect("builder-inited", find_constants)
+    app.connect("builder-inited", find_origins)
     app.connect("object-description-transform", leave_out_object)
     app.connect("autodoc-process-docstring", complete_docstring, priority=400)  # before napoleon
     app.connect("autodoc-process-docstring", restore_docstring, priority=600)
+    app.connect("autodoc-process-signature", shorten_defaults)
     app.connect("autodoc-skip-member", skip_member)
     app.connect("autodoc-process-bases", leave_out_private_bases)
     app.connect("missing-reference", resolve)
