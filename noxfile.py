@@ -193,7 +193,7 @@ def types(session: nox.Session) -> None:
         session.run("mypy", f"packages/rocket-{package}/tests")
     session.run("mypy", "tests")
     session.run("mypy", "bench")
-    session.run("mypy", "docs/conf.py", "docs/_extensions")
+    session.run("mypy", "docs/conf.py", "docs/_extensions", "docs/_tests")
 
 
 @nox.session
@@ -305,7 +305,7 @@ def capture(session: nox.Session) -> None:
 
 @nox.session(python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
 def docs(session: nox.Session) -> None:
-    """Make the site in site/; `nox -s docs -- --external` checks its links to other sites."""
+    """Make the site in site/, and test it; with `-- --external`, check its links to others."""
     require_interpreter(session, VERSIONS[-1])
     session.install(*built(session, list(PACKAGES)), *group(TOOLS, "docs"))
     builder, output = "html", ROOT / "site"
@@ -317,6 +317,8 @@ def docs(session: nox.Session) -> None:
     shutil.rmtree(output, ignore_errors=True)
     command = ["sphinx-build", *options, "-b", builder, "-d", str(doctrees), "docs", str(output)]
     session.run(*command, env={"PYTHONPATH": None})
+    if builder == "html":
+        session.run("pytest", "-q", "docs/_tests", env={"PYTHONPATH": None})
 
 
 for _package in PACKAGES:

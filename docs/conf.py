@@ -87,6 +87,7 @@ html_theme = "furo"
 html_title = "Rocket"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_domain_indices = False
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {
