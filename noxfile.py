@@ -321,6 +321,27 @@ def docs(session: nox.Session) -> None:
         session.run("pytest", "-q", "docs/_tests", env={"PYTHONPATH": None})
 
 
+@nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["docs"])
+def lighthouse(session: nox.Session) -> None:
+    """Measure the site with Lighthouse (npm), or `nox -s lighthouse -- PAGE ...`."""
+    require_interpreter(session, VERSIONS[-1])
+    session.install(*built(session, list(PACKAGES)))
+    folder = Path(session.create_tmp()).resolve()
+    options = ["--silent", "--no-fund", "--no-audit", "--prefix", str(folder)]
+    session.run("npm", "install", *options, "lighthouse@12", external=True)
+    command = str(folder / "node_modules/.bin/lighthouse")
+    session.run("python", "docs/_tests/lighthouse.py", command, *session.posargs)
+
+
+@nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["docs"])
+def screenshots(session: nox.Session) -> None:
+    """Take pictures of the site with Chromium, or `nox -s screenshots -- PAGE ...`."""
+    require_interpreter(session, VERSIONS[-1])
+    session.install(*built(session, list(PACKAGES)))
+    folder = str(Path(session.create_tmp()).resolve())
+    session.run("python", "docs/_tests/screenshots.py", folder, *session.posargs)
+
+
 for _package in PACKAGES:
     for _version in VERSIONS:
         add_tests(_package, _version, compiled=False)

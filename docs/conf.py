@@ -36,6 +36,10 @@ repository_url = "https://github.com/rocket-server/rocket"
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 6
 myst_heading_slug_func = "github"
+myst_html_meta = {
+    "description lang=en": "Rocket is a threaded web server in pure Python, in which a thread is "
+    "only ever held by the application, never by a client."
+}
 
 inline_pictures = ["pictures/connection-life.svg", "pictures/top.svg"]
 

@@ -6,9 +6,7 @@ import http.client
 import importlib
 import os
 import re
-import shutil
 import subprocess
-import sysconfig
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,9 +19,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 from sphinx.util.inventory import InventoryFile
 
+from serving import SITE, chromium, served
+
 _ROOT = Path(__file__).parents[2]
-_SITE = _ROOT / "site"
-_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 _LOADED = {("link", "href"), ("script", "src"), ("img", "src"), ("source", "src"), ("use", "href")}
 """What a browser loads with the page; anything else it follows if the reader wants to."""
 
@@ -51,22 +49,8 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    command = shutil.which("rocket-cli", path=sysconfig.get_path("scripts"))
-    assert command is not None
-    arguments = ["serve", "--static", str(_SITE), "--compress", "--bind", "127.0.0.1:0"]
-    with subprocess.Popen([command, *arguments], stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        lines = []
-        for line in process.stderr:
-            lines.append(line)
-            if found := _ADDRESS.search(line):
-                break
-        else:
-            pytest.fail("".join(lines))
-        yield int(found[1])
-        process.terminate()
-        process.stderr.read()
-    assert process.returncode == 0
+    with served() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +111,7 @@ def test_all_links_and_files_of_the_site_are_there(answers: dict[str, tuple[str,
 
 
 def test_each_page_is_reached_from_the_first(answers: dict[str, tuple[str, str]]) -> None:
-    pages = {"/" + str(each.relative_to(_SITE)) for each in _SITE.rglob("*.html")}
+    pages = {"/" + str(each.relative_to(SITE)) for each in SITE.rglob("*.html")}
     assert len(pages) > 40
     assert pages <= answers.keys()
 
@@ -163,7 +147,7 @@ def owner(value: object) -> str:
 
 @pytest.mark.parametrize("name", public_modules())
 def test_reference_has_each_public_name(name: str) -> None:
-    inventory = InventoryFile.loads((_SITE / "objects.inv").read_bytes(), uri="")
+    inventory = InventoryFile.loads((SITE / "objects.inv").read_bytes(), uri="")
     entries = {
         entry for kind, found in inventory.data.items() if kind[:3] == "py:" for entry in found
     }
@@ -174,7 +158,7 @@ def test_reference_has_each_public_name(name: str) -> None:
 
 
 def test_search_finds_a_page(port: int) -> None:
-    browser = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+    browser = chromium()
     if browser is None:
         if os.environ.get("CI"):
             pytest.fail("chromium-headless-shell is not installed")
