@@ -180,7 +180,8 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types of the packages, their tests and the tools, with mypy --strict."""
-    requirements = {name for use in ("types", "system", "plots") for name in group(TOOLS, use)}
+    uses = ("types", "system", "plots", "docs")
+    requirements = {name for use in uses for name in group(TOOLS, use)}
     for package in PACKAGES:
         requirements.update(dependencies(package)[1], group(PROJECTS[package], "test"))
     session.install(*sorted(requirements))
@@ -192,6 +193,7 @@ def types(session: nox.Session) -> None:
         session.run("mypy", f"packages/rocket-{package}/tests")
     session.run("mypy", "tests")
     session.run("mypy", "bench")
+    session.run("mypy", "docs/conf.py", "docs/_extensions", "docs/_tests")
 
 
 @nox.session
@@ -291,6 +293,53 @@ def system(session: nox.Session) -> None:
     require_interpreter(session, VERSIONS[-1])
     session.install(*built(session, list(PACKAGES)), *group(TOOLS, "system"))
     session.run("pytest", *parallel(2), "tests", *session.posargs, env={"PYTHONPATH": None})
+
+
+@nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
+def capture(session: nox.Session) -> None:
+    """Make the animated picture of rocket-cli top for the site: docs/pictures/top.svg."""
+    require_interpreter(session, VERSIONS[-1])
+    session.install(*built(session, list(PACKAGES)), *group(TOOLS, "capture"))
+    session.run("python", "-m", "bench.capture", *session.posargs, env={"PYTHONPATH": None})
+
+
+@nox.session(python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
+def docs(session: nox.Session) -> None:
+    """Make the site in site/, and test it; with `-- --external`, check its links to others."""
+    require_interpreter(session, VERSIONS[-1])
+    session.install(*built(session, list(PACKAGES)), *group(TOOLS, "docs"))
+    builder, output = "html", ROOT / "site"
+    if "--external" in session.posargs:
+        builder, output = "linkcheck", Path(session.create_tmp(), "links")
+    # All pages are read again, so that each run tells of all that is wrong.
+    options = ["--fail-on-warning", "--keep-going", "--fresh-env", "--quiet"]
+    doctrees = Path(session.create_tmp(), "doctrees")
+    shutil.rmtree(output, ignore_errors=True)
+    command = ["sphinx-build", *options, "-b", builder, "-d", str(doctrees), "docs", str(output)]
+    session.run(*command, env={"PYTHONPATH": None})
+    if builder == "html":
+        session.run("pytest", "-q", "docs/_tests", env={"PYTHONPATH": None})
+
+
+@nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["docs"])
+def lighthouse(session: nox.Session) -> None:
+    """Measure the site with Lighthouse (npm), or `nox -s lighthouse -- PAGE ...`."""
+    require_interpreter(session, VERSIONS[-1])
+    session.install(*built(session, list(PACKAGES)))
+    folder = Path(session.create_tmp()).resolve()
+    options = ["--silent", "--no-fund", "--no-audit", "--prefix", str(folder)]
+    session.run("npm", "install", *options, "lighthouse@12", external=True)
+    command = str(folder / "node_modules/.bin/lighthouse")
+    session.run("python", "docs/_tests/lighthouse.py", command, *session.posargs)
+
+
+@nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["docs"])
+def screenshots(session: nox.Session) -> None:
+    """Take pictures of the site with Chromium, or `nox -s screenshots -- PAGE ...`."""
+    require_interpreter(session, VERSIONS[-1])
+    session.install(*built(session, list(PACKAGES)))
+    folder = str(Path(session.create_tmp()).resolve())
+    session.run("python", "docs/_tests/screenshots.py", folder, *session.posargs)
 
 
 for _package in PACKAGES:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from systemtests.state_diagram import PAGE, written
+from systemtests.state_diagram import PAGE, PICTURE, picture, written
 
 _ROOT = PAGE.parents[1]
 _MODULES = tuple(_ROOT.glob("packages/*/src/**/*.py"))
@@ -24,6 +24,7 @@ def test_architecture_page_has_the_diagram_of_states() -> None:
     """Run `python tests/systemtests/state_diagram.py` when this fails."""
     text = PAGE.read_text(encoding="utf-8")
     assert text == written(text)
+    assert PICTURE.read_text(encoding="utf-8") == picture()
 
 
 @pytest.mark.parametrize("page", [PAGE, _ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)

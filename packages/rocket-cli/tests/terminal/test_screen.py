@@ -95,6 +95,19 @@ def test_websockets_streams_and_answers(width: int, height: int) -> None:
     assert "GET /0" in text
 
 
+@pytest.mark.parametrize("width", [112, 160])
+def test_bars_are_as_long_as_there_is_room(width: int) -> None:
+    found = stats(counters=counters(1, closes={}), connections={"head": 4000, "body": 2000})
+    text = drawn(trend_of(found), width, 24)
+    bars = {
+        name: text.partition(f" {name} ")[2].partition("\n")[0].count("█")
+        for name in ("head", "body")
+    }
+    assert bars["head"] >= 5
+    assert bars["body"] == pytest.approx(bars["head"] / 2, abs=0.5)
+    assert "…" not in text
+
+
 def test_small_screen_leaves_out_what_is_shared() -> None:
     text = drawn(trend_of(stats(shared=SHARED)), 80, 20)
     assert "websocket" not in text

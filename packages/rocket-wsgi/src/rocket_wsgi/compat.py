@@ -51,7 +51,9 @@ __all__ = [
 ]
 
 SERVER_SOFTWARE: Final = SERVER
+"""The value of ``SERVER_SOFTWARE`` in the environ."""
 HTTP_SERVER_SOFTWARE: Final = SERVER
+"""The value of the field ``Server``."""
 
 SERVER_NAME: str = socket.gethostname()
 """The value of ``SERVER_NAME`` in the environ. To change it, assign before a `Rocket` is made."""

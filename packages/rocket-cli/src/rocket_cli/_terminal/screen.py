@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from rich import box
+from rich.bar import Bar
 from rich.console import Group, RenderableType
 from rich.layout import Layout
 from rich.panel import Panel
@@ -191,7 +192,7 @@ def _bars(rows: Iterable[tuple[str, float, str]], most: float, style: str, *, wi
     for name, value, shown in rows:
         cells: list[RenderableType] = [plain(name), shown]
         if wide:
-            cells.append(Text("█" * round(12 * value / most) if most else "", style))
+            cells.append(Bar(most, 0, value, color=style) if most else "")
         grid.add_row(*cells)
     return grid
 

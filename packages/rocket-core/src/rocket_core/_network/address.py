@@ -96,6 +96,7 @@ class UnixAddress:
 
 
 Address = TCPAddress | UnixAddress
+"""An address to listen at."""
 
 
 def address_of(name: Any) -> Address:

@@ -35,7 +35,9 @@ from typing import Final, Protocol
 from rocket_core._system.waker import Waker
 
 READ: Final = 1
+"""An interest in that the socket can be read from."""
 WRITE: Final = 2
+"""An interest in that the socket can be written to."""
 ENDS: Final = 8
 """No interest but in what ends the connection, such as a reset, where the platform tells."""
 
