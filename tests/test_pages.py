@@ -122,6 +122,10 @@ def test_blocks_that_need_nothing_else(page: Callable[[str], Path], text: str) -
         console("$ seq 5; echo end", "1", "...", "4", "...", "end"),
         console("$ echo 'took 17 ms here'", "took ... ms here"),
         console("$ ls ~/rocket/LICENSE", ".../rocket/LICENSE"),
+        console("$ mkdir d; cd d")
+        + "<!-- file: f -->\n```\n1\n```\n"
+        + console("$ cat ../d/f", "1"),
+        "<!-- differ: numbers -->\n" + console("$ echo '17 a  1.05 ms'", "2 a 900 µs"),
         console("$ cd /; export WORD=here", "$ echo $PWD $WORD", "/ here"),
         console("$ printf '%s\\n' \\", "    one \\", "    two", "one", "two"),
         console("$ cat > f <<END", "> line", "> END", "$ cat f", "line"),
@@ -153,6 +157,8 @@ def test_what_a_reader_does(page: Callable[[str], Path], text: str) -> None:
             console("$ echo here", "h...re", "$ echo here", "h...e", "$ echo here", "h...x"),
             "-h...x",
         ),
+        ("<!-- differ: numbers -->\n" + console("$ echo 1 a", "1 b"), "-1 b"),
+        ("<!-- differ: numbers -->\n" + console("$ echo one a", "1 a"), "-1 a"),
         (console("$ true", "^C"), "^C, but no command runs"),
         ("<!-- append to: f -->\n```\n1\n```\n", "no file f"),
         (SERVED + console("$ true"), "terminal 1 is busy with: rocket-cli serve"),

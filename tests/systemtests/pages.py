@@ -27,13 +27,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
-MARKS = {"file", "append to", "not run", "run by", "page run by", "terminal", "press", "exit"}
+MARKS = {
+    "file",
+    "append to",
+    "not run",
+    "run by",
+    "page run by",
+    "terminal",
+    "press",
+    "exit",
+    "differ",
+}
 """What a comment before a block can say, beside "made by" with the program that wrote the block."""
 
 _FENCE = re.compile(r"^( *)(`{3,})([^`\n]*)\n(.*?)^\1\2`*$\n?", re.MULTILINE | re.DOTALL)
 _COMMENTS = re.compile(r"(?:^ *<!--(?:(?!-->).)*-->\n\s*)+\Z", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
 _WHOLE_PAGE = re.compile(r"^<!-- page run by: (\S+) -->$", re.MULTILINE)
+_NUMBER = re.compile(r"\d+(?:\\?\.\d+)*(?:\\? (?:µs|ms|s|B|KiB|MiB|GiB)\b)?")
+"""A number, and its unit. Dots and spaces may be escaped, as in the regular expression of a line."""
 _PASSED_ON = re.compile(r"(?i)PIP_|UV_|SSL_CERT_|(HTTPS?|ALL|NO)_PROXY\Z|REQUESTS_CA_BUNDLE\Z")
 """Variables with which a machine says how its programs reach a package index."""
 
@@ -185,15 +197,21 @@ def steps_of(block: Block) -> Iterator[Step]:
     yield from steps
 
 
-def pattern(shown: list[str]) -> str:
-    """Return a regular expression for lines of a page, in which ``...`` stands for anything."""
+def pattern(shown: list[str], *, numbers_differ: bool = False) -> str:
+    """Return a regular expression for lines of a page, in which ``...`` stands for anything.
+
+    If numbers differ, so may their units, and the spaces beside them.
+    """
     parts = []
     for line in shown:
         if line.strip() == "...":
             parts.append(r"(?:.*\n)*?")
-        else:
-            pieces = [re.escape(piece) for piece in line.rstrip().split("...")]
-            parts.append(".*?".join(pieces) + r"\n")
+            continue
+        pieces = [re.escape(piece) for piece in line.rstrip().split("...")]
+        if numbers_differ:
+            pieces = [_NUMBER.sub(lambda _: _NUMBER.pattern, piece) for piece in pieces]
+            pieces = [re.sub(r"(?:\\ )+", " +", piece) for piece in pieces]
+        parts.append(".*?".join(pieces) + r"\n")
     return "".join(parts)
 
 
@@ -270,7 +288,9 @@ class Page:
 
     def _write(self, block: Block) -> None:
         appended = "append to" in block.marks
-        path = self.directory / block.marks["append to" if appended else "file"]
+        terminal = self._terminals.get(block.marks.get("terminal", "1"))
+        directory = terminal.directory if terminal else self.directory
+        path = directory / block.marks["append to" if appended else "file"]
         if appended and not path.is_file():
             raise PageError(f"there is no file {path.name} to append to")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -306,7 +326,7 @@ class Page:
     def _await_output(self, terminal: Terminal, step: Step, following: Step | None) -> None:
         """Wait until a command has ended, or stays and has printed what the page shows."""
         stays = following is not None and following.command is None
-        expected = pattern(step.shown)
+        expected = pattern(step.shown, numbers_differ=step.block.marks.get("differ") == "numbers")
 
         def stays_running() -> bool:
             return terminal.in_foreground() if stays else terminal.listens()
@@ -349,7 +369,7 @@ class Page:
     def _press(terminal: Terminal, step: Step, expected: str) -> None:
         """Wait for output on a screen, press a key, and wait for the end."""
         terminal.wait(
-            lambda: any(re.fullmatch(expected, each + "\n") for each in terminal.screens),
+            lambda: any(each and re.fullmatch(expected, each + "\n") for each in terminal.screens),
             "for a screen such as\n" + "\n".join(step.shown) + "\nof",
         )
         assert step.press is not None

@@ -114,6 +114,11 @@ class Terminal:
             return [readable(each) for each in self._output.split(_HOME)]
 
     @property
+    def directory(self) -> Path:
+        """The current directory of the shell."""
+        return Path(f"/proc/{self._shell.pid}/cwd").readlink()
+
+    @property
     def running(self) -> bool:
         return self.status is None
 
