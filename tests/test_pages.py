@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
+from rocket_cli import main
 from systemtests.pages import PageError, check, has_commands, named, pages, run
 from systemtests.processes import ROOT
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAGES = pages()
+GUIDES = [ROOT / "docs" / "tutorial.md", *sorted(ROOT.glob("docs/how-to/*.md"))]
 
 
 UNMARKED = [*ROOT.glob("README.md"), *ROOT.glob("packages/*/README.md")]
@@ -36,6 +39,22 @@ def test_every_block_is_run_or_says_why_not(page: Path) -> None:
 @pytest.mark.parametrize("page", [each for each in PAGES if has_commands(each)], ids=named)
 def test_commands_print_what_the_page_shows(page: Path) -> None:
     run(page)
+
+
+def options() -> set[str]:
+    """The options of all commands."""
+    context = click.Context(main)
+    commands = [main.get_command(context, name) for name in main.list_commands(context)]
+    parameters = [each for command in [main, *filter(None, commands)] for each in command.params]
+    return {name for each in parameters for name in [*each.opts, *each.secondary_opts]}
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=named)
+def test_options_that_guides_name_exist(page: Path) -> None:
+    text = "".join(
+        re.split(r"^```.*?^```$", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    )
+    assert set(re.findall(r"`(--[a-z0-9-]+)", text)) - options() == set()
 
 
 # -- the runner itself -----------------------------------------------------------------------------

@@ -45,7 +45,7 @@ _COMMENTS = re.compile(r"(?:^ *<!--(?:(?!-->).)*-->\n\s*)+\Z", re.MULTILINE | re
 _COMMENT = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
 _WHOLE_PAGE = re.compile(r"^<!-- page run by: (\S+) -->$", re.MULTILINE)
 _NUMBER = re.compile(r"\d+(?:\\?\.\d+)*(?:\\? (?:µs|ms|s|B|KiB|MiB|GiB)\b)?")
-"""A number, and its unit. Dots and spaces may be escaped, as in the regular expression of a line."""
+"""A number and its unit, in which dots and spaces may be escaped, as `re.escape` does it."""
 _PASSED_ON = re.compile(r"(?i)PIP_|UV_|SSL_CERT_|(HTTPS?|ALL|NO)_PROXY\Z|REQUESTS_CA_BUNDLE\Z")
 """Variables with which a machine says how its programs reach a package index."""
 
@@ -333,7 +333,7 @@ class Page:
 
         def printed() -> re.Match[str] | None:
             # Further output may come after lines that the page does not show.
-            anywhere = "" if step.command else r"(?:.*\n)*?"
+            anywhere = r"\n*" if step.command else r"(?:.*\n)*?"
             return re.match(anywhere + expected, self._printed(terminal, step))
 
         if step.press is not None:
@@ -355,15 +355,16 @@ class Page:
             return
         if terminal.status != step.exit and step.command is not None:
             raise PageError(f"exit code {terminal.status}: {terminal.command}\n{terminal.output}")
-        if step.press is None and not re.fullmatch(expected, self._printed(terminal, step)):
+        if step.press is None and not re.fullmatch(
+            r"\n*" + expected, self._printed(terminal, step)
+        ):
             found_differences = differences(step.shown, self._printed(terminal, step))
             raise PageError(f"{terminal.command}\n{found_differences}")
 
     def _printed(self, terminal: Terminal, step: Step) -> str:
         """Return what the page has not shown yet."""
         output = terminal.output
-        rest = (output + "\n" if output else "")[self._ends[step.terminal] :]
-        return rest if step.command else rest.lstrip("\n")  # the shell ends the line of ^C
+        return (output + "\n" if output else "")[self._ends[step.terminal] :]
 
     @staticmethod
     def _press(terminal: Terminal, step: Step, expected: str) -> None:
