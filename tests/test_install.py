@@ -19,7 +19,6 @@ from rocket_cli import main
 from systemtests.processes import PATIENCE, ROOT
 
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md"))]
-TUTORIAL = ROOT / "docs" / "tutorial.md"
 PASSED_ON = re.compile(r"(?i)PIP_|SSL_CERT_|(HTTPS?|ALL|NO)_PROXY\Z|REQUESTS_CA_BUNDLE\Z")
 """Variables with which a machine says how its programs reach a package index."""
 
@@ -153,11 +152,6 @@ def test_install_blocks_name_every_extra() -> None:
         found = re.search(r"rocket-cli\[([\w,]+)\]", block)
         assert found is not None
         assert set(found[1].split(",")) == set(optional)
-
-
-def test_tutorial_has_the_install_block_of_the_readme() -> None:
-    (block,) = blocks(ROOT / "README.md")
-    assert f"```sh\n{block}```\n" in TUTORIAL.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("example", examples())

@@ -20,18 +20,7 @@ PAGES = pages()
 GUIDES = [ROOT / "docs" / "tutorial.md", *sorted(ROOT.glob("docs/how-to/*.md"))]
 
 
-UNMARKED = [*ROOT.glob("README.md"), *ROOT.glob("packages/*/README.md")]
-"""Pages that do not say yet what is run."""
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(each, marks=pytest.mark.xfail(strict=True)) if each in UNMARKED else each
-        for each in PAGES
-    ],
-    ids=named,
-)
+@pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_block_is_run_or_says_why_not(page: Path) -> None:
     check(page)
 
