@@ -239,6 +239,7 @@ class Page:
         self.directory.mkdir()
         home.mkdir()
         (home / "rocket").symlink_to(ROOT)  # a clone
+        (home / "rocket-venv").symlink_to(sys.prefix)
         self._prefix = self._stack.enter_context(own_network())
         self._variables = {
             **{name: value for name, value in os.environ.items() if _PASSED_ON.match(name)},
@@ -248,6 +249,7 @@ class Page:
             "TERM": "xterm",
             "TMPDIR": str(folder),
             "USER": "user",
+            "VIRTUAL_ENV_DISABLE_PROMPT": "1",
         }
         return self
 
