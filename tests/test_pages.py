@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
+from rocket_cli import main
 from systemtests.pages import PageError, check, has_commands, named, pages, run
 from systemtests.processes import ROOT
 
@@ -15,20 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAGES = pages()
+GUIDES = [ROOT / "docs" / "tutorial.md", *sorted(ROOT.glob("docs/how-to/*.md"))]
 
 
-UNMARKED = [*ROOT.glob("README.md"), *ROOT.glob("packages/*/README.md")]
-"""Pages that do not say yet what is run."""
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(each, marks=pytest.mark.xfail(strict=True)) if each in UNMARKED else each
-        for each in PAGES
-    ],
-    ids=named,
-)
+@pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_block_is_run_or_says_why_not(page: Path) -> None:
     check(page)
 
@@ -36,6 +28,22 @@ def test_every_block_is_run_or_says_why_not(page: Path) -> None:
 @pytest.mark.parametrize("page", [each for each in PAGES if has_commands(each)], ids=named)
 def test_commands_print_what_the_page_shows(page: Path) -> None:
     run(page)
+
+
+def options() -> set[str]:
+    """The options of all commands."""
+    context = click.Context(main)
+    commands = [main.get_command(context, name) for name in main.list_commands(context)]
+    parameters = [each for command in [main, *filter(None, commands)] for each in command.params]
+    return {name for each in parameters for name in [*each.opts, *each.secondary_opts]}
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=named)
+def test_options_that_guides_name_exist(page: Path) -> None:
+    text = "".join(
+        re.split(r"^```.*?^```$", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    )
+    assert set(re.findall(r"`(--[a-z0-9-]+)", text)) - options() == set()
 
 
 # -- the runner itself -----------------------------------------------------------------------------
@@ -122,6 +130,10 @@ def test_blocks_that_need_nothing_else(page: Callable[[str], Path], text: str) -
         console("$ seq 5; echo end", "1", "...", "4", "...", "end"),
         console("$ echo 'took 17 ms here'", "took ... ms here"),
         console("$ ls ~/rocket/LICENSE", ".../rocket/LICENSE"),
+        console("$ mkdir d; cd d")
+        + "<!-- file: f -->\n```\n1\n```\n"
+        + console("$ cat ../d/f", "1"),
+        "<!-- differ: numbers -->\n" + console("$ echo '17 a  1.05 ms'", "2 a 900 µs"),
         console("$ cd /; export WORD=here", "$ echo $PWD $WORD", "/ here"),
         console("$ printf '%s\\n' \\", "    one \\", "    two", "one", "two"),
         console("$ cat > f <<END", "> line", "> END", "$ cat f", "line"),
@@ -153,6 +165,8 @@ def test_what_a_reader_does(page: Callable[[str], Path], text: str) -> None:
             console("$ echo here", "h...re", "$ echo here", "h...e", "$ echo here", "h...x"),
             "-h...x",
         ),
+        ("<!-- differ: numbers -->\n" + console("$ echo 1 a", "1 b"), "-1 b"),
+        ("<!-- differ: numbers -->\n" + console("$ echo one a", "1 a"), "-1 a"),
         (console("$ true", "^C"), "^C, but no command runs"),
         ("<!-- append to: f -->\n```\n1\n```\n", "no file f"),
         (SERVED + console("$ true"), "terminal 1 is busy with: rocket-cli serve"),

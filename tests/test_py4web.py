@@ -1,4 +1,7 @@
-"""py4web, which imports a package rocket3, on `rocket_wsgi.compat` in its place."""
+"""py4web, which imports a package rocket3, on `rocket_wsgi.compat` in its place.
+
+The launcher is the one in README.md of rocket-wsgi.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ import httpx
 import pytest
 
 from rocket_core.testing import unused_port
-from systemtests.processes import APPLICATIONS, Server, assert_quiet
+from systemtests.pages import blocks_of
+from systemtests.processes import ROOT, Server, assert_quiet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,8 +43,10 @@ def test_py4web(scheme: str, tmp_path: Path, certificates: Certificates) -> None
     options = ["--server", "rocket", "--port", str(unused_port()), "--watch", "off", "-L", "20"]
     if scheme == "https":
         options += ["--ssl_cert", str(certificates.cert), "--ssl_key", str(certificates.key)]
-    launcher = str(APPLICATIONS / "as_rocket3.py")
-    command = [sys.executable, launcher, "py4web", "run", "apps", "--dashboard_mode", "none"]
+    page = (ROOT / "packages/rocket-wsgi/README.md").read_text("utf-8")
+    (launcher,) = [each.text for each in blocks_of(page) if "py4web.core" in each.text]
+    (tmp_path / "launcher.py").write_text(launcher)
+    command = [sys.executable, "launcher.py", "run", "apps", "--dashboard_mode", "none"]
     with Server([*command, *options], tmp_path) as server:
         trust = ssl.create_default_context(cafile=certificates.ca)
         transport = httpx.HTTPTransport(verify=trust, retries=6)  # py4web announces too early

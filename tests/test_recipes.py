@@ -11,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import sysconfig
-import textwrap
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,6 +19,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from systemtests.pages import blocks_of
 from systemtests.processes import (
     APPLICATIONS,
     PATIENCE,
@@ -495,10 +495,9 @@ def test_reload_of_the_unit_waits_for_the_new_processes(
 
 def test_readme_has_settings_of_the_unit(unit: Callable[[str], Path], tmp_path: Path) -> None:
     text = (ROOT / "packages/rocket-cli/README.md").read_text(encoding="utf-8")
-    found = re.search(r"^    \[Service\]\n(?:    .*\n)+", text, re.MULTILINE)
-    assert found is not None
+    (found,) = [each.text for each in blocks_of(text) if each.language == "ini"]
     excerpt = tmp_path / "excerpt"
-    excerpt.write_text(textwrap.dedent(found[0]), encoding="utf-8")
+    excerpt.write_text(found, encoding="utf-8")
     whole = parsed(RECIPES / "mysite.service")["Service"]
     for key, value in parsed(excerpt)["Service"].items():
         assert set(value.split()) <= set(whole[key].split()), key

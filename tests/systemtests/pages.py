@@ -27,13 +27,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
-MARKS = {"file", "append to", "not run", "run by", "page run by", "terminal", "press", "exit"}
+MARKS = {
+    "file",
+    "append to",
+    "not run",
+    "run by",
+    "page run by",
+    "terminal",
+    "press",
+    "exit",
+    "differ",
+}
 """What a comment before a block can say, beside "made by" with the program that wrote the block."""
 
 _FENCE = re.compile(r"^( *)(`{3,})([^`\n]*)\n(.*?)^\1\2`*$\n?", re.MULTILINE | re.DOTALL)
 _COMMENTS = re.compile(r"(?:^ *<!--(?:(?!-->).)*-->\n\s*)+\Z", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
 _WHOLE_PAGE = re.compile(r"^<!-- page run by: (\S+) -->$", re.MULTILINE)
+_NUMBER = re.compile(r"\d+(?:\\?\.\d+)*(?:\\? (?:µs|ms|s|B|KiB|MiB|GiB)\b)?")
+"""A number and its unit, in which dots and spaces may be escaped, as `re.escape` does it."""
 _PASSED_ON = re.compile(r"(?i)PIP_|UV_|SSL_CERT_|(HTTPS?|ALL|NO)_PROXY\Z|REQUESTS_CA_BUNDLE\Z")
 """Variables with which a machine says how its programs reach a package index."""
 
@@ -124,8 +136,8 @@ def check_test(path: str, page: Path) -> None:
     test = ROOT / path
     if not test.is_file() or not re.match(r"test_\w+\.py$", test.name):
         raise PageError(f"{path} is no test")
-    source = test.read_text(encoding="utf-8")
-    if page.name not in source:
+    # A test may be named for the page, as test_readme.py of rocket-core is.
+    if page.stem.lower() not in test.name and page.name not in test.read_text(encoding="utf-8"):
         raise PageError(f"{path} does not mention {page.name}")
 
 
@@ -185,15 +197,21 @@ def steps_of(block: Block) -> Iterator[Step]:
     yield from steps
 
 
-def pattern(shown: list[str]) -> str:
-    """Return a regular expression for lines of a page, in which ``...`` stands for anything."""
+def pattern(shown: list[str], *, numbers_differ: bool = False) -> str:
+    """Return a regular expression for lines of a page, in which ``...`` stands for anything.
+
+    If numbers differ, so may their units, and the spaces beside them.
+    """
     parts = []
     for line in shown:
         if line.strip() == "...":
             parts.append(r"(?:.*\n)*?")
-        else:
-            pieces = [re.escape(piece) for piece in line.rstrip().split("...")]
-            parts.append(".*?".join(pieces) + r"\n")
+            continue
+        pieces = [re.escape(piece) for piece in line.rstrip().split("...")]
+        if numbers_differ:
+            pieces = [_NUMBER.sub(lambda _: _NUMBER.pattern, piece) for piece in pieces]
+            pieces = [re.sub(r"(?:\\ )+", " +", piece) for piece in pieces]
+        parts.append(".*?".join(pieces) + r"\n")
     return "".join(parts)
 
 
@@ -221,6 +239,7 @@ class Page:
         self.directory.mkdir()
         home.mkdir()
         (home / "rocket").symlink_to(ROOT)  # a clone
+        (home / "rocket-venv").symlink_to(sys.prefix)
         self._prefix = self._stack.enter_context(own_network())
         self._variables = {
             **{name: value for name, value in os.environ.items() if _PASSED_ON.match(name)},
@@ -230,6 +249,7 @@ class Page:
             "TERM": "xterm",
             "TMPDIR": str(folder),
             "USER": "user",
+            "VIRTUAL_ENV_DISABLE_PROMPT": "1",
         }
         return self
 
@@ -270,7 +290,9 @@ class Page:
 
     def _write(self, block: Block) -> None:
         appended = "append to" in block.marks
-        path = self.directory / block.marks["append to" if appended else "file"]
+        terminal = self._terminals.get(block.marks.get("terminal", "1"))
+        directory = terminal.directory if terminal else self.directory
+        path = directory / block.marks["append to" if appended else "file"]
         if appended and not path.is_file():
             raise PageError(f"there is no file {path.name} to append to")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -306,14 +328,14 @@ class Page:
     def _await_output(self, terminal: Terminal, step: Step, following: Step | None) -> None:
         """Wait until a command has ended, or stays and has printed what the page shows."""
         stays = following is not None and following.command is None
-        expected = pattern(step.shown)
+        expected = pattern(step.shown, numbers_differ=step.block.marks.get("differ") == "numbers")
 
         def stays_running() -> bool:
             return terminal.in_foreground() if stays else terminal.listens()
 
         def printed() -> re.Match[str] | None:
             # Further output may come after lines that the page does not show.
-            anywhere = "" if step.command else r"(?:.*\n)*?"
+            anywhere = r"\n*" if step.command else r"(?:.*\n)*?"
             return re.match(anywhere + expected, self._printed(terminal, step))
 
         if step.press is not None:
@@ -335,21 +357,22 @@ class Page:
             return
         if terminal.status != step.exit and step.command is not None:
             raise PageError(f"exit code {terminal.status}: {terminal.command}\n{terminal.output}")
-        if step.press is None and not re.fullmatch(expected, self._printed(terminal, step)):
+        if step.press is None and not re.fullmatch(
+            r"\n*" + expected, self._printed(terminal, step)
+        ):
             found_differences = differences(step.shown, self._printed(terminal, step))
             raise PageError(f"{terminal.command}\n{found_differences}")
 
     def _printed(self, terminal: Terminal, step: Step) -> str:
         """Return what the page has not shown yet."""
         output = terminal.output
-        rest = (output + "\n" if output else "")[self._ends[step.terminal] :]
-        return rest if step.command else rest.lstrip("\n")  # the shell ends the line of ^C
+        return (output + "\n" if output else "")[self._ends[step.terminal] :]
 
     @staticmethod
     def _press(terminal: Terminal, step: Step, expected: str) -> None:
         """Wait for output on a screen, press a key, and wait for the end."""
         terminal.wait(
-            lambda: any(re.fullmatch(expected, each + "\n") for each in terminal.screens),
+            lambda: any(each and re.fullmatch(expected, each + "\n") for each in terminal.screens),
             "for a screen such as\n" + "\n".join(step.shown) + "\nof",
         )
         assert step.press is not None

@@ -81,6 +81,7 @@ class Terminal:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.wait_for_end()  # until the shell reads commands
+        self._own_command_line = self._command_line(self._shell.pid)
 
     def _read(self) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
@@ -114,6 +115,11 @@ class Terminal:
             return [readable(each) for each in self._output.split(_HOME)]
 
     @property
+    def directory(self) -> Path:
+        """The current directory of the shell."""
+        return Path(f"/proc/{self._shell.pid}/cwd").readlink()
+
+    @property
     def running(self) -> bool:
         return self.status is None
 
@@ -143,7 +149,16 @@ class Terminal:
 
     def in_foreground(self) -> bool:
         """Return whether a program of the latest command has the terminal, and gets its keys."""
-        return self.running and os.tcgetpgrp(self._master) != self._shell.pid
+        group = os.tcgetpgrp(self._master)
+        # Until it has become the program, a child of the shell ignores keys as the shell does.
+        return self.running and self._command_line(group) not in {b"", self._own_command_line}
+
+    @staticmethod
+    def _command_line(process: int) -> bytes:
+        try:
+            return Path(f"/proc/{process}/cmdline").read_bytes()
+        except OSError:  # it has ended
+            return b""
 
     def listens(self) -> bool:
         """Return whether a process of this terminal listens that did not before the command."""

@@ -118,6 +118,8 @@ def test_a_client_connects_to_every_kind_of_address(tmp_path: Path) -> None:
     for address in ("127.0.0.1:0", "[::1]:0", f"unix:{tmp_path}/s"):
         with serving(worker(), Listener(address)) as server, connect(server) as client:
             assert client.ask(b"x\n") == b"X\n"
+            with Client(str(server.listeners[0].address)) as other:
+                assert other.ask(b"y\n") == b"Y\n"
 
 
 def test_a_client_that_cannot_connect_leaves_no_descriptor(tmp_path: Path) -> None:

@@ -242,21 +242,25 @@ class Client:
 
     def __init__(
         self,
-        address: Address | socket.socket,
+        address: Address | str | socket.socket,
         *,
         receive_buffer: int | None = None,
         source: str | None = None,
     ) -> None:
         """Connect to ``address``, or take a socket that is connected already, such as one of TLS.
 
+        ``address``: that of a listener, or its text, such as ``127.0.0.1:7000``.
         ``receive_buffer``: the size in bytes of the system's buffer (`NARROW`: the client takes
-        little at once). ``source``: the IP address to connect from. Raises `OSError`.
+        little at once). ``source``: the IP address to connect from. Raises `OSError`, and
+        `AddressError` for a text that is no address.
         """
         self._received = bytearray()
         if isinstance(address, socket.socket):
             self.socket = address
             self.socket.settimeout(PATIENCE)
             return
+        if isinstance(address, str):
+            address = parse_address(address)
         target: Any
         if isinstance(address, UnixAddress):
             family, target = socket.AF_UNIX, str(address.path)
