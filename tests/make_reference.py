@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from systemtests import settings_reference
+from systemtests import limits_reference, log_fields, metrics, settings_reference
 from systemtests.generated import filled
 from systemtests.processes import ROOT
 
@@ -17,6 +17,20 @@ REFERENCE = ROOT / "docs" / "reference"
 PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     ROOT / "packages/rocket-cli/README.md": {"settings": settings_reference.usual},
     REFERENCE / "options.md": {"options": settings_reference.options},
+    REFERENCE / "metrics.md": {
+        "metrics": metrics.metrics,
+        "states": metrics.states,
+        "reasons": metrics.reasons,
+        "buckets": metrics.buckets,
+    },
+    REFERENCE / "log-fields.md": {"json": log_fields.json_fields},
+    REFERENCE / "limits.md": {
+        "settings": limits_reference.of_settings,
+        "requests": limits_reference.of_requests,
+        "http2": limits_reference.of_http2,
+        "responses": limits_reference.of_responses,
+        "server": limits_reference.of_the_server,
+    },
 }
 """What makes each part of each page."""
 
