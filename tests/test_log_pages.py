@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from rocket_cli._commands.main import main
-from rocket_cli._logging.formatting import JSONLines
+from rocket_cli._logging.formatting import JSONLines, TextLines
 from rocket_cli._logging.loggers import NAMES
 from rocket_wsgi._access_log.format import FIELDS
 from systemtests.processes import APPLICATIONS, PATIENCE, PLAIN, ROOT, Server, assert_quiet, serve
@@ -87,6 +88,19 @@ def test_keys_of_messages() -> None:
     assert set(found) == set(described)
     for name, value in found.items():
         assert of_type(value, described[name].removesuffix(", or absent")), name
+
+
+def test_message_as_text() -> None:
+    (shown,) = re.findall(r"^2026-.*$", LOG_FIELDS.read_text(encoding="utf-8"), re.MULTILINE)
+    moment, process, level, logger, text = re.split(" ", shown, maxsplit=4)
+    record = logging.LogRecord(
+        logger.removesuffix(":"), logging.getLevelNamesMapping()[level], "", 1, text, (), None
+    )
+    record.process = int(process.strip("[]"))
+    record.created = datetime.fromisoformat(moment).timestamp()
+    found, _, rest = TextLines().format(record).partition(" ")
+    assert datetime.fromisoformat(found) == datetime.fromisoformat(moment)
+    assert rest == shown.partition(" ")[2]
 
 
 def test_loggers() -> None:
