@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from systemtests import limits_reference, log_fields, metrics, settings_reference
 from systemtests.generated import filled
 from systemtests.processes import ROOT
+from systemtests.recipe_parts import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+HOW_TO = ROOT / "docs" / "how-to"
 REFERENCE = ROOT / "docs" / "reference"
 
 PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
@@ -31,6 +33,11 @@ PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
         "responses": limits_reference.of_responses,
         "server": limits_reference.of_the_server,
     },
+    HOW_TO / "nginx.md": shown("nginx.conf", "nginx-stream.conf"),
+    HOW_TO / "haproxy.md": shown("haproxy.cfg"),
+    HOW_TO / "systemd.md": shown("mysite.service", "mysite.socket"),
+    HOW_TO / "containers.md": shown("Dockerfile"),
+    HOW_TO / "kubernetes.md": shown("kubernetes.yaml"),
 }
 """What makes each part of each page."""
 
