@@ -14,7 +14,7 @@ RECIPES = ROOT / "docs" / "recipes"
 
 LANGUAGES = {
     "Dockerfile": "dockerfile",
-    "haproxy.cfg": "haproxy",
+    "haproxy.cfg": "text",
     "kubernetes.yaml": "yaml",
     "mysite.service": "ini",
     "mysite.socket": "ini",
