@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ def filled(text: str, parts: Mapping[str, str]) -> str:
         whole = begin(name) + part(text, name) + end(name)
         text = text.replace(whole, f"{begin(name)}\n{content}\n{end(name)}")
     return text
+
+
+def marked(text: str) -> str:
+    """Return a sentence of the help with the options in it as code.
+
+    A site would make a dash of the two hyphens otherwise.
+    """
+    return re.sub(r"(?<![\w`-])--[a-z][a-z0-9-]*", r"`\g<0>`", text)
 
 
 def row(*cells: str) -> str:

@@ -20,7 +20,7 @@ from rocket_wsgi._http2 import http2_protocol, limits
 from rocket_wsgi._push import event_stream
 from rocket_wsgi._static import ranges
 from rocket_wsgi._websocket import session
-from systemtests.generated import row, table
+from systemtests.generated import marked, row, table
 
 SECTIONS_OF_LIMITS = ("Limits", "Time-outs")
 OTHERS = (
@@ -47,7 +47,10 @@ def of_settings() -> str:
         if title in SECTIONS_OF_LIMITS or each.name in OTHERS
     ]
     link = "[{0}](options.md#{0})"
-    rows = [row(link.format(each.name), each.default_text, each.description) for each in found]
+    rows = [
+        row(link.format(each.name), marked(each.default_text), marked(each.description))
+        for each in found
+    ]
     return table("setting, default, meaning", *rows)
 
 

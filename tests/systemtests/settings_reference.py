@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rocket_cli._settings.all_settings import SECTIONS, SETTINGS, USUAL
 from rocket_cli._settings.kinds import Choice, Flag, Words
 from systemtests.counterparts import UVICORN, UWSGI
-from systemtests.generated import row, table
+from systemtests.generated import marked, row, table
 
 if TYPE_CHECKING:
     from rocket_cli._settings.setting import Setting
@@ -29,7 +29,7 @@ def options() -> str:
 def usual() -> str:
     """Return a table of the settings that most sites need."""
     rows = [
-        row(f"`{each.name}`", each.default_text, each.description)
+        row(f"`{each.name}`", marked(each.default_text), marked(each.description))
         for each in SETTINGS
         if each.name in USUAL
     ]
@@ -40,7 +40,7 @@ def _described(setting: Setting) -> list[str]:
     lines = [
         f"### {setting.name}",
         "",
-        setting.description,
+        marked(setting.description),
         "",
         f"- Given by: {_option(setting)}, `{setting.variable}`, `{setting.name}` in the file",
         f"- Value: {accepted(setting)}",
@@ -49,7 +49,7 @@ def _described(setting: Setting) -> list[str]:
         wanted = "a list of strings" if setting.many else setting.kind.wanted
         lines.append(f"- In the file: {wanted}")
     if setting.default_text:
-        lines.append(f"- Default: {setting.default_text}")
+        lines.append(f"- Default: {marked(setting.default_text)}")
     if setting.needs:
         needed = " or ".join(f"[{each}](#{each})" for each in setting.needs)
         lines.append(f"- Needs: {needed}")
