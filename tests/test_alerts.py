@@ -26,10 +26,10 @@ import pytest
 import trustme
 import yaml
 
-from systemtests.metrics import PAGE
 from systemtests.processes import (
     APPLICATIONS,
     PATIENCE,
+    ROOT,
     Process,
     find_tool,
     rocket_cli,
@@ -39,7 +39,7 @@ from systemtests.prometheus import Prometheus, at_once
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-RULES = PAGE.parent / "prometheus-alerts.yaml"
+RULES = ROOT / "docs" / "observation" / "prometheus-alerts.yaml"
 PROCESSES = 2
 
 

@@ -74,6 +74,7 @@ PUBLIC = {
         "UpgradedSocket",
         "WRITE",
         "bind_socket",
+        "granted_cores",
         "mypyc_attr",
         "spool_fault",
         "origin_of_host",

@@ -17,7 +17,9 @@ import pytest
 from choosing import choose
 from conftest import VERSION, Write
 from processes import Served, refuse
+from rocket_cli._supervisor import generation
 from rocket_cli._supervisor.generations import lifetime
+from rocket_core.extending import granted_cores
 from rocket_core.testing import eventually
 
 ANY = ["--bind", "127.0.0.1:0"]
@@ -96,8 +98,14 @@ def test_uploads_that_would_be_refused_are_told_at_the_start(site: Path) -> None
 def test_as_many_as_processors(site: Path) -> None:
     with Served(site, *ANY, "--processes", "0", "versioned") as served:
         served.location()
-        assert len(served.workers()) == len(os.sched_getaffinity(0))
+        assert len(served.workers()) == granted_cores()
         served.stop()
+
+
+def test_as_many_as_the_quota_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "granted_cores", lambda: 3)
+    assert generation.size_of(choose("--processes", "0")) == 3
+    assert generation.size_of(choose("--processes", "2")) == 2
 
 
 def test_one_process_more_or_less(site: Path, client: httpx.Client) -> None:

@@ -22,6 +22,7 @@ from rocket_core._network.binding import SocketFile, bind_socket
 from rocket_core._system.fault_log import FaultLog
 from rocket_core._system.poller import READ, WRITE
 from rocket_core._system.rare_log import RareLog
+from rocket_core._system.usable_cores import granted_cores
 
 __all__ = [
     "OUTPUT_BOUND",
@@ -46,6 +47,7 @@ __all__ = [
     "TurnTaker",
     "UpgradedSocket",
     "bind_socket",
+    "granted_cores",
     "mypyc_attr",
     "origin_of_host",
     "spool_fault",

@@ -103,6 +103,7 @@ def test_one_stack_of_each_place_a_minute() -> None:
         while not waiting():
             pass
         first = log.stack_of(LOGGER, thread.ident)
+        assert not first.endswith("\n")  # the log ends the line
         second = log.stack_of(LOGGER, thread.ident)
     finally:
         leave.set()

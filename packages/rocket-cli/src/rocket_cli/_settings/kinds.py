@@ -155,26 +155,29 @@ class Amount(Kind):
     types = (int, float, str)
     name = "number"
 
-    def __init__(self, unit: str, most: int, units: Mapping[str, float], examples: str) -> None:
+    def __init__(
+        self, unit: str, most: int, units: Mapping[str, float], examples: Sequence[str]
+    ) -> None:
         """Read a number of ``unit``, or with one of the ``units``, of which these are examples."""
         self.unit = unit
         self.metavar = unit.upper().replace(" ", "-")
-        self.wanted = (
-            f'a number of {unit}, or a string such as "{examples.split(",", maxsplit=1)[0]}"'
-        )
+        self.wanted = f"a number of {unit}"
+        shown = f"{', '.join(examples[:-1])} or {examples[-1]}"
+        if len(units) > 1:
+            self.wanted += f', or a string such as "{examples[0]}"'
+            shown = f"or one with a unit, such as {shown}"
+        else:
+            shown = f"such as {shown}"
         self._most = most
         self._units = units
-        self._examples = examples
+        self._use = f"use a number of {unit} greater than 0 and at most {most}, {shown}"
 
     def parse(self, text: str) -> float:
         """Read decimal digits, with or without a decimal point, and a unit or none."""
         found = _measured(text, self._units)
         if found is not None and 0 < found <= self._most:
             return float(found)
-        raise ValueError(
-            f"{text!r}: use a number of {self.unit} greater than 0 and at most {self._most}, or "
-            f"one with a unit, such as {self._examples}"
-        )
+        raise ValueError(f"{text!r}: {self._use}")
 
     def plain(self, value: float) -> float:
         """Return the number, without a decimal point if it is whole."""
@@ -369,10 +372,10 @@ class DirectoryAtPath(Text):
 
 BYTES: Final = Bytes()
 DIRECTORY_AT_PATH: Final = DirectoryAtPath(parse_mount)
-SECONDS: Final = Amount("seconds", _LONGEST, _TIMES, "90s, 5m or 2h")
+SECONDS: Final = Amount("seconds", _LONGEST, _TIMES, ["90s", "5m", "2h"])
 SECONDS_OR_NONE: Final = AmountOrNone(SECONDS)
-REQUESTS_PER_SECOND: Final = Amount("requests per second", 10**9, {"": 1.0}, "10 or 0.5")
-CONNECTIONS_PER_SECOND: Final = Amount("connections per second", 10**9, {"": 1.0}, "10 or 0.5")
-RATE: Final = Amount("bytes per second", 10**12, _SIZES, "10K or 1M")
+REQUESTS_PER_SECOND: Final = Amount("requests per second", 10**9, {"": 1.0}, ["10", "0.5"])
+CONNECTIONS_PER_SECOND: Final = Amount("connections per second", 10**9, {"": 1.0}, ["10", "0.5"])
+RATE: Final = Amount("bytes per second", 10**12, _SIZES, ["10K", "1M"])
 FLAG: Final = Flag()
 FILE: Final = FilePath()

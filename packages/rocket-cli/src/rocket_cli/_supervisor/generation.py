@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from rocket_cli._application.site import Site
 from rocket_cli._settings.chosen import Chosen
 from rocket_cli._sockets.bound_sockets import BoundSocket
+from rocket_core.extending import granted_cores
 
 
 @dataclass(slots=True, eq=False)
@@ -30,6 +30,9 @@ class Generation:
 
 
 def size_of(chosen: Chosen) -> int:
-    """Return the number of processes that the settings ask for; 0 means one per processor."""
+    """Return the number of processes that the settings ask for.
+
+    0 stands for one per processor that they may use, within the quota of their control group.
+    """
     size: int = chosen["processes"]
-    return size or len(os.sched_getaffinity(0))
+    return size or granted_cores()

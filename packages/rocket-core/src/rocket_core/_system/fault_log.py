@@ -86,7 +86,8 @@ class FaultLog:
         if left_out is None:
             return f"{kind.file}, line {kind.line}, in {kind.name} (the stack was logged before)"
         before = f" (stacks like this left out before: {left_out})" if left_out else ""
-        return f"{before}\n{''.join(traceback.format_stack(frame))}"
+        stack = "".join(traceback.format_stack(frame)).rstrip("\n")
+        return f"{before}\n{stack}"
 
     def _left_out(self, kind: _Kind, logger: logging.Logger) -> int | None:
         """None if ``kind`` is to be left out; otherwise how often it has been left out before."""

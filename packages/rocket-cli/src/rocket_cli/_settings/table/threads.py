@@ -68,6 +68,6 @@ THREADS: Final[tuple[Setting, ...]] = (
         "Log the stack of a thread that has been busy with one request for this long; none to log "
         "no stacks.",
         part=Part.SERVER,
-        default=30.0,
+        default=30,
     ),
 )
