@@ -25,10 +25,11 @@ class Row:
         fate: what becomes of it.
         settings: the settings that correspond to it here.
         note: what is different, or what to do instead.
-        names: its other names, such as options of the command line.
+        names: its other names, such as options of the command line; or other patterns.
         default: a value that changes nothing in that server.
         flag: whether it takes no value on the command line.
         many: whether it can be repeated.
+        words: the number of words of its value on the command line.
         carry: what carries it over; the other options have none.
     """
 
@@ -40,6 +41,7 @@ class Row:
     default: Any = None
     flag: bool = False
     many: bool = False
+    words: int = 1
     carry: Callable[[Draft, Given], None] | None = None
 
     def is_off(self, value: Any) -> bool:
@@ -84,8 +86,8 @@ class Table:
         found = self._by_name.get(name)
         if found is not None:
             return found
-        patterns = (row for row in self._by_name.values() if "*" in row.name)
-        return next((row for row in patterns if fnmatchcase(name, row.name)), None)
+        patterns = ((each, row) for each, row in self._by_name.items() if "*" in each)
+        return next((row for each, row in patterns if fnmatchcase(name, each)), None)
 
 
 def carried(

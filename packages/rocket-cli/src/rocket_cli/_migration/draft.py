@@ -112,16 +112,10 @@ class Draft:
 
 def shown(given: Given) -> str:
     """Return an option and its value for a message, the value shortened if it is long."""
-    if given.value is True or given.value is None:
+    value = given.value
+    if value is None or value is True or value == "true":
         return given.name
-    if isinstance(given.value, dict) and "$" in given.value:
-        return (
-            given.name
-            if given.value["$"] == "function"
-            else f"{given.name} = {given.value['name']}"
-        )
-    try:
-        value = json.dumps(given.value, ensure_ascii=False)
-    except (TypeError, ValueError):
-        value = str(given.value)
-    return f"{given.name} = {value if len(value) <= 60 else value[:57] + '...'}"
+    if isinstance(value, dict) and "$" in value:  # as the reader of gunicorn has functions
+        return given.name if value["$"] == "function" else f"{given.name} = {value['name']}"
+    text = json.dumps(value, ensure_ascii=False)
+    return f"{given.name.removesuffix('=')} = {text if len(text) <= 60 else text[:57] + '...'}"

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from rocket_cli._errors import CommandError
 from rocket_cli._migration.draft import Draft
 from rocket_cli._migration.gunicorn import carrying
 from rocket_cli._migration.gunicorn.command_line import parse_command_line
 from rocket_cli._migration.gunicorn.config_file import Attribute, ConfigFile, read_config_file
 from rocket_cli._migration.gunicorn.table import GUNICORN, SAME_HOOKS
 from rocket_cli._migration.options import Fate, Given
+from rocket_cli._migration.paste_ini import read_server_section, say_application
 from rocket_cli._migration.rules import number_of
 
 DEFAULT_FILE: Final = Path("gunicorn.conf.py")
@@ -26,8 +28,21 @@ _KNOWN_ATTRIBUTES: Final = ({"pid", "settings", "log"}, {"pid", "generation", "l
 
 
 def migrate_file(path: Path) -> Draft:
-    """Return what a configuration file becomes. Raises `CommandError`."""
-    return _migrate(path, {})
+    """Return what a configuration file becomes, or an ini file of Paste. Raises `CommandError`."""
+    if path.suffix != ".ini":
+        return _migrate(path, {})
+    section = read_server_section(path)
+    if section.server != "gunicorn":
+        raise CommandError(f"the server in {path} is {section.server or 'unknown'}, not gunicorn")
+    given = {each.name: each for each in section.options}
+    host, port = given.pop("host", None), given.pop("port", None)
+    if host is not None or port is not None:
+        address = f"{host.value if host else ''}:{port.value if port else 8000}"
+        given["bind"] = Given("bind", address, (host or port or section.options[0]).place)
+    draft = Draft()
+    _carry(draft, given)
+    say_application(draft, str(path))
+    return draft
 
 
 def migrate_command(arguments: Sequence[str]) -> Draft:
@@ -48,10 +63,7 @@ def _migrate(path: Path | None, options: dict[str, Any]) -> Draft:
     names = [row.name for row in GUNICORN.rows]
     file = None if path is None else read_config_file(path, names)
     given = {each.name: each for each in _given(file, options)}
-    _serve_by_threads(draft, given)
-    for row in GUNICORN.rows:
-        if row.name in given:
-            row.apply(draft, given[row.name])
+    _carry(draft, given)
     if file is not None:
         _hooks(draft, file, given)
         _names(draft, file)
@@ -60,6 +72,13 @@ def _migrate(path: Path | None, options: dict[str, Any]) -> Draft:
             "app", "The application is the argument of the command gunicorn: set app to it."
         )
     return draft
+
+
+def _carry(draft: Draft, given: dict[str, Given]) -> None:
+    _serve_by_threads(draft, given)
+    for row in GUNICORN.rows:
+        if row.name in given:
+            row.apply(draft, given[row.name])
 
 
 def _given(file: ConfigFile | None, options: dict[str, Any]) -> Iterator[Given]:
