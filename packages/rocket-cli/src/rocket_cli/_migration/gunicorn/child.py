@@ -20,6 +20,15 @@ from collections.abc import Sequence
 from typing import Any
 
 
+class _AnyAttributes(type):
+    """The type of classes that have every attribute: a class again."""
+
+    def __getattr__(cls, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _AnyAttributes(name, (), {"__module__": cls.__module__})
+
+
 class _StandIn(types.ModuleType):
     """A module of gunicorn that is not installed: it has a class for every name."""
 
@@ -30,7 +39,7 @@ class _StandIn(types.ModuleType):
     def __getattr__(self, name: str) -> type:
         if name.startswith("__"):
             raise AttributeError(name)
-        return type(name, (), {"__module__": self.__name__})
+        return _AnyAttributes(name, (), {"__module__": self.__name__})
 
 
 class _StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
