@@ -45,15 +45,12 @@ class _StandIn(types.ModuleType):
 class _StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds gunicorn and its modules where no other finder does."""
 
-    used = False
-
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         del path, target
         if name.partition(".")[0] != "gunicorn":
             return None
-        self.used = True
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
@@ -93,14 +90,13 @@ def _main() -> None:
     descriptor, path, names = int(sys.argv[1]), sys.argv[2], sys.argv[3].split(",")
     sys.argv = [path]
     sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as the interpreter does
-    stand_ins = _StandIns()
-    sys.meta_path.append(stand_ins)
+    sys.meta_path.append(_StandIns())
     report: dict[str, Any]
     try:
         found = runpy.run_path(path, run_name="__config__")
         values = {name: _plain(found[name]) for name in names if name in found}
         others = [name for name in found if not name.startswith("_") and name not in values]
-        report = {"values": values, "others": others, "stand_ins": stand_ins.used}
+        report = {"values": values, "others": others}
     except BaseException as error:  # noqa: BLE001 - also SystemExit; the command reports it
         report = {"error": _failure(error, path)}
     with open(descriptor, "w", encoding="utf-8") as file:

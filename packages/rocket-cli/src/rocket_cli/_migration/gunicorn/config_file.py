@@ -40,7 +40,7 @@ class ConfigFile:
         path: its path.
         values: the values of the settings that it sets.
         others: the names that it has besides, without those that begin with an underscore.
-        imports_gunicorn: whether it imports gunicorn, which is not installed here.
+        imports_gunicorn: whether it imports gunicorn.
         lines: the line of each name, if it can be found.
         computed: the names whose values are not constants in the source.
         attributes: what functions use of their arguments, by the name of the function.
@@ -86,7 +86,7 @@ def read_config_file(path: Path, names: Iterable[str]) -> ConfigFile:
         path,
         report["values"],
         report["others"],
-        report["stand_ins"],
+        any(map(_imports_gunicorn, ast.walk(tree))),
         {name: node.lineno for name, node in bindings.items()},
         {name for name, node in bindings.items() if not _is_constant(node)},
         {
@@ -99,7 +99,7 @@ def read_config_file(path: Path, names: Iterable[str]) -> ConfigFile:
 
 def _complaint(path: Path, error: dict[str, Any]) -> str:
     place = f"{path}:{error['line']}" if error["line"] else str(path)
-    advice = "gunicorn would fail as well: mend it, or set what it needs"
+    advice = "gunicorn fails there, too: correct it, or set what it needs"
     if error.get("missing"):
         advice = (
             f"install {error['missing']} in this environment, or run the command in the one of the "
@@ -122,6 +122,15 @@ def _bindings(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
                 yield target.id, node
         for blocks in ("body", "orelse", "finalbody"):
             yield from _bindings(getattr(node, blocks, []))
+
+
+def _imports_gunicorn(node: ast.AST) -> bool:
+    names = []
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        names = [node.module or ""]
+    return any(name.partition(".")[0] == "gunicorn" for name in names)
 
 
 def _is_constant(node: ast.stmt) -> bool:

@@ -163,11 +163,10 @@ def _names(draft: Draft, file: ConfigFile) -> None:
     used = {given.name for entry in draft.entries.values() for given in entry.sources}
     computed = [name for name in file.values if name in file.computed and name in used]
     if computed:
-        draft.check(
-            Given(", ".join(computed), None, str(file.path)),
-            "The file computes this. The values are those on this machine, with its environment, "
-            "now; processes = 0 is one process per processor.",
-        )
+        text = "The file computes this. The value is that on this machine, with its variables, now."
+        if "workers" in computed:
+            text += " processes = 0 is one process per processor."
+        draft.check(Given(", ".join(computed), None, str(file.path)), text)
     settings = [row.name for row in GUNICORN.rows]
     for name in file.others:
         if name.lower() in settings:

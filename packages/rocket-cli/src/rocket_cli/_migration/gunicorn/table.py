@@ -33,14 +33,19 @@ _OWN_LOG: Final = (
     "application."
 )
 _STATSD: Final = (
-    "There is no StatsD. Use metrics, for Prometheus: collectors such as Telegraf and the Datadog "
-    "agent read that format, too."
+    "There is no StatsD. Use metrics, which are for Prometheus; Telegraf, the Datadog agent and "
+    "other collectors read them as well."
 )
 _SYSLOG: Final = (
     "There is no syslog. Under systemd, let error-log be standard error and access-log be -: the "
     "journal has both, and can pass them on."
 )
 _WINDOWS: Final = "The windows and frames of HTTP/2 are sized by the server."
+_PASTE: Final = (
+    "Write a module with the lines: from paste.deploy import loadapp; application = "
+    'loadapp("config:/srv/mysite/production.ini"). Set app to it; global_conf is an argument of '
+    "loadapp."
+)
 _STDIO: Final = "What the application prints goes where the server's own output goes, unchanged."
 
 
@@ -238,13 +243,13 @@ GUNICORN: Final = Table(
             ),
             lost(
                 "paste",
-                "Write a module that loads the file and names the application, see below.",
+                _PASTE,
                 "app",
-                names=("--paster",),
+                names=("--paste", "--paster"),
             ),
             lost(
                 "raw_paste_global_conf",
-                "Write a module that loads the file and names the application, see below.",
+                _PASTE,
                 names=("--paste-global",),
                 many=True,
             ),

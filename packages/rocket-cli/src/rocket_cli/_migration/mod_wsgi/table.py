@@ -411,7 +411,7 @@ MOD_WSGI: Final = Table(
                 _DEBUG,
                 names=("--profiler-directory", "--recorder-directory", "--gdb-executable"),
             ),
-            needless("--setup-only", "No files are generated.", names=("--isatty",), flag=True),
+            needless("--setup-only", "No files are generated.", flag=True),
         ],
     },
 )

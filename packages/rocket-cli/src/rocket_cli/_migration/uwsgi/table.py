@@ -200,7 +200,8 @@ UWSGI: Final = Table(
             lost("unenv", "Start the server without the variable."),
             lost(
                 "paste",
-                "Write a module that loads the file and names the application, see below.",
+                "Write a module with the lines: from paste.deploy import loadapp; application = "
+                'loadapp("config:/srv/mysite/production.ini"). Set app to it.',
                 "app",
                 names=("ini-paste", "ini-paste-logged", "paste-logger", "pecan"),
             ),
