@@ -346,6 +346,11 @@ def test_settings_without_effect_are_left_out(tmp_path: Path) -> None:
     assert set(found.lost) == {"max_requests_jitter", "keyfile", "access_log_format"}
 
 
+def test_limits_of_heads_are_told_if_they_are_higher_than_those_here(tmp_path: Path) -> None:
+    text = "threads = 2\nlimit_request_line = 8190\nlimit_request_field_size = 32768\n"
+    assert set(migrated(tmp_path, "conf.py", text).lost) == {"limit_request_field_size"}
+
+
 def test_value_that_is_not_valid_here(tmp_path: Path) -> None:
     found = migrated(tmp_path, "conf.py", "threads = 2\nuser = 'no-such-user'\nworkers = 'many'")
     assert found.settings == {"threads": 2}

@@ -7,7 +7,7 @@ from typing import Final
 
 from rocket_cli._migration.draft import Draft
 from rocket_cli._migration.options import Given
-from rocket_cli._migration.rules import is_yes, networks, number_of, wildcard
+from rocket_cli._migration.rules import Rule, is_yes, networks, number_of, wildcard
 
 _ATOMS: Final = {
     "h": "client", "l": "-", "u": "user", "t": "[{clock}]", "r": "line", "m": "method",
@@ -18,6 +18,10 @@ _ATOMS: Final = {
 _COMBINED: Final = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 _ATOM: Final = re.compile(r"%\((?:\{(?P<header>[^}]+)\}i|(?P<letters>[^){}]+))\)s")
 
+HEADS: Final = (
+    "The limits are fixed: 8 KiB for the request line, 16 KiB for a field, 100 fields, 64 KiB for "
+    "all of them."
+)
 THREAD_SAFE: Final = (
     "A sync worker serves one request at a time; threads = 1 keeps that. An application that may "
     "run in threads needs fewer processes: try processes = 0 (one per processor) without threads, "
@@ -180,6 +184,17 @@ def ssl_version(draft: Draft, given: Given) -> None:
         draft.put("tls-min-version", "1.2", given)
     elif value not in (None, 2, 16, 17, "TLS", "TLS_SERVER", "SSLv23"):
         draft.lose(given, "TLS 1.2 is the oldest version here.")
+
+
+def head_limit(most: int) -> Rule:
+    """Say so if the limit is above the fixed one, ``most``; 0 is no limit in gunicorn."""
+
+    def rule(draft: Draft, given: Given) -> None:
+        value = number_of(given.value)
+        if value is not None and (value == 0 or value > most):
+            draft.lose(given, HEADS)
+
+    return rule
 
 
 def http_protocols(draft: Draft, given: Given) -> None:

@@ -22,10 +22,6 @@ _DIRTY: Final = (
     "There are no dirty workers. Give long computations to a queue, such as Celery or RQ, or to "
     "wsgiorg.executor (executor-threads)."
 )
-_HEADS: Final = (
-    "The limits are fixed: 8 KiB for the request line, 16 KiB for a field, 100 fields, 64 KiB for "
-    "all of them."
-)
 _STRICT: Final = "Requests that are not valid HTTP are refused, without exception."
 _OWN_LOG: Final = (
     "The server writes its own log: see log-level, log-format (text or json), error-log and "
@@ -133,8 +129,9 @@ GUNICORN: Final = Table(
             _same(
                 "timeout",
                 carrying.timeout,
-                "For sync workers, a limit of each request: 504, and the thread is replaced. With "
-                "other classes it watches the process, for which nothing is needed here.",
+                "For sync workers, a limit of each request: 504, and the thread is replaced; the "
+                "default is no limit, not 30 s. With other classes it watches the process, for "
+                "which nothing is needed here.",
                 names=("-t",),
             ),
             _same("graceful_timeout", rules.number("graceful-timeout")),
@@ -162,13 +159,13 @@ GUNICORN: Final = Table(
             ),
         ],
         "Security": [
-            needless("limit_request_line", _HEADS, default=4094),
-            needless("limit_request_fields", _HEADS, default=100),
+            needless("limit_request_line", carrying.HEADS, carry=carrying.head_limit(8192)),
+            needless("limit_request_fields", carrying.HEADS, carry=carrying.head_limit(100)),
             needless(
                 "limit_request_field_size",
-                _HEADS,
+                carrying.HEADS,
                 names=("--limit-request-field_size",),
-                default=8190,
+                carry=carrying.head_limit(16384),
             ),
         ],
         "Server mechanics": [
@@ -421,7 +418,7 @@ GUNICORN: Final = Table(
             needless("http2_max_concurrent_streams", "It is 100.", default=100),
             needless("http2_initial_window_size", _WINDOWS, default=65535),
             needless("http2_max_frame_size", _WINDOWS, default=16384),
-            needless("http2_max_header_list_size", _HEADS, default=65536),
+            needless("http2_max_header_list_size", carrying.HEADS, default=65536),
         ],
         "Dirty arbiters": [
             lost("dirty_apps", _DIRTY, "executor-threads", names=("--dirty-app",), many=True),
