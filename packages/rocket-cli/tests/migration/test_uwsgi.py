@@ -82,7 +82,7 @@ CONFIGURATIONS: dict[str, tuple[str, dict[str, Any], set[str]]] = {
         http = :8000
         http-timeout = 50
         http-keepalive = 65
-        module = wiki
+        module = wiki.wsgi
         uid = nobody
         pidfile = /run/%n.pid
         daemonize = /var/log/%n.log
@@ -94,7 +94,8 @@ CONFIGURATIONS: dict[str, tuple[str, dict[str, Any], set[str]]] = {
         env = WIKI_SETTINGS=/etc/wiki.conf
         """,
         {
-            "app": "wiki:application",
+            "app": "wiki.wsgi:application",
+            "threads": 1,
             "bind": ["0.0.0.0:8000"],
             "backlog": 256,
             "pid": "/run/uwsgi.pid",
@@ -176,6 +177,7 @@ CONFIGURATIONS: dict[str, tuple[str, dict[str, Any], set[str]]] = {
         """,
         {
             "app": "jobs:app",
+            "threads": 1,
             "bind": ["127.0.0.1:3031"],
             "access-log": "-",
             "reload": True,
@@ -195,6 +197,7 @@ CONFIGURATIONS: dict[str, tuple[str, dict[str, Any], set[str]]] = {
         """,
         {
             "app": "tool.main:app",
+            "threads": 1,
             "root-path": "/tool",
             "bind": ["unix:/tmp/tool.sock"],
             "process-name": "tool",
@@ -211,6 +214,7 @@ CONFIGURATIONS: dict[str, tuple[str, dict[str, Any], set[str]]] = {
         """,
         {
             "app": "run:application",
+            "threads": 1,
             "bind": ["https://0.0.0.0:8443"],
             "tls-cert": "site.crt",
             "tls-key": "site.key",
@@ -244,7 +248,12 @@ def test_configuration_of_a_project(
 )
 def test_other_forms_of_the_file(tmp_path: Path, name: str, text: str) -> None:
     found = migrated(tmp_path, name, text)
-    assert found.settings == {"bind": ["0.0.0.0:80"], "app": "a:b", "access-log": "-"}
+    assert found.settings == {
+        "bind": ["0.0.0.0:80"],
+        "app": "a:b",
+        "threads": 1,
+        "access-log": "-",
+    }
     assert set(found.needless) == {"master"}
 
 

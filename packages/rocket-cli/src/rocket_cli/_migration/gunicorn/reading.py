@@ -97,7 +97,7 @@ def _given(file: ConfigFile | None, options: dict[str, Any]) -> Iterator[Given]:
 
 def _serve_by_threads(draft: Draft, given: dict[str, Given]) -> None:
     """Treat what depends on the class of workers, and leave the rest to the rows of the table."""
-    worker = given.get("worker_class", Given("worker_class", "sync", "default of gunicorn"))
+    worker = given.get("worker_class", Given("worker_class (default)", None, ""))
     value = worker.value
     name = str(value["name"] if isinstance(value, dict) else value or "sync")
     short = name.rpartition(".")[2].lower()

@@ -181,7 +181,7 @@ def _express_addresses(draft: Draft, given: dict[str, Given]) -> None:
         return str(given[name].value) if name in given else default
 
     host = value("--host", "")
-    source = given.get("--port") or Given("--port", None, "default of mod_wsgi-express")
+    source = given.get("--port") or Given("--port (default)", None, "")
     draft.add("bind", f"http://{host}:{value('--port', '8000')}", source)
     secure = given.get("--https-port") or given.get("--ssl-port")
     if secure is not None:

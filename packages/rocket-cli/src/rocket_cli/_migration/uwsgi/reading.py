@@ -15,7 +15,7 @@ from rocket_cli._migration.uwsgi.table import find
 
 _LOGS: Final = ("logto", "logto2")
 _THREAD_SAFE: Final = (
-    "Without the option threads, a process serves one request at a time; threads = 1 keeps that. "
+    "Without this option, a process serves one request at a time; threads = 1 keeps that. "
     "An application that may run in threads needs fewer processes: try processes = 0 (one per "
     "processor) without threads, which is 8 then."
 )
@@ -94,10 +94,10 @@ def _migrate(options: Sequence[Given]) -> Draft:
             row.apply(draft, given)
     _application(draft, by_name)
     _logs(draft, by_name)
-    processes = by_name.get("processes")
-    if processes is not None and "threads" not in draft.entries:
-        draft.put("threads", 1, processes)
-        draft.check(processes, _THREAD_SAFE)
+    if "threads" not in draft.entries:
+        default = Given("threads (default)", None, "")
+        draft.put("threads", 1, default)
+        draft.check(default, _THREAD_SAFE)
     return draft
 
 
@@ -114,8 +114,9 @@ def _application(draft: Draft, by_name: dict[str, Given]) -> None:
         path, _, name = name.partition("=")
         if path not in {"", "/"}:
             draft.put("root-path", path.rstrip("/"), given)
-    if "/" in name or name.endswith((".py", ".wsgi")):
-        name = _module(draft, name)
+    if given is file or "/" in name or name.endswith(".py"):
+        path, _, attribute = name.partition(":")
+        name = _module(draft, path) + (f":{attribute}" if attribute else "")
     if ":" not in name:
         callable_name = by_name.get("callable")
         name = f"{name}:{'application' if callable_name is None else callable_name.value}"
@@ -146,4 +147,4 @@ def _logs(draft: Draft, by_name: dict[str, Given]) -> None:
     if log is not None and path != "-" and not path.startswith("udp:"):
         draft.put("error-log", path, log)
     if quiet is None or not is_yes(quiet.value):
-        draft.put("access-log", path, log or Given("requests are logged", None, "default of uWSGI"))
+        draft.put("access-log", path, log or Given("disable-logging (default)", None, ""))

@@ -630,9 +630,13 @@ UWSGI: Final = Table(
                     "logfile-*",
                     "log-format-strftime",
                     "logformat-strftime",
-                    "memory-report",
-                    "m",
                 ),
+            ),
+            lost(
+                "memory-report",
+                "See the metrics of memory, rocket-cli top, and max-rss.",
+                "metrics max-rss",
+                names=("m",),
             ),
             lost(
                 "stats",

@@ -77,5 +77,5 @@ def _migrate(options: Sequence[Given]) -> Draft:
         else:
             row.apply(draft, each)
     if draft.value("bind") is None:
-        draft.add("bind", "0.0.0.0:8080", Given("listen", None, "default of waitress"))
+        draft.add("bind", "0.0.0.0:8080", Given("listen (default)", None, ""))
     return draft
