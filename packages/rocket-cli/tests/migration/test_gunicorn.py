@@ -383,6 +383,18 @@ def test_file_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> No
     assert raised.value.message.startswith(message)
 
 
+def test_file_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"cannot read no\.py: No such file or directory"):
+        migrated_command(tmp_path, ["gunicorn", "-c", "no.py", "a:b"])
+
+
+@pytest.mark.parametrize("name", ["timeout", "workers", "limit_request_line", "max_requests"])
+def test_value_that_is_no_number(tmp_path: Path, name: str) -> None:
+    found = migrated(tmp_path, "conf.py", f"{name} = 'many'\n")
+    assert found.lost == {name: "This is not a number."}
+    assert found.settings == {"threads": 1}
+
+
 def test_unknown_option(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="cannot read the options of gunicorn"):
         migrated_command(tmp_path, ["gunicorn", "--frobnicate", "a:b"])

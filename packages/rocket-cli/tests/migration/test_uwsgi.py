@@ -275,6 +275,23 @@ def test_command_line(tmp_path: Path) -> None:
     assert set(found.needless) == {"M", "buffer-size"}
 
 
+def test_file_of_a_command_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"cannot read no\.ini: No such file or directory"):
+        migrated_command(tmp_path, ["uwsgi", "--ini", "no.ini"])
+
+
+def test_values_that_are_no_numbers(tmp_path: Path) -> None:
+    text = "[uwsgi]\nmodule = a:b\nharakiri = soon\nreload-on-rss = little\nthreads = 2\n"
+    assert set(migrated(tmp_path, "u.ini", text).lost) == {"harakiri", "reload-on-rss"}
+
+
+def test_import_path_that_is_the_directory(tmp_path: Path) -> None:
+    text = "[uwsgi]\nmodule = a:b\npythonpath = /srv/a\nchdir = /srv/a/\n"
+    found = migrated(tmp_path, "u.ini", text)
+    assert found.lost == {}
+    assert found.settings["chdir"] == "/srv/a/"
+
+
 def test_nginx_is_told(tmp_path: Path) -> None:
     found = migrated(tmp_path, "u.ini", "[uwsgi]\nsocket = :3031\nmodule = a:b\n")
     assert found.settings["bind"] == ["0.0.0.0:3031"]

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rocket_cli._errors import CommandError
 from rocket_cli._settings.kinds import FILE, Choice
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+def _files(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete the path of a file."""
+    return FILE.shell_complete(ctx, parameter, incomplete)
+
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="FILE | -- COMMAND...")
+@click.argument(
+    "words", nargs=-1, required=True, metavar="FILE | -- COMMAND...", shell_complete=_files
+)
 @click.option(
     "--from",
     "kind",

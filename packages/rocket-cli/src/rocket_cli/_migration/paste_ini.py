@@ -9,6 +9,7 @@ from pathlib import Path
 from rocket_cli._errors import CommandError
 from rocket_cli._migration.draft import Draft
 from rocket_cli._migration.options import Given
+from rocket_cli._migration.texts import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ def read_server_section(path: Path) -> ServerSection:
     """Return the server section ``main``, or else the first one. Raises `CommandError`."""
     sections: dict[str, list[Given]] = {}
     current: list[Given] | None = None
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         text = line.strip()
         if not text or text[0] in "#;":
             continue

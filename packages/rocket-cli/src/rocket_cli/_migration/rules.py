@@ -31,19 +31,22 @@ def number_of(value: Any) -> float | None:
     return int(found) if found.is_integer() else found
 
 
-def number(name: str, *, zero: str = "") -> Rule:
-    """Carry a number over; 0 is not carried over, for the reason ``zero`` if it is given."""
+def amount(draft: Draft, given: Given) -> float | None:
+    """Return a number; say so if the value is none. An option without a value has none."""
+    if given.value in (None, ""):
+        return None
+    found = number_of(given.value)
+    if found is None:
+        draft.lose(given, "This is not a number.")
+    return found
+
+
+def number(name: str) -> Rule:
+    """Carry a number over, unless it is 0, which means that there is none."""
 
     def rule(draft: Draft, given: Given) -> None:
-        found = number_of(given.value)
-        if given.value is None:
-            return
-        if found is None:
-            draft.lose(given, "This is not a number.")
-        elif found == 0:
-            if zero:
-                draft.check(given, zero)
-        else:
+        found = amount(draft, given)
+        if found:
             draft.put(name, found, given)
 
     return rule
@@ -68,18 +71,6 @@ def flag(name: str, note: str = "") -> Rule:
             draft.check(given, note)
 
     return rule
-
-
-def noted(rule: Rule, note: str) -> Rule:
-    """Apply a rule, and say what is to be checked."""
-
-    def both(draft: Draft, given: Given) -> None:
-        before = len(draft.entries), len(draft.findings)
-        rule(draft, given)
-        if (len(draft.entries), len(draft.findings)) != before:
-            draft.check(given, note)
-
-    return both
 
 
 def application(draft: Draft, given: Given) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from rocket_cli._errors import CommandError
 from rocket_cli._migration.draft import Draft
+from rocket_cli._migration.texts import read_text
 
 TITLES: Final = {
     "gunicorn": "gunicorn",
@@ -37,14 +38,7 @@ _ENVIRONMENT: Final = re.compile(r"[A-Za-z_]\w*=")
 
 def migrate_file(path: Path, kind: str | None) -> Draft:
     """Return what a configuration file becomes. Raises `CommandError`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CommandError(f"cannot read {path}: it is not encoded in UTF-8") from error
-    if not text.strip():
-        raise CommandError(f"{path} is empty: there is nothing to carry over")
+    text = read_text(path)
     return _settled(_reading(kind or _recognise(path, text)).migrate_file(path))
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from rocket_cli._migration.draft import Draft
 from rocket_cli._migration.options import Given
-from rocket_cli._migration.rules import Rule, is_yes, networks, number_of, wildcard
+from rocket_cli._migration.rules import Rule, amount, is_yes, networks, number_of, wildcard
 
 _ATOMS: Final = {
     "h": "client", "l": "-", "u": "user", "t": "[{clock}]", "r": "line", "m": "method",
@@ -82,10 +82,8 @@ def worker_class(draft: Draft, given: Given) -> None:
 
 def timeout(draft: Draft, given: Given) -> None:
     """Carry the time for a request over, which only sync workers are given."""
-    seconds = number_of(given.value)
-    if seconds in (None, 0):
-        return
-    if draft.put("request-timeout", seconds, given):
+    seconds = amount(draft, given)
+    if seconds and draft.put("request-timeout", seconds, given):
         draft.check(
             given,
             "For sync workers this was a limit of a request, after which the process was killed. "
@@ -103,7 +101,7 @@ THREADED_TIMEOUT: Final = (
 
 def keepalive(draft: Draft, given: Given) -> None:
     """Carry the time of idle connections over."""
-    seconds = number_of(given.value)
+    seconds = amount(draft, given)
     if seconds is None:
         return
     if seconds == 0:
@@ -190,7 +188,7 @@ def head_limit(most: int) -> Rule:
     """Say so if the limit is above the fixed one, ``most``; 0 is no limit in gunicorn."""
 
     def rule(draft: Draft, given: Given) -> None:
-        value = number_of(given.value)
+        value = amount(draft, given)
         if value is not None and (value == 0 or value > most):
             draft.lose(given, HEADS)
 

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from rocket_cli._errors import CommandError
+from rocket_cli._migration.texts import read_text
 
 _PROGRAM: Final = Path(__file__).parent / "child.py"
 
@@ -62,6 +63,7 @@ class ConfigFile:
 
 def read_config_file(path: Path, names: Iterable[str]) -> ConfigFile:
     """Run the file, and return what it sets. Raises `CommandError`, which names the line."""
+    text = read_text(path)
     with tempfile.TemporaryFile() as file:
         done = subprocess.run(  # noqa: S603 - it is the user's own file, which gunicorn runs, too
             [sys.executable, "-P", str(_PROGRAM), str(file.fileno()), str(path), ",".join(names)],
@@ -80,7 +82,7 @@ def read_config_file(path: Path, names: Iterable[str]) -> ConfigFile:
     report = json.loads(answer)
     if "error" in report:
         raise CommandError(_complaint(path, report["error"]))
-    tree = ast.parse(path.read_bytes(), str(path))
+    tree = ast.parse(text, str(path))
     bindings = dict(_bindings(tree.body))
     return ConfigFile(
         path,

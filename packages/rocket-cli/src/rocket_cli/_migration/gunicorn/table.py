@@ -100,7 +100,7 @@ GUNICORN: Final = Table(
         "Worker processes": [
             _same(
                 "workers",
-                rules.number("processes", zero="No process is the same as one here."),
+                rules.number("processes"),
                 "0 is one per processor. With threads, as many processes as processors are enough.",
                 names=("-w",),
             ),

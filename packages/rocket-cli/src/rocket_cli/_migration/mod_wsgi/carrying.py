@@ -6,7 +6,7 @@ from typing import Any
 
 from rocket_cli._migration.draft import Draft
 from rocket_cli._migration.options import Given
-from rocket_cli._migration.rules import number_of, wildcard
+from rocket_cli._migration.rules import amount, wildcard
 
 
 def nothing(draft: Draft, given: Given) -> None:
@@ -40,7 +40,7 @@ def python_path(draft: Draft, given: Given) -> None:
 
 def request_timeout(draft: Draft, given: Given) -> None:
     """Carry the time for a request over."""
-    seconds = number_of(given.value)
+    seconds = amount(draft, given)
     if seconds and draft.put("request-timeout", seconds, given):
         draft.check(
             given,

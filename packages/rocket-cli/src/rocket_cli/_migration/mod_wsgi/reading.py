@@ -13,6 +13,7 @@ from rocket_cli._errors import CommandError
 from rocket_cli._migration.draft import Draft
 from rocket_cli._migration.mod_wsgi.table import MOD_WSGI
 from rocket_cli._migration.options import Fate, Given
+from rocket_cli._migration.texts import read_text
 
 _SUBCOMMANDS: Final = {"start-server", "setup-server"}
 _LOWER: Final = {row.name.lower(): row.name for row in MOD_WSGI.rows}
@@ -60,7 +61,7 @@ def _apply(draft: Draft, given: Given) -> None:
 
 def _directives(path: Path) -> Iterator[Given]:
     """Yield the directives of mod_wsgi, and Alias; the value is a list of words."""
-    text = path.read_text(encoding="utf-8").replace("\\\n", " \0")
+    text = read_text(path).replace("\\\n", " \0")
     number = 0
     for line in text.split("\n"):
         number += 1

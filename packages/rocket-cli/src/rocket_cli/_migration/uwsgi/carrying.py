@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final
 
 from rocket_cli._migration.draft import Draft
 from rocket_cli._migration.options import Fate, Given
-from rocket_cli._migration.rules import Rule, is_yes, number_of
+from rocket_cli._migration.rules import Rule, amount, is_yes
 
 _FIELDS: Final = {
     "addr": "client", "user": "user", "ltime": "clock", "ctime": "time", "method": "method",
@@ -60,14 +61,15 @@ def _address(value: str) -> str:
 
 def http_keepalive(draft: Draft, given: Given) -> None:
     """Carry a time over; connections are kept anyway."""
-    seconds = number_of(given.value)
+    seconds = amount(draft, given)
     if seconds is not None and seconds > 1:
         draft.put("keep-alive", seconds, given)
 
 
 def pythonpath(draft: Draft, given: Given) -> None:
     """Say how to have a directory on the import path, unless it is the current one."""
-    if given.value not in {".", "./", draft.value("chdir")}:
+    chdir = draft.value("chdir")
+    if Path(given.value) not in {Path(), None if chdir is None else Path(chdir)}:
         draft.lose(
             given,
             "The current directory (chdir) is on the import path. For others set the variable "
@@ -107,18 +109,16 @@ def kilobytes(name: str) -> Rule:
 
 def _with_unit(name: str, unit: str) -> Rule:
     def rule(draft: Draft, given: Given) -> None:
-        found = number_of(given.value)
+        found = amount(draft, given)
         if found:
             draft.put(name, f"{found}{unit}", given)
-        elif found is None:
-            draft.lose(given, "This is not a number.")
 
     return rule
 
 
 def harakiri(draft: Draft, given: Given) -> None:
     """Carry the time for a request over."""
-    seconds = number_of(given.value)
+    seconds = amount(draft, given)
     if seconds and draft.put("request-timeout", seconds, given):
         draft.check(
             given,

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 from rocket_cli._errors import CommandError
 from rocket_cli._migration.options import Given
+from rocket_cli._migration.texts import read_text
 
 _MATH: Final = re.compile(r"(\d+)\s*([-+*/])\s*(\d+)")
 _COMMENT: Final = re.compile(r"\s+[;#].*$")
@@ -25,7 +26,7 @@ def read_options(path: Path, known: Callable[[str], object]) -> list[Given]:
     Names that the file has made up for its own placeholders, and that are not ``known`` to be
     options, are left out.
     """
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     head = text.lstrip()
     if path.suffix == ".xml" or head.startswith("<"):
         found = _xml(path, text)

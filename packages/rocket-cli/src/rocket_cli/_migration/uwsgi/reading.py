@@ -80,7 +80,8 @@ def _migrate(options: Sequence[Given]) -> Draft:
         "uwsgi",
     )
     by_name: dict[str, Given] = {}
-    for given in options:
+    # The directory first, because the others are compared with it.
+    for given in sorted(options, key=lambda each: each.name != "chdir"):
         row = find(given.name)
         if row is None:
             draft.lose(given, "This is no option of uWSGI 2.0.")
