@@ -111,3 +111,11 @@ def key(leaf: trustme.LeafCert, tmp_path: Path) -> Path:
     path = tmp_path / "key.pem"
     path.write_bytes(leaf.private_key_pem.bytes())
     return path
+
+
+@pytest.fixture
+def own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the test in its own directory, without the variables that gunicorn reads."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("PORT", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"):
+        monkeypatch.delenv(name, raising=False)

@@ -21,6 +21,18 @@ from rocket_cli._settings.all_settings import SETTINGS
                 "process that ends is replaced"
             ),
         ),
+        (
+            ["--access-logfile", "-"],
+            "--access-logfile: there is no such option; here it is --access-log",
+        ),
+        (
+            ["--worker-tmp-dir", "/dev/shm"],
+            (
+                "--worker-tmp-dir: there is no such option; it is not needed here: No file tells "
+                "that a worker process is alive"
+            ),
+        ),
+        (["--spew"], "--spew: there is no such option; Use a tracer or debugger of Python"),
         (["--thread", "3"], "--thread: there is no such option; did you mean --threads?"),
         (["--zzz"], "--zzz: there is no such option; see rocket-cli serve --help"),
         (["a", "b"], "got unexpected extra argument (b); see rocket-cli serve --help"),

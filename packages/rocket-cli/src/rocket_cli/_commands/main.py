@@ -37,6 +37,11 @@ SUBCOMMANDS: Final = {
     ),
     "drain": Subcommand(_ADMIN, "drain", "Stop a running server gracefully"),
     "cert": Subcommand("rocket_cli._commands.cert", "cert", "Make a certificate for development"),
+    "migrate": Subcommand(
+        "rocket_cli._commands.migrate",
+        "migrate",
+        "Make a rocket.toml from the configuration of another server",
+    ),
     "completion": Subcommand(
         "rocket_cli._commands.completion",
         "completion",

@@ -10,26 +10,8 @@ import click
 from rocket_cli._errors import CommandError
 
 _COUNTERPARTS: Final = {
-    # gunicorn
-    "--worker-class": "nothing: every worker has threads, see --threads",
+    # gunicorn, whose other options are in the tables of settings and of migrations
     "--keep-alive-timeout": "--keep-alive",
-    "--daemon": "nothing: let systemd, or what starts the command, keep it in the background",
-    "--pythonpath": "the variable PYTHONPATH, or --chdir",
-    "--access-logfile": "--access-log",
-    "--access-logformat": "--access-log-format",
-    "--error-logfile": "--error-log",
-    "--log-file": "--error-log",
-    "--log-config": "nothing: see --log-format, --error-log and --access-log",
-    "--capture-output": "nothing: what the application prints is left alone",
-    "--enable-stdio-inheritance": "nothing: what the application prints is left alone",
-    "--statsd-host": "--metrics, for Prometheus",
-    "--proxy-allow-from": "--proxy-protocol",
-    "--limit-request-line": "nothing: the limits of heads are fixed",
-    "--limit-request-fields": "nothing: the limits of heads are fixed",
-    "--limit-request-field_size": "nothing: the limits of heads are fixed",
-    "--worker-tmp-dir": "nothing: no file tells that a worker lives",
-    "--print-config": "the command rocket-cli config",
-    "--check-config": "the command rocket-cli check",
     # uvicorn, and servers with the same names
     "--host": "--bind HOST:PORT",
     "--port": "--bind HOST:PORT, or :PORT for all addresses",
@@ -65,7 +47,7 @@ _COUNTERPARTS: Final = {
 }
 """Options of other servers, and what stands for each of them here.
 
-The options that have the name of a setting of gunicorn are in the table of settings.
+Those of gunicorn that are not here are in the table of migrations.
 """
 
 
@@ -82,9 +64,7 @@ def explained(error: click.UsageError) -> CommandError:
         option = error.option_name
         counterpart = _counterpart(option) if name in _TAKERS else None
         if counterpart is not None:
-            here = counterpart.removeprefix("nothing: ")
-            says = "here it is" if here == counterpart else "it is not needed here:"
-            return CommandError(f"{option}: there is no such option; {says} {here}")
+            return CommandError(f"{option}: there is no such option; {counterpart}")
         known = [] if context is None else [o for p in context.command.params for o in p.opts]
         near = difflib.get_close_matches(option, known, n=1)
         advice = f"did you mean {near[0]}?" if near else help_text
@@ -94,11 +74,25 @@ def explained(error: click.UsageError) -> CommandError:
 
 
 def _counterpart(option: str) -> str | None:
-    """Return what stands for an option of another server here; None if that is not known."""
-    # Imported only for an error, so that the command starts fast.
-    from rocket_cli._settings.all_settings import SETTINGS
+    """Say what stands for an option of another server here; return None if that is not known."""
+    known = _COUNTERPARTS.get(option)
+    if known is None:
+        return _counterpart_of_gunicorn(option)
+    here = known.removeprefix("nothing: ")
+    return f"here it is {here}" if here == known else f"it is not needed here: {here}"
 
-    setting = option.removeprefix("--").replace("-", "_")
-    options = (each for each in SETTINGS if not each.argument)
-    same = (f"--{each.name}" for each in options if setting in each.gunicorn.split(", "))
-    return _COUNTERPARTS.get(option) or next(same, None)
+
+def _counterpart_of_gunicorn(option: str) -> str | None:
+    # Imported only for an error, so that the command starts fast.
+    from rocket_cli._migration.gunicorn.table import GUNICORN
+    from rocket_cli._migration.options import Fate
+
+    row = GUNICORN.find(option) or GUNICORN.find(option.removeprefix("--").replace("-", "_"))
+    if row is None or not option.startswith("--"):
+        return None
+    note = row.note.rstrip(".")
+    if row.fate is Fate.CARRIED:
+        return f"here it is {' and '.join(f'--{name}' for name in row.settings)}"
+    if row.fate is Fate.NEEDLESS:
+        return f"it is not needed here: {note}"
+    return note

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from rocket_cli._settings.all_settings import SECTIONS, SETTINGS
 from rocket_cli._settings.chosen import Chosen
@@ -31,12 +32,18 @@ def as_json(chosen: Chosen) -> str:
     return json.dumps(settings, indent=2) + "\n"
 
 
+def toml_value(value: Any) -> str:
+    """Return a number, a boolean, a string or a list of strings as TOML.
+
+    These have the same form in JSON, except for the control character that JSON does not escape
+    (TOML 1.0, "String").
+    """
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def _line(setting: Setting, chosen: Chosen) -> str:
     value = setting.plain(chosen[setting.name])
     origin = chosen.origin(setting.name)
     if value is None:
         return f"# {setting.name} is not set"
-    # Numbers, booleans, strings and lists of strings have the same form in JSON and in TOML, except
-    # for the control character that JSON does not escape (TOML 1.0, "String").
-    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return f"{setting.name} = {text}   # {origin.source} {origin.place}".rstrip()
+    return f"{setting.name} = {toml_value(value)}   # {origin.source} {origin.place}".rstrip()
