@@ -290,7 +290,8 @@ def system(session: nox.Session) -> None:
     """Tests of all packages together, with the applications and clients of others."""
     require_interpreter(session, VERSIONS[-1])
     session.install(*built(session, list(PACKAGES)), *group(TOOLS, "system"))
-    session.run("pytest", *parallel(2), "tests", *session.posargs, env={"PYTHONPATH": None})
+    variables = {"PYTHONPATH": None, "ROCKET_WHEELS": str(WHEELS)}
+    session.run("pytest", *parallel(2), "tests", *session.posargs, env=variables)
 
 
 for _package in PACKAGES:
