@@ -476,27 +476,33 @@ def notes(session: nox.Session) -> None:
         session.run("python", "-m", "release", "notes", *session.posargs, stdout=file)
 
 
-@nox.session(
-    name="check-release",
-    default=False,
-    requires=["build", *(f"wheels({version})" for version in VERSIONS)],
-    python=INTERPRETERS[VERSIONS[-1]] or False,
-)
+EVERYTHING = ["build", *(f"wheels({version})" for version in VERSIONS)]
+"""The sessions that make dist/."""
+
+
+@nox.session(name="check-release", default=False, requires=EVERYTHING)
 def check_release(session: nox.Session) -> None:
-    """Check the distributions in dist/, and that a second build is the same; write checksums."""
-    session.install(*group(TOOLS, "release"), *group(TOOLS, "build"))
+    """Check the distributions in dist/: archives, metadata, README files; write checksums."""
+    session.install(*group(TOOLS, "release"))
     files = [str(path) for path in sorted(WHEELS.iterdir())]
     session.run("twine", "check", "--strict", *files)
     session.run("check-wheel-contents", *(each for each in files if each.endswith(".whl")))
     session.run("python", "-m", "release", "check", str(WHEELS))
+    ASSETS.mkdir(exist_ok=True)
+    with (ASSETS / "SHA256SUMS").open("w") as file:
+        session.run("python", "-m", "release", "sums", str(WHEELS), stdout=file)
+
+
+@nox.session(default=False, requires=EVERYTHING, python=INTERPRETERS[VERSIONS[-1]] or False)
+def reproduce(session: nox.Session) -> None:
+    """Build what is in dist/ again, of the compiled wheels those for one Python, and compare."""
+    require_interpreter(session, VERSIONS[-1])
+    session.install(*group(TOOLS, "release"), *group(TOOLS, "build"))
     with tempfile.TemporaryDirectory(prefix="rocket-again-") as directory:
         again = Path(directory)
         build_into(session, again)
         compile_into(session, again)
         session.run("python", "-m", "release", "compare", str(WHEELS), str(again))
-    ASSETS.mkdir(exist_ok=True)
-    with (ASSETS / "SHA256SUMS").open("w") as file:
-        session.run("python", "-m", "release", "sums", str(WHEELS), stdout=file)
 
 
 EXTRAS = sorted(PROJECTS["cli"]["project"]["optional-dependencies"])

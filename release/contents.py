@@ -56,7 +56,8 @@ def source_faults(path: Path, package: Package) -> Iterator[str]:
     """Yield what is wrong with a source distribution, in a line each."""
     top = f"{package.module}-{package.version()}"
     with tarfile.open(path) as archive:
-        names = {name.removeprefix(f"{top}/") for name in archive.getnames()}
+        files = [member.name for member in archive.getmembers() if not member.isdir()]
+        names = {name.removeprefix(f"{top}/") for name in files}
         found = archive.extractfile(f"{top}/PKG-INFO")
         metadata = found.read() if found is not None else b""
     wanted = {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"}
@@ -95,9 +96,7 @@ def metadata_faults(data: bytes, package: Package) -> Iterator[str]:
     if not found.keywords or not found.classifiers or not found.summary:
         yield "has no keywords, no classifiers or no summary"
     rendered = markdown.render(found.description or "")
-    if rendered is None or f"<h1>{package.name}</h1>" not in re.sub(
-        r" id=\"[^\"]*\"", "", rendered
-    ):
+    if rendered is None or not re.search(f"<h1[^>]*>{package.name}<", rendered):
         yield "has a README that does not render"
     else:
         yield from (f"has a link to {each} in its README" for each in _RELATIVE.findall(rendered))

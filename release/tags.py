@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from release.errors import ReleaseError
@@ -13,12 +14,12 @@ def selected(tag: str, known: Sequence[Package]) -> list[Package]:
 
     Raises `ReleaseError` if the tag is no such name, or the sources have another version.
     """
-    name, _, text = tag.rpartition("v")
-    chosen = [each for each in known if name in ("", f"{each.name}-")]
-    if not chosen or not text:
+    found = re.fullmatch(r"(?:(rocket-\w+)-)?v(\d[\w.]*)", tag)
+    chosen = [each for each in known if found is not None and found[1] in (None, each.name)]
+    if found is None or not chosen:
         raise ReleaseError(f"{tag} is no name of a tag: use vVERSION or PACKAGE-vVERSION")
     for package in chosen:
-        if str(package.version()) != text:
+        if str(package.version()) != found[2]:
             raise ReleaseError(f"{tag}: {package.name} has the version {package.version()}")
     return chosen
 
