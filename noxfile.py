@@ -188,12 +188,22 @@ def give_up(session: nox.Session, message: str) -> NoReturn:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Rules and format, with ruff, and the settings of the tools."""
+    """Rules and format, with ruff, the settings of the tools, and the workflows of GitHub."""
     session.install(*group(TOOLS, "lint"))
     projects = [Path("pyproject.toml"), *sorted(Path("packages").glob("*/pyproject.toml"))]
     session.run("validate-pyproject", *map(str, projects))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("zizmor", "--quiet", "--offline", "--persona", "pedantic", ".github")
+    forms = [*Path(".github/ISSUE_TEMPLATE").glob("*.yml")]
+    for schema, files in {
+        "dependabot": [Path(".github/dependabot.yml")],
+        "github-issue-config": [each for each in forms if each.stem == "config"],
+        "github-issue-forms": [each for each in forms if each.stem != "config"],
+        "github-workflows": [*Path(".github/workflows").glob("*.yml")],
+    }.items():
+        check = ["check-jsonschema", "--builtin-schema", f"vendor.{schema}"]
+        session.run(*check, *map(str, files))
 
 
 @nox.session
