@@ -210,9 +210,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Types of the packages, their tests and the tools, with mypy --strict."""
     requirements = {
-        name
-        for use in ("types", "system", "plots", "release", "rehearsal")
-        for name in group(TOOLS, use)
+        name for use in ("types", "system", "plots", "release") for name in group(TOOLS, use)
     }
     for package in PACKAGES:
         requirements.update(dependencies(package)[1], group(PROJECTS[package], "test"))
@@ -571,7 +569,7 @@ def add_rehearsal(version: str, kind: str) -> None:
     def rehearse(session: nox.Session) -> None:
         """Publish dist/ to an index on this machine, install from it, and use what is installed."""
         require_interpreter(session, version)
-        session.install(*group(TOOLS, "rehearsal"), *group(TOOLS, "release"))
+        session.install(*group(TOOLS, "rehearsal"))
         directory = Path(session.create_tmp()).resolve() / session.name
         shutil.rmtree(directory, ignore_errors=True)
         suffixes = {"lowest": "-py3-none-any.whl", "newest": ".whl", "source": ".tar.gz"}
