@@ -426,9 +426,11 @@ def install(words: list[str]) -> None:
     print(f"The command is {found['command']}")
     on_path = shutil.which("rocket-cli")
     if on_path is None or Path(on_path).absolute() != Path(found["command"]):
-        venv = Path(found["command"]).parent.parent
-        if (venv / "pyvenv.cfg").exists():
-            print(f"To call it by its name: {activation(venv)}")
+        folder = Path(found["command"]).parent
+        if (folder.parent / "pyvenv.cfg").exists():
+            print(f"To call it by its name: {activation(folder.parent)}")
+        else:
+            print(f"To call it by its name, add {folder} to the PATH.")
 
 
 def become(command: list[str]) -> NoReturn:
