@@ -10,9 +10,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,6 +26,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent
 WHEELS = ROOT / "dist"
 PACKAGES = ("core", "wsgi", "tls", "cli")
+"""In the order in which they are published: each comes after the ones that it needs."""
 VERSIONS = ("3.11", "3.12", "3.13")
 OLD = "2.7"
 """What the test suite of Autobahn runs on, which is the client of one session only."""
@@ -93,6 +98,20 @@ def interpreter(version: str) -> str | None:
         if answer.returncode == 0 and found == version:
             return executable
     return None
+
+
+def source_date() -> str | None:
+    """The time of the last commit, which the files of a distribution get; None without git.
+
+    Two builds of the same commit are the same, then. What the variable says already has precedence.
+    """
+    command = ["git", "log", "-1", "--format=%ct"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        done = None
+    found = done.stdout.strip() if done is not None and done.returncode == 0 else None
+    return os.environ.get("SOURCE_DATE_EPOCH", found)
 
 
 INTERPRETERS = {version: interpreter(version) for version in (*VERSIONS, FREE_THREADED, OLD)}
@@ -169,18 +188,28 @@ def give_up(session: nox.Session, message: str) -> NoReturn:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Rules and format, with ruff, and the settings of the tools."""
+    """Rules and format, with ruff, the settings of the tools, and the workflows of GitHub."""
     session.install(*group(TOOLS, "lint"))
     projects = [Path("pyproject.toml"), *sorted(Path("packages").glob("*/pyproject.toml"))]
     session.run("validate-pyproject", *map(str, projects))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("zizmor", "--quiet", "--offline", "--persona", "pedantic", ".github")
+    forms = [*Path(".github/ISSUE_TEMPLATE").glob("*.yml")]
+    for schema, files in {
+        "dependabot": [Path(".github/dependabot.yml")],
+        "github-issue-config": [each for each in forms if each.stem == "config"],
+        "github-issue-forms": [each for each in forms if each.stem != "config"],
+        "github-workflows": [*Path(".github/workflows").glob("*.yml")],
+    }.items():
+        check = ["check-jsonschema", "--builtin-schema", f"vendor.{schema}"]
+        session.run(*check, *map(str, files))
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Types of the packages, their tests and the tools, with mypy --strict."""
-    uses = ("types", "system", "plots", "docs")
+    uses = ("types", "system", "plots", "docs", "release")
     requirements = {name for use in uses for name in group(TOOLS, use)}
     for package in PACKAGES:
         requirements.update(dependencies(package)[1], group(PROJECTS[package], "test"))
@@ -194,6 +223,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "tests")
     session.run("mypy", "bench")
     session.run("mypy", "docs/conf.py", "docs/_extensions", "docs/_tests")
+    session.run("mypy", "release")
 
 
 @nox.session
@@ -209,11 +239,17 @@ def imports(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """Make dist/: the source distribution of each package, and from it the pure wheel."""
     session.install(*group(TOOLS, "build"))
-    shutil.rmtree(WHEELS, ignore_errors=True)
+    build_into(session, WHEELS)
+
+
+def build_into(session: nox.Session, folder: Path) -> None:
+    """Make the source distributions and the pure wheels in a folder, which is emptied before."""
+    shutil.rmtree(folder, ignore_errors=True)
+    variables = {"ROCKET_COMPILE": None, "SOURCE_DATE_EPOCH": source_date()}
     for package in PACKAGES:
         source = str(ROOT / f"packages/rocket-{package}")
-        command = ["python", "-m", "build", "--installer=uv", "--outdir", str(WHEELS), source]
-        session.run(*command, env={"ROCKET_COMPILE": None})
+        command = ["python", "-m", "build", "--installer=uv", "--outdir", str(folder), source]
+        session.run(*command, env=variables)
 
 
 @nox.session(default=False, requires=["build"])
@@ -227,7 +263,13 @@ def wheels(session: nox.Session, version: str) -> None:
     if shutil.which("cc") is None:
         give_up(session, "a C compiler is not installed")
     session.install(*group(TOOLS, "build"))
-    build = ["python", "-m", "build", "--installer=uv", "--wheel", "--outdir", str(WHEELS)]
+    compile_into(session, WHEELS)
+
+
+def compile_into(session: nox.Session, folder: Path) -> None:
+    """Make the compiled wheels for the Python of the session, from the source distributions."""
+    build = ["python", "-m", "build", "--installer=uv", "--wheel", "--outdir", str(folder)]
+    variables = {"ROCKET_COMPILE": "1", "SOURCE_DATE_EPOCH": source_date()}
     with tempfile.TemporaryDirectory(prefix="rocket-sources-") as directory:
         sources = [Path(directory, f"rocket-{package}") for package in COMPILED]
         for package, source in zip(COMPILED, sources, strict=True):
@@ -237,7 +279,7 @@ def wheels(session: nox.Session, version: str) -> None:
             Path(directory, archive.name.removesuffix(".tar.gz")).rename(source)
 
         def compile_package(source: Path) -> None:
-            session.run(*build, str(source), env={"ROCKET_COMPILE": "1"}, silent=True)
+            session.run(*build, str(source), env=variables, silent=True)
 
         with ThreadPoolExecutor() as pool:  # a compiler uses one processor for most of its time
             list(pool.map(compile_package, sources))
@@ -292,7 +334,8 @@ def system(session: nox.Session) -> None:
     """Tests of all packages together, with the applications and clients of others."""
     require_interpreter(session, VERSIONS[-1])
     session.install(*built(session, list(PACKAGES)), *group(TOOLS, "system"))
-    session.run("pytest", *parallel(2), "tests", *session.posargs, env={"PYTHONPATH": None})
+    variables = {"PYTHONPATH": None, "ROCKET_WHEELS": str(WHEELS)}
+    session.run("pytest", *parallel(2), "tests", *session.posargs, env=variables)
 
 
 @nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
@@ -489,3 +532,162 @@ def bench(session: nox.Session) -> None:
     variables = install_compiled(session, VERSIONS[-1], flask)
     command = ["python", "-m", "bench", *session.posargs]
     session.run(*command, env={"PYTHONPATH": None, **variables})
+
+
+# The sessions below make a release, and none runs by default. CONTRIBUTING.md ("Release") says in
+# which order a person uses them.
+
+ASSETS = ROOT / "release-assets"
+"""What a release has beside the distributions: notes, checksums, and the bill of materials."""
+
+
+@nox.session(default=False, allow_parallel=False)
+def bump(session: nox.Session) -> None:
+    """Set new versions and date the changelogs: `nox -s bump -- all 0.2.0`, `-- core 0.2.1`."""
+    session.install(*group(TOOLS, "release"))
+    session.run("python", "-m", "release", "bump", *session.posargs)
+
+
+@nox.session(default=False)
+def notes(session: nox.Session) -> None:
+    """Write the notes of a release from the changelogs, of all packages or for `-- TAG`."""
+    session.install(*group(TOOLS, "release"))
+    ASSETS.mkdir(exist_ok=True)
+    with (ASSETS / "NOTES.md").open("w") as file:
+        session.run("python", "-m", "release", "notes", *session.posargs, stdout=file)
+
+
+EVERYTHING = ["build", *(f"wheels({version})" for version in VERSIONS)]
+"""The sessions that make dist/."""
+
+
+@nox.session(name="check-release", default=False, requires=EVERYTHING)
+def check_release(session: nox.Session) -> None:
+    """Check the distributions in dist/: archives, metadata, README files; write checksums."""
+    session.install(*group(TOOLS, "release"))
+    files = [str(path) for path in sorted(WHEELS.iterdir())]
+    session.run("twine", "check", "--strict", *files)
+    session.run("check-wheel-contents", *(each for each in files if each.endswith(".whl")))
+    session.run("python", "-m", "release", "check", str(WHEELS))
+    ASSETS.mkdir(exist_ok=True)
+    with (ASSETS / "SHA256SUMS").open("w") as file:
+        session.run("python", "-m", "release", "sums", str(WHEELS), stdout=file)
+
+
+@nox.session(default=False, requires=EVERYTHING, python=INTERPRETERS[VERSIONS[-1]] or False)
+def reproduce(session: nox.Session) -> None:
+    """Build what is in dist/ again, of the compiled wheels those for one Python, and compare."""
+    require_interpreter(session, VERSIONS[-1])
+    session.install(*group(TOOLS, "release"), *group(TOOLS, "build"))
+    with tempfile.TemporaryDirectory(prefix="rocket-again-") as directory:
+        again = Path(directory)
+        build_into(session, again)
+        compile_into(session, again)
+        session.run("python", "-m", "release", "compare", str(WHEELS), str(again))
+
+
+EXTRAS = sorted(PROJECTS["cli"]["project"]["optional-dependencies"])
+
+
+def requirements_of_a_release() -> list[str]:
+    """What a release declares, except what comes from the release itself.
+
+    A newer pyOpenSSL, which is needed indirectly, would keep out the oldest cryptography.
+    """
+    extras = [PROJECTS[each]["project"].get("optional-dependencies", {}) for each in PACKAGES]
+    lines = [
+        *(line for each in PACKAGES for line in PROJECTS[each]["project"]["dependencies"]),
+        *(line for each in extras for name in each if name in EXTRAS for line in each[name]),
+    ]
+    lines += [each for each in group(PROJECTS["tls"], "test") if each.startswith("pyopenssl")]
+    return sorted({line for line in lines if not Requirement(line).name.startswith("rocket-")})
+
+
+@contextmanager
+def index_of(session: nox.Session, folder: Path) -> Iterator[str]:
+    """Serve an index with the packages in a folder, which can be uploaded; yields its URL."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    options = ["--interface", "127.0.0.1", "--port", port, "--disable-fallback"]
+    anonymous = ["--passwords", ".", "--authenticate", "."]
+    command = [str(Path(session.bin) / "pypi-server"), "run", *options, *anonymous, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            while server.poll() is None:
+                with socket.socket() as client:
+                    if client.connect_ex(("127.0.0.1", int(port))) == 0:
+                        break
+                time.sleep(0.1)
+            else:
+                session.error("pypi-server has ended")
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            server.terminate()
+
+
+def add_rehearsal(version: str, kind: str) -> None:
+    """Define the session that publishes a release to an index here, and installs it from there.
+
+    ``lowest`` has the pure wheels and the oldest releases that are declared, ``newest`` what pip
+    takes, which are the compiled wheels, and ``source`` is built from the source distributions.
+    """
+
+    @nox.session(
+        name=f"rehearse-{version}-{kind}",
+        default=False,
+        python=INTERPRETERS[version] or False,
+        requires=[f"wheels({version})" if kind == "newest" else "build"],
+    )
+    def rehearse(session: nox.Session) -> None:
+        """Publish dist/ to an index on this machine, install from it, and use what is installed."""
+        require_interpreter(session, version)
+        session.install(*group(TOOLS, "rehearsal"))
+        directory = Path(session.create_tmp()).resolve() / session.name
+        shutil.rmtree(directory, ignore_errors=True)
+        suffixes = {"lowest": "-py3-none-any.whl", "newest": ".whl", "source": ".tar.gz"}
+        published = directory / "index"
+        published.mkdir(parents=True)
+        environment = directory / "environment"
+        base = str(INTERPRETERS[version])
+        session.run("uv", "venv", "--quiet", "--seed", "--python", base, str(environment))
+        python = str(environment / "bin/python")
+        # Whatever PyPI has, these versions are the ones to be installed.
+        names = [path.name.split("-") for path in sorted(WHEELS.glob("*-py3-none-any.whl"))]
+        own = directory / "constraints.txt"
+        own.write_text("".join(f"{name}=={version}\n" for name, version, *_ in names))
+        wanted = f"rocket-cli[{','.join(EXTRAS)}]"
+        with index_of(session, published) as url:
+            # Each package once what it needs is there, as on the way to PyPI.
+            for package in PACKAGES:
+                files = sorted(WHEELS.glob(f"rocket_{package}-*{suffixes[kind]}"))
+                login = ["--username", "-", "--password", "-", "--repository-url", url]
+                upload = ["twine", "upload", "--disable-progress-bar", *login]
+                session.run(*upload, *map(str, files))
+            index = f"{url}simple/"
+            if kind == "lowest":
+                # The first index that has a package is the only one to be asked for it.
+                options = ["--python", python, "--index", index, "--constraints", str(own)]
+                requirements = ["--resolution", "lowest-direct", *requirements_of_a_release()]
+                session.run("uv", "pip", "install", "--quiet", *options, wanted, *requirements)
+            else:
+                options = ["--quiet", "--extra-index-url", index, "--constraint", str(own)]
+                if kind == "source":
+                    options += ["--no-binary", ",".join(f"rocket-{each}" for each in PACKAGES)]
+                session.run(python, "-m", "pip", "install", *options, wanted, external=True)
+        build = "compiled" if kind == "newest" else "pure"
+        with session.chdir(directory):
+            smoke = str(ROOT / "release/smoke.py")
+            session.run(python, smoke, build, external=True, env={"PYTHONPATH": None})
+        if (version, kind) == (VERSIONS[-1], "newest"):
+            session.run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "pip", external=True)
+            ASSETS.mkdir(exist_ok=True)
+            variables = {"SOURCE_DATE_EPOCH": source_date()}
+            with (ASSETS / "rocket-cli.cdx.json").open("w") as file:
+                session.run("python", "-m", "release", "sbom", python, stdout=file, env=variables)
+
+
+for _version in (VERSIONS[0], VERSIONS[-1]):
+    for _kind in ("lowest", "newest"):
+        add_rehearsal(_version, _kind)
+add_rehearsal(VERSIONS[-1], "source")

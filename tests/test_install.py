@@ -1,4 +1,8 @@
-"""The README files: what they tell a reader to install works in an empty environment."""
+"""The README files: what they tell a reader to install works in an empty environment.
+
+Each has two blocks: one for a clone, and one for the released packages. The latter is run with the
+wheels of this repository in place of the released ones.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,14 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from packaging.requirements import Requirement
 
-from rocket_cli import main
+from rocket_cli import __version__, main
 from systemtests.processes import PATIENCE, ROOT
 
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md"))]
@@ -45,13 +51,45 @@ def examples() -> list[str]:
     return sorted(found)
 
 
+def git(*words: str, cwd: Path) -> None:
+    author = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
+    subprocess.run(["git", *author, *words], cwd=cwd, timeout=PATIENCE, check=True)
+
+
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages of this repository, without what was made of them here."""
-    directory = tmp_path_factory.mktemp("clone")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with what a clone of this one has that the blocks need."""
+    directory = tmp_path_factory.mktemp("repository")
     ignored = shutil.ignore_patterns("tests", "dist", "build", "__pycache__", ".*")
     shutil.copytree(ROOT / "packages", directory / "packages", ignore=ignored)
+    shutil.copy(ROOT / "bootstrap.py", directory)
+    git("init", "--quiet", cwd=directory)
+    git("add", "--all", cwd=directory)
+    git("commit", "--quiet", "--message", "As it is", cwd=directory)
     return directory
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables of pip by which it takes the packages of this repository, and none from PyPI.
+
+    nox says where it has built the wheels; otherwise they are built here. Of wheels of the same
+    version pip takes the one with a build number, so that a release on PyPI has no chance.
+    """
+    directory = tmp_path_factory.mktemp("release")
+    wheels = Path(os.environ.get("ROCKET_WHEELS", directory))
+    if wheels == directory:
+        for package in sorted(ROOT.glob("packages/*/")):
+            command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d"]
+            subprocess.run([*command, str(directory)], cwd=package, timeout=PATIENCE, check=True)
+    constraints = directory / "constraints.txt"
+    with constraints.open("w") as file:
+        for name in ("rocket-cli", "rocket-core", "rocket-tls", "rocket-wsgi"):
+            (wheel,) = wheels.glob(f"{name.replace('-', '_')}-*-py3-none-any.whl")
+            _, version, *_ = wheel.name.split("-")
+            file.write(f"{name}=={version}\n")
+            shutil.copy(wheel, directory / wheel.name.replace("-py3-", "-1-py3-"))
+    return {"PIP_CONSTRAINT": str(constraints), "PIP_FIND_LINKS": str(directory)}
 
 
 @pytest.fixture(scope="module")
@@ -83,29 +121,26 @@ def empty(tmp_path: Path, downloads: Path) -> dict[str, str]:
     }
 
 
-def all_blocks() -> dict[str, str]:
-    """Each block once, with the README files that have it."""
+def all_blocks(number: int) -> dict[str, str]:
+    """Each block with this place in its README once, with the README files that have it."""
     found: dict[str, str] = {}
     for readme in READMES:
-        for block in blocks(readme):
+        for block in blocks(readme)[number : number + 1]:
             found[block] = " ".join([*found.get(block, "").split(), named(readme)])
     return found
 
 
 def test_every_readme_says_how_to_install() -> None:
-    assert [named(each) for each in READMES if len(blocks(each)) != 1] == []
+    assert [named(each) for each in READMES if len(blocks(each)) != 2] == []
 
 
-@pytest.mark.parametrize("block", all_blocks().keys(), ids=all_blocks().values())
-def test_install_block_works_in_an_empty_environment(
-    block: str, clone: Path, empty: dict[str, str]
-) -> None:
-    """The last line of a block prints the version, by the command or the import it is about."""
+def run(block: str, cwd: Path, variables: dict[str, str]) -> str:
+    """Return what a block prints, at the end the version of the command or the import."""
     faulthandler.cancel_dump_traceback_later()  # a slow network is no hanging test
     done = subprocess.run(
         ["sh", "-e", "-c", block],
-        cwd=clone,
-        env=empty,
+        cwd=cwd,
+        env=variables,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -114,20 +149,57 @@ def test_install_block_works_in_an_empty_environment(
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert re.search(r"\d+\.\d+\.\d+\S*\Z", done.stdout.strip()), done.stdout
-    command = shlex.split(block.replace("\\\n", " "))
-    assert_imports(extras(command), empty)
+    *_, last = done.stdout.splitlines()
+    assert last.removeprefix("rocket-cli ") == __version__, done.stdout
+    return done.stdout
 
 
-def extras(command: list[str]) -> set[str]:
-    """What the extras need that a command line names."""
+@pytest.mark.parametrize("block", all_blocks(0).keys(), ids=all_blocks(0).values())
+def test_a_clone_is_installed(
+    block: str, tmp_path: Path, repository: Path, empty: dict[str, str]
+) -> None:
+    """The address that is cloned stands for the repository at hand."""
+    redirected = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{repository.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/rocket-server/rocket",
+    }
+    run(block, tmp_path, {**empty, **redirected})
+    assert_imports(needed("rocket-cli", optional("rocket-cli")), empty)
+
+
+@pytest.mark.parametrize("block", all_blocks(1).keys(), ids=all_blocks(1).values())
+def test_a_release_is_installed(
+    block: str, tmp_path: Path, release: dict[str, str], empty: dict[str, str]
+) -> None:
+    printed = run(block, tmp_path, {**empty, **release})
+    package, extras = required(block)
+    assert f"{package.replace('-', '_')}-{__version__}-1-py3-none-any.whl" in printed
+    assert_imports(needed(package, extras), empty)
+
+
+def required(block: str) -> tuple[str, list[str]]:
+    """The package that a block installs, and the extras of it."""
+    found = re.search(r'^pip install "?(rocket-\w+)(?:\[([\w,]+)\])?"?$', block, re.MULTILINE)
+    assert found is not None, block
+    return found[1], (found[2] or "").split(",") if found[2] else []
+
+
+def optional(package: str) -> dict[str, list[str]]:
+    """The extras of a package, with their requirements."""
+    with (ROOT / "packages" / package / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    extras: dict[str, list[str]] = project.get("optional-dependencies", {})
+    return extras
+
+
+def needed(package: str, extras: Iterable[str]) -> set[str]:
+    """What extras need on this Python, those of other packages of this repository included."""
     found = set()
-    for word in command:
-        if match := re.fullmatch(r"\./packages/([\w-]+)\[([\w,]+)\]", word):
-            with (ROOT / "packages" / match[1] / "pyproject.toml").open("rb") as file:
-                optional = tomllib.load(file)["project"]["optional-dependencies"]
-            for extra in match[2].split(","):
-                found |= {re.split(r"[^\w-]", each)[0] for each in optional[extra]}
+    for extra in extras:
+        for requirement in map(Requirement, optional(package)[extra]):
+            if requirement.marker is None or requirement.marker.evaluate():
+                found |= {requirement.name, *needed(requirement.name, requirement.extras)}
     return found
 
 
@@ -145,13 +217,39 @@ def assert_imports(distributions: set[str], variables: dict[str, str]) -> None:
 
 def test_install_blocks_name_every_extra() -> None:
     """A reader who follows the README can run its examples with --acme, --metrics and --reload."""
-    with (ROOT / "packages/rocket-cli/pyproject.toml").open("rb") as file:
-        optional = tomllib.load(file)["project"]["optional-dependencies"]
     for readme in (ROOT / "README.md", ROOT / "packages/rocket-cli/README.md"):
-        (block,) = blocks(readme)
-        found = re.search(r"rocket-cli\[([\w,]+)\]", block)
-        assert found is not None
-        assert set(found[1].split(",")) == set(optional)
+        package, extras = required(blocks(readme)[1])
+        assert (package, set(extras)) == ("rocket-cli", set(optional("rocket-cli")))
+
+
+@pytest.mark.parametrize("readme", READMES, ids=named)
+def test_tables_of_extras_are_complete(readme: Path) -> None:
+    """Each extra has its row. rocket-tls has one extra, and tells of it in a sentence."""
+    package = "rocket-cli" if readme.parent == ROOT else readme.parent.name
+    table = readme.read_text(encoding="utf-8").partition("| extra | needed for |")[2]
+    rows = re.findall(r"^\| `(\w+)` \| ", table.partition("\n\n")[0], re.MULTILINE)
+    assert rows == ([] if package == "rocket-tls" else sorted(optional(package)))
+
+
+HERE = "https://github.com/rocket-server/rocket/"
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@pytest.mark.parametrize("readme", READMES[1:], ids=named)
+def test_links_work_on_pypi(readme: Path) -> None:
+    """PyPI shows the README of a package, without the files beside it."""
+    wrong = []
+    for link in _LINK.findall(readme.read_text(encoding="utf-8")):
+        place = re.fullmatch(rf"{HERE}(tree|blob)/main/([^#]+)(#.*)?", link)
+        if place is None:
+            is_elsewhere = link.startswith(("#", "https://")) and not link.startswith(HERE)
+            exists = is_elsewhere or link == HERE.removesuffix("/")
+        else:
+            path = ROOT / place[2]
+            exists = path.is_dir() if place[1] == "tree" else path.is_file()
+        if not exists:
+            wrong.append(link)
+    assert wrong == []
 
 
 @pytest.mark.parametrize("example", examples())

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hatchling.metadata.core import ProjectMetadata
+from packaging.requirements import Requirement
 
 from systemtests.processes import PATIENCE, ROOT
 
@@ -248,8 +249,13 @@ def test_compiling_needs_the_compiler_and_what_the_package_imports(
     assert hook_of(package).dependencies() == [compiler]
     alone = tmp_path / "unpacked"
     shutil.copytree(package, alone, ignore=shutil.ignore_patterns("tests", ".*"))
-    needed = {"rocket-core": [], "rocket-wsgi": ["rocket-core<0.2,>=0.1"]}
-    assert hook_of(alone).dependencies() == [compiler, *needed[package.name]]
+    with (package / "pyproject.toml").open("rb") as file:
+        declared = tomllib.load(file)["project"]["dependencies"]
+    assert len(declared) == (package.name == "rocket-wsgi")
+    assert hook_of(alone).dependencies() == [
+        compiler,
+        *(str(Requirement(each)) for each in declared),
+    ]
 
 
 @pytest.mark.parametrize("package", COMPILED, ids=lambda path: path.name)

@@ -60,8 +60,8 @@ def _make_tls_listener(
         tls: Any = importlib.import_module("rocket_tls")
     except ImportError as error:
         raise ImportError(
-            f"interface {interface!r} has a certificate, which needs rocket-tls: in a clone of "
-            "Rocket, run pip install ./packages/rocket-core ./packages/rocket-tls"
+            f"interface {interface!r} has a certificate, which needs rocket-tls: run pip install "
+            "rocket-tls or, in a clone of Rocket, python3 bootstrap.py install"
         ) from error
     kind: Any = type("EarlyTLSListener", (EarlyListener, tls.TLSListener), {})
     settings: dict[str, Any] = {}
