@@ -50,7 +50,7 @@ CERTIFICATES = ROOT / ".certificates"
 OWN = [ROOT / ".venv", ROOT / ".venv-compiled"]
 """The virtual environments that `serve` and `test` create for themselves."""
 
-BUILD_TOOLS = ["editables~=0.5", "hatchling>=1.27"]
+BUILD_TOOLS = ["editables~=0.5", "hatch-fancy-pypi-readme>=24.1", "hatchling>=1.27"]
 """What makes editable packages, installed once instead of once for each package."""
 
 ISSUE = """\
