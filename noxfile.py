@@ -206,9 +206,10 @@ def lint(session: nox.Session) -> None:
         session.run(*check, *map(str, files))
 
 
-@nox.session
+@nox.session(python=INTERPRETERS[VERSIONS[-1]] or False)  # which the generator of the site needs
 def types(session: nox.Session) -> None:
     """Types of the packages, their tests and the tools, with mypy --strict."""
+    require_interpreter(session, VERSIONS[-1])
     uses = ("types", "system", "plots", "docs", "release")
     requirements = {name for use in uses for name in group(TOOLS, use)}
     for package in PACKAGES:
