@@ -68,6 +68,7 @@ def test_values(tmp_path: Path, text: str, expected: dict[str, str]) -> None:
     [
         ("A=1\nB", 2, "'B' has no =: use NAME=VALUE"),
         ("\n\nexport A=1", 3, "leave out export: A=..."),
+        ("export \b=1", 1, r"'export \x08' is not the name of a variable"),
         ("2A=1", 1, "'2A' is not the name of a variable"),
         ("a-b=1", 1, "'a-b' is not the name of a variable"),
         ("=1", 1, "'' is not the name of a variable"),

@@ -109,8 +109,9 @@ class EnvFile:
 
 def _complaint(text: str, position: int, name: str) -> str:
     line = text[position:].partition("\n")[0].strip()
-    if name.startswith("export "):
-        return f"leave out export: {name.removeprefix('export').strip()}=..."
+    exported = name.removeprefix("export ").strip()
+    if exported != name and _NAME.match(exported):
+        return f"leave out export: {exported}=..."
     if "=" not in line:
         return f"{line!r} has no =: use NAME=VALUE"
     return (
