@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rocket_cli._commands.main import main
+from rocket_cli._commands.main import SUBCOMMANDS, main
 from systemtests.processes import PATIENCE, PLAIN, ROOT, Process, Server, environment, rocket_cli
 from systemtests.tables import rows
 
@@ -54,6 +54,8 @@ ALONE = {
     ("cert", 2): ["not/a/name"],
     ("completion", 0): ["bash"],
     ("completion", 2): ["tcsh"],
+    ("migrate", 0): ["--", "gunicorn", "-w", "4", "shop.wsgi"],
+    ("migrate", 2): ["no.conf.py"],
     ("top", 2): ["--admin", "no.sock"],
     ("any", 2): ["--no-such-option"],
 }
@@ -92,6 +94,7 @@ def code_of_process(folder: Path, *arguments: str) -> int:
 def test_every_code_of_the_page_is_tried() -> None:
     asked = {(name, code) for name in ASKING for code in (0, 1, 2)}
     assert asked | set(ALONE) | ELSEWHERE == CODES
+    assert {name for name, _ in CODES} == {*SUBCOMMANDS, "any"}
 
 
 @pytest.mark.parametrize(("name", "code"), ALONE, ids=str)
