@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rocket_cli._commands.main import main
+from rocket_cli._commands.main import SUBCOMMANDS, main
 from systemtests.processes import PATIENCE, PLAIN, ROOT, Process, Server, environment, rocket_cli
 from systemtests.tables import rows
 
@@ -54,6 +54,8 @@ ALONE = {
     ("cert", 2): ["not/a/name"],
     ("completion", 0): ["bash"],
     ("completion", 2): ["tcsh"],
+    ("migrate", 0): ["--", "gunicorn", "-w", "4", "shop.wsgi"],
+    ("migrate", 2): ["no.conf.py"],
     ("top", 2): ["--admin", "no.sock"],
     ("any", 2): ["--no-such-option"],
 }
@@ -92,6 +94,7 @@ def code_of_process(folder: Path, *arguments: str) -> int:
 def test_every_code_of_the_page_is_tried() -> None:
     asked = {(name, code) for name in ASKING for code in (0, 1, 2)}
     assert asked | set(ALONE) | ELSEWHERE == CODES
+    assert {name for name, _ in CODES} == {*SUBCOMMANDS, "any"}
 
 
 @pytest.mark.parametrize(("name", "code"), ALONE, ids=str)
@@ -101,10 +104,10 @@ def test_without_a_server(name: str, code: int) -> None:
 
 
 @contextmanager
-def refusing(path: Path) -> Iterator[None]:
+def refusing(path: str) -> Iterator[None]:
     """A server that refuses whatever it is asked."""
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
+        listener.bind(path)
         listener.listen()
 
         def answer() -> None:
@@ -120,8 +123,8 @@ def refusing(path: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ASKING)
-def test_server_that_refuses(folder: Path, name: str) -> None:
-    with refusing(folder / "admin.sock"):
+def test_server_that_refuses(name: str) -> None:
+    with refusing("admin.sock"):
         assert code_of(name, "--admin", "admin.sock", *ASKING[name]) == 1
     assert code_of(name, "--admin", "admin.sock", *ASKING[name]) == 2  # it has ended
 

@@ -1,13 +1,27 @@
 """The names that settings have in uvicorn and uWSGI.
 
-Those of gunicorn are in the table of settings, because the command knows them, too. The names were
-looked up in the helps of uvicorn 0.54 and uWSGI 2.0. As in that table, a counterpart does the same
-or nearly the same; units and defaults differ.
+Those of gunicorn are in the table of settings, and those of uWSGI in the table of migrations. The
+names in uvicorn were looked up in the help of its version 0.54. A counterpart does the same or
+nearly the same; units and defaults differ.
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from rocket_cli._migration.counterparts import Table
+from rocket_cli._migration.options import Fate
+from rocket_cli._migration.uwsgi.table import UWSGI as TABLE_OF_UWSGI
+
+
+def _names(table: Table) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.fate is Fate.CARRIED:
+            for setting in row.settings:
+                found.setdefault(setting, []).append(row.name)
+    return {setting: ", ".join(names) for setting, names in found.items()}
+
 
 UVICORN: Final = {
     "env-file": "--env-file",
@@ -39,42 +53,5 @@ UVICORN: Final = {
 }
 """The options of uvicorn, by the setting to which they correspond."""
 
-UWSGI: Final = {
-    "app": "module, wsgi-file, callable",
-    "env-file": "env, envdir",
-    "hooks": "hook-post-fork",
-    "bind": "http-socket, socket",
-    "backlog": "listen",
-    "processes": "processes, workers",
-    "max-requests": "max-requests",
-    "max-requests-jitter": "max-requests-delta",
-    "max-lifetime": "max-worker-lifetime",
-    "max-lifetime-jitter": "max-worker-lifetime-delta",
-    "max-rss": "reload-on-rss",
-    "preload": "lazy-apps, the opposite",
-    "pid": "pidfile",
-    "process-name": "procname-prefix",
-    "user": "uid",
-    "group": "gid",
-    "umask": "umask",
-    "chdir": "chdir",
-    "threads": "threads",
-    "max-body": "limit-post",
-    "websocket-max-message": "websockets-max-size",
-    "graceful-timeout": "worker-reload-mercy",
-    "request-timeout": "harakiri",
-    "stall-timeout": "socket-timeout",
-    "websocket-ping": "websockets-ping-freq",
-    "root-path": "mount",
-    "proxy-protocol": "enable-proxy-protocol",
-    "static": "static-map",
-    "static-index": "static-index",
-    "static-precompressed": "static-gzip-all",
-    "static-follow-links": "static-safe",
-    "error-log": "logto",
-    "access-log": "req-logger, disable-logging",
-    "access-log-format": "log-format",
-    "admin": "stats",
-    "reload": "py-autoreload",
-}
-"""The options of uWSGI, by the setting to which they correspond."""
+UWSGI: Final = _names(TABLE_OF_UWSGI)
+"""The options of uWSGI that a migration carries over, by the setting to which they correspond."""

@@ -56,7 +56,7 @@ def of_settings() -> str:
 
 def of_requests() -> str:
     """Return the limits of a request."""
-    chunks = f"{body_decoder._MIN_AVERAGE} bytes, from {body_decoder._FEW_CHUNKS} chunks on"
+    chunks = f"{body_decoder._MIN_AVERAGE} bytes, beyond {body_decoder._FEW_CHUNKS} chunks"
     return table(
         _TITLES,
         row("request line", exact_size(http1.MAX_REQUEST_LINE), "414; 501 for a longer method"),

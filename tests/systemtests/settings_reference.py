@@ -71,11 +71,8 @@ def _option(setting: Setting) -> str:
 
 
 def _code(names: str) -> str:
-    """Return names as code; a comment behind the last comma stays as it is."""
-    return ", ".join(
-        each if " " in each and not each.startswith("-") else f"`{each}`"
-        for each in names.split(", ")
-    )
+    """Return names as code."""
+    return ", ".join(f"`{each}`" for each in names.split(", "))
 
 
 def accepted(setting: Setting) -> str:

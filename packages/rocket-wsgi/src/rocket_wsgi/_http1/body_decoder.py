@@ -178,9 +178,10 @@ class ChunkedBody:
         match = _CHUNK_LINE.match(line)
         if match is None:
             raise HeadError(400, "a chunk's size is malformed")
-        self._chunks += 1
+        # Those before this one, of which all bytes are in the store.
         if self._chunks > _FEW_CHUNKS and self.store.size < self._chunks * _MIN_AVERAGE:
             raise HeadError(400, "the chunks of the body are too small")
+        self._chunks += 1
         self._left = int(match[1], 16)
         if self.store.size + self._left > self._limit:
             raise HeadError(413, "the request body is too long")
