@@ -45,7 +45,7 @@ def read_options(path: Path, known: Callable[[str], object]) -> list[Given]:
 
 def _ini(path: Path, text: str) -> Iterator[Given]:
     inside = False
-    lines = iter(enumerate(text.splitlines(), 1))
+    lines = iter(enumerate(text.split("\n"), 1))
     for number, line in lines:
         stripped = line.strip()
         while stripped.endswith("\\"):
@@ -67,7 +67,7 @@ def _yaml(path: Path, text: str) -> Iterator[Given]:
     """Read names and values, one a line, as uWSGI's own reader does; and lists of values."""
     name = ""
     inside = False
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         content = _COMMENT.sub("", line).rstrip()
         if not content.strip() or content.lstrip()[0] == "#":
             continue
