@@ -17,6 +17,7 @@ from rocket_cli._migration.draft import Draft
 from rocket_cli._migration.gunicorn.command_line import parse_command_line
 from rocket_cli._migration.options import Fate, Given
 from rocket_cli._migration.uwsgi.files import read_options
+from rocket_cli._migration.uwsgi.reading import FLAGS
 from rocket_cli._settings.all_settings import SETTINGS
 from rocket_core.testing import PATIENCE
 from systemtests.migration_tables import DIRECTORY, TABLES, written
@@ -149,6 +150,7 @@ def test_every_option_of_uwsgi_is_in_the_table() -> None:
     found = {name for pair in options for name in pair if name}
     assert len(found) > 900
     assert {name for name in found if UWSGI.find(name) is None} == set()
+    assert found >= FLAGS
 
 
 def test_every_option_of_waitress_is_in_the_table() -> None:
