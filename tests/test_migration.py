@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gunicorn.config import KNOWN_SETTINGS
+from gunicorn.config import KNOWN_SETTINGS, Config
 from waitress.adjustments import Adjustments, asbool
 
 from rocket_cli._migration.counterparts import Row
 from rocket_cli._migration.draft import Draft
+from rocket_cli._migration.gunicorn.command_line import parse_command_line
 from rocket_cli._migration.options import Fate, Given
+from rocket_cli._migration.uwsgi.files import read_options
+from rocket_cli._migration.uwsgi.reading import FLAGS
 from rocket_cli._settings.all_settings import SETTINGS
+from rocket_core.testing import PATIENCE
 from systemtests.migration_tables import DIRECTORY, TABLES, written
 
 GUNICORN, UWSGI, WAITRESS, MOD_WSGI = (
@@ -146,6 +150,7 @@ def test_every_option_of_uwsgi_is_in_the_table() -> None:
     found = {name for pair in options for name in pair if name}
     assert len(found) > 900
     assert {name for name in found if UWSGI.find(name) is None} == set()
+    assert found >= FLAGS
 
 
 def test_every_option_of_waitress_is_in_the_table() -> None:
@@ -165,3 +170,69 @@ def test_every_option_of_mod_wsgi_is_in_the_table() -> None:
     }
     # An older directive, and one of Apache itself.
     assert names(MOD_WSGI.rows) == {*wanted, "WSGILazyInitialization", "Alias"}
+
+
+INI = """
+[uwsgi]
+; how many
+project = board
+base = /srv/%(project)
+chdir = %(base)/code
+processes = %(%k * 2)
+threads = %(processes + 1)
+# time-outs
+harakiri = 90   ; seconds
+pidfile = /tmp/%n-%s.pid
+env = A=x ; y
+procname-prefix = $(HOME)/%c %d|
+log-format = %(addr) "%(method)"
+module=%(project).wsgi
+no-server = true
+
+[other]
+workers = 7
+"""
+FORMS = {
+    "a.ini": INI,
+    "a.yaml": "uwsgi:\n  # how\n  threads: 4\n  env: A=b # c\n  no-server: true\n",
+    "a.json": '{"uwsgi": {"env": ["A=b", "C=d"], "processes": 3, "no-server": "true"}}',
+    "a.xml": "<uwsgi><threads>4</threads><env>A=b</env><no-server>true</no-server></uwsgi>",
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_files_of_uwsgi_are_read_as_uwsgi_reads_them(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text(FORMS[name], encoding="utf-8")
+    program = Path(sys.executable).with_name("uwsgi")
+    command = [program, str(path), "--show-config"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    shown = (done.stdout + done.stderr).partition("[uwsgi]\n")[2].partition("\n;end of")[0]
+    theirs = [tuple(line.split(" = ", 1)) for line in shown.splitlines()]
+    theirs = [(key, value.partition("   ;")[0]) for key, value in theirs]
+    ours = [(each.name, str(each.value)) for each in read_options(path, UWSGI.find)]
+    made_up = {"show-config", "project", "base"}  # names that are placeholders only
+    assert ours == [pair for pair in theirs if pair[0] not in made_up]
+    assert len(ours) > 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-w 4 -b :80 --bind unix:a.sock -k gthread --threads=3 a:b",
+        "a:b --preload -D -R --env A=1 -e B=2 --no-sendfile --limit-request-field_size 5",
+        "--proxy-protocol --reload --log-file - --access-logfile x -n name -m 022 a:b",
+        "--proxy-protocol v2 --paste app.ini --paste-global a=b --keep-al 3",
+    ],
+)
+def test_command_lines_of_gunicorn_are_read_as_gunicorn_reads_them(line: str) -> None:
+    theirs = vars(Config().parser().parse_args(line.split()))
+    application = theirs.pop("args")
+    ours = parse_command_line(line.split())
+    assert ours.pop("wsgi_app", None) == (application[0] if application else None)
+    given = {key: value for key, value in theirs.items() if value is not None}
+    assert {key: str(value) for key, value in ours.items()} == {
+        # The types are those of the settings, and the numbers of umask are read by gunicorn.
+        key: "022" if key == "umask" else str(value)
+        for key, value in given.items()
+    }

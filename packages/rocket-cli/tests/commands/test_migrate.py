@@ -137,10 +137,15 @@ def test_errors_are_one_line(tmp_path: Path, arguments: list[str], line: str) ->
 
 
 def test_nothing_of_a_configuration_ends_a_comment(tmp_path: Path, write: Write) -> None:
-    write("a.ini", "[uwsgi]\nmodule = a:b\nvirtualenv = /a\x0bthreads = 1\x85b\n")
-    done = run(tmp_path, "migrate", "a.ini", "--output", "rocket.toml")
-    assert done.returncode == 0, done.stderr
-    assert run(tmp_path, "config").returncode == 0
+    write("a.py", "wsgi_app = \"a:make('\\x01\\\\nthreads = 9')\"\nstatsd_host = 'a\\x7f\\nb'\n")
+    write("a.ini", "[uwsgi]\nmodule = a:b\nvirtualenv = /a\x0bthreads = 9\x85\u2028b\n")
+    for name in ("a.py", "a.ini"):
+        done = run(tmp_path, "migrate", name, "--force", "--output", "rocket.toml")
+        assert done.returncode == 0, done.stderr
+        shown = run(tmp_path, "config")
+        assert shown.returncode == 0, shown.stderr
+        assert "threads = 1 " in shown.stdout
+        assert len(done.stderr.splitlines()) == done.stderr.count("\n")
 
 
 @given(st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"])))

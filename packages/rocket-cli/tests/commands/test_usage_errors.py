@@ -28,8 +28,8 @@ from rocket_cli._settings.all_settings import SETTINGS
         (
             ["--worker-tmp-dir", "/dev/shm"],
             (
-                "--worker-tmp-dir: there is no such option; it is not needed here: No file tells "
-                "that a worker process is alive"
+                "--worker-tmp-dir: there is no such option; it is not needed here: Worker "
+                "processes have no heartbeat file"
             ),
         ),
         (["--spew"], "--spew: there is no such option; Use a tracer or debugger of Python"),

@@ -276,6 +276,8 @@ def test_hooks_that_must_be_copied(tmp_path: Path) -> None:
     found = migrated(tmp_path, "gunicorn.conf.py", text)
     assert found.settings == {"threads": 2}
     assert "rocket_hooks" in found.lost["when_ready"]
+    Path("etc").mkdir()
+    assert "by its name" in migrated(tmp_path, "etc/conf.py", text).lost["when_ready"]
     with_gunicorn = migrated(tmp_path, "conf.py", f"import gunicorn.util\n{text}")
     assert "imports gunicorn" in with_gunicorn.lost["when_ready"]
 

@@ -292,6 +292,20 @@ def test_import_path_that_is_the_directory(tmp_path: Path) -> None:
     assert found.settings["chdir"] == "/srv/a/"
 
 
+def test_several_applications(tmp_path: Path) -> None:
+    text = (
+        "[uwsgi]\nmount = /a/=a.py\nmount = /b=b.py\ncallable = app\nhttp = fd://3\nsocket = @x\n"
+    )
+    found = migrated(tmp_path, "u.ini", text)
+    assert found.settings == {
+        "app": "a:app",
+        "root-path": "/a",
+        "threads": 1,
+        "access-log": "-",
+    }
+    assert set(found.lost) == {"mount", "http", "socket"}
+
+
 def test_nginx_is_told(tmp_path: Path) -> None:
     found = migrated(tmp_path, "u.ini", "[uwsgi]\nsocket = :3031\nmodule = a:b\n")
     assert found.settings["bind"] == ["0.0.0.0:3031"]

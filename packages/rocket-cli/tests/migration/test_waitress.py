@@ -78,6 +78,7 @@ def test_what_is_not_carried_over(tmp_path: Path) -> None:
     command = "waitress-serve --trusted-proxy=* --url-scheme=https --expose-tracebacks a:b"
     found = migrated_command(tmp_path, shlex.split(command))
     assert set(found.lost) == {"trusted_proxy", "url_scheme", "expose_tracebacks"}
+    assert "any address" in found.lost["trusted_proxy"]
 
 
 def test_ini_with_another_server(tmp_path: Path) -> None:

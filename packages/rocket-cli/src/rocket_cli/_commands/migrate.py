@@ -27,7 +27,9 @@ def _files(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
     "--from",
     "kind",
     type=Choice(["gunicorn", "uwsgi", "waitress", "mod_wsgi"]),
-    help="Read the configuration of this server. Default: recognised by the content.",
+    metavar="SERVER",
+    help="Read the configuration of this server: gunicorn, uwsgi, waitress or mod_wsgi. Default: "
+    "recognised by the content.",
 )
 @click.option(
     "--output",

@@ -29,7 +29,7 @@ def read_server_section(path: Path) -> ServerSection:
     """Return the server section ``main``, or else the first one. Raises `CommandError`."""
     sections: dict[str, list[Given]] = {}
     current: list[Given] | None = None
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         text = line.strip()
         if not text or text[0] in "#;":
             continue

@@ -111,8 +111,8 @@ def keepalive(draft: Draft, given: Given) -> None:
     elif draft.put("keep-alive", seconds, given):
         draft.check(
             given,
-            "An idle connection holds no thread here: the default, 75 s, costs little. Behind a "
-            "load balancer it must be longer than the idle time-out of that.",
+            "An idle connection holds no thread here, so the default, 75 s, costs little. Keep it "
+            "longer than the idle time-out of a load balancer in front.",
         )
 
 

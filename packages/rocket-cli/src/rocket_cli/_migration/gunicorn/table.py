@@ -22,7 +22,7 @@ _DIRTY: Final = (
     "There are no dirty workers. Give long computations to a queue, such as Celery or RQ, or to "
     "wsgiorg.executor (executor-threads)."
 )
-_STRICT: Final = "Requests that are not valid HTTP are refused, without exception."
+_STRICT: Final = "Requests that are not valid HTTP are refused; there is no setting for exceptions."
 _OWN_LOG: Final = (
     "The server writes its own log: see log-level, log-format (text or json), error-log and "
     "access-log. It leaves the loggers of the application alone; configure these in the "
@@ -42,7 +42,9 @@ _PASTE: Final = (
     'loadapp("config:/srv/mysite/production.ini"). Set app to it; global_conf is an argument of '
     "loadapp."
 )
-_STDIO: Final = "What the application prints goes where the server's own output goes, unchanged."
+_STDIO: Final = (
+    "Output of the application goes to the server's own standard output and error, unchanged."
+)
 
 
 def _same(
@@ -74,7 +76,9 @@ GUNICORN: Final = Table(
         ],
         "Debugging": [
             _same("reload", rules.flag("reload", "Needs rocket-cli[reload]."), flag=True),
-            needless("reload_engine", "The system tells of changes.", default="auto"),
+            needless(
+                "reload_engine", "Changes are reported by the operating system.", default="auto"
+            ),
             lost(
                 "reload_extra_files",
                 "Only code that is imported, the current directory and the settings file are "
@@ -199,7 +203,7 @@ GUNICORN: Final = Table(
                 many=True,
             ),
             _same("pidfile", rules.text("pid"), names=("-p", "--pid")),
-            needless("worker_tmp_dir", "No file tells that a worker process is alive."),
+            needless("worker_tmp_dir", "Worker processes have no heartbeat file."),
             _same("user", rules.text("user"), names=("-u",)),
             _same("group", rules.text("group"), names=("-g",)),
             _same(
@@ -353,13 +357,16 @@ GUNICORN: Final = Table(
                 "It is worker_ready(server, worker) in the module that hooks names.",
                 "hooks",
             ),
-            lost("worker_int", "Nothing is called at SIGINT and SIGQUIT; see worker_exit."),
+            lost("worker_int", "No function is called at SIGINT and SIGQUIT; see worker_exit."),
             lost(
                 "worker_abort",
                 "No worker is aborted: a request that exceeds request-timeout is answered 504, and "
                 "the log has the stack of its thread.",
             ),
-            lost("pre_exec", "Nothing is called at SIGUSR2; the new supervisor calls on_starting."),
+            lost(
+                "pre_exec",
+                "No function is called at SIGUSR2; the new supervisor calls on_starting.",
+            ),
             lost(
                 "pre_request",
                 "Wrap the application in a WSGI middleware: it runs before and after each request.",
@@ -368,7 +375,9 @@ GUNICORN: Final = Table(
                 "post_request",
                 "Wrap the application in a WSGI middleware: it runs before and after each request.",
             ),
-            lost("nworkers_changed", "Nothing is called for that; see pre_fork and child_exit."),
+            lost(
+                "nworkers_changed", "No function is called for this; see pre_fork and child_exit."
+            ),
             lost(
                 "ssl_context",
                 "Contexts are made by the server: see tls-profile, tls-min-version, tls-ciphers, "

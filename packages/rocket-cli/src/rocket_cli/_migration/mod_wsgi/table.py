@@ -26,7 +26,7 @@ _VENV: Final = (
     "Install Rocket in the virtual environment of the application, and start its bin/rocket-cli."
 )
 _DEBUG: Final = "Use the tools of Python: pdb, coverage, py-spy."
-_SYSTEMD: Final = "Set it in the unit of systemd: {}."
+_SYSTEMD: Final = "Set this in the unit of systemd: {}."
 _SHUTDOWN: Final = "See graceful-timeout: after it, what still runs is logged and closed."
 _SCRIPT: Final = "Write a WSGI middleware, or let Apache check users in front of Rocket."
 
@@ -347,7 +347,7 @@ MOD_WSGI: Final = Table(
             ),
             carried("--log-level", "log-level", carrying.level),
             carried("--access-log", "access-log", carrying.nothing, flag=True),
-            needless("--log-to-terminal", "It is so by default.", flag=True),
+            needless("--log-to-terminal", "This is the default.", flag=True),
             needless("--startup-log", "The log has it.", names=("--startup-log-name",), flag=True),
             needless("--verbose-debugging", "See log-level = debug.", flag=True),
             lost(

@@ -30,7 +30,8 @@ def nothing(draft: Draft, given: Given) -> None:
 
 def http(draft: Draft, given: Given) -> None:
     """Carry an address for HTTP over."""
-    draft.add("bind", _address(str(given.value)), given)
+    if _is_address(draft, given):
+        draft.add("bind", _address(str(given.value)), given)
 
 
 def https(draft: Draft, given: Given) -> None:
@@ -44,12 +45,27 @@ def https(draft: Draft, given: Given) -> None:
 
 def uwsgi_socket(draft: Draft, given: Given) -> None:
     """Carry an address for the uwsgi protocol over, as one for HTTP."""
+    if not _is_address(draft, given):
+        return
     address = _address(str(given.value))
     draft.add("bind", address, given)
     url = f"http://{address}"
     if not address.startswith("unix:"):
         url = url.replace("//0.0.0.0:", "//127.0.0.1:")
     draft.check(given, _UWSGI_PROTOCOL.format(url=url))
+
+
+def _is_address(draft: Draft, given: Given) -> bool:
+    value = str(given.value)
+    if value.startswith("fd://"):
+        draft.lose(
+            given,
+            "Sockets of systemd are found by themselves: use a unit of type socket, without bind. "
+            "Other descriptors cannot be given.",
+        )
+    elif value.startswith("@"):
+        draft.lose(given, "There are no abstract sockets: use a Unix socket with a path.")
+    return not value.startswith(("fd://", "@"))
 
 
 def _address(value: str) -> str:

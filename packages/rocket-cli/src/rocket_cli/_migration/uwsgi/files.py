@@ -45,11 +45,8 @@ def read_options(path: Path, known: Callable[[str], object]) -> list[Given]:
 
 def _ini(path: Path, text: str) -> Iterator[Given]:
     inside = False
-    lines = iter(enumerate(text.splitlines(), 1))
-    for number, line in lines:
+    for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
-        while stripped.endswith("\\"):
-            stripped = stripped[:-1].rstrip() + " " + next(lines, (0, ""))[1].strip()
         if not stripped or stripped[0] in ";#":
             continue
         if stripped[0] == "[":
@@ -67,7 +64,7 @@ def _yaml(path: Path, text: str) -> Iterator[Given]:
     """Read names and values, one a line, as uWSGI's own reader does; and lists of values."""
     name = ""
     inside = False
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         content = _COMMENT.sub("", line).rstrip()
         if not content.strip() or content.lstrip()[0] == "#":
             continue

@@ -13,7 +13,6 @@ from rocket_cli._migration.uwsgi.carrying import http
 from rocket_cli._migration.uwsgi.files import read_options
 from rocket_cli._migration.uwsgi.table import find
 
-_LOGS: Final = ("logto", "logto2")
 _THREAD_SAFE: Final = (
     "Without this option, a process serves one request at a time; threads = 1 keeps that. "
     "An application that may run in threads needs fewer processes: try processes = 0 (one per "
@@ -50,17 +49,12 @@ def _options(arguments: Sequence[str]) -> Iterator[Given]:
         if not equals and not word.startswith("--") and len(word) > 2:
             name, value = word[1], word[2:]  # -p4
         elif not equals:
-            takes_value = words and not words[0].startswith("-") and not _is_flag(name)
+            takes_value = words and not words[0].startswith("-") and name not in FLAGS
             value = words.pop(0) if takes_value else "true"
         yield Given(name, value, "command line")
 
 
-def _is_flag(name: str) -> bool:
-    row = find(name)
-    return row is not None and name in _FLAGS
-
-
-_FLAGS: Final = frozenset({
+FLAGS: Final = frozenset({
     "master", "M", "enable-threads", "T", "single-interpreter", "i", "vacuum", "need-app",
     "die-on-term", "lazy-apps", "lazy", "thunder-lock", "disable-logging", "L", "memory-report",
     "m", "strict", "manage-script-name", "reuse-port", "http-auto-gzip", "log-4xx", "log-5xx",
@@ -68,7 +62,7 @@ _FLAGS: Final = frozenset({
     "ignore-write-errors", "disable-write-exception", "harakiri-verbose", "static-gzip-all",
     "log-x-forwarded-for", "exit-on-reload", "enable-proxy-protocol", "gevent-monkey-patch",
     "gevent-early-monkey-patch", "log-master", "so-keepalive", "http-raw-body",
-    "http-chunked-input", "honour-range", "cheap", "no-site", "abort-on-term",
+    "http-chunked-input", "honour-range", "cheap", "no-site",
 })  # fmt: skip
 """The usual options that take no value on the command line."""
 
@@ -86,6 +80,8 @@ def _migrate(options: Sequence[Given]) -> Draft:
         if row is None:
             draft.lose(given, "This is no option of uWSGI 2.0.")
             continue
+        if row.name == "mount" and row.name in by_name:
+            draft.lose(given, "A server has one application: run a server for this one, too.")
         by_name.setdefault(row.name, given)
         if row.name == "socket" and protocol.startswith("http"):
             http(draft, given)
@@ -111,10 +107,11 @@ def _application(draft: Draft, by_name: dict[str, Given]) -> None:
             draft.check("app", "The configuration names no application: set app to it.")
         return
     name = str(given.value)
-    if given is mount:
-        path, _, name = name.partition("=")
-        if path not in {"", "/"}:
-            draft.put("root-path", path.rstrip("/"), given)
+    if mount is not None:
+        root, _, mounted = str(mount.value).partition("=")
+        name = mounted if given is mount else name
+        if root.rstrip("/"):
+            draft.put("root-path", root.rstrip("/"), mount)
     if given is file or "/" in name or name.endswith(".py"):
         path, _, attribute = name.partition(":")
         name = _module(draft, path) + (f":{attribute}" if attribute else "")

@@ -11,12 +11,12 @@ from rocket_cli._migration import rules
 from rocket_cli._migration.counterparts import Row, Table, carried, lost, needless
 from rocket_cli._migration.uwsgi import carrying
 
-_ALWAYS: Final = "It is always so here."
+_ALWAYS: Final = "This is always the case."
 _API: Final = (
     "The module uwsgi does not exist here. Give this to a service of its own: Redis for caches and "
     "queues, Celery or RQ for tasks, a systemd timer for what is to happen at a time."
 )
-_SYSTEMD: Final = "Let systemd do this, in the unit of the service."
+_SYSTEMD: Final = "Set this in the unit of systemd:"
 _HOOKS: Final = (
     "Use ExecStartPre= and ExecStopPost= of systemd for commands, and hooks for Python functions."
 )
@@ -315,7 +315,7 @@ UWSGI: Final = Table(
             ),
             lost(
                 "reload-on-as",
-                "See max-rss: what counts is resident memory.",
+                "See max-rss, which limits resident memory.",
                 "max-rss",
                 names=("evil-reload-on-as",),
             ),
@@ -449,7 +449,7 @@ UWSGI: Final = Table(
             needless("chunked-input-*", "See max-body and stall-timeout."),
             needless(
                 "ignore-sigpipe",
-                "A client that has gone is no error.",
+                "A client that disconnects is not an error.",
                 names=(
                     "ignore-write-errors",
                     "write-errors-tolerance",

@@ -117,7 +117,7 @@ WAITRESS: Final = Table(
         "Logs": [
             needless(
                 "log_socket_errors",
-                "A client that has gone is no error; debug shows it.",
+                "A client that disconnects is not an error; log-level debug shows it.",
                 default=True,
                 flag=True,
             ),
