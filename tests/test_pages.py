@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+import sys
+import tempfile
+import threading
 from typing import TYPE_CHECKING
 
 import click
 import pytest
 
 from rocket_cli import main
+from systemtests.network import own_network
 from systemtests.pages import PageError, check, has_commands, named, pages, run
 from systemtests.processes import ROOT
 
@@ -16,7 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and needs util-linux")
+
 PAGES = pages()
+OF_DOCKER = {"--cpus", "--env", "--publish"}
+"""Options of another program that a guide names."""
 GUIDES = [ROOT / "docs" / "tutorial.md", *sorted(ROOT.glob("docs/how-to/*.md"))]
 
 
@@ -43,7 +53,7 @@ def test_options_that_guides_name_exist(page: Path) -> None:
     text = "".join(
         re.split(r"^```.*?^```$", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     )
-    assert set(re.findall(r"`(--[a-z0-9-]+)", text)) - options() == set()
+    assert set(re.findall(r"`(--[a-z0-9-]+)", text)) - options() <= OF_DOCKER
 
 
 # -- the runner itself -----------------------------------------------------------------------------
@@ -121,6 +131,34 @@ def test_a_block_that_is_not_run_needs_a_reason(
 )
 def test_blocks_that_need_nothing_else(page: Callable[[str], Path], text: str) -> None:
     check(page(text))
+
+
+def test_a_machine_that_grants_no_network_of_its_own(
+    page: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages use the network of the machine, one at a time."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "unshare").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "unshare").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where the lock is
+    ended = threading.Event()
+
+    def follow() -> None:
+        run(page(console("$ echo one", "one")))
+        ended.set()
+
+    other = threading.Thread(target=follow)
+    with own_network() as prefix:
+        assert prefix == []
+        other.start()
+        (lock,) = tmp_path.glob("*.lock")
+        with lock.open("w") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert not ended.is_set()
+    other.join()
+    assert ended.is_set()
 
 
 @pytest.mark.parametrize(

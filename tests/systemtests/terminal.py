@@ -174,13 +174,29 @@ class Terminal:
                     found.append(process)
         return found
 
+    def _descendants(self) -> list[Path]:
+        """The processes that the shell has started, and theirs, which are found sooner."""
+        shell = Path(f"/proc/{self._shell.pid}")
+        if not (shell / "task" / shell.name / "children").exists():  # CONFIG_PROC_CHILDREN
+            return self._processes()
+        found = [shell]
+        for process in found:
+            with suppress(OSError):
+                for task in (process / "task").iterdir():
+                    found += [
+                        Path("/proc", each) for each in (task / "children").read_text().split()
+                    ]
+        return found[1:]
+
     def _listening(self) -> set[str]:
         """The inodes of sockets that processes of this terminal listen on."""
         opened: set[str] = set()
-        for process in self._processes():
+        for process in self._descendants():
             with suppress(OSError):
                 opened.update(str(each.readlink()) for each in (process / "fd").iterdir())
-        found = set()
+        found: set[str] = set()
+        if not opened:
+            return found
         tables = Path(f"/proc/{self._shell.pid}/net")
         with suppress(OSError):
             for name, state, inode in (("tcp", 3, 9), ("tcp6", 3, 9), ("unix", 3, 6)):
