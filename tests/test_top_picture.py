@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from xml.etree import ElementTree as ET
@@ -68,3 +69,6 @@ def test_the_picture_of_the_site_shows_slow_clients_that_hold_no_thread() -> Non
     description = picture.findtext(f"{_SVG}desc")
     assert description is not None
     assert "5,000 slow clients" in description
+    found = re.search(r"half of them within ([\d.]+) ms", description)
+    assert found is not None
+    assert float(found[1]) < 10
