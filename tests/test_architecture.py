@@ -35,6 +35,7 @@ def test_files_and_folders_on_the_page_exist(page: Path) -> None:
         "packages/*/tests/**/*",
         "tests/**/*",
         "examples/*",
+        "docs/*",
     )
     found = [each.relative_to(_ROOT) for place in places for each in _ROOT.glob(place)]
     known = [*found, *(each.with_suffix("") for each in found)]

@@ -1,8 +1,8 @@
 """Screens of a terminal as one animated picture in SVG.
 
-All screens are in one column, which a style sheet moves behind a window of the size of one screen.
-Lines that are alike in several screens are in the file once. A reader whose system asks for less
-motion sees one of the screens.
+What changes is in one column of screens, which a style sheet moves behind a window of the size of
+one. What is the same on all screens stands still. Lines that are alike are in the file once. A
+reader whose system asks for less motion sees one of the screens.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _TAG: Final = (
 )
 _WINDOW: Final = (
     '<svg x="{margin}" y="{margin}" width="{width}" height="{height}" '
-    'viewBox="0 0 {width} {height}" overflow="hidden"><g class="film">'
+    'viewBox="0 0 {width} {height}" overflow="hidden">'
 )
 _WORDS: Final = re.compile(r"\S+(?: \S+)*")
 """Words with one space between them: a picture has no more than one beside another."""
@@ -143,16 +143,34 @@ def _style(durations: Sequence[float], height: int, still: int) -> str:
     return (
         ".top{background:" + _BACKGROUND + ";border-radius:8px}"
         # What is used again inherits, but selectors do not see where it stands.
-        ".top .film{fill:" + _COLOURS["default"] + ";"
-        "font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;"
-        f"animation:top-film {whole:.1f}s step-end infinite}}"
+        ".top .still,.top .film{fill:" + _COLOURS["default"] + ";"
+        "font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace}"
+        f".top .film{{animation:top-film {whole:.1f}s step-end infinite}}"
         "@keyframes top-film{" + "".join(steps) + "}"
         "@media (prefers-reduced-motion:reduce){.top .film{animation:none;"
         f"transform:translateY({-still * height}px)}}}}"
     )
 
 
-def _film(pictures: Iterable[Picture], height: int) -> Iterator[str]:
+def _divided(pictures: Sequence[Picture]) -> tuple[Picture, list[Picture]]:
+    """What is the same on all screens, and what else is on each."""
+    blank = Cell(" ", "default")
+    first = pictures[0]
+    alike = [
+        [all(each[y][x] == cell for each in pictures) for x, cell in enumerate(line)]
+        for y, line in enumerate(first)
+    ]
+
+    def chosen(picture: Picture, *, still: bool) -> Picture:
+        return tuple(
+            tuple(cell if alike[y][x] is still else blank for x, cell in enumerate(line))
+            for y, line in enumerate(picture)
+        )
+
+    return chosen(first, still=True), [chosen(each, still=False) for each in pictures]
+
+
+def _film(pictures: Iterable[Picture], height: int, name: str) -> Iterator[str]:
     """The screens below each other; each distinct line is defined where it is used first."""
     known: dict[str, str] = {}
     for index, picture in enumerate(pictures):
@@ -164,7 +182,7 @@ def _film(pictures: Iterable[Picture], height: int) -> Iterator[str]:
             if source in known:
                 yield f'<use href="#{known[source]}" y="{y - int(known[source].split("-")[2])}"/>'
                 continue
-            known[source] = f"top-{len(known)}-{y}"
+            known[source] = f"{name}-{len(known)}-{y}"
             yield f'<g id="{known[source]}" transform="translate(0 {y})">{source}</g>'
 
 
@@ -183,6 +201,7 @@ def animation(
     width, height = round(columns * _CELL), lines * _LINE
     whole = f"0 0 {width + 2 * _MARGIN} {height + 2 * _MARGIN}"
     durations = [seconds for seconds, _ in pictures]
+    still_part, moving_parts = _divided([picture for _, picture in pictures])
     return "\n".join(
         [
             _TAG.format(whole=whole),
@@ -191,7 +210,10 @@ def animation(
             f"<style>{_style(durations, height, still)}</style>",
             f'<rect width="100%" height="100%" rx="8" fill="{_BACKGROUND}"/>',
             _WINDOW.format(margin=_MARGIN, width=width, height=height),
-            *_film([picture for _, picture in pictures], height),
+            '<g class="still">',
+            *_film([still_part], height, "still"),
+            '</g><g class="film">',
+            *_film(moving_parts, height, "film"),
             "</g></svg></svg>",
             "",
         ]

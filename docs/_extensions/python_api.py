@@ -197,14 +197,14 @@ def resolve(
         return None
     target = str(node["reftarget"])
     package, _, rest = target.partition(".")
-    if package in sys.stdlib_module_names:
-        return _library_reference(target, text)
     if entry := _entry(env, target, str(node.get("py:module"))):
         page, anchor = entry
         address = app.builder.get_relative_uri(str(node["refdoc"]), page)
         return nodes.reference("", "", text, refuri=f"{address}#{anchor}", internal=True)
-    if library := next((each for each in _COMMON if hasattr(each, target)), None):
+    if library := next((each for each in _COMMON if target in each.__all__), None):
         return _library_reference(f"{library.__name__}.{target}", text)
+    if package in sys.stdlib_module_names:
+        return _library_reference(target, text)
     if package in _PACKAGES and "._" not in f".{rest}":
         return None
     return text if target.rpartition(".")[2] in _names() else None
@@ -213,7 +213,7 @@ def resolve(
 def _library_reference(target: str, text: nodes.TextElement) -> nodes.Element:
     module = _library_module(target)
     page = _PAGES.get(module, module)
-    anchor = target.replace("._base", "")
+    anchor = target.replace("._base", "") if "." in target else f"module-{target}"
     address = f"{_LIBRARY}/{page}.html#{anchor}"
     return nodes.reference("", "", text, refuri=address, internal=False)
 

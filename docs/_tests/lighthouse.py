@@ -2,8 +2,9 @@
 
 python docs/_tests/lighthouse.py LIGHTHOUSE [PAGE ...]
 
-LIGHTHOUSE is the path of the command. It prints the scores, and fails if one of accessibility or
-performance is below 95.
+LIGHTHOUSE is the path of the command. Each page is measured three times, because the performance
+depends on what else the machine does. The medians are printed. If accessibility or performance is
+below 95, the program fails.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from serving import chromium, served
 
 _PAGES = ("index.html", "tutorial.html", "reference/api/rocket_core.html")
 _WANTED = {"accessibility": 0.95, "performance": 0.95}
+_TIMES = 3
 _FLAGS = "--headless --no-sandbox --disable-gpu"
 
 
@@ -52,7 +54,10 @@ def main(lighthouse: str, *pages: str) -> None:
     failed = False
     with served() as port:
         for page in pages or _PAGES:
-            report = measured(lighthouse, browser, f"http://127.0.0.1:{port}/{page}")
+            address = f"http://127.0.0.1:{port}/{page}"
+            reports = [measured(lighthouse, browser, address) for _ in range(_TIMES)]
+            reports.sort(key=lambda each: float(each["categories"]["performance"]["score"]))
+            report = reports[_TIMES // 2]
             scores = {name: report["categories"][name]["score"] for name in _WANTED}
             print(page, *(f"{name} {score * 100:.0f}" for name, score in scores.items()))
             for name, least in _WANTED.items():

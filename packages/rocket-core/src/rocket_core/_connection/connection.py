@@ -52,8 +52,8 @@ _DEFAULT_TIMEOUTS: Final = Timeouts()
 class Connection(Buffers):
     """One client. Only the owner of the connection may call its methods; see `State`.
 
-    `Transport` describes the attributes of the socket, such as ``peer`` and ``secure``; `Buffers`
-    those of the buffers; and `Exchange` those of the present request.
+    It inherits the attributes of the socket, such as ``peer`` and ``secure``, from `Transport`,
+    those of the buffers from `Buffers`, and those of the present request from `Exchange`.
 
     Attributes:
         after: the state that follows SENDING.
