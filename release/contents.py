@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from packaging.metadata import Metadata
-from packaging.utils import parse_wheel_filename
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
 from readme_renderer import markdown
 
 from release.packages import Package
@@ -87,8 +88,7 @@ def metadata_faults(data: bytes, package: Package) -> Iterator[str]:
         yield f"requires Python {found.requires_python}"
     if sorted(found.provides_extra or []) != package.extras:
         yield f"has the extras {found.provides_extra}"
-    declared = {(each.name, str(each.specifier)) for each in package.requirements()}
-    if {(each.name, str(each.specifier)) for each in found.requires_dist or []} != declared:
+    if needed(found.requires_dist or []) != needed(package.requirements()):
         yield f"requires {', '.join(map(str, found.requires_dist or []))}"
     urls = found.project_urls or {}
     if urls.keys() != URLS or not any(each.startswith(REPOSITORY) for each in urls.values()):
@@ -100,6 +100,11 @@ def metadata_faults(data: bytes, package: Package) -> Iterator[str]:
         yield "has a README that does not render"
     else:
         yield from (f"has a link to {each} in its README" for each in _RELATIVE.findall(rendered))
+
+
+def needed(requirements: Iterable[Requirement]) -> set[tuple[str, str]]:
+    """Return names and ranges, in a form in which two lists can be compared."""
+    return {(canonicalize_name(each.name), str(each.specifier)) for each in requirements}
 
 
 def faults(folder: Path, known: Sequence[Package]) -> Iterator[str]:

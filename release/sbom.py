@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -25,7 +26,7 @@ def bill(python: Path, package: Package) -> str:
     text = package.project_file.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as directory:
         project = Path(directory, "pyproject.toml")
-        project.write_text(text.replace('dynamic = ["version"]', f'version = "{version}"'))
+        project.write_text(re.sub(r"(?m)^dynamic = .*$", f'version = "{version}"', text))
         command = ["cyclonedx-py", "environment", str(python), "--pyproject", str(project)]
         form = ["--mc-type", "application", "--output-reproducible", "--output-format", "JSON"]
         done = subprocess.run([*command, *form], stdout=subprocess.PIPE, text=True, check=False)

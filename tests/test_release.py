@@ -21,7 +21,7 @@ sys.path.append(str(ROOT))
 
 from release import changelog
 from release.bump import bump, compatible, requiring, wanted
-from release.contents import faults
+from release.contents import faults, needed
 from release.errors import ReleaseError
 from release.notes import notes
 from release.packages import Package, packages
@@ -256,6 +256,12 @@ def test_faults_of_wheels(
             archive.writestr(name, content)
     (found, *_) = [each for each in faults(tmp_path, [tls()]) if message in each]
     assert found.startswith(wheel.name)
+
+
+def test_names_of_requirements_are_compared_as_installers_do() -> None:
+    declared = [Requirement('backports.zstd>=1.0; python_version < "3.14"')]
+    assert needed(declared) == needed([Requirement('backports-zstd>=1.0; extra == "zstd"')])
+    assert needed(declared) != needed([Requirement("backports-zstd>=1.1")])
 
 
 def test_faults_of_source_distributions(built: Path, tmp_path: Path) -> None:
