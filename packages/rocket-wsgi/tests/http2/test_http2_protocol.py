@@ -21,6 +21,8 @@ from rocket_core._pool.urgent_lanes import LANES
 from rocket_core.testing import PATIENCE, at_growing_scales, descriptors, eventually, within
 from rocket_wsgi import AccessLog, Site, StaticFiles
 from rocket_wsgi._http2.frames import ACK, DATA, GOAWAY, PING, frame
+from rocket_wsgi._http2.http2_protocol import STREAM_BOUND
+from rocket_wsgi._http2.limits import PREFACE_TIMEOUT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -264,6 +266,29 @@ def test_clients_that_read_nothing_hold_no_thread(
         assert len(slow.answer(each).body) == 3_276_800
 
 
+def test_a_part_larger_than_what_may_wait_is_begun(serve: Serve, connect: Connect) -> None:
+    """Its worker waits, and no other thread would send what the windows of the client allow."""
+
+    def application(environ: Environ, start: Start) -> Iterator[bytes]:
+        start("200 OK", [])
+        size = STREAM_BOUND + 1 if environ["PATH_INFO"] == "/large" else 1
+        return iter([bytes(size)])
+
+    served = serve(application, h2c=True)
+
+    def is_begun(scale: float) -> None:
+        del scale  # since the time is one of the server's
+        client = connect(served, gives_credit=False)
+        assert client.get("/small").status == 200  # so that no frame of the client is on its way
+        stream = client.begin("/large")
+        with within(PREFACE_TIMEOUT / 2):  # after all of it, the server looks in any case
+            client.until(lambda: len(client.answers[stream].body) == 65_534)
+        client.credit(stream, STREAM_BOUND)
+        assert len(client.answer(stream).body) == STREAM_BOUND + 1
+
+    at_growing_scales(is_begun)
+
+
 def test_a_file_is_sent_as_the_window_opens(serve: Serve, connect: Connect, tmp_path: Path) -> None:
     content = bytes(range(256)) * 4096
     (tmp_path / "large").write_bytes(content)
@@ -302,6 +327,52 @@ def test_a_file_that_is_reset_in_its_midst_is_closed(
     assert connection.shared is not None
     protocol: Any = connection.shared.protocol
     eventually(lambda: not protocol._session.streams)  # their slots are free again
+
+
+def test_a_file_that_ends_after_its_application_frees_its_slot(
+    serve: Serve, connect: Connect, tmp_path: Path
+) -> None:
+    content = bytes(200_000)
+    (tmp_path / "large").write_bytes(content)
+    served = serve(Gated(), h2c=True, static={"/static": StaticFiles(tmp_path)})
+    client = connect(served, gives_credit=False)
+    stream = client.begin("/static/large")
+    client.until(lambda: client.answers[stream].body)
+    eventually(lambda: not targets(served))
+    (connection,) = served.server._registry.snapshot()
+    assert connection.shared is not None
+    assert connection.shared.protocol.streams() == 1
+    client.credit(stream, len(content))
+    assert client.answer(stream).body == content
+    assert connection.shared.protocol.streams() == 0
+
+
+def test_a_file_for_a_stream_that_was_reset_is_closed(
+    serve: Serve, connect: Connect, tmp_path: Path
+) -> None:
+    """It is reset while the application opens the file."""
+    path = tmp_path / "large"
+    path.write_bytes(bytes(MEBIBYTE))
+    called = threading.Semaphore(0)
+    before: list[int] = []
+
+    def application(environ: Environ, start: Start) -> Any:
+        start("200 OK", [("Content-Length", str(MEBIBYTE))])
+        if environ["PATH_INFO"] == "/other":
+            return [bytes(MEBIBYTE)]
+        called.release()
+        eventually(environ["rocket.client_gone"])
+        before.append(descriptors())
+        return environ["wsgi.file_wrapper"](path.open("rb"))
+
+    served = serve(application, h2c=True, threads=1)
+    client = connect(served)
+    for _ in range(3):
+        stream = client.begin()
+        assert called.acquire(timeout=PATIENCE)
+        client.reset(stream)
+        assert len(client.get("/other").body) == MEBIBYTE  # on the only thread, behind the file
+    assert before == [before[0]] * 3
 
 
 # -- ends of streams and connections ---------------------------------------------------------------
@@ -370,6 +441,30 @@ def test_a_stream_that_has_to_give_way_ends_alone(serve: Serve, connect: Connect
     client.until(lambda: [client.answers[each].reset for each in streams].count(CANCEL) == 1)
     assert client.get("/quick").text == "quick"
     assert not client.goaways
+
+
+def test_an_application_hears_that_its_stream_has_given_way(serve: Serve, connect: Connect) -> None:
+    """As soon as its worker waits no more, and before it makes another part in vain."""
+    heard: dict[str, list[bool]] = {"/1": [], "/2": []}
+
+    def application(environ: Environ, start: Start) -> Iterator[bytes]:
+        start("200 OK", [])
+        return parts(environ["rocket.client_gone"], heard[environ["PATH_INFO"]])
+
+    def parts(gone: Callable[[], bool], found: list[bool]) -> Iterator[bytes]:
+        for _ in range(50):
+            yield bytes(65_536)
+            found.append(gone())
+
+    served = serve(application, h2c=True, threads=1, server={"max_stalled": 1})
+    client = connect(served, gives_credit=False)
+    client.h2.increment_flow_control_window(10 * MEBIBYTE)
+    streams = {path: client.begin(path) for path in heard}
+    answers = {path: client.answers[stream] for path, stream in streams.items()}
+    client.until(lambda: [each.reset for each in answers.values()].count(CANCEL) == 1)
+    (path,) = [path for path, answer in answers.items() if answer.reset == CANCEL]
+    eventually(lambda: heard[path][-1])
+    assert heard[path] == [False] * (len(heard[path]) - 1) + [True]
 
 
 def test_the_slower_stream_gives_way(serve: Serve, connect: Connect) -> None:
@@ -477,6 +572,26 @@ def test_a_response_that_takes_too_long_is_broken_off_alone(
     assert (answer.body, answer.reset) == (b"first", INTERNAL_ERROR)
     assert client.get("/quick").text == "quick"
     gate.set()
+
+
+def test_an_application_hears_that_its_response_was_broken_off(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard = threading.Event()
+
+    def application(environ: Environ, start: Start) -> Iterator[bytes]:
+        start("200 OK", [])
+        return parts(environ["rocket.client_gone"])
+
+    def parts(gone: Callable[[], bool]) -> Iterator[bytes]:
+        yield b"first"
+        assert not gone()
+        eventually(gone)
+        heard.set()
+
+    client = connect(serve(application, h2c=True, server={"request_timeout": 0.2}))
+    assert client.get().reset == INTERNAL_ERROR
+    assert heard.wait(PATIENCE)
 
 
 def test_requests_beyond_the_queue_are_refused(serve: Serve, connect: Connect) -> None:
