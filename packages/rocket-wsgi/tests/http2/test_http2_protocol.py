@@ -20,7 +20,18 @@ from rocket_core._connection import disk_budget
 from rocket_core._pool.urgent_lanes import LANES
 from rocket_core.testing import PATIENCE, at_growing_scales, descriptors, eventually, within
 from rocket_wsgi import AccessLog, Site, StaticFiles
-from rocket_wsgi._http2.frames import ACK, DATA, GOAWAY, PING, frame
+from rocket_wsgi._http2.frames import (
+    ACK,
+    DATA,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    PING,
+    RST_STREAM,
+    WINDOW_UPDATE,
+    frame,
+    number_in,
+)
 from rocket_wsgi._http2.http2_protocol import STREAM_BOUND
 from rocket_wsgi._http2.limits import PREFACE_TIMEOUT
 
@@ -497,6 +508,53 @@ def test_the_rate_of_a_body_is_that_of_its_stream(serve: Serve, connect: Connect
     assert quick.pace(now) > 1000
     assert slow.pace(now) == 0
     assert quick.request.spool.pace(now) == quick.pace(now)
+
+
+@pytest.mark.parametrize("late", ["at once", "in its midst"])
+def test_an_upload_that_stops_is_answered(
+    serve: Serve, connect: Connect, tmp_path: Path, late: str
+) -> None:
+    """As over HTTP/1.1, with 408; and what is left of it is not wanted (RFC 9113, section 8.1)."""
+    path = tmp_path / "log"
+    with AccessLog(path, "{method} {target} {status} {size} {error}") as log:
+        timeouts = Timeouts(grace=0.2, minimum_rate=1e9)
+        served = serve(Gated(), h2c=True, threads=1, access_log=log, timeouts=timeouts)
+        client = connect(served)
+        stream = client.begin("/upload", "POST", end=False)
+        if late == "in its midst":
+            client.send(stream, bytes(100_000), end=False)
+        frames: list[tuple[int, int, int]] = []  # since `h2` hides what follows an end
+        for kind, flags, number, payload in client.frames():
+            if number == stream and kind != WINDOW_UPDATE:
+                frames.append((kind, flags & END_STREAM, number_in(payload)))
+                if kind == RST_STREAM:
+                    break
+        assert [each[:2] for each in frames] == [(HEADERS, 0), (DATA, END_STREAM), (RST_STREAM, 0)]
+        assert frames[-1][2] == NO_ERROR
+        state = served.server._server_state
+        assert state.input.held == state.disk.held == 0
+        assert served.server.statistics().own_responses == {"408": 1}
+        served.stop()
+    assert path.read_text(encoding="ascii") == (
+        "POST /upload 408 53 the\\x20request\\x20did\\x20not\\x20arrive\\x20in\\x20time\n"
+    )
+
+
+def test_an_upload_that_stops_is_no_matter_of_other_streams(serve: Serve, connect: Connect) -> None:
+    application = Gated()
+    timeouts = Timeouts(grace=0.2, minimum_rate=1e9)
+    client = connect(serve(application, h2c=True, timeouts=timeouts))
+    held = client.begin("/hold")
+    answer = client.get("/upload", "POST", end=False)
+    assert (answer.status, answer.text) == (
+        408,
+        "Request Timeout: the request did not arrive in time.\n",
+    )
+    assert client.get("/other").text == "/other"
+    application.gate.set()
+    assert client.answer(held).text == "/hold"
+    assert application.paths == ["/hold", "/other"]
+    assert not client.goaways
 
 
 def test_idle_connections_make_room(serve: Serve, connect: Connect) -> None:

@@ -47,6 +47,7 @@ from rocket_wsgi._http2.encoded_block import EncodedBlock
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.events import (
     BodyArrived,
+    BodyLate,
     Event,
     PriorityChanged,
     RequestArrived,
@@ -66,12 +67,12 @@ from rocket_wsgi._http2.http2_request import (
 )
 from rocket_wsgi._http2.limits import BODY_MEMORY
 from rocket_wsgi._http2.priority import DEFAULT_URGENCY
-from rocket_wsgi._http2.session import Session, stream_timeouts
+from rocket_wsgi._http2.session import TOO_SLOW, Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
 from rocket_wsgi._http2.shared_streams import SharedStreams
 from rocket_wsgi._http2.stream_body import StreamBody, StreamedBody
 from rocket_wsgi._http2.turn_order import TurnOrder
-from rocket_wsgi._own_answers import NO_ROOM, make_refusal
+from rocket_wsgi._own_answers import NO_ROOM, TOO_LATE, make_refusal
 from rocket_wsgi._response.response import PLAIN_TEXT
 from rocket_wsgi._static.answers import refusal
 
@@ -369,6 +370,8 @@ class HTTP2Protocol(ExchangeHost):
             self._reset(event)
         elif type(event) is RequestMalformed:
             self._log_unread(event.head, 0, event.reason)
+        elif type(event) is BodyLate:
+            self._end_upload(event.stream)
         elif type(event) is PriorityChanged:
             self._prioritize(event.stream, event.urgency)
         elif type(event) is TrailersArrived:
@@ -576,6 +579,16 @@ class HTTP2Protocol(ExchangeHost):
             exchange.parts.append(data)
             exchange.unread += len(data)
             self._hold(len(data))
+
+    def _end_upload(self, number: int) -> None:
+        """Answer a request that does not arrive in time; or reset it, if the application has it."""
+        exchange = self._exchanges.get(number)
+        if exchange is not None and exchange.request.spool is not None:
+            self._refuse_body(exchange, TOO_LATE)
+            return
+        with self._lock:
+            self._session.reset(number, ErrorCode.CANCEL)
+        self._reset(StreamReset(number, ErrorCode.CANCEL, TOO_SLOW))
 
     def _refuse_body(self, exchange: HTTP2Exchange, answer: OwnAnswer) -> None:
         self.answer(exchange.number, answer, exchange.request)
