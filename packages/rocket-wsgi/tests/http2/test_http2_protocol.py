@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Serve
+    from rocket_wsgi import WebSocket
     from served import Served
 
 Environ = dict[str, Any]
@@ -141,6 +142,56 @@ def test_one_client_with_many_streams_and_another_one_take_turns(
     # The Monitor's thread may hold one of the two for a moment, when the worker comes back.
     assert sorted(application.paths[1:3]) == ["/many/0", "/one"]
     assert application.paths[3] == "/many/1"
+
+
+class Kinds(Gated):
+    """Begins what paths say. All other requests are those of `Gated`."""
+
+    def __call__(self, environ: Environ, start: Start) -> list[bytes]:
+        offer = {
+            "/websocket": lambda: environ["rocket.websocket"].accept(self),
+            "/events": environ["rocket.events"].open,
+            "/deferred": environ["rocket.deferred"].hold,
+            "/large": lambda: bytes(100_000),
+        }.get(environ["PATH_INFO"])
+        if offer is None:
+            return super().__call__(environ, start)
+        begun = offer()
+        start("200 OK", [("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache")])
+        return [begun] if isinstance(begun, bytes) else []
+
+    def on_message(self, ws: WebSocket, data: str | bytes) -> None:
+        """Do nothing."""
+
+
+def test_the_streams_of_a_connection_are_counted_by_kind(serve: Serve, connect: Connect) -> None:
+    application = Kinds()
+    served = serve(application, h2c=True, threads=1)
+
+    def kinds() -> tuple[int | None, dict[str, int]]:
+        (info,) = served.server.list_connections()
+        return info.streams, info.stream_kinds
+
+    client = connect(served, gives_credit=False)
+    client.until(lambda: client.h2.remote_settings.enable_connect_protocol)
+    assert kinds() == (0, {})
+    version = [("sec-websocket-version", "13")]
+    client.begin("/websocket", "CONNECT", version, end=False, protocol="websocket")
+    for path in ("/events", "/events", "/deferred", "/large"):
+        client.begin(path)
+    parked = {"finishing": 1, "websocket": 1, "event stream": 2, "deferred answer": 1}
+    eventually(lambda: kinds() == (5, parked), f"for {parked}")
+    for _ in range(4):
+        client.begin("/hold")
+    uploads = [client.begin("/upload", "POST", end=False) for _ in range(2)]
+    wanted = parked | {"running": 1, "waiting": 3, "arriving": 2}
+    eventually(lambda: kinds() == (11, wanted), f"for {wanted}")
+    for each in uploads:
+        client.reset(each)
+    application.gate.set()
+    client.h2.increment_flow_control_window(100_000)  # of the connection
+    client.flush()
+    eventually(lambda: kinds() == (5, parked), f"for {parked}")
 
 
 def test_more_requests_than_threads_wait_without_one(serve: Serve, connect: Connect) -> None:

@@ -300,6 +300,18 @@ class HTTP2Protocol(ExchangeHost):
         with self._lock:
             return self._session.streams
 
+    def stream_kinds(self) -> dict[str, int]:
+        """Return how many of these streams there are of each kind, see `ConnectionInfo`."""
+        with self._lock:
+            kinds = dict.fromkeys(_KINDS.values(), 0)
+            for exchange in self._exchanges.values():
+                kinds[_KINDS[exchange.stage]] += 1
+            if self._pushes is not None:
+                for kind in self._pushes.kinds():
+                    kinds[kind] = kinds.get(kind, 0) + 1
+            kinds["finishing"] = self._session.streams - sum(kinds.values())
+        return {kind: count for kind, count in kinds.items() if count > 0}
+
     def busy(self) -> bool:
         """Return whether the application is to answer one of them, or does."""
         with self._lock:
@@ -1087,6 +1099,15 @@ def _reset_reason(event: StreamReset) -> CloseReason:
 _UNQUEUED: Final = frozenset({Stage.RECEIVING, Stage.WAITING})
 _FOR_WORKERS: Final = frozenset({Stage.WAITING, Stage.QUEUED, Stage.AHEAD, Stage.SERVED})
 _UNSERVED: Final = frozenset({Stage.RECEIVING, Stage.WAITING, Stage.QUEUED, Stage.AHEAD})
+
+_KINDS: Final = {
+    Stage.RECEIVING: "arriving",
+    Stage.WAITING: "waiting",
+    Stage.QUEUED: "waiting",
+    Stage.AHEAD: "waiting",
+    Stage.SERVED: "running",
+    Stage.OVER: "running",
+}
 
 _REASONS: Final = {
     ErrorCode.ENHANCE_YOUR_CALM: CloseReason.ABUSE,
