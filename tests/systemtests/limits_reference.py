@@ -84,7 +84,7 @@ def of_http2() -> str:
     """Return the limits of a connection of HTTP/2."""
     calm = "`ENHANCE_YOUR_CALM`"
     refused = "`REFUSED_STREAM`"
-    cancelled = "the stream ends with `CANCEL`"
+    late = "408 if the request has not arrived; otherwise the stream ends with `CANCEL`"
     seconds = "{:g} s".format
     return table(
         _TITLES,
@@ -108,7 +108,7 @@ def of_http2() -> str:
         row("unread body of a stream", exact_size(limits.STREAM_WINDOW), "the client waits"),
         row("unread bodies, all streams", exact_size(limits.CONNECTION_WINDOW), "the client waits"),
         row("time for the preface", seconds(limits.PREFACE_TIMEOUT), "closed"),
-        row("time in which nothing moves", seconds(limits.STALL_TIMEOUT), cancelled),
+        row("time in which nothing moves", seconds(limits.STALL_TIMEOUT), late),
         row("such streams", str(limits.MAX_STALLS), "the connection ends"),
         row("requests", f"{limits.MAX_REQUESTS:,}", "the connection ends gracefully"),
     )

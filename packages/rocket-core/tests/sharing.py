@@ -60,6 +60,9 @@ class Recorder(SharedProtocol):
     def streams(self) -> int | None:
         return self.requests
 
+    def stream_kinds(self) -> dict[str, int]:
+        return {} if self.requests is None else {"asked": self.requests}
+
     def busy(self) -> bool:
         return bool(self.requests)
 

@@ -72,7 +72,11 @@ class HTTP2Client:
         if receive_buffer is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._socket.settimeout(PATIENCE)
-        self._socket.connect((address.host, address.port))
+        try:
+            self._socket.connect((address.host, address.port))
+        except OSError:
+            self._socket.close()
+            raise
         config = h2.config.H2Configuration(
             client_side=True,
             header_encoding="latin-1",

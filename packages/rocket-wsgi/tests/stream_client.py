@@ -24,8 +24,15 @@ class StreamClient:
     It has the methods of `Client` that suit a stream, and takes requests as that does.
     """
 
-    def __init__(self, address: TCPAddress, *, receive_buffer: int | None = None) -> None:
-        self.http2 = HTTP2Client(address, receive_buffer=receive_buffer)
+    def __init__(
+        self,
+        address: TCPAddress,
+        *,
+        receive_buffer: int | None = None,
+        http2: HTTP2Client | None = None,
+    ) -> None:
+        """Connect, or share the connection ``http2`` with others, all on the same thread."""
+        self.http2 = http2 or HTTP2Client(address, receive_buffer=receive_buffer)
         self._address = address
         self.stream = 0
         self._read = 0

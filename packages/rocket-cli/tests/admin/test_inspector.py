@@ -149,6 +149,7 @@ def test_connections(server: Server, inspector: Inspector) -> None:
             "kind": "",
             "active": False,
             "streams": None,
+            "stream_kinds": {},
             "messages": None,
         }
         for sort in ("age", "held", "state"):

@@ -199,14 +199,15 @@ def test_shared_connections_with_their_messages() -> None:
         | {"messages": counts},
         {**usual, "peer": "b:3", "state": "idle", "kind": "", "active": False, "messages": None},
         {**usual, "peer": "b:4", "state": "shared", "kind": "HTTP/2", "active": True}
-        | {"messages": {"received": 0, "sent": 0, "dropped": 0}, "streams": 17, "requests": 99},
+        | {"messages": {"received": 0, "sent": 0, "dropped": 0}, "streams": 17, "requests": 99}
+        | {"stream_kinds": {"running": 14, "deferred answer": 3}},
     ]
     reply = Reply([{"process": 9, "generation": 1, "count": 4, "connections": connections}])
     lines = [" ".join(each) for each in words(rendered(connections_report(reply)))]
     assert "9 b:1 a:80 parked 5s 1 2.00 KiB websocket 1,234 5" in lines
     assert "9 b:2 a:80 active 5s 1 0 B event stream 1,234 5" in lines
     assert "9 b:3 a:80 idle 5s 1 0 B" in lines
-    assert "9 b:4 a:80 active 5s 99 0 B HTTP/2 17" in lines
+    assert "9 b:4 a:80 active 5s 99 0 B HTTP/2: 14 running, 3 deferred answer 17" in lines
     title = "process client address state age requests held TLS kind streams received sent"
     assert title in lines
 

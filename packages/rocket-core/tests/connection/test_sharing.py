@@ -706,8 +706,9 @@ def test_open_requests_are_counted_by_kind_and_on_each_connection() -> None:
         first.requests, second.requests = 3, 0
         counts = SharedCounts(parked=1, active=1, streams=3)
         assert server.statistics().shared == {"recorder": counts}
-        found = {(each.streams, each.active) for each in server.list_connections()}
-        assert found == {(3, True), (0, False)}
+        infos = server.list_connections()
+        assert {(each.streams, each.active) for each in infos} == {(3, True), (0, False)}
+        assert all(each.stream_kinds == {"asked": each.streams} for each in infos)
 
 
 def test_messages_are_counted_by_kind_and_on_each_connection() -> None:

@@ -10,6 +10,7 @@ from rocket_core import Timeouts
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.events import (
     BodyArrived,
+    BodyLate,
     Event,
     PriorityChanged,
     RequestArrived,
@@ -160,13 +161,19 @@ class Peer:
             fields = [f"{field.name}={field.value}" for field in event.fields]
             self.lines.append(" ".join([f"{stream} trailers", *fields]))
             self.complete[stream] = self._refused.get(stream) or 200
-        elif isinstance(event, PriorityChanged):
-            self.lines.append(f"{stream} urgency {event.urgency}")
-        else:
-            assert isinstance(event, StreamReset)
+        elif isinstance(event, StreamReset):
             self.lines.append(f"{stream} reset {event.code.name}")
             self.complete.pop(stream, None)
             self.gone.add(stream)
+        else:
+            self._take_other(event)
+
+    def _take_other(self, event: PriorityChanged | BodyLate) -> None:
+        if isinstance(event, PriorityChanged):
+            self.lines.append(f"{event.stream} urgency {event.urgency}")
+        else:
+            self.lines.append(f"{event.stream} late")
+            self.complete[event.stream] = 408
 
     def answer(self, body: bytes = b"ok") -> None:
         """Answer the requests that are complete."""

@@ -313,7 +313,7 @@ def test_slow_bodies_on_a_hundred_streams() -> None:
             peer.take_event(event)
         peer.receive([data(b"x", stream) for stream in odd(100)])
     assert calmed(peer)
-    assert "1 reset CANCEL" in peer.lines
+    assert "1 late" in peer.lines
 
 
 def test_bodies_that_are_sent_at_the_rate_are_not_too_slow() -> None:

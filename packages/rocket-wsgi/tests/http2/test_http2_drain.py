@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,9 @@ from rocket_wsgi._http2.frames import (
     GOAWAY,
     HEADERS,
     PING,
+    PRIORITY_UPDATE,
     RST_STREAM,
+    WINDOW_UPDATE,
     frame,
 )
 from rocket_wsgi._http2.limits import DRAIN_ROUND_TRIP
@@ -67,11 +70,16 @@ class Drained:
 
     def until(self, condition: Callable[[], object]) -> None:
         """Receive until ``condition`` holds, or to the end of the connection."""
-        while not condition():
-            found = next(self._frames, None)
-            if found is None:
-                return
-            self._take(*found)
+        while not condition() and self.receive():
+            pass
+
+    def receive(self) -> bool:
+        """Receive a frame; return whether there was one before the end of the connection."""
+        found = next(self._frames, None)
+        if found is None:
+            return False
+        self._take(*found)
+        return True
 
     def end(self) -> None:
         """Receive until the server closes the connection."""
@@ -165,21 +173,90 @@ def test_a_request_on_its_way_is_served(serve: Serve, connect: Connect) -> None:
     at_growing_scales(is_served)
 
 
-def test_a_request_behind_the_last_one_is_ignored(serve: Serve, connect: Connect) -> None:
+def late_head(stream: int, flags: int = END_STREAM) -> bytes:
+    """The head of a request, ``GET /`` of ``a``."""
+    return frame(HEADERS, END_HEADERS | flags, stream, b"\x82\x86\x84\x01\x01a")
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        pytest.param(late_head, id="whole"),
+        pytest.param(lambda stream: late_head(stream, 0), id="without end"),
+        pytest.param(
+            lambda stream: (
+                late_head(stream, 0)
+                + frame(DATA, 0, stream, bytes(1000)) * 20
+                + frame(HEADERS, END_HEADERS | END_STREAM, stream, b"\x00\x01a\x01b")
+            ),
+            id="body and trailers",
+        ),
+        pytest.param(
+            lambda stream: (
+                late_head(stream)
+                + frame(WINDOW_UPDATE, 0, stream, b"\0\0\0\1")
+                + frame(PRIORITY_UPDATE, 0, 0, stream.to_bytes(4, "big") + b"u=0")
+                + frame(RST_STREAM, 0, stream, b"\0\0\0\x08")
+            ),
+            id="credit, priority and reset",
+        ),
+        pytest.param(
+            lambda stream: b"".join(late_head(stream + 2 * each, 0) for each in range(300)),
+            id="more than may be open",
+        ),
+    ],
+)
+def test_requests_behind_the_last_one_are_ignored(
+    serve: Serve, connect: Connect, late: Callable[[int], bytes]
+) -> None:
+    """They hold no drain, and what was begun before is served to its end."""
     application = Gate()
     served = serve(application, h2c=True)
     client = connect(served)
     held = client.begin("/hold")
     assert application.begun.acquire(timeout=PATIENCE)
+    upload = client.begin("/upload", "POST", end=False)
     drain(served)
     drained = Drained(client)
     drained.until(lambda: len(drained.goaways) == 2)
-    late = held + 2
-    client.send_raw(frame(HEADERS, END_HEADERS | END_STREAM, late, b"\x82\x86\x84\x01\x01a"))
+    client.send_raw(late(upload + 2))
+    client.send_raw(frame(DATA, END_STREAM, upload, b"a body"))
+    drained.until(lambda: upload in drained.bodies)
     application.open.set()
     drained.end()
-    assert drained.bodies == {held: b"done"}
-    assert drained.goaways == [ANY, last(held)]
+    client.close()
+    assert drained.bodies == {held: b"done", upload: b"a body"}
+    assert drained.resets == []
+    assert drained.goaways == [ANY, last(upload)]
+    assert served.server.wait(PATIENCE)
+
+
+def test_a_client_that_goes_on_is_served_for_a_round_trip_only(
+    serve: Serve, connect: Connect
+) -> None:
+    """It takes no notice of GOAWAY frames, and answers no PING."""
+    served = serve(Gate(), h2c=True)
+    client = connect(served)
+    first = client.begin("/")
+    assert client.answer(first).status == 200
+    drain(served)
+    drained = Drained(client, answers=False)
+    began = monotonic()
+    stream = first
+    with suppress(BrokenPipeError, ConnectionResetError):  # once the server has closed it
+        while len(drained.goaways) < 2:
+            assert monotonic() - began < PATIENCE, "the drain does not end"
+            stream += 2
+            client.send_raw(late_head(stream))
+            while stream not in drained.bodies and len(drained.goaways) < 2 and drained.receive():
+                pass
+    begun = range(first + 2, stream + 2, 2)
+    drained.end()
+    client.close()
+    at = int.from_bytes(drained.goaways[1][:4], "big")
+    assert drained.goaways == [ANY, last(at)]
+    assert stream - 2 <= at <= stream
+    assert [*drained.bodies] == [each for each in begun if each <= at]
     assert served.server.wait(PATIENCE)
 
 

@@ -20,12 +20,26 @@ from rocket_core._connection import disk_budget
 from rocket_core._pool.urgent_lanes import LANES
 from rocket_core.testing import PATIENCE, at_growing_scales, descriptors, eventually, within
 from rocket_wsgi import AccessLog, Site, StaticFiles
-from rocket_wsgi._http2.frames import ACK, DATA, GOAWAY, PING, frame
+from rocket_wsgi._http2.frames import (
+    ACK,
+    DATA,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    PING,
+    RST_STREAM,
+    WINDOW_UPDATE,
+    frame,
+    number_in,
+)
+from rocket_wsgi._http2.http2_protocol import STREAM_BOUND
+from rocket_wsgi._http2.limits import PREFACE_TIMEOUT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Serve
+    from rocket_wsgi import WebSocket
     from served import Served
 
 Environ = dict[str, Any]
@@ -128,6 +142,56 @@ def test_one_client_with_many_streams_and_another_one_take_turns(
     # The Monitor's thread may hold one of the two for a moment, when the worker comes back.
     assert sorted(application.paths[1:3]) == ["/many/0", "/one"]
     assert application.paths[3] == "/many/1"
+
+
+class Kinds(Gated):
+    """Begins what paths say. All other requests are those of `Gated`."""
+
+    def __call__(self, environ: Environ, start: Start) -> list[bytes]:
+        offer = {
+            "/websocket": lambda: environ["rocket.websocket"].accept(self),
+            "/events": environ["rocket.events"].open,
+            "/deferred": environ["rocket.deferred"].hold,
+            "/large": lambda: bytes(100_000),
+        }.get(environ["PATH_INFO"])
+        if offer is None:
+            return super().__call__(environ, start)
+        begun = offer()
+        start("200 OK", [("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache")])
+        return [begun] if isinstance(begun, bytes) else []
+
+    def on_message(self, ws: WebSocket, data: str | bytes) -> None:
+        """Do nothing."""
+
+
+def test_the_streams_of_a_connection_are_counted_by_kind(serve: Serve, connect: Connect) -> None:
+    application = Kinds()
+    served = serve(application, h2c=True, threads=1)
+
+    def kinds() -> tuple[int | None, dict[str, int]]:
+        (info,) = served.server.list_connections()
+        return info.streams, info.stream_kinds
+
+    client = connect(served, gives_credit=False)
+    client.until(lambda: client.h2.remote_settings.enable_connect_protocol)
+    assert kinds() == (0, {})
+    version = [("sec-websocket-version", "13")]
+    client.begin("/websocket", "CONNECT", version, end=False, protocol="websocket")
+    for path in ("/events", "/events", "/deferred", "/large"):
+        client.begin(path)
+    parked = {"finishing": 1, "websocket": 1, "event stream": 2, "deferred answer": 1}
+    eventually(lambda: kinds() == (5, parked), f"for {parked}")
+    for _ in range(4):
+        client.begin("/hold")
+    uploads = [client.begin("/upload", "POST", end=False) for _ in range(2)]
+    wanted = parked | {"running": 1, "waiting": 3, "arriving": 2}
+    eventually(lambda: kinds() == (11, wanted), f"for {wanted}")
+    for each in uploads:
+        client.reset(each)
+    application.gate.set()
+    client.h2.increment_flow_control_window(100_000)  # of the connection
+    client.flush()
+    eventually(lambda: kinds() == (5, parked), f"for {parked}")
 
 
 def test_more_requests_than_threads_wait_without_one(serve: Serve, connect: Connect) -> None:
@@ -264,6 +328,29 @@ def test_clients_that_read_nothing_hold_no_thread(
         assert len(slow.answer(each).body) == 3_276_800
 
 
+def test_a_part_larger_than_what_may_wait_is_begun(serve: Serve, connect: Connect) -> None:
+    """Its worker waits, and no other thread would send what the windows of the client allow."""
+
+    def application(environ: Environ, start: Start) -> Iterator[bytes]:
+        start("200 OK", [])
+        size = STREAM_BOUND + 1 if environ["PATH_INFO"] == "/large" else 1
+        return iter([bytes(size)])
+
+    served = serve(application, h2c=True)
+
+    def is_begun(scale: float) -> None:
+        del scale  # since the time is one of the server's
+        client = connect(served, gives_credit=False)
+        assert client.get("/small").status == 200  # so that no frame of the client is on its way
+        stream = client.begin("/large")
+        with within(PREFACE_TIMEOUT / 2):  # after all of it, the server looks in any case
+            client.until(lambda: len(client.answers[stream].body) == 65_534)
+        client.credit(stream, STREAM_BOUND)
+        assert len(client.answer(stream).body) == STREAM_BOUND + 1
+
+    at_growing_scales(is_begun)
+
+
 def test_a_file_is_sent_as_the_window_opens(serve: Serve, connect: Connect, tmp_path: Path) -> None:
     content = bytes(range(256)) * 4096
     (tmp_path / "large").write_bytes(content)
@@ -302,6 +389,52 @@ def test_a_file_that_is_reset_in_its_midst_is_closed(
     assert connection.shared is not None
     protocol: Any = connection.shared.protocol
     eventually(lambda: not protocol._session.streams)  # their slots are free again
+
+
+def test_a_file_that_ends_after_its_application_frees_its_slot(
+    serve: Serve, connect: Connect, tmp_path: Path
+) -> None:
+    content = bytes(200_000)
+    (tmp_path / "large").write_bytes(content)
+    served = serve(Gated(), h2c=True, static={"/static": StaticFiles(tmp_path)})
+    client = connect(served, gives_credit=False)
+    stream = client.begin("/static/large")
+    client.until(lambda: client.answers[stream].body)
+    eventually(lambda: not targets(served))
+    (connection,) = served.server._registry.snapshot()
+    assert connection.shared is not None
+    assert connection.shared.protocol.streams() == 1
+    client.credit(stream, len(content))
+    assert client.answer(stream).body == content
+    assert connection.shared.protocol.streams() == 0
+
+
+def test_a_file_for_a_stream_that_was_reset_is_closed(
+    serve: Serve, connect: Connect, tmp_path: Path
+) -> None:
+    """It is reset while the application opens the file."""
+    path = tmp_path / "large"
+    path.write_bytes(bytes(MEBIBYTE))
+    called = threading.Semaphore(0)
+    before: list[int] = []
+
+    def application(environ: Environ, start: Start) -> Any:
+        start("200 OK", [("Content-Length", str(MEBIBYTE))])
+        if environ["PATH_INFO"] == "/other":
+            return [bytes(MEBIBYTE)]
+        called.release()
+        eventually(environ["rocket.client_gone"])
+        before.append(descriptors())
+        return environ["wsgi.file_wrapper"](path.open("rb"))
+
+    served = serve(application, h2c=True, threads=1)
+    client = connect(served)
+    for _ in range(3):
+        stream = client.begin()
+        assert called.acquire(timeout=PATIENCE)
+        client.reset(stream)
+        assert len(client.get("/other").body) == MEBIBYTE  # on the only thread, behind the file
+    assert before == [before[0]] * 3
 
 
 # -- ends of streams and connections ---------------------------------------------------------------
@@ -372,6 +505,30 @@ def test_a_stream_that_has_to_give_way_ends_alone(serve: Serve, connect: Connect
     assert not client.goaways
 
 
+def test_an_application_hears_that_its_stream_has_given_way(serve: Serve, connect: Connect) -> None:
+    """As soon as its worker waits no more, and before it makes another part in vain."""
+    heard: dict[str, list[bool]] = {"/1": [], "/2": []}
+
+    def application(environ: Environ, start: Start) -> Iterator[bytes]:
+        start("200 OK", [])
+        return parts(environ["rocket.client_gone"], heard[environ["PATH_INFO"]])
+
+    def parts(gone: Callable[[], bool], found: list[bool]) -> Iterator[bytes]:
+        for _ in range(50):
+            yield bytes(65_536)
+            found.append(gone())
+
+    served = serve(application, h2c=True, threads=1, server={"max_stalled": 1})
+    client = connect(served, gives_credit=False)
+    client.h2.increment_flow_control_window(10 * MEBIBYTE)
+    streams = {path: client.begin(path) for path in heard}
+    answers = {path: client.answers[stream] for path, stream in streams.items()}
+    client.until(lambda: [each.reset for each in answers.values()].count(CANCEL) == 1)
+    (path,) = [path for path, answer in answers.items() if answer.reset == CANCEL]
+    eventually(lambda: heard[path][-1])
+    assert heard[path] == [False] * (len(heard[path]) - 1) + [True]
+
+
 def test_the_slower_stream_gives_way(serve: Serve, connect: Connect) -> None:
     served = serve(generates, h2c=True, threads=1, server={"max_stalled": 1})
     client = connect(served, gives_credit=False)
@@ -402,6 +559,53 @@ def test_the_rate_of_a_body_is_that_of_its_stream(serve: Serve, connect: Connect
     assert quick.pace(now) > 1000
     assert slow.pace(now) == 0
     assert quick.request.spool.pace(now) == quick.pace(now)
+
+
+@pytest.mark.parametrize("late", ["at once", "in its midst"])
+def test_an_upload_that_stops_is_answered(
+    serve: Serve, connect: Connect, tmp_path: Path, late: str
+) -> None:
+    """As over HTTP/1.1, with 408; and what is left of it is not wanted (RFC 9113, section 8.1)."""
+    path = tmp_path / "log"
+    with AccessLog(path, "{method} {target} {status} {size} {error}") as log:
+        timeouts = Timeouts(grace=0.2, minimum_rate=1e9)
+        served = serve(Gated(), h2c=True, threads=1, access_log=log, timeouts=timeouts)
+        client = connect(served)
+        stream = client.begin("/upload", "POST", end=False)
+        if late == "in its midst":
+            client.send(stream, bytes(100_000), end=False)
+        frames: list[tuple[int, int, int]] = []  # since `h2` hides what follows an end
+        for kind, flags, number, payload in client.frames():
+            if number == stream and kind != WINDOW_UPDATE:
+                frames.append((kind, flags & END_STREAM, number_in(payload)))
+                if kind == RST_STREAM:
+                    break
+        assert [each[:2] for each in frames] == [(HEADERS, 0), (DATA, END_STREAM), (RST_STREAM, 0)]
+        assert frames[-1][2] == NO_ERROR
+        state = served.server._server_state
+        assert state.input.held == state.disk.held == 0
+        assert served.server.statistics().own_responses == {"408": 1}
+        served.stop()
+    assert path.read_text(encoding="ascii") == (
+        "POST /upload 408 53 the\\x20request\\x20did\\x20not\\x20arrive\\x20in\\x20time\n"
+    )
+
+
+def test_an_upload_that_stops_is_no_matter_of_other_streams(serve: Serve, connect: Connect) -> None:
+    application = Gated()
+    timeouts = Timeouts(grace=0.2, minimum_rate=1e9)
+    client = connect(serve(application, h2c=True, timeouts=timeouts))
+    held = client.begin("/hold")
+    answer = client.get("/upload", "POST", end=False)
+    assert (answer.status, answer.text) == (
+        408,
+        "Request Timeout: the request did not arrive in time.\n",
+    )
+    assert client.get("/other").text == "/other"
+    application.gate.set()
+    assert client.answer(held).text == "/hold"
+    assert application.paths == ["/hold", "/other"]
+    assert not client.goaways
 
 
 def test_idle_connections_make_room(serve: Serve, connect: Connect) -> None:
@@ -477,6 +681,26 @@ def test_a_response_that_takes_too_long_is_broken_off_alone(
     assert (answer.body, answer.reset) == (b"first", INTERNAL_ERROR)
     assert client.get("/quick").text == "quick"
     gate.set()
+
+
+def test_an_application_hears_that_its_response_was_broken_off(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard = threading.Event()
+
+    def application(environ: Environ, start: Start) -> Iterator[bytes]:
+        start("200 OK", [])
+        return parts(environ["rocket.client_gone"])
+
+    def parts(gone: Callable[[], bool]) -> Iterator[bytes]:
+        yield b"first"
+        assert not gone()
+        eventually(gone)
+        heard.set()
+
+    client = connect(serve(application, h2c=True, server={"request_timeout": 0.2}))
+    assert client.get().reset == INTERNAL_ERROR
+    assert heard.wait(PATIENCE)
 
 
 def test_requests_beyond_the_queue_are_refused(serve: Serve, connect: Connect) -> None:

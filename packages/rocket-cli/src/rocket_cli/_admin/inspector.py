@@ -170,6 +170,7 @@ class Inspector:
                     "kind": each.kind,
                     "active": each.active,
                     "streams": each.streams,
+                    "stream_kinds": each.stream_kinds,
                     "messages": None if each.messages is None else asdict(each.messages),
                 }
                 for each in found[: arguments.get("limit", 100)]

@@ -343,5 +343,7 @@ def _sharing(connection: Answer) -> Iterable[RenderableType]:
     if counts is None:
         return ("", "", "", "")
     if streams is not None:
-        return (plain(connection["kind"]), number(streams), "", "")
+        kinds = ", ".join(f"{count} {kind}" for kind, count in connection["stream_kinds"].items())
+        kind = f"{connection['kind']}: {kinds}" if kinds else connection["kind"]
+        return (plain(kind), number(streams), "", "")
     return (plain(connection["kind"]), "", number(counts["received"]), number(counts["sent"]))

@@ -64,6 +64,9 @@ class Told(Protocol):
     def streams(self) -> int | None:
         """Return how many requests are open; None: it is not for requests."""
 
+    def stream_kinds(self) -> dict[str, int]:
+        """Return how many of these there are of each kind."""
+
     def busy(self) -> bool:
         """Return whether a worker serves one of these, or is to."""
 

@@ -23,8 +23,8 @@ class SharedProtocol(ABC):
       likes. What is noted is carried out when the method returns, or by `SharedConnection.flush`.
     - *The Monitor's thread* calls `overdue` while another thread is in `turn`. It may do what the
       owner may.
-    - *Any thread* may call `doing`, `pace`, `streams` and `busy`. `outcome` is called by the thread
-      that has called `ended`.
+    - *Any thread* may call `doing`, `pace`, `streams`, `stream_kinds` and `busy`. `outcome` is
+      called by the thread that has called `ended`.
     """
 
     __slots__ = ()
@@ -135,6 +135,13 @@ class SharedProtocol(ABC):
         Any thread may call this.
         """
         return None
+
+    def stream_kinds(self) -> dict[str, int]:
+        """Return how many of these requests there are of each kind, in words for people.
+
+        Without such kinds, it is empty. Any thread may call this.
+        """
+        return {}
 
     def busy(self) -> bool:
         """Return whether a worker serves one of these requests, or is to. Any thread may call it.

@@ -129,6 +129,10 @@ class ConnectionInfo:
         messages: the messages on it while it is shared; otherwise None.
         streams: the requests that are open on it, as the streams of HTTP/2; None if it is not
             shared, or not for requests.
+        stream_kinds: how many of these there are of each kind. Over HTTP/2 they are ``arriving``
+            (the body), ``waiting`` (for a thread), ``running`` (the application), ``finishing``
+            (the client has yet to take the rest), and the kinds of what goes on without a thread,
+            such as ``websocket``.
     """
 
     peer: Peer
@@ -143,3 +147,4 @@ class ConnectionInfo:
     active: bool = False
     messages: MessageCounts | None = None
     streams: int | None = None
+    stream_kinds: dict[str, int] = field(default_factory=dict)

@@ -805,6 +805,7 @@ class Server:
                 active=shared is not None and _is_active(shared),
                 messages=None if shared is None else counts_of(shared),
                 streams=None if shared is None else shared.protocol.streams(),
+                stream_kinds={} if shared is None else shared.protocol.stream_kinds(),
             )
             for each in self._registry.snapshot()
             for shared in [each.shared]  # which may end meanwhile

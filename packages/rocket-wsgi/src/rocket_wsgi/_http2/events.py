@@ -78,6 +78,21 @@ class TrailersArrived:
         self.fields = fields
 
 
+class BodyLate:
+    """The client is too slow with the body of a request that was not answered.
+
+    The caller answers it, or resets the stream. Nobody looks after the body any more.
+
+    Attributes:
+        stream: the number of the stream.
+    """
+
+    __slots__ = ("stream",)
+
+    def __init__(self, stream: int) -> None:
+        self.stream = stream
+
+
 class StreamReset:
     """The end of a stream before its time. Nothing can be sent on it any more.
 
@@ -115,6 +130,7 @@ Event = (
     | RequestMalformed
     | BodyArrived
     | TrailersArrived
+    | BodyLate
     | StreamReset
     | PriorityChanged
 )

@@ -47,6 +47,7 @@ from rocket_wsgi._http2.encoded_block import EncodedBlock
 from rocket_wsgi._http2.error_codes import ErrorCode
 from rocket_wsgi._http2.events import (
     BodyArrived,
+    BodyLate,
     Event,
     PriorityChanged,
     RequestArrived,
@@ -66,12 +67,12 @@ from rocket_wsgi._http2.http2_request import (
 )
 from rocket_wsgi._http2.limits import BODY_MEMORY
 from rocket_wsgi._http2.priority import DEFAULT_URGENCY
-from rocket_wsgi._http2.session import Session, stream_timeouts
+from rocket_wsgi._http2.session import TOO_SLOW, Session, stream_timeouts
 from rocket_wsgi._http2.session_state import SessionState
 from rocket_wsgi._http2.shared_streams import SharedStreams
 from rocket_wsgi._http2.stream_body import StreamBody, StreamedBody
 from rocket_wsgi._http2.turn_order import TurnOrder
-from rocket_wsgi._own_answers import NO_ROOM, make_refusal
+from rocket_wsgi._own_answers import NO_ROOM, TOO_LATE, make_refusal
 from rocket_wsgi._response.response import PLAIN_TEXT
 from rocket_wsgi._static.answers import refusal
 
@@ -299,6 +300,18 @@ class HTTP2Protocol(ExchangeHost):
         with self._lock:
             return self._session.streams
 
+    def stream_kinds(self) -> dict[str, int]:
+        """Return how many of these streams there are of each kind, see `ConnectionInfo`."""
+        with self._lock:
+            kinds = dict.fromkeys(_KINDS.values(), 0)
+            for exchange in self._exchanges.values():
+                kinds[_KINDS[exchange.stage]] += 1
+            if self._pushes is not None:
+                for kind in self._pushes.kinds():
+                    kinds[kind] = kinds.get(kind, 0) + 1
+            kinds["finishing"] = self._session.streams - sum(kinds.values())
+        return {kind: count for kind, count in kinds.items() if count > 0}
+
     def busy(self) -> bool:
         """Return whether the application is to answer one of them, or does."""
         with self._lock:
@@ -369,6 +382,8 @@ class HTTP2Protocol(ExchangeHost):
             self._reset(event)
         elif type(event) is RequestMalformed:
             self._log_unread(event.head, 0, event.reason)
+        elif type(event) is BodyLate:
+            self._end_upload(event.stream)
         elif type(event) is PriorityChanged:
             self._prioritize(event.stream, event.urgency)
         elif type(event) is TrailersArrived:
@@ -576,6 +591,16 @@ class HTTP2Protocol(ExchangeHost):
             exchange.parts.append(data)
             exchange.unread += len(data)
             self._hold(len(data))
+
+    def _end_upload(self, number: int) -> None:
+        """Answer a request that does not arrive in time; or reset it, if the application has it."""
+        exchange = self._exchanges.get(number)
+        if exchange is not None and exchange.request.spool is not None:
+            self._refuse_body(exchange, TOO_LATE)
+            return
+        with self._lock:
+            self._session.reset(number, ErrorCode.CANCEL)
+        self._reset(StreamReset(number, ErrorCode.CANCEL, TOO_SLOW))
 
     def _refuse_body(self, exchange: HTTP2Exchange, answer: OwnAnswer) -> None:
         self.answer(exchange.number, answer, exchange.request)
@@ -1074,6 +1099,15 @@ def _reset_reason(event: StreamReset) -> CloseReason:
 _UNQUEUED: Final = frozenset({Stage.RECEIVING, Stage.WAITING})
 _FOR_WORKERS: Final = frozenset({Stage.WAITING, Stage.QUEUED, Stage.AHEAD, Stage.SERVED})
 _UNSERVED: Final = frozenset({Stage.RECEIVING, Stage.WAITING, Stage.QUEUED, Stage.AHEAD})
+
+_KINDS: Final = {
+    Stage.RECEIVING: "arriving",
+    Stage.WAITING: "waiting",
+    Stage.QUEUED: "waiting",
+    Stage.AHEAD: "waiting",
+    Stage.SERVED: "running",
+    Stage.OVER: "running",
+}
 
 _REASONS: Final = {
     ErrorCode.ENHANCE_YOUR_CALM: CloseReason.ABUSE,

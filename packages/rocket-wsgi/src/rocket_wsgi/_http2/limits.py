@@ -82,7 +82,8 @@ PREFACE_TIMEOUT: Final = 10.0
 
 STALL_TIMEOUT: Final = 90.0
 """Seconds for which a stream waits for the client to open its window, or to send more of its body,
-if nothing moves; then the stream ends with CANCEL (CVE-2019-9511, -9517). More than the 60 s of a
+if nothing moves (CVE-2019-9511, -9517). Then it ends: a request that the application does not have
+yet is answered with 408, and any other stream is reset with CANCEL. More than the 60 s of a
 connection, because the streams of a connection share what it can carry."""
 
 MAX_STALLS: Final = 3

@@ -24,7 +24,8 @@ How it is used on a shared connection:
   about to follow may leave that to the next one (cork). What is not taken can still be overtaken by
   what is more urgent, so the caller takes only what the connection has room for.
 - At ``deadline``, the caller calls `tick`. Deadlines move away as frames arrive; a caller may look
-  them up only when an earlier one has come.
+  them up only when an earlier one has come. A request whose body is late (`BodyLate`) is answered
+  by the caller, or its stream reset.
 - Once the state is CLOSED, the caller takes the rest of the output, and ends the connection;
   ``failure`` and ``reason`` say why. Applications at work find that nothing can be sent.
 
@@ -45,6 +46,7 @@ from rocket_wsgi._http2.client_settings import ENTRY_SIZE, ClientSettings
 from rocket_wsgi._http2.error_codes import ErrorCode, error_code
 from rocket_wsgi._http2.events import (
     BodyArrived,
+    BodyLate,
     Event,
     PriorityChanged,
     RequestArrived,
@@ -116,6 +118,9 @@ _WHOLE_HEAD: Final = END_HEADERS | END_STREAM
 _SETTINGS_ACK: Final = frame(SETTINGS, ACK, 0, b"")
 _DRAIN_PING: Final = b"draining"
 """The payload of the PING whose answer shows that the client has got the first GOAWAY."""
+
+TOO_SLOW: Final = "the client is too slow"
+"""Why a stream is reset whose client does not move its request, or the response, in time."""
 
 _OF_CONNECTION: Final = frozenset({SETTINGS, PING, GOAWAY, PRIORITY_UPDATE})
 _OF_STREAMS: Final = frozenset({RST_STREAM, CONTINUATION, PRIORITY, PUSH_PROMISE})
@@ -1045,12 +1050,16 @@ class Session:
             self._stall(stream)
 
     def _stall(self, stream: Stream) -> None:
-        """End a stream whose client is too slow."""
-        self._reset(stream, ErrorCode.CANCEL)
-        if not stream.released:
-            reason = "the client is too slow"
-            self._events.append(StreamReset(stream.number, ErrorCode.CANCEL, reason))
-        self._free(stream)
+        """End a stream whose client is too slow, or have its request answered."""
+        if stream.answered or stream.released:
+            self._reset(stream, ErrorCode.CANCEL)
+            if not stream.released:
+                self._events.append(StreamReset(stream.number, ErrorCode.CANCEL, TOO_SLOW))
+            self._free(stream)
+        else:
+            stream.incoming = None
+            self._paced.remove(stream)
+            self._events.append(BodyLate(stream.number))
         self._stalls += 1
         if self._stalls >= MAX_STALLS:
             raise SessionError(_ENHANCE_YOUR_CALM, "too many streams are too slow")

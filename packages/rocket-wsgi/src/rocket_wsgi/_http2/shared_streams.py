@@ -117,6 +117,10 @@ class SharedStreams:
     def __len__(self) -> int:
         return len(self._streams)
 
+    def kinds(self) -> list[str]:
+        """With the lock: return the kind of each stream."""
+        return [stream.protocol.kind for stream in self._streams.values()]
+
     # -- a thread of the pool, which serves the request ------------------------------------------
 
     def share(
