@@ -205,7 +205,7 @@ def test_files_of_uwsgi_are_read_as_uwsgi_reads_them(tmp_path: Path, name: str) 
     path = tmp_path / name
     path.write_text(FORMS[name], encoding="utf-8")
     program = Path(sys.executable).with_name("uwsgi")
-    command = [program, str(path), "--show-config"]
+    command = [str(program), str(path), "--show-config"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     shown = (done.stdout + done.stderr).partition("[uwsgi]\n")[2].partition("\n;end of")[0]
     theirs = [tuple(line.split(" = ", 1)) for line in shown.splitlines()]
