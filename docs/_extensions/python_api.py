@@ -26,10 +26,11 @@ from types import FunctionType
 from typing import Any
 
 from docutils import nodes
-from sphinx.addnodes import pending_xref
+from sphinx.addnodes import desc_content, desc_signature, pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.pycode import ModuleAnalyzer
+from sphinx.transforms import SphinxTransform
 
 _PACKAGES = ("rocket_core", "rocket_wsgi", "rocket_tls", "rocket_cli")
 _LIBRARY = "https://docs.python.org/3/library"
@@ -237,6 +238,18 @@ def _entry(env: BuildEnvironment, target: str, module: str) -> tuple[str, str] |
     return None
 
 
+class ContentsWithoutMembers(SphinxTransform):
+    """Leaves members of classes out of the contents of a page, which have hundreds of them."""
+
+    default_priority = 800
+
+    def apply(self, **_: Any) -> None:
+        """Take the names for the contents from signatures within other entries."""
+        for signature in self.document.findall(desc_signature):
+            if isinstance(signature.parent.parent, desc_content):
+                signature["_toc_name"] = ""
+
+
 def simplify_signatures(
     _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: Any
 ) -> None:
@@ -258,6 +271,7 @@ def _simplified(signature: re.Match[str]) -> str:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the events of autodoc."""
     app.add_config_value("public_modules", [], "env", list)
+    app.add_transform(ContentsWithoutMembers)
     app.connect("builder-inited", find_origins)
     app.connect("object-description-transform", leave_out_object)
     app.connect("autodoc-process-docstring", complete_docstring, priority=400)  # before napoleon
