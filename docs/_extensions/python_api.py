@@ -45,7 +45,7 @@ _SIGNATURE = re.compile(r'<dt class="sig .*?</dt>', re.DOTALL)
 _PARAMETERS = re.compile(r"\s*<dl>\n(.*?)</dl>\s*", re.DOTALL)
 _DEFAULTS = (
     (re.compile(r"<(\w+\.\w+): [^<>]*>"), r"\1"),  # a member of an enumeration
-    (re.compile(r"<function [^<>]*<lambda>>"), "..."),
+    (re.compile(r"<function [^<>]*<lambda>>|<factory>"), "..."),
     (re.compile(r"= ([A-Z]\w*)\(\w+=[^()]*\)"), r"= \1()"),  # all settings at their defaults
 )
 _origins: dict[str, str] = {}
