@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hatchling.metadata.core import ProjectMetadata
+from hatchling.plugin.manager import PluginManager
 from packaging.requirements import Requirement
 
 from systemtests.processes import PATIENCE, ROOT
@@ -118,7 +119,7 @@ def hook_of(folder: Path) -> Any:
     with (folder / "pyproject.toml").open("rb") as file:
         build_settings = tomllib.load(file)["tool"]["hatch"]["build"]
     config = build_settings["targets"]["wheel"]["hooks"]["custom"]
-    metadata: ProjectMetadata[Any] = ProjectMetadata(str(folder), None)
+    metadata: ProjectMetadata[Any] = ProjectMetadata(str(folder), PluginManager())
     return load_hook().CompilingHook(str(folder), config, None, metadata, "dist", "wheel")
 
 
