@@ -591,6 +591,33 @@ def test_a_stream_whose_window_stays_closed_ends() -> None:
     assert state(peer) is SessionState.OPEN
 
 
+def late(*, answered: bool) -> Peer:
+    """A request of which no body arrives in time; ``answered``: the response has begun."""
+    peer = begin(post(1))
+    if answered:
+        peer.session.respond(1, OK, b"begun", peer.now, end=False)
+    lines(peer)
+    peer.now = peer.session.deadline
+    for event in peer.session.tick(peer.now):
+        peer.take_event(event)
+    return peer
+
+
+def test_a_body_that_does_not_arrive_is_answered_by_the_caller() -> None:
+    peer = late(answered=False)
+    assert lines(peer) == ["1 late"]
+    assert peer.session.deadline == inf  # so that it is told once
+    peer.answer()
+    assert lines(peer) == ["1 HEADERS 408", "1 DATA 2 end", "1 RST_STREAM NO_ERROR"]
+    peer.receive([data(b"late", 1)])
+    assert lines(peer) == []
+    assert peer.session.streams == 0
+
+
+def test_a_body_that_stops_during_its_response_ends_the_stream() -> None:
+    assert lines(late(answered=True)) == ["1 reset CANCEL", "1 RST_STREAM CANCEL"]
+
+
 def test_a_window_that_opens_gives_time() -> None:
     peer = begin(settings((4, 10)), headers())
     peer.session.respond(1, OK, b"x" * 50_000, peer.now, end=True)
