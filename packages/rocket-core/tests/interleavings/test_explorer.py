@@ -41,6 +41,9 @@ class Counter:
         left = self.left
         self.found.append(left)
 
+    def set(self) -> None:
+        self.count = 1
+
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
@@ -86,7 +89,7 @@ def three(stage: Stage) -> Callable[[], object]:
     counter = Counter()
     stage.spawn("a", counter.store_left)
     stage.spawn("b", counter.store_right)
-    stage.spawn("c", counter.increase)
+    stage.spawn("c", counter.set)
     return lambda: (counter.count, *counter.found)
 
 

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
     Model = Callable[[Stage], Callable[[], None]]
 
-__all__ = ["Finding", "Marks", "Outcome", "Stage", "expect_found", "expect_none", "explore"]
+__all__ = [
+    "DEPTH",
+    "Finding",
+    "Marks",
+    "Outcome",
+    "Stage",
+    "expect_found",
+    "expect_none",
+    "explore",
+]
 
 MOST_RUNS = 2_000_000
 """Schedules of one model after which it is too large."""

@@ -12,10 +12,9 @@ Time stands still while an actor can go on. When none can, it moves to the next 
 that waits gives up. When none waits for a time either, the model is *at rest*: the test looks
 whether all has been done that had to be. So a wake-up that was lost is found, not waited for.
 
-The scheduler is fair to a thread that could go on (as that of CHESS is): an actor that polls, and
-has polled before, lets each actor go first that could have gone on all the time in between. Else
-there would be schedules without an end, in which one thread polls in vain again and again for what
-another one is about to do.
+The scheduler is fair, as that of CHESS is: an actor that has polled in vain, for the second time,
+lets each actor go first that could have gone on in between. Else there would be schedules without
+an end, in which one thread polls in vain again and again for what another one is about to do.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class Actor:
         behind: the actors that go first, as bits, if they can go on.
         early: whether it may give up waiting at any time.
         ready: tells whether it can go on; None: it can.
-        served: the actors that have gone on, or could not, since this one has last yielded.
+        passed: the actors that could have gone on, and did not, since this one has last given way.
         until: when it gives up waiting.
     """
 
@@ -66,8 +65,8 @@ class Actor:
         "early",
         "index",
         "name",
+        "passed",
         "ready",
-        "served",
         "started",
         "until",
     )
@@ -83,7 +82,7 @@ class Actor:
         self.until = inf
         self.early = False
         self.behind = 0
-        self.served = -1  # all of them
+        self.passed: int | None = None
 
 
 class Carrier(threading.Thread):
@@ -230,12 +229,17 @@ class Stage:
         """Let the actors go first that the present one has kept from going on since it did this."""
         actor = self._running
         if actor is not None:
-            actor.behind |= ~actor.served & ~(1 << actor.index)
-            actor.served = 0
+            actor.behind |= actor.passed or 0
+            actor.passed = 0
 
     def touch(self, name: str, *, writes: bool = True) -> None:
         """Note that the present step uses data called ``name``."""
         self.footprint[name] = writes or self.footprint.get(name, False)
+
+    def fail(self, error: BaseException) -> None:
+        """Have the run fail with ``error``, unless it is over."""
+        if not self._abandoning and self.failure is None:
+            self.failure = error
 
     def _reach(self, actor: Actor, name: str, where: str) -> None:
         if self._abandoning:
@@ -296,9 +300,10 @@ class Stage:
 
     def _note(self, enabled: list[int], choice: int) -> None:
         """Note which actors could go on, and which one does."""
-        served = ~sum(1 << index for index in enabled if index != choice)
+        passed = sum(1 << index for index in enabled if index != choice)
         for actor in self._actors:
-            actor.served |= served
+            if actor.passed is not None:
+                actor.passed = (actor.passed | passed) & ~(1 << choice | 1 << actor.index)
             actor.behind &= ~(1 << choice)
 
     def _enabled(self) -> list[int]:
@@ -317,8 +322,7 @@ class Stage:
         except AbandonedError:
             pass
         except BaseException as error:  # noqa: BLE001 - it is what the test is to find
-            if not self._abandoning:
-                self.failure = error
+            self.fail(error)
         actor.alive = False
         if self._abandoning:
             self._main.release()

@@ -104,6 +104,16 @@ class ModelClock:
     time = monotonic
 
 
+class ModelFaults:
+    """A log of errors that the code under test catches: for the explorer, they are failures."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def report(self, log: object, error: BaseException, *what: object) -> None:
+        self._stage.fail(error)
+
+
 class ModelPoller:
     """The poller of Linux: each event is reported to one thread, and a wake-up ends one poll.
 
@@ -129,7 +139,6 @@ class ModelPoller:
 
     def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
         until = inf if timeout is None else self._stage.now + timeout
-        self._stage.give_way()
         self._stage.wait("poller", lambda: self._awake or bool(self._events), until)
         woken, self._awake = self._awake, False
         events = list(self._events.items())[:limit]
@@ -138,6 +147,8 @@ class ModelPoller:
         if woken:
             self._stage.point("poller")
             self._awake = False
+        if not events:
+            self._stage.give_way()
         return events
 
     def wake(self) -> None:
