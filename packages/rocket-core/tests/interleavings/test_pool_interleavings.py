@@ -22,15 +22,17 @@ from rocket_core._pool import pool_thread, thread_pool
 from rocket_core._pool.pool_thread import PoolThread
 from rocket_core._pool.thread_pool import ThreadPool
 from rocket_core._server import monitor_thread
+from rocket_core._server.monitor_thread import MonitorThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from explorer import Model
 
+# What else is changed is changed with the lock, and read without it by none of these models.
 MARKS = Marks(
     [thread_pool, pool_thread],
-    values=["polling", "dismissing", "guarded"],
+    values=["guarded"],
     shared=["ready"],
     aliases={"ready": "ready"},
 )
@@ -43,6 +45,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     modules = (monitor, deadlines, thread_pool, pool_thread, monitor_thread)
     put_into(monkeypatch, stage, *modules, early=True)
     monkeypatch.setattr(pool_thread, "_faults", ModelFaults(stage))
+    monkeypatch.setattr(monitor_thread, "_faults", ModelFaults(stage))
+    monkeypatch.setattr(monitor_thread, "_QUIET_LOOKS", 1)
     yield stage
     stage.close()
 
@@ -66,10 +70,11 @@ class Mail:
 
 
 class Pool:
-    """A `ThreadPool` whose application holds some requests for ever, and others not at all.
+    """A `ThreadPool` whose application holds some requests, and others not at all.
 
     Attributes:
-        served: the connections whose requests the application has got.
+        seconds: how long the application holds those that it holds.
+        served: when the application has got the request of each connection.
     """
 
     def __init__(
@@ -79,7 +84,7 @@ class Pool:
         self.poller = ModelPoller(stage)
         self.monitor = Monitor(self.poller)
         self.mail = Mail(stage)
-        self.served: list[Any] = []
+        self.served: dict[Any, float] = {}
         self.held: set[Any] = set()
         self.seconds = inf
         self.pool = ThreadPool(
@@ -106,7 +111,7 @@ class Pool:
 
     def serve(self, connection: Any, seat: Seat) -> bool:
         del seat
-        self.served.append(connection)
+        self.served[connection] = self.stage.now
         if connection in self.held:
             self.stage.wait("application", lambda: False, self.stage.now + self.seconds)
         return False
@@ -143,9 +148,12 @@ def two_wake_ups(stage: Stage) -> Callable[[], None]:
     """Two workers poll, and two requests are queued, each with a wake-up."""
     pool = Pool(stage, threads=2, pollers=2)
     pool.pool.start()
-    one, two = pool.connection(held=True), pool.connection(held=True)
-    stage.spawn("first", lambda: pool.submit(one))
-    stage.spawn("second", lambda: pool.submit(two))
+
+    def submit_two() -> None:
+        pool.submit(pool.connection(held=True))
+        pool.submit(pool.connection(held=True))
+
+    stage.spawn("submitting", submit_two)
     return pool.at_rest
 
 
@@ -182,12 +190,84 @@ def overslept(stage: Stage) -> Callable[[], None]:
     return pool.at_rest
 
 
+class Guarded(Pool):
+    """A pool with the Monitor's thread, which tends it for one look after each alert.
+
+    Attributes:
+        begun: whether something has begun that the thread is to watch.
+        watched: whether the thread has seen that.
+    """
+
+    def __init__(self, stage: Stage, *, threads: int) -> None:
+        super().__init__(stage, threads=threads, least=1)
+        self.begun = self.watched = False
+        self.guardian = MonitorThread(
+            as_any(self.mail),
+            self.pool,
+            as_any(SimpleNamespace(tend=lambda: False)),
+            as_any(SimpleNamespace(work=self.mail.take)),
+            Seat(as_any(None), Counters()),
+            watchers=[self],
+        )
+        self.pool.start()
+        self.guardian.start()
+
+    def look(self) -> float:
+        self.stage.point("begun")
+        self.watched = self.watched or self.begun
+        return inf
+
+
+def ceasing(stage: Stage) -> Callable[[], None]:
+    """The Monitor's thread ceases to tend, while the last worker that polls goes away."""
+    pool = Guarded(stage, threads=2)
+    pool.seconds = 1.0
+    pool.mail.alert()
+    held, other = pool.connection(held=True), pool.connection()
+    for connection in (held, other):
+        connection.state = State.IDLE
+        pool.monitor.park(as_any(connection))
+    began = stage.now
+
+    def send() -> None:
+        held.send()
+        other.send()
+
+    stage.spawn("client", send)
+
+    def at_rest() -> None:
+        late = pool.served.get(other, inf) - began
+        assert late < pool.seconds, f"a request is seen after {late} s, when a worker came back"
+
+    return at_rest
+
+
+def rousing(stage: Stage) -> Callable[[], None]:
+    """The Monitor's thread falls asleep, while something begins that it is to watch."""
+    pool = Guarded(stage, threads=1)
+    pool.mail.alert()
+
+    def begin() -> None:
+        stage.point("begun")
+        pool.begun = True
+        pool.pool.rouse()
+
+    stage.spawn("beginning", begin)
+
+    def at_rest() -> None:
+        assert pool.watched, "the Monitor's thread sleeps, and does not watch what has begun"
+
+    return at_rest
+
+
 MODELS = {
     returning: DEPTH,
-    two_wake_ups: DEPTH - 1,
+    two_wake_ups: DEPTH,
     falling_asleep: DEPTH,
     one_too_many: DEPTH,
     overslept: DEPTH,
+    ceasing: DEPTH - 1,
+    rousing: DEPTH,
 }
 
 
@@ -229,6 +309,22 @@ BROKEN = {
             "self._leave(member)\n            return Role.LEAVE\n"
             "        self._sleepers.remove(member)",
         ),
+    ),
+}
+
+
+BROKEN |= {
+    "the Monitor's thread ceases to tend while no worker polls": (
+        ceasing,
+        Mutation(ThreadPool, "guard", "not on and (not self.polling or self.ready)", "False"),
+    ),
+    "the Monitor's thread does not look before it sleeps": (
+        rousing,
+        Mutation(MonitorThread, "_run", "self._sleep(self._watch())", "self._sleep(inf)"),
+    ),
+    "the Monitor's thread is not told while it does not tend": (
+        rousing,
+        Mutation(ThreadPool, "rouse", "if not self.guarded:", "if False:"),
     ),
 }
 

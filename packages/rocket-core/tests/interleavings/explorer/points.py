@@ -93,19 +93,14 @@ class Marks:
 def codes(module: ModuleType) -> Iterable[CodeType]:
     """Yield the code of the functions and methods that ``module`` defines."""
     for each in vars(module).values():
-        if inspect.isclass(each) and each.__module__ == module.__name__:
-            for member in vars(each).values():
-                yield from _code_of(member)
-        else:
-            yield from _code_of(each)
-
-
-def _code_of(member: Any) -> Iterable[CodeType]:
-    function = member.fget if isinstance(member, property) else inspect.unwrap(member)
-    if isinstance(function, staticmethod):
-        function = function.__func__
-    if inspect.isfunction(function):
-        yield function.__code__
+        for member in vars(each).values() if inspect.isclass(each) else (each,):
+            function = member.fget if isinstance(member, property) else member
+            if isinstance(function, staticmethod):
+                function = function.__func__
+            function = inspect.unwrap(function) if callable(function) else function
+            # Where a class was imported from, its module does not tell: it may be a public one.
+            if inspect.isfunction(function) and function.__code__.co_filename == module.__file__:
+                yield function.__code__
 
 
 if sys.version_info >= (3, 12):
