@@ -170,13 +170,20 @@ def late(stage: Stage) -> Callable[[], None]:
     return lambda: world.expect_noticed(monitor._RECHECK + 2 * TICK)
 
 
-MODELS = [first, woken, claiming, briefly, moved, owned, late]
+MODELS = {
+    first: DEPTH,
+    woken: DEPTH - 1,
+    claiming: DEPTH - 1,
+    briefly: DEPTH,
+    moved: DEPTH,
+    owned: DEPTH,
+    late: DEPTH,
+}
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_no_deadline_is_lost(stage: Stage, model: Model) -> None:
-    # The last step of this one comes only after many others.
-    expect_none(stage, model, least=20, depth=DEPTH - 1 if model is claiming else DEPTH)
+    expect_none(stage, model, least=20, depth=MODELS[model])
 
 
 BROKEN = {

@@ -296,16 +296,17 @@ def ending(stage: Stage) -> Callable[[], None]:
 
 
 def wanting(stage: Stage) -> Callable[[], None]:
-    """A worker ends a turn, while another thread wants one."""
+    """A worker ends a turn, while another thread wants one more."""
     world = World(stage)
     shared = world.share()
     protocol = world.protocol
 
-    def want() -> None:
-        stage.point("turn")
-        protocol.wanted += 1
-        shared.call()
-        shared.flush()
+    def want_two() -> None:
+        for _ in range(2):
+            stage.point("turn")
+            protocol.wanted += 1
+            shared.call()
+            shared.flush()
 
     def serve() -> None:
         turns = world.queue.turns
@@ -315,8 +316,7 @@ def wanting(stage: Stage) -> Callable[[], None]:
                 world.queue.submit_turn(taker)
 
     stage.spawn("worker", serve)
-    stage.spawn("one", want)
-    stage.spawn("two", want)
+    stage.spawn("wanting", want_two)
 
     def at_rest() -> None:
         assert protocol.seen == 2, "the protocol has no turn for what is wanted"
