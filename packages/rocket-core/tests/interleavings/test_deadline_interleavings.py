@@ -170,11 +170,11 @@ def late(stage: Stage) -> Callable[[], None]:
     return lambda: world.expect_noticed(monitor._RECHECK + 2 * TICK)
 
 
-MODELS = {
+MODELS: dict[Model, int] = {
     first: DEPTH,
     woken: DEPTH - 1,
     claiming: DEPTH - 1,
-    briefly: DEPTH,
+    briefly: DEPTH - 1,
     moved: DEPTH,
     owned: DEPTH,
     late: DEPTH,

@@ -260,7 +260,7 @@ def rousing(stage: Stage) -> Callable[[], None]:
     return at_rest
 
 
-MODELS = {
+MODELS: dict[Model, int] = {
     returning: DEPTH,
     two_wake_ups: DEPTH,
     falling_asleep: DEPTH,

@@ -19,7 +19,6 @@ from rocket_core._connection import (
 )
 from rocket_core._connection.server_state import ServerState
 from rocket_core._connection.shared_connection import SharedConnection
-from rocket_core._connection.shared_turns import SharedTurns
 from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._engine import deadlines, engine, monitor
 from rocket_core._engine.counters import Counters
@@ -371,15 +370,15 @@ def drain(world: World) -> None:
             world.monitor.park(connection)
 
 
-MODELS: dict[Model, int | None] = {
+MODELS: dict[Model, int] = {
     pushing: DEPTH,
-    receiving: DEPTH,
+    receiving: DEPTH - 1,
     blocking: DEPTH - 1,
     supplying: DEPTH,
-    ending: DEPTH,
+    ending: DEPTH - 1,
     wanting: DEPTH,
     draining: DEPTH,
-    draining_shared: DEPTH,
+    draining_shared: DEPTH - 1,
 }
 
 

@@ -136,10 +136,10 @@ def lining(stage: Stage) -> Callable[[], None]:
         leave()
 
     def arrive() -> None:
-        if lines.enter(as_any(second), "client"):
-            served.append(second)
-            leave()
-        elif lines.line_up(as_any(second), "client") is Place.GRANTED:
+        if (
+            lines.enter(as_any(second), "client")
+            or lines.line_up(as_any(second), "client") is Place.GRANTED
+        ):
             served.append(second)
             leave()
 

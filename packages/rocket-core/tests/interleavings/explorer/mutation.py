@@ -34,7 +34,7 @@ class Mutation(NamedTuple):
     def apply(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Have the class use the variant until the end of the test."""
         found = inspect.getattr_static(self.owner, self.name)
-        function = found.fget if isinstance(found, property) else found
+        function: Any = found.fget if isinstance(found, property) else found
         source = textwrap.dedent("".join(inspect.getsourcelines(function)[0]))
         if source.count(self.was) != 1:
             raise LookupError(f"{self.owner.__name__}.{self.name} does not have once: {self.was}")
