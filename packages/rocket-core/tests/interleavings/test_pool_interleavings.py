@@ -14,6 +14,7 @@ from explorer.standins import ModelFaults, ModelPoller, put_into
 
 from coresupport import skip_if_compiled
 from rocket_core import State
+from rocket_core._connection.turn_taker import TurnTaker
 from rocket_core._engine import deadlines, monitor
 from rocket_core._engine.counters import Counters
 from rocket_core._engine.monitor import Monitor
@@ -98,8 +99,9 @@ class Pool:
 
     def hire(self, name: str) -> PoolThread:
         engine = SimpleNamespace(
-            advance=lambda exchange, seat: True,
+            advance=lambda exchange, seat: not isinstance(exchange, TurnTaker),
             serve=self.serve,
+            serve_turn=self.serve,
             expire_all=lambda seat: None,
         )
         seats = SimpleNamespace(
@@ -190,6 +192,21 @@ def overslept(stage: Stage) -> Callable[[], None]:
     return pool.at_rest
 
 
+def abandoned(stage: Stage) -> Callable[[], None]:
+    """A turn is queued, while the Monitor's thread takes connections out, and puts it back."""
+    pool = Pool(stage, threads=1)
+    pool.pool.start()
+    turn = TurnTaker()
+    stage.spawn("submitting", lambda: pool.pool.submit_turn(turn))
+    stage.spawn("stopping", pool.pool.abandoned)
+
+    def at_rest() -> None:
+        pool.at_rest()
+        assert turn in pool.served or turn in pool.pool.ready, "the turn is lost"
+
+    return at_rest
+
+
 class Guarded(Pool):
     """A pool with the Monitor's thread, which tends it for one look after each alert.
 
@@ -266,6 +283,7 @@ MODELS: dict[Model, int] = {
     falling_asleep: DEPTH,
     one_too_many: DEPTH,
     overslept: DEPTH,
+    abandoned: DEPTH,
     ceasing: DEPTH - 1,
     rousing: DEPTH,
 }
@@ -314,6 +332,10 @@ BROKEN = {
 
 
 BROKEN |= {
+    "a turn that is put back brings no worker": (
+        abandoned,
+        Mutation(ThreadPool, "abandoned", "self._bring_worker()", "pass"),
+    ),
     "the Monitor's thread ceases to tend while no worker polls": (
         ceasing,
         Mutation(ThreadPool, "guard", "not on and (not self.polling or self.ready)", "False"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,6 +65,7 @@ class Carried(Connection):
     Attributes:
         arrived: what the client has sent, and the connection has not received.
         sent: what the client has taken.
+        closed: whether the owner has closed it.
         ended: whether the client was told that nothing follows.
     """
 
@@ -74,7 +76,7 @@ class Carried(Connection):
         self.room = room
         self.arrived = b""
         self.sent = b""
-        self.ended = False
+        self.ended = self.closed = False
 
     def receive_now(self, size: int) -> bytes:
         self.stage.point("socket")
@@ -98,7 +100,12 @@ class Carried(Connection):
         self.ended = True
 
     def close(self) -> None:
-        self.ended = True
+        self.stage.point("socket")
+        self.ended = self.closed = True
+
+    def abort(self) -> None:
+        self.stage.point("socket")
+        assert not self.closed, "a descriptor is used that may be another client's"
 
     def begin_transfer(self, now: float, *, sending: bool = False) -> None:
         """Give the client all the time that it wants."""
@@ -148,7 +155,7 @@ class Protocol(SharedProtocol):
         self.supply = b""
         self.wanted = 0
         self.seen = 0
-        self.told_drain = False
+        self.losses = 0
 
     def received(self, connection: Connection) -> None:
         self.received_bytes += connection.take()
@@ -167,8 +174,11 @@ class Protocol(SharedProtocol):
         self.seen = self.wanted
         return False
 
+    def lost(self) -> None:
+        self.losses += 1
+
     def draining(self, shared: SharedConnection) -> None:
-        self.told_drain = True
+        """Stay open."""
 
 
 class World:
@@ -183,7 +193,7 @@ class World:
         self.engine = Engine(
             self.monitor, Registry(9), Timeouts(), self.server, queue=as_any(self.queue)
         )
-        self.seat = Seat(as_any(None), Counters())
+        self.seat = Seat(as_any(SimpleNamespace(closed=lambda _: None)), Counters())
         self.connection = Carried(stage, self.poller, room)
         self.connection.server = self.server
         self.protocol = Protocol(stage, supplies=supplies)
@@ -357,6 +367,70 @@ def draining_shared(stage: Stage) -> Callable[[], None]:
     return at_rest
 
 
+def beginning(stage: Stage) -> Callable[[], None]:
+    """A worker shares its connection, while another thread pushes already."""
+    world = World(stage)
+    connection = world.connection
+    connection.state = State.ACTIVE
+    shared = connection.share(world.protocol)
+    stage.spawn("worker", lambda: world.engine._begin_sharing(connection, world.seat))
+    stage.spawn("pushing", lambda: shared.push(b"a"))
+    return lambda: world.expect_sent(b"a")
+
+
+def sharing_no_more(stage: Stage) -> Callable[[], None]:
+    """A thread flushes, while the connection ends to be shared, and waits for a request again."""
+    world = World(stage)
+    shared = world.share()
+
+    def submit(connection: Connection) -> None:
+        connection.shared = None
+        world.monitor.park(connection)
+
+    world.queue.submit = submit  # type: ignore[method-assign]
+
+    def end() -> None:
+        shared.end(State.IDLE)
+        shared.flush()
+
+    def call() -> None:
+        shared.call_at(stage.now)
+        shared.flush()
+
+    stage.spawn("ending", end)
+    stage.spawn("calling", call)
+
+    def at_rest() -> None:
+        assert world.protocol.losses == 1, "the end is told more than once"
+        assert world.connection in world.monitor.parked(), "the connection is not parked"
+
+    return at_rest
+
+
+def cutting(stage: Stage) -> Callable[[], None]:
+    """A thread cuts a connection, while its owner closes it."""
+    world = World(stage)
+    shared = world.share()
+    assert world.monitor.claim(world.connection)
+    stage.spawn("owner", lambda: world.engine.close(world.connection, world.seat))
+    stage.spawn("cutting", shared.cut)
+    return lambda: None
+
+
+def sending(stage: Stage) -> Callable[[], None]:
+    """A thread cuts a connection, while another sends on it."""
+    world = World(stage)
+    shared = world.share()
+    stage.spawn("pushing", lambda: shared.push(b"a" * 10))
+    stage.spawn("cutting", shared.cut)
+
+    def at_rest() -> None:
+        held = world.server.pushed.held
+        assert held == 0, f"{held} bytes of the budget are held for nothing"
+
+    return at_rest
+
+
 def drain(world: World) -> None:
     """Do as the Monitor's thread does at the beginning of a drain."""
     world.server.draining = True
@@ -379,6 +453,10 @@ MODELS: dict[Model, int] = {
     wanting: DEPTH,
     draining: DEPTH,
     draining_shared: DEPTH - 1,
+    beginning: DEPTH,
+    sharing_no_more: DEPTH,
+    cutting: DEPTH,
+    sending: DEPTH,
 }
 
 
@@ -438,6 +516,33 @@ BROKEN = {
             "with self._lock:\n        queued = again or self.turn_state is _CALLED\n",
             "queued = again or self.turn_state is _CALLED\n    with self._lock:\n",
         ),
+    ),
+    "a connection that is shared can be flushed only after it is parked": (
+        beginning,
+        Mutation(
+            Engine,
+            "_begin_sharing",
+            "shared.attach(self.flush)\n",
+            "self._park_shared(connection, shared)\n    shared.attach(self.flush)\n    return\n",
+        ),
+    ),
+    "a connection that is not shared any more is taken for the shared one": (
+        sharing_no_more,
+        Mutation(Engine, "_claim_shared", "if connection.shared is shared:", "if True:"),
+    ),
+    "a connection is cut without the lock": (
+        cutting,
+        Mutation(
+            SharedConnection,
+            "cut",
+            "    with self._lock:\n",
+            "    if self.phase is not _OVER:\n        self._connection.abort()\n        return\n"
+            "    with self._lock:\n",
+        ),
+    ),
+    "what was sent is given back once more": (
+        sending,
+        Mutation(SharedConnection, "_count_sent", "count = min(count, self.pending)", "pass"),
     ),
     "a worker does not look for a drain after parking": (
         draining,
