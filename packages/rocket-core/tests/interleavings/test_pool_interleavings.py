@@ -20,7 +20,9 @@ from rocket_core._engine.counters import Counters
 from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.seat import Seat
 from rocket_core._pool import pool_thread, thread_pool
+from rocket_core._pool.demand import Demand, Usage
 from rocket_core._pool.pool_thread import PoolThread
+from rocket_core._pool.staffing import Staffing
 from rocket_core._pool.thread_pool import ThreadPool
 from rocket_core._server import monitor_thread
 from rocket_core._server.monitor_thread import MonitorThread
@@ -36,7 +38,7 @@ MARKS = Marks(
     values=["guarded"],
     shared=["ready"],
     aliases={"ready": "ready"},
-)
+) | Marks([pool_thread], values=["dismissing"])
 
 
 @pytest.fixture
@@ -96,6 +98,9 @@ class Pool:
             alert=self.mail.alert,
         )
         self.pool._pollers = pollers
+        # The application computes nothing, in the time of the model.
+        demand = Demand(lambda: Usage(stage.now, 0.0, 0, 0))
+        self.pool._staffing = Staffing(pollers, demand)
 
     def hire(self, name: str) -> PoolThread:
         engine = SimpleNamespace(
@@ -180,6 +185,23 @@ def one_too_many(stage: Stage) -> Callable[[], None]:
         spare.run()  # which asks for a role
 
     stage.spawn("spare", come_back)
+    return pool.at_rest
+
+
+def dismissed(stage: Stage) -> Callable[[], None]:
+    """A worker is dismissed as another comes back, which then ends."""
+    pool = Pool(stage, threads=1)
+    pool.pool.start()
+    other = pool.hire("other")
+
+    def come_back() -> None:
+        with pool.pool._lock:
+            pool.pool._members.add(other)
+            pool.pool._take_in()
+        pool.pool.replace_dead(other)
+
+    stage.spawn("coming back", come_back)
+    stage.spawn("waking", pool.monitor.wake)
     return pool.at_rest
 
 
@@ -282,6 +304,7 @@ MODELS: dict[Model, int] = {
     two_wake_ups: DEPTH,
     falling_asleep: DEPTH,
     one_too_many: DEPTH,
+    dismissed: DEPTH,
     overslept: DEPTH,
     abandoned: DEPTH,
     ceasing: DEPTH - 1,
@@ -332,6 +355,12 @@ BROKEN = {
 
 
 BROKEN |= {
+    "a worker is dismissed although the pool is not tended": (
+        dismissed,
+        Mutation(
+            ThreadPool, "_choose_role", "(self.dismissing and self.guarded)", "self.dismissing"
+        ),
+    ),
     "a turn that is put back brings no worker": (
         abandoned,
         Mutation(ThreadPool, "abandoned", "self._bring_worker()", "pass"),
