@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MARKS = Marks(
     [engine, shared_connection, shared_turns, turn_taker],
-    values=["noted", "urgent", "blocked", "phase", "draining", "resumed", "unqueued"],
+    values=["noted", "urgent", "blocked", "draining", "unqueued"],
 ) | Marks([monitor], shared=["_parked", "_missed"], aliases={"pop": "_parked"})
 
 

@@ -131,6 +131,7 @@ class Stage:
         self._abandoning = False
         self._record = record
         self._names = 0
+        self._fair = False
         self.failure: BaseException | None = None
         self.pruned = False
         self.now = 1000.0
@@ -231,6 +232,7 @@ class Stage:
         if actor is not None:
             actor.behind |= actor.passed or 0
             actor.passed = 0
+            self._fair = True
 
     def touch(self, name: str, *, writes: bool = True) -> None:
         """Note that the present step uses data called ``name``."""
@@ -282,18 +284,20 @@ class Stage:
         if self.steps > self._most_steps:
             return None
         footprint, self.footprint = self.footprint, {}
+        first = self._first(enabled) if self._fair else enabled
         try:
-            choice = self._chooser.choose(self._fair(enabled), present, footprint)
+            choice = self._chooser.choose(first, present, footprint)
         except PrunedError:
             self.pruned = True
         except RuntimeError as error:
             self.failure = error
         else:
-            self._note(enabled, choice)
+            if self._fair:
+                self._note(enabled, choice)
             return self._actors[choice]
         return None
 
-    def _fair(self, enabled: list[int]) -> list[int]:
+    def _first(self, enabled: list[int]) -> list[int]:
         """Return those of ``enabled`` that need not let another of them go first."""
         mask = sum(1 << index for index in enabled)
         return [index for index in enabled if not self._actors[index].behind & mask] or enabled
