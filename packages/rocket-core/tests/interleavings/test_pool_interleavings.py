@@ -301,7 +301,7 @@ def rousing(stage: Stage) -> Callable[[], None]:
 
 MODELS: dict[Model, int] = {
     returning: DEPTH,
-    two_wake_ups: DEPTH,
+    two_wake_ups: DEPTH - 1,
     falling_asleep: DEPTH,
     one_too_many: DEPTH,
     dismissed: DEPTH,

@@ -454,7 +454,7 @@ MODELS: dict[Model, int] = {
     draining: DEPTH,
     draining_shared: DEPTH - 1,
     beginning: DEPTH,
-    sharing_no_more: DEPTH,
+    sharing_no_more: DEPTH - 1,
     cutting: DEPTH,
     sending: DEPTH,
 }

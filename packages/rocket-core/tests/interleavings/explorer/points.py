@@ -48,7 +48,9 @@ class Marks:
         self._shared = frozenset(shared)
         self._aliases = dict(aliases or {})
         self._others: list[Marks] = []
-        self._points: dict[CodeType, dict[int, tuple[str, bool]]] = {}
+        self._points: dict[int, dict[int, tuple[str, bool]]] = {}
+        self._seen: list[CodeType] = []
+        """What the numbers in ``_points`` stand for, so that none of them is used again."""
 
     def __or__(self, other: Marks) -> Marks:
         """Return the marks of both."""
@@ -59,12 +61,13 @@ class Marks:
     def points(self, code: CodeType) -> dict[int, tuple[str, bool]]:
         """Return the marked instructions of ``code``: their offsets, names, and what may change."""
         try:
-            return self._points[code]
+            return self._points[id(code)]  # a hash of the code itself would take longer
         except KeyError:
             found = self._find(code) if code.co_filename in self._files else {}
             for each in self._others:
                 found |= each.points(code)
-            self._points[code] = found
+            self._points[id(code)] = found
+            self._seen.append(code)
             return found
 
     def _find(self, code: CodeType) -> dict[int, tuple[str, bool]]:
