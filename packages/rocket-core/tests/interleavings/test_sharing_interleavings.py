@@ -9,7 +9,7 @@ import pytest
 from explorer import DEPTH, Marks, Stage, expect_found, expect_none
 from explorer.mutation import Mutation
 from explorer.sockets import as_any
-from explorer.standins import READ, WRITE, ModelFaults, ModelPoller, put_into
+from explorer.standins import ModelFaults, ModelPoller, put_into
 
 from coresupport import skip_if_compiled
 from rocket_core import Connection, SharedProtocol, State, Timeouts
@@ -28,6 +28,7 @@ from rocket_core._engine.monitor import Monitor
 from rocket_core._engine.registry import Registry
 from rocket_core._engine.seat import Seat
 from rocket_core._network.address import Peer
+from rocket_core._system.poller import READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

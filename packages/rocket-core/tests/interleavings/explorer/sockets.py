@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from explorer.standins import READ
 from rocket_core import State
+from rocket_core._system.poller import READ
 
 if TYPE_CHECKING:
     from explorer.stage import Stage
@@ -35,7 +35,6 @@ class ModelConnection:
         self.claimed_at = 0.0
         self.unread = 0
         self.received = 0
-        self.owner = ""
 
     def send(self) -> None:
         """The client sends a byte."""

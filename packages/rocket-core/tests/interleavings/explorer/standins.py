@@ -6,13 +6,12 @@ import threading
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from rocket_core._system.poller import READ, WRITE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from explorer.stage import Stage
-
-READ = 1
-WRITE = 2
 
 
 class ModelLock:
@@ -129,7 +128,6 @@ class ModelPoller:
         self._ready: dict[int, int] = {}
         self._events: dict[int, int] = {}
         self._awake = False
-        self.wakes = 0
 
     def arm(self, descriptor: int, interest: int, *, first: bool) -> None:
         del first
@@ -153,7 +151,6 @@ class ModelPoller:
 
     def wake(self) -> None:
         self._stage.point("poller")
-        self.wakes += 1
         self._awake = True
 
     def watch(self, descriptor: int, *, exclusive: bool) -> None:
