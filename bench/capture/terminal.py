@@ -79,21 +79,22 @@ class Terminal:
             start_new_session=True,
         )
         os.close(program)
+        self._changed = False
+        """Whether there is something on the screen that the last picture does not have."""
         self.pictures: list[tuple[float, Picture]] = []
         """Each screen with when it was complete, by `time.monotonic`."""
 
     def watch(self, seconds: float) -> None:
         """Take what the program writes in the next seconds."""
         end = time.monotonic() + seconds
-        changed = False
         while (left := end - time.monotonic()) > 0:
             ready, _, _ = select.select([self._main], [], [], min(left, _QUIET))
             if ready:
                 self._stream.feed(os.read(self._main, 65536))
-                changed = True
-            elif changed:
+                self._changed = True
+            elif self._changed:
                 self.pictures.append((time.monotonic(), self._screen.cells()))
-                changed = False
+                self._changed = False
 
     def end(self, key: bytes) -> None:
         """Press the key that ends the program, and wait for it."""
