@@ -147,6 +147,7 @@ class HTTP2Client:
             if not room:
                 if self.answers[number].ended or self.answers[number].reset is not None:
                     return
+                assert not self.closed, "the server has closed the connection"
                 self.receive()
                 continue
             part, view = view[:room], view[room:]

@@ -239,6 +239,8 @@ def test_a_client_that_goes_on_is_served_for_a_round_trip_only(
     client = connect(served)
     first = client.begin("/")
     assert client.answer(first).status == 200
+    client.h2.increment_flow_control_window(1 << 30)  # for all answers of a second
+    client.flush()
     drain(served)
     drained = Drained(client, answers=False)
     began = monotonic()

@@ -531,7 +531,7 @@ def test_crowds_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
         timeouts=Timeouts(stall=2.0),
     )
     diary = Diary()
-    idle = threading.active_count()
+    idle = thread_names()
     threads = files = 0
     for number in range(ROUNDS):
         if not number or not (number % DRAIN_EVERY):
@@ -540,7 +540,7 @@ def test_crowds_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
         drained = number % DRAIN_EVERY == DRAIN_EVERY - 1
         if drained:
             assert server.wait(PATIENCE)
-            assert threading.active_count() == idle
+            assert thread_names() == idle
         expect_nothing(server, crowd, f"in round {number}")
         if not drained:
             # Threads that have taken the places of others sleep in the pool for a while.
@@ -551,9 +551,13 @@ def test_crowds_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     server.stop()
     assert server.wait(PATIENCE)
     expect_nothing(server, crowd, "after the stop")
-    assert threading.active_count() == idle
+    assert thread_names() == idle
     sys.stdout.write(f"{diary}\n{crowd.begun}\n{crowd.requests}\n")  # for `pytest -rP`
     expect_all_kinds(diary, crowd)
+
+
+def thread_names() -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate())
 
 
 def expect_all_kinds(diary: Diary, crowd: Crowd) -> None:
