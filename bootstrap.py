@@ -411,9 +411,9 @@ def install(words: list[str]) -> None:
             parser.error(f"there is no extra {name!r}: choose from {', '.join(known)}")
 
     python = chosen_python(options.directory)
-    command = installer(python)
     if options.compiled:
         require_compiler(python)
+    command = installer(python)
     began = time.monotonic()
     print(f"Installing Rocket for {python}", flush=True)
     packages = [with_extras(package, extras) for package in PACKAGES]

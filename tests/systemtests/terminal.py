@@ -22,6 +22,8 @@ from systemtests.processes import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+_SIGNALS = ["env", "--default-signal=INT,QUIT"]
+"""Not ignored, as they are where the tests run in the background of a shell."""
 _SHELL = ["setsid", "--ctty", "bash", "--noprofile", "--norc", "--noediting", "-i", "+H"]
 _PROMPTS = {"PS1": "", "PS2": "", "PROMPT_COMMAND": r"printf '\036%s\036' $?"}
 """Instead of a prompt, the shell prints the exit code of the command that has ended."""
@@ -62,7 +64,7 @@ class Terminal:
         attributes[3] |= termios.NOFLSH  # a key that interrupts does not discard output
         termios.tcsetattr(slave, termios.TCSANOW, attributes)
         self._shell = subprocess.Popen(
-            [*prefix, *_SHELL],
+            [*prefix, *_SIGNALS, *_SHELL],
             cwd=directory,
             env={**variables, **_PROMPTS},
             stdin=slave,

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -180,13 +181,12 @@ def test_processes_that_die_young_are_replaced_ever_more_slowly(site: Path, writ
         "short.py",
         "import os, threading\n"
         "def app(environ, start_response): ...\n"
-        "threading.Timer(0.1, os._exit, (3,)).start()\n",
+        "def worker_ready(server, worker): threading.Timer(0.1, os._exit, (3,)).start()\n",
     )
-    with Served(site, *ANY, "short:app") as served:
-        for pause in ("0.05", "0.1", "0.5", "1"):
-            served.wait_for(
-                rf"ended with exit code 3 after .* of serving: replacing it in {pause} s"
-            )
+    with Served(site, *ANY, "--hooks", "short", "short:app") as served:
+        for shorter, pause in pairwise([0.0, 0.05, 0.1, 0.5, 1.0]):
+            text = r"ended with exit code 3 after .* of serving: replacing it in ([\d.]+) s"
+            assert shorter < float(served.wait_for(text)[1]) <= pause  # what is left of it
         served.send(signal.SIGTERM)
         served.wait()
 

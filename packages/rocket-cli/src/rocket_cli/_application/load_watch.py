@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-import threading
 import time
 import traceback
+from _thread import allocate_lock, get_ident, start_new_thread
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final, Self
@@ -29,20 +29,23 @@ class LoadWatch:
     Loading the application may hang, in a connection to a database for example. A server that
     starts then serves nobody, and a reload does not end; without this, the log would say nothing.
 
-    A thread watches, which has ended when the block has: the process may fork afterwards.
+    A thread watches, which has ended when the block has: the process may fork afterwards. The
+    module `threading` is not used, because the application may replace what is in it (gevent).
     """
 
     def __init__(self, *, patience: float = PATIENCE) -> None:
         """Watch; ``patience`` is the time in seconds before the first warning."""
         self._patience = patience
-        self._loaded = threading.Event()
-        self._watched = threading.get_ident()
+        self._loading = allocate_lock()
+        self._watching = allocate_lock()
+        self._watched = get_ident()
         self._depth = _depth(sys._getframe(1))  # noqa: SLF001 - the only way
         self._began = time.monotonic()
-        self._thread = threading.Thread(target=self._watch, name="rocket-load-watch", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._loading.acquire()
+        self._watching.acquire()
+        start_new_thread(self._watch, ())
         return self
 
     def __exit__(
@@ -51,12 +54,12 @@ class LoadWatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._loaded.set()
-        self._thread.join()
+        self._loading.release()
+        self._watching.acquire()
 
     def _watch(self) -> None:
         patience = self._patience
-        while not self._loaded.wait(patience):
+        while not self._loading.acquire(timeout=patience):
             _log.warning(
                 "the application has not loaded after %s; until it has, the process serves "
                 "nothing, and a reload is not complete. It is at:\n%s",
@@ -64,6 +67,7 @@ class LoadWatch:
                 self._stack(),
             )
             patience *= 2
+        self._watching.release()
 
     def _stack(self) -> str:
         """Return the stack within the block, without the frames of the import system."""
