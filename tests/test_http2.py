@@ -241,7 +241,7 @@ def test_h2load_with_large_responses(site: Site, path: str) -> None:
 
 
 def test_httpx(site: Site) -> None:
-    """A hundred requests at once, uploads and downloads among them, on one connection."""
+    """Eighty requests at once, downloads among them, and then uploads, on one connection."""
     upload = bytes(range(256)) * 4_000
     digest = hashlib.sha256(upload).hexdigest()
 
@@ -258,12 +258,14 @@ def test_httpx(site: Site) -> None:
             others = (await client.get("/connections")).json()
             answers = await asyncio.gather(
                 *(client.get(f"/picture/{number}") for number in range(80)),
-                *(client.post("/digest", content=upload) for _ in range(10)),
                 *(client.get("/large") for _ in range(3)),
             )
             assert {(each.status_code, each.http_version) for each in answers} == {(200, "HTTP/2")}
-            assert {each.text for each in answers[80:90]} == {digest}
-            assert {len(each.content) for each in answers[90:]} == {LARGE}
+            assert {len(each.content) for each in answers[80:]} == {LARGE}
+            # One after the other: to wait for credit, httpcore reads the next frame even if the
+            # credit has come while another task was reading, and there may be no next frame.
+            for _ in range(10):
+                assert (await client.post("/digest", content=upload)).text == digest
             assert len((await client.get("/connections")).json()) == len(others) + 1
             broken = await client.get("/break")
             assert broken.status_code == 500
