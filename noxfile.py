@@ -446,14 +446,10 @@ add_chaos(VERSIONS[-1], compiled=True)
 
 @nox.session(default=False, python=INTERPRETERS[VERSIONS[-1]] or False, requires=["build"])
 def fuzz(session: nox.Session) -> None:
-    """Fuzz the parsers, ten minutes each, or `nox -s fuzz -- SECONDS PROGRAM ...`.
-
-    In CI (variable CI), each has five seconds, which repeats what was found before.
-    """
+    """Fuzz the parsers, ten minutes each, or `nox -s fuzz -- SECONDS PROGRAM ...`."""
     require_interpreter(session, VERSIONS[-1])
     session.install(*built(session, list(PACKAGES)), *group(TOOLS, "fuzz"))
-    usual = "5" if os.environ.get("CI") else "600"
-    seconds, *chosen = session.posargs or [usual]
+    seconds, *chosen = session.posargs or ["600"]
     programs = sorted(ROOT.glob("packages/*/fuzz/*.py"))
     with session.chdir(session.create_tmp()):
         for program in programs:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import atheris
 
@@ -23,6 +25,8 @@ with atheris.instrument_imports(include=["rocket_cli"]):
     from rocket_cli._settings.env_file import EnvFile
 
 from rocket_cli._errors import CommandError
+
+_File = TypeVar("_File")
 
 _BY_NAME = {each.name: each for each in SETTINGS}
 _DIRECTORY = Path(tempfile.mkdtemp(prefix="rocket-fuzz-"))
@@ -70,12 +74,8 @@ def hear(data: bytes) -> None:
 
 def settle(data: bytes) -> None:
     """Check a settings file: each value is taken, or its complaint is one line."""
-    path = _DIRECTORY / "rocket.toml"
-    path.write_bytes(data)
-    try:
-        file = ConfigFile(path)
-    except CommandError as error:
-        on_one_line(error)
+    file = read_file(ConfigFile, "rocket.toml", data)
+    if file is None:
         return
     for key, value in file.values.items():
         setting = _BY_NAME.get(key)
@@ -88,15 +88,22 @@ def settle(data: bytes) -> None:
 
 def vary(data: bytes) -> None:
     """Check a file of variables."""
-    path = _DIRECTORY / "variables"
+    file = read_file(EnvFile, "variables", data)
+    if file is not None and any(
+        "\0" in name + value or "=" in name for name, value in file.values.items()
+    ):
+        raise AssertionError(f"{file.values}")
+
+
+def read_file(read: Callable[[Path], _File], name: str, data: bytes) -> _File | None:
+    """Return what is read from a file; None if it is refused, by a message of one line."""
+    path = _DIRECTORY / name
     path.write_bytes(data)
     try:
-        file = EnvFile(path)
+        return read(path)
     except CommandError as error:
         on_one_line(error)
-        return
-    if any("\0" in name + value or "=" in name for name, value in file.values.items()):
-        raise AssertionError(f"{file.values}")
+        return None
 
 
 def on_one_line(error: Exception) -> None:

@@ -25,17 +25,9 @@ from raw import connection, heads, streams
 from raw.case import HELLO
 from rules import check_session, outcome
 
-from conformance.cuts import between
+from conformance.cuts import between, places
 
 _LONGEST = 4096
-
-
-def places(data: bytes) -> list[int]:
-    """Return the places to cut at, chosen by the last bytes of the data."""
-    found: list[int] = []
-    for step in data[-8:]:
-        found.append((found[-1] if found else 0) + step % 61 + 1)
-    return [place for place in found if place < len(data)]
 
 
 def one(data: bytes) -> None:

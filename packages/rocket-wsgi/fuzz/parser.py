@@ -18,20 +18,12 @@ with atheris.instrument_imports(include=["rocket_core", "rocket_wsgi"]):
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from conformance.cuts import between
+from conformance.cuts import between, places
 from conformance.rules import check
 from conformance.table import CASES
 from conformance.wire import exchange
 
 _LONGEST = 4096
-
-
-def places(data: bytes) -> list[int]:
-    """Return the places to cut at, chosen by the last bytes of the data."""
-    found: list[int] = []
-    for step in data[-8:]:
-        found.append((found[-1] if found else 0) + step % 61 + 1)
-    return [place for place in found if place < len(data)]
 
 
 def one(data: bytes) -> None:

@@ -8,7 +8,7 @@ behind the end.
 from __future__ import annotations
 
 import sys
-from itertools import pairwise
+from collections.abc import Iterable
 from pathlib import Path
 
 import atheris
@@ -16,18 +16,14 @@ import atheris
 with atheris.instrument_imports(include=["rocket_wsgi._websocket"]):
     from rocket_wsgi._websocket.frame_reader import Closing, Failure, FrameReader, Ping, Pong
 
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
+from conformance.cuts import between, places
+
 _LIMIT = 1000
 
 
-def places(data: bytes) -> list[int]:
-    """Return the places to cut at, chosen by the last bytes of the data."""
-    found: list[int] = []
-    for step in data[-8:]:
-        found.append((found[-1] if found else 0) + step % 61 + 1)
-    return [place for place in found if place < len(data)]
-
-
-def events(pieces: list[bytes], *, compressed: bool) -> list[str]:
+def events(pieces: Iterable[bytes], *, compressed: bool) -> list[str]:
     """Return what is read, and check it."""
     reader = FrameReader(_LIMIT, compressed=compressed)
     found: list[str] = []
@@ -59,9 +55,7 @@ def one(data: bytes) -> None:
     """Check the rules for one input."""
     compressed, frames = data[:1] == b"C", data[1:]
     whole = events([frames], compressed=compressed)
-    cuts = [0, *places(frames), len(frames)]
-    pieces = [frames[start:end] for start, end in pairwise(cuts)]
-    if events(pieces, compressed=compressed) != whole:
+    if events(between(frames, places(frames)), compressed=compressed) != whole:
         raise AssertionError(f"cuts change the events: {whole}")
 
 
